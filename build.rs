@@ -1,1 +1,3 @@
+//! Compiles the protocol definitions in proto/ to Rust.
+
 fn main() {}
