@@ -118,7 +118,7 @@ build {
   }
 
   provisioner "shell" {
-    execute_command = "sudo sh -c '{{ .Vars }} sh {{ .Path }}'"
+    execute_command = "sudo env {{ .Vars }} sh {{ .Path }}"
     scripts = [
       "${path.root}/${var.policy_dir}/10-update-packages.sh",
       "${path.root}/${var.policy_dir}/20-sshd.sh",

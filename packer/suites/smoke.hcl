@@ -56,7 +56,7 @@ suite "smoke" {
     mode   = "0644"
   }
 
-  file "/root/.ssh/authorized_keys2" {
+  file "/etc/cloud/cloud-init.disabled" {
     exists = false
   }
 
