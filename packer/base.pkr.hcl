@@ -135,8 +135,8 @@ build {
   }
 
   # Second chain, and not decoration: it keeps the AMI even when assay reports a failure or is killed. Packer deregisters an AMI that no
-  # post-processor chain has kept.
+  # post-processor chain has kept. Its output must be in a folder that exists: Packer does not make one, and a failure here keeps nothing.
   post-processor "manifest" {
-    output = "build/packer-manifest.json"
+    output = "packer-manifest.json"
   }
 }
