@@ -1,6 +1,7 @@
 """Owns the requests under /_minicloud/: what tests and people ask of the cloud itself, in JSON, without a key.
 
   GET    /_minicloud/instances     the machines: id, kind, running, pid, address, reachable, open
+  GET    /_minicloud/inventory     everything in the cloud with state and tags, see inventory
   GET    /_minicloud/faults        the fault scripts in force; POST a list adds, DELETE clears
   POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from .cloud import Cloud
 from .faults import BadScript, FaultList
+from .inventory import inventory
 
 PREFIX = "/_minicloud/"
 
@@ -32,6 +34,8 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
     match method, verb:
         case "GET", "instances":
             return 200, [describe(machine) for machine in list(cloud.machines.values())]
+        case "GET", "inventory":
+            return 200, inventory(cloud)
         case "GET", "faults":
             return 200, faults.listed()
         case "POST", "faults":
