@@ -1,4 +1,4 @@
-//! Compiles the protocol buffers under `proto/` into Rust, without a `protoc` on the machine.
+//! Compiles the protocol definitions in proto/ to Rust, without a `protoc` on the machine.
 
 use std::error::Error;
 
@@ -13,8 +13,6 @@ fn packer_spec() -> Result<(), Box<dyn Error>> {
     const FILE: &str = "proto/packer_spec.proto";
     println!("cargo::rerun-if-changed={FILE}");
     let files = protox::compile([FILE], ["proto"])?;
-    prost_build::Config::new()
-        .btree_map(["."])
-        .compile_fds(files)?;
+    prost_build::Config::new().btree_map(["."]).compile_fds(files)?;
     Ok(())
 }

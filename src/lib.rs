@@ -1,1 +1,27 @@
+//! assay boots AWS machine images, tests them over SSH, stamps them with tags, and records the result in git.
+//!
+//! This file is the map: the rooms of the code in reading order, lowest first. Each room may use the rooms above
+//! it in this list and never one below. Data goes one way:
+//! `Artifact → Settings → Plan → Fleet → Evidence → Verdict → Hallmark → Manifest → Commit`.
+//!
+//! What is deliberately absent: no `utils`, no global state, no printing outside `doors` and `report` (in plugin mode
+//! stdout belongs to Packer's handshake).
 
+pub mod exit;
+pub mod model;
+
+pub mod cloud;
+pub mod config;
+pub mod journal;
+pub mod suite;
+
+pub mod launch;
+pub mod ledger;
+pub mod probe;
+pub mod registry;
+pub mod report;
+pub mod wire;
+
+pub mod run;
+
+pub mod doors;

@@ -221,7 +221,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_answer_is_an_error_that_names_the_method() {
-        let odd = [("Artifact.Id", vec![0x05]), ("Artifact.Files", vec![0x91, 0x01]), ("Artifact.State", vec![0xc4, 1, 0xff])];
+        let odd = [
+            ("Artifact.Id", vec![0x05]),
+            ("Artifact.Files", vec![0x91, 0x01]),
+            ("Artifact.State", vec![0xc4, 1, 0xff]),
+        ];
         let artifact = served(&Arc::new(Served { odd: odd.into(), ..Served::default() }));
         let id = artifact.id().await.unwrap_err().to_string();
         assert_eq!(id, "Artifact.Id was answered with something else than a text");

@@ -146,8 +146,8 @@ impl Config {
             let Some(name) = key.as_str() else {
                 return Err(ConfigError::Value { key: key.to_string(), reason: "a name that is not text".to_owned() });
             };
-            let value = msgpack::to_json(value)
-                .map_err(|reason| ConfigError::Value { key: name.to_owned(), reason })?;
+            let value =
+                msgpack::to_json(value).map_err(|reason| ConfigError::Value { key: name.to_owned(), reason })?;
             if name.starts_with("packer_") {
                 self.packer.insert(name.to_owned(), value);
             } else if placeholders {

@@ -162,10 +162,7 @@ mod tests {
             parse("start post-processor --protobuf -packer-default-plugin-name-"),
             post_processor(DEFAULT_NAME, true)
         );
-        assert_eq!(
-            parse("start post-processor -packer-default-plugin-name-"),
-            post_processor(DEFAULT_NAME, false)
-        );
+        assert_eq!(parse("start post-processor -packer-default-plugin-name-"), post_processor(DEFAULT_NAME, false));
     }
 
     #[test]

@@ -112,8 +112,7 @@ impl Head {
             big_endian(&input[1..], width).map(|length| Self { length: 1 + width as u64 + extra + length, children: 0 })
         };
         let container = |width: usize, each: u64| {
-            big_endian(&input[1..], width)
-                .map(|count| Self { length: 1 + width as u64, children: count * each })
+            big_endian(&input[1..], width).map(|count| Self { length: 1 + width as u64, children: count * each })
         };
         Ok(match marker {
             0x00..=0x7f | 0xe0..=0xff | 0xc0 | 0xc2 | 0xc3 => plain(1),
@@ -243,9 +242,7 @@ fn float(number: f64) -> Result<serde_json::Value, String> {
     if number.fract() == 0.0 && number.abs() <= EXACT {
         return Ok(serde_json::Value::from(number as i64));
     }
-    serde_json::Number::from_f64(number)
-        .map(serde_json::Value::Number)
-        .ok_or_else(|| format!("the number {number}"))
+    serde_json::Number::from_f64(number).map(serde_json::Value::Number).ok_or_else(|| format!("the number {number}"))
 }
 
 #[cfg(test)]
@@ -271,7 +268,8 @@ mod tests {
 
     #[test]
     fn lengths_are_refused_before_their_bytes_arrive() {
-        for head in [b"\xc6\xff\xff\xff\xff", b"\xdb\x00\x40\x00\x00", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"] {
+        for head in [b"\xc6\xff\xff\xff\xff", b"\xdb\x00\x40\x00\x00", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff"]
+        {
             assert_eq!(length(head), Err(MsgpackError::TooLong), "{head:x?}");
         }
         assert_eq!(length(b"\xdd\x00\x04\x00\x00"), Err(MsgpackError::TooMany));

@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::artifact::{Artifact, Local};
 use super::broker::{Broker, BrokerError};
-use super::mux::Mode;
 use super::msgpack;
+use super::mux::Mode;
 use super::post_processor::{Outcome, Remote};
 use super::rpc::{self, CallError, Client, Handler, Reply, unknown_method};
 use super::ui::{self, Line};

@@ -83,7 +83,10 @@ mod tests {
         let nested = Spec::new().optional("n", Kind::Bool);
         let block = encode(&Spec::new().with("b", Field::Block { required: true, nested: nested.clone() }));
         // object > entry "b" > block_value(3){name, required(2), nested(3)}
-        assert_eq!(&block[..16], [0x0a, 0x2c, 0x0a, 0x2a, 0x0a, 1, b'b', 0x12, 0x25, 0x1a, 0x23, 0x0a, 1, b'b', 0x10, 1]);
+        assert_eq!(
+            &block[..16],
+            [0x0a, 0x2c, 0x0a, 0x2a, 0x0a, 1, b'b', 0x12, 0x25, 0x1a, 0x23, 0x0a, 1, b'b', 0x10, 1]
+        );
         assert_eq!(block[16], 0x1a);
         let list = encode(&Spec::new().block_list("b", nested));
         assert_eq!(&list[..15], [0x0a, 0x2a, 0x0a, 0x28, 0x0a, 1, b'b', 0x12, 0x23, 0x22, 0x21, 0x0a, 1, b'b', 0x12]);

@@ -93,8 +93,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
-    use crate::wire::rpc::{Response, Request};
     use crate::wire::msgpack::ValueReader;
+    use crate::wire::rpc::{Request, Response};
 
     /// Each call's bytes, as the Go SDK writes them; then Packer's answer.
     #[tokio::test]
@@ -111,7 +111,8 @@ mod tests {
         wire.read_exact(&mut heard).await.unwrap();
         assert_eq!(heard, say);
         wire.write_all(b"\x83\xadServiceMethod\xa6Ui.Say\xa3Seq\x00\xa5Error\xa0\xc0").await.unwrap();
-        let row = b"\x82\xadServiceMethod\xaaUi.Machine\xa3Seq\x01\x82\xa8Category\xadassay,verdict\xa4Args\x92\xa4pass\xa1b";
+        let row =
+            b"\x82\xadServiceMethod\xaaUi.Machine\xa3Seq\x01\x82\xa8Category\xadassay,verdict\xa4Args\x92\xa4pass\xa1b";
         let mut heard = vec![0; row.len()];
         wire.read_exact(&mut heard).await.unwrap();
         assert_eq!(heard, row);

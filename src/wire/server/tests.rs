@@ -260,7 +260,8 @@ async fn the_sdks_transcript_is_answered_byte_for_byte() {
     // The header alone, then the body: message borders and frames need not coincide.
     let json = br#"{"value":{"message":"fail"},"type":["object",{"message":"string"}]}"#;
     send(&mut wire, 1, b"\x82\xadServiceMethod\xb7PostProcessor.Configure\xa3Se").await;
-    let argument = [&b"q\x01\x81\xa7Configs\x92\x81\xafpacker_on_error\xa0\xc5\0"[..], &[json.len() as u8], json].concat();
+    let argument =
+        [&b"q\x01\x81\xa7Configs\x92\x81\xafpacker_on_error\xa0\xc5\0"[..], &[json.len() as u8], json].concat();
     send(&mut wire, 1, &argument).await;
     let answer = b"\x83\xadServiceMethod\xb7PostProcessor.Configure\xa3Seq\x01\xa5Error\xa0\xc0";
     assert_eq!(data(&mut wire, 1, answer.len()).await, answer);
@@ -281,7 +282,8 @@ async fn the_sdks_transcript_is_answered_byte_for_byte() {
     send(&mut wire, 1, b"\x82\xadServiceMethod\xb2PostProcessor.Nope\xa3Seq\x07\xc0").await;
     let nope = "rpc: can't find method PostProcessor.Nope";
     let answer =
-        [&b"\x83\xadServiceMethod\xb2PostProcessor.Nope\xa3Seq\x07\xa5Error\xd9\x29"[..], nope.as_bytes(), b"\x80"].concat();
+        [&b"\x83\xadServiceMethod\xb2PostProcessor.Nope\xa3Seq\x07\xa5Error\xd9\x29"[..], nope.as_bytes(), b"\x80"]
+            .concat();
     assert_eq!(data(&mut wire, 1, answer.len()).await, answer);
 }
 
@@ -298,12 +300,18 @@ async fn the_artifact_comes_back_under_a_number_of_ours() {
     assert_eq!(data(&mut wire, 2, 4).await, b"\x01\0\0\0");
     send(&mut wire, 2, b"\x01\0\0\0").await;
     for (call, answer) in [
-        (&b"\x82\xadServiceMethod\xabArtifact.Id\xa3Seq\x00\xc0"[..],
-            &b"\x83\xadServiceMethod\xabArtifact.Id\xa3Seq\x00\xa5Error\xa0\xa3r:a"[..]),
-        (b"\x82\xadServiceMethod\xa6Ui.Say\xa3Seq\x01\xa5: r:a",
-            b"\x83\xadServiceMethod\xa6Ui.Say\xa3Seq\x01\xa5Error\xa0\xc0"),
-        (b"\x82\xadServiceMethod\xaaUi.Machine\xa3Seq\x02\x82\xa8Category\xadprobe,verdict\xa4Args\x91\xa4pass",
-            b"\x83\xadServiceMethod\xaaUi.Machine\xa3Seq\x02\xa5Error\xa0\xc0"),
+        (
+            &b"\x82\xadServiceMethod\xabArtifact.Id\xa3Seq\x00\xc0"[..],
+            &b"\x83\xadServiceMethod\xabArtifact.Id\xa3Seq\x00\xa5Error\xa0\xa3r:a"[..],
+        ),
+        (
+            b"\x82\xadServiceMethod\xa6Ui.Say\xa3Seq\x01\xa5: r:a",
+            b"\x83\xadServiceMethod\xa6Ui.Say\xa3Seq\x01\xa5Error\xa0\xc0",
+        ),
+        (
+            b"\x82\xadServiceMethod\xaaUi.Machine\xa3Seq\x02\x82\xa8Category\xadprobe,verdict\xa4Args\x91\xa4pass",
+            b"\x83\xadServiceMethod\xaaUi.Machine\xa3Seq\x02\xa5Error\xa0\xc0",
+        ),
     ] {
         assert_eq!(data(&mut wire, 2, call.len()).await, call);
         send(&mut wire, 2, answer).await;

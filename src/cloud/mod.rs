@@ -1,0 +1,254 @@
+//! The cloud as assay needs it: the trait [`Cloud`] with its few verbs in EC2's words, plain values in and out. `ec2` implements it with the
+//! AWS SDK and is the only file that names it. It owns the mapping of EC2's errors to [`CloudErrorKind`]; it refuses to
+//! retry for longer than a call, to journal, or to decide.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::future::BoxFuture;
+
+use crate::model::{AccountId, AmiId, Architecture, Region};
+
+/// A call's result.
+pub type CloudResult<T> = Result<T, CloudError>;
+
+/// What a call ended with, sorted by what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloudErrorKind {
+    /// No such thing (`Invalid*.NotFound`). Right after creation it may only be not yet visible.
+    NotFound,
+    /// A thing of that name exists (`InvalidKeyPair.Duplicate`, `InvalidGroup.Duplicate`).
+    Duplicate,
+    /// Still used by something else (`DependencyViolation`).
+    InUse,
+    /// `RequestLimitExceeded`, `Throttling`.
+    Throttled,
+    /// `InsufficientInstanceCapacity`, `InstanceLimitExceeded`, `VcpuLimitExceeded` ….
+    NoCapacity,
+    /// `UnauthorizedOperation`, `OperationNotPermitted`.
+    Denied,
+    /// Missing, expired or wrong credentials (`AuthFailure`, `ExpiredToken`, `RequestExpired`, none found).
+    Credentials,
+    /// A parameter that EC2 refused.
+    Invalid,
+    /// No answer: the request may or may not have been done.
+    Unknown,
+    /// Any other answer.
+    Other,
+}
+
+/// An EC2 call that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{action} in {region}: {code}: {message}")]
+pub struct CloudError {
+    /// EC2's action, e.g. `RunInstances`.
+    pub action: &'static str,
+    /// Where.
+    pub region: String,
+    /// What can be done about it.
+    pub kind: CloudErrorKind,
+    /// EC2's error code, or a word of ours in angle brackets where no answer came.
+    pub code: String,
+    /// EC2's message, bounded and escaped.
+    pub message: String,
+}
+
+/// What DescribeImages says of an AMI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id.
+    pub id: AmiId,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: AccountId,
+    /// CreationDate, RFC 3339.
+    pub created_at: String,
+    /// `available`, `pending`, ….
+    pub state: String,
+    /// EC2's word; `None` for one that assay does not know.
+    pub architecture: Option<Architecture>,
+    /// e.g. `/dev/xvda`.
+    pub root_device_name: Option<String>,
+    /// Every EBS device mapping: device name, snapshot, delete-on-termination.
+    pub block_devices: Vec<BlockDevice>,
+    /// Every tag.
+    pub tags: BTreeMap<String, String>,
+    /// Deregistration protection: `enabled-with-cooldown` and `enabled-without-cooldown` are true.
+    pub deregistration_protected: bool,
+    /// `Windows` where EC2 says so.
+    pub platform: Option<String>,
+    /// `v2.0` where the AMI demands IMDSv2.
+    pub imds_support: Option<String>,
+    /// `uefi`, `legacy-bios`, `uefi-preferred`.
+    pub boot_mode: Option<String>,
+}
+
+/// One EBS device of an AMI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockDevice {
+    /// e.g. `/dev/xvda`.
+    pub device_name: String,
+    /// The snapshot behind it.
+    pub snapshot: Option<String>,
+    /// Whether a launched volume goes with its instance.
+    pub delete_on_termination: bool,
+}
+
+/// What DescribeInstances says of an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// `i-…`.
+    pub id: String,
+    /// The AMI it was launched from.
+    pub image: String,
+    /// pending, running, shutting-down, terminated, stopping, stopped.
+    pub state: String,
+    /// StateReason's message, where there is one.
+    pub state_reason: Option<String>,
+    /// Addresses.
+    pub public_ip: Option<String>,
+    /// See `public_ip`.
+    pub private_ip: Option<String>,
+    /// See `public_ip`.
+    pub public_dns: Option<String>,
+    /// See `public_ip`.
+    pub private_dns: Option<String>,
+    /// First IPv6 address.
+    pub ipv6: Option<String>,
+    /// The ClientToken of its launch.
+    pub client_token: Option<String>,
+    /// The key pair's name.
+    pub key_name: Option<String>,
+    /// LaunchTime, seconds since the epoch.
+    pub launch_time: Option<i64>,
+    /// Every tag.
+    pub tags: BTreeMap<String, String>,
+    /// EBS volume ids.
+    pub volumes: Vec<String>,
+}
+
+/// A named thing with tags: key pair or security group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its id (`key-…`, `sg-…`).
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Every tag.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A launch. Everything that RunInstances is told.
+#[derive(Debug, Clone)]
+pub struct RunInstances {
+    /// The AMI.
+    pub image: AmiId,
+    /// e.g. `t3.small`.
+    pub instance_type: String,
+    /// Idempotency token, at most 64 ASCII characters; derived from the run.
+    pub client_token: String,
+    /// The key pair's name.
+    pub key_name: String,
+    /// Security group ids.
+    pub security_group_ids: Vec<String>,
+    /// Subnet.
+    pub subnet_id: Option<String>,
+    /// Public address on the interface.
+    pub associate_public_ip_address: Option<bool>,
+    /// Instance profile name.
+    pub iam_instance_profile: Option<String>,
+    /// Raw bytes, at most 16 KiB; base64 is the implementation's business.
+    pub user_data: Vec<u8>,
+    /// Devices whose delete-on-termination must be forced to true.
+    pub delete_on_termination: Vec<String>,
+    /// Maximum spot price; `auto`: the on-demand price.
+    pub spot_price: Option<String>,
+    /// On instance, volumes and network interfaces.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// EC2 in one region. Instances end by `terminate`, IMDSv2 is required and `InstanceInitiatedShutdownBehavior` is `terminate` in every launch: the
+/// implementation adds these, callers cannot turn them off.
+///
+/// Every method makes one API call (listing ones page), bounded by the SDK's timeouts and retries, and fails with [`CloudError`].
+pub trait Cloud: Send + Sync + 'static {
+    /// The region that this client speaks to.
+    fn region(&self) -> &Region;
+    /// DescribeImages for exactly these ids, in no particular order; an unknown id is `NotFound`.
+    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
+    /// DescribeImages of the caller's own by tag (all pairs must match).
+    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
+    /// CreateTags on images and snapshots.
+    fn create_tags<'a>(
+        &'a self,
+        ids: &'a [String],
+        tags: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, CloudResult<()>>;
+    /// DescribeTags: resource id → tags, for these ids.
+    fn describe_tags<'a>(
+        &'a self,
+        ids: &'a [String],
+    ) -> BoxFuture<'a, CloudResult<BTreeMap<String, BTreeMap<String, String>>>>;
+    /// EnableImageDeregistrationProtection, without cooldown.
+    fn enable_deregistration_protection<'a>(&'a self, id: &'a AmiId) -> BoxFuture<'a, CloudResult<()>>;
+    /// DisableImageDeregistrationProtection.
+    fn disable_deregistration_protection<'a>(&'a self, id: &'a AmiId) -> BoxFuture<'a, CloudResult<()>>;
+    /// ImportKeyPair; `public_key` in OpenSSH form. Returns the key pair's id.
+    fn import_key_pair<'a>(
+        &'a self,
+        name: &'a str,
+        public_key: &'a str,
+        tags: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, CloudResult<String>>;
+    /// DeleteKeyPair by name; an unknown name succeeds, as in EC2.
+    fn delete_key_pair<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CloudResult<()>>;
+    /// DescribeKeyPairs by tag filter (all pairs must match) — empty filter: none.
+    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
+    /// The VPC of a subnet (DescribeSubnets), or the default VPC (DescribeVpcs) where `subnet` is `None`; `None`: there is no default VPC.
+    fn vpc_of<'a>(&'a self, subnet: Option<&'a str>) -> BoxFuture<'a, CloudResult<Option<String>>>;
+    /// CreateSecurityGroup. Returns its id.
+    fn create_security_group<'a>(
+        &'a self,
+        name: &'a str,
+        vpc: Option<&'a str>,
+        tags: &'a BTreeMap<String, String>,
+    ) -> BoxFuture<'a, CloudResult<String>>;
+    /// AuthorizeSecurityGroupIngress: TCP `port` from each block in CIDR text.
+    fn authorize_ingress<'a>(
+        &'a self,
+        group: &'a str,
+        port: u16,
+        cidrs: &'a [String],
+    ) -> BoxFuture<'a, CloudResult<()>>;
+    /// DeleteSecurityGroup by id.
+    fn delete_security_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
+    /// DescribeSecurityGroups by tag filter (all pairs must match) — empty filter: none.
+    fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
+    /// RunInstances, exactly one.
+    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>>;
+    /// DescribeInstances for these ids, in one call; an id that is not visible yet is left out.
+    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    /// DescribeInstances by tag filter (all pairs must match), any state — empty filter: none.
+    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    /// DescribeInstances by ClientToken, any state.
+    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    /// TerminateInstances of one.
+    fn terminate_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
+    /// DescribeVolumes by tag filter: volume id → tags — empty filter: none.
+    fn find_volumes<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<BTreeMap<String, BTreeMap<String, String>>>>;
+    /// DeleteVolume.
+    fn delete_volume<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
+    /// GetConsoleOutput with Latest, falling back to without where the instance type refuses; raw bytes, at most 64 KiB.
+    fn console_output<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<Vec<u8>>>;
+}
+
+/// Makes one [`Cloud`] per region and answers who we are.
+pub trait CloudFactory: Send + Sync + 'static {
+    /// The client of a region (made once, then shared).
+    fn region(&self, region: &Region) -> Arc<dyn Cloud>;
+    /// STS GetCallerIdentity: the account.
+    fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>>;
+}

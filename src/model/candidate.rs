@@ -1,0 +1,42 @@
+//! The candidate file: what a build job writes to its branch, one file per image and run, so that two never conflict. It owns the
+//! fields; `ledger` owns the HCL text and the place (`images/<image>/candidates/<run>.hcl`).
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ami::AmiRecord,
+    ids::{Digest, ImageName, RunId},
+    state::State,
+    tags::Provenance,
+    verdict::Verdict,
+};
+
+/// One run's AMIs of one image with their build status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The image line.
+    pub image: ImageName,
+    /// The run.
+    pub run: RunId,
+    /// Over all AMIs: candidate, rejected or untested.
+    pub state: State,
+    /// Over all AMIs.
+    pub verdict: Verdict,
+    /// When the run's evidence was finished, RFC 3339 UTC (not when the file was written: writing again changes nothing).
+    pub tested_at: String,
+    /// Where the run came from.
+    pub provenance: Provenance,
+    /// Digest of `images/evidence/<image>/<run>.json`.
+    pub evidence: Digest,
+    /// One per architecture and region, sorted so.
+    pub amis: Vec<CandidateAmi>,
+}
+
+/// One AMI of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateAmi {
+    /// What EC2 said of it when it was tested.
+    pub record: AmiRecord,
+    /// Its state when the file was written.
+    pub state: State,
+}

@@ -1,0 +1,285 @@
+//! Evidence: the record of what was tested on exactly which AMI ids. It owns the shape that is written to `evidence.json`, printed by
+//! `--format json`, committed to git and demanded before promotion; it refuses to decide anything but its own verdict.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ami::AmiRecord,
+    ids::{Digest, ImageName, RunId},
+    tags::Provenance,
+    verdict::{UndecidedKind, Verdict},
+};
+
+/// The version of the JSON shape; raised when a field changes its meaning.
+pub const EVIDENCE_SCHEMA: u32 = 1;
+
+/// Everything one run found out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// [`EVIDENCE_SCHEMA`].
+    pub schema: u32,
+    /// Over all targets, see [`Verdict::over`].
+    pub verdict: Verdict,
+    /// The run that was tested.
+    pub run: RunId,
+    /// The image line; absent for hosts tested by `assay probe`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageName>,
+    /// Where the run came from: commit, branch, pipeline, owner, source digest, parent.
+    pub provenance: Provenance,
+    /// When testing began and ended, RFC 3339 UTC.
+    pub started_at: String,
+    /// See `started_at`.
+    pub finished_at: String,
+    /// The suites that were run, with the digest of each file's bytes.
+    pub suites: Vec<SuiteRef>,
+    /// One entry per AMI or host, sorted by `target`.
+    pub targets: Vec<TargetEvidence>,
+    /// assay's version.
+    pub assay_version: String,
+    /// What could not be confined in the prober, in words; empty when all was.
+    #[serde(default)]
+    pub confinement: Vec<String>,
+    /// What assay created and could not remove, each with the command that will.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
+}
+
+impl Evidence {
+    /// (passed, failed, skipped, undecided) over all checks of all targets.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for check in self.targets.iter().flat_map(|t| &t.checks) {
+            match check.outcome {
+                Outcome::Passed => counts.passed += 1,
+                Outcome::Failed => counts.failed += 1,
+                Outcome::Skipped => counts.skipped += 1,
+                Outcome::Undecided => counts.undecided += 1,
+            }
+            counts.flaky += usize::from(check.flaky);
+        }
+        counts
+    }
+}
+
+/// How many properties came out how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Answered as expected.
+    pub passed: usize,
+    /// Answered otherwise.
+    pub failed: usize,
+    /// Not asked, because an earlier property of the same resource made it pointless or the suite said skip.
+    pub skipped: usize,
+    /// No trustworthy answer.
+    pub undecided: usize,
+    /// Passed, but not at the first attempt (also counted in `passed`).
+    pub flaky: usize,
+}
+
+/// A suite that took part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuiteRef {
+    /// The suite's name.
+    pub name: String,
+    /// The file as the user named it.
+    pub path: String,
+    /// SHA-256 of the file's bytes.
+    pub digest: Digest,
+    /// How many properties it holds: the number of answers that must come back per target.
+    pub planned: usize,
+}
+
+/// What was found on one AMI or host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetEvidence {
+    /// `us-east-1:ami-…`, or `user@host:port`.
+    pub target: String,
+    /// Passed only when every planned property was answered.
+    pub verdict: Verdict,
+    /// Why undecided; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<Undecided>,
+    /// How the host key was known before the first byte was trusted.
+    pub host_key: HostKeyPin,
+    /// What EC2 said of the AMI; absent for plain hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ami: Option<AmiRecord>,
+    /// The instance that was booted; absent for plain hosts and where none came up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// Its instance type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_type: Option<String>,
+    /// Where the time went, in order.
+    pub phases: Vec<Phase>,
+    /// Every property asked, in the suites' order.
+    pub checks: Vec<CheckEvidence>,
+    /// File name of the saved console output, beside the report; only where the instance could not be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<String>,
+}
+
+/// Why a target is undecided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// The kind, for machines.
+    pub kind: UndecidedKind,
+    /// The reason and the cure, for people; escaped and bounded already.
+    pub reason: String,
+}
+
+/// How the host key was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HostKeyPin {
+    /// Made by assay and given to the instance by cloud-init user data, so known beforehand.
+    Injected,
+    /// Read from the instance's console output.
+    Console,
+    /// Given by the user (`--host-key`, `--known-hosts`).
+    Given,
+    /// Not verified, or never reached.
+    None,
+}
+
+impl HostKeyPin {
+    /// The word as it stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Injected => "injected",
+            Self::Console => "console",
+            Self::Given => "given",
+            Self::None => "none",
+        }
+    }
+}
+
+/// One phase's time: `launch`, `running`, `ssh`, `cloud-init`, `checks`, `terminate`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// The phase's name.
+    pub name: String,
+    /// Its length in milliseconds, monotonic clock.
+    pub duration_ms: u64,
+}
+
+/// One property of one resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckEvidence {
+    /// The suite's name.
+    pub suite: String,
+    /// goss's resource name: `file`, `service`, ….
+    pub resource: String,
+    /// The resource's id: a path, a unit, ….
+    pub id: String,
+    /// goss's attribute name: `exists`, `mode`, ….
+    pub property: String,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// What was demanded: a value or a matcher, as JSON.
+    pub expected: serde_json::Value,
+    /// What was found, bounded and escaped; null when nothing was.
+    pub actual: serde_json::Value,
+    /// For people; empty when passed.
+    pub message: String,
+    /// How often it was tried, at least 1 (0 when skipped or never asked).
+    pub attempts: u32,
+    /// Passed after failing at first.
+    pub flaky: bool,
+    /// Time on the host, in milliseconds, last attempt.
+    pub duration_ms: u64,
+}
+
+/// How one property came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As expected.
+    Passed,
+    /// Otherwise than expected.
+    Failed,
+    /// Not asked.
+    Skipped,
+    /// No trustworthy answer.
+    Undecided,
+}
+
+impl Outcome {
+    /// The word as it stands in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+/// Something that assay created and could not confirm gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The region.
+    pub region: String,
+    /// `instance`, `key-pair`, `security-group`, `volume`.
+    pub kind: String,
+    /// Its id, or its name where the id was never learned.
+    pub id: String,
+    /// What went wrong, in words.
+    pub reason: String,
+    /// The command that will remove it: `assay sweep --run … --yes`.
+    pub cure: String,
+}
+
+impl TargetEvidence {
+    /// The verdict that `checks` amount to, where `planned` answers were due. Fewer answers than planned, none at all, or an
+    /// undecided one: undecided (unless one failed). Everything skipped is not a pass either.
+    pub fn verdict_of(checks: &[CheckEvidence], planned: usize) -> Verdict {
+        if checks.iter().any(|c| c.outcome == Outcome::Failed) {
+            return Verdict::Failed;
+        }
+        let complete = planned > 0 && checks.len() == planned;
+        let decided = checks.iter().all(|c| c.outcome != Outcome::Undecided);
+        let any_passed = checks.iter().any(|c| c.outcome == Outcome::Passed);
+        if complete && decided && any_passed { Verdict::Passed } else { Verdict::Undecided }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(outcome: Outcome) -> CheckEvidence {
+        CheckEvidence {
+            suite: "smoke".into(),
+            resource: "file".into(),
+            id: "/etc/passwd".into(),
+            property: "exists".into(),
+            outcome,
+            expected: true.into(),
+            actual: true.into(),
+            message: String::new(),
+            attempts: 1,
+            flaky: false,
+            duration_ms: 1,
+        }
+    }
+
+    #[test]
+    fn fewer_answers_than_planned_are_not_a_pass() {
+        let one = [check(Outcome::Passed)];
+        assert_eq!(TargetEvidence::verdict_of(&one, 1), Verdict::Passed);
+        assert_eq!(TargetEvidence::verdict_of(&one, 2), Verdict::Undecided);
+        assert_eq!(TargetEvidence::verdict_of(&[], 0), Verdict::Undecided);
+        assert_eq!(TargetEvidence::verdict_of(&[check(Outcome::Skipped)], 1), Verdict::Undecided);
+        assert_eq!(
+            TargetEvidence::verdict_of(&[check(Outcome::Passed), check(Outcome::Undecided)], 2),
+            Verdict::Undecided
+        );
+        assert_eq!(
+            TargetEvidence::verdict_of(&[check(Outcome::Failed), check(Outcome::Undecided)], 9),
+            Verdict::Failed
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! The nouns of assay: ids, run, state, verdict, evidence, candidate, lock. It owns what the words mean and which values are
+//! legal; it refuses all I/O, clocks and environment.
+
+pub mod ami;
+pub mod artifact;
+pub mod candidate;
+pub mod evidence;
+pub mod ids;
+pub mod lock;
+pub mod manifest;
+pub mod state;
+pub mod tags;
+pub mod verdict;
+
+pub use ami::{AmiRecord, AmiRef, Architecture};
+pub use artifact::BuiltArtifact;
+pub use candidate::{Candidate, CandidateAmi};
+pub use evidence::{CheckEvidence, Evidence, HostKeyPin, Outcome, Phase, TargetEvidence};
+pub use ids::{AccountId, AmiId, Digest, IdError, ImageName, Region, RunId};
+pub use manifest::{Manifest, ManifestBuild};
+pub use state::{IllegalMove, State};
+pub use tags::Provenance;
+pub use verdict::{UndecidedKind, Verdict};

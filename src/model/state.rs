@@ -1,0 +1,149 @@
+//! The states of an AMI and the moves between them. It owns which move is legal; it refuses to make one (see `registry`).
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ids::IdError, verdict::Verdict};
+
+/// The value of the tag `assay:state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Packer has not finished: set by the template's own tags.
+    Building,
+    /// No verdict yet.
+    Untested,
+    /// Smoke suite passed.
+    Candidate,
+    /// Full suite passed, with evidence.
+    Vetted,
+    /// The one to use: mirrors the lock file on the protected branch.
+    Gold,
+    /// Was gold, or was set aside.
+    Retired,
+    /// Must not be used.
+    Revoked,
+    /// A check failed.
+    Rejected,
+}
+
+/// A move that the table does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("state {} cannot become {to}; legal from here: {}", .from.map_or("(none)", State::as_str), legal_list(*.from))]
+pub struct IllegalMove {
+    /// The state before; `None` where the AMI carries no state tag.
+    pub from: Option<State>,
+    /// The state asked for.
+    pub to: State,
+}
+
+fn legal_list(from: Option<State>) -> String {
+    let legal: Vec<&str> =
+        State::ALL.iter().filter(|to| State::may_move(from, **to).is_ok()).map(|s| s.as_str()).collect();
+    if legal.is_empty() { "nothing".to_owned() } else { legal.join(", ") }
+}
+
+impl State {
+    /// Every state, in the order of a life.
+    pub const ALL: [State; 8] = [
+        Self::Building,
+        Self::Untested,
+        Self::Candidate,
+        Self::Vetted,
+        Self::Gold,
+        Self::Retired,
+        Self::Revoked,
+        Self::Rejected,
+    ];
+
+    /// The word in the tag.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Untested => "untested",
+            Self::Candidate => "candidate",
+            Self::Vetted => "vetted",
+            Self::Gold => "gold",
+            Self::Retired => "retired",
+            Self::Revoked => "revoked",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The state that a build job gives for a verdict.
+    pub fn after_smoke(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Passed => Self::Candidate,
+            Verdict::Failed => Self::Rejected,
+            Verdict::Undecided => Self::Untested,
+        }
+    }
+
+    /// Whether an AMI in state `from` (`None`: no state tag) may be given state `to`. Staying is always legal.
+    pub fn may_move(from: Option<State>, to: State) -> Result<(), IllegalMove> {
+        use State::{Building, Candidate, Gold, Rejected, Retired, Revoked, Untested, Vetted};
+        let legal = from == Some(to)
+            || match (from, to) {
+                (None | Some(Building), Candidate | Rejected | Untested) => true,
+                (Some(Untested), Candidate | Rejected) => true,
+                (Some(Candidate), Vetted | Rejected) => true,
+                (Some(Vetted), Gold) => true,
+                (Some(Gold), Retired) => true,
+                (Some(Retired), Gold) => true,
+                (Some(Gold), _) => false,
+                (Some(from), Retired | Revoked) => from != Revoked,
+                (None, Retired | Revoked) => true,
+                _ => false,
+            };
+        if legal { Ok(()) } else { Err(IllegalMove { from, to }) }
+    }
+}
+
+impl FromStr for State {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| IdError {
+            what: "a state",
+            value: text.to_owned(),
+            expected: "building, untested, candidate, vetted, gold, retired, revoked or rejected",
+        })
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_job_can_make_a_candidate_and_nothing_more() {
+        for to in [State::Vetted, State::Gold] {
+            for from in [None, Some(State::Building), Some(State::Untested), Some(State::Rejected)] {
+                assert!(State::may_move(from, to).is_err(), "{from:?} -> {to}");
+            }
+        }
+        assert!(State::may_move(Some(State::Candidate), State::Gold).is_err());
+        assert!(State::may_move(Some(State::Revoked), State::Gold).is_err());
+        assert!(State::may_move(Some(State::Rejected), State::Candidate).is_err());
+    }
+
+    #[test]
+    fn an_undecided_verdict_is_untested_never_rejected() {
+        assert_eq!(State::after_smoke(Verdict::Undecided), State::Untested);
+    }
+
+    #[test]
+    fn an_illegal_move_says_what_is_legal() {
+        let text = State::may_move(Some(State::Candidate), State::Gold).expect_err("illegal").to_string();
+        assert_eq!(
+            text,
+            "state candidate cannot become gold; legal from here: candidate, vetted, retired, revoked, rejected"
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! Suites: checks as data. It owns the vocabulary (goss's resources, attributes and matchers), the readers for HCL and goss YAML, and
+//! how a matcher judges a value; it refuses the network: nothing here knows where a value came from.
+//!
+//! Shape: a [`Suite`] holds [`Check`]s in file order; a check is one resource (`file "/etc/passwd"`) with
+//! [`Property`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer that must come back.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Digest;
+
+/// One suite file, read and checked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Suite {
+    /// Label of the `suite` block; for goss files the file's stem.
+    pub name: String,
+    /// The file as the user named it.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// The checks, in file order; at least one.
+    pub checks: Vec<Check>,
+}
+
+impl Suite {
+    /// The number of properties: the number of answers due per target.
+    pub fn planned(&self) -> usize {
+        self.checks.iter().map(|c| c.properties.len()).sum()
+    }
+}
+
+/// One resource and what is demanded of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Which kind of resource.
+    pub resource: Resource,
+    /// Its id: a path, a unit, a command line, `tcp:22`.
+    pub id: String,
+    /// goss's `title`, for reports.
+    pub title: Option<String>,
+    /// goss's `skip`: reported as skipped, never asked.
+    pub skip: bool,
+    /// How often a failing check is asked again, 0: never. A pass after a retry is recorded as flaky.
+    pub retry: u32,
+    /// Pause before each retry.
+    pub retry_delay: Duration,
+    /// The longest one attempt may take on the host.
+    pub timeout: Duration,
+    /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …) first.
+    pub properties: Vec<Property>,
+    /// 1-based line of the resource in its file.
+    pub line: u32,
+}
+
+/// One attribute of a resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Property {
+    /// goss's attribute name as it is reported: `exists`, `mode`, `exit-status`.
+    pub name: String,
+    /// The demand.
+    pub matcher: Matcher,
+    /// 1-based line of the attribute.
+    pub line: u32,
+}
+
+/// The kinds of resource, by goss's names, and assay's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    /// A command line run by `sh -c`.
+    Command,
+    /// A path.
+    File,
+    /// A package of the host's package manager.
+    Package,
+    /// A systemd unit.
+    Service,
+    /// `tcp:22`, `tcp6:22`, `udp:53`.
+    Port,
+    /// An account in /etc/passwd.
+    User,
+    /// A process by its name.
+    Process,
+    /// assay's own: cloud-init has finished (id is free text; property `finished`, `errors`).
+    CloudInit,
+    /// assay's own: systemd's failed units (property `failed`: a list of units).
+    Systemd,
+}
+
+/// A demand on a value. goss 0.4's vocabulary; what is not listed yet is refused by the readers by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Matcher {
+    /// The value is this one.
+    Equal(serde_json::Value),
+    /// The list holds at least these (goss: a plain list).
+    ContainElements(Vec<serde_json::Value>),
+    /// Every pattern is met by some line (goss: a list at contents, stdout, stderr): `foo`, `!foo`, `/re/`, `!/re/`.
+    HavePatterns(Vec<String>),
+    /// The text matches this regular expression (RE2 syntax).
+    MatchRegexp(String),
+    /// The number is above this.
+    Gt(f64),
+    /// The number is this or above.
+    Ge(f64),
+    /// The number is below this.
+    Lt(f64),
+    /// The number is this or below.
+    Le(f64),
+    /// The inner demand is not met.
+    Not(Box<Matcher>),
+    /// All are met.
+    And(Vec<Matcher>),
+    /// At least one is met.
+    Or(Vec<Matcher>),
+    /// The text begins so.
+    HavePrefix(String),
+    /// The text ends so.
+    HaveSuffix(String),
+    /// The text holds this.
+    ContainSubstring(String),
+    /// The list or text is this long.
+    HaveLen(u64),
+}
