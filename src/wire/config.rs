@@ -18,8 +18,8 @@ use super::msgpack;
 /// What stands in a text for a value that Packer does not know yet.
 pub const UNKNOWN: &str = "<unknown>";
 
-/// Marks the third map of a JSON template: a build variable that Packer always lists.
-const PLACEHOLDER_KEY: &str = "PackerRunUUID";
+/// How every value in the third map of a JSON template begins (`BasicPlaceholderData` in Packer's packer/build.go).
+const PLACEHOLDER: &str = "Build_";
 
 /// A component's configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,6 +85,9 @@ impl Config {
             match element {
                 Value::Nil => {}
                 Value::Binary(bytes) => config.add_cty(part, bytes)?,
+                Value::Map(entries) if config.from_json_template && part > 0 && are_placeholders(entries) => {
+                    config.add_placeholders(entries);
+                }
                 Value::Map(entries) => config.add_map(entries)?,
                 _ => return Err(ConfigError::Part(part)),
             }
@@ -139,8 +142,6 @@ impl Config {
     }
 
     fn add_map(&mut self, entries: &[(Value, Value)]) -> Result<(), ConfigError> {
-        let names = entries.iter().filter_map(|(key, _)| key.as_str());
-        let placeholders = self.from_json_template && names.clone().any(|name| name == PLACEHOLDER_KEY);
         let origin = if self.from_json_template { Origin::JsonTemplate } else { Origin::Override };
         for (key, value) in entries {
             let Some(name) = key.as_str() else {
@@ -150,13 +151,19 @@ impl Config {
                 msgpack::to_json(value).map_err(|reason| ConfigError::Value { key: name.to_owned(), reason })?;
             if name.starts_with("packer_") {
                 self.packer.insert(name.to_owned(), value);
-            } else if placeholders {
-                self.placeholders.insert(name.to_owned(), value);
             } else {
                 self.set(name.to_owned(), value, origin);
             }
         }
         Ok(())
+    }
+
+    fn add_placeholders(&mut self, entries: &[(Value, Value)]) {
+        for (key, value) in entries {
+            if let (Some(key), Some(value)) = (key.as_str(), value.as_str()) {
+                self.placeholders.insert(key.to_owned(), value.into());
+            }
+        }
     }
 
     fn set(&mut self, name: String, value: Json, origin: Origin) {
@@ -165,6 +172,10 @@ impl Config {
             self.options.insert(name, value);
         }
     }
+}
+
+fn are_placeholders(entries: &[(Value, Value)]) -> bool {
+    entries.iter().all(|(_, value)| value.as_str().is_some_and(|text| text.starts_with(PLACEHOLDER)))
 }
 
 fn unknowns(place: &str, value: &Json, found: &mut Vec<String>) {

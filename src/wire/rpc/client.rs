@@ -40,7 +40,8 @@ pub enum CallError {
     },
 }
 
-type Pending = Mutex<HashMap<u64, oneshot::Sender<Result<Vec<u8>, String>>>>;
+type Calls = HashMap<u64, oneshot::Sender<Result<Vec<u8>, String>>>;
+type Pending = Mutex<Calls>;
 
 /// A stream on which calls can be made. Clones share it; it is closed when the last is dropped.
 #[derive(Debug, Clone)]
@@ -135,7 +136,7 @@ impl Drop for Forget<'_> {
     }
 }
 
-fn lock(pending: &Pending) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Vec<u8>, String>>>> {
+fn lock(pending: &Pending) -> MutexGuard<'_, Calls> {
     // No code panics while it holds the lock; the map is whole in any case.
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
