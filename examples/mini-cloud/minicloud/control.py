@@ -3,6 +3,7 @@
   GET    /_minicloud/instances     the machines: id, kind, running, pid, address, reachable, open
   GET    /_minicloud/inventory     everything in the cloud with state and tags, see inventory
   GET    /_minicloud/faults        the fault scripts in force; POST a list adds, DELETE clears
+  POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account
   POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
 
 Refuses anything else with 404 or 400 and the reason.
@@ -43,6 +44,8 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
         case "DELETE", "faults":
             faults.clear()
             return 200, {"in_force": 0}
+        case "POST", "copy":
+            return 200, copy(cloud, json.loads(body))
         case "POST", "unreachable":
             return 200, unreachable(cloud, json.loads(body))
     return 404, {"error": f"the mini cloud has no {method} {PREFIX}{verb}"}
@@ -70,3 +73,14 @@ def unreachable(cloud: Cloud, wish: Any) -> dict[str, Any]:
         if key in cloud.machines:
             cloud.machines[key].reachable = key not in cloud.unreachable
     return {"unreachable": sorted(cloud.unreachable)}
+
+
+def copy(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """CopyImage within a region, without a client: how a test gets an image of its own in no time."""
+    from moto.ec2.models import ec2_backends
+
+    accounts = {account.name: account.id for account in cloud.accounts}
+    with cloud.lock:
+        backend = ec2_backends[accounts[wish.get("account", "main")]][wish["region"]]
+        image = backend.copy_image(wish["image"], wish["region"], wish["name"])
+    return {"image": image.id}
