@@ -9,5 +9,7 @@ mod support;
 
 mod build;
 mod cleanup;
+mod command_line;
 mod failing;
+mod older_packers;
 mod regions;

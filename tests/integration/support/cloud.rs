@@ -110,6 +110,17 @@ impl Cloud {
         http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&json!({ "image": image })));
     }
 
+    /// Takes `unreachable` back.
+    pub fn reachable(&self, image: &str) {
+        let wish = json!({ "image": image, "unreachable": false });
+        http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&wish));
+    }
+
+    /// Turns an image's deregistration protection on, as its owner would have.
+    pub fn protect(&self, image: &str, region: &str) {
+        http::request(self.endpoint(), "POST", "/_minicloud/protect", Some(&json!({ "image": image, "region": region })));
+    }
+
     /// The API calls so far, oldest first.
     pub fn calls(&self) -> Vec<Value> {
         let path = self.ready["call_log"].as_str().expect("a call log");
