@@ -30,10 +30,10 @@ pub struct Built {
 impl Workshop {
     /// A folder like a fresh clone's: `packer/`, `assay.hcl`, plugins installed; credentials of the cloud's usual account.
     pub fn new(cloud: &Cloud) -> Self {
-        Self::with_packer(cloud, "1.16.0")
+        Self::with_packer(cloud, "recent")
     }
 
-    /// The same for another Packer.
+    /// The same for another Packer, see [`tools::packer`].
     pub fn with_packer(cloud: &Cloud, version: &str) -> Self {
         let folder = TempDir::with_prefix("assay-build-").expect("a folder");
         for name in ["packer", "assay.hcl"] {
@@ -50,7 +50,11 @@ impl Workshop {
             ("PACKER_CONFIG_DIR".to_owned(), text(&folder.path().join("config"))),
         ]);
         let workshop = Self { folder, environment, packer: tools::packer(version) };
-        let installed = workshop.command(&tools::assay()).args(["packer", "install", "--legacy"]).output().expect("assay runs");
+        let mut arguments = vec!["packer", "install"];
+        if version.starts_with("1.7.") {
+            arguments.push("--legacy");
+        }
+        let installed = workshop.command(&tools::assay()).args(arguments).output().expect("assay runs");
         assert!(installed.status.success(), "assay packer install: {}", String::from_utf8_lossy(&installed.stderr));
         workshop
     }

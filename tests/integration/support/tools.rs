@@ -29,15 +29,18 @@ fn present(path: PathBuf, cure: &str) -> PathBuf {
     path
 }
 
-/// A Packer binary: `1.16.0`, `1.11.2` or `1.7.10`.
+/// A Packer binary: `recent` (1.16 or newer), `1.11.2` or `1.7.10`.
 pub fn packer(version: &str) -> PathBuf {
-    let cure = if version == "1.16.0" { "make tools" } else { "make test-packers" };
-    present(tools().join("bin").join(format!("packer-{version}")), cure)
+    let (name, cure) = match version {
+        "recent" => ("packer".to_owned(), "scripts/tools"),
+        older => (format!("packer-{older}"), "scripts/tools older"),
+    };
+    present(tools().join("bin").join(name), cure)
 }
 
 /// The folder with the amazon plugin and the tests' own builder plugin, to be copied and added to.
 pub fn plugins() -> PathBuf {
-    present(tools().join("plugins"), "make tools")
+    present(tools().join("plugins"), "scripts/tools")
 }
 
 /// The mini cloud's launcher.
