@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -52,8 +51,8 @@ func decodeProtobuf(t *testing.T, encoded []byte) hcldec.Spec {
 
 func mustEqual(t *testing.T, got, wanted hcldec.Spec) {
 	t.Helper()
-	if !reflect.DeepEqual(specs.Plain(got), specs.Plain(wanted)) {
-		t.Errorf("got    %#v\nwanted %#v", specs.Plain(got), specs.Plain(wanted))
+	if difference := specs.Difference(got, wanted); difference != "" {
+		t.Error(difference)
 	}
 }
 
