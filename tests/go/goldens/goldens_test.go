@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/gob"
+	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +19,12 @@ import (
 )
 
 const folder = "../../goldens"
+
+func TestMain(m *testing.M) {
+	// The SDK's client writes a line for every call.
+	log.SetOutput(io.Discard)
+	os.Exit(m.Run())
+}
 
 func read(t *testing.T, parts ...string) []byte {
 	t.Helper()
