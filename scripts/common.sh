@@ -2,7 +2,7 @@
 # long command is run so that nothing is silent for more than ten seconds. Refuses to install or build anything.
 # shellcheck shell=bash
 
-set -euo pipefail
+set -Eeuo pipefail
 
 ASSAY_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ASSAY_ROOT"
@@ -31,6 +31,7 @@ say() {
 # fail TEXT: the last line before the end.
 fail() {
     say "$*" >&2
+    trap - ERR
     exit 1
 }
 
@@ -48,6 +49,8 @@ end_jobs() {
     done
 }
 trap end_jobs EXIT
+# A command that fails without a word must not end a script without a word.
+trap 'say "$0: line $LINENO failed (exit $?)" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -4,6 +4,8 @@ package client
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"os"
 	"os/exec"
@@ -34,6 +36,8 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	// The SDK's client writes a line for every call.
+	log.SetOutput(io.Discard)
 	referenceBinary = filepath.Join(folder, "packer-plugin-reference")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", referenceBinary, "../reference")
 	build.Stdout, build.Stderr = os.Stdout, os.Stderr

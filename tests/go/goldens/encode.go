@@ -81,29 +81,12 @@ func orderedProtobuf(named specs.Named) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(message)
 }
 
-// listingOf describes the specifications for readers that are not Go: by name, `why` and `fields`; a field is
-// {"attribute": TYPE, "name": …, "required": …} with cty's JSON for types ("string", ["list","string"]), or
-// {"block": FIELDS, "required": …}, or {"block_list": FIELDS}.
+// listingOf describes the specifications for readers that are not Go: by name, with specs.Fields.
 func listingOf(all []specs.Named) ([]byte, error) {
 	listing := map[string]interface{}{}
 	for _, named := range all {
-		listing[named.Name] = map[string]interface{}{"why": named.Why, "fields": fieldsOf(named.Spec), "sdk_only": named.SDKOnly}
+		listing[named.Name] = map[string]interface{}{"why": named.Why, "fields": specs.Fields(named.Spec), "sdk_only": named.SDKOnly}
 	}
 	encoded, err := json.MarshalIndent(listing, "", "  ")
 	return append(encoded, '\n'), err
-}
-
-func fieldsOf(spec hcldec.ObjectSpec) map[string]interface{} {
-	fields := map[string]interface{}{}
-	for key, field := range spec {
-		switch concrete := field.(type) {
-		case *hcldec.AttrSpec:
-			fields[key] = map[string]interface{}{"attribute": concrete.Type, "name": concrete.Name, "required": concrete.Required}
-		case *hcldec.BlockSpec:
-			fields[key] = map[string]interface{}{"block": fieldsOf(concrete.Nested.(hcldec.ObjectSpec)), "required": concrete.Required}
-		case *hcldec.BlockListSpec:
-			fields[key] = map[string]interface{}{"block_list": fieldsOf(concrete.Nested.(hcldec.ObjectSpec))}
-		}
-	}
-	return fields
 }

@@ -3,6 +3,9 @@
 package specs
 
 import (
+	"encoding/json"
+	"fmt"
+	"reflect"
 	"sort"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
@@ -103,6 +106,43 @@ func Plain(spec hcldec.Spec) hcldec.Spec {
 	default:
 		return spec
 	}
+}
+
+// Fields describes a specification as plain values, fit for JSON and for a failed test's message. A field is
+// {"attribute": TYPE, "name": …, "required": …} with cty's JSON for types ("string", ["list","string"]), or
+// {"block": FIELDS, "required": …}, or {"block_list": FIELDS}.
+func Fields(spec hcldec.ObjectSpec) map[string]interface{} {
+	fields := map[string]interface{}{}
+	for key, field := range spec {
+		switch concrete := field.(type) {
+		case *hcldec.AttrSpec:
+			fields[key] = map[string]interface{}{"attribute": concrete.Type, "name": concrete.Name, "required": concrete.Required}
+		case *hcldec.BlockSpec:
+			fields[key] = map[string]interface{}{"block": nested(concrete.Nested), "required": concrete.Required}
+		case *hcldec.BlockListSpec:
+			fields[key] = map[string]interface{}{"block_list": nested(concrete.Nested)}
+		default:
+			fields[key] = fmt.Sprintf("%T, which assay never sends", field)
+		}
+	}
+	return fields
+}
+
+func nested(spec hcldec.Spec) interface{} {
+	if object, ok := Plain(spec).(hcldec.ObjectSpec); ok {
+		return Fields(object)
+	}
+	return fmt.Sprintf("%T, which assay never sends", spec)
+}
+
+// Difference compares two specifications by what they mean; it is empty when they mean the same.
+func Difference(got, wanted hcldec.Spec) string {
+	if reflect.DeepEqual(Plain(got), Plain(wanted)) {
+		return ""
+	}
+	left, _ := json.Marshal(nested(got))
+	right, _ := json.Marshal(nested(wanted))
+	return fmt.Sprintf("got    %s\nwanted %s", left, right)
 }
 
 // Keys returns the names of an object specification in order.
