@@ -18,9 +18,6 @@ use super::msgpack;
 /// What stands in a text for a value that Packer does not know yet.
 pub const UNKNOWN: &str = "<unknown>";
 
-/// How every value in the third map of a JSON template begins (`BasicPlaceholderData` in Packer's packer/build.go).
-const PLACEHOLDER: &str = "Build_";
-
 /// A component's configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
@@ -174,8 +171,13 @@ impl Config {
     }
 }
 
+/// Whether a map is the third of a JSON template: it holds `"ID": "Build_ID. To set this …"` and the like
+/// (`BasicPlaceholderData` in Packer's packer/build.go), among values of other forms.
 fn are_placeholders(entries: &[(Value, Value)]) -> bool {
-    entries.iter().all(|(_, value)| value.as_str().is_some_and(|text| text.starts_with(PLACEHOLDER)))
+    entries.iter().any(|(key, value)| match (key.as_str(), value.as_str()) {
+        (Some(key), Some(text)) => text.strip_prefix("Build_").is_some_and(|rest| rest.starts_with(key)),
+        _ => false,
+    })
 }
 
 fn unknowns(place: &str, value: &Json, found: &mut Vec<String>) {
@@ -259,7 +261,7 @@ mod tests {
                 ("packer_user_variables", msgpack::map([("", "".into()), ("u", "x".into())])),
                 ("packer_sensitive_variables", Value::Nil),
             ]),
-            msgpack::map([("ID", "Build_ID. …".into()), ("PackerRunUUID", "Build_PackerRunUUID. …".into())]),
+            msgpack::map([("ID", "Build_ID. …".into()), ("WinRMPassword", "{{.WinRMPassword}}".into())]),
         ];
         let config = from_list(list).unwrap();
         assert!(config.from_json_template);
@@ -268,7 +270,7 @@ mod tests {
         assert_eq!(config.origins["image"], Origin::JsonTemplate);
         assert!(config.packer_flag("packer_debug"));
         assert_eq!(config.packer["packer_user_variables"], json!({"": "", "u": "x"}));
-        assert_eq!(config.placeholders.keys().collect::<Vec<_>>(), ["ID", "PackerRunUUID"]);
+        assert_eq!(config.placeholders.keys().collect::<Vec<_>>(), ["ID", "WinRMPassword"]);
         assert_eq!(config.unknowns(), Vec::<String>::new());
     }
 

@@ -148,7 +148,7 @@ pub fn generated_data(entries: &[(&str, &str)]) -> Value {
 pub fn json_list(options: Value, packer: Value) -> Vec<Value> {
     let placeholders = msgpack::map([
         ("ID", "Build_ID. To set this dynamically in the Packer template, you must use the `build` function".into()),
-        ("PackerRunUUID", "Build_PackerRunUUID. To set this dynamically …".into()),
+        ("WinRMPassword", "{{.WinRMPassword}}".into()),
     ]);
     vec![options, packer, placeholders]
 }
