@@ -67,6 +67,8 @@ def up(cache: Cache, options: argparse.Namespace, argv: list[str]) -> int:
     bootstrap.become_root(cache, argv)
     bootstrap.setup(cache)
     command = ["unshare", "--mount", "--propagation", "slave", "--", str(cache.python), "-B", "-m", "minicloud.server"]
+    if pathlib.Path("/run/systemd/system").is_dir():  # systemd rules the control groups: ask it for one that is ours to divide
+        command = ["systemd-run", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--", *command]
     command += ["--cache", str(cache.root), "--state", str(options.state.absolute()), "--port", str(options.port)]
     if options.ready_file:
         command += ["--ready-file", str(options.ready_file.absolute())]

@@ -76,6 +76,7 @@ def serve(cache: Cache, state: pathlib.Path, options: argparse.Namespace, ending
         (state / name).unlink(missing_ok=True)
         (state / name).symlink_to(cache.tree / name)
     try_overlay(state)
+    hide_nspawn_traces()
     log = CallLog(state / "calls.jsonl")
     cloud = Cloud(state, make_accounts())
     try:
@@ -107,6 +108,13 @@ def tell_ready(cloud: Cloud, log: CallLog, endpoint: str, ready_file: pathlib.Pa
         aside.write_text(json.dumps(ready, indent=2) + "\n")
         aside.rename(ready_file)
     print(f"mini-cloud: serving EC2 at {endpoint}", flush=True)
+
+
+def hide_nspawn_traces() -> None:
+    """Gives nspawn a folder of its own for its locks and mount points, seen only in our mount namespace and gone with it."""
+    folder = pathlib.Path("/run/systemd/nspawn")
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=8m", "tmpfs", str(folder)], check=True)
 
 
 def try_overlay(state: pathlib.Path) -> None:
