@@ -17,7 +17,7 @@ from .cache import Cache
 
 SUITE = "bookworm"
 PACKAGES = (
-    "systemd,systemd-sysv,dbus,libpam-systemd,openssh-server,cloud-init,iproute2,procps,locales,sudo,"
+    "systemd,systemd-sysv,dbus,libpam-systemd,apt-utils,openssh-server,cloud-init,iproute2,procps,locales,sudo,"
     "ca-certificates,less,netbase,kmod,udev,iputils-ping"
 )
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
