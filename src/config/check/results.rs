@@ -109,6 +109,7 @@ fn places(checker: &mut Checker<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
 fn no_file_above(checker: &mut Checker<'_>, name: &str, path: &Path) {
     let on_disk = checker.on_disk(path);
     if let Some(file) = on_disk.ancestors().skip(1).find(|folder| folder.is_file()) {
+        let file = file.strip_prefix(checker.working_dir).unwrap_or(file);
         let message = format!("{} cannot be made: {} is a file", path.display(), file.display());
         checker.wrong(name, message);
     }

@@ -188,8 +188,7 @@ fn each_refusal_names_the_option_and_the_cure() {
 
 #[test]
 fn each_wrong_value_says_what_would_be_right() {
-    insta::assert_snapshot!(
-        [
+    let text = [
             json!({"instnace_type": "t3.small"}),
             json!({"ssh_port": 70000}),
             json!({"ssh_port": "ssh"}),
@@ -222,9 +221,8 @@ fn each_wrong_value_says_what_would_be_right() {
             json!({"manifest": "smoke.hcl/manifest.json"}),
         ]
         .map(only_message)
-        .join("\n")
-        .replace(&std::env::temp_dir().display().to_string(), "TMP")
-    );
+        .join("\n");
+    insta::assert_snapshot!(text);
 }
 
 #[test]

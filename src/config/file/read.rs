@@ -265,6 +265,9 @@ impl Reader<'_> {
             (Structure::Attribute(attribute), _) => self.value(attribute, shown),
             (Structure::Block(block), Kind::Block(_) | Kind::BlockList(_)) => {
                 let mut object = Map::new();
+                for inner in block.body.blocks() {
+                    self.problem(self.line(inner), format!("{shown}.{}", inner.ident.as_str()), "is not known here");
+                }
                 for attribute in block.body.attributes() {
                     let name = attribute.key.as_str();
                     object.insert(name.to_owned(), self.value(attribute, &format!("{shown}.{name}"))?);
