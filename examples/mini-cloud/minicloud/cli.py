@@ -37,15 +37,16 @@ def parser() -> argparse.ArgumentParser:
     run = verbs.add_parser("run", parents=[common], help="run a command with a cloud around it")
     run.add_argument("--state", type=pathlib.Path, help="default: a temporary folder")
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD...")
-    python = verbs.add_parser("python", help="run the virtual environment's Python (with boto3 and pytest), for scripts and tests")
-    python.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS...")
+    verbs.add_parser("python", help="run the virtual environment's Python (with boto3 and pytest), for scripts and tests")
     return top
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one verb; returns the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    options = parser().parse_args(argv)
+    # argparse would take the options of the other program for ours, so `python` is cut off before it looks.
+    cut = 1 if argv[:1] == ["python"] else len(argv)
+    options = parser().parse_args(argv[:cut])
     cache = Cache(getattr(options, "cache", None) or default_cache())
     try:
         match options.verb:
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
                 return down(cache, options, argv)
             case "python":
                 setup(cache, ["setup"])
-                os.execv(cache.python, [str(cache.python), "-B", *options.arguments])
+                os.execv(cache.python, [str(cache.python), "-B", *argv[cut:]])
             case _:
                 return runner.run(cache, options)
     except KeyboardInterrupt:

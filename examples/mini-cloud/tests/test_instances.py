@@ -110,7 +110,7 @@ def test_power_off_inside_does_what_the_launch_said(desk):
     for behaviour, state in (("terminate", "terminated"), ("stop", "stopped")):
         guest = desk.launch(InstanceInitiatedShutdownBehavior=behaviour)
         guest.booted()
-        guest.ssh("sudo systemd-run --on-active=1 systemctl poweroff")
+        guest.ssh("sudo systemd-run --on-active=1 --timer-property=AccuracySec=100ms systemctl poweroff")
         shown = guest.wait_state(state)
         assert shown["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
 
