@@ -38,6 +38,8 @@ pub enum Door {
     PostProcessor,
     /// The command line; names in messages are flags.
     Command,
+    /// A look at files alone: nothing is missing, since template or flags may give it.
+    Lint,
 }
 
 /// Everything that is known about what the user wants.
@@ -98,6 +100,19 @@ impl Checked {
             _ => Err(errors),
         }
     }
+}
+
+/// Checks what is needed to reach AWS and nothing else. Returns the settings, `owner` and every mistake.
+pub fn check_access(input: &Input<'_>) -> (AccessSettings, Option<String>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let (file, _) = config_file(input, &input.flags, &mut problems);
+    let mut checker = Checker::new(input, input.flags.clone(), problems);
+    if let Some(file) = file {
+        checker.under(file, None);
+    }
+    let access = access::settings(&mut checker);
+    let owner = results::owner_setting(&mut checker);
+    (access, owner, checker.problems)
 }
 
 /// Checks all that is given, together.
