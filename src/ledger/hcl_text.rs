@@ -97,8 +97,8 @@ pub fn quote(text: &str) -> String {
                 quoted.push(character);
             }
             c if is_harmless(c) => quoted.push(c),
-            c if u32::from(c) <= 0xffff => drop(write!(quoted, "\\u{:04x}", u32::from(c))),
-            c => drop(write!(quoted, "\\U{:08x}", u32::from(c))),
+            c if u32::from(c) <= 0xffff => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
         }
     }
     quoted.push('"');

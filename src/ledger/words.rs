@@ -58,7 +58,10 @@ mod tests {
         ] {
             assert!(!clean(text).contains("s3cret"), "{}", clean(text));
         }
-        assert_eq!(redact("git@github.com:o/r.git and https://github.com/o/r"), "git@github.com:o/r.git and https://github.com/o/r");
+        assert_eq!(
+            redact("git@github.com:o/r.git and https://github.com/o/r"),
+            "git@github.com:o/r.git and https://github.com/o/r"
+        );
     }
 
     #[test]
