@@ -190,7 +190,11 @@ fn shown(path: &Path, working_dir: &Path) -> PathBuf {
 }
 
 fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
-    checker.needed("image");
+    // On the command line the AMI's own tag can say it.
+    let wanted = checker.door != Door::Command || checker.layer.has("image");
+    if wanted {
+        checker.needed("image");
+    }
     let suites = checker.suites();
     let ssh = ssh::settings(checker);
     let launch = launch::settings(checker, ssh.timeout);
@@ -198,7 +202,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
     Some(Settings {
-        image: Some(image?),
+        image: if wanted { Some(image?) } else { None },
         suites: suites?,
         ssh,
         launch,
