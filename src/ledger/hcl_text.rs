@@ -10,7 +10,7 @@ use hcl_edit::{
     structure::{Attribute, Block, Body, Structure},
 };
 
-use crate::model::escape::{escape, is_harmless};
+use crate::model::escape::{escape_line as escape, is_harmless};
 
 /// The largest ledger file that is read, in bytes. A lock file grows by about 1 KiB a promotion.
 pub const MAX_BYTES: usize = 4 << 20;

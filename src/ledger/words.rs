@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::escape::escape;
+use crate::model::escape::escape_line as escape;
 
 /// The most characters that are passed on of what git said.
 const MOST: usize = 4096;
