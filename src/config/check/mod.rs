@@ -84,6 +84,8 @@ pub struct Checked {
     pub unknown: Vec<String>,
     /// What the user should know and need not mend.
     pub notes: Vec<String>,
+    /// How to reach AWS, as far as it is right: an AMI can be protected even where the rest is wrong.
+    pub access: AccessSettings,
 }
 
 impl Checked {
@@ -134,10 +136,11 @@ pub fn check(input: &Input<'_>) -> Checked {
     if let Some(file) = file {
         checker.under(file, image.as_ref());
     }
-    let settings = settings(&mut checker, image);
+    let access = access::settings(&mut checker);
+    let settings = settings(&mut checker, image, access.clone());
     let unknown = std::mem::take(&mut checker.layer.unknown);
     let complete = checker.problems.is_empty() && unknown.is_empty();
-    Checked { settings: settings.filter(|_| complete), errors: checker.problems, unknown, notes }
+    Checked { settings: settings.filter(|_| complete), errors: checker.problems, unknown, notes, access }
 }
 
 fn refuse_builder(template: &TemplateOptions, problems: &mut Vec<Problem>) {
@@ -186,12 +189,11 @@ fn shown(path: &Path, working_dir: &Path) -> PathBuf {
     path.strip_prefix(working_dir).unwrap_or(path).to_owned()
 }
 
-fn settings(checker: &mut Checker<'_>, image: Option<ImageName>) -> Option<Settings> {
+fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
     checker.needed("image");
     let suites = checker.suites();
     let ssh = ssh::settings(checker);
     let launch = launch::settings(checker, ssh.timeout);
-    let access = access::settings(checker);
     let results = results::settings(checker);
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
