@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::text::value_text;
-use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape};
+use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line as escape};
 
 /// The most characters of one value in the file.
 const MOST: usize = 16 << 10;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-use crate::model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape};
+use crate::model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape_line as escape};
 
 /// The most characters of one value in the report; the evidence has all of it.
 const MOST: usize = 400;

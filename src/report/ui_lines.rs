@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::text::{Style, duration_text, headline, phases_text, targets_table, value_text};
-use crate::model::{AmiRef, Evidence, Outcome, State, Verdict, escape::escape};
+use crate::model::{AmiRef, Evidence, Outcome, State, Verdict, escape::escape_line as escape};
 
 /// The most characters of one argument of a machine row, and of one value in a line.
 const MOST: usize = 400;
