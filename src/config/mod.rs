@@ -1,9 +1,21 @@
-//! What users configure. Each option is declared once (`options`), read as it was typed (`raw`), and turned into checked
-//! [`Settings`] with all errors at once (`settings`). It owns names, defaults and messages; it refuses the network and credentials:
+//! What users configure. Each option is declared once (`options`), read as it was typed (`raw`, `file`), and turned into checked
+//! [`Settings`] with all errors at once (`check`). It owns names, defaults and messages; it refuses the network and credentials:
 //! everything here works offline, in `packer validate` on a pull request.
 
+pub mod check;
+pub mod file;
+pub mod options;
+pub mod problem;
+pub mod raw;
+pub mod request;
 pub mod settings;
+pub mod suites;
+pub mod units;
 
+pub use check::{Checked, Door, Input, check};
+pub use file::ConfigFile;
+pub use problem::{Place, Problem};
+pub use raw::{Layer, TemplateOptions};
 pub use settings::{
     AccessSettings, AssumeRole, BastionSettings, LaunchSettings, OnFailure, ProberSettings, Settings, SshInterface,
     SshSettings,

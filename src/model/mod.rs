@@ -4,6 +4,7 @@
 pub mod ami;
 pub mod artifact;
 pub mod candidate;
+pub mod escape;
 pub mod evidence;
 pub mod ids;
 pub mod lock;

@@ -14,6 +14,7 @@ require (
 	github.com/mitchellh/mapstructure v1.5.0
 	github.com/ugorji/go/codec v1.2.6
 	github.com/zclconf/go-cty v1.16.3
+	google.golang.org/protobuf v1.36.10
 )
 
 require (
@@ -78,5 +79,4 @@ require (
 	golang.org/x/text v0.38.0 // indirect
 	golang.org/x/time v0.11.0 // indirect
 	golang.org/x/tools v0.45.0 // indirect
-	google.golang.org/protobuf v1.36.10 // indirect
 )

@@ -15,7 +15,7 @@ import tempfile
 PACKAGE = "minicloud-motd"
 INSTALLED, NEWER = "1.0", "1.1"
 FOLDER = "srv/minicloud-apt"
-SOURCE_LINE = f"deb [trusted=yes] file:/{FOLDER} ./\n"
+SOURCE_LINE = f"deb [trusted=yes lang=none] file:/{FOLDER} ./\n"
 
 CONTROL = f"""Package: {PACKAGE}
 Version: %s
@@ -63,7 +63,10 @@ def install(tree: pathlib.Path) -> None:
         subprocess.run(["chroot", tree, "dpkg", "--install", f"/tmp/{old.name}"], check=True, stdout=subprocess.DEVNULL)
         (tree / "tmp" / old.name).unlink()
     new = build_deb(NEWER, repo)
-    (repo / "Packages").write_text(index(new, NEWER))
+    packages = index(new, NEWER).encode()
+    (repo / "Packages").write_bytes(packages)
+    checksum = f" {hashlib.sha256(packages).hexdigest()} {len(packages)} Packages\n"
+    (repo / "Release").write_text(f"Origin: minicloud\nLabel: minicloud\nSuite: stable\nSHA256:\n{checksum}")
     for stale in (tree / "etc/apt/sources.list.d").glob("*"):
         stale.unlink()
     (tree / "etc/apt/sources.list").write_text("# the mini cloud's instances have no network: see sources.list.d\n")

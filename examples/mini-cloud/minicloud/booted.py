@@ -5,9 +5,7 @@ Refuses to share anything with the machine but the kernel: own processes, own ne
 
 from __future__ import annotations
 
-import functools
 import os
-import pathlib
 import signal
 
 from . import seed
@@ -18,24 +16,23 @@ START_POWEROFF = signal.SIGRTMIN + 4
 START_REBOOT = signal.SIGRTMIN + 5
 
 
-@functools.cache
-def under_systemd() -> bool:
-    """Whether this machine's own pid 1 is systemd; then nspawn makes a scope unit, else it keeps the control group it is in."""
-    return pathlib.Path("/run/systemd/system").is_dir() and pathlib.Path("/proc/1/comm").read_text().strip() == "systemd"
-
-
 class Booted(Machine):
     """An instance with a real init."""
 
     kind = "booted"
+    depth = 2  # unshare, nspawn, the guest's init
+    own_groups = True
 
     def prepare(self) -> None:
         seed.write(self.upper, self.launch)
 
     def command(self) -> list[str]:
-        unit = [] if under_systemd() else ["--keep-unit"]
+        # The outer process namespace makes the kernel kill the whole guest when its first process is killed; nspawn alone would
+        # leave it running. In there, pids mean nothing to the machine's systemd: so nspawn must not talk to it (--keep-unit),
+        # and its control groups are made by us.
         return [
-            "systemd-nspawn", "--quiet", "--boot", "--register=no", *unit, "--private-network", "--console=read-only",
+            "unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+            "systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--private-network", "--console=read-only",
             "--resolv-conf=off", "--timezone=off", "--link-journal=no", f"--machine={self.id}", "-D", str(self.root),
             "--", "--show-status=1", "--log-target=journal",
         ]  # fmt: skip

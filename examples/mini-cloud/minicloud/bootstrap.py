@@ -87,7 +87,7 @@ def install_packages() -> None:
 
 
 def build_venv(cache: Cache) -> None:
-    """The virtual environment with moto; made in its place (its scripts know their path), and named whole by a rename of its marker."""
+    """The virtual environment with moto, built aside and renamed when whole."""
     if cache.python.exists():
         return
     aside = cache.root / f"building-{cache.venv.name}"

@@ -62,9 +62,8 @@ BASE_IMAGES = (
 class Cloud:
     """The machines and layers of one running mini cloud."""
 
-    def __init__(self, state: pathlib.Path, accounts: list[Account]) -> None:
-        self.state, self.accounts = state, accounts
-        self.network = Network()
+    def __init__(self, state: pathlib.Path, accounts: list[Account], network: Network) -> None:
+        self.state, self.accounts, self.network = state, accounts, network
         self.lock = threading.RLock()
         self.machines: dict[str, Machine] = {}
         self.layers: dict[str, Layers] = {}

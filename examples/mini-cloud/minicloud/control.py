@@ -1,7 +1,10 @@
 """Owns the requests under /_minicloud/: what tests and people ask of the cloud itself, in JSON, without a key.
 
   GET    /_minicloud/instances     the machines: id, kind, running, pid, address, reachable, open
+  GET    /_minicloud/inventory     everything in the cloud with state and tags, see inventory
   GET    /_minicloud/faults        the fault scripts in force; POST a list adds, DELETE clears
+  POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account
+  POST   /_minicloud/protect       {"image": id, "region": …, "account": "main"}: deregistration protection on
   POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
 
 Refuses anything else with 404 or 400 and the reason.
@@ -14,6 +17,7 @@ from typing import Any
 
 from .cloud import Cloud
 from .faults import BadScript, FaultList
+from .inventory import inventory
 
 PREFIX = "/_minicloud/"
 
@@ -32,6 +36,8 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
     match method, verb:
         case "GET", "instances":
             return 200, [describe(machine) for machine in list(cloud.machines.values())]
+        case "GET", "inventory":
+            return 200, inventory(cloud)
         case "GET", "faults":
             return 200, faults.listed()
         case "POST", "faults":
@@ -39,6 +45,10 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
         case "DELETE", "faults":
             faults.clear()
             return 200, {"in_force": 0}
+        case "POST", "copy":
+            return 200, copy(cloud, json.loads(body))
+        case "POST", "protect":
+            return 200, protect(cloud, json.loads(body))
         case "POST", "unreachable":
             return 200, unreachable(cloud, json.loads(body))
     return 404, {"error": f"the mini cloud has no {method} {PREFIX}{verb}"}
@@ -66,3 +76,26 @@ def unreachable(cloud: Cloud, wish: Any) -> dict[str, Any]:
         if key in cloud.machines:
             cloud.machines[key].reachable = key not in cloud.unreachable
     return {"unreachable": sorted(cloud.unreachable)}
+
+
+def copy(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """CopyImage within a region, without a client: how a test gets an image of its own in no time."""
+    with cloud.lock:
+        backend = backend_of(cloud, wish)
+        image = backend.copy_image(wish["image"], wish["region"], wish["name"])
+    return {"image": image.id}
+
+
+def protect(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """EnableImageDeregistrationProtection without a client."""
+    with cloud.lock:
+        backend_of(cloud, wish).amis[wish["image"]].deregistration_protection = "enabled-without-cooldown"
+    return {"image": wish["image"]}
+
+
+def backend_of(cloud: Cloud, wish: dict[str, Any]) -> Any:
+    """moto's records of the account and region that a wish names."""
+    from moto.ec2.models import ec2_backends
+
+    accounts = {account.name: account.id for account in cloud.accounts}
+    return ec2_backends[accounts[wish.get("account", "main")]][wish["region"]]

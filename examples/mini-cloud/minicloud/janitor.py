@@ -15,6 +15,8 @@ import signal
 import subprocess
 import time
 
+from . import cgroup
+
 RECORD = "process.json"
 SERVER = "server.json"
 TERM_PATIENCE = 60  # seconds a server gets to end itself
@@ -72,6 +74,8 @@ def down(state: pathlib.Path) -> list[str]:
     for path in (state / "instances").glob(f"*/{RECORD}"):
         if not end(path, signal.SIGKILL, 10):
             left.append(f"an instance, process {recorded(path)}")
+        with contextlib.suppress(OSError, ValueError):
+            cgroup.remove(json.loads(path.read_text()).get("groups", []))
     for point in mounts_under(state):
         if subprocess.run(["umount", "-l", point]).returncode:
             left.append(f"the mount {point}")
@@ -84,5 +88,5 @@ def clear(state: pathlib.Path) -> None:
     """Removes what only a running cloud needs; the call log and the consoles stay to be read."""
     for name in ("instances", "images"):
         shutil.rmtree(state / name, ignore_errors=True)
-    for name in ("base", SERVER):
+    for name in ("base", "light", SERVER):
         (state / name).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from . import janitor, network, seed
+from . import cgroup, janitor, network, seed
 
 STOP_PATIENCE = 25  # seconds a guest gets to shut down before it is killed, as EC2 does after some minutes
 REBOOT_STATUS = 133  # systemd-nspawn's exit status when the guest asked for a reboot
@@ -32,6 +32,8 @@ class Machine:
     """One instance. `layers` are the image's folders, topmost first, relative to the state folder where they can be."""
 
     kind = ""
+    depth = 1  # how many generations below the started process the guest's pid 1 is
+    own_groups = False  # whether the guest needs control groups of its own
 
     def __init__(self, state: pathlib.Path, net: network.Network, launch: seed.Launch, layers: list[str]) -> None:
         self.id, self.launch, self.layers, self.net = launch.instance_id, launch, layers, net
@@ -120,11 +122,16 @@ class Machine:
         process = self.process
         if process is None or process.poll() is not None:
             return None
-        try:
-            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        except OSError:
-            return None
-        return int(children[0]) if children else None
+        pid = process.pid
+        for _ in range(self.depth):
+            try:
+                children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            except OSError:
+                return None
+            if not children:
+                return None
+            pid = int(children[0])
+        return pid
 
     def console(self) -> bytes:
         """The console's last 64 KiB."""
@@ -158,12 +165,15 @@ class Machine:
             self.ended()
 
     def _run_once(self) -> int:
+        groups = cgroup.make(self.id) if self.own_groups else []
         with open(self.console_file, "ab") as console:
-            command = ["setpriv", "--pdeathsig", "KILL", "--", *self.command()]
+            # The shell enters the groups ($@ up to --), then becomes the command; $0 is only a name.
+            enter = 'while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift; exec "$@"'
+            command = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", enter, "guest", *groups, "--", *self.command()]
             self.process = _spawner.submit(
                 subprocess.Popen, command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, cwd=self.state
             ).result()
-        janitor.record(self.folder, self.process.pid)
+        janitor.record(self.folder, self.process.pid, groups=groups)
         leader = self._wait_for_leader()
         if leader:
             self.started()
@@ -173,6 +183,7 @@ class Machine:
         if self.door:
             self.door.close()
             self.door = None
+        cgroup.remove(groups)
         return status
 
     def _wait_for_leader(self) -> int | None:

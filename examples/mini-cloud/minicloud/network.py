@@ -1,4 +1,4 @@
-"""Owns how an instance is reached: its address 127.77.x.y, and the door that leads from port 22 there to the sshd inside.
+"""Owns how an instance is reached: the door that leads from port 22 of its address to the sshd inside.
 
 Every instance lives in a network namespace of its own, where only its own loopback exists. A door opens when the guest's
 sshd listens (never before), and closes when it stops. One asyncio loop in one thread serves all doors. Refuses to carry any
@@ -15,52 +15,12 @@ import os
 import socket
 import threading
 
+from .addresses import SSH_PORT, AddressPool, listening
+
 CLONE_NEWNET = 0x40000000
-SSH_PORT = 22
-BLOCK = 250  # addresses in one block 127.77.N.1 .. 127.77.N.250
 POLL = 0.03  # seconds between two looks at whether the guest's sshd listens
-LISTEN = "0A"  # the state's name in /proc/net/tcp
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class AddressPool:
-    """Hands out addresses. Blocks are claimed by an abstract Unix socket's name, which the kernel frees when we die."""
-
-    def __init__(self) -> None:
-        self._claims: list[socket.socket] = []
-        self._free: list[str] = []
-        self._lock = threading.Lock()
-
-    def take(self) -> str:
-        """An address that no instance of this machine's mini clouds uses."""
-        with self._lock:
-            if not self._free:
-                self._claim_block()
-            return self._free.pop(0)
-
-    def give_back(self, address: str) -> None:
-        """Returns an address; it is used again only after all the others, so that a late client meets nobody else."""
-        with self._lock:
-            self._free.append(address)
-
-    def _claim_block(self) -> None:
-        for block in range(256):
-            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                claim.bind(f"\0assay-mini-cloud-127.77.{block}")
-            except OSError:
-                claim.close()
-                continue
-            self._claims.append(claim)
-            self._free += [f"127.77.{block}.{host}" for host in range(1, BLOCK + 1)]
-            return
-        raise RuntimeError("all 127.77.x.y addresses are in use by mini clouds")
-
-    def close(self) -> None:
-        """Frees every claimed block."""
-        for claim in self._claims:
-            claim.close()
 
 
 class NamespaceSockets:
@@ -82,22 +42,11 @@ class NamespaceSockets:
         return made
 
 
-def sshd_listens(pid: int) -> bool:
-    """Whether something listens on port 22 in the network namespace of `pid`; looked up, so that sshd logs nothing."""
-    for table in ("tcp", "tcp6"):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{table}") as lines:
-            for line in lines:
-                fields = line.split()
-                if fields[3] == LISTEN and fields[1].endswith(f":{SSH_PORT:04X}"):
-                    return True
-    return False
-
-
 class Network:
     """The loop that serves all doors of one mini cloud."""
 
-    def __init__(self) -> None:
-        self.addresses = AddressPool()
+    def __init__(self, addresses: AddressPool) -> None:
+        self.addresses = addresses
         self.sockets = NamespaceSockets()
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="network", daemon=True)
@@ -149,11 +98,10 @@ class Door:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self) -> None:
-        while not sshd_listens(self._leader):
+        while not listening(self._leader):
             await asyncio.sleep(POLL)
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = await self._listening_socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setblocking(False)
         listener.bind((self._address, SSH_PORT))
         listener.listen(128)
         self._listener = listener
@@ -161,6 +109,14 @@ class Door:
         while True:
             outer, _ = await self._network.loop.sock_accept(listener)
             self._spawn(self._carry(outer))
+
+    async def _listening_socket(self) -> socket.socket:
+        """A socket where the addresses live, which may be another namespace than ours."""
+        if self._network.addresses.namespace is not None:
+            return await self._network.sockets.make(self._network.addresses.namespace)
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        return made
 
     async def _carry(self, outer: socket.socket) -> None:
         loop = self._network.loop

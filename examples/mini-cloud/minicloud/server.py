@@ -22,10 +22,12 @@ import time
 
 from . import api, janitor
 from .accounts import make_accounts
+from .addresses import make_pool
 from .cache import Cache, lock_shared
 from .calllog import CallLog
 from .cloud import BASE_IMAGES, REGIONS, Cloud
 from .gateway import Gateway
+from .network import Network
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file", type=pathlib.Path)
     parser.add_argument("--parent-pid", type=int)
+    parser.add_argument("--addresses", choices=("auto", "loopback", "routed"), default="auto")
     options = parser.parse_args(argv)
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -76,8 +79,9 @@ def serve(cache: Cache, state: pathlib.Path, options: argparse.Namespace, ending
         (state / name).unlink(missing_ok=True)
         (state / name).symlink_to(cache.tree / name)
     try_overlay(state)
+    hide_nspawn_traces()
     log = CallLog(state / "calls.jsonl")
-    cloud = Cloud(state, make_accounts())
+    cloud = Cloud(state, make_accounts(), Network(make_pool(options.addresses)))
     try:
         gateway = Gateway(cloud, log, api.install(cloud))
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -107,6 +111,13 @@ def tell_ready(cloud: Cloud, log: CallLog, endpoint: str, ready_file: pathlib.Pa
         aside.write_text(json.dumps(ready, indent=2) + "\n")
         aside.rename(ready_file)
     print(f"mini-cloud: serving EC2 at {endpoint}", flush=True)
+
+
+def hide_nspawn_traces() -> None:
+    """Gives nspawn a folder of its own for its locks and mount points, seen only in our mount namespace and gone with it."""
+    folder = pathlib.Path("/run/systemd/nspawn")
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=8m", "tmpfs", str(folder)], check=True)
 
 
 def try_overlay(state: pathlib.Path) -> None:

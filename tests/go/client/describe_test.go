@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -93,8 +92,8 @@ func TestConfigSpecIsTheSameByGobAndByProtobuf(t *testing.T) {
 		if len(byGob) == 0 {
 			t.Fatal("the specification is empty")
 		}
-		if !reflect.DeepEqual(specs.Plain(byGob), specs.Plain(byProtobuf)) {
-			t.Errorf("gob      %#v\nprotobuf %#v", specs.Plain(byGob), specs.Plain(byProtobuf))
+		if difference := specs.Difference(byGob, byProtobuf); difference != "" {
+			t.Errorf("by gob (got) and by protobuf (wanted):\n%s", difference)
 		}
 	})
 }

@@ -110,25 +110,30 @@ func TestCancelBeforePostProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	t.Run("assay", func(t *testing.T) {
-		p, nothing := assayTarget(t), newCloud(t, false)
-		client := p.dialRaw(t, p.valid, nothing.env()...)
-		if err := client.Call("PostProcessor.Cancel", nil, new(interface{})); err != nil {
-			t.Fatal(err)
+	t.Run("wire", func(t *testing.T) { cancelsBefore(t, wireTarget(t)) })
+	t.Run("assay", func(t *testing.T) { cancelsBefore(t, assayTarget(t)) })
+}
+
+// cancelsBefore: an early Cancel is remembered.
+func cancelsBefore(t *testing.T, p target) {
+	t.Helper()
+	nothing := newCloud(t, false)
+	client := p.dialRaw(t, p.waiting, nothing.env()...)
+	if err := client.Call("PostProcessor.Cancel", nil, new(interface{})); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := client.PostProcess(new(host.Ui), host.AMI(nobodys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Err == nil || !strings.Contains(strings.ToLower(reply.Err.Error()), "cancel") {
+		t.Errorf("answer %+v does not say that it was cancelled", reply)
+	}
+	for _, action := range nothing.called() {
+		if action == "RunInstances" {
+			t.Errorf("an instance was started after Cancel: %q", nothing.called())
 		}
-		reply, err := client.PostProcess(new(host.Ui), host.AMI(nobodys))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if reply.Err == nil || !strings.Contains(strings.ToLower(reply.Err.Error()), "cancel") {
-			t.Errorf("answer %+v does not say that it was cancelled", reply)
-		}
-		for _, action := range nothing.called() {
-			if action == "RunInstances" {
-				t.Errorf("an instance was started after Cancel: %q", nothing.called())
-			}
-		}
-	})
+	}
 }
 
 func TestCancelDuringPostProcess(t *testing.T) {
@@ -217,10 +222,14 @@ func TestAnUnknownMethodIsAnErrorAndNotTheEnd(t *testing.T) {
 	})
 }
 
-// TestThePassedArtifactIsTheOneThatCameIn needs a plugin that passes without a cloud; assay's own proof of the same is an
-// integration test against the mini cloud.
+// A plugin that passes without a cloud shows it; assay's own proof of the same is an integration test with the mini cloud.
 func TestThePassedArtifactIsTheOneThatCameIn(t *testing.T) {
-	p := referenceTarget()
+	t.Run("reference", func(t *testing.T) { passesTheArtifact(t, referenceTarget()) })
+	t.Run("wire", func(t *testing.T) { passesTheArtifact(t, wireTarget(t)) })
+}
+
+func passesTheArtifact(t *testing.T, p target) {
+	t.Helper()
 	plugin := p.start(t, true)
 	plugin.configure(t, p.valid)
 	sent := host.AMI(nobodys)

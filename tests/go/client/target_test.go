@@ -1,9 +1,12 @@
 // Package client holds the tests that drive a plugin as Packer's core does, with the SDK's own client. Each test runs
-// against two programs: `reference`, made with the SDK, which proves the test; and `assay`, which the test is for.
+// against three programs: `reference`, made with the SDK, which proves the test; `wire`, the same plugin made with assay's
+// wire room alone (examples/wire-plugin); and `assay` itself.
 package client
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"os"
 	"os/exec"
@@ -34,6 +37,8 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	// The SDK's client writes a line for every call.
+	log.SetOutput(io.Discard)
 	referenceBinary = filepath.Join(folder, "packer-plugin-reference")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", referenceBinary, "../reference")
 	build.Stdout, build.Stderr = os.Stdout, os.Stderr
@@ -64,9 +69,10 @@ type target struct {
 	failsWhereAMIIsNobody bool
 }
 
-// forEachTarget runs the test against the reference and against assay.
+// forEachTarget runs the test against each of the three.
 func forEachTarget(t *testing.T, test func(t *testing.T, plugin target)) {
 	t.Run("reference", func(t *testing.T) { test(t, referenceTarget()) })
+	t.Run("wire", func(t *testing.T) { test(t, wireTarget(t)) })
 	t.Run("assay", func(t *testing.T) { test(t, assayTarget(t)) })
 }
 
@@ -108,6 +114,29 @@ func referenceTarget() target {
 	}
 }
 
+func wireTarget(t *testing.T) target {
+	t.Helper()
+	wire := referenceTarget()
+	wire.name, wire.binary = "wire", fromEnvironment(t, "ASSAY_WIRE_PLUGIN", "target/debug/examples/wire-plugin")
+	return wire
+}
+
+// fromEnvironment is the program that cargo built, by the variable that names it.
+func fromEnvironment(t *testing.T, variable, usual string) string {
+	t.Helper()
+	binary := os.Getenv(variable)
+	if binary == "" {
+		t.Fatalf("%s is not set. `cargo build --bins --examples`, then `%s=$PWD/%s go -C tests/go test ./...`; `make test` does all of it.", variable, variable, usual)
+	}
+	if !filepath.IsAbs(binary) {
+		t.Fatalf("%s=%s must be an absolute path", variable, binary)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("%s: %v. Build it with `cargo build --bins --examples`.", variable, err)
+	}
+	return binary
+}
+
 const smokeSuite = `suite "smoke" {
   command "uname -m" {
     exit-status = 0
@@ -118,17 +147,7 @@ const smokeSuite = `suite "smoke" {
 
 func assayTarget(t *testing.T) target {
 	t.Helper()
-	binary := os.Getenv("ASSAY_BIN")
-	if binary == "" {
-		t.Fatal("ASSAY_BIN is not set. Build assay and name it: `cargo build && ASSAY_BIN=$PWD/target/debug/assay go -C tests/go test ./...`; `make test` does both.")
-	}
-	binary, err := filepath.Abs(binary)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("ASSAY_BIN: %v. Build it with `cargo build`.", err)
-	}
+	binary := fromEnvironment(t, "ASSAY_BIN", "target/debug/assay")
 	home := t.TempDir()
 	suite := filepath.Join(home, "smoke.hcl")
 	if err := os.WriteFile(suite, []byte(smokeSuite), 0o600); err != nil {

@@ -23,7 +23,7 @@ def install(cloud: Cloud) -> None:
 
 def install_launch(cloud: Cloud) -> None:
     """RunInstances makes machines, with root volumes on the image's device and tags on everything it creates."""
-    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.exceptions import EC2ClientError, InvalidInstanceTypeError
     from moto.ec2.models.instances import Instance, InstanceBackend
 
     moto_run = InstanceBackend.run_instances
@@ -37,17 +37,25 @@ def install_launch(cloud: Cloud) -> None:
         if image and (image.state != "available" or image_id not in cloud.layers):
             raise EC2ClientError("InvalidAMIID.Unavailable", f"The image '{image_id}' is not available: it is {image.state}")
         tags = kw.get("tags") or {}
-        reservation = moto_run(self, image_id, count, user_data, groups, **kw)
+        try:
+            reservation = moto_run(self, image_id, count, user_data, groups, **kw)
+        except InvalidInstanceTypeError:
+            raise EC2ClientError("InvalidParameterValue", f"Invalid value '{kw['instance_type']}' for InstanceType.") from None
         for instance in reservation.instances:
             if instance.root_device_name not in instance.block_device_mapping:
                 instance.setup_defaults()
             for _, device in instance.get_block_device_mapping:
                 self.volumes[device.volume_id].add_tags(tags.get("volume", {}))
-            for nic in instance.nics.values():
-                nic.add_tags(tags.get("network-interface", {}))
+            given = {int(spec.get("DeviceIndex", 0)): spec for spec in kw.get("nics") or []}
+            for index, nic in instance.nics.items():
+                spec = given.get(index, {})
+                if "NetworkInterfaceId" not in spec:  # made by this launch: it goes with the instance unless told otherwise
+                    nic.delete_on_termination = spec.get("DeleteOnTermination") is not False
+                    nic.add_tags(tags.get("network-interface", {}))
             pair = self.key_pairs.get(instance.key_name)
             image_tags = {tag["key"]: tag["value"] for tag in self.amis[instance.image_id].get_tags()}
             cloud.launch(instance, pair.public_key.strip() if pair else "", image_tags)
+            show_addresses(instance)
         return reservation
 
     Instance.setup_defaults = setup_defaults
@@ -89,8 +97,14 @@ def install_life(cloud: Cloud) -> None:
     from moto.ec2.exceptions import EC2ClientError
     from moto.ec2.models.instances import Instance
 
+    moto_start = Instance.start
+
+    def started(self: Any) -> None:
+        moto_start(self)
+        show_addresses(self)
+
     # What moto does at the end of each transition; Cloud calls them by these names.
-    Instance.minicloud_start = Instance.start
+    Instance.minicloud_start = started
     Instance.minicloud_stop = Instance.stop
     Instance.minicloud_terminate = Instance.terminate
 
@@ -150,6 +164,14 @@ def install_addresses(cloud: Cloud) -> None:
         setattr(Instance, name, property(private))
     for name in ("public_ip", "public_ip_address", "public_dns_name"):
         setattr(Instance, name, property(public))
+
+
+def show_addresses(instance: Any) -> None:
+    """Lets the first network interface show the instance's addresses instead of those that moto made up."""
+    if nic := instance.nics.get(0):
+        nic.private_ip_address = instance.private_ip
+        nic.private_ip_addresses = [{"Primary": True, "PrivateIpAddress": instance.private_ip}]
+        nic.public_ip = instance.public_ip
 
 
 def install_console(cloud: Cloud) -> None:

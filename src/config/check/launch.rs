@@ -1,0 +1,171 @@
+//! The boot settings.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{LONGEST_USER_DATA, access::is_name, checker::Checker, results::tags, ssh::duration};
+use crate::{
+    config::{
+        settings::{Cidr, LaunchSettings},
+        units,
+    },
+    model::Region,
+};
+
+pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> LaunchSettings {
+    for [first, second] in crate::config::raw::SAME_THING {
+        checker.only_one_of(first, second);
+    }
+    let defaults = LaunchSettings::default();
+    let source_cidrs = source_cidrs(checker);
+    LaunchSettings {
+        instance_type: checker.parsed("instance_type", instance_type),
+        subnets: subnets(checker),
+        subnet_id: checker.parsed("subnet_id", |text| resource_id(text, "subnet-")),
+        vpc_id: checker.parsed("vpc_id", |text| resource_id(text, "vpc-")),
+        security_group_ids: security_groups(checker),
+        source_cidrs,
+        iam_instance_profile: checker.parsed("iam_instance_profile", instance_profile),
+        associate_public_ip_address: checker.flag("associate_public_ip_address"),
+        user_data: user_data(checker),
+        run_tags: tags(checker, "run_tags"),
+        spot_price: checker.parsed("spot_price", spot_price),
+        ttl: ttl(checker, ssh_timeout).unwrap_or(defaults.ttl),
+    }
+}
+
+fn ttl(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Option<Duration> {
+    let ttl = duration(checker, "ttl", Duration::from_secs(60), Duration::from_secs(24 * 3600));
+    let counts = ttl.unwrap_or(LaunchSettings::default().ttl);
+    if counts <= ssh_timeout && !checker.is_unknown("ttl") && !checker.is_unknown("ssh_timeout") {
+        let name = if ttl.is_some() { "ttl" } else { "ssh_timeout" };
+        let message = format!(
+            "a test instance would end ({}s) before a login must have worked ({}s); ttl must be longer than ssh_timeout",
+            counts.as_secs(),
+            ssh_timeout.as_secs()
+        );
+        checker.wrong(name, message);
+    }
+    ttl
+}
+
+fn instance_type(text: &str) -> Result<String, String> {
+    let word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match text.split_once('.') {
+        Some((family, size)) if word(family) && word(size) => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is not an instance type; expected one like \"t3.small\"")),
+    }
+}
+
+fn resource_id(text: &str, prefix: &str) -> Result<String, String> {
+    let fits = text.strip_prefix(prefix).is_some_and(|rest| {
+        (8..=17).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    });
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} is not an id; expected {prefix} and 8 to 17 hexadecimal digits, like {prefix}0abcdef1234567890"
+        ))
+    }
+}
+
+fn subnets(checker: &mut Checker<'_>) -> BTreeMap<Region, String> {
+    let mut subnets = BTreeMap::new();
+    for (region, subnet) in checker.map("subnet_ids") {
+        match (region.parse::<Region>(), resource_id(&subnet, "subnet-")) {
+            (Ok(region), Ok(subnet)) => {
+                subnets.insert(region, subnet);
+            }
+            (region, subnet) => {
+                for message in [region.err().map(|error| error.to_string()), subnet.err()].into_iter().flatten() {
+                    checker.wrong("subnet_ids", message);
+                }
+            }
+        }
+    }
+    subnets
+}
+
+fn security_groups(checker: &mut Checker<'_>) -> Vec<String> {
+    let mut groups: Vec<String> = Vec::new();
+    groups.extend(checker.parsed("security_group_id", |text| resource_id(text, "sg-")));
+    for group in checker.list("security_group_ids") {
+        match resource_id(&group, "sg-") {
+            Ok(group) => groups.push(group),
+            Err(message) => checker.wrong("security_group_ids", message),
+        }
+    }
+    groups
+}
+
+fn source_cidrs(checker: &mut Checker<'_>) -> Vec<Cidr> {
+    const CIDRS: &str = "temporary_security_group_source_cidrs";
+    let mut blocks = Vec::new();
+    for text in checker.list(CIDRS) {
+        match units::cidr(&text) {
+            Some(block) => blocks.push(block),
+            None => {
+                checker.wrong(CIDRS, format!("{text:?} is not an address block; expected one like \"203.0.113.7/32\""))
+            }
+        }
+    }
+    if !blocks.is_empty() && checker.flag("temporary_security_group_source_public_ip") == Some(true) {
+        checker.wrong(
+            "temporary_security_group_source_public_ip",
+            format!("cannot be true together with {CIDRS}; give one of them"),
+        );
+    }
+    blocks
+}
+
+fn instance_profile(text: &str) -> Result<String, String> {
+    if text.starts_with("arn:") {
+        return Err(format!("{text:?} is an ARN; expected the instance profile's name"));
+    }
+    // IAM CreateInstanceProfile: InstanceProfileName.
+    if is_name(text, 1, 128) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not an instance profile's name; expected 1 to 128 letters, digits or any of _+=,.@-"))
+    }
+}
+
+fn spot_price(text: &str) -> Result<String, String> {
+    let is_price = text.parse::<f64>().is_ok_and(|price| price.is_finite() && price > 0.0)
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if text == "auto" || is_price {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is not a price; expected dollars per hour like \"0.05\", or \"auto\""))
+    }
+}
+
+fn user_data(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
+    if let Some(text) = checker.text("user_data") {
+        return bounded(checker, "user_data", text.into_bytes());
+    }
+    let path = checker.path("user_data_file")?;
+    let on_disk = checker.on_disk(&path);
+    match std::fs::metadata(&on_disk).and_then(|meta| {
+        if meta.len() > LONGEST_USER_DATA as u64 { Ok(vec![0; LONGEST_USER_DATA + 1]) } else { std::fs::read(&on_disk) }
+    }) {
+        Ok(bytes) => bounded(checker, "user_data_file", bytes),
+        Err(error) => {
+            checker.wrong("user_data_file", format!("cannot read {}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn bounded(checker: &mut Checker<'_>, name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    if bytes.len() <= LONGEST_USER_DATA {
+        return Some(bytes);
+    }
+    let message = format!(
+        "is longer than {LONGEST_USER_DATA} bytes; EC2 takes 16 KiB, and assay needs 4 KiB of them for its host key and timer"
+    );
+    checker.wrong(name, message);
+    None
+}

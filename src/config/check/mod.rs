@@ -1,0 +1,216 @@
+//! From typed values to [`Settings`]: meaning, combinations, defaults, with all mistakes at once. It owns the rules; it looks at files
+//! that options name and refuses network, credentials and environment.
+//!
+//! Packer configures more than once, at first with placeholders for what it does not know yet. Such values are never mistakes: they are
+//! listed as unknown, and there are no settings until all is known.
+
+mod access;
+mod checker;
+mod launch;
+mod results;
+mod ssh;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    file::{self, ConfigFile},
+    options,
+    problem::{Place, Problem},
+    raw::{Layer, TemplateOptions, template_layer},
+    settings::{AccessSettings, ProberSettings, Settings},
+    suites::{self, SuiteLoader},
+};
+use crate::model::{ImageName, artifact::BUILDER_TYPES_WITHOUT_AMI};
+use checker::Checker;
+
+/// Bytes of the 16 KiB of user data (EC2's limit, before base64) that are kept for assay's own parts.
+pub const OWN_USER_DATA: usize = 4 * 1024;
+/// The longest user data that a user may give, in bytes.
+pub const LONGEST_USER_DATA: usize = 16 * 1024 - OWN_USER_DATA;
+
+/// Who asks: what may be left out differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// A Packer template; the builder's own user is the default for logging in.
+    PostProcessor,
+    /// The command line; names in messages are flags.
+    Command,
+    /// A look at files alone: nothing is missing, since template or flags may give it.
+    Lint,
+}
+
+/// Everything that is known about what the user wants.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    /// Who asks.
+    pub door: Door,
+    /// The block of the template, for [`Door::PostProcessor`].
+    pub template: Option<&'a TemplateOptions>,
+    /// What the command line gave.
+    pub flags: Layer,
+    /// `--config`; the option `config` of a template outweighs it.
+    pub config_file: Option<PathBuf>,
+    /// The folder that relative paths start from, and in which the search for assay.hcl begins; absolute.
+    pub working_dir: PathBuf,
+    /// Reads suites.
+    pub load_suites: SuiteLoader,
+}
+
+impl Input<'_> {
+    /// Nothing given yet.
+    pub fn new(door: Door, working_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            door,
+            template: None,
+            flags: Layer::default(),
+            config_file: None,
+            working_dir: working_dir.into(),
+            load_suites: suites::load,
+        }
+    }
+}
+
+/// The result of checking.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// Everything, where nothing is wrong and nothing unknown.
+    pub settings: Option<Settings>,
+    /// Every mistake, in the order: template, assay.hcl, meaning.
+    pub errors: Vec<Problem>,
+    /// Options whose value Packer does not know yet. At the time of work they count as mistakes: see [`Checked::decided`].
+    pub unknown: Vec<String>,
+    /// What the user should know and need not mend.
+    pub notes: Vec<String>,
+    /// How to reach AWS, as far as it is right: an AMI can be protected even where the rest is wrong.
+    pub access: AccessSettings,
+}
+
+impl Checked {
+    /// The settings when nothing more will become known: what is still unknown then is a mistake.
+    pub fn decided(self) -> Result<Settings, Vec<Problem>> {
+        let mut errors = self.errors;
+        errors.extend(self.unknown.iter().map(|name| {
+            Problem::new(Place::Template, name, "has no value; it is empty, or Packer did not know it when assay began")
+        }));
+        match self.settings {
+            Some(settings) if errors.is_empty() => Ok(settings),
+            _ => Err(errors),
+        }
+    }
+}
+
+/// Checks what is needed to reach AWS and nothing else. Returns the settings, `owner` and every mistake.
+pub fn check_access(input: &Input<'_>) -> (AccessSettings, Option<String>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let (file, _) = config_file(input, &input.flags, &mut problems);
+    let mut checker = Checker::new(input, input.flags.clone(), problems);
+    if let Some(file) = file {
+        checker.under(file, None);
+    }
+    let access = access::settings(&mut checker);
+    let owner = results::owner_setting(&mut checker);
+    (access, owner, checker.problems)
+}
+
+/// Checks all that is given, together.
+pub fn check(input: &Input<'_>) -> Checked {
+    let mut problems = Vec::new();
+    let mut notes = Vec::new();
+    let given = match input.template {
+        Some(template) => {
+            refuse_builder(template, &mut problems);
+            template_layer(template, &mut problems).over(input.flags.clone())
+        }
+        None => input.flags.clone(),
+    };
+    if given.given.get("keep_input_artifact").is_some_and(|keep| keep.value == serde_json::Value::Bool(false)) {
+        notes.push("keep_input_artifact is always true with assay; use on_failure = \"destroy\" to let Packer delete an AMI that failed".to_owned());
+    }
+    let (file, lost) = config_file(input, &given, &mut problems);
+    let mut checker = Checker::new(input, given, problems);
+    let image = image(&mut checker, file.as_ref());
+    checker.more_to_come = lost || (image.is_none() && file.is_some());
+    if let Some(file) = file {
+        checker.under(file, image.as_ref());
+    }
+    let access = access::settings(&mut checker);
+    let settings = settings(&mut checker, image, access.clone());
+    let unknown = std::mem::take(&mut checker.layer.unknown);
+    let complete = checker.problems.is_empty() && unknown.is_empty();
+    Checked { settings: settings.filter(|_| complete), errors: checker.problems, unknown, notes, access }
+}
+
+fn refuse_builder(template: &TemplateOptions, problems: &mut Vec<Problem>) {
+    let Some(builder) = &template.builder_type else { return };
+    if let Some((_, reason)) = BUILDER_TYPES_WITHOUT_AMI.iter().find(|(name, _)| name == builder) {
+        let message = format!(
+            "this build is by {builder:?}, which makes no AMI to test: {reason}; \
+             put the post-processor behind an amazon builder, or limit it with `only`"
+        );
+        problems.push(Problem::new(Place::Nowhere, "packer_builder_type", message));
+    }
+}
+
+/// The assay.hcl that counts, and whether there is one that cannot be used: its name is not known yet, or it cannot be read.
+fn config_file(input: &Input<'_>, given: &Layer, problems: &mut Vec<Problem>) -> (Option<ConfigFile>, bool) {
+    if given.unknown.iter().any(|name| name == "config") {
+        return (None, true);
+    }
+    let named = given.given.get("config").and_then(|config| config.value.as_str()).map(PathBuf::from);
+    let path = named.or_else(|| input.config_file.clone()).map(|path| input.working_dir.join(path));
+    let Some(path) = path.or_else(|| file::find(&input.working_dir)) else { return (None, false) };
+    let file = file::read(&path, &shown(&path, &input.working_dir), problems);
+    let lost = file.is_none();
+    (file, lost)
+}
+
+/// The image's name, well formed and, where assay.hcl declares images, declared.
+fn image(checker: &mut Checker<'_>, file: Option<&ConfigFile>) -> Option<ImageName> {
+    let name: ImageName =
+        checker.parsed("image", |text| text.parse().map_err(|error: crate::model::IdError| error.to_string()))?;
+    let images = file.map_or(&[][..], |file| &file.images);
+    if !images.is_empty() && !images.iter().any(|image| image.name == name) {
+        let declared = images.iter().map(|image| image.name.as_str());
+        let near = options::nearest(name.as_str(), declared.clone())
+            .map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+        let path = file.map_or_else(String::new, |file| file.shown.display().to_string());
+        let list = declared.collect::<Vec<_>>().join(", ");
+        checker.wrong("image", format!("{path} declares no image {:?}, but {list}{near}", name.as_str()));
+        return None;
+    }
+    Some(name)
+}
+
+/// A path as the user would write it from the working folder.
+fn shown(path: &Path, working_dir: &Path) -> PathBuf {
+    path.strip_prefix(working_dir).unwrap_or(path).to_owned()
+}
+
+fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
+    checker.needed("image");
+    let suites = checker.suites();
+    let ssh = ssh::settings(checker);
+    let launch = launch::settings(checker, ssh.timeout);
+    let results = results::settings(checker);
+    let inputs = checker.list("inputs");
+    let base_dir = checker.base_dir("inputs");
+    Some(Settings {
+        image: Some(image?),
+        suites: suites?,
+        ssh,
+        launch,
+        access,
+        tags: results.tags,
+        manifest: results.manifest,
+        custom_data: results.custom_data,
+        report_dir: results.report_dir,
+        on_failure: results.on_failure,
+        prober: ProberSettings::Local,
+        owner: results.owner,
+        inputs,
+        base_dir,
+    })
+}

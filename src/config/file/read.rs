@@ -1,0 +1,376 @@
+//! Reads assay.hcl into [`ConfigFile`], keeping the line of each value, and collects every mistake of the file.
+
+use std::path::{Path, PathBuf};
+
+use hcl_edit::{
+    Span,
+    structure::{Attribute, Block, Body, Structure},
+};
+use serde_json::{Map, Value as Json};
+
+use super::{ConfigFile, ImageDecl, Projection, Retention, literal::literal};
+use crate::config::{
+    options::{self, Kind, OptionDecl, Section},
+    problem::{Place, Problem},
+    raw::Layer,
+    units,
+};
+use crate::model::ImageName;
+
+/// The longest file that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads the file at `path`, which messages call `shown`. Mistakes are added to `problems`; `None` only where nothing of the file can be used.
+pub fn read(path: &Path, shown: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+    let text = std::fs::metadata(path)
+        .and_then(|meta| if meta.len() > LONGEST { Err(too_long()) } else { std::fs::read_to_string(path) });
+    match text {
+        Ok(text) => parse(path, shown, &text, problems),
+        Err(error) => {
+            let message = format!("cannot read {}: {error}", shown.display());
+            problems.push(Problem::new(Place::Nowhere, "config", message));
+            None
+        }
+    }
+}
+
+fn too_long() -> std::io::Error {
+    std::io::Error::other("it is longer than 1 MiB")
+}
+
+/// Reads `text` as the file at `path`; see [`read`].
+pub fn parse(path: &Path, shown: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+    let body = match hcl_edit::parser::parse_body(text) {
+        Ok(body) => body,
+        Err(error) => {
+            let at = error.location();
+            let message = format!("no valid HCL at column {}: {}", at.column(), error.message());
+            problems.push(Problem::in_file(shown, at.line(), "", message));
+            return None;
+        }
+    };
+    let mut reader = Reader { path, shown, text, problems };
+    Some(reader.file(&body))
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    shown: &'a Path,
+    text: &'a str,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, body: &Body) -> ConfigFile {
+        let folder = match self.path.parent() {
+            Some(folder) if folder != Path::new("") => folder.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let mut file =
+            ConfigFile { shown: self.shown.to_owned(), folder, options: Layer::default(), images: Vec::new() };
+        let mut access = 0;
+        for structure in body {
+            match (name_of(structure), structure) {
+                ("image", Structure::Block(block)) => self.image(block, &mut file.images),
+                ("access", Structure::Block(block)) => {
+                    self.once(&mut access, block);
+                    self.plain_section(Section::Access, block, &mut file.options);
+                }
+                _ => self.option(Section::Top, &["image", "access"], structure, &mut file.options),
+            }
+        }
+        file
+    }
+
+    fn image(&mut self, block: &Block, images: &mut Vec<ImageDecl>) {
+        let line = self.line(block);
+        let Some(label) = self.label(block, "the image's name, like image \"base\"") else { return };
+        let name = match label.parse::<ImageName>() {
+            Ok(name) => name,
+            Err(error) => return self.problem(line, format!("image {label:?}"), error.to_string()),
+        };
+        if let Some(first) = images.iter().find(|image| image.name == name) {
+            let message = format!("is declared twice; the first is on line {}", first.line);
+            return self.problem(line, format!("image {label:?}"), message);
+        }
+        let mut image = ImageDecl {
+            name,
+            line,
+            options: Layer::default(),
+            gold_suites: Vec::new(),
+            parent: None,
+            max_age: None,
+            retention: Retention::default(),
+            projections: Vec::new(),
+        };
+        let mut seen = [0; 4];
+        for structure in &block.body {
+            self.in_image(structure, &mut image, &mut seen);
+        }
+        images.push(image);
+    }
+
+    fn in_image(&mut self, structure: &Structure, image: &mut ImageDecl, seen: &mut [usize; 4]) {
+        const NAMES: [&str; 7] = ["suites", "ssh", "launch", "retention", "projection", "parent", "max_age"];
+        match (name_of(structure), structure) {
+            ("suites", Structure::Block(block)) => {
+                self.once(&mut seen[0], block);
+                self.suites(block, image);
+            }
+            ("ssh", Structure::Block(block)) => {
+                self.once(&mut seen[1], block);
+                self.plain_section(Section::Ssh, block, &mut image.options);
+            }
+            ("launch", Structure::Block(block)) => {
+                self.once(&mut seen[2], block);
+                self.plain_section(Section::Launch, block, &mut image.options);
+            }
+            ("retention", Structure::Block(block)) => {
+                self.once(&mut seen[3], block);
+                self.retention(block, &mut image.retention);
+            }
+            ("projection", Structure::Block(block)) => self.projection(block, image),
+            ("parent", Structure::Attribute(attribute)) => {
+                image.parent =
+                    self.text(attribute, "parent").and_then(|(line, text)| match text.parse::<ImageName>() {
+                        Ok(parent) if parent == image.name => {
+                            self.problem(line, "parent", "an image cannot be its own parent");
+                            None
+                        }
+                        Ok(parent) => Some(parent),
+                        Err(error) => {
+                            self.problem(line, "parent", error.to_string());
+                            None
+                        }
+                    });
+            }
+            ("max_age", Structure::Attribute(attribute)) => {
+                image.max_age = self.text(attribute, "max_age").and_then(|(line, text)| {
+                    let age = units::age(&text).filter(|age| !age.is_zero());
+                    if age.is_none() {
+                        self.problem(line, "max_age", format!("{text:?} is not an age; expected one like \"30d\""));
+                    }
+                    age
+                });
+            }
+            _ => self.option(Section::Image, &NAMES, structure, &mut image.options),
+        }
+    }
+
+    fn suites(&mut self, block: &Block, image: &mut ImageDecl) {
+        for structure in &block.body {
+            match (name_of(structure), structure) {
+                ("gold", Structure::Attribute(attribute)) => {
+                    let line = self.line(attribute);
+                    let mut layer = Layer::default();
+                    let Some(value) = self.value(attribute, "suites.gold") else { continue };
+                    let decl = options::find("suites").expect("the option `suites` is declared");
+                    let place = Place::File { path: self.shown.to_owned(), line };
+                    layer.give(decl, &value, place, "suites.gold".to_owned(), self.problems);
+                    image.gold_suites = layer.given.remove("suites").map_or_else(Vec::new, |given| paths(&given.value));
+                }
+                _ => self.option(Section::Suites, &["gold"], structure, &mut image.options),
+            }
+        }
+    }
+
+    fn retention(&mut self, block: &Block, retention: &mut Retention) {
+        for structure in &block.body {
+            let shown = format!("retention.{}", name_of(structure));
+            let field = match name_of(structure) {
+                "keep_releases" => &mut retention.keep_releases,
+                "keep_days" => &mut retention.keep_days,
+                _ => {
+                    let message = unknown(name_of(structure), &["keep_releases", "keep_days"]);
+                    self.problem(self.line(structure), shown, message);
+                    continue;
+                }
+            };
+            let Structure::Attribute(attribute) = structure else {
+                self.problem(self.line(structure), shown, "is no block; write it as name = number");
+                continue;
+            };
+            let Some(value) = self.value(attribute, &shown) else { continue };
+            *field = value.as_u64().and_then(|count| u32::try_from(count).ok());
+            if field.is_none() {
+                self.problem(self.line(attribute), shown, format!("{value} is not a whole number, 0 or more"));
+            }
+        }
+    }
+
+    fn projection(&mut self, block: &Block, image: &mut ImageDecl) {
+        let line = self.line(block);
+        let Some(path) = self.label(block, "the file, like projection \"infra/base.auto.tfvars\"") else { return };
+        let shown = format!("projection {path:?}");
+        let mut variable = None;
+        for structure in &block.body {
+            match (name_of(structure), structure) {
+                ("variable", Structure::Attribute(attribute)) => {
+                    variable = self.text(attribute, &format!("{shown}: variable")).map(|(_, text)| text);
+                }
+                (name, _) => {
+                    self.problem(self.line(structure), format!("{shown}: {name}"), unknown(name, &["variable"]))
+                }
+            }
+        }
+        if Path::new(&path).is_absolute() || path.split('/').any(|part| part == "..") {
+            self.problem(line, &shown, "must stay within the folder of assay.hcl");
+        }
+        match variable {
+            Some(variable) => image.projections.push(Projection { path: path.into(), variable }),
+            None => self.problem(line, shown, "needs variable = \"NAME\""),
+        }
+    }
+
+    /// A block that holds nothing but options.
+    fn plain_section(&mut self, section: Section, block: &Block, layer: &mut Layer) {
+        if !block.labels.is_empty() {
+            self.problem(self.line(block), block.ident.as_str(), "takes no label");
+        }
+        for structure in &block.body {
+            self.option(section, &[], structure, layer);
+        }
+    }
+
+    /// One option, or a name that is none; `others` are names in this place that are no options.
+    fn option(&mut self, section: Section, others: &[&str], structure: &Structure, layer: &mut Layer) {
+        let name = name_of(structure);
+        let line = self.line(structure);
+        let shown = section.shown(name);
+        let Some(option) = options::in_file(section, name) else {
+            let message = self.no_option(section, others, name);
+            return self.problem(line, shown, message);
+        };
+        if let Some(sentence) = option.refused {
+            return self.problem(line, shown, format!("is not supported: {sentence}"));
+        }
+        if option.secret {
+            let message = "must not stand in a file that is kept in git; use `profile`, or the environment";
+            return self.problem(line, shown, message);
+        }
+        let Some(value) = self.option_value(option, structure, &shown) else { return };
+        if layer.given.contains_key(option.name) {
+            return self.problem(line, shown, "is given twice");
+        }
+        let place = Place::File { path: self.shown.to_owned(), line };
+        layer.give(option, &value, place, shown, self.problems);
+    }
+
+    fn option_value(&mut self, option: &OptionDecl, structure: &Structure, shown: &str) -> Option<Json> {
+        match (structure, option.kind) {
+            (Structure::Attribute(_), Kind::Block(_) | Kind::BlockList(_)) => {
+                self.problem(self.line(structure), shown, format!("is a block; write {} {{ … }}", name_of(structure)));
+                None
+            }
+            (Structure::Attribute(attribute), _) => self.value(attribute, shown),
+            (Structure::Block(block), Kind::Block(_) | Kind::BlockList(_)) => {
+                let mut object = Map::new();
+                for inner in block.body.blocks() {
+                    self.problem(self.line(inner), format!("{shown}.{}", inner.ident.as_str()), "is not known here");
+                }
+                for attribute in block.body.attributes() {
+                    let name = attribute.key.as_str();
+                    object.insert(name.to_owned(), self.value(attribute, &format!("{shown}.{name}"))?);
+                }
+                Some(Json::Object(object))
+            }
+            (Structure::Block(_), kind) => {
+                let message = format!("is {}; write {} = …", kind.words(), name_of(structure));
+                self.problem(self.line(structure), shown, message);
+                None
+            }
+        }
+    }
+
+    /// What to say of a name that is no option in `section`.
+    fn no_option(&self, section: Section, others: &[&str], name: &str) -> String {
+        let prefixed = format!("ssh_{name}");
+        let elsewhere = options::find(name).or_else(|| match section {
+            Section::Ssh => options::find(&prefixed),
+            _ => None,
+        });
+        match elsewhere {
+            Some(OptionDecl { refused: Some(sentence), .. }) => format!("is not supported: {sentence}"),
+            Some(OptionDecl { file: Some((place, there)), .. }) => {
+                format!("belongs elsewhere: write {}", place.place(there))
+            }
+            Some(_) => "belongs in the Packer template".to_owned(),
+            None => {
+                let in_section = options::all().filter_map(|option| match option.file {
+                    Some((place, name)) if place == section && option.refused.is_none() => Some(name),
+                    _ => None,
+                });
+                let known: Vec<&str> = in_section.chain(others.iter().copied()).collect();
+                unknown(name, &known)
+            }
+        }
+    }
+
+    fn value(&mut self, attribute: &Attribute, shown: &str) -> Option<Json> {
+        literal(&attribute.value)
+            .map_err(|wrong| {
+                let line = wrong.span.map_or_else(|| self.line(attribute), |span| self.line_at(span.start));
+                self.problem(line, shown, wrong.message);
+            })
+            .ok()
+    }
+
+    fn text(&mut self, attribute: &Attribute, shown: &str) -> Option<(usize, String)> {
+        let line = self.line(attribute);
+        match self.value(attribute, shown)? {
+            Json::String(text) if !text.is_empty() => Some((line, text)),
+            other => {
+                self.problem(line, shown, format!("{other} is not a string"));
+                None
+            }
+        }
+    }
+
+    fn label(&mut self, block: &Block, what: &str) -> Option<String> {
+        match block.labels.as_slice() {
+            [label] => Some(label.as_str().to_owned()),
+            labels => {
+                let message = format!("needs one label, {what}; it has {}", labels.len());
+                self.problem(self.line(block), block.ident.as_str(), message);
+                None
+            }
+        }
+    }
+
+    fn once(&mut self, count: &mut usize, block: &Block) {
+        *count += 1;
+        if *count > 1 {
+            self.problem(self.line(block), block.ident.as_str(), "is declared twice");
+        }
+    }
+
+    fn problem(&mut self, line: usize, option: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(Problem::in_file(self.shown, line, option, message));
+    }
+
+    fn line(&self, spanned: &impl Span) -> usize {
+        spanned.span().map_or(1, |span| self.line_at(span.start))
+    }
+
+    fn line_at(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+}
+
+fn name_of(structure: &Structure) -> &str {
+    match structure {
+        Structure::Attribute(attribute) => attribute.key.as_str(),
+        Structure::Block(block) => block.ident.as_str(),
+    }
+}
+
+fn unknown(name: &str, known: &[&str]) -> String {
+    match options::nearest(name, known.iter().copied()) {
+        Some(near) => format!("there is no such name here; did you mean {near:?}?"),
+        None => format!("there is no such name here; known are {}", known.join(", ")),
+    }
+}
+
+fn paths(value: &Json) -> Vec<PathBuf> {
+    value.as_array().into_iter().flatten().filter_map(Json::as_str).map(PathBuf::from).collect()
+}

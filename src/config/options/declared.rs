@@ -1,0 +1,119 @@
+//! The options that say what is tested, how to log in, and where results go.
+
+use super::{Kind, OptionDecl, Origin, Section, option};
+
+/// See the module.
+pub(super) const OPTIONS: &[OptionDecl] = &[
+    option(
+        "image",
+        Kind::String,
+        Origin::Assay,
+        "The line of AMIs that this build belongs to: 1 to 63 of a-z, 0-9, `.`, `_`, `-`. Where assay.hcl declares images, it must be one of them.",
+    )
+    .needed()
+    .flag("image"),
+    option(
+        "suites",
+        Kind::List,
+        Origin::Assay,
+        "Suite files to run, HCL or goss YAML/JSON. Paths in a template start from the folder in which Packer runs, those in assay.hcl from its folder.",
+    )
+    .needed()
+    .file(Section::Suites, "candidate")
+    .flag("suite"),
+    option(
+        "on_failure",
+        Kind::String,
+        Origin::Assay,
+        "What becomes of an AMI whose verdict is failed: `quarantine` keeps it, tagged `rejected` and protected from deregistration; `destroy` leaves it to Packer, which deletes it. An undecided AMI is always kept.",
+    )
+    .default("quarantine")
+    .file(Section::Image, "on_failure")
+    .flag("on-failure"),
+    option(
+        "tags",
+        Kind::Map,
+        Origin::Assay,
+        "Your own tags for AMI and snapshots, at most 40. Keys that begin with `assay:` or `aws:` are refused.",
+    )
+    .file(Section::Image, "tags")
+    .flag("tag"),
+    option(
+        "manifest",
+        Kind::String,
+        Origin::Assay,
+        "The manifest file to write: all fields of Packer's own manifest and, in each build, an `assay` object.",
+    )
+    .file(Section::Image, "manifest")
+    .flag("write-manifest"),
+    option("custom_data", Kind::Map, Origin::Packer, "Texts for `custom_data` of the manifest's entry.")
+        .file(Section::Image, "custom_data"),
+    option(
+        "report_dir",
+        Kind::String,
+        Origin::Assay,
+        "The folder for junit.xml, evidence.json, report.txt and the console output of instances that could not be reached.",
+    )
+    .file(Section::Image, "report_dir")
+    .flag("report-dir"),
+    option(
+        "keep_input_artifact",
+        Kind::Bool,
+        Origin::Packer,
+        "Accepted for the sake of habit and forced to true: assay hands the AMI on, and never asks Packer to delete one that is not failed.",
+    )
+    .default("true"),
+    option(
+        "config",
+        Kind::String,
+        Origin::Assay,
+        "The assay.hcl to use.",
+    )
+    .default("the first assay.hcl in the working folder or above it"),
+    option(
+        "owner",
+        Kind::String,
+        Origin::Assay,
+        "The repository on whose behalf things are made, for the tag `assay:owner`.",
+    )
+    .default("host/owner/name of the git remote")
+    .file(Section::Top, "owner"),
+    option(
+        "inputs",
+        Kind::List,
+        Origin::Assay,
+        "Paths and globs of everything that goes into the image; their bytes make the source digest.",
+    )
+    .file(Section::Image, "inputs"),
+    option(
+        "ssh_username",
+        Kind::String,
+        Origin::Communicator,
+        "The account to log in to.",
+    )
+    .default("the builder's own; on the command line it must be given")
+    .file(Section::Ssh, "username")
+    .flag("ssh-username"),
+    option("ssh_port", Kind::Number, Origin::Communicator, "The port of the SSH server.")
+        .default("22")
+        .file(Section::Ssh, "port")
+        .flag("ssh-port"),
+    option(
+        "ssh_timeout",
+        Kind::String,
+        Origin::Communicator,
+        "How long after the launch a login must have worked, as a duration like `90s` or `5m`. What is unreachable then is undecided.",
+    )
+    .default("5m")
+    .file(Section::Ssh, "timeout")
+    .flag("ssh-timeout"),
+    option(
+        "ssh_interface",
+        Kind::String,
+        Origin::Amazon,
+        "Which address to dial: `public_ip`, `private_ip`, `public_dns`, `private_dns` or `ipv6`.",
+    )
+    .default("the public address if there is one, else the private one")
+    .file(Section::Ssh, "interface")
+    .flag("ssh-interface"),
+];

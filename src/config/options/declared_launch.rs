@@ -1,0 +1,106 @@
+//! The options that say how to boot a test instance and how to reach AWS. Names and meaning are packer-plugin-amazon's.
+
+use super::{Field, FieldKind, Kind, OptionDecl, Origin, Section, field, option};
+
+const ASSUME_ROLE: &[Field] = &[
+    field("role_arn", FieldKind::String, "The role to take, `arn:aws:iam::…:role/…`; needed."),
+    field("session_name", FieldKind::String, "The session's name; default `assay`."),
+    field("external_id", FieldKind::String, "The external id that the role's trust policy demands."),
+    field("duration_seconds", FieldKind::Number, "How long the session lives, 900 to 43200."),
+];
+
+/// See the module.
+pub(super) const OPTIONS: &[OptionDecl] = &[
+    launch(
+        "instance_type",
+        Kind::String,
+        "The type of the test instance.",
+    )
+    .default("t3.small for x86_64, t4g.small for arm64")
+    .flag("instance-type"),
+    launch("subnet_id", Kind::String, "The subnet to launch in. Only where all AMIs are in one region.")
+        .default("a subnet of the default VPC")
+        .flag("subnet-id"),
+    option(
+        "subnet_ids",
+        Kind::Map,
+        Origin::Assay,
+        "The subnet to launch in, by region: `{ us-east-1 = \"subnet-…\" }`. Not together with `subnet_id`.",
+    )
+    .file(Section::Launch, "subnet_ids"),
+    launch("vpc_id", Kind::String, "The VPC in which the temporary security group is made.")
+        .default("that of the subnet, else the default VPC")
+        .flag("vpc-id"),
+    launch("security_group_id", Kind::String, "A security group to use in place of a temporary one."),
+    launch(
+        "security_group_ids",
+        Kind::List,
+        "Security groups to use in place of a temporary one. Not together with `security_group_id`.",
+    )
+    .flag("security-group-id"),
+    launch(
+        "temporary_security_group_source_cidrs",
+        Kind::List,
+        "Address blocks from which the temporary security group lets SSH in. Unlike amazon's builders, assay never opens it to the world unless `0.0.0.0/0` is written here.",
+    )
+    .default("the caller's own address")
+    .flag("temporary-security-group-source-cidr"),
+    launch(
+        "temporary_security_group_source_public_ip",
+        Kind::Bool,
+        "Let SSH in from the caller's own address. assay does that anyway where no CIDRs are given; `true` together with CIDRs is refused.",
+    ),
+    launch("iam_instance_profile", Kind::String, "The name of an instance profile for the test instance.")
+        .default("none")
+        .flag("iam-instance-profile"),
+    launch("associate_public_ip_address", Kind::Bool, "Whether the instance gets a public address.")
+        .default("the subnet's own setting")
+        .flag("associate-public-ip-address"),
+    launch(
+        "user_data",
+        Kind::String,
+        "User data for the test instance; joined with assay's own as MIME parts. At most 12 KiB.",
+    ),
+    launch("user_data_file", Kind::String, "A file with user data. Not together with `user_data`.")
+        .flag("user-data-file"),
+    launch(
+        "run_tags",
+        Kind::Map,
+        "Your own tags for what is made for the test: instance, volumes, interface, key pair, security group; at most 40.",
+    )
+    .flag("run-tag"),
+    launch(
+        "spot_price",
+        Kind::String,
+        "Launch as a spot instance: the most to pay per hour in dollars, or `auto` for the on-demand price.",
+    )
+    .flag("spot-price"),
+    option(
+        "ttl",
+        Kind::String,
+        Origin::Assay,
+        "The latest end of a test instance, as a duration like `1h`: it powers itself off then, and `assay sweep` may remove it. Longer than `ssh_timeout`.",
+    )
+    .default("1h")
+    .file(Section::Launch, "ttl")
+    .flag("ttl"),
+    access("region", Kind::String, "The region for STS calls; each AMI names its own region.").flag("region"),
+    access("profile", Kind::String, "The profile of the shared configuration and credentials files.").flag("profile"),
+    access("access_key", Kind::String, "The access key. Better left to the environment or a profile.").secret(),
+    access("secret_key", Kind::String, "The secret key that belongs to `access_key`.").secret(),
+    access("token", Kind::String, "The session token that belongs to `access_key`.").secret(),
+    access("shared_credentials_file", Kind::String, "A credentials file in place of ~/.aws/credentials.")
+        .flag("shared-credentials-file"),
+    access("assume_role", Kind::Block(ASSUME_ROLE), "A role to take with these credentials."),
+    access("custom_endpoint_ec2", Kind::String, "Another EC2 endpoint, `http://…` or `https://…`.")
+        .flag("custom-endpoint-ec2"),
+    access("max_retries", Kind::Number, "How often an AWS call is tried again.").default("the SDK's").flag("max-retries"),
+];
+
+const fn launch(name: &'static str, kind: Kind, doc: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Amazon, doc).file(Section::Launch, name)
+}
+
+const fn access(name: &'static str, kind: Kind, doc: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Amazon, doc).file(Section::Access, name)
+}

@@ -1,0 +1,196 @@
+//! Options that other plugins have and assay does not honour, with the sentence that says so. They are declared because Packer would
+//! refuse their names in words that do not say what to do; a test instance that silently ignored one would be worse.
+
+use super::{Field, FieldKind, Kind, OptionDecl, Origin, Section, field, option};
+
+const LATER: &str = "comes in a later release";
+const SSH_ONLY: &str = "assay logs in by SSH only; Windows images over WinRM cannot be tested";
+const OWN_KEY: &str = "assay makes its own throw-away ed25519 key for each run; leave it out";
+const OWN_DISCIPLINE: &str = "assay sets this itself on its test instances; leave it out";
+const ONLY_BUILD: &str = "a test instance does without it; leave it in the source block";
+const USE_MAP: &str = "blocks of key and value are not read; write a map, like tags = { Team = \"platform\" }";
+const SESSION_MANAGER: &str = "Session Manager comes in a later release; give assay a network path to the instance";
+
+const FILTER: &[Field] = &[
+    field("filters", FieldKind::Map, ""),
+    field("most_free", FieldKind::Bool, ""),
+    field("random", FieldKind::Bool, ""),
+];
+const KEY_VALUE: &[Field] =
+    &[field("key", FieldKind::String, ""), field("value", FieldKind::String, ""), field("name", FieldKind::String, "")];
+const PROBER: &[Field] = &[
+    field("address", FieldKind::String, "host:port of `assay serve`."),
+    field("ca", FieldKind::String, "CA certificate file."),
+    field("cert", FieldKind::String, "Client certificate file."),
+    field("key", FieldKind::String, "Client key file."),
+];
+const POLLING: &[Field] =
+    &[field("delay_seconds", FieldKind::Number, ""), field("max_attempts", FieldKind::Number, "")];
+const VAULT: &[Field] = &[
+    field("name", FieldKind::String, ""),
+    field("engine_name", FieldKind::String, ""),
+    field("role_arn", FieldKind::String, ""),
+    field("ttl", FieldKind::String, ""),
+];
+const METADATA: &[Field] = &[
+    field("http_endpoint", FieldKind::String, ""),
+    field("http_tokens", FieldKind::String, ""),
+    field("http_put_response_hop_limit", FieldKind::Number, ""),
+    field("instance_metadata_tags", FieldKind::String, ""),
+];
+const PLACEMENT: &[Field] = &[
+    field("host_id", FieldKind::String, ""),
+    field("host_resource_group_arn", FieldKind::String, ""),
+    field("tenancy", FieldKind::String, ""),
+];
+const DEVICE: &[Field] = &[
+    field("delete_on_termination", FieldKind::Bool, ""),
+    field("device_name", FieldKind::String, ""),
+    field("encrypted", FieldKind::Bool, ""),
+    field("iops", FieldKind::Number, ""),
+    field("no_device", FieldKind::Bool, ""),
+    field("snapshot_id", FieldKind::String, ""),
+    field("throughput", FieldKind::Number, ""),
+    field("virtual_name", FieldKind::String, ""),
+    field("volume_type", FieldKind::String, ""),
+    field("volume_size", FieldKind::Number, ""),
+    field("kms_key_id", FieldKind::String, ""),
+    field("omit", FieldKind::Bool, ""),
+];
+const LICENCE: &[Field] = &[field("license_configuration_request", FieldKind::Map, "")];
+const POLICY: &[Field] = &[field("Version", FieldKind::String, "")];
+
+/// See the module.
+pub(super) const OPTIONS: &[OptionDecl] = &[
+    option("prober", Kind::Block(PROBER), Origin::Assay, "A prober on another host, reached over TCP with mutual TLS.")
+        .file(Section::Top, "prober")
+        .refused(LATER),
+    ssh_later("ssh_bastion_host", Kind::String, "bastion_host"),
+    ssh_later("ssh_bastion_port", Kind::Number, "bastion_port"),
+    ssh_later("ssh_bastion_username", Kind::String, "bastion_username"),
+    ssh_later("ssh_bastion_password", Kind::String, "bastion_password"),
+    ssh_later("ssh_bastion_private_key_file", Kind::String, "bastion_private_key_file"),
+    ssh_later("ssh_bastion_certificate_file", Kind::String, "bastion_certificate_file"),
+    ssh_later("ssh_bastion_agent_auth", Kind::Bool, "bastion_agent_auth"),
+    ssh_later("ssh_bastion_interactive", Kind::Bool, "bastion_interactive"),
+    option("ssh_proxy_command", Kind::String, Origin::Assay, "A command whose input and output are the connection.")
+        .file(Section::Ssh, "proxy_command")
+        .refused(LATER),
+    ssh_later("ssh_proxy_host", Kind::String, "proxy_host"),
+    ssh_later("ssh_proxy_port", Kind::Number, "proxy_port"),
+    ssh_later("ssh_proxy_username", Kind::String, "proxy_username"),
+    ssh_later("ssh_proxy_password", Kind::String, "proxy_password"),
+    amazon("subnet_filter", Kind::Block(FILTER), LATER),
+    amazon("vpc_filter", Kind::Block(FILTER), LATER),
+    amazon("security_group_filter", Kind::Block(FILTER), LATER),
+    amazon("availability_zone", Kind::String, "name a subnet_id in that zone"),
+    amazon("session_manager_port", Kind::Number, SESSION_MANAGER),
+    amazon("pause_before_ssm", Kind::String, SESSION_MANAGER),
+    amazon("run_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("run_volume_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("run_volume_tags", Kind::Map, "run_tags are put on the volumes too"),
+    amazon("spot_tags", Kind::Map, "run_tags are put on everything that assay creates"),
+    amazon("spot_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("fleet_tags", Kind::Map, "run_tags are put on everything that assay creates"),
+    amazon("fleet_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("snapshot_tags", Kind::Map, "tags are put on AMI and snapshots"),
+    amazon("snapshot_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("spot_allocation_strategy", Kind::String, LATER),
+    amazon("spot_instance_types", Kind::List, LATER),
+    amazon("spot_price_auto_product", Kind::String, "spot_price = \"auto\" needs no product"),
+    amazon("block_duration_minutes", Kind::Number, "EC2 has given up blocks of spot time; use ttl"),
+    amazon("capacity_reservation_preference", Kind::String, LATER),
+    amazon("capacity_reservation_id", Kind::String, LATER),
+    amazon("capacity_reservation_group_arn", Kind::String, LATER),
+    amazon("disable_stop_instance", Kind::Bool, ONLY_BUILD),
+    amazon("ebs_optimized", Kind::Bool, LATER),
+    amazon("enable_nitro_enclave", Kind::Bool, LATER),
+    amazon("enable_t2_unlimited", Kind::Bool, LATER),
+    amazon("enable_unlimited_credits", Kind::Bool, LATER),
+    amazon("license_specifications", Kind::BlockList(LICENCE), LATER),
+    amazon("placement", Kind::Block(PLACEMENT), LATER),
+    amazon("tenancy", Kind::String, LATER),
+    amazon(
+        "launch_block_device_mappings",
+        Kind::BlockList(DEVICE),
+        "the AMI is tested with the devices that it names itself",
+    ),
+    amazon("no_ephemeral", Kind::Bool, "the AMI is tested with the devices that it names itself"),
+    amazon("metadata_options", Kind::Block(METADATA), "assay always demands IMDSv2; leave it out"),
+    amazon("shutdown_behavior", Kind::String, OWN_DISCIPLINE),
+    amazon(
+        "temporary_iam_instance_profile_policy_document",
+        Kind::BlockList(POLICY),
+        "name an iam_instance_profile; assay makes none",
+    ),
+    amazon("skip_profile_validation", Kind::Bool, OWN_DISCIPLINE),
+    amazon("windows_password_timeout", Kind::String, SSH_ONLY),
+    aws("mfa_code", Kind::String, LATER),
+    aws("skip_credential_validation", Kind::Bool, "assay must know whose AMIs it tests"),
+    aws("skip_metadata_api_check", Kind::Bool, "set AWS_EC2_METADATA_DISABLED=true in the environment"),
+    aws("insecure_skip_tls_verify", Kind::Bool, "assay always verifies TLS"),
+    aws("decode_authorization_messages", Kind::Bool, LATER),
+    aws("vault_aws_engine", Kind::Block(VAULT), "let Vault's agent write a profile or the environment"),
+    aws("aws_polling", Kind::Block(POLLING), "ssh_timeout and ttl bound all waiting"),
+    communicator("communicator", Kind::String, SSH_ONLY),
+    communicator(
+        "pause_before_connecting",
+        Kind::String,
+        "assay connects as soon as the port answers and tries again until ssh_timeout",
+    ),
+    communicator(
+        "ssh_host",
+        Kind::String,
+        "assay dials the instances that it boots; for a given host use `assay probe`",
+    ),
+    communicator("ssh_password", Kind::String, OWN_KEY),
+    communicator("ssh_keypair_name", Kind::String, OWN_KEY),
+    communicator("ssh_private_key_file", Kind::String, OWN_KEY),
+    communicator("ssh_certificate_file", Kind::String, OWN_KEY),
+    communicator("ssh_agent_auth", Kind::Bool, OWN_KEY),
+    communicator("temporary_key_pair_name", Kind::String, OWN_KEY),
+    communicator("temporary_key_pair_type", Kind::String, OWN_KEY),
+    communicator("temporary_key_pair_bits", Kind::Number, OWN_KEY),
+    communicator(
+        "ssh_clear_authorized_keys",
+        Kind::Bool,
+        "the test instance is thrown away; leave it in the source block",
+    ),
+    communicator("ssh_ciphers", Kind::List, LATER),
+    communicator("ssh_key_exchange_algorithms", Kind::List, LATER),
+    communicator("ssh_pty", Kind::Bool, "checks run without a terminal"),
+    communicator("ssh_wait_timeout", Kind::String, "use ssh_timeout"),
+    communicator("ssh_handshake_attempts", Kind::Number, "logins are tried again until ssh_timeout"),
+    communicator("ssh_disable_agent_forwarding", Kind::Bool, "assay never forwards an agent"),
+    communicator("ssh_file_transfer_method", Kind::String, "assay copies no files to the instance"),
+    communicator("ssh_keep_alive_interval", Kind::String, OWN_DISCIPLINE),
+    communicator("ssh_read_write_timeout", Kind::String, "each check has its own timeout, in its suite"),
+    communicator("ssh_remote_tunnels", Kind::List, "assay opens no tunnels"),
+    communicator("ssh_local_tunnels", Kind::List, "assay opens no tunnels"),
+    communicator("winrm_username", Kind::String, SSH_ONLY),
+    communicator("winrm_password", Kind::String, SSH_ONLY),
+    communicator("winrm_host", Kind::String, SSH_ONLY),
+    communicator("winrm_port", Kind::Number, SSH_ONLY),
+    communicator("winrm_timeout", Kind::String, SSH_ONLY),
+    communicator("winrm_no_proxy", Kind::Bool, SSH_ONLY),
+    communicator("winrm_use_ssl", Kind::Bool, SSH_ONLY),
+    communicator("winrm_insecure", Kind::Bool, SSH_ONLY),
+    communicator("winrm_use_ntlm", Kind::Bool, SSH_ONLY),
+];
+
+const fn amazon(name: &'static str, kind: Kind, sentence: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Amazon, "").file(Section::Launch, name).refused(sentence)
+}
+
+const fn aws(name: &'static str, kind: Kind, sentence: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Amazon, "").file(Section::Access, name).refused(sentence)
+}
+
+const fn communicator(name: &'static str, kind: Kind, sentence: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Communicator, "").refused(sentence)
+}
+
+const fn ssh_later(name: &'static str, kind: Kind, in_file: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Communicator, "").file(Section::Ssh, in_file).refused(LATER)
+}

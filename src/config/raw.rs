@@ -1,0 +1,248 @@
+//! Options as they were typed: one [`Layer`] per source (template, command line, assay.hcl), each value with its place. It owns names,
+//! types, placeholders and precedence; it refuses to judge what a value means (`check`).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json};
+
+use super::{
+    options::{self, Field, Kind, OptionDecl},
+    problem::{Place, Problem},
+};
+
+/// What Packer puts in a text for a value that it does not know yet (packer: `hcl2template`, seen on the wire).
+pub const UNKNOWN: &str = "<unknown>";
+
+/// One given value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// The value, of its option's type.
+    pub value: Json,
+    /// Where it stands.
+    pub place: Place,
+    /// The option's name there.
+    pub shown: String,
+}
+
+/// The values of one source, by the option's name in a template.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layer {
+    /// The values.
+    pub given: BTreeMap<&'static str, Given>,
+    /// Options whose value is not known yet.
+    pub unknown: Vec<String>,
+    /// Options that were given and did not fit; the mistake is recorded elsewhere, and they do not count as missing too.
+    pub misfits: Vec<&'static str>,
+}
+
+/// The options of a Packer template's block as Configure delivers them.
+#[derive(Debug, Clone, Default)]
+pub struct TemplateOptions {
+    /// Name to value; what the user left out may be missing or null.
+    pub options: Map<String, Json>,
+    /// They come from a legacy JSON template: nobody has checked the names or interpolated the texts.
+    pub from_json_template: bool,
+    /// Packer's `packer_builder_type`.
+    pub builder_type: Option<String>,
+}
+
+/// Reads a template's options. Returns what is usable; every name, type and `{{` that is wrong is added to `problems`.
+pub fn template_layer(template: &TemplateOptions, problems: &mut Vec<Problem>) -> Layer {
+    let mut layer = Layer::default();
+    for (name, value) in &template.options {
+        if is_left_out(value) {
+            continue;
+        }
+        let Some(option) = options::find(name) else {
+            problems.push(Problem::new(Place::Template, name, unknown_name(name, options::honoured_names())));
+            continue;
+        };
+        if is_absent_block(option.kind, value) {
+            continue;
+        }
+        if let Some(sentence) = option.refused {
+            problems.push(Problem::new(Place::Template, name, format!("is not supported: {sentence}")));
+        } else if holds_unknown(value) {
+            layer.unknown.push(name.clone());
+        } else if is_placeholder(option.kind, value) && !template.from_json_template {
+            // Zero, an empty list and an empty map are what Packer sends for values that it does not know yet.
+            if option.needed {
+                layer.unknown.push(name.clone());
+            }
+        } else if template.from_json_template && holds_template(value) {
+            problems.push(Problem::new(Place::Template, name, NOT_INTERPOLATED));
+            layer.misfits.push(option.name);
+        } else {
+            layer.give(option, value, Place::Template, name.clone(), problems);
+        }
+    }
+    layer
+}
+
+const NOT_INTERPOLATED: &str = "contains \"{{\", and Packer does not evaluate this in legacy JSON templates for assay; \
+                                write the value out, or use an HCL2 template (`packer hcl2_upgrade`)";
+
+/// The sentence for a name that nobody knows.
+pub fn unknown_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    match options::nearest(name, known) {
+        Some(near) => format!("there is no such option; did you mean {near:?}?"),
+        None => "there is no such option".to_owned(),
+    }
+}
+
+impl Layer {
+    /// Takes a value in, or says why it does not fit its option's type. A left-out value is ignored.
+    pub fn give(
+        &mut self,
+        option: &'static OptionDecl,
+        value: &Json,
+        place: Place,
+        shown: String,
+        problems: &mut Vec<Problem>,
+    ) {
+        if is_left_out(value) {
+            return;
+        }
+        match typed(option.kind, value) {
+            Ok(value) => {
+                self.given.insert(option.name, Given { value, place, shown });
+            }
+            Err(mismatch) => {
+                self.misfits.push(option.name);
+                let found = if option.secret { "another type".to_owned() } else { mismatch.found };
+                problems.push(Problem::new(
+                    place,
+                    format!("{shown}{}", mismatch.path),
+                    format!("{found} is not {}", mismatch.expected),
+                ));
+            }
+        }
+    }
+
+    /// Puts `lower` under this layer: what is given here counts. Of options that say the same thing in two ways, one given here also
+    /// outweighs the other there.
+    #[must_use]
+    pub fn over(mut self, lower: Layer) -> Layer {
+        let outweighed: Vec<&str> = SAME_THING
+            .iter()
+            .filter(|group| group.iter().any(|name| self.has(name)))
+            .flat_map(|group| group.iter().copied())
+            .collect();
+        for (name, given) in lower.given {
+            if !outweighed.contains(&name) && !self.has(name) {
+                self.given.insert(name, given);
+            }
+        }
+        self.misfits.extend(lower.misfits.into_iter().filter(|name| !outweighed.contains(name)));
+        self
+    }
+
+    /// Whether this source says anything about the option, right or wrong.
+    pub fn has(&self, name: &str) -> bool {
+        self.given.contains_key(name) || self.unknown.iter().any(|other| other == name) || self.misfits.contains(&name)
+    }
+}
+
+/// Options that say the same thing in two ways.
+pub const SAME_THING: [[&str; 2]; 3] =
+    [["user_data", "user_data_file"], ["subnet_id", "subnet_ids"], ["security_group_id", "security_group_ids"]];
+
+struct Mismatch {
+    path: String,
+    found: String,
+    expected: String,
+}
+
+fn mismatch(found: &Json, expected: impl Into<String>) -> Mismatch {
+    let mut text = found.to_string();
+    if text.chars().count() > 60 {
+        text = text.chars().take(57).collect::<String>() + "…";
+    }
+    Mismatch { path: String::new(), found: text, expected: expected.into() }
+}
+
+/// The value as its type wants it. As in Packer, numbers and booleans may be written as texts and the reverse.
+fn typed(kind: Kind, value: &Json) -> Result<Json, Mismatch> {
+    match (kind, value) {
+        (Kind::String, Json::String(_)) => Ok(value.clone()),
+        (Kind::String, Json::Number(_) | Json::Bool(_)) => Ok(Json::String(value.to_string())),
+        (Kind::Number, Json::Number(_)) => Ok(value.clone()),
+        (Kind::Number, Json::String(text)) => {
+            text.trim().parse::<serde_json::Number>().map(Json::Number).map_err(|_| mismatch(value, kind.words()))
+        }
+        (Kind::Bool, Json::Bool(_)) => Ok(value.clone()),
+        (Kind::Bool, Json::String(text)) if text == "true" || text == "false" => Ok(Json::Bool(text == "true")),
+        (Kind::List, Json::Array(items)) => texts(items.iter().enumerate().map(|(at, item)| (format!("[{at}]"), item)))
+            .map(|pairs| Json::Array(pairs.into_iter().map(|(_, text)| text).collect())),
+        (Kind::Map, Json::Object(entries)) => texts(entries.iter().map(|(key, item)| (format!(".{key}"), item)))
+            .map(|pairs| entries.keys().cloned().zip(pairs.into_iter().map(|(_, text)| text)).collect::<Map<_, _>>())
+            .map(Json::Object),
+        (Kind::Block(fields), Json::Object(entries)) => block(fields, entries),
+        (Kind::Block(fields), Json::Array(items)) if items.len() == 1 => typed(Kind::Block(fields), &items[0]),
+        _ => Err(mismatch(value, kind.words())),
+    }
+}
+
+fn texts<'a>(items: impl Iterator<Item = (String, &'a Json)>) -> Result<Vec<(String, Json)>, Mismatch> {
+    items
+        .map(|(path, item)| match typed(Kind::String, item) {
+            Ok(text) => Ok((path, text)),
+            Err(inner) => Err(Mismatch { path, ..inner }),
+        })
+        .collect()
+}
+
+fn block(fields: &'static [Field], entries: &Map<String, Json>) -> Result<Json, Mismatch> {
+    let mut typed_block = Map::new();
+    for (name, value) in entries.iter().filter(|(_, value)| !is_left_out(value)) {
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let known = fields.iter().map(|field| field.name);
+            let near =
+                options::nearest(name, known.clone()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+            let list = known.collect::<Vec<_>>().join(", ");
+            let mut wrong = mismatch(&Json::String(name.clone()), format!("one of {list}{near}"));
+            wrong.path = format!(".{name}");
+            return Err(wrong);
+        };
+        let value = typed(field.kind.kind(), value)
+            .map_err(|inner| Mismatch { path: format!(".{name}{}", inner.path), ..inner })?;
+        typed_block.insert(name.clone(), value);
+    }
+    Ok(Json::Object(typed_block))
+}
+
+/// Null, and an empty text, are how a variable says "not set" (Packer's own convention).
+fn is_left_out(value: &Json) -> bool {
+    value.is_null() || value.as_str().is_some_and(str::is_empty)
+}
+
+/// Blocks that are not there arrive as an empty list.
+fn is_absent_block(kind: Kind, value: &Json) -> bool {
+    matches!(kind, Kind::Block(_) | Kind::BlockList(_)) && value.as_array().is_some_and(Vec::is_empty)
+}
+
+fn is_placeholder(kind: Kind, value: &Json) -> bool {
+    match value {
+        Json::Number(number) => kind == Kind::Number && number.as_f64() == Some(0.0),
+        Json::Array(items) => items.is_empty(),
+        Json::Object(entries) => entries.is_empty(),
+        _ => false,
+    }
+}
+
+fn holds_unknown(value: &Json) -> bool {
+    any_text(value, &|text| text.contains(UNKNOWN))
+}
+
+fn holds_template(value: &Json) -> bool {
+    any_text(value, &|text| text.contains("{{"))
+}
+
+fn any_text(value: &Json, found: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Json::String(text) => found(text),
+        Json::Array(items) => items.iter().any(|item| any_text(item, found)),
+        Json::Object(entries) => entries.iter().any(|(key, item)| found(key) || any_text(item, found)),
+        _ => false,
+    }
+}

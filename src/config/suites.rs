@@ -1,0 +1,13 @@
+//! The one place where configuration asks the suite room to read files.
+
+use std::path::{Path, PathBuf};
+
+use crate::suite::{self, Suite};
+
+/// Reads suites: paths and the folder that they start from. Fails with every diagnostic, each naming file and line.
+pub type SuiteLoader = fn(&[PathBuf], &Path) -> Result<Vec<Suite>, Vec<String>>;
+
+/// The loader of the suite room.
+pub fn load(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
+    suite::load(paths, folder).map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect())
+}
