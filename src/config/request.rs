@@ -1,1 +1,138 @@
+//! What a command was asked to do: checked, plain requests that the command line hands to the conductor. They own no behaviour.
 
+use std::{path::PathBuf, time::Duration};
+
+use super::settings::{AccessSettings, Settings};
+use crate::{
+    model::{AmiRef, ImageName, ManifestBuild, Region, RunId, State},
+    suite::Suite,
+};
+
+/// How results are written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document at the end.
+    Json,
+    /// One JSON document per event and line.
+    Jsonl,
+}
+
+/// `assay validate`: boot and test AMIs.
+#[derive(Debug, Clone)]
+pub struct ValidateRequest {
+    /// Which AMIs.
+    pub targets: Targets,
+    /// How; `image` is given.
+    pub settings: Settings,
+    /// Whether tags are written to the AMIs; `--no-stamp` turns it off.
+    pub stamp: bool,
+    /// How to print the result.
+    pub format: Format,
+}
+
+/// Which AMIs to validate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// `--ami`: these; at least one, none twice.
+    Amis(Vec<AmiRef>),
+    /// `--manifest`: those of a manifest's last run.
+    Manifest {
+        /// The file as it was named.
+        path: PathBuf,
+        /// The builds of its last run that are of the image; at least one.
+        builds: Vec<ManifestBuild>,
+        /// Their AMIs, sorted, none twice; at least one.
+        amis: Vec<AmiRef>,
+    },
+    /// `--image` with `--state`: those that carry these tags.
+    State {
+        /// The image line.
+        image: ImageName,
+        /// The state.
+        state: State,
+        /// Where to look; at least one.
+        regions: Vec<Region>,
+    },
+}
+
+/// `assay probe`: run suites on machines that answer SSH.
+#[derive(Debug, Clone)]
+pub struct ProbeRequest {
+    /// The machines; at least one, none twice.
+    pub hosts: Vec<ProbeHost>,
+    /// The private key file, readable when the command began.
+    pub key: PathBuf,
+    /// What is known of the host keys.
+    pub host_key: HostKeyTrust,
+    /// The suites; at least one.
+    pub suites: Vec<Suite>,
+    /// How long a login may take to work.
+    pub timeout: Duration,
+    /// Where reports go.
+    pub report_dir: Option<PathBuf>,
+    /// How to print the result.
+    pub format: Format,
+}
+
+/// One machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProbeHost {
+    /// The account.
+    pub user: String,
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// What is known of a machine's host key before connecting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKeyTrust {
+    /// `--host-key`: exactly this one, `ALGORITHM BASE64`; only with one host.
+    Line(String),
+    /// `--known-hosts`: what this file says.
+    KnownHosts(PathBuf),
+    /// Nothing; the record says so.
+    None,
+}
+
+/// `assay commit`: record a manifest's last run in git.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitRequest {
+    /// The manifest.
+    pub manifest: PathBuf,
+    /// Another run of the manifest than its last.
+    pub run: Option<RunId>,
+    /// The branch to push to; absent: the branch that is checked out, or CI's.
+    pub branch: Option<String>,
+    /// The remote; absent: the branch's own, else `origin`.
+    pub remote: Option<String>,
+    /// Whether to push; `--no-push` turns it off.
+    pub push: bool,
+    /// How to print the result.
+    pub format: Format,
+}
+
+/// `assay sweep`: remove what runs have left behind.
+#[derive(Debug, Clone)]
+pub struct SweepRequest {
+    /// Only this run; together with this or an owner named on the command line, expiry is overruled.
+    pub run: Option<RunId>,
+    /// Only what belongs to this owner.
+    pub owner: Option<String>,
+    /// Whether `owner` was named on the command line.
+    pub owner_named: bool,
+    /// Only what is older than this.
+    pub older_than: Option<Duration>,
+    /// Where to look; empty: everywhere that the account may use.
+    pub regions: Vec<Region>,
+    /// How to reach AWS.
+    pub access: AccessSettings,
+    /// Delete; otherwise only show.
+    pub yes: bool,
+    /// How to print the result.
+    pub format: Format,
+}

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::suite::Suite;
+use crate::suite::{self, Suite};
 
 /// Reads suites: paths and the folder that they start from. Fails with every diagnostic, each naming file and line.
 pub type SuiteLoader = fn(&[PathBuf], &Path) -> Result<Vec<Suite>, Vec<String>>;
 
 /// The loader of the suite room.
-pub fn load(_paths: &[PathBuf], _folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
-    Err(vec!["suite files are not linked yet".to_owned()])
+pub fn load(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
+    suite::load(paths, folder).map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect())
 }

@@ -49,7 +49,9 @@ pub type Environment = BTreeMap<String, String>;
 
 /// This process's environment; variables that are not UTF-8 are left out.
 pub fn environment_of_process() -> Environment {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// A git call that did not do what was asked. `words` are git's or the remote's own, escaped, bounded, without credentials.
@@ -222,7 +224,11 @@ async fn exchange(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatu
     let mut complaint = Vec::new();
     let status = {
         let read = async {
-            tokio::join!(write, bounded(stdout, MAX_OUTPUT, &mut output), bounded(stderr, MAX_COMPLAINT, &mut complaint));
+            tokio::join!(
+                write,
+                bounded(stdout, MAX_OUTPUT, &mut output),
+                bounded(stderr, MAX_COMPLAINT, &mut complaint)
+            );
         };
         tokio::pin!(read);
         tokio::select! {
@@ -274,8 +280,16 @@ mod tests {
         let error = git.run(call).await.expect_err("hangs");
         assert!(matches!(error, GitError::Timeout { .. }), "{error}");
         let helper = std::fs::read_to_string(folder.path().join("pid")).expect("the helper ran");
-        let status = std::fs::read_to_string(format!("/proc/{}/stat", helper.trim())).unwrap_or_default();
-        assert!(status.is_empty() || status.contains(") Z "), "the helper lives: {status}");
+        let status = PathBuf::from(format!("/proc/{}/stat", helper.trim()));
+        // Killed is not yet gone: the kernel takes its time. A helper that was not killed stays for ten minutes and fails this.
+        for _ in 0..600 {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            if text.is_empty() || text.contains(") Z ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the helper lives: {}", std::fs::read_to_string(&status).unwrap_or_default());
     }
 
     #[tokio::test]

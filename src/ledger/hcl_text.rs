@@ -10,7 +10,7 @@ use hcl_edit::{
     structure::{Attribute, Block, Body, Structure},
 };
 
-use crate::model::escape::{escape, is_harmless};
+use crate::model::escape::{escape_line as escape, is_harmless};
 
 /// The largest ledger file that is read, in bytes. A lock file grows by about 1 KiB a promotion.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -97,8 +97,8 @@ pub fn quote(text: &str) -> String {
                 quoted.push(character);
             }
             c if is_harmless(c) => quoted.push(c),
-            c if u32::from(c) <= 0xffff => drop(write!(quoted, "\\u{:04x}", u32::from(c))),
-            c => drop(write!(quoted, "\\U{:08x}", u32::from(c))),
+            c if u32::from(c) <= 0xffff => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
         }
     }
     quoted.push('"');

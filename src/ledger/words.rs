@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::escape::escape;
+use crate::model::escape::escape_line as escape;
 
 /// The most characters that are passed on of what git said.
 const MOST: usize = 4096;
@@ -58,7 +58,10 @@ mod tests {
         ] {
             assert!(!clean(text).contains("s3cret"), "{}", clean(text));
         }
-        assert_eq!(redact("git@github.com:o/r.git and https://github.com/o/r"), "git@github.com:o/r.git and https://github.com/o/r");
+        assert_eq!(
+            redact("git@github.com:o/r.git and https://github.com/o/r"),
+            "git@github.com:o/r.git and https://github.com/o/r"
+        );
     }
 
     #[test]

@@ -45,6 +45,16 @@ pub struct CandidateAmi {
     pub tested_at: String,
 }
 
+impl Candidate {
+    /// Whether every AMI of this candidate is in `whole` under the same key, and there is at least one.
+    pub fn is_part_of(&self, whole: &Candidate) -> bool {
+        let held = |ami: &CandidateAmi| {
+            whole.amis.iter().any(|other| other.key() == ami.key() && other.record.ami == ami.record.ami)
+        };
+        !self.amis.is_empty() && self.amis.iter().all(held)
+    }
+}
+
 impl CandidateAmi {
     /// What identifies an AMI within an image and run: architecture and region.
     pub fn key(&self) -> (Architecture, Region) {

@@ -1,7 +1,7 @@
 //! Admission: looks at every AMI before anything is started. It owns the order "describe, protect, then ask who we are", and the reasons why an AMI
 //! cannot be tested by us; it refuses to launch.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use futures::future::join_all;
 

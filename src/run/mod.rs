@@ -2,13 +2,14 @@
 //! manifest. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
 
 mod admit;
+mod conclude;
 mod event;
 mod stamping;
 
 use std::path::PathBuf;
 
 pub use admit::Admitted;
-pub use event::{Event, Events};
+pub use event::Events;
 pub use stamping::Stamped;
 
 use crate::{
@@ -21,20 +22,22 @@ use crate::{
 
 /// What is to be tested, and on whose behalf.
 pub struct Request {
-    /// The run; all builds of one Packer run share it.
+    /// The run under which things are created; all builds of one Packer run share it.
     pub run: RunId,
     /// At least one.
     pub amis: Vec<AmiRef>,
     /// How.
     pub settings: Settings,
-    /// The Packer build that made the AMIs, for the manifest; absent on the command line.
-    pub build: Option<PackerBuild>,
+    /// The Packer builds that made the AMIs, for the manifest.
+    pub builds: Vec<PackerBuild>,
     /// The AMI that they were built from, where it is known.
     pub parent: Option<AmiId>,
     /// Turn deregistration protection on first: Packer is about to destroy what fails.
     pub protect: bool,
     /// Refuse AMIs of another account.
     pub own_only: bool,
+    /// Write state tags.
+    pub stamp: bool,
 }
 
 /// A Packer build, in the words of Packer's manifest.

@@ -4,11 +4,28 @@
 //! Shape: a [`Suite`] holds [`Check`]s in file order; a check is one resource (`file "/etc/passwd"`) with
 //! [`Property`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer that must come back.
 
-use std::{path::PathBuf, time::Duration};
+mod check;
+mod demand;
+mod diagnostic;
+mod duration;
+mod goss;
+mod hcl;
+mod judge;
+mod load;
+mod pattern;
+mod tree;
+mod vocabulary;
+
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::Digest;
+
+pub use diagnostic::{Diagnostic, Source, nearest};
+pub use duration::parse_duration;
+pub use judge::{Judgement, judge};
+pub use load::load;
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +36,9 @@ pub struct Suite {
     pub path: PathBuf,
     /// SHA-256 of its bytes.
     pub digest: Digest,
+    /// Whether its checks run as root on the host.
+    #[serde(default)]
+    pub sudo: Sudo,
     /// The checks, in file order; at least one.
     pub checks: Vec<Check>,
 }
@@ -30,6 +50,19 @@ impl Suite {
     }
 }
 
+/// Whether a suite's checks run as root (`sudo -n`; a login as root needs none).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sudo {
+    /// `sudo` not given: as the login user; only a file that this user may not look at is looked at by `sudo -n`, where that works.
+    #[default]
+    Auto,
+    /// `sudo = true`: everything, commands too. Where `sudo -n` does not work the checks are undecided.
+    Always,
+    /// `sudo = false`: nothing.
+    Never,
+}
+
 /// One resource and what is demanded of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Check {
@@ -37,6 +70,9 @@ pub struct Check {
     pub resource: Resource,
     /// Its id: a path, a unit, a command line, `tcp:22`.
     pub id: String,
+    /// What the host is asked about, where that is not the id (goss's `path`, `exec`, `name`, `username`, `comm`, `port`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// goss's `title`, for reports.
     pub title: Option<String>,
     /// goss's `skip`: reported as skipped, never asked.
@@ -51,6 +87,13 @@ pub struct Check {
     pub properties: Vec<Property>,
     /// 1-based line of the resource in its file.
     pub line: u32,
+}
+
+impl Check {
+    /// What the host is asked about: the subject where one was given, else the id.
+    pub fn subject(&self) -> &str {
+        self.subject.as_deref().unwrap_or(&self.id)
+    }
 }
 
 /// One attribute of a resource.
@@ -86,6 +129,42 @@ pub enum Resource {
     CloudInit,
     /// assay's own: systemd's failed units (property `failed`: a list of units).
     Systemd,
+}
+
+impl Resource {
+    /// The name as it stands in suites and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::File => "file",
+            Self::Package => "package",
+            Self::Service => "service",
+            Self::Port => "port",
+            Self::User => "user",
+            Self::Process => "process",
+            Self::CloudInit => "cloud-init",
+            Self::Systemd => "systemd",
+        }
+    }
+
+    /// The property that decides whether the others are asked at all: when it is not met, is false or is not known, they are skipped.
+    /// goss has no such property for commands and services.
+    pub fn gate(self) -> Option<&'static str> {
+        match self {
+            Self::File | Self::User => Some("exists"),
+            Self::Package => Some("installed"),
+            Self::Port => Some("listening"),
+            Self::Process => Some("running"),
+            Self::CloudInit => Some("finished"),
+            Self::Command | Self::Service | Self::Systemd => None,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// A demand on a value. goss 0.4's vocabulary; what is not listed yet is refused by the readers by name.

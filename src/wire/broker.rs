@@ -199,6 +199,7 @@ async fn admit(mut stream: Stream, slots: Arc<Slots>, patience: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use tokio::io::duplex;
 
     use super::*;
@@ -289,5 +290,31 @@ mod tests {
         };
         let (result, _stream) = tokio::join!(plugin.dial(4), answer);
         assert!(matches!(result, Err(BrokerError::WrongEcho { expected: 4, found: 5 })));
+    }
+    proptest! {
+        /// Whatever a peer writes at the start of its streams, the next honest meeting works.
+        #[test]
+        fn any_starts_of_streams_disturb_nobody(
+            starts in proptest::collection::vec(proptest::collection::vec(0..3_u8, 0..6), 0..20),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (near, far) = duplex(1 << 16);
+                let plugin = Broker::start(near, Mode::Server);
+                let (packer, _streams) = Session::start(far, Mode::Client);
+                let mut held = Vec::new();
+                for start in &starts {
+                    let mut stream = packer.open().await.unwrap();
+                    stream.write_all(start).await.unwrap();
+                    held.push(stream);
+                }
+                let mut honest = packer.open().await.unwrap();
+                honest.write_u32_le(77).await.unwrap();
+                let met = plugin.expect(77).await.unwrap();
+                assert_eq!(honest.read_u32_le().await.unwrap(), 77);
+                talks(honest, met).await;
+                assert!(lock(&plugin.slots).len() <= starts.len());
+            });
+        }
     }
 }

@@ -10,8 +10,8 @@
 //!
 //! One habit of Go's encoder shapes everything here: a type is defined where it is first met, *in the buffer of the
 //! value being written*, and the buffer is then sent off with the half-finished value before the definition. The rest of
-//! the value follows as another message ([`Encoder::define`]). Types are numbered in the order in which the whole
-//! process meets them ([`Numbers`]), while what has been defined counts per stream; a cty type is a stream of its own
+//! the value follows as another message (`Encoder::define`). Types are numbered in the order in which the whole
+//! process meets them (`Numbers`), while what has been defined counts per stream; a cty type is a stream of its own
 //! inside its attribute.
 
 use super::spec::{Field, Kind, Spec};
@@ -33,12 +33,12 @@ enum Type {
     BlockSpec,
     BlockListSpec,
     /// `cty.Type`, which encodes itself.
-    CtyType,
+    Cty,
     /// What `cty.Type` encodes itself as (go-cty 1.13 of Packer's fork, `cty/gob.go`).
-    GobType,
-    PrimitiveType,
-    ListType,
-    MapType,
+    Gob,
+    Primitive,
+    List,
+    Map,
 }
 
 impl Type {
@@ -54,11 +54,11 @@ impl Type {
             Self::AttrSpec => "AttrSpec",
             Self::BlockSpec => "BlockSpec",
             Self::BlockListSpec => "BlockListSpec",
-            Self::CtyType => "Type",
-            Self::GobType => "gobType",
-            Self::PrimitiveType => "primitiveType",
-            Self::ListType => "typeList",
-            Self::MapType => "typeMap",
+            Self::Cty => "Type",
+            Self::Gob => "gobType",
+            Self::Primitive => "primitiveType",
+            Self::List => "typeList",
+            Self::Map => "typeMap",
         }
     }
 
@@ -86,7 +86,7 @@ impl Type {
     /// A struct's fields, in order; nothing for other types.
     fn fields(self) -> &'static [(&'static str, Type)] {
         match self {
-            Self::AttrSpec => &[("Name", Self::String), ("Type", Self::CtyType), ("Required", Self::Bool)],
+            Self::AttrSpec => &[("Name", Self::String), ("Type", Self::Cty), ("Required", Self::Bool)],
             Self::BlockSpec => &[("TypeName", Self::String), ("Nested", Self::Interface), ("Required", Self::Bool)],
             Self::BlockListSpec => &[
                 ("TypeName", Self::String),
@@ -94,9 +94,9 @@ impl Type {
                 ("MinItems", Self::Int),
                 ("MaxItems", Self::Int),
             ],
-            Self::GobType => &[("Version", Self::Int), ("Impl", Self::Interface)],
-            Self::PrimitiveType => &[("Kind", Self::Uint)],
-            Self::ListType | Self::MapType => &[("ElementTypeT", Self::CtyType)],
+            Self::Gob => &[("Version", Self::Int), ("Impl", Self::Interface)],
+            Self::Primitive => &[("Kind", Self::Uint)],
+            Self::List | Self::Map => &[("ElementTypeT", Self::Cty)],
             _ => &[],
         }
     }
@@ -167,7 +167,7 @@ impl Encoder<'_> {
     fn definition(&mut self, out: &mut Vec<u8>, kind: Type) {
         out.push(match kind {
             Type::ObjectSpec => 4, // MapT
-            Type::CtyType => 5,    // GobEncoderT
+            Type::Cty => 5,        // GobEncoderT
             _ => 3,                // StructT
         });
         out.extend([1, 1]); // CommonType, and its name
@@ -182,7 +182,7 @@ impl Encoder<'_> {
                     int(out, self.numbers.of(part));
                 }
             }
-            Type::CtyType => {}
+            Type::Cty => {}
             _ => {
                 out.push(1);
                 uint(out, kind.fields().len() as u64);
@@ -254,11 +254,11 @@ impl Encoder<'_> {
 /// A cty type: gobType with Version 0, which is left out, and Impl.
 fn cty_type(numbers: &mut Numbers, kind: &Kind) -> Vec<u8> {
     let implementation = match kind {
-        Kind::String | Kind::Number | Kind::Bool => Type::PrimitiveType,
-        Kind::List(_) => Type::ListType,
-        Kind::Map(_) => Type::MapType,
+        Kind::String | Kind::Number | Kind::Bool => Type::Primitive,
+        Kind::List(_) => Type::List,
+        Kind::Map(_) => Type::Map,
     };
-    Encoder { numbers, defined: Vec::new() }.stream(Type::GobType, |encoder, sink, buffer| {
+    Encoder { numbers, defined: Vec::new() }.stream(Type::Gob, |encoder, sink, buffer| {
         buffer.push(2);
         encoder.interface(sink, buffer, implementation, |encoder, _, value| {
             value.push(1);

@@ -86,7 +86,10 @@ def up(cache: Cache, options: argparse.Namespace, argv: list[str]) -> int:
         command += ["--ready-file", str(options.ready_file.absolute())]
     if options.parent_pid:
         command += ["--parent-pid", str(options.parent_pid)]
-    os.execvpe(command[0], command, {**os.environ, "PYTHONPATH": str(HERE)})
+    # boto, which moto stands on, must not see this person's profiles and keys.
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    os.execvpe(command[0], command, {**clean, **nowhere, "PYTHONPATH": str(HERE)})
 
 
 def down(cache: Cache, options: argparse.Namespace, argv: list[str]) -> int:

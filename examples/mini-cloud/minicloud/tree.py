@@ -132,21 +132,31 @@ def configure_base(base: pathlib.Path) -> None:
         key.unlink()  # each instance gets its own, from cloud-init
     for unit in MASKED:
         (base / "etc/systemd/system" / unit).symlink_to("/dev/null")
+    add_users(base)
+
+
+def add_users(base: pathlib.Path) -> None:
+    """One user with two names: `admin`, as in Debian's own AMIs, and `debian`, as Debian's cloud-init package has it. No password, yet
+    not locked: sshd refuses locked accounts. cloud-init gives it the launch key.
+    """
+    run = lambda *command: subprocess.run(["chroot", base, *command], check=True, stdout=subprocess.DEVNULL)  # noqa: E731
+    run("useradd", "--create-home", "--uid", "1000", "--shell", "/bin/bash", "--groups", "adm", "--comment", "Debian", "debian")
+    run("useradd", "--non-unique", "--uid", "1000", "--gid", "1000", "--no-create-home", "--home-dir", "/home/debian", "--shell", "/bin/bash", "admin")
+    for name in ("debian", "admin"):
+        run("usermod", "--password", "*", name)
+    sudoers = base / "etc/sudoers.d/90-minicloud"
+    sudoers.write_text("debian ALL=(ALL) NOPASSWD:ALL\nadmin ALL=(ALL) NOPASSWD:ALL\n")
+    sudoers.chmod(0o440)
 
 
 def build_light(aside: pathlib.Path) -> None:
-    """The light layer: the user that cloud-init would make, and what sshd alone needs."""
+    """The light layer: what sshd alone needs."""
     upper, work, root = (aside / name for name in ("light", "light.work", "light.root"))
     for folder in (upper, work, root):
         folder.mkdir()
     options = f"lowerdir={aside / 'base'},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, root], check=True)
     try:
-        run = lambda *command: subprocess.run(["chroot", root, *command], check=True, stdout=subprocess.DEVNULL)  # noqa: E731
-        run("useradd", "--create-home", "--shell", "/bin/bash", "--groups", "adm", "--comment", "Debian", "debian")
-        run("usermod", "--password", "*", "debian")  # no password, yet not locked: sshd refuses locked accounts
-        (root / "etc/sudoers.d/90-minicloud").write_text("debian ALL=(ALL) NOPASSWD:ALL\n")
-        (root / "etc/sudoers.d/90-minicloud").chmod(0o440)
         (root / "run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
     finally:
         subprocess.run(["umount", root], check=True)

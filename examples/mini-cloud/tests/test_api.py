@@ -46,13 +46,13 @@ def test_two_accounts_are_strangers(desk, server):
 def test_assumed_role_acts_in_its_account(server):
     number = server.ready["accounts"]["other"]["id"]
     role = f"arn:aws:iam::{number}:role/tester"
-    keys = server.client("sts").assume_role(RoleArn=role, RoleSessionName="t")["Credentials"]
+    keys = server.client("sts").assume_role(RoleArn=role, RoleSessionName="job")["Credentials"]
     given = {
         "aws_access_key_id": keys["AccessKeyId"], "aws_secret_access_key": keys["SecretAccessKey"],
         "aws_session_token": keys["SessionToken"],
     }  # fmt: skip
     who = server.client("sts", **given).get_caller_identity()
-    assert who["Account"] == number and "assumed-role/tester/t" in who["Arn"]
+    assert who["Account"] == number and "assumed-role/tester/job" in who["Arn"]
     group = server.client(**given).create_security_group(GroupName="assumed", Description="x")["GroupId"]
     server.client(account="other").delete_security_group(GroupId=group)
 
@@ -104,7 +104,7 @@ def test_one_client_token_is_one_launch(desk):
 def test_what_does_not_exist_cannot_be_launched(desk):
     assert code_of(lambda: desk.launch("ami-00000000000000000")) == "InvalidAMIID.NotFound"
     assert code_of(lambda: desk.launch(light=True, KeyName="nobodys")) == "InvalidKeyPair.NotFound"
-    assert code_of(lambda: desk.launch(light=True, InstanceType="t3.enormous")) == "InvalidInstanceType"
+    assert code_of(lambda: desk.launch(light=True, InstanceType="t3.enormous")) == "InvalidParameterValue"
 
 
 def test_image_name_is_taken_once(desk):

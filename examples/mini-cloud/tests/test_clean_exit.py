@@ -21,7 +21,7 @@ def leftovers(server: Server) -> list[str]:
             line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if state in line and "pytest" not in line and "mini-cloud down" not in line:
+        if f"{state}/" in line or line.rstrip().endswith(state) or f"{state} " in line:
             found.append(f"process {line}")
     found += [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if state in line]
     for folder in pathlib.Path("/sys/fs/cgroup").rglob("mini-cloud-i-*"):

@@ -127,7 +127,7 @@ impl<'a> Checker<'a> {
 
     /// An option that must come from somewhere.
     pub(super) fn needed(&mut self, name: &str) {
-        if self.layer.has(name) || self.more_to_come && name != "image" {
+        if self.door == Door::Lint || self.layer.has(name) || self.more_to_come && name != "image" {
             return;
         }
         let option = options::find(name).expect("only declared options are needed");

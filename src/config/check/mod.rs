@@ -38,6 +38,8 @@ pub enum Door {
     PostProcessor,
     /// The command line; names in messages are flags.
     Command,
+    /// A look at files alone: nothing is missing, since template or flags may give it.
+    Lint,
 }
 
 /// Everything that is known about what the user wants.
@@ -98,6 +100,19 @@ impl Checked {
             _ => Err(errors),
         }
     }
+}
+
+/// Checks what is needed to reach AWS and nothing else. Returns the settings, `owner` and every mistake.
+pub fn check_access(input: &Input<'_>) -> (AccessSettings, Option<String>, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let (file, _) = config_file(input, &input.flags, &mut problems);
+    let mut checker = Checker::new(input, input.flags.clone(), problems);
+    if let Some(file) = file {
+        checker.under(file, None);
+    }
+    let access = access::settings(&mut checker);
+    let owner = results::owner_setting(&mut checker);
+    (access, owner, checker.problems)
 }
 
 /// Checks all that is given, together.
@@ -175,7 +190,11 @@ fn shown(path: &Path, working_dir: &Path) -> PathBuf {
 }
 
 fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
-    checker.needed("image");
+    // On the command line the AMI's own tag can say it.
+    let wanted = checker.door != Door::Command || checker.layer.has("image");
+    if wanted {
+        checker.needed("image");
+    }
     let suites = checker.suites();
     let ssh = ssh::settings(checker);
     let launch = launch::settings(checker, ssh.timeout);
@@ -183,7 +202,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
     Some(Settings {
-        image: Some(image?),
+        image: if wanted { Some(image?) } else { None },
         suites: suites?,
         ssh,
         launch,

@@ -33,8 +33,12 @@ pub(super) fn settings(checker: &mut Checker<'_>) -> Results {
         custom_data: checker.map("custom_data"),
         report_dir,
         on_failure: checker.parsed("on_failure", on_failure).unwrap_or_default(),
-        owner: checker.parsed("owner", owner),
+        owner: owner_setting(checker),
     }
+}
+
+pub(super) fn owner_setting(checker: &mut Checker<'_>) -> Option<String> {
+    checker.parsed("owner", owner)
 }
 
 /// Tags of the user's that EC2 will take and that are not ours to give.

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use proptest::prelude::*;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
@@ -333,4 +334,115 @@ async fn a_component_that_is_not_there_is_named_with_what_is() {
         assert!(error.contains(kind.word()) && error.contains(name) && error.contains(DEFAULT_NAME), "{error}");
     }
     assert!(plugin.find(ComponentKind::PostProcessor, DEFAULT_NAME).is_ok());
+}
+
+/// Does nothing, so that whatever goes wrong is the room's.
+struct Idle;
+
+impl PostProcessor for Idle {
+    fn spec(&self) -> Spec {
+        Spec::new()
+    }
+
+    fn configure(&self, _: Config) -> BoxFuture<'_, Result<(), String>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
+        async move {
+            let asked = async { tokio::join!(ui.say("x"), artifact.id(), artifact.files(), artifact.state("x")) };
+            tokio::select! {
+                _ = asked => {}
+                () = cancel.cancelled() => {}
+            }
+            Outcome::kept()
+        }
+        .boxed()
+    }
+}
+
+/// Packer's half of a session, as one string of bytes.
+fn packers_bytes() -> Vec<u8> {
+    let frame = |stream: u32, bytes: &[u8]| {
+        [&[0; 4], &stream.to_be_bytes()[..], &(bytes.len() as u32).to_be_bytes(), bytes].concat()
+    };
+    [
+        b"\0\x01\0\x01\0\0\0\x01\0\0\0\0".to_vec(),
+        frame(1, b"\0\0\0\0"),
+        frame(1, b"\x82\xadServiceMethod\xb8PostProcessor.ConfigSpec\xa3Seq\x00\xc0"),
+        frame(
+            1,
+            b"\x82\xadServiceMethod\xb7PostProcessor.Configure\xa3Seq\x01\x81\xa7Configs\x92\x80\xc4\x0c{\"value\":{}}",
+        ),
+        frame(1, b"\x82\xadServiceMethod\xb9PostProcessor.PostProcess\xa3Seq\x02\x01"),
+        b"\0\x01\0\x02\0\0\0\x02\0\0\0\0".to_vec(),
+        frame(2, b"\x01\0\0\0"),
+        frame(2, b"\x83\xadServiceMethod\xa6Ui.Say\xa3Seq\x00\xa5Error\xa0\xc0"),
+        frame(2, b"\x83\xadServiceMethod\xabArtifact.Id\xa3Seq\x01\xa5Error\xa0\xa3r:a"),
+        frame(2, b"\x83\xadServiceMethod\xaeArtifact.Files\xa3Seq\x02\xa5Error\xa0\x91\xa1f"),
+        frame(2, b"\x83\xadServiceMethod\xaeArtifact.State\xa3Seq\x03\xa5Error\xa0\x81\xa1k\xa1v"),
+        b"\0\x01\0\x01\0\0\0\x03\0\0\0\0".to_vec(),
+        frame(3, b"\x01\0\0\0"),
+        frame(3, b"\x82\xadServiceMethod\xb0Artifact.Destroy\xa3Seq\x00\xc0"),
+        frame(1, b"\x82\xadServiceMethod\xb4PostProcessor.Cancel\xa3Seq\x03\xc0"),
+        b"\0\x02\0\x01\0\0\0\0\0\0\0\x2a".to_vec(),
+    ]
+    .concat()
+}
+
+/// Sends bytes, in pieces so that the plugin answers some before it sees others, and waits for the plugin's end.
+async fn plugin_ends_after(bytes: &[u8], piece: usize) -> Vec<u8> {
+    let (near, wire) = duplex(1 << 20);
+    let serving = tokio::spawn(serve_connection(near, Arc::new(Idle), SpecEncoding::Gob));
+    let (mut answers, mut wire) = tokio::io::split(wire);
+    for piece in bytes.chunks(piece) {
+        // The plugin may have ended already.
+        if wire.write_all(piece).await.is_err() {
+            break;
+        }
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(wire.shutdown().await);
+    let mut said = Vec::new();
+    answers.read_to_end(&mut said).await.unwrap();
+    drop((answers, wire));
+    // Whether it calls the bytes an error is its own affair; it must not panic, nor wait for what cannot come.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), serving).await;
+    drop(ended.expect("the plugin waits for ever").expect("the plugin panicked"));
+    said
+}
+
+#[tokio::test]
+async fn the_ungarbled_session_is_a_whole_one() {
+    let said = plugin_ends_after(&packers_bytes(), 50).await;
+    let heard = |words: &[u8]| said.windows(words.len()).any(|window| window == words);
+    assert!(heard(b"\xa3Err\xc0\xa4Keep\xc3\xadForceOverride\xc3\xa8StreamId\x01"));
+    assert!(heard(b"\xb0Artifact.Destroy\xa3Seq\x00\xa5Error\xa0\xc0"));
+    assert!(heard(b"\xb4PostProcessor.Cancel\xa3Seq\x03\xa5Error\xa0\xc0"));
+}
+
+proptest! {
+    /// A session with some bytes changed, cut out or doubled.
+    #[test]
+    fn a_garbled_session_ends(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3_u8), 0..6),
+        piece in 1..200_usize,
+    ) {
+        let mut bytes = packers_bytes();
+        for (place, value, edit) in edits {
+            let place = place.index(bytes.len());
+            match edit {
+                0 => bytes[place] = value,
+                1 => drop(bytes.drain(place..(place + usize::from(value % 16)).min(bytes.len()))),
+                _ => {
+                    let doubled = bytes[place..(place + usize::from(value)).min(bytes.len())].to_vec();
+                    bytes.splice(place..place, doubled);
+                }
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        drop(runtime.block_on(plugin_ends_after(&bytes, piece)));
+    }
 }

@@ -23,7 +23,7 @@ def install(cloud: Cloud) -> None:
 
 def install_launch(cloud: Cloud) -> None:
     """RunInstances makes machines, with root volumes on the image's device and tags on everything it creates."""
-    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.exceptions import EC2ClientError, InvalidInstanceTypeError
     from moto.ec2.models.instances import Instance, InstanceBackend
 
     moto_run = InstanceBackend.run_instances
@@ -37,7 +37,10 @@ def install_launch(cloud: Cloud) -> None:
         if image and (image.state != "available" or image_id not in cloud.layers):
             raise EC2ClientError("InvalidAMIID.Unavailable", f"The image '{image_id}' is not available: it is {image.state}")
         tags = kw.get("tags") or {}
-        reservation = moto_run(self, image_id, count, user_data, groups, **kw)
+        try:
+            reservation = moto_run(self, image_id, count, user_data, groups, **kw)
+        except InvalidInstanceTypeError:
+            raise EC2ClientError("InvalidParameterValue", f"Invalid value '{kw['instance_type']}' for InstanceType.") from None
         for instance in reservation.instances:
             if instance.root_device_name not in instance.block_device_mapping:
                 instance.setup_defaults()

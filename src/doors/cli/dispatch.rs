@@ -1,0 +1,106 @@
+//! From arguments to an exit code: parse, set up colour and logging, hand over to the command.
+
+use std::{ffi::OsString, fmt::Display, path::PathBuf};
+
+use clap::{Parser, error::ErrorKind};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    args::{Cli, Color, Command, Globals, Log, PackerCommand},
+    commit, completions, lint, man, output, packer_install, probe, sweep, validate,
+};
+use crate::{config::Problem, exit::Exit, run::RunError};
+
+/// Runs the command that `arguments` (with the program's name first) ask for.
+pub fn run(arguments: Vec<OsString>) -> Exit {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => {
+            colour(cli.globals.color);
+            log(&cli.globals);
+            command(cli.command, &cli.globals)
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// Help and version are answers; all else that clap refuses is wrong usage, which is 1 here and not clap's 2.
+fn refused(error: &clap::Error) -> Exit {
+    let exit = match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    };
+    // A reader that went away changes nothing.
+    drop(error.print());
+    exit
+}
+
+fn command(command: Command, globals: &Globals) -> Exit {
+    match command {
+        Command::Validate(args) => planned(validate::plan(&args, globals), validate::execute),
+        Command::Probe(args) => planned(probe::plan(&args, globals), probe::execute),
+        Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
+        Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
+        Command::Lint(args) => lint::execute(&args, globals),
+        Command::Packer(PackerCommand::Install(args)) => packer_install::execute(&args, globals),
+        Command::Completions(args) => completions::execute(&args),
+        Command::Man(args) => man::execute(&args),
+    }
+}
+
+/// Executes what could be planned, or prints every mistake.
+fn planned<R>(plan: Result<R, Vec<Problem>>, execute: fn(R) -> Exit) -> Exit {
+    match plan {
+        Ok(request) => execute(request),
+        Err(problems) => {
+            problems.iter().for_each(|problem| output::error(problem as &dyn Display));
+            Exit::Usage
+        }
+    }
+}
+
+/// The conductor's answer as an exit code; its error is printed.
+pub(super) fn finished(result: Result<Exit, RunError>) -> Exit {
+    result.unwrap_or_else(|error| {
+        output::chain(&error);
+        Exit::Undecided
+    })
+}
+
+/// The working folder.
+pub(super) fn working_dir() -> Result<PathBuf, Vec<Problem>> {
+    std::env::current_dir()
+        .map_err(|error| vec![super::option_flags::problem("", format!("there is no working folder: {error}"))])
+}
+
+fn colour(color: Color) {
+    match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// Only assay's own lines: what libraries log could hold headers with credentials.
+fn log(globals: &Globals) {
+    let level = match globals.log {
+        Log::Off => "off",
+        Log::Error => "error",
+        Log::Warn => "warn",
+        Log::Info => "info",
+        Log::Debug => "debug",
+        Log::Trace => "trace",
+    };
+    let ansi = match globals.color {
+        Color::Auto => anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never,
+        Color::Always => true,
+        Color::Never => false,
+    };
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("assay={level}")))
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi)
+        .try_init();
+    // A second start in one process happens only in tests.
+    drop(started);
+}

@@ -1,0 +1,20 @@
+//! The command line. One file per command: its flags, the checked request they make, and `execute`, which hands it to the conductor. It
+//! owns words and exit codes; it refuses to decide anything about images. stdout holds results only, everything else goes to stderr.
+
+pub mod args;
+pub mod commit;
+pub mod completions;
+mod dispatch;
+pub mod lint;
+pub mod man;
+pub mod option_flags;
+pub mod output;
+pub mod packer_install;
+pub mod probe;
+pub mod sweep;
+pub mod validate;
+
+pub use dispatch::run;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! Writing to stdout and stderr. A reader that goes away (`| head`) is no error and never changes an exit code.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+};
+
+use clap::builder::styling::{AnsiColor, Style};
+
+use crate::exit::Exit;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Writes a result to stdout as it is. Returns `exit`, or [`Exit::Undecided`] where stdout cannot be written (a full disk).
+pub fn result(text: &str, exit: Exit) -> Exit {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            self::error(&format!("cannot write to stdout: {error}"));
+            Exit::Undecided
+        }
+        _ => exit,
+    }
+}
+
+/// Writes a JSON document and a line end to stdout; see [`result`].
+pub fn json(document: &serde_json::Value, exit: Exit) -> Exit {
+    result(&format!("{document:#}\n"), exit)
+}
+
+/// Writes `error: …` to stderr.
+pub fn error(message: &dyn Display) {
+    labelled("error", ERROR, message);
+}
+
+/// Writes `warning: …` to stderr.
+pub fn warning(message: &dyn Display) {
+    labelled("warning", WARNING, message);
+}
+
+/// Writes an error with its sources, once and in one line: `error: this: because of that`.
+pub fn chain(error: &dyn Error) {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    self::error(&text);
+}
+
+fn labelled(label: &str, style: Style, message: &dyn Display) {
+    // Where stderr is gone there is nobody left to tell.
+    let written: io::Result<()> = writeln!(anstream::stderr(), "{style}{label}{style:#}: {message}");
+    drop(written);
+}

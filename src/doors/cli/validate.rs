@@ -1,0 +1,189 @@
+//! `assay validate`: which AMIs, and how to test them.
+
+use std::{collections::BTreeSet, path::Path};
+
+use clap::{ArgGroup, Args};
+
+use super::{
+    args::Globals,
+    dispatch,
+    option_flags::{OptionFlags, problem},
+};
+use crate::{
+    config::{
+        Door, Input, Layer, Place, Problem, check, options,
+        request::{Targets, ValidateRequest},
+        suites,
+    },
+    exit::Exit,
+    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, State},
+};
+
+/// Boot AMIs, run suites on them, tag them and write manifest and reports
+///
+/// What is not given here comes from assay.hcl.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("targets").required(true).args(["amis", "from_manifest", "state"]))]
+pub struct ValidateArgs {
+    /// These AMIs, e.g. us-east-1:ami-0abcdef1234567890; also as Packer's artifact id, joined by commas
+    #[arg(long = "ami", id = "amis", value_name = "REGION:AMI", num_args = 1.., value_delimiter = ',')]
+    amis: Vec<AmiRef>,
+    /// The AMIs of the last run in this manifest (assay's or Packer's own)
+    #[arg(long = "manifest", id = "from_manifest", value_name = "FILE")]
+    from_manifest: Option<std::path::PathBuf>,
+    /// The AMIs of --image in this state, by their tags
+    #[arg(long, requires = "image")]
+    state: Option<State>,
+    /// Where to look with --state, and the region for STS calls; default: assay.hcl's, else AWS_REGION
+    #[arg(long = "region", value_name = "REGION", num_args = 1..)]
+    regions: Vec<Region>,
+    /// Do not tag the AMIs and their snapshots
+    #[arg(long)]
+    no_stamp: bool,
+    #[command(flatten)]
+    options: OptionFlags,
+}
+
+/// Checks the flags together with assay.hcl. Fails with every mistake.
+pub fn plan(args: &ValidateArgs, globals: &Globals) -> Result<ValidateRequest, Vec<Problem>> {
+    plan_in(args, globals, &dispatch::working_dir()?, suites::load, &|name| std::env::var(name).ok())
+}
+
+/// [`plan`] with the world given.
+pub(super) fn plan_in(
+    args: &ValidateArgs,
+    globals: &Globals,
+    working_dir: &Path,
+    load_suites: suites::SuiteLoader,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<ValidateRequest, Vec<Problem>> {
+    let given = args.options.given();
+    let mut problems = given.problems.clone();
+    let mut flags = given.layer.clone();
+    let builds = args.from_manifest.as_deref().map(|path| builds(&working_dir.join(path), path, &flags));
+    let builds = builds.transpose().unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    if let (Some((image, _)), false) = (&builds, flags.has("image")) {
+        give(&mut flags, "image", image.as_str(), "--manifest", &mut problems);
+    }
+    if let Some(region) = args.regions.first() {
+        give(&mut flags, "region", region.as_str(), "--region", &mut problems);
+    }
+    let lost = args.from_manifest.is_some() && builds.is_none();
+    let input =
+        Input { flags, config_file: globals.config.clone(), load_suites, ..Input::new(Door::Command, working_dir) };
+    let checked = check(&input);
+    // The image's name would have come from the manifest.
+    problems.extend(checked.errors.into_iter().filter(|error| !(lost && error.option == "--image")));
+    let image = checked.settings.as_ref().and_then(|settings| settings.image.clone());
+    let region = checked.settings.as_ref().and_then(|settings| settings.access.region.clone());
+    let targets = targets(args, builds, image, region, environment, &mut problems);
+    match (checked.settings, targets) {
+        (Some(settings), Some(targets)) if problems.is_empty() => {
+            Ok(ValidateRequest { targets, settings, stamp: !args.no_stamp, format: globals.format.into() })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Hands the request to the conductor.
+pub fn execute(request: ValidateRequest) -> Exit {
+    dispatch::finished(crate::run::validate(request))
+}
+
+fn give(flags: &mut Layer, name: &str, value: &str, shown: &str, problems: &mut Vec<Problem>) {
+    let option = options::find(name).expect("the option is declared");
+    flags.give(option, &value.into(), Place::Flag, shown.to_owned(), problems);
+}
+
+fn targets(
+    args: &ValidateArgs,
+    builds: Option<(ImageName, Vec<ManifestBuild>)>,
+    image: Option<ImageName>,
+    region: Option<Region>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Option<Targets> {
+    if let (Some(path), Some((_, builds))) = (&args.from_manifest, builds) {
+        let amis = artifacts(&builds).map_err(|message| problems.push(problem("--manifest", message))).ok()?;
+        return Some(Targets::Manifest { path: path.clone(), builds, amis });
+    }
+    if let Some(state) = args.state {
+        let regions = regions(args, region, environment, problems);
+        return image.filter(|_| !regions.is_empty()).map(|image| Targets::State { image, state, regions });
+    }
+    let amis: BTreeSet<&AmiRef> = args.amis.iter().collect();
+    if amis.len() < args.amis.len() {
+        problems.push(problem("--ami", "names an AMI twice"));
+    }
+    (!amis.is_empty()).then(|| Targets::Amis(args.amis.clone()))
+}
+
+/// Where to look for AMIs by their tags.
+fn regions(
+    args: &ValidateArgs,
+    configured: Option<Region>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Region> {
+    if !args.regions.is_empty() {
+        return args.regions.clone();
+    }
+    if let Some(region) = configured {
+        return vec![region];
+    }
+    // The SDK's own order.
+    let named = environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION")).filter(|name| !name.is_empty());
+    match named.map(|name| name.parse::<Region>()) {
+        Some(Ok(region)) => vec![region],
+        Some(Err(error)) => {
+            problems.push(problem("AWS_REGION", error.to_string()));
+            Vec::new()
+        }
+        None => {
+            problems.push(problem("--region", "is missing; with --state it says where to look"));
+            Vec::new()
+        }
+    }
+}
+
+/// The builds of a manifest's last run, all of one image. `path` is the file on disk, `shown` as it was typed.
+fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(ImageName, Vec<ManifestBuild>), Problem> {
+    let wrong = |message: String| problem("--manifest", format!("{}: {message}", shown.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+    let manifest: Manifest = serde_json::from_str(&text)
+        .map_err(|error| wrong(format!("is no manifest of Packer's or assay's: {error}")))?;
+    let named = flags.given.get("image").and_then(|image| image.value.as_str());
+    let last = &manifest.last_run_uuid;
+    let builds: Vec<ManifestBuild> =
+        manifest.builds.into_iter().filter(|build| last.is_empty() || build.packer_run_uuid == *last).collect();
+    let image_of = |build: &ManifestBuild| build.assay.as_ref().map(|stamped| stamped.image.clone());
+    // Packer's own entries do not say of which image they are: the flag does.
+    let builds: Vec<ManifestBuild> = match named {
+        Some(named) => builds.into_iter().filter(|b| image_of(b).is_none_or(|image| image.as_str() == named)).collect(),
+        None => builds,
+    };
+    let images: BTreeSet<Option<ImageName>> = builds.iter().map(image_of).collect();
+    let image = match (named, images.len(), images.into_iter().next().flatten()) {
+        (_, 0, _) => return Err(wrong("its last run holds no build of this image".to_owned())),
+        (Some(named), ..) => {
+            named.parse().map_err(|error: crate::model::IdError| problem("--image", error.to_string()))?
+        }
+        (None, 1, Some(image)) => image,
+        (None, 1, None) => return Err(wrong("does not say of which image its builds are; give --image".to_owned())),
+        (None, ..) => return Err(wrong("its last run built several images; say which with --image".to_owned())),
+    };
+    Ok((image, builds))
+}
+
+fn artifacts(builds: &[ManifestBuild]) -> Result<Vec<AmiRef>, String> {
+    let mut amis = BTreeSet::new();
+    for build in builds {
+        let built = crate::model::BuiltArtifact::parse("", &build.artifact_id)
+            .map_err(|error| format!("build {:?}: {error}", build.name))?;
+        amis.extend(built.amis);
+    }
+    Ok(amis.into_iter().collect())
+}

@@ -1,0 +1,255 @@
+//! The common tree into [`Suite`]s: every name is looked up, every value checked, and every mistake told, not only the first. It owns
+//! defaults and what an id may look like.
+
+use std::{ops::Range, path::Path, time::Duration};
+
+use super::{
+    Check, Property, Resource, Sudo, Suite, demand,
+    diagnostic::nearest,
+    duration::parse_duration,
+    tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
+    vocabulary,
+};
+use crate::model::Digest;
+
+/// The longest that one check may be given.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+/// The most often that a check may be asked again.
+const MAX_RETRY: u64 = 100;
+
+/// What a check gets where it says nothing itself.
+#[derive(Debug, Clone, Copy)]
+struct Defaults {
+    retry: u32,
+    retry_delay: Duration,
+    timeout: Duration,
+}
+
+/// Reads one suite. `None` when there is nothing in it to check; all mistakes are in `findings`.
+pub(super) fn read(findings: &mut Findings<'_>, raw: RawSuite, path: &Path, digest: &Digest) -> Option<Suite> {
+    let mut defaults = Defaults { retry: 0, retry_delay: Duration::from_secs(1), timeout: Duration::from_secs(10) };
+    let mut sudo = Sudo::Auto;
+    for entry in &raw.attributes {
+        match entry.name.as_str() {
+            "retry" => set(&mut defaults.retry, retry(findings, entry)),
+            "retry_delay" => set(&mut defaults.retry_delay, time(findings, entry)),
+            "timeout" => set(&mut defaults.timeout, timeout(findings, entry)),
+            "sudo" => set(&mut sudo, boolean(findings, entry).map(|yes| if yes { Sudo::Always } else { Sudo::Never })),
+            other => unknown_name(findings, entry, &format!("attribute {other:?} of a suite"), vocabulary::SUITE),
+        }
+    }
+    let mut checks: Vec<Check> = Vec::new();
+    for raw in &raw.checks {
+        let Some(check) = check(findings, raw, defaults) else { continue };
+        if let Some(first) = checks.iter().find(|c| c.resource == check.resource && c.id == check.id) {
+            let help = format!("it stands already on line {}: join the two", first.line);
+            findings.wrong(&raw.id_span, format!("{} {:?} a second time", check.resource, check.id), "", Some(&help));
+        }
+        checks.push(check);
+    }
+    if raw.checks.is_empty() {
+        let help =
+            "a suite that checks nothing can never pass; add a resource, like service \"ssh\" { running = true }";
+        findings.wrong(&raw.span, format!("suite {:?} has no checks", raw.name), "", Some(help));
+    }
+    let suite = Suite { name: raw.name, path: path.to_owned(), digest: digest.clone(), sudo, checks };
+    (!suite.checks.is_empty()).then_some(suite)
+}
+
+fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Option<Check> {
+    let Some(entry) = vocabulary::resource(&raw.resource) else {
+        unknown_resource(findings, raw);
+        return None;
+    };
+    let mut check = Check {
+        resource: entry.resource,
+        id: raw.id.clone(),
+        subject: None,
+        title: None,
+        skip: false,
+        retry: defaults.retry,
+        retry_delay: defaults.retry_delay,
+        timeout: defaults.timeout,
+        properties: Vec::new(),
+        line: findings.line(&raw.id_span),
+    };
+    let before = findings.list.len();
+    let mut empty = false;
+    for attribute in &raw.attributes {
+        empty |= apply(findings, entry, &mut check, attribute);
+    }
+    subject(findings, entry, raw, &check);
+    let rank = |name: &str| entry.properties.iter().position(|(known, _)| *known == name);
+    if let Some(gate) = entry.resource.gate() {
+        check.properties.sort_by_key(|p| p.name != gate);
+    } else if entry.resource == Resource::Command {
+        check.properties.sort_by_key(|p| rank(&p.name) != Some(0));
+    }
+    let broken = raw.attributes.iter().any(|a| a.node.to_json().is_none());
+    if check.properties.is_empty() && findings.list.len() == before && !broken {
+        let names: Vec<&str> = entry.properties.iter().map(|(name, _)| *name).collect();
+        let help =
+            format!("say at least one of {}{}", names.join(", "), if empty { "; [] asserts nothing" } else { "" });
+        findings.wrong(&raw.id_span, format!("{} {:?} asserts nothing", raw.resource, raw.id), "", Some(&help));
+    }
+    Some(check)
+}
+
+/// Takes one attribute into the check. True when it was a list that asserts nothing.
+fn apply(findings: &mut Findings<'_>, entry: &vocabulary::Entry, check: &mut Check, attribute: &Entry) -> bool {
+    let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
+    let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
+    if let Some((known, kind)) = entry.properties.iter().find(|(known, _)| *known == name) {
+        let line = findings.line(&attribute.name_span);
+        if check.properties.iter().any(|p| p.name == *known) {
+            if alias.is_some() {
+                findings.wrong(&attribute.name_span, format!("{known:?} a second time"), "", None);
+            }
+            return false;
+        }
+        let before = findings.list.len();
+        let Some(matcher) = demand::read(findings, known, *kind, &attribute.node) else {
+            return findings.list.len() == before && attribute.node.to_json().is_some();
+        };
+        check.properties.push(Property { name: (*known).to_owned(), matcher, line });
+        return false;
+    }
+    match name {
+        "title" => check.title = text(findings, attribute),
+        "meta" => {}
+        "skip" => set(&mut check.skip, boolean(findings, attribute)),
+        "retry" => set(&mut check.retry, retry(findings, attribute)),
+        "retry_delay" => set(&mut check.retry_delay, time(findings, attribute)),
+        "timeout" => set(&mut check.timeout, timeout(findings, attribute)),
+        subject if !entry.subject.is_empty() && subject == entry.subject => check.subject = text(findings, attribute),
+        other => unknown_attribute(findings, entry, attribute, other),
+    }
+    false
+}
+
+/// Whether the id (or what stands in its place) is one that can be asked about.
+fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawCheck, check: &Check) {
+    let given = raw.attributes.iter().find(|a| !entry.subject.is_empty() && a.name == entry.subject);
+    let span: &Range<usize> = given.map_or(&raw.id_span, |a| &a.node.span);
+    let text = check.subject();
+    let example = format!("for example {} {:?}", entry.resource, entry.example);
+    let mut wrong = |title: String, help: &str| findings.wrong(span, title, "", Some(help));
+    if text.trim().is_empty() {
+        wrong(format!("{} without an id", entry.resource), &example);
+    } else if text.contains('\0') || (entry.resource != Resource::Command && text.chars().any(char::is_control)) {
+        wrong(format!("{} {text:?} holds a control character", entry.resource), &example);
+    } else if entry.resource == Resource::File && !text.starts_with('/') {
+        wrong(format!("path {text:?} is not absolute"), "paths on the host begin with /; ~ is not expanded");
+    } else if entry.resource == Resource::Port && !is_port(text) {
+        wrong(format!("{text:?} is no port"), "tcp:22, tcp6:22, udp:53, udp6:53, or 22 for tcp:22");
+    } else if matches!(entry.resource, Resource::Package | Resource::Service) && text.starts_with('-') {
+        wrong(format!("{} {text:?} begins with -", entry.resource), &example);
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    let (family, number) = text.split_once(':').unwrap_or(("tcp", text));
+    let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    ["tcp", "tcp6", "udp", "udp6"].contains(&family) && digits && number.parse::<u16>().is_ok_and(|n| n > 0)
+}
+
+fn unknown_resource(findings: &mut Findings<'_>, raw: &RawCheck) {
+    let known = vocabulary::RESOURCES.iter().map(|e| e.resource.as_str());
+    let name = raw.resource.as_str();
+    let all: Vec<&str> = known.clone().collect();
+    let supported = format!("supported today: {}", all.join(", "));
+    if vocabulary::LATER_RESOURCES.contains(&name) {
+        let title = format!("goss's resource {name:?} is not supported yet");
+        findings.wrong(&raw.resource_span, title, "comes in a later release", Some(&supported));
+    } else if vocabulary::WINDOWS_RESOURCES.contains(&name) {
+        findings.wrong(
+            &raw.resource_span,
+            format!("resource {name:?} is for Windows"),
+            "not supported",
+            Some(&supported),
+        );
+    } else {
+        let help = nearest(name, known).map_or(supported, |near| format!("did you mean {near:?}?"));
+        findings.wrong(&raw.resource_span, format!("unknown resource {name:?}"), "", Some(&help));
+    }
+}
+
+fn unknown_attribute(findings: &mut Findings<'_>, entry: &vocabulary::Entry, attribute: &Entry, name: &str) {
+    if entry.later.contains(&name) {
+        let title = format!("attribute {name:?} of {} is not supported yet", entry.resource);
+        findings.wrong(&attribute.name_span, title, "comes in a later release", None);
+        return;
+    }
+    let subject = Some(entry.subject).filter(|s| !s.is_empty());
+    let known: Vec<&str> =
+        entry.properties.iter().map(|(n, _)| *n).chain(subject).chain(vocabulary::COMMON.iter().copied()).collect();
+    unknown_name(findings, attribute, &format!("attribute {name:?} of {}", entry.resource), &known);
+}
+
+fn unknown_name(findings: &mut Findings<'_>, entry: &Entry, what: &str, known: &[&str]) {
+    let help = match nearest(&entry.name, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("known: {}", known.join(", ")),
+    };
+    findings.wrong(&entry.name_span, format!("unknown {what}"), "", Some(&help));
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn text(findings: &mut Findings<'_>, entry: &Entry) -> Option<String> {
+    match &entry.node.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => mistyped(findings, entry, "a text in quotes"),
+    }
+}
+
+fn boolean(findings: &mut Findings<'_>, entry: &Entry) -> Option<bool> {
+    match &entry.node.value {
+        Value::Bool(yes) => Some(*yes),
+        _ => mistyped(findings, entry, "true or false"),
+    }
+}
+
+fn retry(findings: &mut Findings<'_>, entry: &Entry) -> Option<u32> {
+    match &entry.node.value {
+        Value::Number(number) => match number.as_u64().filter(|n| *n <= MAX_RETRY) {
+            Some(count) => u32::try_from(count).ok(),
+            None => mistyped(findings, entry, "a whole number from 0 to 100"),
+        },
+        _ => mistyped(findings, entry, "a whole number from 0 to 100"),
+    }
+}
+
+/// `"20s"`, or a number of milliseconds as goss writes it.
+fn time(findings: &mut Findings<'_>, entry: &Entry) -> Option<Duration> {
+    let time = match &entry.node.value {
+        Value::Text(text) => parse_duration(text),
+        Value::Number(number) => number.as_u64().map(Duration::from_millis),
+        _ => None,
+    };
+    match time.filter(|t| *t <= MAX_TIMEOUT) {
+        Some(time) => Some(time),
+        None => mistyped(findings, entry, "a time up to 1h: \"20s\", \"1m30s\", or a number of milliseconds"),
+    }
+}
+
+fn timeout(findings: &mut Findings<'_>, entry: &Entry) -> Option<Duration> {
+    match time(findings, entry) {
+        Some(Duration::ZERO) => mistyped(findings, entry, "a time above 0, like \"20s\""),
+        time => time,
+    }
+}
+
+fn mistyped<T>(findings: &mut Findings<'_>, entry: &Entry, wanted: &str) -> Option<T> {
+    let Node { value, span } = &entry.node;
+    if *value != Value::Broken {
+        let help = format!("{} = {wanted}", entry.name);
+        findings.wrong(span, format!("{:?} cannot be this", entry.name), "", Some(&help));
+    }
+    None
+}

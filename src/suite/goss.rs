@@ -1,0 +1,236 @@
+//! goss.yaml and goss.json into the common tree. It owns YAML's syntax here, with spans; it refuses aliases, duplicate keys (goss lets the last one win, which loses checks
+//! silently) and, until a later release, templates.
+
+use std::{fmt, ops::Range};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, SeqAccess, Visitor},
+};
+use serde_saphyr::{
+    Spanned,
+    options::{DuplicateKeyPolicy, MergeKeyPolicy},
+};
+
+use super::tree::{Entry, Findings, Node, RawCheck, RawSuite, Value};
+
+/// Nested deeper than this is refused.
+const MAX_DEPTH: usize = 64;
+
+/// Reads the file as one suite called `name`. Mistakes go to `findings`.
+pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Vec<RawSuite> {
+    if let Some(at) = findings.source.text.find("{{") {
+        let help = "templates come in a later release; until then render the file with goss: goss -g FILE render";
+        findings.wrong(&(at..at + 2), "a goss template", "templates are not supported yet", Some(help));
+        return Vec::new();
+    }
+    let tree: Spanned<YamlValue> = match serde_saphyr::from_str_with_options(findings.source.text, options()) {
+        Ok(tree) => tree,
+        Err(error) => {
+            let offset = error.location().map_or(0, |location| offset(findings.source.text, &location));
+            findings.wrong(
+                &(offset..offset + 1),
+                "this is not YAML that a suite can be read from",
+                message(&error),
+                None,
+            );
+            return Vec::new();
+        }
+    };
+    let root = into_node(findings, tree);
+    let Value::Map(resources) = root.value else {
+        let help = "for example\nfile:\n  /etc/passwd:\n    exists: true";
+        findings.wrong(&root.span, "a goss file is a map of resources", format!("this is {}", root.kind()), Some(help));
+        return Vec::new();
+    };
+    let mut suite =
+        RawSuite { name: name.to_owned(), span: root.span.clone(), attributes: Vec::new(), checks: Vec::new() };
+    for resource in resources {
+        checks(findings, resource, &mut suite.checks);
+    }
+    vec![suite]
+}
+
+fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawCheck>) {
+    let Value::Map(ids) = resource.node.value else {
+        if resource.node.value != Value::Broken {
+            findings.wrong(
+                &resource.name_span,
+                format!("{:?} holds {}", resource.name, resource.node.kind()),
+                "needs a map of ids",
+                None,
+            );
+        }
+        return;
+    };
+    for id in ids {
+        let attributes = match id.node.value {
+            Value::Map(attributes) => attributes,
+            Value::Null => Vec::new(),
+            Value::Broken => continue,
+            _ => {
+                let title = format!("{} {:?} holds {}", resource.name, id.name, id.node.kind());
+                findings.wrong(&id.name_span, title, "needs a map of attributes", None);
+                continue;
+            }
+        };
+        checks.push(RawCheck {
+            resource: resource.name.clone(),
+            resource_span: resource.name_span.clone(),
+            id: id.name,
+            id_span: id.name_span,
+            attributes,
+        });
+    }
+}
+
+fn options() -> serde_saphyr::Options {
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_depth = MAX_DEPTH;
+    budget.max_aliases = 0;
+    budget.max_anchors = 0;
+    budget.max_documents = 1;
+    serde_saphyr::options! {
+        budget: Some(budget),
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+/// The parser's complaint without its place, which the mark shows.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    if text.contains("Anchors") || text.contains("Aliases") {
+        return "anchors and aliases are not accepted here: write the value out".to_owned();
+    }
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Where an error is. Some errors come without byte offsets, but with line and column.
+fn offset(text: &str, location: &serde_saphyr::Location) -> usize {
+    if let Some(range) = byte_range(location) {
+        return range.start;
+    }
+    let line = usize::try_from(location.line()).unwrap_or(0).saturating_sub(1);
+    let before: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    before + usize::try_from(location.column()).unwrap_or(0).saturating_sub(1)
+}
+
+fn byte_range(location: &serde_saphyr::Location) -> Option<Range<usize>> {
+    let span = location.span();
+    let start = usize::try_from(span.byte_offset()?).ok()?;
+    let length = usize::try_from(span.byte_len()?).ok()?;
+    Some(start..start + length)
+}
+
+/// Turns what the parser gave into the tree, telling duplicate keys.
+fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
+    let span = byte_range(&yaml.referenced).unwrap_or(0..0);
+    let value = match yaml.value {
+        YamlValue::Scalar(value) => value,
+        YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item)).collect()),
+        YamlValue::Map(pairs) => {
+            let mut entries: Vec<Entry> = Vec::new();
+            for (key, value) in pairs {
+                let name_span = byte_range(&key.referenced).unwrap_or(0..0);
+                let node = into_node(findings, value);
+                if let Some(first) = entries.iter().find(|e| e.name == key.value.0) {
+                    let help = format!("it stands already on line {}", findings.line(&first.name_span));
+                    let title = format!("duplicate key {:?}", key.value.0);
+                    findings.wrong(&name_span, title, "only one of the two would be heard", Some(&help));
+                }
+                entries.push(Entry { name: key.value.0, name_span, node });
+            }
+            Value::Map(entries)
+        }
+    };
+    Node { value, span }
+}
+
+/// What the parser hands over, before duplicate keys are looked for.
+#[derive(Debug)]
+enum YamlValue {
+    Scalar(Value),
+    List(Vec<Spanned<YamlValue>>),
+    Map(Vec<(Spanned<KeyText>, Spanned<YamlValue>)>),
+}
+
+/// A key; numbers and booleans as they would be written (`22` names a port).
+#[derive(Debug)]
+struct KeyText(String);
+
+impl<'de> Deserialize<'de> for KeyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for YamlValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(YamlVisitor)
+    }
+}
+
+struct YamlVisitor;
+
+impl<'de> Visitor<'de> for YamlVisitor {
+    type Value = YamlValue;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<YamlValue, E> {
+        Ok(YamlValue::Scalar(Value::Bool(v)))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Scalar(Value::Number(v.into())))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<YamlValue, E> {
+        Ok(YamlValue::Scalar(Value::Number(v.into())))
+    }
+
+    fn visit_f64<E>(self, v: f64) -> Result<YamlValue, E> {
+        let value = serde_json::Number::from_f64(v).map_or(Value::Broken, Value::Number);
+        Ok(YamlValue::Scalar(value))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<YamlValue, E> {
+        Ok(YamlValue::Scalar(Value::Text(v.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<YamlValue, E> {
+        Ok(YamlValue::Scalar(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<YamlValue, E> {
+        Ok(YamlValue::Scalar(Value::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<YamlValue, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<YamlValue, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(YamlValue::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<YamlValue, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(YamlValue::Map(pairs))
+    }
+}

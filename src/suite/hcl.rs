@@ -1,0 +1,193 @@
+//! HCL suites into the common tree. It owns HCL's syntax here: blocks, labels, literals with their spans. It refuses to evaluate: a suite is data, so variables, functions and
+//! `${…}` are mistakes.
+
+use std::ops::Range;
+
+use hcl_edit::{
+    Span,
+    expr::{Expression, ObjectKey, UnaryOperator},
+    parser::parse_body,
+    structure::{Attribute, Block, Body, Structure},
+    template::Element,
+};
+
+use super::tree::{Entry, Findings, Node, RawCheck, RawSuite, Value};
+
+/// Reads every `suite` block of the file. Mistakes go to `findings`; what could be read is returned all the same.
+pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
+    let body = match parse_body(findings.source.text) {
+        Ok(body) => body,
+        Err(error) => {
+            let offset = error.location().offset();
+            findings.wrong(&(offset..offset + 1), "this is not HCL", error.message(), None);
+            return Vec::new();
+        }
+    };
+    let mut suites = Vec::new();
+    for structure in &body {
+        match structure {
+            Structure::Block(block) if block.ident.as_str() == "suite" => suites.extend(suite(findings, block)),
+            Structure::Block(block) => findings.wrong(
+                &span_of(&block.ident),
+                format!("unknown block {:?}", block.ident.as_str()),
+                "only suite blocks stand at the top",
+                Some("write suite \"name\" { … } around the resources"),
+            ),
+            Structure::Attribute(attribute) => findings.wrong(
+                &span_of(&attribute.key),
+                format!("{:?} stands outside of a suite", attribute.key.as_str()),
+                "",
+                Some("write suite \"name\" { … } around it"),
+            ),
+        }
+    }
+    suites
+}
+
+fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
+    let (name, span) = label(findings, block, "a name, like suite \"smoke\" { … }")?;
+    let mut raw = RawSuite { name, span, attributes: Vec::new(), checks: Vec::new() };
+    for structure in &block.body {
+        match structure {
+            Structure::Attribute(attribute) => raw.attributes.push(entry(findings, attribute)),
+            Structure::Block(block) => raw.checks.extend(check(findings, block)),
+        }
+    }
+    Some(raw)
+}
+
+fn check(findings: &mut Findings<'_>, block: &Block) -> Option<RawCheck> {
+    let resource = block.ident.as_str().to_owned();
+    let (id, id_span) = label(findings, block, &format!("an id, like {resource} \"…\" {{ … }}"))?;
+    let attributes = attributes(findings, &block.body);
+    Some(RawCheck { resource, resource_span: span_of(&block.ident), id, id_span, attributes })
+}
+
+fn attributes(findings: &mut Findings<'_>, body: &Body) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for structure in body {
+        match structure {
+            Structure::Attribute(attribute) => entries.push(entry(findings, attribute)),
+            Structure::Block(block) => findings.wrong(
+                &span_of(&block.ident),
+                format!("{:?} is a block here", block.ident.as_str()),
+                "an attribute is needed",
+                Some(&format!("write {} = {{ … }}", block.ident.as_str())),
+            ),
+        }
+    }
+    entries
+}
+
+fn label(findings: &mut Findings<'_>, block: &Block, wanted: &str) -> Option<(String, Range<usize>)> {
+    let ident = span_of(&block.ident);
+    match block.labels.as_slice() {
+        [one] => {
+            let span = one.span().unwrap_or_else(|| ident.clone());
+            Some((one.as_str().to_owned(), span))
+        }
+        [] => {
+            findings.wrong(&ident, format!("{:?} has no label", block.ident.as_str()), format!("needs {wanted}"), None);
+            None
+        }
+        [_, second, ..] => {
+            let span = second.span().unwrap_or(ident);
+            findings.wrong(&span, format!("{:?} has more than one label", block.ident.as_str()), "one too many", None);
+            None
+        }
+    }
+}
+
+fn entry(findings: &mut Findings<'_>, attribute: &Attribute) -> Entry {
+    let name_span = span_of(&attribute.key);
+    Entry { name: attribute.key.as_str().to_owned(), node: node(findings, &attribute.value, &name_span), name_span }
+}
+
+/// An expression as a literal; anything to be evaluated is a mistake. `near` is where to point when the parser gives no span.
+fn node(findings: &mut Findings<'_>, expression: &Expression, near: &Range<usize>) -> Node {
+    let span = expression.span().unwrap_or_else(|| near.clone());
+    let value = match expression {
+        Expression::Null(_) => Value::Null,
+        Expression::Bool(it) => Value::Bool(*it.value()),
+        Expression::Number(it) => number(it.value()),
+        Expression::String(it) => Value::Text(it.value().clone()),
+        Expression::StringTemplate(it) => literal(findings, it.iter(), &span),
+        Expression::HeredocTemplate(it) => literal(findings, it.template.iter(), &span),
+        Expression::Parenthesis(it) => return node(findings, it.inner(), &span),
+        Expression::UnaryOp(it) if *it.operator.value() == UnaryOperator::Neg => {
+            match node(findings, &it.expr, &span).value {
+                Value::Number(number) => negative(&number),
+                _ => evaluated(findings, &span),
+            }
+        }
+        Expression::Array(items) => Value::List(items.iter().map(|item| node(findings, item, &span)).collect()),
+        Expression::Object(object) => {
+            Value::Map(object.iter().filter_map(|(key, value)| member(findings, key, value.expr(), &span)).collect())
+        }
+        Expression::Variable(it) => {
+            let help = format!("text stands in quotes: {:?}", it.as_str());
+            findings.wrong(&span, format!("{} is not a value", it.as_str()), "a suite has no variables", Some(&help));
+            Value::Broken
+        }
+        _ => evaluated(findings, &span),
+    };
+    Node { value, span }
+}
+
+fn member(findings: &mut Findings<'_>, key: &ObjectKey, value: &Expression, near: &Range<usize>) -> Option<Entry> {
+    let name_span = key.span().unwrap_or_else(|| near.clone());
+    let name = match key {
+        ObjectKey::Ident(ident) => ident.as_str().to_owned(),
+        ObjectKey::Expression(expression) => match node(findings, expression, &name_span).value {
+            Value::Text(text) => text,
+            Value::Broken => return None,
+            _ => {
+                findings.wrong(&name_span, "a key is a name or a text", "", None);
+                return None;
+            }
+        },
+    };
+    Some(Entry { name, node: node(findings, value, &name_span), name_span })
+}
+
+fn literal<'e>(findings: &mut Findings<'_>, elements: impl Iterator<Item = &'e Element>, span: &Range<usize>) -> Value {
+    let mut text = String::new();
+    for element in elements {
+        match element {
+            Element::Literal(part) => text.push_str(part.value()),
+            Element::Interpolation(_) | Element::Directive(_) => {
+                let help = "a suite is data and is not evaluated; for these characters themselves write $${ or %%{";
+                let span = element.span().unwrap_or_else(|| span.clone());
+                findings.wrong(&span, "a template in a text", "would have to be evaluated", Some(help));
+                return Value::Broken;
+            }
+        }
+    }
+    Value::Text(text)
+}
+
+fn evaluated(findings: &mut Findings<'_>, span: &Range<usize>) -> Value {
+    let help = "a suite is data: text, numbers, true, false, lists and maps";
+    findings.wrong(span, "an expression instead of a value", "would have to be evaluated", Some(help));
+    Value::Broken
+}
+
+fn number(number: &hcl_edit::Number) -> Value {
+    let json = number.as_u64().map(serde_json::Number::from).or_else(|| number.as_i64().map(Into::into));
+    match json.or_else(|| number.as_f64().and_then(serde_json::Number::from_f64)) {
+        Some(number) => Value::Number(number),
+        None => Value::Broken,
+    }
+}
+
+fn negative(number: &serde_json::Number) -> Value {
+    let whole = number.as_i64().and_then(i64::checked_neg).map(serde_json::Number::from);
+    match whole.or_else(|| number.as_f64().and_then(|f| serde_json::Number::from_f64(-f))) {
+        Some(number) => Value::Number(number),
+        None => Value::Broken,
+    }
+}
+
+fn span_of(it: &impl Span) -> Range<usize> {
+    it.span().unwrap_or(0..0)
+}

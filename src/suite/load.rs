@@ -1,0 +1,112 @@
+//! Suite files from disk. It owns which files are read and how large they may be; every mistake of every file is told at once.
+
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Suite, check,
+    diagnostic::{Diagnostic, Source},
+    goss, hcl,
+    tree::Findings,
+};
+use crate::model::Digest;
+
+/// A suite file larger than this is refused.
+const MAX_BYTES: u64 = 1 << 20;
+/// Room for the parsers' recursion.
+const PARSER_STACK: usize = 16 << 20;
+
+/// Reads the suites in `paths`, relative ones from `base_dir`: `.hcl` files hold `suite` blocks, `.yaml`, `.yml` and `.json` files are goss's and make one suite each, named after
+/// the file. Returns all suites in order, or every mistake of every file.
+pub fn load(paths: &[PathBuf], base_dir: &Path) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    let mut suites = Vec::new();
+    let mut mistakes = Vec::new();
+    for path in paths {
+        match bytes(&base_dir.join(path), path) {
+            Ok(bytes) => match read(path, &bytes) {
+                Ok(found) => suites.extend(found),
+                Err(found) => mistakes.extend(found),
+            },
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    if mistakes.is_empty() { Ok(suites) } else { Err(mistakes) }
+}
+
+/// Reads one file's bytes as suites; `path` is for its kind and for messages.
+///
+/// The parsers recurse (at most 64 levels, their own limit), and in a debug build that takes more than the 2 MiB that a thread of the
+/// runtime has: so they run on a thread with a stack of known size.
+pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    std::thread::scope(|scope| {
+        let reader = std::thread::Builder::new().name("suite".into()).stack_size(PARSER_STACK);
+        let outcome = reader.spawn_scoped(scope, || read_here(path, bytes)).map(|thread| thread.join());
+        match outcome {
+            Ok(Ok(read)) => read,
+            Ok(Err(_)) => Err(vec![Diagnostic::file(path, "the reader of suites broke down on this file", None)]),
+            Err(error) => Err(vec![Diagnostic::file(path, &format!("no thread to read it: {error}"), None)]),
+        }
+    })
+}
+
+fn read_here(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let title = format!("byte {} is not UTF-8", error.valid_up_to());
+            return Err(vec![Diagnostic::file(path, &title, Some("save the file as UTF-8 text"))]);
+        }
+    };
+    let mut findings = Findings::new(Source { path, text });
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    let raw = match extension.as_str() {
+        "hcl" => hcl::read(&mut findings),
+        "yaml" | "yml" | "json" => {
+            let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
+            goss::read(&mut findings, stem)
+        }
+        _ => {
+            let help = "a suite is a .hcl file, or goss's .yaml, .yml or .json";
+            return Err(vec![Diagnostic::file(path, "no known kind of suite file", Some(help))]);
+        }
+    };
+    if raw.is_empty() && findings.list.is_empty() {
+        let help = Some("write suite \"name\" { … } with at least one resource in it");
+        findings.list.push(Diagnostic::file(path, "no suite in this file", help));
+    }
+    let digest = Digest::of(bytes);
+    let suites: Vec<Suite> = raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest)).collect();
+    if findings.list.is_empty() {
+        return Ok(suites);
+    }
+    findings.list.sort_by_key(|d| (d.line, d.column));
+    Err(findings.list)
+}
+
+fn bytes(from: &Path, named: &Path) -> Result<Vec<u8>, Diagnostic> {
+    let unreadable = |error: std::io::Error| {
+        let title = match error.kind() {
+            std::io::ErrorKind::NotFound => "no such suite file".to_owned(),
+            _ => format!("the suite cannot be read: {error}"),
+        };
+        Diagnostic::file(named, &title, Some(&format!("looked for {}", from.display())))
+    };
+    let file = File::open(from).map_err(unreadable)?;
+    if !file.metadata().map_err(unreadable)?.is_file() {
+        return Err(Diagnostic::file(named, "not a file", Some("name the suite files one by one")));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Diagnostic::file(named, "larger than 1 MiB", Some("split the suite into several files")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -1,0 +1,231 @@
+//! Suites read from text: what they mean, and what is said about mistakes.
+
+use serde_json::json;
+
+use super::*;
+use crate::suite::{Check, Matcher, Resource, Sudo};
+
+const SMOKE: &str = r#"
+suite "smoke" {
+  retry   = 2
+  timeout = "20s"
+
+  service "ssh" {
+    enabled = true
+    running = true
+  }
+  file "/etc/passwd" {
+    mode     = "0644"
+    exists   = true
+    size     = { and = [{ gt = 0 }, { lt = 1000000 }] }
+    contents = ["root:x:0:0", "!nosuchuser"]
+  }
+  command "uname -m" {
+    stdout      = ["x86_64"]
+    exit-status = 0
+    timeout     = 5000
+    retry       = 0
+  }
+  port "tcp:22" { listening = true }
+  cloud-init "finished" {
+    finished = true
+    errors   = []
+  }
+  systemd "units" { failed = [] }
+}
+"#;
+
+fn hcl(text: &str) -> Vec<Suite> {
+    read(Path::new("suites/smoke.hcl"), text.as_bytes()).unwrap_or_else(|e| panic!("{}", all(&e)))
+}
+
+fn goss(text: &str) -> Vec<Suite> {
+    read(Path::new("goss.yaml"), text.as_bytes()).unwrap_or_else(|e| panic!("{}", all(&e)))
+}
+
+fn all(mistakes: &[Diagnostic]) -> String {
+    mistakes.iter().map(|m| format!("{m}\n")).collect()
+}
+
+fn mistakes(name: &str, text: &str) -> String {
+    all(&read(Path::new(name), text.as_bytes()).expect_err("the file is full of mistakes"))
+}
+
+fn names(check: &Check) -> Vec<&str> {
+    check.properties.iter().map(|p| p.name.as_str()).collect()
+}
+
+#[test]
+fn a_whole_hcl_suite() {
+    let suites = hcl(SMOKE);
+    let [suite] = suites.as_slice() else { panic!("one suite") };
+    assert_eq!((suite.name.as_str(), suite.checks.len(), suite.planned()), ("smoke", 6, 12));
+    assert_eq!(suite.digest, Digest::of(SMOKE.as_bytes()));
+    let [service, file, command, port, cloud_init, systemd] = suite.checks.as_slice() else { panic!("six") };
+    assert_eq!((service.resource, service.id.as_str(), service.line), (Resource::Service, "ssh", 6));
+    assert_eq!((service.retry, service.timeout.as_secs()), (2, 20));
+    assert_eq!(names(file), ["exists", "mode", "size", "contents"]);
+    assert_eq!(file.properties[1].matcher, Matcher::Equal(json!("0644")));
+    assert_eq!(file.properties[2].matcher, Matcher::And(vec![Matcher::Gt(0.0), Matcher::Lt(1e6)]));
+    assert_eq!(names(command), ["exit-status", "stdout"]);
+    assert_eq!((command.retry, command.timeout.as_secs()), (0, 5));
+    assert_eq!(port.id, "tcp:22");
+    assert_eq!(cloud_init.properties[1].matcher, Matcher::Equal(json!([])));
+    assert_eq!(systemd.properties[0].matcher, Matcher::Equal(json!([])));
+}
+
+#[test]
+fn goss_yaml_says_the_same() {
+    let suites = goss(
+        r#"
+service:
+  ssh: {enabled: true, running: true}
+file:
+  /etc/passwd:
+    exists: true
+    mode: "0644"
+    size: {and: [{gt: 0}, {lt: 1000000}]}
+    contents:
+      - root:x:0:0
+      - "!nosuchuser"
+  host keys:
+    path: /etc/ssh/ssh_host_ed25519_key
+    exists: true
+command:
+  machine:
+    exec: uname -m
+    exit-status: 0
+    stdout: [x86_64]
+    stderr: []
+    timeout: 5000
+port:
+  22:
+    listening: true
+    ip: []
+user:
+  root: {exists: true, uid: 0, groups: [root], shell: /bin/bash}
+package:
+  openssh-server:
+    installed: true
+    versions: ["1:9.2p1-2+deb12u3"]
+    title: the door
+    meta: {owner: [a, {b: c}]}
+    skip: true
+"#,
+    );
+    let hcl = hcl(SMOKE);
+    let checks = &suites[0].checks;
+    assert_eq!(suites[0].name, "goss");
+    for (mine, theirs) in checks.iter().zip(&hcl[0].checks).take(2) {
+        let plain = |c: &Check| c.properties.iter().map(|p| (p.name.clone(), p.matcher.clone())).collect::<Vec<_>>();
+        assert_eq!(plain(mine), plain(theirs));
+    }
+    assert_eq!((checks[2].id.as_str(), checks[2].subject()), ("host keys", "/etc/ssh/ssh_host_ed25519_key"));
+    assert_eq!((checks[3].id.as_str(), checks[3].subject()), ("machine", "uname -m"));
+    assert_eq!(names(&checks[3]), ["exit-status", "stdout"], "an empty list asserts nothing");
+    assert_eq!((checks[4].id.as_str(), checks[4].line), ("22", 23));
+    assert_eq!(checks[5].properties[2].matcher, Matcher::ContainElements(vec![json!("root")]));
+    assert!(checks[6].skip);
+    assert_eq!(checks[6].title.as_deref(), Some("the door"));
+}
+
+#[test]
+fn goss_json_is_read_too() {
+    let suites = read(Path::new("x/web.json"), br#"{"port": {"tcp:80": {"listening": true}}}"#).expect("it is right");
+    assert_eq!((suites[0].name.as_str(), suites[0].checks[0].id.as_str()), ("web", "tcp:80"));
+}
+
+#[test]
+fn several_suites_and_sudo() {
+    let suites = hcl(
+        "suite \"a\" {\n sudo = true\n user \"x\" { exists = false }\n}\nsuite \"b\" {\n process \"sshd\" { running = true }\n}\n",
+    );
+    assert_eq!(
+        suites.iter().map(|s| (s.name.as_str(), s.sudo)).collect::<Vec<_>>(),
+        [("a", Sudo::Always), ("b", Sudo::Auto)]
+    );
+}
+
+#[test]
+fn every_mistake_of_an_hcl_file() {
+    insta::assert_snapshot!(mistakes("suites/smoke.hcl", include_str!("fixtures/mistakes.hcl")));
+}
+
+#[test]
+fn every_mistake_of_a_goss_file() {
+    insta::assert_snapshot!(mistakes("goss.yaml", include_str!("fixtures/mistakes.yaml")));
+}
+
+#[test]
+fn broken_syntax() {
+    insta::assert_snapshot!(
+        [
+            mistakes("a.hcl", "suite \"x\" {\n  file \"/etc\" {\n    exists = \n  }\n}\n"),
+            mistakes("b.yaml", "file:\n  /etc/x: {exists: true\nport: 22\n"),
+            mistakes("c.yaml", "file: &a\n  /etc/x: {exists: true}\nport: *a\n"),
+            mistakes("d.yaml", "file:\n  {{range .Vars.files}}\n"),
+            mistakes("e.yaml", "- a\n- b\n"),
+            mistakes("f.hcl", ""),
+            mistakes("g.yaml", ""),
+            mistakes("h.toml", "x = 1"),
+            mistakes("i.hcl", "suite \"x\" {}\n"),
+            mistakes("k.hcl", "suite \"x\" {\n  user \"a\" {\n    exists = true\n    exists = false\n  }\n}\n"),
+            mistakes("j.yaml", "file:\n  /x: {exists: true}\nfile:\n  /y: {exists: true}\n"),
+        ]
+        .join("\n")
+    );
+    let latin1 = read(Path::new("k.hcl"), b"suite \"\xe9\" {}").expect_err("not UTF-8");
+    insta::assert_snapshot!(all(&latin1), @r"
+    error: byte 7 is not UTF-8
+     --> k.hcl
+      |
+      = help: save the file as UTF-8 text
+    ");
+}
+
+#[test]
+fn bombs_are_errors() {
+    let deep_yaml = format!("file:\n  /x:\n    size: {}1{}", "{not: ".repeat(5000), "}".repeat(5000));
+    assert!(read(Path::new("a.yaml"), deep_yaml.as_bytes()).is_err());
+    let deep_hcl = format!("suite \"x\" {{\n x = {}1{}\n}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(read(Path::new("a.hcl"), deep_hcl.as_bytes()).is_err());
+    let laugh = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nfile: *c\n";
+    assert!(read(Path::new("a.yaml"), laugh.as_bytes()).is_err());
+}
+
+#[test]
+fn files_from_disk_all_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &[u8]| std::fs::write(folder.path().join(name), text).expect("written");
+    write("good.hcl", SMOKE.as_bytes());
+    write("bad.hcl", b"suite \"x\" {\n  fiel \"/x\" { exists = true }\n}\n");
+    write("huge.yaml", &vec![b'#'; (1 << 20) + 1]);
+    let paths = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+    assert_eq!(load(&paths(&["good.hcl", "good.hcl"]), folder.path()).expect("both are right").len(), 2);
+    let mistakes =
+        load(&paths(&["bad.hcl", "none.hcl", "good.hcl", "huge.yaml", "."]), folder.path()).expect_err("four");
+    let titles: Vec<&str> = mistakes.iter().map(|m| m.title.as_str()).collect();
+    assert_eq!(titles, ["unknown resource \"fiel\"", "no such suite file", "larger than 1 MiB", "not a file"]);
+}
+
+mod any_text {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Cut anywhere, a file is right or told to be wrong, and what is told has no control characters.
+        #[test]
+        fn is_survived(cut in 0..SMOKE.len(), put in "\\PC{0,4}|[\\x00-\\x1f\"{}\\[\\]]{0,4}") {
+            let text = format!("{}{put}{}", &SMOKE[..cut], &SMOKE[cut..]);
+            for name in ["x.hcl", "x.yaml"] {
+                if let Err(mistakes) = read(Path::new(name), text.as_bytes()) {
+                    prop_assert!(!mistakes.is_empty());
+                    prop_assert!(!all(&mistakes).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A file's values with their places, the same for HCL, YAML and JSON. It owns the shape that the vocabulary is read from, and the list of mistakes found on the way;
+//! it refuses to know what any name means.
+
+use std::ops::Range;
+
+use super::diagnostic::{Diagnostic, Source};
+
+/// A value and the bytes that it was written in.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    pub value: Value,
+    pub span: Range<usize>,
+}
+
+/// What a file can say.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+    /// Something whose mistake has been told already.
+    Broken,
+}
+
+/// A name and its value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub name: String,
+    pub name_span: Range<usize>,
+    pub node: Node,
+}
+
+/// A resource as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RawCheck {
+    pub resource: String,
+    pub resource_span: Range<usize>,
+    pub id: String,
+    pub id_span: Range<usize>,
+    pub attributes: Vec<Entry>,
+}
+
+/// A suite as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct RawSuite {
+    pub name: String,
+    pub span: Range<usize>,
+    pub attributes: Vec<Entry>,
+    pub checks: Vec<RawCheck>,
+}
+
+impl Node {
+    /// The kind of value, with its article, for messages.
+    pub fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "null",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+            Value::Broken => "a broken value",
+        }
+    }
+
+    /// The value as JSON, `None` where a part of it is broken.
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        Some(match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(b) => (*b).into(),
+            Value::Number(n) => serde_json::Value::Number(n.clone()),
+            Value::Text(t) => t.as_str().into(),
+            Value::List(items) => items.iter().map(Node::to_json).collect::<Option<Vec<_>>>()?.into(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|e| Some((e.name.clone(), e.node.to_json()?)))
+                .collect::<Option<serde_json::Map<_, _>>>()?
+                .into(),
+            Value::Broken => return None,
+        })
+    }
+
+    /// Whether it is a text, number or boolean.
+    pub fn is_scalar(&self) -> bool {
+        matches!(self.value, Value::Bool(_) | Value::Number(_) | Value::Text(_))
+    }
+}
+
+/// The mistakes of one file, in the order they were found.
+#[derive(Debug)]
+pub(super) struct Findings<'a> {
+    pub source: Source<'a>,
+    pub list: Vec<Diagnostic>,
+}
+
+impl<'a> Findings<'a> {
+    pub fn new(source: Source<'a>) -> Self {
+        Self { source, list: Vec::new() }
+    }
+
+    /// Notes a mistake; see [`Diagnostic::at`].
+    pub fn wrong(&mut self, span: &Range<usize>, title: impl AsRef<str>, label: impl AsRef<str>, help: Option<&str>) {
+        self.list.push(Diagnostic::at(&self.source, span.clone(), title.as_ref(), label.as_ref(), help));
+    }
+
+    /// The 1-based line of a place.
+    pub fn line(&self, span: &Range<usize>) -> u32 {
+        self.source.position(span.start).0
+    }
+}
