@@ -13,7 +13,9 @@ use crate::{
 
 /// Serves Packer where the arguments (without the program's name) are Packer's; `None` where a person typed them.
 pub fn run(arguments: &[OsString]) -> Option<Exit> {
-    let invocation = wire::is_plugin_invocation(arguments)?;
+    // What is not UTF-8 is no word of Packer's.
+    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let invocation = wire::is_plugin_invocation(words)?;
     Some(match invocation {
         Invocation::Describe => describe(),
         other => serve(other),

@@ -12,11 +12,13 @@ pub use admit::Admitted;
 pub use event::Events;
 pub use stamping::Stamped;
 
+use futures::future::try_join_all;
+
 use crate::{
-    cloud::Ec2Factory,
+    cloud::{CloudError, CloudFactory, Ec2Factory},
     config::{AccessSettings, Settings},
     exit::Exit,
-    model::{AmiId, AmiRef, Evidence, RunId, Verdict},
+    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, tags},
     report::ReportPaths,
 };
 
@@ -99,6 +101,32 @@ impl Finished {
         lines.extend(self.problems.iter().cloned());
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
+}
+
+/// The AMIs of `image` that carry `state` in their tags, in these regions, sorted. Fails with the first region's error.
+pub async fn find(
+    access: &AccessSettings,
+    image: &ImageName,
+    state: State,
+    regions: &[Region],
+) -> Result<Vec<AmiRef>, CloudError> {
+    let factory = Ec2Factory::connect(access).await;
+    let wanted = [
+        (tags::MANAGED.to_owned(), "true".to_owned()),
+        (tags::IMAGE.to_owned(), image.to_string()),
+        (tags::STATE.to_owned(), state.to_string()),
+    ];
+    let found = regions.iter().map(|region| {
+        let cloud = factory.region(region);
+        let wanted = &wanted;
+        async move {
+            let images = cloud.find_images(wanted).await?;
+            Ok::<_, CloudError>(images.into_iter().map(|i| AmiRef { region: region.clone(), id: i.id }).collect::<Vec<_>>())
+        }
+    });
+    let mut amis: Vec<AmiRef> = try_join_all(found).await?.into_iter().flatten().collect();
+    amis.sort();
+    Ok(amis)
 }
 
 /// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI.

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// What became of one AMI's tags.
+#[derive(Debug)]
 pub struct Stamped {
     /// Which AMI.
     pub ami: AmiRef,

@@ -4,8 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, option_flags::problem};
-use crate::{config::Problem, config::request::CommitRequest, exit::Exit, model::RunId};
+use super::{args::Globals, dispatch, live, option_flags::problem, output};
+use crate::{
+    config::{
+        Problem,
+        request::{CommitRequest, Format},
+    },
+    exit::Exit,
+    ledger::{self, Change, CommitOutcome},
+    model::RunId,
+};
 
 /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
 ///
