@@ -13,7 +13,9 @@ use super::{
     stamping::{settle_protection, stamp_all},
 };
 use crate::{
-    model::{AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, evidence::TargetEvidence, manifest},
+    model::{
+        AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, evidence::TargetEvidence, manifest,
+    },
     registry::Hallmark,
     report::{self, ReportPaths},
 };
@@ -72,7 +74,8 @@ async fn stamp(
 ) -> Vec<Stamped> {
     let Some(image) = evidence.image.clone().filter(|_| request.stamp) else {
         if request.stamp {
-            events.note("no tags were written: no image was named, and the AMIs carry no tag assay:image; give --image");
+            events
+                .note("no tags were written: no image was named, and the AMIs carry no tag assay:image; give --image");
         }
         return Vec::new();
     };
@@ -98,7 +101,10 @@ fn append_manifest(
 ) -> Option<PathBuf> {
     let path = request.settings.manifest.clone()?;
     let (Some(digest), Some(evidence_path), Some(image)) = (&recorded.digest, &recorded.path, &evidence.image) else {
-        problems.push(format!("{} was not written: there is no evidence file or no image name to put into it", path.display()));
+        problems.push(format!(
+            "{} was not written: there is no evidence file or no image name to put into it",
+            path.display()
+        ));
         return None;
     };
     for build in &request.builds {
@@ -124,8 +130,7 @@ impl Part {
     fn of(build: &PackerBuild, admitted: &[Admitted], targets: &[TargetEvidence], stamped: &[Stamped]) -> Self {
         let mine = |name: &str| build.artifact_id.split(',').any(|part| part.trim() == name);
         let verdict = Verdict::over(targets.iter().filter(|t| mine(&t.target)).map(|t| t.verdict));
-        let states: Vec<State> =
-            stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
+        let states: Vec<State> = stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
         Self {
             records: admitted.iter().filter(|a| mine(&a.ami.to_string())).filter_map(Admitted::record).collect(),
             amis: admitted
@@ -214,7 +219,10 @@ mod tests {
 
     #[test]
     fn evidence_is_named_from_the_manifests_folder() {
-        assert_eq!(relative(Path::new("build/reports/evidence.json"), Path::new("build/manifest.json")), "reports/evidence.json");
+        assert_eq!(
+            relative(Path::new("build/reports/evidence.json"), Path::new("build/manifest.json")),
+            "reports/evidence.json"
+        );
         assert_eq!(relative(Path::new("/var/e.json"), Path::new("build/manifest.json")), "/var/e.json");
     }
 }

@@ -4,13 +4,17 @@
 mod admit;
 mod conclude;
 mod event;
+mod examine;
+mod provenance;
 mod stamping;
+mod validate;
 
 use std::path::PathBuf;
 
 pub use admit::Admitted;
 pub use event::Events;
 pub use stamping::Stamped;
+pub use validate::validate;
 
 use futures::future::try_join_all;
 
@@ -121,7 +125,9 @@ pub async fn find(
         let wanted = &wanted;
         async move {
             let images = cloud.find_images(wanted).await?;
-            Ok::<_, CloudError>(images.into_iter().map(|i| AmiRef { region: region.clone(), id: i.id }).collect::<Vec<_>>())
+            Ok::<_, CloudError>(
+                images.into_iter().map(|i| AmiRef { region: region.clone(), id: i.id }).collect::<Vec<_>>(),
+            )
         }
     });
     let mut amis: Vec<AmiRef> = try_join_all(found).await?.into_iter().flatten().collect();
@@ -133,4 +139,13 @@ pub async fn find(
 pub async fn keep(access: &AccessSettings, amis: &[AmiRef], events: &Events) {
     let factory = Ec2Factory::connect(access).await;
     let _kept = admit::admit(&factory, amis, true, false, events).await;
+}
+
+/// Runs suites on machines that answer SSH.
+pub async fn probe(
+    _request: crate::config::request::ProbeRequest,
+    _events: Events,
+    _cancel: tokio_util::sync::CancellationToken,
+) -> Result<Finished, String> {
+    Err("not linked yet".to_owned())
 }

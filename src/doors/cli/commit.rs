@@ -103,7 +103,9 @@ fn text(outcome: &CommitOutcome) -> String {
     let remote = outcome.remote.as_deref().unwrap_or("this repository");
     let mut lines = vec![match &outcome.change {
         Change::Pushed => format!("pushed {} to {} of {remote}", outcome.commit, outcome.branch),
-        Change::AlreadyThere => format!("nothing to do: {} of {remote} has it all, in {}", outcome.branch, outcome.commit),
+        Change::AlreadyThere => {
+            format!("nothing to do: {} of {remote} has it all, in {}", outcome.branch, outcome.commit)
+        }
         Change::Kept { reference, moved_branch: true, .. } => {
             format!("committed {} to {}, not pushed (also kept as {reference})", outcome.commit, outcome.branch)
         }
@@ -112,9 +114,12 @@ fn text(outcome: &CommitOutcome) -> String {
             format!("committed {} as {reference}, not pushed{cure}", outcome.commit)
         }
     }];
-    lines.extend(outcome.tags.iter().map(|tag| {
-        format!("{} annotated tag {}", if tag.created { "made" } else { "found" }, tag.name)
-    }));
+    lines.extend(
+        outcome
+            .tags
+            .iter()
+            .map(|tag| format!("{} annotated tag {}", if tag.created { "made" } else { "found" }, tag.name)),
+    );
     lines.extend(outcome.files.iter().map(|file| format!("  {file}")));
     lines.join("\n") + "\n"
 }

@@ -127,8 +127,16 @@ async fn test(
     cancel: CancellationToken,
 ) -> Outcome {
     let run = RunId::from_packer_run_uuid(&build.run_uuid).unwrap_or_else(|_| RunId::generate());
-    let request =
-        run::Request { run, amis: built.amis, settings, builds: vec![build], parent, protect: true, own_only: true, stamp: true };
+    let request = run::Request {
+        run,
+        amis: built.amis,
+        settings,
+        builds: vec![build],
+        parent,
+        protect: true,
+        own_only: true,
+        stamp: true,
+    };
     let finished = run::validate(request, events.clone(), cancel).await;
     match finished.complaint() {
         None => Outcome::kept(),
