@@ -83,7 +83,7 @@ async fn checked(repository: &Repository, name: &str, origin: &str) -> Result<St
     if legal {
         return Ok(name.to_owned());
     }
-    Err(BranchError::Illegal { name: crate::model::escape::escape(name), origin: origin.to_owned() })
+    Err(BranchError::Illegal { name: crate::model::escape::escape_line(name), origin: origin.to_owned() })
 }
 
 /// The remote to push a branch to, as git itself would choose it (git-config(1): branch.<name>.pushRemote, remote.pushDefault,
