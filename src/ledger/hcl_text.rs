@@ -10,7 +10,7 @@ use hcl_edit::{
     structure::{Attribute, Block, Body, Structure},
 };
 
-use crate::model::escape::{escape_line as escape, is_harmless};
+use crate::model::escape::{escape_line, is_harmless};
 
 /// The largest ledger file that is read, in bytes. A lock file grows by about 1 KiB a promotion.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -42,7 +42,7 @@ impl Writer {
 
     /// Adds a comment line at the present depth.
     pub fn comment(&mut self, words: &str) {
-        self.line(&format!("# {}", escape(words)));
+        self.line(&format!("# {}", escape_line(words)));
     }
 
     /// Adds a block with `attributes` (name, value already in HCL) and what `inner` adds.
@@ -127,7 +127,7 @@ impl<'a> Source<'a> {
             return Err(self.error_at(1, format!("the file is larger than {MAX_BYTES} bytes")));
         }
         parse_body(self.text).map_err(|error| {
-            self.error_at(error.location().line(), format!("not valid HCL: {}", escape(error.message())))
+            self.error_at(error.location().line(), format!("not valid HCL: {}", escape_line(error.message())))
         })
     }
 
@@ -184,7 +184,7 @@ impl<'a> Found<'a> {
     pub fn section(&self) -> Section<'a> {
         let mut what = self.block.ident.as_str().to_owned();
         for label in &self.block.labels {
-            let _ = write!(what, " {:?}", escape(label.as_str()));
+            let _ = write!(what, " {:?}", escape_line(label.as_str()));
         }
         Section { source: self.source, body: &self.block.body, line: self.line(), what }
     }
@@ -211,7 +211,7 @@ impl<'a> Section<'a> {
                 let near =
                     known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
                 let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-                let message = format!("{} has no {kind} {:?}{hint}", self.what, escape(name));
+                let message = format!("{} has no {kind} {:?}{hint}", self.what, escape_line(name));
                 return Err(self.source.error_at(self.source.line_of(span), message));
             }
         }
@@ -276,7 +276,7 @@ impl<'a> Section<'a> {
     {
         text.parse().map_err(|error: T::Err| {
             let span = self.body.get_attribute(name).and_then(|attribute| attribute.span());
-            self.source.error_at(self.source.line_of(span), format!("{name}: {}", escape(&error.to_string())))
+            self.source.error_at(self.source.line_of(span), format!("{name}: {}", escape_line(&error.to_string())))
         })
     }
 

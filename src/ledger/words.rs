@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::escape::escape_line as escape;
+use crate::model::escape::escape_line;
 
 /// The most characters that are passed on of what git said.
 const MOST: usize = 4096;
@@ -25,7 +25,7 @@ pub fn clean(text: &str) -> String {
     let safe = redact(text);
     let lines: Vec<String> = safe
         .lines()
-        .map(|line| escape(line.trim_end().rsplit('\r').next().unwrap_or_default()))
+        .map(|line| escape_line(line.trim_end().rsplit('\r').next().unwrap_or_default()))
         .filter(|line| !line.is_empty())
         .collect();
     let mut joined = lines.join("\n");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::text::value_text;
-use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line as escape};
+use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the file.
 const MOST: usize = 16 << 10;
@@ -38,14 +38,16 @@ pub fn render(evidence: &Evidence) -> Result<String, JunitError> {
 }
 
 fn suite(evidence: &Evidence, target: &TargetEvidence) -> TestSuite {
-    let mut suite = TestSuite::new(escape(&target.target));
-    let mut property = |name: &str, value: &str| drop(suite.add_property(Property::new(name, escape(value))));
+    let mut suite = TestSuite::new(escape_line(&target.target));
+    let mut property = |name: &str, value: &str| {
+        suite.add_property(Property::new(name, escape_line(value)));
+    };
     property("run", &evidence.run.to_string());
     property("verdict", target.verdict.as_str());
     property("host_key", target.host_key.as_str());
     property("started_at", &evidence.started_at);
     for phase in &target.phases {
-        property(&format!("phase.{}", escape(&phase.name)), &format!("{} ms", phase.duration_ms));
+        property(&format!("phase.{}", escape_line(&phase.name)), &format!("{} ms", phase.duration_ms));
     }
     suite.set_time(target.phases.iter().map(|phase| Duration::from_millis(phase.duration_ms)).sum());
     for check in &target.checks {
@@ -62,7 +64,7 @@ fn undecided_case(target: &TargetEvidence) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     match &target.undecided {
         Some(undecided) => {
-            status.set_type(format!("{:?}", undecided.kind).to_lowercase()).set_message(escape(&undecided.reason))
+            status.set_type(format!("{:?}", undecided.kind).to_lowercase()).set_message(escape_line(&undecided.reason))
         }
         None => status.set_type("undecided").set_message("not every planned check was answered"),
     };
@@ -73,11 +75,11 @@ fn undecided_case(target: &TargetEvidence) -> TestCase {
 
 fn case(evidence: &Evidence, check: &CheckEvidence) -> TestCase {
     let name = format!("{} {} {}", check.resource, check.id, check.property);
-    let mut case = TestCase::new(escape(&name), status(check));
-    case.set_classname(escape(&check.suite));
+    let mut case = TestCase::new(escape_line(&name), status(check));
+    case.set_classname(escape_line(&check.suite));
     case.set_time(Duration::from_millis(check.duration_ms));
     if let Some(suite) = evidence.suites.iter().find(|suite| suite.name == check.suite) {
-        case.extra.insert("file".into(), escape(&suite.path).into());
+        case.extra.insert("file".into(), escape_line(&suite.path).into());
     }
     case
 }
@@ -95,7 +97,7 @@ fn status(check: &CheckEvidence) -> TestCaseStatus {
         }
         Outcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(escape(&check.message));
+            status.set_message(escape_line(&check.message));
             return status;
         }
         Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -111,9 +113,9 @@ fn status(check: &CheckEvidence) -> TestCaseStatus {
 
 fn message(check: &CheckEvidence) -> String {
     if check.message.is_empty() {
-        return format!("{} is not as demanded", escape(&check.property));
+        return format!("{} is not as demanded", escape_line(&check.property));
     }
-    escape(&check.message.chars().take(MOST).collect::<String>())
+    escape_line(&check.message.chars().take(MOST).collect::<String>())
 }
 
 #[cfg(test)]
@@ -157,10 +159,10 @@ mod tests {
             let xml = render(&evidence).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
             prop_assert!(xml.chars().all(|c| is_xml_char(c) && (c == '\n' || is_harmless(c))));
             let report = Report::deserialize_from_str(&xml).expect("reads back");
-            prop_assert_eq!(report.test_suites[1].name.as_str(), escape(&texts[0]));
+            prop_assert_eq!(report.test_suites[1].name.as_str(), escape_line(&texts[0]));
             prop_assert_eq!(
                 report.test_suites[1].test_cases[1].name.as_str(),
-                escape(&format!("file {} mode", texts[1]))
+                escape_line(&format!("file {} mode", texts[1]))
             );
         }
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-use crate::model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape_line as escape};
+use crate::model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the report; the evidence has all of it.
 const MOST: usize = 400;
@@ -70,7 +70,7 @@ pub fn targets_table(targets: &[TargetEvidence], style: Style) -> String {
     for target in targets {
         let count = |outcome| target.checks.iter().filter(|check| check.outcome == outcome).count().to_string();
         table.add_row([
-            escape(&target.target),
+            escape_line(&target.target),
             target.verdict.as_str().to_owned(),
             count(Outcome::Passed),
             count(Outcome::Failed),
@@ -86,8 +86,10 @@ pub fn targets_table(targets: &[TargetEvidence], style: Style) -> String {
 
 /// `launch 1.2 s, ssh 8.0 s`
 pub fn phases_text(phases: &[Phase]) -> String {
-    let parts: Vec<String> =
-        phases.iter().map(|phase| format!("{} {}", escape(&phase.name), duration_text(phase.duration_ms))).collect();
+    let parts: Vec<String> = phases
+        .iter()
+        .map(|phase| format!("{} {}", escape_line(&phase.name), duration_text(phase.duration_ms)))
+        .collect();
     parts.join(", ")
 }
 
@@ -103,7 +105,7 @@ pub fn duration_text(milliseconds: u64) -> String {
 /// A JSON value on one line, escaped, at most `most` characters; what is cut is said.
 pub fn value_text(value: &Value, most: usize) -> String {
     // JSON's own escapes for control characters first, then whatever else a terminal might act on.
-    let text = escape(&value.to_string());
+    let text = escape_line(&value.to_string());
     let length = text.chars().count();
     if length <= most {
         return text;
@@ -119,11 +121,11 @@ fn problems(target: &TargetEvidence, style: Style) -> String {
             text,
             "\n{}  {}\n    reason    {}\n",
             verdict_word(Verdict::Undecided, style),
-            escape(&target.target),
-            escape(&undecided.reason)
+            escape_line(&target.target),
+            escape_line(&undecided.reason)
         );
         if let Some(console) = &target.console {
-            let _ = writeln!(text, "    console   {}", escape(console));
+            let _ = writeln!(text, "    console   {}", escape_line(console));
         }
     }
     for check in &target.checks {
@@ -139,17 +141,17 @@ fn problems(target: &TargetEvidence, style: Style) -> String {
 fn problem(target: &TargetEvidence, check: &CheckEvidence, word: String) -> String {
     let mut text = format!(
         "\n{word}  {}  {} {} {}  (suite {})\n",
-        escape(&target.target),
-        escape(&check.resource),
-        escape(&check.id),
-        escape(&check.property),
-        escape(&check.suite)
+        escape_line(&target.target),
+        escape_line(&check.resource),
+        escape_line(&check.id),
+        escape_line(&check.property),
+        escape_line(&check.suite)
     );
     let _ = writeln!(text, "    expected  {}", value_text(&check.expected, MOST));
     let _ = writeln!(text, "    actual    {}", value_text(&check.actual, MOST));
     if !check.message.is_empty() {
         let message: String = check.message.chars().take(MOST).collect();
-        let _ = writeln!(text, "    message   {}", escape(&message));
+        let _ = writeln!(text, "    message   {}", escape_line(&message));
     }
     if check.attempts > 1 {
         let _ = writeln!(text, "    attempts  {}", check.attempts);
@@ -162,7 +164,7 @@ fn remarks(evidence: &Evidence) -> String {
     if !evidence.confinement.is_empty() {
         text.push_str("\nThe prober was not confined in full:\n");
         for remark in &evidence.confinement {
-            let _ = writeln!(text, "    {}", escape(remark));
+            let _ = writeln!(text, "    {}", escape_line(remark));
         }
     }
     if !evidence.leftovers.is_empty() {
@@ -171,11 +173,11 @@ fn remarks(evidence: &Evidence) -> String {
             let _ = writeln!(
                 text,
                 "    {} {} {}: {}\n        remove it: {}",
-                escape(&leftover.region),
-                escape(&leftover.kind),
-                escape(&leftover.id),
-                escape(&leftover.reason),
-                escape(&leftover.cure)
+                escape_line(&leftover.region),
+                escape_line(&leftover.kind),
+                escape_line(&leftover.id),
+                escape_line(&leftover.reason),
+                escape_line(&leftover.cure)
             );
         }
     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::text::{Style, duration_text, headline, phases_text, targets_table, value_text};
-use crate::model::{AmiRef, Evidence, Outcome, State, Verdict, escape::escape_line as escape};
+use crate::model::{AmiRef, Evidence, Outcome, State, Verdict, escape::escape_line};
 
 /// The most characters of one argument of a machine row, and of one value in a line.
 const MOST: usize = 400;
@@ -15,12 +15,12 @@ pub type Row = (String, Vec<String>);
 
 /// A phase ended: `us-east-1:ami-…: ssh after 8.0 s`.
 pub fn phase_line(target: &str, phase: &str, took: Duration) -> String {
-    format!("{}: {} after {}", escape(target), escape(phase), span(took))
+    format!("{}: {} after {}", escape_line(target), escape_line(phase), span(took))
 }
 
 /// A phase began: `us-east-1:ami-…: waiting for ssh`.
 pub fn waiting_line(target: &str, waiting_for: &str) -> String {
-    format!("{}: waiting for {}", escape(target), escape(waiting_for))
+    format!("{}: waiting for {}", escape_line(target), escape_line(waiting_for))
 }
 
 /// Still waiting: something must appear now and then, or a CI system takes the job for dead.
@@ -28,8 +28,8 @@ pub fn heartbeat_line(target: &str, waiting_for: &str, elapsed: Duration, deadli
     let left = deadline.saturating_sub(elapsed);
     format!(
         "{}: still waiting for {} ({}, at most {} more)",
-        escape(target),
-        escape(waiting_for),
+        escape_line(target),
+        escape_line(waiting_for),
         span(elapsed),
         span(left)
     )
@@ -44,9 +44,9 @@ pub fn final_lines(evidence: &Evidence) -> Vec<String> {
         lines.extend(targets_table(&evidence.targets, style).lines().map(str::to_owned));
     }
     for target in &evidence.targets {
-        let name = escape(&target.target);
+        let name = escape_line(&target.target);
         if let Some(undecided) = &target.undecided {
-            lines.push(format!("UNDECIDED {name}: {}", escape(&undecided.reason)));
+            lines.push(format!("UNDECIDED {name}: {}", escape_line(&undecided.reason)));
         }
         for check in &target.checks {
             let word = match check.outcome {
@@ -54,14 +54,14 @@ pub fn final_lines(evidence: &Evidence) -> Vec<String> {
                 Outcome::Undecided => "UNDECIDED",
                 Outcome::Passed | Outcome::Skipped => continue,
             };
-            let what = escape(&format!("{} {} {}", check.resource, check.id, check.property));
+            let what = escape_line(&format!("{} {} {}", check.resource, check.id, check.property));
             let (expected, actual) = (value_text(&check.expected, MOST), value_text(&check.actual, MOST));
             lines.push(format!("{word} {name}: {what}: expected {expected}, actual {actual}"));
         }
     }
     for leftover in &evidence.leftovers {
         let what = format!("{} {} in {}: {}", leftover.kind, leftover.id, leftover.region, leftover.reason);
-        lines.push(format!("NOT CLEANED UP {}; remove it with: {}", escape(&what), escape(&leftover.cure)));
+        lines.push(format!("NOT CLEANED UP {}; remove it with: {}", escape_line(&what), escape_line(&leftover.cure)));
     }
     lines
 }
@@ -108,7 +108,7 @@ pub fn fate_line(verdict: Verdict, destroys: bool) -> &'static str {
 }
 
 fn row(kind: &str, arguments: &[&str]) -> Row {
-    let bounded = |text: &&str| escape(&text.chars().take(MOST).collect::<String>());
+    let bounded = |text: &&str| escape_line(&text.chars().take(MOST).collect::<String>());
     (format!("assay,{kind}"), arguments.iter().map(bounded).collect())
 }
 
@@ -118,7 +118,7 @@ fn span(duration: Duration) -> String {
 
 /// `launch 1.2 s, ssh 8.0 s` of one target, for a line of its own.
 pub fn phases_line(target: &crate::model::TargetEvidence) -> String {
-    format!("{}: {}", escape(&target.target), phases_text(&target.phases))
+    format!("{}: {}", escape_line(&target.target), phases_text(&target.phases))
 }
 
 #[cfg(test)]
