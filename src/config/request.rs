@@ -25,7 +25,7 @@ pub enum Format {
 pub struct ValidateRequest {
     /// Which AMIs.
     pub targets: Targets,
-    /// How; `image` is given.
+    /// How. `image` may be absent with [`Targets::Amis`] and [`Targets::Manifest`].
     pub settings: Settings,
     /// Whether tags are written to the AMIs; `--no-stamp` turns it off.
     pub stamp: bool,
@@ -42,7 +42,7 @@ pub enum Targets {
     Manifest {
         /// The file as it was named.
         path: PathBuf,
-        /// The builds of its last run that are of the image; at least one.
+        /// The builds of its last run, and of the image where one is named; at least one.
         builds: Vec<ManifestBuild>,
         /// Their AMIs, sorted, none twice; at least one.
         amis: Vec<AmiRef>,
