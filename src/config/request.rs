@@ -25,6 +25,9 @@ pub enum Format {
 pub struct ValidateRequest {
     /// Which AMIs.
     pub targets: Targets,
+    /// Whether a flag or the manifest names the image. Where it does not, `settings.image` is the only image of assay.hcl or absent, and an AMI
+    /// whose tag names another image is not meant.
+    pub image_named: bool,
     /// How. `image` may be absent with [`Targets::Amis`] and [`Targets::Manifest`].
     pub settings: Settings,
     /// Whether tags are written to the AMIs; `--no-stamp` turns it off.

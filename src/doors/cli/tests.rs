@@ -123,7 +123,9 @@ fn flags_and_assay_hcl_make_one_request() {
     assert_eq!(request.settings.suites.len(), 1, "from assay.hcl");
     assert_eq!(request.settings.owner.as_deref(), Some("acme"));
     assert_eq!(request.format, Format::Json);
-    assert!(request.stamp);
+    assert!(request.stamp && request.image_named);
+    let request = validate_in(&folder, &format!("--ami {AMI}"), None).expect("a request");
+    assert!(!request.image_named, "the only image of assay.hcl is a guess");
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub(super) fn plan_in(
     if let Some(region) = args.regions.first() {
         give(&mut flags, "region", region.as_str(), "--region", &mut problems);
     }
+    let image_named = flags.has("image");
     let input =
         Input { flags, config_file: globals.config.clone(), load_suites, ..Input::new(Door::Command, working_dir) };
     let checked = check(&input);
@@ -80,7 +81,7 @@ pub(super) fn plan_in(
     let targets = targets(args, builds, image, checked.access.region, environment, &mut problems);
     match (checked.settings, targets) {
         (Some(settings), Some(targets)) if problems.is_empty() => {
-            Ok(ValidateRequest { targets, settings, stamp: !args.no_stamp, format: globals.format.into() })
+            Ok(ValidateRequest { targets, image_named, settings, stamp: !args.no_stamp, format: globals.format.into() })
         }
         _ => Err(problems),
     }
