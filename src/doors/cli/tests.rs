@@ -26,9 +26,13 @@ use crate::{
 /// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
 fn fake_suites(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
     let read = |path: &PathBuf| match fs::read(folder.join(path)) {
-        Ok(bytes) => {
-            Ok(Suite { name: "smoke".to_owned(), path: path.clone(), digest: Digest::of(&bytes), checks: Vec::new() })
-        }
+        Ok(bytes) => Ok(Suite {
+            name: "smoke".to_owned(),
+            path: path.clone(),
+            digest: Digest::of(&bytes),
+            checks: Vec::new(),
+            sudo: Default::default(),
+        }),
         Err(_) => Err(vec![format!("{} cannot be read", path.display())]),
     };
     paths.iter().map(read).collect()
@@ -119,7 +123,9 @@ fn flags_and_assay_hcl_make_one_request() {
     assert_eq!(request.settings.suites.len(), 1, "from assay.hcl");
     assert_eq!(request.settings.owner.as_deref(), Some("acme"));
     assert_eq!(request.format, Format::Json);
-    assert!(request.stamp);
+    assert!(request.stamp && request.image_named);
+    let request = validate_in(&folder, &format!("--ami {AMI}"), None).expect("a request");
+    assert!(!request.image_named, "the only image of assay.hcl is a guess");
 }
 
 #[test]
@@ -192,11 +198,7 @@ fn a_manifest_names_its_amis_and_its_image() {
     let ours = manifest(&[("earlier", Some("base")), ("last", Some("base")), ("last", Some("base"))]);
     assert_eq!(amis(ours, "").expect("AMIs"), ("base".to_owned(), 4), "of the last run only");
     let packers = manifest(&[("last", None)]);
-    assert_eq!(
-        amis(packers.clone(), "").expect_err("no image"),
-        ["--manifest: m.json: does not say of which image its builds are; give --image"],
-        "and no other message for the same mistake"
-    );
+    assert_eq!(amis(packers.clone(), "").expect("AMIs"), ("base".to_owned(), 2), "the only image of assay.hcl");
     assert_eq!(amis(packers, "--image base").expect("AMIs"), ("base".to_owned(), 2));
     let two = manifest(&[("last", Some("base")), ("last", Some("app"))]);
     assert_eq!(
@@ -374,4 +376,15 @@ fn names_are_gos_and_packers() {
     {
         assert!(packer_install::source(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn lint_reads_real_suites() {
+    let suite = "suite \"smoke\" {\n  file \"/etc/passwd\" {\n    exits = true\n  }\n  port \"tcp:22\" {\n    listning = true\n  }\n}\n";
+    let folder = folder(&[("assay.hcl", ASSAY_HCL), ("smoke.hcl", suite)]);
+    let cli = parse("assay lint");
+    let Command::Lint(args) = &cli.command else { panic!("lint") };
+    let linted = lint::lint(args, &cli.globals, folder.path(), crate::config::suites::load).expect("looked at");
+    let problems = texts(linted.problems).join("\n").replace(&folder.path().display().to_string(), "FOLDER");
+    insta::assert_snapshot!(problems);
 }
