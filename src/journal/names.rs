@@ -19,6 +19,11 @@ impl Names {
         Self { prefix: format!("{}-{process}", run.resource_prefix()) }
     }
 
+    /// What every name of this process begins with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The name of step `number` in `region`: never used twice, so that a second attempt is never answered with the first one's instance.
     pub fn of_step(&self, region: &Region, number: u32) -> String {
         let name = format!("{}-{region}-{number}", self.prefix);

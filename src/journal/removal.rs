@@ -15,9 +15,6 @@ use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Instance, Nam
 const EMPTY_LOOKS: u32 = 3;
 /// How often in a row a refusal that time does not cure is asked again.
 const REFUSALS: u32 = 3;
-/// The longest pause between two looks.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
 /// How long removal insists.
 #[derive(Debug, Clone, Copy)]
 pub struct UndoPolicy {
@@ -25,14 +22,21 @@ pub struct UndoPolicy {
     pub deadline: Instant,
     /// How old a creation must be before "not found" is believed.
     pub settle: Duration,
-    /// The pause between two looks at first; it doubles, up to ten seconds, while EC2 throttles.
+    /// The pause between two looks.
     pub pause: Duration,
+    /// Up to which it doubles while EC2 throttles.
+    pub longest_pause: Duration,
 }
 
 impl UndoPolicy {
     /// For a process that somebody waits for: until `patience` has passed.
     pub fn within(patience: Duration) -> Self {
-        Self { deadline: Instant::now() + patience, settle: Duration::from_secs(45), pause: Duration::from_secs(1) }
+        Self {
+            deadline: Instant::now() + patience,
+            settle: Duration::from_secs(45),
+            pause: Duration::from_secs(1),
+            longest_pause: Duration::from_secs(10),
+        }
     }
 
     /// For the reaper: ten minutes, and slow to believe that something is gone.
@@ -41,6 +45,7 @@ impl UndoPolicy {
             deadline: Instant::now() + Duration::from_secs(600),
             settle: Duration::from_secs(120),
             pause: Duration::from_secs(2),
+            longest_pause: Duration::from_secs(10),
         }
     }
 }
@@ -86,7 +91,7 @@ impl Watch {
                 if self.refusals >= REFUSALS { Err(self.reason.clone()) } else { Ok(()) }
             }
             CloudErrorKind::Throttled => {
-                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.pause = (self.pause * 2).min(self.policy.longest_pause);
                 Ok(())
             }
             _ => Ok(()),

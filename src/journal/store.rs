@@ -126,6 +126,11 @@ impl Journal {
         &self.dir
     }
 
+    /// The names of this process.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// Whose record it is.
     pub fn header(&self) -> &Header {
         &self.header
@@ -267,4 +272,88 @@ fn sync_folders(dir: &Path, root: &Path) -> io::Result<()> {
 fn process_part() -> String {
     let random = ulid::Ulid::generate().to_string().to_ascii_lowercase();
     random[random.len() - 6..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region() -> Region {
+        "us-east-1".parse().expect("a region")
+    }
+
+    fn journal(root: &Path) -> Journal {
+        Journal::create(root, RunId::generate(), Some("123456789012".parse().expect("account"))).expect("a journal")
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_left() {
+        let root = tempfile::tempdir().expect("folder");
+        let first = journal(root.path());
+        let key = first.intend(Kind::KeyPair, &region()).expect("line");
+        let instance = first.intend(Kind::Instance, &region()).expect("line");
+        first.created(instance.number, "i-1").expect("line");
+        let group = first.intend(Kind::SecurityGroup, &region()).expect("line");
+        first.refused(group.number, "no").expect("line");
+        first.observe_volume(&region(), "vol-1").expect("line");
+        first.observe_volume(&region(), "vol-1").expect("no second line");
+        let again = Journal::reopen(first.dir()).expect("reads");
+        assert_eq!(again.header(), first.header());
+        assert_eq!(again.open_steps(), first.open_steps());
+        let open: Vec<(Kind, Option<String>)> = again.open_steps().into_iter().map(|s| (s.kind, s.id)).collect();
+        let id = |id: &str| Some(id.to_owned());
+        assert_eq!(open, [(Kind::KeyPair, None), (Kind::Instance, id("i-1")), (Kind::Volume, id("vol-1"))]);
+        again.undone(key.number).expect("line");
+        let next = again.intend(Kind::KeyPair, &region()).expect("line");
+        assert!(next.number > 4 && next.name != key.name, "{next:?}");
+    }
+
+    #[test]
+    fn a_torn_last_line_neither_hurts_nor_swallows_the_next() {
+        let root = tempfile::tempdir().expect("folder");
+        let first = journal(root.path());
+        let step = first.intend(Kind::Instance, &region()).expect("line");
+        let path = first.dir().join(FILE);
+        let whole = fs::read(&path).expect("reads");
+        let full = whole.len();
+        let last_line = whole[..full - 1].iter().rposition(|b| *b == b'\n').expect("two lines") + 1;
+        for length in last_line..full {
+            fs::write(&path, &whole[..length]).expect("truncates");
+            let torn = Journal::reopen(first.dir()).expect("reads");
+            // Without its newline the line may still be whole; then it counts.
+            let counts = usize::from(length == full - 1);
+            assert_eq!(torn.open_steps().len(), counts, "{length}");
+            assert_eq!(torn.damaged(), usize::from(length > last_line && counts == 0), "{length}");
+            torn.intend(Kind::KeyPair, &region()).expect("line");
+            assert_eq!(Journal::reopen(first.dir()).expect("reads").open_steps().len(), counts + 1, "{length}");
+        }
+        assert_eq!(step.number, 1);
+    }
+
+    #[test]
+    fn the_folder_is_its_owners_alone_and_goes_when_nothing_is_open() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().expect("folder");
+        let first = journal(root.path());
+        let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+        assert_eq!((mode(first.dir()), mode(&first.dir().join(FILE))), (0o700, 0o600));
+        let step = first.intend(Kind::KeyPair, &region()).expect("line");
+        first.close().expect("closes");
+        assert!(first.dir().exists(), "an open step must stay on record");
+        first.undone(step.number).expect("line");
+        first.close().expect("closes");
+        assert!(!first.dir().exists());
+    }
+
+    #[test]
+    fn protections_are_kept_apart_from_what_undo_removes() {
+        let root = tempfile::tempdir().expect("folder");
+        let first = journal(root.path());
+        let ami: AmiRef = "us-east-1:ami-0abcdef1234567890".parse().expect("an AMI");
+        first.protecting(&ami).expect("line");
+        assert_eq!(Journal::reopen(first.dir()).expect("reads").protections(), [ami.clone()]);
+        assert!(first.open_steps().is_empty());
+        first.unprotected(&ami).expect("line");
+        assert!(Journal::reopen(first.dir()).expect("reads").protections().is_empty());
+    }
 }

@@ -51,6 +51,10 @@ async fn undo_region(cloud: Arc<dyn Cloud>, journal: &Journal, steps: Vec<Step>,
     let keys = join_all(of(Kind::KeyPair).map(one));
     let rest = async {
         let mut left = join_all(of(Kind::Instance).map(one)).await;
+        left.push(isolated(end_strays(cloud.as_ref(), journal, policy)).await.err().map(|reason| {
+            let (region, prefix) = (cloud.region().to_string(), journal.names().prefix().to_owned());
+            leftover(journal, region, Kind::Instance, format!("{prefix}-*"), reason)
+        }));
         // Ending the instances has told of their volumes.
         let region = cloud.region();
         let volumes = journal.open_steps().into_iter().filter(|s| s.kind == Kind::Volume && s.region == *region);
@@ -59,6 +63,20 @@ async fn undo_region(cloud: Arc<dyn Cloud>, journal: &Journal, steps: Vec<Step>,
     };
     let (keys, rest) = join(keys, rest).await;
     keys.into_iter().chain(rest).flatten().collect()
+}
+
+/// Ends what this process launched here but the record does not show: an instance that became visible only after it was believed never to
+/// have been made, or whose line was damaged. Its client token, which begins with this process's names, proves whose it is.
+async fn end_strays(cloud: &dyn Cloud, journal: &Journal, policy: UndoPolicy) -> Result<(), String> {
+    let found = cloud.find_instances(&run_filter(&journal.header().run)).await.map_err(|error| error.to_string())?;
+    let ours = |i: &Instance| i.client_token.as_ref().is_some_and(|token| token.starts_with(journal.names().prefix()));
+    let running = |i: &Instance| !matches!(i.state.as_str(), "terminated" | "shutting-down");
+    for stray in found.iter().filter(|i| ours(i) && running(i)) {
+        let origin = Origin { age: policy.settle, confirmed: true };
+        let volumes = |seen: &Instance| note_volumes(journal, cloud.region(), seen);
+        removal::end_instance(cloud, &InstanceKey::Id(stray.id.clone()), &origin, policy, volumes).await?;
+    }
+    Ok(())
 }
 
 async fn undo_step(cloud: &dyn Cloud, journal: &Journal, step: Step, policy: UndoPolicy) -> Option<Leftover> {
@@ -95,8 +113,12 @@ fn note_instance(journal: &Journal, step: &Step, seen: &Instance) {
     if step.id.is_none() {
         note(journal.created(step.number, &seen.id));
     }
+    note_volumes(journal, &step.region, seen);
+}
+
+fn note_volumes(journal: &Journal, region: &Region, seen: &Instance) {
     for volume in &seen.volumes {
-        note(journal.observe_volume(&step.region, volume));
+        note(journal.observe_volume(region, volume));
     }
 }
 
@@ -122,13 +144,13 @@ fn age(at: Timestamp) -> Duration {
 
 fn give_up(journal: &Journal, step: &Step, reason: &str) -> Leftover {
     note(journal.undo_failed(step.number, reason));
-    Leftover {
-        region: step.region.to_string(),
-        kind: step.kind.as_str().to_owned(),
-        id: step.id.clone().unwrap_or_else(|| step.name.clone()),
-        reason: reason.to_owned(),
-        cure: format!("assay sweep --run {} --yes", journal.header().run),
-    }
+    let id = step.id.clone().unwrap_or_else(|| step.name.clone());
+    leftover(journal, step.region.to_string(), step.kind, id, reason.to_owned())
+}
+
+fn leftover(journal: &Journal, region: String, kind: Kind, id: String, reason: String) -> Leftover {
+    let cure = format!("assay sweep --run {} --yes", journal.header().run);
+    Leftover { region, kind: kind.as_str().to_owned(), id, reason, cure }
 }
 
 /// A line that could not be written does not stop a removal: undoing twice is harmless, not undoing is not.
