@@ -55,12 +55,14 @@ trap 'say "$0: line $LINENO failed (exit $?)" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# beat NAME LOG: every ten seconds in which LOG did not grow on the screen, says that NAME goes on and its last line.
+# beat SECONDS NAME LOG [JOB]: every so many seconds says that NAME goes on, and its last line: as long as the process JOB
+# lives, or else (LOG is on the screen) whenever LOG has not grown.
 beat() {
-    local name=$1 log=$2 quiet_only=${3:-} size last=-1
-    while sleep 10; do
+    local seconds=$1 name=$2 log=$3 job=${4:-} size last=-1
+    while sleep "$seconds"; do
+        [ -z "$job" ] || kill -0 "$job" 2>/dev/null || return 0
         size=$(wc -c <"$log")
-        if [ -z "$quiet_only" ] || [ "$size" = "$last" ]; then
+        if [ -n "$job" ] || [ "$size" = "$last" ]; then
             say "$name … $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
         fi
         last=$size
@@ -78,7 +80,7 @@ launch() {
     set -m
     "$@" >"$log" 2>&1 </dev/null &
     ASSAY_JOB_OF[$name]=$!
-    beat "$name" "$log" </dev/null &
+    beat 10 "$name" "$log" "${ASSAY_JOB_OF[$name]}" </dev/null &
     ASSAY_BEAT_OF[$name]=$!
     set +m
     ASSAY_JOBS+=("${ASSAY_JOB_OF[$name]}" "${ASSAY_BEAT_OF[$name]}")
@@ -106,7 +108,7 @@ shown() {
     say "$name: $*"
     : >"$log"
     set -m
-    beat "$name" "$log" quiet-only </dev/null &
+    beat 5 "$name" "$log" </dev/null &
     beat=$!
     set +m
     ASSAY_JOBS+=("$beat")

@@ -3,92 +3,13 @@
 //! It shows that the room needs nothing of assay, and is what the tests drive with the Go SDK's own client. Build it
 //! with `cargo build --example wire-plugin`; Packer takes it as `packer-plugin-reference`.
 
+mod greeter;
+
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 
-use assay::wire::{
-    self, Artifact, CallError, Config, DEFAULT_NAME, Kind, Outcome, Plugin, PostProcessor, Spec, Ui, config,
-};
-use futures::FutureExt;
-use futures::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
-
-#[derive(Default)]
-struct Greeter {
-    mode: Mutex<String>,
-}
-
-impl Greeter {
-    async fn greet(&self, ui: &Ui, artifact: &Artifact) -> Result<String, CallError> {
-        let id = artifact.id().await?;
-        let data = artifact.state("generated_data").await?;
-        ui.say(&format!("received {id} from {}", artifact.builder_id().await?)).await?;
-        ui.message(&format!("built as {}", data["User"].as_str().unwrap_or("nobody"))).await?;
-        ui.machine("reference,verdict", &[&self.mode(), &id]).await?;
-        Ok(id)
-    }
-
-    fn mode(&self) -> String {
-        self.mode.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn take(&self, config: &Config) -> Result<(), String> {
-        let mut mistakes = Vec::new();
-        let option = |name: &str| config.options.get(name);
-        let mode = option("mode").and_then(|mode| mode.as_str()).unwrap_or_default();
-        if !["", "pass", "fail", "wait", config::UNKNOWN].contains(&mode) {
-            mistakes.push(format!("mode `{mode}` is not one of pass, fail, wait"));
-        }
-        if let Some(count) = option("count").and_then(|count| count.as_i64()).filter(|count| *count < 0) {
-            mistakes.push(format!("count {count} is negative"));
-        }
-        for name in option("tags").and_then(|tags| tags.as_object()).into_iter().flatten().map(|(name, _)| name) {
-            if name.starts_with("reference:") {
-                mistakes.push(format!("tag `{name}` is reserved"));
-            }
-        }
-        let known = self.spec();
-        mistakes.extend(config.options.keys().filter(|name| !known.fields.contains_key(*name)).cloned());
-        mode.clone_into(&mut self.mode.lock().unwrap_or_else(PoisonError::into_inner));
-        if mistakes.is_empty() { Ok(()) } else { Err(mistakes.join("\n")) }
-    }
-}
-
-impl PostProcessor for Greeter {
-    fn spec(&self) -> Spec {
-        let check = Spec::new().required("command", Kind::String).optional("retries", Kind::Number);
-        Spec::new()
-            .required("message", Kind::String)
-            .optional("mode", Kind::String)
-            .optional("count", Kind::Number)
-            .optional("force", Kind::Bool)
-            .optional("paths", Kind::list(Kind::String))
-            .optional("tags", Kind::map(Kind::String))
-            .block_list("check", check)
-    }
-
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
-        async move { self.take(&config) }.boxed()
-    }
-
-    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
-        async move {
-            let id = match self.greet(&ui, &artifact).await {
-                Ok(id) => id,
-                Err(error) => return Outcome::failed(error.to_string()),
-            };
-            match self.mode().as_str() {
-                "fail" => Outcome::failed(format!("rejected {id}")),
-                "wait" => {
-                    cancel.cancelled().await;
-                    Outcome::failed("cancelled while waiting")
-                }
-                _ => Outcome::kept(),
-            }
-        }
-        .boxed()
-    }
-}
+use assay::wire;
+use greeter::Greeter;
+use wire::{DEFAULT_NAME, Plugin};
 
 #[tokio::main]
 async fn main() -> ExitCode {

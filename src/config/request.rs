@@ -25,7 +25,10 @@ pub enum Format {
 pub struct ValidateRequest {
     /// Which AMIs.
     pub targets: Targets,
-    /// How; `image` is given.
+    /// Whether a flag or the manifest names the image. Where it does not, `settings.image` is the only image of assay.hcl or absent, and an AMI
+    /// whose tag names another image is not meant.
+    pub image_named: bool,
+    /// How. `image` may be absent with [`Targets::Amis`] and [`Targets::Manifest`].
     pub settings: Settings,
     /// Whether tags are written to the AMIs; `--no-stamp` turns it off.
     pub stamp: bool,
@@ -42,7 +45,7 @@ pub enum Targets {
     Manifest {
         /// The file as it was named.
         path: PathBuf,
-        /// The builds of its last run that are of the image; at least one.
+        /// The builds of its last run, and of the image where one is named; at least one.
         builds: Vec<ManifestBuild>,
         /// Their AMIs, sorted, none twice; at least one.
         amis: Vec<AmiRef>,

@@ -13,7 +13,7 @@ use crate::{
 /// Everything one validation needs to know, whichever door it came through.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The image line; `None` only for `assay probe`.
+    /// The image line; `None` only on the command line, where neither a flag nor assay.hcl names one: the AMI's own tag must say.
     pub image: Option<ImageName>,
     /// Read and checked suites, at least one.
     pub suites: Vec<Suite>,

@@ -9,5 +9,11 @@ pub type SuiteLoader = fn(&[PathBuf], &Path) -> Result<Vec<Suite>, Vec<String>>;
 
 /// The loader of the suite room.
 pub fn load(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
-    suite::load(paths, folder).map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect())
+    suite::load(paths, folder)
+        .map_err(|diagnostics| diagnostics.iter().map(|text| fragment(text.to_string())).collect())
+}
+
+/// A diagnostic without its own "error: ", since it becomes part of a message that has one.
+fn fragment(text: String) -> String {
+    text.strip_prefix("error: ").map(str::to_owned).unwrap_or(text)
 }

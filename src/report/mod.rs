@@ -3,6 +3,7 @@
 //! here once more, whatever was done before.
 
 mod aside;
+pub mod event_lines;
 pub mod evidence;
 pub mod json;
 pub mod junit;

@@ -2,39 +2,48 @@
 //! manifest. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
 
 mod admit;
+mod conclude;
 mod event;
+mod examine;
+mod provenance;
 mod stamping;
+mod validate;
 
 use std::path::PathBuf;
 
 pub use admit::Admitted;
-pub use event::{Event, Events};
+pub use event::Events;
 pub use stamping::Stamped;
+pub use validate::validate;
+
+use futures::future::try_join_all;
 
 use crate::{
-    cloud::Ec2Factory,
+    cloud::{CloudError, CloudFactory, Ec2Factory},
     config::{AccessSettings, Settings},
     exit::Exit,
-    model::{AmiId, AmiRef, Evidence, RunId, Verdict},
+    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, tags},
     report::ReportPaths,
 };
 
 /// What is to be tested, and on whose behalf.
 pub struct Request {
-    /// The run; all builds of one Packer run share it.
+    /// The run under which things are created; all builds of one Packer run share it.
     pub run: RunId,
     /// At least one.
     pub amis: Vec<AmiRef>,
     /// How.
     pub settings: Settings,
-    /// The Packer build that made the AMIs, for the manifest; absent on the command line.
-    pub build: Option<PackerBuild>,
+    /// The Packer builds that made the AMIs, for the manifest.
+    pub builds: Vec<PackerBuild>,
     /// The AMI that they were built from, where it is known.
     pub parent: Option<AmiId>,
     /// Turn deregistration protection on first: Packer is about to destroy what fails.
     pub protect: bool,
     /// Refuse AMIs of another account.
     pub own_only: bool,
+    /// Write state tags.
+    pub stamp: bool,
 }
 
 /// A Packer build, in the words of Packer's manifest.
@@ -98,8 +107,45 @@ impl Finished {
     }
 }
 
+/// The AMIs of `image` that carry `state` in their tags, in these regions, sorted. Fails with the first region's error.
+pub async fn find(
+    access: &AccessSettings,
+    image: &ImageName,
+    state: State,
+    regions: &[Region],
+) -> Result<Vec<AmiRef>, CloudError> {
+    let factory = Ec2Factory::connect(access).await;
+    let wanted = [
+        (tags::MANAGED.to_owned(), "true".to_owned()),
+        (tags::IMAGE.to_owned(), image.to_string()),
+        (tags::STATE.to_owned(), state.to_string()),
+    ];
+    let found = regions.iter().map(|region| {
+        let cloud = factory.region(region);
+        let wanted = &wanted;
+        async move {
+            let images = cloud.find_images(wanted).await?;
+            Ok::<_, CloudError>(
+                images.into_iter().map(|i| AmiRef { region: region.clone(), id: i.id }).collect::<Vec<_>>(),
+            )
+        }
+    });
+    let mut amis: Vec<AmiRef> = try_join_all(found).await?.into_iter().flatten().collect();
+    amis.sort();
+    Ok(amis)
+}
+
 /// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI.
 pub async fn keep(access: &AccessSettings, amis: &[AmiRef], events: &Events) {
     let factory = Ec2Factory::connect(access).await;
     let _kept = admit::admit(&factory, amis, true, false, events).await;
+}
+
+/// Runs suites on machines that answer SSH.
+pub async fn probe(
+    _request: crate::config::request::ProbeRequest,
+    _events: Events,
+    _cancel: tokio_util::sync::CancellationToken,
+) -> Result<Finished, String> {
+    Err("not linked yet".to_owned())
 }

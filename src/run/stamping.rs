@@ -2,14 +2,15 @@
 
 use futures::future::join_all;
 
-use super::{admit::Admitted, event::{Event, Events}};
+use super::{admit::Admitted, event::Events};
 use crate::{
     config::OnFailure,
-    model::{AmiRef, State, TargetEvidence, Verdict},
-    registry::{self, Hallmark, StampError},
+    model::{AmiRef, Event, State, TargetEvidence, Verdict},
+    registry::{self, Hallmark, Protection, StampError},
 };
 
 /// What became of one AMI's tags.
+#[derive(Debug)]
 pub struct Stamped {
     /// Which AMI.
     pub ami: AmiRef,
@@ -20,7 +21,12 @@ pub struct Stamped {
 }
 
 /// Stamps every AMI with the state that follows from its own verdict, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
-pub async fn stamp_all(admitted: &[Admitted], targets: &[TargetEvidence], hallmark: &Hallmark, events: &Events) -> Vec<Stamped> {
+pub async fn stamp_all(
+    admitted: &[Admitted],
+    targets: &[TargetEvidence],
+    hallmark: &Hallmark,
+    events: &Events,
+) -> Vec<Stamped> {
     join_all(admitted.iter().map(|one| stamp_one(one, verdict_of(one, targets), hallmark, events))).await
 }
 
@@ -44,7 +50,10 @@ async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: 
         Err(error) => return Stamped { ami, state: None, problem: Some(error.to_string()) },
     };
     let Some(state) = State::after_validation(from, verdict) else {
-        events.note(format!("{ami} stays {}: verdict {verdict} does not move it", from.map_or("untagged", State::as_str)));
+        events.note(format!(
+            "{ami} stays {}: verdict {verdict} does not move it",
+            from.map_or("untagged", State::as_str)
+        ));
         return Stamped { ami, state: from, problem: None };
     };
     let hallmark = Hallmark { state, verdict, ..common.clone() };
@@ -68,34 +77,38 @@ fn chain(error: &StampError) -> String {
     text
 }
 
-/// Lifts our own protection where the AMI need not be kept by it: all passed and stamped, or failed and the user chose `destroy`. Returns the AMIs that
-/// stay protected by us.
-pub async fn settle_protection(admitted: &[Admitted], verdict: Verdict, stamped_well: bool, on_failure: OnFailure, events: &Events) -> Vec<AmiRef> {
-    let lift = match verdict {
-        Verdict::Passed => stamped_well,
-        Verdict::Failed => on_failure == OnFailure::Destroy,
-        Verdict::Undecided => false,
-    };
-    let settled = admitted.iter().map(|one| async move {
-        let (Some(image), Some(protection)) = (&one.image, one.protection) else {
-            return one.protection.is_some().then(|| one.ami.clone());
+/// Lifts our own protection where the AMI need not be kept by it: the whole run passed and is stamped; or it failed, the user chose `destroy`, and this
+/// AMI's own verdict is not undecided. Returns the AMIs that stay protected by us.
+pub async fn settle_protection(
+    admitted: &[Admitted],
+    targets: &[TargetEvidence],
+    stamped_well: bool,
+    on_failure: OnFailure,
+    events: &Events,
+) -> Vec<AmiRef> {
+    let run = Verdict::over(targets.iter().map(|t| t.verdict));
+    let settled = admitted.iter().map(|one| {
+        let lift = match run {
+            Verdict::Passed => stamped_well,
+            Verdict::Failed => on_failure == OnFailure::Destroy && verdict_of(one, targets) != Verdict::Undecided,
+            Verdict::Undecided => false,
         };
-        if protection == registry::Protection::Before {
-            return None;
-        }
-        if !lift {
-            return Some(one.ami.clone());
-        }
-        match registry::release(one.cloud.as_ref(), image, protection).await {
-            Ok(()) => None,
-            Err(error) => {
-                events.warn(format!(
-                    "{} is still protected from deregistration ({error}); lift it with: aws ec2 disable-image-deregistration-protection --region {} --image-id {}",
-                    one.ami, one.ami.region, one.ami.id
-                ));
-                Some(one.ami.clone())
-            }
-        }
+        settle_one(one, lift, events)
     });
     join_all(settled).await.into_iter().flatten().collect()
+}
+
+/// The AMI where our protection stays on it.
+async fn settle_one(one: &Admitted, lift: bool, events: &Events) -> Option<AmiRef> {
+    if one.protection? == Protection::Before {
+        return None;
+    }
+    let (true, Some(image)) = (lift, &one.image) else { return Some(one.ami.clone()) };
+    let error = registry::release(one.cloud.as_ref(), image, Protection::Ours).await.err()?;
+    events.warn(format!(
+        "{} is still protected from deregistration ({error}); lift it with: \
+         aws ec2 disable-image-deregistration-protection --region {} --image-id {}",
+        one.ami, one.ami.region, one.ami.id
+    ));
+    Some(one.ami.clone())
 }

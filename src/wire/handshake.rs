@@ -238,4 +238,15 @@ mod tests {
         assert!(matches!(listener.accept_within(Duration::ZERO).await, Err(HandshakeError::Late)));
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }
+
+    /// Without it, either signal would end this test's process.
+    #[tokio::test]
+    async fn interrupts_are_ignored() {
+        ignore_interrupts().unwrap();
+        let mut seen = signal(SignalKind::terminate()).unwrap();
+        for kind in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+            rustix::process::kill_process(rustix::process::getpid(), kind).unwrap();
+        }
+        seen.recv().await.unwrap();
+    }
 }

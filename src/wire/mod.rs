@@ -40,6 +40,9 @@ pub mod spec;
 pub mod spec_proto;
 pub mod ui;
 
+#[cfg(test)]
+mod goldens;
+
 pub use artifact::Artifact;
 pub use config::Config;
 pub use describe::{DEFAULT_NAME, Description, Invocation, is_plugin_invocation};

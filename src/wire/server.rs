@@ -143,4 +143,6 @@ where
 }
 
 #[cfg(test)]
+mod sessions;
+#[cfg(test)]
 mod tests;

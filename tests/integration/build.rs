@@ -15,7 +15,10 @@ fn manifest(workshop: &Workshop) -> Value {
 /// The AMI of a manifest's last build.
 pub fn last_ami(workshop: &Workshop) -> String {
     let manifest = manifest(workshop);
-    let artifact = manifest["builds"].as_array().expect("builds").last().expect("a build")["artifact_id"].as_str().expect("text").to_owned();
+    let artifact = manifest["builds"].as_array().expect("builds").last().expect("a build")["artifact_id"]
+        .as_str()
+        .expect("text")
+        .to_owned();
     artifact.split_once(':').expect("region:ami").1.to_owned()
 }
 
@@ -27,7 +30,9 @@ fn a_green_build_leaves_a_candidate_with_evidence_and_nothing_else() {
     let ami = last_ami(&workshop);
 
     let image = cloud.image(&ami);
-    for (key, value) in [("assay:state", "candidate"), ("assay:verdict", "passed"), ("assay:image", "base"), ("assay:managed", "true")] {
+    for (key, value) in
+        [("assay:state", "candidate"), ("assay:verdict", "passed"), ("assay:image", "base"), ("assay:managed", "true")]
+    {
         assert_eq!(image["tags"][key], value, "{key} in {image}");
     }
     assert_eq!(image["protected"], false, "a pass turns our protection off again");
@@ -54,7 +59,10 @@ fn a_green_build_leaves_a_candidate_with_evidence_and_nothing_else() {
     assert!(junit.contains("<testsuite") && junit.contains("/etc/passwd"), "{junit}");
 
     let packers: Value = serde_json::from_str(&workshop.read("packer-manifest.json")).expect("Packer's own manifest");
-    assert_eq!(packers["builds"][0]["artifact_id"], entry["artifact_id"], "a manifest after ours sees the same artifact");
+    assert_eq!(
+        packers["builds"][0]["artifact_id"], entry["artifact_id"],
+        "a manifest after ours sees the same artifact"
+    );
     built.says("passed");
     cloud.wait_until_clean(5);
 }

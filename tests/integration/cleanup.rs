@@ -7,7 +7,10 @@ use std::{
 
 use crate::{
     build::{LIGHT, LIGHT_SUITE},
-    support::{cloud::Cloud, packer::{SURROGATE, Workshop}},
+    support::{
+        cloud::Cloud,
+        packer::{SURROGATE, Workshop},
+    },
 };
 
 /// A suite whose one check takes its time, so that a test can strike in the middle.
@@ -33,10 +36,21 @@ fn in_the_middle() -> Scene {
     workshop.write("light.hcl", SLOW_SUITE);
     workshop.write("surrogate.pkr.hcl", &SURROGATE.replace("@SETTINGS@", LIGHT));
     let ami = cloud.own_image("light", "us-east-1", "interrupted");
-    let packer = workshop.packer_in_background(&["build", "-color=false", "-var", &format!("ami=us-east-1:{ami}"), "surrogate.pkr.hcl"]);
+    let packer = workshop.packer_in_background(&[
+        "build",
+        "-color=false",
+        "-var",
+        &format!("ami=us-east-1:{ami}"),
+        "surrogate.pkr.hcl",
+    ]);
     let deadline = Instant::now() + Duration::from_secs(60);
     while !workshop.read("packer.log").contains("ssh") || cloud.left().iter().all(|l| !l.contains("running")) {
-        assert!(Instant::now() < deadline, "assay never got to its checks:\n{}\n{:?}", workshop.read("packer.log"), cloud.left());
+        assert!(
+            Instant::now() < deadline,
+            "assay never got to its checks:\n{}\n{:?}",
+            workshop.read("packer.log"),
+            cloud.left()
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     Scene { cloud, workshop, ami, packer }
@@ -98,7 +112,14 @@ fn one_sweep_clears_what_a_killed_packer_left() {
     let cloud = Cloud::start();
     let workshop = Workshop::new(&cloud);
     let mut packer = workshop.packer_in_background(&[
-        "build", "-color=false", "-var", "ssh_source_cidrs=[\"127.0.0.1/32\"]", "-var", "ssh_username=debian", "-var", "owner=sweep-me",
+        "build",
+        "-color=false",
+        "-var",
+        "ssh_source_cidrs=[\"127.0.0.1/32\"]",
+        "-var",
+        "ssh_username=debian",
+        "-var",
+        "owner=sweep-me",
         "packer/base.pkr.hcl",
     ]);
     let deadline = Instant::now() + Duration::from_secs(60);

@@ -19,7 +19,17 @@ fn validate_decides_what_a_build_left_undecided() {
 
     cloud.reachable(&ami);
     let named = format!("us-east-1:{ami}");
-    let output = workshop.assay(&["validate", "--ami", &named, "--suite", "light.hcl", "--ssh-username", "debian", "--format", "json"]);
+    let output = workshop.assay(&[
+        "validate",
+        "--ami",
+        &named,
+        "--suite",
+        "light.hcl",
+        "--ssh-username",
+        "debian",
+        "--format",
+        "json",
+    ]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let result: Value = serde_json::from_str(&text).expect("one JSON document on stdout");
@@ -39,7 +49,15 @@ fn validate_ends_with_2_for_a_failed_check_and_3_for_no_verdict() {
     let arguments = ["validate", "--ami", &named, "--suite", "bad.hcl", "--ssh-username", "debian"];
     let failed = workshop.assay(&arguments);
     assert_eq!(failed.status.code(), Some(2), "{}", String::from_utf8_lossy(&failed.stderr));
-    let nowhere = workshop.assay(&["validate", "--ami", "us-east-1:ami-00000000000000000", "--suite", "bad.hcl", "--ssh-username", "debian"]);
+    let nowhere = workshop.assay(&[
+        "validate",
+        "--ami",
+        "us-east-1:ami-00000000000000000",
+        "--suite",
+        "bad.hcl",
+        "--ssh-username",
+        "debian",
+    ]);
     assert_eq!(nowhere.status.code(), Some(3), "{}", String::from_utf8_lossy(&nowhere.stderr));
     let usage = workshop.assay(&["validate", "--ami", "nonsense"]);
     assert_eq!(usage.status.code(), Some(1));

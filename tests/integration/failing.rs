@@ -72,7 +72,10 @@ fn an_unreachable_instance_is_untested_and_kept_even_with_destroy() {
     scene.kept_as("untested");
     assert!(!scene.destroyed());
     let reports = scene.workshop.path().join("build/reports");
-    let console = std::fs::read_dir(&reports).expect("reports").filter_map(Result::ok).any(|f| f.file_name().to_string_lossy().contains("console"));
+    let console = std::fs::read_dir(&reports)
+        .expect("reports")
+        .filter_map(Result::ok)
+        .any(|f| f.file_name().to_string_lossy().contains("console"));
     assert!(console, "the console output is saved when an instance cannot be reached");
 }
 

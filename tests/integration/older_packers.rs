@@ -1,6 +1,9 @@
 //! The same binary under Packer 1.11.2 and 1.7.10, which ask for gob. Run by `make test-packers`.
 
-use crate::{build::last_ami, support::{cloud::Cloud, packer::Workshop}};
+use crate::{
+    build::last_ami,
+    support::{cloud::Cloud, packer::Workshop},
+};
 
 fn builds_base(version: &str) {
     let cloud = Cloud::start();

@@ -11,7 +11,8 @@ fn three_regions_are_tested_in_one_build_and_each_is_stamped() {
     let workshop = Workshop::new(&cloud);
     workshop.write("light.hcl", LIGHT_SUITE);
     let regions = ["eu-west-1", "us-east-1", "us-west-2"];
-    let amis: Vec<(String, String)> = regions.iter().map(|r| ((*r).to_owned(), cloud.own_image("light", r, "everywhere"))).collect();
+    let amis: Vec<(String, String)> =
+        regions.iter().map(|r| ((*r).to_owned(), cloud.own_image("light", r, "everywhere"))).collect();
     let named: Vec<String> = amis.iter().map(|(region, ami)| format!("{region}:{ami}")).collect();
     workshop.build_surrogate(&named.join(","), LIGHT).expect(0);
     for (region, ami) in &amis {

@@ -115,6 +115,7 @@ def setup(cache: Cache) -> None:
     """Everything, in order; returns at once when it is all there. Must be root (see become_root) unless all is there."""
     check_machine()
     if cache.ready() and not missing_packages():
+        cache.mark_used()
         return
     with cache.locked():
         install_packages()

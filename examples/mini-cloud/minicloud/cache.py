@@ -13,7 +13,9 @@ import os
 import pathlib
 import pwd
 import shutil
+import time
 
+WEEK = 7 * 86400
 HERE = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -76,11 +78,21 @@ class Cache:
         """True when everything that setup makes is there."""
         return self.python.exists() and (self.tree / "base").is_dir()
 
+    def mark_used(self) -> None:
+        """Notes that the current parts are still in use."""
+        for part in (self.venv, self.tree):
+            with contextlib.suppress(OSError):
+                os.utime(part)
+
     def drop_old(self) -> None:
-        """Removes parts of earlier versions and of interrupted builds; a tree in use by a running cloud stays."""
-        current = {self.venv.name, self.tree.name}
+        """Removes, under the lock, interrupted builds, and parts of other versions that nobody used for a week.
+
+        Not at once: two checkouts of different versions may take turns. A tree in use by a running cloud stays anyway.
+        """
+        self.mark_used()
         for path in self.root.glob("*"):
-            if path.name in current or not path.name.startswith(("venv-", "tree-", "building-")):
+            unused = time.time() - path.stat().st_mtime
+            if not path.name.startswith("building-") and not (path.name.startswith(("venv-", "tree-")) and unused > WEEK):
                 continue
             with lock_shared(path, exclusive=True) as free:
                 if free:

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -69,6 +70,7 @@ class Cloud:
         self.layers: dict[str, Layers] = {}
         self.unreachable: set[str] = set()  # ids of images and instances
         self.closing = False
+        self._captures: list[threading.Thread] = []
         for image in BASE_IMAGES:
             for region in REGIONS:
                 self.layers[image.id_in(region)] = Layers(image.kind, image.folders)
@@ -159,15 +161,26 @@ class Cloud:
             except (OSError, subprocess.CalledProcessError) as error:
                 print(f"mini-cloud: could not keep the layer of {image.id}: {error}", file=sys.stderr)
                 state = "failed"
-            if pause and not self.closing:
-                machine.start()
             with self.lock:
+                if pause and not self.closing and instance.state == "running":
+                    machine.start()
                 if state == "available":
                     kind = self.layers[instance.image_id].kind
                     self.layers[image.id] = Layers(kind, (folder, *machine.layers))
                 image.state = state
 
-        self.later(work)
+        self._captures.append(self.later(work))
+
+    def settle(self, seconds: float) -> None:
+        """Waits for images in the making, but not for long; called without the lock, before CreateImage is answered.
+
+        An image of a stopped instance is whole in some hundredths of a second. Packer looks at once and then only after 15 s.
+        """
+        deadline = time.monotonic() + seconds
+        for thread in list(self._captures):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if not thread.is_alive() and thread in self._captures:
+                self._captures.remove(thread)
 
     def copy(self, source_id: str, copy_id: str) -> None:
         """An image copied to another region is the same layers under another id."""
@@ -177,7 +190,7 @@ class Cloud:
 
     # The whole.
 
-    def later(self, work: Callable[[], None]) -> None:
+    def later(self, work: Callable[[], None]) -> threading.Thread:
         """Runs something slow outside the lock; what it raises is printed, never lost."""
 
         def guarded() -> None:
@@ -186,7 +199,9 @@ class Cloud:
             except Exception:
                 traceback.print_exc()
 
-        threading.Thread(target=guarded, daemon=True).start()
+        thread = threading.Thread(target=guarded, daemon=True)
+        thread.start()
+        return thread
 
     def close(self) -> None:
         """Ends every machine, all at once, and the network; returns when nothing runs."""

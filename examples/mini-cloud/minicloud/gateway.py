@@ -25,6 +25,7 @@ from .calllog import CallLog, without_secrets
 from .cloud import Cloud
 from .faults import AsMoto, Call, Fault, FaultList, Fidelity
 
+SETTLE = 2.0  # seconds that CreateImage waits for its image at most
 _ERROR_CODE = re.compile(rb"<Code>([^<]*)</Code>")
 
 
@@ -100,7 +101,10 @@ class Gateway:
             return error_answer(call.service, fault.status, fault.code, fault.message)
         if fault and fault.seconds:
             time.sleep(fault.seconds)
-        return self.fidelity.around(call, lambda: self._moto(call, environ))
+        answer = self.fidelity.around(call, lambda: self._moto(call, environ))
+        if call.action == "CreateImage":
+            self.cloud.settle(SETTLE)
+        return answer
 
     def _moto(self, call: Call, environ: dict[str, Any]) -> Answer:
         try:

@@ -50,13 +50,17 @@ def recorded(path: pathlib.Path) -> int | None:
 
 def end(path: pathlib.Path, sig: int, patience: float) -> bool:
     """Sends the signal to the recorded process and waits; True when it is gone."""
-    deadline = time.monotonic() + patience
-    if pid := recorded(path):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, sig)
-    while recorded(path) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return recorded(path) is None
+    pid = recorded(path)
+    if pid is None:
+        return True
+    began, deadline = start_time(pid), time.monotonic() + patience
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sig)
+    while time.monotonic() < deadline:  # the process itself, not its record: a server removes that just before it ends
+        if start_time(pid) != began:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def mounts_under(folder: pathlib.Path) -> list[str]:

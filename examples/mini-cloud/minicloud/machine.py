@@ -91,16 +91,18 @@ class Machine:
         with self._lock:
             self._wanted = False
             minder = self._minder
+        if minder is None or minder is threading.current_thread():
+            return
         deadline = time.monotonic() + (STOP_PATIENCE if graceful else 0)
-        leader = self.leader()
-        if graceful and leader:
-            with contextlib.suppress(ProcessLookupError):
-                self.shut_down(leader)
-        if minder and minder is not threading.current_thread():
-            minder.join(max(0.0, deadline - time.monotonic()))
-            while minder.is_alive():
-                self._kill()
-                minder.join(0.2)
+        while minder.is_alive() and time.monotonic() < deadline:
+            # Asked again and again: a guest that has only just started does not hear it yet.
+            if leader := self.leader():
+                with contextlib.suppress(ProcessLookupError):
+                    self.shut_down(leader)
+            minder.join(1)
+        while minder.is_alive():
+            self._kill()
+            minder.join(0.2)
 
     def reboot(self) -> None:
         """Asks the guest to reboot; it comes back by itself."""

@@ -132,7 +132,8 @@ pub fn check(input: &Input<'_>) -> Checked {
     let (file, lost) = config_file(input, &given, &mut problems);
     let mut checker = Checker::new(input, given, problems);
     let image = image(&mut checker, file.as_ref());
-    checker.more_to_come = lost || (image.is_none() && file.is_some());
+    let image_due = checker.layer.has("image") || checker.door == Door::PostProcessor;
+    checker.more_to_come = lost || (image.is_none() && image_due && file.is_some());
     if let Some(file) = file {
         checker.under(file, image.as_ref());
     }
@@ -167,11 +168,15 @@ fn config_file(input: &Input<'_>, given: &Layer, problems: &mut Vec<Problem>) ->
     (file, lost)
 }
 
-/// The image's name, well formed and, where assay.hcl declares images, declared.
+/// The image's name, well formed and, where assay.hcl declares images, declared. On the command line it may be left out: the only image of
+/// assay.hcl is meant then, and where there is no such, an AMI's own tag must say.
 fn image(checker: &mut Checker<'_>, file: Option<&ConfigFile>) -> Option<ImageName> {
+    let images = file.map_or(&[][..], |file| &file.images);
+    if let (Door::Command, false, [only]) = (checker.door, checker.layer.has("image"), images) {
+        return Some(only.name.clone());
+    }
     let name: ImageName =
         checker.parsed("image", |text| text.parse().map_err(|error: crate::model::IdError| error.to_string()))?;
-    let images = file.map_or(&[][..], |file| &file.images);
     if !images.is_empty() && !images.iter().any(|image| image.name == name) {
         let declared = images.iter().map(|image| image.name.as_str());
         let near = options::nearest(name.as_str(), declared.clone())
@@ -190,15 +195,20 @@ fn shown(path: &Path, working_dir: &Path) -> PathBuf {
 }
 
 fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
-    checker.needed("image");
+    if checker.door != Door::Command {
+        checker.needed("image");
+    }
     let suites = checker.suites();
     let ssh = ssh::settings(checker);
     let launch = launch::settings(checker, ssh.timeout);
     let results = results::settings(checker);
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
+    if image.is_none() && checker.door != Door::Command {
+        return None;
+    }
     Some(Settings {
-        image: Some(image?),
+        image,
         suites: suites?,
         ssh,
         launch,

@@ -22,6 +22,7 @@ fn fake_suites(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<Strin
                 path: path.clone(),
                 digest: Digest::of(&bytes),
                 checks: Vec::new(),
+                sudo: Default::default(),
             }),
             Err(_) => wrong.push(format!("{} cannot be read", path.display())),
         }
@@ -336,11 +337,30 @@ fn the_command_line_speaks_of_flags() {
     assert_eq!(
         messages(&check(&input)),
         [
-            "--image: is missing; it must be given",
             "--suite: is missing; it must be given, here or in assay.hcl as image { suites { candidate } }",
             "--ssh-username: is missing; it must be given, here or in assay.hcl as image { ssh { username } }",
         ]
     );
+}
+
+#[test]
+fn on_the_command_line_the_only_image_of_assay_hcl_is_meant() {
+    let folder = folder();
+    let image = |name: &str| {
+        format!(
+            "image \"{name}\" {{\n  suites {{\n    candidate = [\"smoke.hcl\"]\n  }}\n  ssh {{\n    username = \"admin\"\n  }}\n}}\n"
+        )
+    };
+    let checked = |text: &str| {
+        fs::write(folder.path().join("assay.hcl"), text).expect("written");
+        let mut input = Input::new(Door::Command, folder.path());
+        input.load_suites = fake_suites;
+        check(&input)
+    };
+    let settings = checked(&image("base")).settings.expect("settings");
+    assert_eq!(settings.image.as_ref().map(ImageName::as_str), Some("base"));
+    let two = checked(&(image("base") + &image("app")));
+    assert_eq!(two.errors.len(), 2, "neither image's suites and user: {:?}", messages(&two));
 }
 
 #[test]

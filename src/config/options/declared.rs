@@ -91,7 +91,7 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         Origin::Communicator,
         "The account to log in to.",
     )
-    .default("the builder's own; on the command line it must be given")
+    .default("the builder's own; `assay validate` must be told")
     .file(Section::Ssh, "username")
     .flag("ssh-username"),
     option("ssh_port", Kind::Number, Origin::Communicator, "The port of the SSH server.")

@@ -47,6 +47,7 @@ pub struct Globals {
         default_value_t,
         value_name = "LEVEL",
         env = "ASSAY_LOG",
+        hide_env_values = true,
         help_heading = "Global options"
     )]
     pub log: Log,

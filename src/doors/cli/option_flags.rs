@@ -58,12 +58,14 @@ fn augment(command: Command, wanted: fn(&OptionDecl) -> bool) -> Command {
 }
 
 fn arg(option: &'static OptionDecl) -> Arg {
-    let help = match option.default {
-        "" => option.doc.trim_end_matches('.').to_owned(),
-        default => format!("{} [default: {default}]", option.doc.trim_end_matches('.')),
-    };
+    let default = if option.default.is_empty() { String::new() } else { format!(" [default: {}]", option.default) };
+    let first = option.doc.split_once(". ").map_or(option.doc, |(first, _)| first).trim_end_matches('.');
     let flag = option.flag.expect("only options with a flag become one");
-    let arg = Arg::new(option.name).long(flag).help(help).help_heading(heading(option));
+    let arg = Arg::new(option.name)
+        .long(flag)
+        .help(format!("{first}{default}"))
+        .long_help(format!("{}{default}", option.doc))
+        .help_heading(heading(option));
     match option.kind {
         Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false"),
         Kind::Map => arg.action(ArgAction::Append).value_name("KEY=VALUE"),

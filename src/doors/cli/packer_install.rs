@@ -192,7 +192,7 @@ pub(super) fn source(text: &str) -> Result<String, String> {
             && !part.starts_with('.')
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
-    if parts.len() >= 3 && parts.iter().all(|part| plain(part)) && parts.last() == Some(&"assay") {
+    if parts.len() >= 3 && parts.iter().all(plain) && parts.last() == Some(&"assay") {
         Ok(text.to_owned())
     } else {
         Err("expected HOST/OWNER/assay, like github.com/assay/assay (Packer adds packer-plugin- itself)".to_owned())

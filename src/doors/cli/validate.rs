@@ -6,8 +6,9 @@ use clap::{ArgGroup, Args};
 
 use super::{
     args::Globals,
-    dispatch,
+    dispatch, live,
     option_flags::{OptionFlags, problem},
+    output, results,
 };
 use crate::{
     config::{
@@ -16,7 +17,8 @@ use crate::{
         suites,
     },
     exit::Exit,
-    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, State},
+    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State},
+    run,
 };
 
 /// Boot AMIs, run suites on them, tag them and write manifest and reports
@@ -65,32 +67,78 @@ pub(super) fn plan_in(
         problems.push(problem);
         None
     });
-    if let (Some((image, _)), false) = (&builds, flags.has("image")) {
+    if let (Some((Some(image), _)), false) = (&builds, flags.has("image")) {
         give(&mut flags, "image", image.as_str(), "--manifest", &mut problems);
     }
     if let Some(region) = args.regions.first() {
         give(&mut flags, "region", region.as_str(), "--region", &mut problems);
     }
-    let lost = args.from_manifest.is_some() && builds.is_none();
+    let image_named = flags.has("image");
     let input =
         Input { flags, config_file: globals.config.clone(), load_suites, ..Input::new(Door::Command, working_dir) };
     let checked = check(&input);
-    // The image's name would have come from the manifest.
-    problems.extend(checked.errors.into_iter().filter(|error| !(lost && error.option == "--image")));
+    problems.extend(checked.errors);
     let image = checked.settings.as_ref().and_then(|settings| settings.image.clone());
-    let region = checked.settings.as_ref().and_then(|settings| settings.access.region.clone());
-    let targets = targets(args, builds, image, region, environment, &mut problems);
+    let builds = builds.map(|(_, builds)| builds);
+    let targets = targets(args, builds, image, checked.access.region, environment, &mut problems);
     match (checked.settings, targets) {
         (Some(settings), Some(targets)) if problems.is_empty() => {
-            Ok(ValidateRequest { targets, settings, stamp: !args.no_stamp, format: globals.format.into() })
+            Ok(ValidateRequest { targets, image_named, settings, stamp: !args.no_stamp, format: globals.format.into() })
         }
         _ => Err(problems),
     }
 }
 
-/// Hands the request to the conductor.
+/// Boots, tests, stamps; prints what was found.
 pub fn execute(request: ValidateRequest) -> Exit {
-    dispatch::finished(crate::run::validate(request))
+    let format = request.format;
+    live::run(format, async move |events, cancel| {
+        let request = match resolved(request).await {
+            Ok(request) => request,
+            Err(exit) => return exit,
+        };
+        let finished = run::validate(request, events, cancel).await;
+        results::shown(&finished, format)
+    })
+}
+
+/// The conductor's request; the AMIs of a state are looked up in the cloud.
+async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
+    let (amis, builds) = match request.targets {
+        Targets::Amis(amis) => (amis, Vec::new()),
+        Targets::Manifest { builds, amis, .. } => (amis, builds.iter().map(packer_build).collect()),
+        Targets::State { image, state, regions } => {
+            let found = run::find(&request.settings.access, &image, state, &regions).await.map_err(|error| {
+                output::chain(&error);
+                Exit::Undecided
+            })?;
+            if found.is_empty() {
+                let places: Vec<&str> = regions.iter().map(Region::as_str).collect();
+                output::error(&format!("no AMI of image {image} is in state {state} in {}", places.join(", ")));
+                return Err(Exit::Nothing);
+            }
+            (found, Vec::new())
+        }
+    };
+    Ok(run::Request {
+        run: RunId::generate(),
+        amis,
+        settings: request.settings,
+        builds,
+        parent: None,
+        protect: false,
+        own_only: false,
+        stamp: request.stamp,
+    })
+}
+
+fn packer_build(build: &ManifestBuild) -> run::PackerBuild {
+    run::PackerBuild {
+        name: build.name.clone(),
+        builder_type: build.builder_type.clone(),
+        artifact_id: build.artifact_id.clone(),
+        run_uuid: build.packer_run_uuid.clone(),
+    }
 }
 
 fn give(flags: &mut Layer, name: &str, value: &str, shown: &str, problems: &mut Vec<Problem>) {
@@ -100,13 +148,13 @@ fn give(flags: &mut Layer, name: &str, value: &str, shown: &str, problems: &mut 
 
 fn targets(
     args: &ValidateArgs,
-    builds: Option<(ImageName, Vec<ManifestBuild>)>,
+    builds: Option<Vec<ManifestBuild>>,
     image: Option<ImageName>,
     region: Option<Region>,
     environment: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<Targets> {
-    if let (Some(path), Some((_, builds))) = (&args.from_manifest, builds) {
+    if let (Some(path), Some(builds)) = (&args.from_manifest, builds) {
         let amis = artifacts(&builds).map_err(|message| problems.push(problem("--manifest", message))).ok()?;
         return Some(Targets::Manifest { path: path.clone(), builds, amis });
     }
@@ -149,8 +197,8 @@ fn regions(
     }
 }
 
-/// The builds of a manifest's last run, all of one image. `path` is the file on disk, `shown` as it was typed.
-fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(ImageName, Vec<ManifestBuild>), Problem> {
+/// The builds of a manifest's last run, all of one image, which Packer's own entries do not name. `path` is the file on disk, `shown` as it was typed.
+fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(Option<ImageName>, Vec<ManifestBuild>), Problem> {
     let wrong = |message: String| problem("--manifest", format!("{}: {message}", shown.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let manifest: Manifest = serde_json::from_str(&text)
@@ -160,20 +208,16 @@ fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(ImageName, Vec<Ma
     let builds: Vec<ManifestBuild> =
         manifest.builds.into_iter().filter(|build| last.is_empty() || build.packer_run_uuid == *last).collect();
     let image_of = |build: &ManifestBuild| build.assay.as_ref().map(|stamped| stamped.image.clone());
-    // Packer's own entries do not say of which image they are: the flag does.
     let builds: Vec<ManifestBuild> = match named {
         Some(named) => builds.into_iter().filter(|b| image_of(b).is_none_or(|image| image.as_str() == named)).collect(),
         None => builds,
     };
     let images: BTreeSet<Option<ImageName>> = builds.iter().map(image_of).collect();
-    let image = match (named, images.len(), images.into_iter().next().flatten()) {
-        (_, 0, _) => return Err(wrong("its last run holds no build of this image".to_owned())),
-        (Some(named), ..) => {
-            named.parse().map_err(|error: crate::model::IdError| problem("--image", error.to_string()))?
-        }
-        (None, 1, Some(image)) => image,
-        (None, 1, None) => return Err(wrong("does not say of which image its builds are; give --image".to_owned())),
-        (None, ..) => return Err(wrong("its last run built several images; say which with --image".to_owned())),
+    if images.len() > 1 && named.is_none() {
+        return Err(wrong("its last run built several images; say which with --image".to_owned()));
+    }
+    let Some(image) = images.into_iter().next() else {
+        return Err(wrong("its last run holds no build of this image".to_owned()));
     };
     Ok((image, builds))
 }

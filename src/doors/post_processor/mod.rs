@@ -78,7 +78,12 @@ impl Assay {
         let mut configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let calls = configured.calls + 1;
         let errors = if calls == 1 { checked.errors.clone() } else { Vec::new() };
-        *configured = Configured { calls, checked, build_name: text("packer_build_name"), builder_type: text("packer_builder_type") };
+        *configured = Configured {
+            calls,
+            checked,
+            build_name: text("packer_build_name"),
+            builder_type: text("packer_builder_type"),
+        };
         if errors.is_empty() { Ok(()) } else { Err(lines(&errors)) }
     }
 
@@ -122,7 +127,16 @@ async fn test(
     cancel: CancellationToken,
 ) -> Outcome {
     let run = RunId::from_packer_run_uuid(&build.run_uuid).unwrap_or_else(|_| RunId::generate());
-    let request = run::Request { run, amis: built.amis, settings, build: Some(build), parent, protect: true, own_only: true };
+    let request = run::Request {
+        run,
+        amis: built.amis,
+        settings,
+        builds: vec![build],
+        parent,
+        protect: true,
+        own_only: true,
+        stamp: true,
+    };
     let finished = run::validate(request, events.clone(), cancel).await;
     match finished.complaint() {
         None => Outcome::kept(),
@@ -162,7 +176,10 @@ fn lines(problems: &[config::Problem]) -> String {
 async fn read(artifact: &Artifact) -> Result<BuiltArtifact, String> {
     let builder = artifact.builder_id().await.map_err(|error| format!("Packer did not say what was built: {error}"))?;
     if builder == EBSVOLUME_BUILDER_ID {
-        return Err("amazon-ebsvolume makes volumes and snapshots, no AMI to test: limit the post-processor with `only`".to_owned());
+        return Err(
+            "amazon-ebsvolume makes volumes and snapshots, no AMI to test: limit the post-processor with `only`"
+                .to_owned(),
+        );
     }
     let id = artifact.id().await.map_err(|error| format!("Packer did not say what was built: {error}"))?;
     BuiltArtifact::parse(&builder, &id).map_err(|error| format!("Unknown artifact type: {builder}: {error}"))

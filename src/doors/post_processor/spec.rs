@@ -1,8 +1,8 @@
 //! The options' declaration as Packer's ConfigSpec. It owns nothing but the mapping from `config::options` to the wire's types.
 
 use crate::{
-    config::options::spec::{SpecEntry, SpecKind, spec},
-    wire::{Field, Kind, Spec},
+    config::options::{SpecEntry, SpecKind, spec},
+    wire::{Kind, Spec},
 };
 
 /// The whole ConfigSpec.
@@ -16,7 +16,11 @@ fn body(entries: &[SpecEntry]) -> Spec {
 
 fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
     let attribute = |kind: Kind| {
-        if entry.required { so_far.clone().required(entry.name, kind) } else { so_far.clone().optional(entry.name, kind) }
+        if entry.required {
+            so_far.clone().required(entry.name, kind)
+        } else {
+            so_far.clone().optional(entry.name, kind)
+        }
     };
     match &entry.kind {
         SpecKind::String => attribute(Kind::String),
@@ -32,6 +36,7 @@ fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Field;
 
     #[test]
     fn every_option_is_served() {

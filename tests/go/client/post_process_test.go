@@ -35,11 +35,7 @@ func (c connected) configure(t *testing.T, body string) {
 // dialRaw runs the plugin with the raw client at its other end, configured.
 func (p target) dialRaw(t *testing.T, body string, extraEnv ...string) *raw.Client {
 	t.Helper()
-	value := decode(t, p.start(t, true).spec(t), body)
-	encoded, err := ctyjson.Marshal(value, cty.DynamicPseudoType)
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoded := encode(t, decode(t, p.start(t, true).spec(t), body))
 	process := host.Start(t, p.binary, host.PostProcessorArgs(true), p.with(extraEnv)...)
 	client, err := raw.Dial(process.Connect())
 	if err != nil {
@@ -78,6 +74,35 @@ func TestAnAMIOfNobodyIsAnErrorThatKeeps(t *testing.T) {
 			mustOnlyHaveLooked(t, nothing)
 		}
 	})
+}
+
+// Packer configures a second time right before PostProcess. An error there would make it destroy the AMI, so a mistake that
+// shows only then is accepted, and becomes an error that keeps.
+func TestAMistakeFoundLateKeepsTheAMI(t *testing.T) {
+	p, nothing := assayTarget(t), newCloud(t, false)
+	client := p.dialRaw(t, p.valid, nothing.env()...)
+	mistaken := encode(t, decode(t, p.start(t, true).spec(t), p.mistakes))
+	args := &packerrpc.PostProcessorConfigureArgs{Configs: []interface{}{core(""), mistaken}}
+	if err := client.Call("PostProcessor.Configure", args, new(interface{})); err != nil {
+		t.Fatalf("refused in the second Configure: Packer destroys the AMI then: %v", err)
+	}
+	reply, err := client.PostProcess(new(host.Ui), host.AMI(nobodys))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Err == nil || !strings.Contains(reply.Err.Error(), "on_failure") || !reply.Keep {
+		t.Errorf("answer %+v must name the mistake and keep the AMI", reply)
+	}
+}
+
+// encode is a value as the SDK's client sends it.
+func encode(t *testing.T, value cty.Value) []byte {
+	t.Helper()
+	encoded, err := ctyjson.Marshal(value, cty.DynamicPseudoType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
 }
 
 // mustNotLookLikeAnArtifactRow protects scripts that read `artifact,0,id,…` from Packer's machine-readable output.

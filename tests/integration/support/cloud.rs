@@ -42,7 +42,12 @@ impl Cloud {
             }
             let ended = child.try_wait().expect("a status");
             let log = || std::fs::read_to_string(folder.path().join("server.log")).unwrap_or_default();
-            assert!(ended.is_none(), "the mini cloud ended ({ended:?}); run: {} setup\n{}", tools::mini_cloud().display(), log());
+            assert!(
+                ended.is_none(),
+                "the mini cloud ended ({ended:?}); run: {} setup\n{}",
+                tools::mini_cloud().display(),
+                log()
+            );
             assert!(Instant::now() < deadline, "the mini cloud is not ready after 120 s:\n{}", log());
             std::thread::sleep(Duration::from_millis(50));
         };
@@ -57,7 +62,8 @@ impl Cloud {
     /// The environment of the account called `name` in the ready file: AWS_* variables that SDKs read.
     pub fn environment(&self, account: &str) -> Vec<(String, String)> {
         let keys = &self.ready["accounts"][account];
-        let text = |key: &str| keys[key].as_str().unwrap_or_else(|| panic!("account {account} in {}", self.ready)).to_owned();
+        let text =
+            |key: &str| keys[key].as_str().unwrap_or_else(|| panic!("account {account} in {}", self.ready)).to_owned();
         [
             ("AWS_ENDPOINT_URL", self.endpoint().to_owned()),
             ("AWS_ACCESS_KEY_ID", text("access_key")),
@@ -118,7 +124,12 @@ impl Cloud {
 
     /// Turns an image's deregistration protection on, as its owner would have.
     pub fn protect(&self, image: &str, region: &str) {
-        http::request(self.endpoint(), "POST", "/_minicloud/protect", Some(&json!({ "image": image, "region": region })));
+        http::request(
+            self.endpoint(),
+            "POST",
+            "/_minicloud/protect",
+            Some(&json!({ "image": image, "region": region })),
+        );
     }
 
     /// The API calls so far, oldest first.

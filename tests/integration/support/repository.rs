@@ -32,7 +32,8 @@ impl Repository {
         let this = Self { remote: remote.to_owned(), work: work.to_owned() };
         let remote = remote.to_str().expect("UTF-8");
         this.git(&["init", "-q", "-b", "main", "."]);
-        std::fs::write(work.join(".gitignore"), "/build/\n/plugins/\n/state/\n/config/\npacker-manifest.json\n").expect("written");
+        std::fs::write(work.join(".gitignore"), "/build/\n/plugins/\n/state/\n/config/\npacker-manifest.json\n")
+            .expect("written");
         this.git(&["add", "-A"]);
         this.git(&["commit", "-q", "-m", "A template"]);
         this.git(&["switch", "-q", "-c", "topic"]);

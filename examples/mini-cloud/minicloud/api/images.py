@@ -83,7 +83,7 @@ def install_making(cloud: Cloud) -> None:
         self.error_on_dryrun()
         backend = self.ec2_backend
         instance = backend.get_instance(self._get_param("InstanceId"))
-        if instance.state not in ("running", "stopped", "stopping"):
+        if instance.state not in ("running", "stopped"):
             text = f"Instance '{instance.id}' is not 'running' or 'stopped': it is {instance.state}."
             raise EC2ClientError("IncorrectState", text)
         image = make(

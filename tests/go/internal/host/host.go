@@ -56,7 +56,7 @@ func Environment(extra ...string) []string {
 	return append(kept, extra...)
 }
 
-// Start runs the plugin as Packer does and reads its handshake. The process is killed when the test ends.
+// Start runs the plugin as Packer does, in an empty folder, and reads its handshake. The process is killed when the test ends.
 func Start(t testing.TB, binary string, args []string, extraEnv ...string) *Plugin {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
@@ -65,6 +65,8 @@ func Start(t testing.TB, binary string, args []string, extraEnv ...string) *Plug
 		"PACKER_PLUGIN_MIN_PORT=10000",
 		"PACKER_PLUGIN_MAX_PORT=25000",
 	}, extraEnv...)...)
+	// An empty folder: what lies around in this repository must not be found by a plugin that looks for its files.
+	cmd.Dir = t.TempDir()
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

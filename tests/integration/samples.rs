@@ -1,0 +1,119 @@
+//! Everything that users copy is right: every `post-processor "assay"` block in the repository's templates and pages, and every assay.hcl.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use assay::config::{Door, Input, TemplateOptions, check};
+use hcl::{Block, Body, Expression, Structure};
+use serde_json::{Map, Value};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file of the repository that users may read or copy; build output and other people's code are left out.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    const LEFT_OUT: [&str; 5] = ["target", ".git", "tests", "build", "src"];
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if path.is_dir() && !path.is_symlink() && !LEFT_OUT.contains(&name.as_str()) {
+            files(&path, found);
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
+}
+
+/// The HCL texts of a file: itself, or a page's ```hcl blocks.
+fn texts(path: &Path) -> Vec<String> {
+    let name = path.file_name().expect("a name").to_string_lossy();
+    if name.ends_with(".pkr.hcl") {
+        return vec![fs::read_to_string(path).expect("text")];
+    }
+    if !name.ends_with(".md") {
+        return Vec::new();
+    }
+    let page = fs::read_to_string(path).expect("text");
+    page.split("```hcl\n").skip(1).filter_map(|rest| rest.split("```").next().map(str::to_owned)).collect()
+}
+
+fn blocks<'a>(body: &'a Body, found: &mut Vec<&'a Block>) {
+    for structure in body.iter() {
+        if let Structure::Block(block) = structure {
+            let is_ours = block.identifier() == "post-processor"
+                && block.labels().first().is_some_and(|label| label.as_str() == "assay");
+            if is_ours {
+                found.push(block);
+            } else {
+                blocks(block.body(), found);
+            }
+        }
+    }
+}
+
+/// As Packer's first Configure sends it: what is no literal is not known yet.
+fn value(expression: &Expression) -> Value {
+    match expression {
+        Expression::Bool(flag) => Value::from(*flag),
+        Expression::Number(number) => number.as_f64().map_or(Value::Null, Value::from),
+        Expression::String(text) => Value::from(text.as_str()),
+        Expression::Array(items) => items.iter().map(value).collect(),
+        Expression::Object(entries) => Value::Object(
+            entries.iter().map(|(key, item)| (key.to_string().trim_matches('"').to_owned(), value(item))).collect(),
+        ),
+        _ => Value::from("<unknown>"),
+    }
+}
+
+fn options(body: &Body) -> Map<String, Value> {
+    body.iter()
+        .map(|structure| match structure {
+            Structure::Attribute(attribute) => (attribute.key().to_owned(), value(attribute.expr())),
+            Structure::Block(block) => (block.identifier().to_owned(), Value::Object(options(block.body()))),
+        })
+        .collect()
+}
+
+#[test]
+fn every_template_that_users_copy_is_right() {
+    let mut paths = Vec::new();
+    files(&root(), &mut paths);
+    let mut checked = 0;
+    for path in paths {
+        for text in texts(&path).iter().filter(|text| text.contains("post-processor \"assay\"")) {
+            let body = hcl::parse(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let mut found = Vec::new();
+            blocks(&body, &mut found);
+            for block in found {
+                // Paths in a page are examples; those in a template must be there.
+                let mut options = options(block.body());
+                if path.extension().is_some_and(|extension| extension == "md") && options.contains_key("suites") {
+                    options.insert("suites".to_owned(), Value::from("<unknown>"));
+                }
+                let template = TemplateOptions { options, from_json_template: false, builder_type: None };
+                let input = Input { template: Some(&template), ..Input::new(Door::PostProcessor, root()) };
+                let errors: Vec<String> = check(&input).errors.iter().map(ToString::to_string).collect();
+                assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 0, "no template was found");
+}
+
+#[test]
+fn every_assay_hcl_that_users_copy_is_right() {
+    let mut paths = Vec::new();
+    files(&root(), &mut paths);
+    paths.retain(|path| path.file_name().is_some_and(|name| name == "assay.hcl"));
+    assert!(!paths.is_empty(), "no assay.hcl was found");
+    for path in paths {
+        let output = Command::new(env!("CARGO_BIN_EXE_assay")).arg("lint").arg(&path).output().expect("assay runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{}: {text}", path.display());
+    }
+}
