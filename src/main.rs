@@ -3,12 +3,12 @@
 
 use std::{env, ffi::OsString, process::ExitCode};
 
-use assay::doors::{cli, seams};
+use assay::doors::{cli, plugin, seams};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     let rest = arguments.get(1..).unwrap_or_default();
-    if let Some(exit) = seams::plugin(rest) {
+    if let Some(exit) = plugin::run(rest) {
         return exit.into();
     }
     match rest.first().and_then(|word| word.to_str()) {

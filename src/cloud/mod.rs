@@ -1,56 +1,22 @@
-//! The cloud as assay needs it: the trait [`Cloud`] with its few verbs in EC2's words, plain values in and out. `ec2` implements it with the
-//! AWS SDK and is the only file that names it. It owns the mapping of EC2's errors to [`CloudErrorKind`]; it refuses to
-//! retry for longer than a call, to journal, or to decide.
+//! The cloud as assay needs it: the trait [`Cloud`] with its few verbs in EC2's words, plain values in and out. Only files in this
+//! folder name the AWS SDK: `ec2` (the verbs), `access` (credentials, clients, endpoints) and `ec2`'s helpers. It owns the mapping of
+//! EC2's errors to [`CloudErrorKind`]; it refuses to retry for longer than a call, to journal, or to decide.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use futures::future::BoxFuture;
 
 use crate::model::{AccountId, AmiId, Architecture, Region};
 
-/// A call's result.
-pub type CloudResult<T> = Result<T, CloudError>;
+pub mod access;
+mod checkip;
+mod ec2;
+mod error;
+#[doc(hidden)]
+pub mod fake;
 
-/// What a call ended with, sorted by what can be done about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CloudErrorKind {
-    /// No such thing (`Invalid*.NotFound`). Right after creation it may only be not yet visible.
-    NotFound,
-    /// A thing of that name exists (`InvalidKeyPair.Duplicate`, `InvalidGroup.Duplicate`).
-    Duplicate,
-    /// Still used by something else (`DependencyViolation`).
-    InUse,
-    /// `RequestLimitExceeded`, `Throttling`.
-    Throttled,
-    /// `InsufficientInstanceCapacity`, `InstanceLimitExceeded`, `VcpuLimitExceeded` ….
-    NoCapacity,
-    /// `UnauthorizedOperation`, `OperationNotPermitted`.
-    Denied,
-    /// Missing, expired or wrong credentials (`AuthFailure`, `ExpiredToken`, `RequestExpired`, none found).
-    Credentials,
-    /// A parameter that EC2 refused.
-    Invalid,
-    /// No answer: the request may or may not have been done.
-    Unknown,
-    /// Any other answer.
-    Other,
-}
-
-/// An EC2 call that did not succeed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{action} in {region}: {code}: {message}")]
-pub struct CloudError {
-    /// EC2's action, e.g. `RunInstances`.
-    pub action: &'static str,
-    /// Where.
-    pub region: String,
-    /// What can be done about it.
-    pub kind: CloudErrorKind,
-    /// EC2's error code, or a word of ours in angle brackets where no answer came.
-    pub code: String,
-    /// EC2's message, bounded and escaped.
-    pub message: String,
-}
+pub use access::Ec2Factory;
+pub use error::{CloudError, CloudErrorKind, CloudResult, plain};
 
 /// What DescribeImages says of an AMI.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +100,8 @@ pub struct Named {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// When it was made, seconds since the epoch; EC2 says it of key pairs only.
+    pub created_at: Option<i64>,
     /// Every tag.
     pub tags: BTreeMap<String, String>,
 }
@@ -251,4 +219,11 @@ pub trait CloudFactory: Send + Sync + 'static {
     fn region(&self, region: &Region) -> Arc<dyn Cloud>;
     /// STS GetCallerIdentity: the account.
     fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>>;
+    /// The address that our connections to an instance come from, as its security group sees it.
+    ///
+    /// `private`: the instance is dialled at a private address, so it sees this machine's own address on the route to EC2 (a
+    /// UDP socket is connected there to learn it; nothing is sent). Else it sees what the internet sees, which AWS's own
+    /// `checkip.amazonaws.com` tells. Where EC2 is not AWS's public endpoint (`custom_endpoint_ec2`, `AWS_ENDPOINT_URL`),
+    /// the internet does not lie between us and the instances, and the address on the route to that endpoint is taken as well.
+    fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>>;
 }

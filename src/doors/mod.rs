@@ -2,4 +2,6 @@
 //! says into a request for the conductor, and the conductor's answer into what its caller understands.
 
 pub mod cli;
+pub mod plugin;
+pub mod post_processor;
 pub mod seams;

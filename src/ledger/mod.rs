@@ -1,1 +1,34 @@
-//! Room under construction.
+//! The ledger: what assay writes to git and how it gets there. It owns candidate and lock files, evidence in git, tags and pushes, and
+//! what can be learned from a repository about where a run came from. It is the only room that runs `git`; it refuses to touch the
+//! user's work tree, index and branches.
+
+mod branch;
+pub mod candidate_file;
+pub mod commit;
+#[cfg(test)]
+mod commit_tests;
+#[cfg(test)]
+mod fixtures;
+mod git;
+mod hcl_text;
+mod intake;
+mod local;
+pub mod lock_file;
+mod merge;
+mod message;
+mod plan;
+pub mod provenance;
+mod remote;
+mod repository;
+mod words;
+#[cfg(test)]
+mod world;
+
+pub use branch::BranchError;
+pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, TagOutcome, commit};
+pub use git::{Environment, GitError, environment_of_process};
+pub use hcl_text::HclError;
+pub use intake::IntakeError;
+pub use merge::MergeConflict;
+pub use plan::PlanError;
+pub use provenance::{Learned, ProvenanceRequest, learn, owner_of};

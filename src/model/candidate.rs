@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ami::AmiRecord,
-    ids::{Digest, ImageName, RunId},
+    ami::{AmiRecord, Architecture},
+    ids::{Digest, ImageName, Region, RunId},
     state::State,
     tags::Provenance,
     verdict::Verdict,
@@ -26,7 +26,7 @@ pub struct Candidate {
     pub tested_at: String,
     /// Where the run came from.
     pub provenance: Provenance,
-    /// Digest of `images/evidence/<image>/<run>.json`.
+    /// Digest of `images/evidence/<image>/<run>.json`: that of the first AMI, in the order of `amis`.
     pub evidence: Digest,
     /// One per architecture and region, sorted so.
     pub amis: Vec<CandidateAmi>,
@@ -39,4 +39,25 @@ pub struct CandidateAmi {
     pub record: AmiRecord,
     /// Its state when the file was written.
     pub state: State,
+    /// Digest of the evidence of the build that made it. Builds of one run each bring their own (an amd64 job and an arm64 job).
+    pub evidence: Digest,
+    /// When that evidence was finished, RFC 3339 UTC.
+    pub tested_at: String,
+}
+
+impl Candidate {
+    /// Whether every AMI of this candidate is in `whole` under the same key, and there is at least one.
+    pub fn is_part_of(&self, whole: &Candidate) -> bool {
+        let held = |ami: &CandidateAmi| {
+            whole.amis.iter().any(|other| other.key() == ami.key() && other.record.ami == ami.record.ami)
+        };
+        !self.amis.is_empty() && self.amis.iter().all(held)
+    }
+}
+
+impl CandidateAmi {
+    /// What identifies an AMI within an image and run: architecture and region.
+    pub fn key(&self) -> (Architecture, Region) {
+        (self.record.architecture, self.record.ami.region.clone())
+    }
 }

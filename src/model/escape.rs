@@ -40,6 +40,11 @@ pub fn bounded(text: &str, limit: usize) -> String {
     format!("{}… ({} more bytes)", &text[..end], text.len() - end)
 }
 
+/// Whether a character is shown as itself on one line.
+pub fn is_harmless(c: char) -> bool {
+    !is_hidden(c)
+}
+
 fn escape_keeping(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -80,6 +80,17 @@ impl State {
         }
     }
 
+    /// The state that a validation gives to an AMI that is in state `from`; `None`: it stays as it is. A verdict never moves what the protected branch
+    /// decided (vetted, gold, retired, revoked), and an undecided one takes nothing away.
+    pub fn after_validation(from: Option<State>, verdict: Verdict) -> Option<Self> {
+        match (from, verdict) {
+            (None | Some(Self::Building), verdict) => Some(Self::after_smoke(verdict)),
+            (Some(Self::Untested), Verdict::Passed) => Some(Self::Candidate),
+            (Some(Self::Untested | Self::Candidate), Verdict::Failed) => Some(Self::Rejected),
+            _ => None,
+        }
+    }
+
     /// Whether an AMI in state `from` (`None`: no state tag) may be given state `to`. Staying is always legal.
     pub fn may_move(from: Option<State>, to: State) -> Result<(), IllegalMove> {
         use State::{Building, Candidate, Gold, Rejected, Retired, Revoked, Untested, Vetted};
@@ -136,6 +147,19 @@ mod tests {
     #[test]
     fn an_undecided_verdict_is_untested_never_rejected() {
         assert_eq!(State::after_smoke(Verdict::Undecided), State::Untested);
+    }
+
+    #[test]
+    fn a_validation_makes_legal_moves_only() {
+        for from in std::iter::once(None).chain(State::ALL.into_iter().map(Some)) {
+            for verdict in [Verdict::Passed, Verdict::Failed, Verdict::Undecided] {
+                if let Some(to) = State::after_validation(from, verdict) {
+                    assert!(State::may_move(from, to).is_ok(), "{from:?} {verdict} {to}");
+                }
+            }
+        }
+        assert_eq!(State::after_validation(Some(State::Candidate), Verdict::Undecided), None);
+        assert_eq!(State::after_validation(Some(State::Gold), Verdict::Failed), None);
     }
 
     #[test]

@@ -1,1 +1,18 @@
-//! Room under construction.
+//! Reports: the manifest, evidence JSON, JUnit XML, one text report, the lines for Packer's Ui. It owns how things are said and how files
+//! are written so that nothing is lost or half written; it renders and never decides. Everything that came from a host is escaped
+//! here once more, whatever was done before.
+
+mod aside;
+pub mod event_lines;
+pub mod evidence;
+pub mod json;
+pub mod junit;
+pub mod manifest;
+#[cfg(test)]
+mod sample;
+pub mod text;
+pub mod ui_lines;
+
+pub use evidence::{ReportError, ReportPaths, write_all};
+pub use manifest::{ManifestError, append};
+pub use text::Style;

@@ -4,8 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, option_flags::problem};
-use crate::{config::Problem, config::request::CommitRequest, exit::Exit, model::RunId};
+use super::{args::Globals, dispatch, live, option_flags::problem, output};
+use crate::{
+    config::{
+        Problem,
+        request::{CommitRequest, Format},
+    },
+    exit::Exit,
+    ledger::{self, Change, CommitOutcome},
+    model::RunId,
+};
 
 /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
 ///
@@ -53,9 +61,84 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
     })
 }
 
-/// Hands the request to the conductor.
+/// Commits, and prints what was done.
 pub fn execute(request: CommitRequest) -> Exit {
-    dispatch::finished(crate::run::commit(request))
+    let format = request.format;
+    live::run(format, async move |_events, _cancel| {
+        let repository = match dispatch::working_dir() {
+            Ok(folder) => folder,
+            Err(problems) => {
+                problems.iter().for_each(|problem| output::error(problem));
+                return Exit::Usage;
+            }
+        };
+        let wanted = ledger::CommitRequest {
+            manifest: request.manifest,
+            run: request.run,
+            repository,
+            branch: request.branch,
+            remote: request.remote,
+            push: request.push,
+            environment: ledger::environment_of_process(),
+            patience: ledger::Patience::default(),
+        };
+        match ledger::commit(&wanted).await {
+            Ok(outcome) => shown(&outcome, format),
+            Err(error) => {
+                output::chain(&error);
+                error.exit()
+            }
+        }
+    })
+}
+
+fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
+    match format {
+        Format::Text => output::result(&text(outcome), Exit::Done),
+        Format::Json | Format::Jsonl => output::json(&json(outcome), Exit::Done),
+    }
+}
+
+fn text(outcome: &CommitOutcome) -> String {
+    let remote = outcome.remote.as_deref().unwrap_or("this repository");
+    let mut lines = vec![match &outcome.change {
+        Change::Pushed => format!("pushed {} to {} of {remote}", outcome.commit, outcome.branch),
+        Change::AlreadyThere => {
+            format!("nothing to do: {} of {remote} has it all, in {}", outcome.branch, outcome.commit)
+        }
+        Change::Kept { reference, moved_branch: true, .. } => {
+            format!("committed {} to {}, not pushed (also kept as {reference})", outcome.commit, outcome.branch)
+        }
+        Change::Kept { reference, cure, .. } => {
+            let cure = cure.as_ref().map_or(String::new(), |c| format!("; to take it into the branch: {c}"));
+            format!("committed {} as {reference}, not pushed{cure}", outcome.commit)
+        }
+    }];
+    lines.extend(
+        outcome
+            .tags
+            .iter()
+            .map(|tag| format!("{} annotated tag {}", if tag.created { "made" } else { "found" }, tag.name)),
+    );
+    lines.extend(outcome.files.iter().map(|file| format!("  {file}")));
+    lines.join("\n") + "\n"
+}
+
+fn json(outcome: &CommitOutcome) -> serde_json::Value {
+    let change = match outcome.change {
+        Change::Pushed => "pushed",
+        Change::AlreadyThere => "already-there",
+        Change::Kept { .. } => "kept",
+    };
+    serde_json::json!({
+        "commit": outcome.commit,
+        "branch": outcome.branch,
+        "remote": outcome.remote,
+        "change": change,
+        "tags": outcome.tags.iter().map(|t| &t.name).collect::<Vec<_>>(),
+        "files": outcome.files,
+        "tries": outcome.tries,
+    })
 }
 
 /// What git could take for an option or would refuse (git-check-ref-format), as far as it is a danger; git itself says the rest.

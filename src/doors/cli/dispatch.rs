@@ -9,7 +9,7 @@ use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand},
     commit, completions, lint, man, output, packer_install, probe, sweep, validate,
 };
-use crate::{config::Problem, exit::Exit, run::RunError};
+use crate::{config::Problem, exit::Exit};
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
 pub fn run(arguments: Vec<OsString>) -> Exit {
@@ -56,14 +56,6 @@ fn planned<R>(plan: Result<R, Vec<Problem>>, execute: fn(R) -> Exit) -> Exit {
             Exit::Usage
         }
     }
-}
-
-/// The conductor's answer as an exit code; its error is printed.
-pub(super) fn finished(result: Result<Exit, RunError>) -> Exit {
-    result.unwrap_or_else(|error| {
-        output::chain(&error);
-        Exit::Undecided
-    })
 }
 
 /// The working folder.

@@ -6,11 +6,13 @@ pub mod commit;
 pub mod completions;
 mod dispatch;
 pub mod lint;
+mod live;
 pub mod man;
 pub mod option_flags;
 pub mod output;
 pub mod packer_install;
 pub mod probe;
+mod results;
 pub mod sweep;
 pub mod validate;
 

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, option_flags::problem};
+use super::{args::Globals, dispatch, live, option_flags::problem, output, results};
 use crate::{
     config::{
         Problem,
@@ -16,6 +16,7 @@ use crate::{
         suites, units,
     },
     exit::Exit,
+    run,
 };
 
 /// Run suites on machines that answer SSH; no cloud involved
@@ -87,9 +88,16 @@ pub(super) fn plan_in(
     }
 }
 
-/// Hands the request to the conductor.
+/// Runs the suites on every machine at once; prints what was found.
 pub fn execute(request: ProbeRequest) -> Exit {
-    dispatch::finished(crate::run::probe(request))
+    let format = request.format;
+    live::run(format, async move |events, cancel| match run::probe(request, events, cancel).await {
+        Ok(finished) => results::shown(&finished, format),
+        Err(error) => {
+            output::error(&error);
+            Exit::Usage
+        }
+    })
 }
 
 fn host_key(args: &ProbeArgs, working_dir: &Path, problems: &mut Vec<Problem>) -> HostKeyTrust {

@@ -6,8 +6,9 @@ use clap::{ArgGroup, Args};
 
 use super::{
     args::Globals,
-    dispatch,
+    dispatch, live,
     option_flags::{OptionFlags, problem},
+    output, results,
 };
 use crate::{
     config::{
@@ -16,7 +17,8 @@ use crate::{
         suites,
     },
     exit::Exit,
-    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, State},
+    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State},
+    run,
 };
 
 /// Boot AMIs, run suites on them, tag them and write manifest and reports
@@ -87,9 +89,56 @@ pub(super) fn plan_in(
     }
 }
 
-/// Hands the request to the conductor.
+/// Boots, tests, stamps; prints what was found.
 pub fn execute(request: ValidateRequest) -> Exit {
-    dispatch::finished(crate::run::validate(request))
+    let format = request.format;
+    live::run(format, async move |events, cancel| {
+        let request = match resolved(request).await {
+            Ok(request) => request,
+            Err(exit) => return exit,
+        };
+        let finished = run::validate(request, events, cancel).await;
+        results::shown(&finished, format)
+    })
+}
+
+/// The conductor's request; the AMIs of a state are looked up in the cloud.
+async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
+    let (amis, builds) = match request.targets {
+        Targets::Amis(amis) => (amis, Vec::new()),
+        Targets::Manifest { builds, amis, .. } => (amis, builds.iter().map(packer_build).collect()),
+        Targets::State { image, state, regions } => {
+            let found = run::find(&request.settings.access, &image, state, &regions).await.map_err(|error| {
+                output::chain(&error);
+                Exit::Undecided
+            })?;
+            if found.is_empty() {
+                let places: Vec<&str> = regions.iter().map(Region::as_str).collect();
+                output::error(&format!("no AMI of image {image} is in state {state} in {}", places.join(", ")));
+                return Err(Exit::Nothing);
+            }
+            (found, Vec::new())
+        }
+    };
+    Ok(run::Request {
+        run: RunId::generate(),
+        amis,
+        settings: request.settings,
+        builds,
+        parent: None,
+        protect: false,
+        own_only: false,
+        stamp: request.stamp,
+    })
+}
+
+fn packer_build(build: &ManifestBuild) -> run::PackerBuild {
+    run::PackerBuild {
+        name: build.name.clone(),
+        builder_type: build.builder_type.clone(),
+        artifact_id: build.artifact_id.clone(),
+        run_uuid: build.packer_run_uuid.clone(),
+    }
 }
 
 fn give(flags: &mut Layer, name: &str, value: &str, shown: &str, problems: &mut Vec<Problem>) {

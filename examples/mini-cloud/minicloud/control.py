@@ -1,0 +1,101 @@
+"""Owns the requests under /_minicloud/: what tests and people ask of the cloud itself, in JSON, without a key.
+
+  GET    /_minicloud/instances     the machines: id, kind, running, pid, address, reachable, open
+  GET    /_minicloud/inventory     everything in the cloud with state and tags, see inventory
+  GET    /_minicloud/faults        the fault scripts in force; POST a list adds, DELETE clears
+  POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account
+  POST   /_minicloud/protect       {"image": id, "region": …, "account": "main"}: deregistration protection on
+  POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
+
+Refuses anything else with 404 or 400 and the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .cloud import Cloud
+from .faults import BadScript, FaultList
+from .inventory import inventory
+
+PREFIX = "/_minicloud/"
+
+
+def answer(cloud: Cloud, faults: FaultList, method: str, path: str, body: bytes) -> tuple[int, str]:
+    """(HTTP status, JSON text) for one request."""
+    try:
+        status, value = route(cloud, faults, method, path.removeprefix(PREFIX), body)
+    except (BadScript, ValueError, TypeError) as error:
+        status, value = 400, {"error": str(error)}
+    return status, json.dumps(value) + "\n"
+
+
+def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) -> tuple[int, Any]:
+    """Does what a request asks."""
+    match method, verb:
+        case "GET", "instances":
+            return 200, [describe(machine) for machine in list(cloud.machines.values())]
+        case "GET", "inventory":
+            return 200, inventory(cloud)
+        case "GET", "faults":
+            return 200, faults.listed()
+        case "POST", "faults":
+            return 200, {"in_force": faults.add(json.loads(body))}
+        case "DELETE", "faults":
+            faults.clear()
+            return 200, {"in_force": 0}
+        case "POST", "copy":
+            return 200, copy(cloud, json.loads(body))
+        case "POST", "protect":
+            return 200, protect(cloud, json.loads(body))
+        case "POST", "unreachable":
+            return 200, unreachable(cloud, json.loads(body))
+    return 404, {"error": f"the mini cloud has no {method} {PREFIX}{verb}"}
+
+
+def describe(machine: Any) -> dict[str, Any]:
+    """One machine, as it is now."""
+    door = machine.door
+    return {
+        "id": machine.id, "kind": machine.kind, "running": machine.running(), "pid": machine.leader(),
+        "address": machine.address, "reachable": machine.reachable, "open": bool(door and door.is_open.is_set()),
+    }  # fmt: skip
+
+
+def unreachable(cloud: Cloud, wish: Any) -> dict[str, Any]:
+    """Marks an image (its next instances) or an instance (from its next start) as one whose port 22 never opens."""
+    ids = [wish[key] for key in ("image", "instance") if key in wish] if isinstance(wish, dict) else []
+    if not ids:
+        raise ValueError('expected {"image": "ami-..."} or {"instance": "i-..."}')
+    for key in ids:
+        if wish.get("unreachable", True):
+            cloud.unreachable.add(key)
+        else:
+            cloud.unreachable.discard(key)
+        if key in cloud.machines:
+            cloud.machines[key].reachable = key not in cloud.unreachable
+    return {"unreachable": sorted(cloud.unreachable)}
+
+
+def copy(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """CopyImage within a region, without a client: how a test gets an image of its own in no time."""
+    with cloud.lock:
+        backend = backend_of(cloud, wish)
+        image = backend.copy_image(wish["image"], wish["region"], wish["name"])
+    return {"image": image.id}
+
+
+def protect(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """EnableImageDeregistrationProtection without a client."""
+    with cloud.lock:
+        backend_of(cloud, wish).amis[wish["image"]].deregistration_protection = "enabled-without-cooldown"
+    return {"image": wish["image"]}
+
+
+def backend_of(cloud: Cloud, wish: dict[str, Any]) -> Any:
+    """moto's records of the account and region that a wish names."""
+    from moto.ec2.models import ec2_backends
+
+    accounts = {account.name: account.id for account in cloud.accounts}
+    return ec2_backends[accounts[wish.get("account", "main")]][wish["region"]]

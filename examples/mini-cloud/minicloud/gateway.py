@@ -1,0 +1,158 @@
+"""Owns what every request passes on its way to moto: whose key it is, the faults, the one lock, the log.
+
+Refuses requests without a known key, as EC2 does (AuthFailure), and turns what moto cannot do into an error that SDKs do not
+retry. Requests under /_minicloud/ go to control instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import socket
+import time
+import traceback
+import urllib.parse
+import uuid
+from collections.abc import Callable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from werkzeug.test import run_wsgi_app
+
+from . import accounts, control
+from .calllog import CallLog, without_secrets
+from .cloud import Cloud
+from .faults import AsMoto, Call, Fault, FaultList, Fidelity
+
+SETTLE = 2.0  # seconds that CreateImage waits for its image at most
+_ERROR_CODE = re.compile(rb"<Code>([^<]*)</Code>")
+
+
+@dataclasses.dataclass
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[str, str]]
+
+    @property
+    def error(self) -> str | None:
+        """The error code in it, if it is an error."""
+        found = _ERROR_CODE.search(self.body) if self.status >= 400 else None
+        return found[1].decode() if found else (str(self.status) if self.status >= 400 else None)
+
+
+def error_answer(service: str, status: int, code: str, message: str) -> Answer:
+    """An error in the words of the service's protocol: EC2 has its own form, the other query services share one."""
+    error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    request = uuid.uuid4()
+    if service == "ec2":
+        text = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request}</RequestID></Response>"
+    else:
+        text = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error><RequestId>{request}</RequestId></ErrorResponse>"
+    headers = [("Content-Type", "text/xml;charset=UTF-8"), ("x-amzn-RequestId", str(request))]
+    return Answer(status, b'<?xml version="1.0" encoding="UTF-8"?>\n' + text.encode(), headers)
+
+
+class Gateway:
+    """The WSGI application that the server serves."""
+
+    def __init__(self, cloud: Cloud, log: CallLog, moto: Callable, fidelity: Fidelity | None = None) -> None:
+        self.cloud, self.log, self.moto = cloud, log, moto
+        self.fidelity: Fidelity = fidelity or AsMoto()
+        self.faults = FaultList()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable) -> list[bytes]:
+        body = read_body(environ)
+        if environ["PATH_INFO"].startswith(control.PREFIX):
+            status, text = control.answer(self.cloud, self.faults, environ["REQUEST_METHOD"], environ["PATH_INFO"], body)
+            return send(start_response, Answer(status, text.encode(), [("Content-Type", "application/json")]))
+        answer, dropped = self._api(environ, body)
+        if dropped:
+            return drop(environ, start_response)
+        return send(start_response, answer)
+
+    def _api(self, environ: dict[str, Any], body: bytes) -> tuple[Answer, bool]:
+        """Does one API call, writes its line, and says whether its answer is to be lost."""
+        n, began = self.log.number(), time.monotonic()
+        who = accounts.caller(environ.get("HTTP_AUTHORIZATION"))
+        parameters = read_parameters(environ, body)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        action = parameters.get("Action") or target.rpartition(".")[2] or environ["REQUEST_METHOD"] + " " + environ["PATH_INFO"]
+        account = accounts.account_of(who.access_key)
+        call = Call(who.service or "", action, who.region or "", account or "", parameters)
+        fault = None
+        if account is None:
+            answer = unknown_key(call.service)
+        else:
+            fault = self.faults.hit(call)
+            answer = self._do(call, environ, fault)
+        self.log.write(
+            n, account=account, region=who.region, service=who.service, action=action,
+            parameters=without_secrets(parameters), status=answer.status, error=answer.error,
+            fault=fault.kind if fault else None, duration_ms=round((time.monotonic() - began) * 1000, 1),
+        )  # fmt: skip
+        return answer, bool(fault and fault.kind == "drop-answer")
+
+    def _do(self, call: Call, environ: dict[str, Any], fault: Fault | None) -> Answer:
+        if fault and fault.kind == "error":
+            return error_answer(call.service, fault.status, fault.code, fault.message)
+        if fault and fault.seconds:
+            time.sleep(fault.seconds)
+        answer = self.fidelity.around(call, lambda: self._moto(call, environ))
+        if call.action == "CreateImage":
+            self.cloud.settle(SETTLE)
+        return answer
+
+    def _moto(self, call: Call, environ: dict[str, Any]) -> Answer:
+        try:
+            with self.cloud.lock:
+                chunks, status, headers = run_wsgi_app(self.moto, environ, buffered=True)
+            return Answer(int(status.split()[0]), b"".join(chunks), list(headers))
+        except NotImplementedError as missing:
+            return error_answer(call.service, 400, "UnsupportedOperation", f"the mini cloud cannot do this: {missing}")
+        except Exception as error:
+            traceback.print_exc()
+            return error_answer(call.service, 500, "InternalError", f"the mini cloud failed: {error!r}")
+
+
+def unknown_key(service: str) -> Answer:
+    """What EC2 and STS say to a key that nobody gave out."""
+    if service == "ec2":
+        text = "AWS was not able to validate the provided access credentials"
+        return error_answer(service, 401, "AuthFailure", text)
+    return error_answer(service, 403, "InvalidClientTokenId", "The security token included in the request is invalid.")
+
+
+def read_body(environ: dict[str, Any]) -> bytes:
+    """The request's body, left in place for whoever reads next."""
+    import io
+
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def read_parameters(environ: dict[str, Any], body: bytes) -> dict[str, str]:
+    """The flat parameters of a query-protocol request, from its body or its URL."""
+    text = environ.get("QUERY_STRING", "")
+    if "form-urlencoded" in environ.get("CONTENT_TYPE", ""):
+        text = body.decode("utf-8", "replace") or text
+    return dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
+
+
+def send(start_response: Callable, answer: Answer) -> list[bytes]:
+    """Hands an answer to the server."""
+    headers = [(k, v) for k, v in answer.headers if k.lower() != "content-length"]
+    start_response(f"{answer.status} -", [*headers, ("Content-Length", str(len(answer.body)))])
+    return [answer.body]
+
+
+def drop(environ: dict[str, Any], start_response: Callable) -> list[bytes]:
+    """Cuts the connection without an answer, after the call was done: the client cannot know that it was."""
+    with contextlib.suppress(OSError):
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    start_response("500 -", [("Content-Length", "0")])
+    return [b""]

@@ -1,0 +1,28 @@
+//! A Packer plugin made with assay's wire room alone: one post-processor that greets, and then passes, fails or waits.
+//!
+//! It shows that the room needs nothing of assay, and is what the tests drive with the Go SDK's own client. Build it
+//! with `cargo build --example wire-plugin`; Packer takes it as `packer-plugin-reference`.
+
+mod greeter;
+
+use std::process::ExitCode;
+
+use assay::wire;
+use greeter::Greeter;
+use wire::{DEFAULT_NAME, Plugin};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(invocation) = wire::is_plugin_invocation(std::env::args().skip(1)) else {
+        eprintln!("Packer starts this program; by hand it only answers `describe`");
+        return ExitCode::FAILURE;
+    };
+    let plugin = Plugin::new("0.1.0").post_processor(DEFAULT_NAME, Greeter::default());
+    match wire::serve(invocation, &plugin).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

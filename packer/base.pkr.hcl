@@ -1,0 +1,142 @@
+# The base image: Debian 12 with all updates and our policy, tested by assay before anybody may use it.
+#
+#   packer init packer/base.pkr.hcl && packer build packer/base.pkr.hcl
+
+packer {
+  required_version = ">= 1.7.0"
+
+  required_plugins {
+    amazon = {
+      version = ">= 1.2.8"
+      source  = "github.com/hashicorp/amazon"
+    }
+    assay = {
+      version = ">= 0.1.0"
+      source  = "github.com/assay/assay"
+    }
+  }
+}
+
+variable "region" {
+  type        = string
+  default     = "us-east-1"
+  description = "Where the image is built."
+}
+
+variable "ami_regions" {
+  type        = list(string)
+  default     = []
+  description = "Further regions that get a copy; assay tests every one of them."
+}
+
+variable "instance_type" {
+  type    = string
+  default = "t3.small"
+}
+
+variable "ssh_username" {
+  type        = string
+  default     = "admin"
+  description = "The user of Debian's own AMIs."
+}
+
+variable "ssh_source_cidrs" {
+  type        = list(string)
+  default     = []
+  description = "Who may reach the build instance by SSH. Empty: this machine's public address only."
+}
+
+variable "owner" {
+  type        = string
+  default     = "assay"
+  description = "The repository on whose behalf this is built; assay sweep --owner finds what a killed build left by it."
+}
+
+variable "policy_dir" {
+  type        = string
+  default     = "policy"
+  description = "Folder of the policy scripts, relative to this template."
+}
+
+locals {
+  stamp      = formatdate("YYYYMMDD-hhmmss", timestamp())
+  expires_at = timeadd(timestamp(), "3h")
+
+  # assay:state starts as "building"; assay alone moves it on. assay refuses these keys in its own tags option.
+  assay_tags = {
+    "assay:managed" = "true"
+    "assay:owner"   = var.owner
+    "assay:image"   = "base"
+    "assay:state"   = "building"
+  }
+}
+
+source "amazon-ebs" "base" {
+  region        = var.region
+  ami_regions   = var.ami_regions
+  ami_name      = "base-${local.stamp}"
+  instance_type = var.instance_type
+
+  source_ami_filter {
+    owners      = ["136693071363"] # Debian
+    most_recent = true
+    filters = {
+      name                = "debian-12-amd64-*"
+      root-device-type    = "ebs"
+      virtualization-type = "hvm"
+    }
+  }
+
+  ssh_username              = var.ssh_username
+  ssh_clear_authorized_keys = true
+  temporary_key_pair_type   = "ed25519"
+
+  temporary_security_group_source_cidrs     = var.ssh_source_cidrs
+  temporary_security_group_source_public_ip = length(var.ssh_source_cidrs) == 0
+
+  # IMDSv2 only: for the build instance, and for whatever is launched from the AMI.
+  imds_support = "v2.0"
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+  }
+
+  tags          = merge(local.assay_tags, { Name = "base-${local.stamp}" })
+  snapshot_tags = local.assay_tags
+
+  # On everything temporary: assay sweep clears it when Packer was killed and could not.
+  run_tags        = merge(local.assay_tags, { Name = "packer-base-${local.stamp}", "assay:expires-at" = local.expires_at })
+  run_volume_tags = merge(local.assay_tags, { "assay:expires-at" = local.expires_at })
+}
+
+build {
+  sources = ["source.amazon-ebs.base"]
+
+  provisioner "shell" {
+    inline = ["cloud-init status --wait > /dev/null || cloud-init status --long"]
+  }
+
+  provisioner "shell" {
+    execute_command = "sudo env {{ .Vars }} sh {{ .Path }}"
+    scripts = [
+      "${path.root}/${var.policy_dir}/10-update-packages.sh",
+      "${path.root}/${var.policy_dir}/20-sshd.sh",
+      "${path.root}/${var.policy_dir}/30-kernel-parameters.sh",
+      "${path.root}/${var.policy_dir}/90-clean.sh",
+    ]
+  }
+
+  # First chain: assay boots the finished AMI, tests it, stamps it. Settings come from assay.hcl, image "base".
+  post-processor "assay" {
+    image      = "base"
+    manifest   = "build/manifest.json"
+    report_dir = "build/reports"
+  }
+
+  # Second chain, and not decoration: it keeps the AMI even when assay reports a failure or is killed. Packer deregisters an AMI that no
+  # post-processor chain has kept. Its output must be in a folder that exists: Packer does not make one, and a failure here keeps nothing.
+  post-processor "manifest" {
+    output = "packer-manifest.json"
+  }
+}

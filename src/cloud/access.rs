@@ -1,0 +1,238 @@
+//! How AWS is reached: credentials, endpoints, timeouts, one EC2 client per region. It owns the translation of
+//! [`AccessSettings`] into the SDK's configuration; what the settings leave open is the SDK's default chain. It refuses to
+//! make a call to EC2 itself.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{
+    BehaviorVersion, ConfigLoader, SdkConfig,
+    profile::profile_file::{ProfileFileKind, ProfileFiles},
+    retry::RetryConfig,
+    sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
+};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_http_client::{
+    Builder, Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use futures::future::{BoxFuture, FutureExt};
+use secrecy::ExposeSecret;
+
+use super::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudResult, checkip, ec2};
+use crate::{
+    config::{AccessSettings, AssumeRole},
+    model::{AccountId, Region},
+};
+
+/// The SDK sets neither by itself; without them a lost packet may hang a run for minutes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// STS and the SDK need some region where the user names none; each AMI then names its own.
+const REGION_OF_LAST_RESORT: &str = "us-east-1";
+
+/// Makes EC2 clients for one set of credentials. Cheap to share; a client is made once per region.
+pub struct Ec2Factory {
+    sdk: SdkConfig,
+    /// `custom_endpoint_ec2`; the SDK itself honours AWS_ENDPOINT_URL(_EC2) and the profile's endpoint_url.
+    custom_endpoint: Option<String>,
+    http: SharedHttpClient,
+    clients: Mutex<HashMap<Region, Arc<ec2::Ec2>>>,
+}
+
+impl Ec2Factory {
+    /// Reads profiles and the environment, and prepares the credentials. No call is made: wrong credentials show at the first one.
+    pub async fn connect(access: &AccessSettings) -> Self {
+        let http = http_client();
+        let base = loader(access, &http).load().await;
+        let sdk = match &access.assume_role {
+            Some(role) => {
+                let provider = assumed(role, &base).await;
+                base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+            }
+            None => base,
+        };
+        Self { sdk, custom_endpoint: access.custom_endpoint_ec2.clone(), http, clients: Mutex::default() }
+    }
+
+    /// The endpoint that stands in for AWS's own, where there is one.
+    fn endpoint(&self) -> Option<String> {
+        self.custom_endpoint
+            .clone()
+            .or_else(|| std::env::var("AWS_ENDPOINT_URL_EC2").ok().filter(|url| !url.is_empty()))
+            .or_else(|| self.sdk.endpoint_url().map(str::to_owned))
+    }
+
+    async fn find_source(&self, private: bool) -> CloudResult<IpAddr> {
+        match self.endpoint() {
+            Some(url) if !is_aws(&url) => local_address_towards(&url),
+            _ if private => {
+                let region = self.sdk.region().map_or(REGION_OF_LAST_RESORT, |r| r.as_ref());
+                local_address_towards(&format!("https://ec2.{region}.amazonaws.com"))
+            }
+            _ => checkip::public_address().await,
+        }
+    }
+}
+
+impl CloudFactory for Ec2Factory {
+    fn region(&self, region: &Region) -> Arc<dyn Cloud> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = clients
+            .entry(region.clone())
+            .or_insert_with(|| Arc::new(ec2::Ec2::new(region.clone(), &self.sdk, self.custom_endpoint.as_deref())));
+        client.clone()
+    }
+
+    fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>> {
+        ec2::caller_account(&self.sdk).boxed()
+    }
+
+    fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>> {
+        self.find_source(private).boxed()
+    }
+}
+
+/// HTTPS by rustls with ring, through the proxy that the environment names (as the SDK's own client would).
+fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector =
+            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|c| c.sleep_impl()));
+        connector.build()
+    })
+}
+
+fn loader(access: &AccessSettings, http: &SharedHttpClient) -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let mut retries = RetryConfig::standard();
+    if let Some(attempts) = access.max_retries {
+        retries = retries.with_max_attempts(attempts.max(1));
+    }
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http.clone())
+        .timeout_config(timeouts)
+        .retry_config(retries);
+    if let Some(region) = &access.region {
+        loader = loader.region(aws_config::Region::new(region.to_string()));
+    }
+    if let Some(profile) = &access.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(file) = &access.shared_credentials_file {
+        let files = ProfileFiles::builder().include_default_config_file(true);
+        loader = loader.profile_files(files.with_file(ProfileFileKind::Credentials, file).build());
+    }
+    if let (Some(key), Some(secret)) = (&access.access_key, &access.secret_key) {
+        let token = access.token.as_ref().map(|t| t.expose_secret().to_owned());
+        let given = Credentials::new(key, secret.expose_secret(), token, None, "assay settings");
+        loader = loader.credentials_provider(given);
+    }
+    loader
+}
+
+async fn assumed(role: &AssumeRole, base: &SdkConfig) -> AssumeRoleProvider {
+    let mut builder = AssumeRoleProvider::builder(&role.role_arn)
+        .session_name(role.session_name.as_deref().unwrap_or("assay"))
+        .configure(base);
+    if base.region().is_none() {
+        builder = builder.region(aws_config::Region::new(REGION_OF_LAST_RESORT));
+    }
+    if let Some(id) = &role.external_id {
+        builder = builder.external_id(id);
+    }
+    if let Some(seconds) = role.duration_seconds {
+        builder = builder.session_length(Duration::from_secs(seconds.into()));
+    }
+    builder.build().await
+}
+
+/// Whether a URL's host is AWS's own (VPC endpoints and regional names in every partition included).
+fn is_aws(url: &str) -> bool {
+    let host = host_and_port(url).map(|(host, _)| host.to_ascii_lowercase()).unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu"].iter().any(|end| host.ends_with(end))
+}
+
+/// Host and port of an http or https URL.
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let default_port = if scheme.eq_ignore_ascii_case("https") { 443 } else { 80 };
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if let Some(v6) = authority.strip_prefix('[') {
+        let (host, port) = v6.split_once(']')?;
+        return Some((host.to_owned(), port.strip_prefix(':').and_then(|p| p.parse().ok()).unwrap_or(default_port)));
+    }
+    match authority.rsplit_once(':') {
+        Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
+        None => Some((authority.to_owned(), default_port)),
+    }
+}
+
+/// This machine's address on the route to `url`'s host. Connecting a UDP socket chooses the route and sends nothing.
+fn local_address_towards(url: &str) -> CloudResult<IpAddr> {
+    let failed = |message: String| CloudError {
+        action: "SourceAddress",
+        region: "-".to_owned(),
+        kind: CloudErrorKind::Other,
+        code: "<no route>".to_owned(),
+        message,
+    };
+    let (host, port) = host_and_port(url).ok_or_else(|| failed(format!("{url:?} is no URL of an endpoint")))?;
+    let peers = (host.as_str(), port).to_socket_addrs().map_err(|e| failed(format!("{host}: {e}")))?;
+    let mut last = format!("{host} has no address");
+    for peer in peers {
+        match source_towards(peer) {
+            Ok(address) if !address.is_unspecified() => return Ok(address),
+            Ok(address) => last = format!("no source address ({address})"),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(failed(last))
+}
+
+fn source_towards(peer: SocketAddr) -> std::io::Result<IpAddr> {
+    let any: SocketAddr = if peer.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(peer)?;
+    Ok(socket.local_addr()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_on_loopback_sees_us_from_loopback() {
+        assert_eq!(local_address_towards("http://127.0.0.1:5000/x").expect("route"), IpAddr::from([127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn only_amazons_hosts_are_aws() {
+        assert!(is_aws("https://ec2.eu-west-1.amazonaws.com"));
+        assert!(is_aws("https://vpce-1-ec2.eu-west-1.vpce.amazonaws.com:443/"));
+        assert!(!is_aws("http://127.0.0.1:5000"));
+        assert!(!is_aws("http://amazonaws.com.evil.test"));
+        assert!(!is_aws("not a url"));
+    }
+
+    #[test]
+    fn urls_are_split() {
+        assert_eq!(host_and_port("http://u:p@[::1]:81/a"), Some(("::1".to_owned(), 81)));
+        assert_eq!(host_and_port("https://a.b"), Some(("a.b".to_owned(), 443)));
+    }
+}

@@ -1,0 +1,110 @@
+//! The SDK's shapes as plain values, and back. It owns what becomes of a field that EC2 left out; it makes no call.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
+
+use crate::{
+    cloud::{BlockDevice, Image, Instance, Named},
+    model::Architecture,
+};
+
+/// `tag:<key>` filters, all of which must match.
+pub(super) fn tag_filters(tags: &[(String, String)]) -> Vec<Filter> {
+    tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [value.clone()])).collect()
+}
+
+/// One filter; any of `values` matches.
+pub(super) fn filter(name: &str, values: impl IntoIterator<Item = String>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().collect())).build()
+}
+
+/// The same tags for a resource that is being created.
+pub(super) fn tag_specification(resource: ResourceType, tags: &BTreeMap<String, String>) -> TagSpecification {
+    TagSpecification::builder().resource_type(resource).set_tags(Some(sdk_tags(tags))).build()
+}
+
+/// Tags in the SDK's shape.
+pub(super) fn sdk_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+/// Tags as a map; one without a key is dropped, one without a value is empty.
+pub(super) fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
+}
+
+/// An AMI; `None` where EC2's answer lacks an id or an owner.
+pub(super) fn image(image: &types::Image) -> Option<Image> {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let windows = matches!(image.platform(), Some(types::PlatformValues::Windows))
+        || image.platform_details().is_some_and(|details| details.starts_with("Windows"));
+    Some(Image {
+        id: image.image_id()?.parse().ok()?,
+        name: text(image.name()),
+        owner: image.owner_id()?.parse().ok()?,
+        created_at: text(image.creation_date()),
+        state: text(image.state().map(|state| state.as_str())),
+        architecture: image.architecture().and_then(|a| a.as_str().parse::<Architecture>().ok()),
+        root_device_name: image.root_device_name().map(str::to_owned),
+        block_devices: image.block_device_mappings().iter().filter_map(block_device).collect(),
+        tags: tag_map(image.tags()),
+        deregistration_protected: image.deregistration_protection().is_some_and(|word| word.starts_with("enabled")),
+        platform: windows.then(|| "Windows".to_owned()),
+        imds_support: image.imds_support().map(|word| word.as_str().to_owned()),
+        boot_mode: image.boot_mode().map(|word| word.as_str().to_owned()),
+    })
+}
+
+fn block_device(mapping: &types::BlockDeviceMapping) -> Option<BlockDevice> {
+    let ebs = mapping.ebs()?;
+    Some(BlockDevice {
+        device_name: mapping.device_name()?.to_owned(),
+        snapshot: ebs.snapshot_id().map(str::to_owned),
+        delete_on_termination: ebs.delete_on_termination().unwrap_or(false),
+    })
+}
+
+/// An instance; `None` where EC2's answer lacks the id. EC2 gives empty strings for addresses that are not there (yet).
+pub(super) fn instance(instance: &types::Instance) -> Option<Instance> {
+    let some = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
+    let volumes = instance.block_device_mappings().iter();
+    let ipv6 =
+        instance.network_interfaces().iter().flat_map(|i| i.ipv6_addresses()).find_map(|a| some(a.ipv6_address()));
+    Some(Instance {
+        id: instance.instance_id()?.to_owned(),
+        image: instance.image_id().unwrap_or_default().to_owned(),
+        state: instance.state().and_then(|s| s.name()).map(|n| n.as_str().to_owned()).unwrap_or_default(),
+        state_reason: some(instance.state_reason().and_then(|r| r.message())),
+        public_ip: some(instance.public_ip_address()),
+        private_ip: some(instance.private_ip_address()),
+        public_dns: some(instance.public_dns_name()),
+        private_dns: some(instance.private_dns_name()),
+        ipv6,
+        client_token: some(instance.client_token()),
+        key_name: some(instance.key_name()),
+        launch_time: instance.launch_time().map(|time| time.secs()),
+        tags: tag_map(instance.tags()),
+        volumes: volumes.filter_map(|m| some(m.ebs()?.volume_id())).collect(),
+    })
+}
+
+/// A key pair; `None` without a name.
+pub(super) fn key_pair(pair: &types::KeyPairInfo) -> Option<Named> {
+    Some(Named {
+        id: pair.key_pair_id().unwrap_or_default().to_owned(),
+        name: pair.key_name()?.to_owned(),
+        created_at: pair.create_time().map(|time| time.secs()),
+        tags: tag_map(pair.tags()),
+    })
+}
+
+/// A security group; `None` without an id.
+pub(super) fn security_group(group: &types::SecurityGroup) -> Option<Named> {
+    Some(Named {
+        id: group.group_id()?.to_owned(),
+        name: group.group_name().unwrap_or_default().to_owned(),
+        created_at: None,
+        tags: tag_map(group.tags()),
+    })
+}

@@ -1,0 +1,203 @@
+//! The plugin door: `post-processor "assay"`. It owns the life of one post-processor as Packer lives it (Configure any number of times, then
+//! PostProcess) and the rule that an error costs the AMI; it refuses to test anything itself.
+//!
+//! Configure's errors are reported as such only in its first call, before anything was built. Packer calls it again right before PostProcess, when an
+//! error would make it destroy the AMI: what is wrong then is kept, and becomes a quarantine in PostProcess.
+
+mod screen;
+mod spec;
+
+use std::{path::PathBuf, sync::Mutex};
+
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
+    model::{AmiId, BuiltArtifact, RunId, artifact::EBSVOLUME_BUILDER_ID},
+    run::{self, Events, PackerBuild},
+    wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
+};
+
+/// The component.
+#[derive(Default)]
+pub struct Assay {
+    configured: Mutex<Configured>,
+}
+
+/// What Configure left behind.
+#[derive(Default, Clone)]
+struct Configured {
+    calls: u32,
+    checked: Checked,
+    build_name: String,
+    builder_type: String,
+}
+
+/// What the builder knows and we would like to: from the artifact's `generated_data`.
+#[derive(Default)]
+struct Generated {
+    user: Option<String>,
+    communicator: Option<String>,
+    packer_run_uuid: Option<String>,
+    source_ami: Option<AmiId>,
+}
+
+impl PostProcessor for Assay {
+    fn spec(&self) -> Spec {
+        spec::of_options()
+    }
+
+    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move { self.take_in(&config) })
+    }
+
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move {
+            let (events, listener) = Events::channel();
+            let screen = tokio::spawn(screen::show(ui, listener));
+            let outcome = self.work(&artifact, events, cancel).await;
+            // The screen ends when the last sender is gone; Packer may be too, so it is not waited for long.
+            let _shown = tokio::time::timeout(std::time::Duration::from_secs(5), screen).await;
+            outcome
+        })
+    }
+}
+
+impl Assay {
+    fn take_in(&self, config: &Config) -> Result<(), String> {
+        let template = TemplateOptions {
+            options: config.options.clone(),
+            from_json_template: config.from_json_template,
+            builder_type: config.packer_text("packer_builder_type").map(str::to_owned),
+        };
+        let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let input = Input { template: Some(&template), ..Input::new(Door::PostProcessor, working_dir) };
+        let checked = config::check(&input);
+        let text = |key| config.packer_text(key).unwrap_or_default().to_owned();
+        let mut configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let calls = configured.calls + 1;
+        let errors = if calls == 1 { checked.errors.clone() } else { Vec::new() };
+        *configured = Configured {
+            calls,
+            checked,
+            build_name: text("packer_build_name"),
+            builder_type: text("packer_builder_type"),
+        };
+        if errors.is_empty() { Ok(()) } else { Err(lines(&errors)) }
+    }
+
+    async fn work(&self, artifact: &Artifact, events: Events, cancel: CancellationToken) -> Outcome {
+        let configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let built = match read(artifact).await {
+            Ok(built) => built,
+            Err(reason) => return Outcome::failed(reason),
+        };
+        for note in &configured.checked.notes {
+            events.note(note.clone());
+        }
+        let access = configured.checked.access.clone();
+        let settings = match configured.checked.clone().decided() {
+            Ok(settings) => settings,
+            Err(problems) => return quarantine(&access, &built, &lines(&problems), &events).await,
+        };
+        let generated = generated_data(artifact).await;
+        if generated.communicator.as_deref() == Some("winrm") {
+            let reason = "this build used WinRM; assay tests over SSH only: limit the post-processor with `only`";
+            return quarantine(&access, &built, reason, &events).await;
+        }
+        let build = PackerBuild {
+            name: configured.build_name,
+            builder_type: configured.builder_type,
+            artifact_id: built.id.clone(),
+            run_uuid: generated.packer_run_uuid.clone().unwrap_or_default(),
+        };
+        let settings = with_builders_user(settings, generated.user);
+        test(settings, built, build, generated.source_ami, events, cancel).await
+    }
+}
+
+/// Runs the test and turns its end into what Packer is told.
+async fn test(
+    settings: Settings,
+    built: BuiltArtifact,
+    build: PackerBuild,
+    parent: Option<AmiId>,
+    events: Events,
+    cancel: CancellationToken,
+) -> Outcome {
+    let run = RunId::from_packer_run_uuid(&build.run_uuid).unwrap_or_else(|_| RunId::generate());
+    let request = run::Request {
+        run,
+        amis: built.amis,
+        settings,
+        builds: vec![build],
+        parent,
+        protect: true,
+        own_only: true,
+        stamp: true,
+    };
+    let finished = run::validate(request, events.clone(), cancel).await;
+    match finished.complaint() {
+        None => Outcome::kept(),
+        Some(complaint) => {
+            if !finished.protected.is_empty() {
+                events.note(
+                    "Packer will now try to destroy the artifact and report a second error: that is meant, the AMI is protected and stays",
+                );
+            }
+            Outcome::failed(complaint)
+        }
+    }
+}
+
+/// Keeps the AMIs and fails the build: for what is found out too late to be refused in Configure.
+async fn quarantine(access: &AccessSettings, built: &BuiltArtifact, reason: &str, events: &Events) -> Outcome {
+    run::keep(access, &built.amis, events).await;
+    Outcome::failed(format!("undecided: {reason}"))
+}
+
+fn with_builders_user(mut settings: Settings, user: Option<String>) -> Settings {
+    settings.ssh.username = settings.ssh.username.or(user.filter(|u| !u.is_empty()));
+    settings
+}
+
+fn lines(problems: &[config::Problem]) -> String {
+    let count = problems.len();
+    let mut text = format!("{count} mistake{} in the configuration of assay:", if count == 1 { "" } else { "s" });
+    for problem in problems {
+        text.push_str("\n  - ");
+        text.push_str(&problem.to_string());
+    }
+    text
+}
+
+/// Reads which AMIs were built. An artifact that is none of AMIs cannot be kept by us, so the text says what to change.
+async fn read(artifact: &Artifact) -> Result<BuiltArtifact, String> {
+    let builder = artifact.builder_id().await.map_err(|error| format!("Packer did not say what was built: {error}"))?;
+    if builder == EBSVOLUME_BUILDER_ID {
+        return Err(
+            "amazon-ebsvolume makes volumes and snapshots, no AMI to test: limit the post-processor with `only`"
+                .to_owned(),
+        );
+    }
+    let id = artifact.id().await.map_err(|error| format!("Packer did not say what was built: {error}"))?;
+    BuiltArtifact::parse(&builder, &id).map_err(|error| format!("Unknown artifact type: {builder}: {error}"))
+}
+
+async fn generated_data(artifact: &Artifact) -> Generated {
+    let data = match artifact.state("generated_data").await {
+        Ok(data) => data,
+        Err(error) => {
+            tracing::warn!(%error, "the builder's generated data could not be read");
+            return Generated::default();
+        }
+    };
+    let text = |key: &str| data.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+    Generated {
+        user: text("User"),
+        communicator: text("ConnType"),
+        packer_run_uuid: text("PackerRunUUID"),
+        source_ami: text("SourceAMI").and_then(|id| id.parse().ok()),
+    }
+}

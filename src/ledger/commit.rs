@@ -1,0 +1,402 @@
+//! `assay commit`: a run's candidates and evidence, committed on top of the remote's branch, tagged, and pushed in one atomic push. It owns
+//! the loop that makes a rerun change nothing and a lost race start over from parsed data; it refuses to force, and to touch the
+//! user's work tree, index and checked-out branch.
+
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use super::{
+    branch::{self, BranchError},
+    candidate_file,
+    git::{Environment, GitError},
+    intake::{self, IntakeError, Submission},
+    local, message,
+    plan::{Plan, PlanError, plan, read_candidate},
+    remote::{PushAnswer, References, is_hopeless},
+    repository::Repository,
+    words::redact,
+};
+use crate::{
+    exit::Exit,
+    model::{Candidate, RunId},
+};
+
+/// What to commit, and where to.
+#[derive(Debug, Clone)]
+pub struct CommitRequest {
+    /// The manifest file.
+    pub manifest: PathBuf,
+    /// The run to commit; by default that of the manifest's last writer.
+    pub run: Option<RunId>,
+    /// A folder inside the repository.
+    pub repository: PathBuf,
+    /// The branch; by default the one checked out, else what CI says.
+    pub branch: Option<String>,
+    /// The remote, a name or URL; by default git's own choice, else `origin`.
+    pub remote: Option<String>,
+    /// Whether to push. Without: see [`Change::Kept`].
+    pub push: bool,
+    /// What git and the CI variables are read from; usually `environment_of_process`.
+    pub environment: Environment,
+    /// How long a race is run.
+    pub patience: Patience,
+}
+
+/// How often and how long a lost push race is run again: until both are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// At least so many tries.
+    pub tries: u32,
+    /// At least so long.
+    pub time: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { tries: 20, time: Duration::from_secs(300) }
+    }
+}
+
+/// How often the remote may be silent before that is the answer.
+const MOST_SILENCES: u32 = 4;
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommitOutcome {
+    /// The branch.
+    pub branch: String,
+    /// The remote without credentials; `None` where nothing was pushed.
+    pub remote: Option<String>,
+    /// The commit that holds the candidates.
+    pub commit: String,
+    /// What changed.
+    pub change: Change,
+    /// The annotated tags, in the order of `candidates`.
+    pub tags: Vec<TagOutcome>,
+    /// The candidates as they now stand in git, other builds of the run merged in.
+    pub candidates: Vec<Candidate>,
+    /// Paths that the commit wrote or took away; empty when nothing had to change.
+    pub files: Vec<String>,
+    /// How many pushes were tried.
+    pub tries: u32,
+}
+
+/// What changed in git.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Branch and tags were pushed; the local branch is where it was.
+    Pushed,
+    /// Everything was there already: nothing was written.
+    AlreadyThere,
+    /// Not pushed (`--no-push`). The commit stands under a reference of its own, so that it is not collected.
+    Kept {
+        /// `refs/assay/<image>/<run>`.
+        reference: String,
+        /// Whether the local branch was moved to it: only when no work tree has it checked out.
+        moved_branch: bool,
+        /// The command that takes the commit into the checked-out branch, work tree included; where the branch was not moved.
+        cure: Option<String>,
+    },
+}
+
+/// One annotated tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagOutcome {
+    /// `<image>/<state>/<yyyymmdd>-<run>`.
+    pub name: String,
+    /// Made now; otherwise it was there, for the same run's AMIs.
+    pub created: bool,
+}
+
+/// Why nothing, or not everything, was committed.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The manifest or its evidence cannot be committed.
+    #[error("nothing was committed")]
+    Intake(#[from] IntakeError),
+    /// No branch.
+    #[error("nothing was committed")]
+    Branch(#[from] BranchError),
+    /// The repository.
+    #[error("nothing was committed: git in {folder}")]
+    Git {
+        /// Where git ran.
+        folder: PathBuf,
+        /// What failed.
+        #[source]
+        source: GitError,
+    },
+    /// What is in git does not go with it.
+    #[error("nothing was committed to {branch}")]
+    Plan {
+        /// The branch.
+        branch: String,
+        /// Why.
+        #[source]
+        source: PlanError,
+    },
+    /// A tag of that name is on something else.
+    #[error(
+        "the tag {name} exists and does not hold this run's AMIs; assay never moves a tag: look at it, and delete it if it is wrong"
+    )]
+    TagTaken {
+        /// The tag.
+        name: String,
+    },
+    /// A hook or a protected branch.
+    #[error(
+        "{remote} refused the push to {branch}; nothing was changed. Commit to a branch that this job may push to (--branch), or allow it. The remote said:\n{words}"
+    )]
+    Refused {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// Its words.
+        words: String,
+    },
+    /// Others were always faster.
+    #[error("{branch} at {remote} moved under each of {tries} pushes; nothing was changed. Run it again")]
+    Raced {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// How many.
+        tries: u32,
+    },
+    /// The remote cannot be reached, or not by us.
+    #[error(
+        "{remote} cannot be used; run it again when it can: running again is safe whatever was pushed. git said:\n{words}"
+    )]
+    Unreachable {
+        /// The remote.
+        remote: String,
+        /// git's words.
+        words: String,
+    },
+}
+
+impl LedgerError {
+    /// The exit code of a command that ends so.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Intake(IntakeError::Nothing { .. }) => Exit::Nothing,
+            Self::Intake(IntakeError::Disagree { .. } | IntakeError::Merge { .. }) => Exit::Conflict,
+            Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } => Exit::Undecided,
+            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::Plan { source: PlanError::Git(_), .. } => {
+                Exit::Usage
+            }
+            Self::Plan { .. } | Self::TagTaken { .. } | Self::Refused { .. } | Self::Raced { .. } => Exit::Conflict,
+        }
+    }
+}
+
+/// Commits a run. Returns what was done, or why not; after any error running it again is safe.
+pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerError> {
+    let submissions = intake::read(&request.manifest, request.run)?;
+    let in_git = |source| LedgerError::Git { folder: request.repository.clone(), source };
+    let repository = Repository::open(&request.repository, &request.environment).await.map_err(in_git)?;
+    let branch = branch::resolve(&repository, request.branch.as_deref(), &request.environment).await?;
+    if !request.push {
+        return local::commit(&repository, &branch, &submissions).await;
+    }
+    let remote = branch::remote(&repository, request.remote.as_deref(), &branch).await.map_err(in_git)?;
+    let mut race = Race { repository, branch, remote, submissions, pushed: None, tries: 0, silences: 0 };
+    race.run(request.patience).await
+}
+
+/// The state of one push race.
+struct Race {
+    repository: Repository,
+    branch: String,
+    remote: String,
+    submissions: Vec<Submission>,
+    /// The last commit that was sent, whatever the answer.
+    pushed: Option<String>,
+    tries: u32,
+    silences: u32,
+}
+
+/// What one look at the remote led to.
+enum Turn {
+    Over(CommitOutcome),
+    Again,
+}
+
+impl Race {
+    async fn run(&mut self, patience: Patience) -> Result<CommitOutcome, LedgerError> {
+        let started = Instant::now();
+        loop {
+            if let Turn::Over(outcome) = self.turn().await? {
+                return Ok(outcome);
+            }
+            if self.tries >= patience.tries.max(1) && started.elapsed() >= patience.time {
+                let (remote, branch) = (redact(&self.remote), self.branch.clone());
+                return Err(LedgerError::Raced { remote, branch, tries: self.tries });
+            }
+            tokio::time::sleep(pause(self.tries + self.silences)).await;
+        }
+    }
+
+    /// Looks at the remote afresh, and pushes what is missing there. A push whose answer was lost is found here as already there.
+    async fn turn(&mut self) -> Result<Turn, LedgerError> {
+        let Some((base, references)) = self.look().await? else { return Ok(Turn::Again) };
+        let branch = self.branch.clone();
+        let in_plan = |source| LedgerError::Plan { branch: branch.clone(), source };
+        let plan = plan(&self.repository, base.as_deref(), &self.submissions).await.map_err(in_plan)?;
+        let tags = self.tags(&plan.candidates, &references).await?;
+        let in_git = |error: GitError| in_plan(error.into());
+        let commit = self.commit_object(base.as_deref(), &plan).await.map_err(in_git)?;
+        let mut refspecs = Vec::new();
+        if plan.changed || !references.contains_key(&self.branch_reference()) {
+            refspecs.push(format!("{commit}:{}", self.branch_reference()));
+        }
+        for (candidate, tag) in plan.candidates.iter().zip(&tags).filter(|(_, tag)| tag.created) {
+            let words = message::of_tag(candidate);
+            let object = self.repository.tag_object(&tag.name, &commit, &words).await.map_err(in_git)?;
+            refspecs.push(format!("{object}:refs/tags/{}", tag.name));
+        }
+        let outcome = self.outcome(commit, plan, tags);
+        if refspecs.is_empty() {
+            return Ok(Turn::Over(outcome));
+        }
+        self.push(refspecs, outcome).await
+    }
+
+    async fn push(&mut self, refspecs: Vec<String>, outcome: CommitOutcome) -> Result<Turn, LedgerError> {
+        self.tries += 1;
+        self.pushed = Some(outcome.commit.clone());
+        let answer = self.repository.push(&self.remote, &refspecs).await;
+        match answer.map_err(|source| LedgerError::Plan { branch: self.branch.clone(), source: source.into() })? {
+            PushAnswer::Done => Ok(Turn::Over(CommitOutcome { change: Change::Pushed, tries: self.tries, ..outcome })),
+            PushAnswer::Race => Ok(Turn::Again),
+            PushAnswer::Refused(words) => {
+                let (remote, branch) = (redact(&self.remote), self.branch.clone());
+                Err(LedgerError::Refused { remote, branch, words })
+            }
+            PushAnswer::Silence(words) => self.silence(words).map(|()| Turn::Again),
+        }
+    }
+
+    /// The commit that everything goes on top of, and what the remote has. `None`: look again.
+    async fn look(&mut self) -> Result<Option<(Option<String>, References)>, LedgerError> {
+        let branch = self.branch_reference();
+        let mut names = vec![branch.clone()];
+        names
+            .extend(self.submissions.iter().map(|s| format!("refs/tags/{}/*-{}*", s.candidate.image, s.candidate.run)));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let references = match self.repository.remote_references(&self.remote, &names).await {
+            Ok(references) => references,
+            Err(error) => return self.no_answer(error).map(|()| None),
+        };
+        let in_git = |source| LedgerError::Git { folder: self.repository.git().folder().to_owned(), source };
+        let Some(tip) = references.get(&branch).cloned() else {
+            // A branch that the remote does not have yet begins where this checkout is.
+            let local = self.repository.commit_of(&branch).await.map_err(in_git)?;
+            let base = match local {
+                Some(local) => Some(local),
+                None => self.repository.commit_of("HEAD").await.map_err(in_git)?,
+            };
+            return Ok(Some((base, references)));
+        };
+        if self.repository.commit_of(&tip).await.map_err(in_git)?.is_none() {
+            if let Err(error) = self.repository.fetch(&self.remote, &branch).await {
+                return self.no_answer(error).map(|()| None);
+            }
+            let in_git = |source| LedgerError::Git { folder: self.repository.git().folder().to_owned(), source };
+            if self.repository.commit_of(&tip).await.map_err(in_git)?.is_none() {
+                // Rewritten between the two calls.
+                self.tries += 1;
+                return Ok(None);
+            }
+        }
+        Ok(Some((Some(tip), references)))
+    }
+
+    /// Which tags there are and which are to be made. A tag that is there must hold this run's AMIs.
+    async fn tags(&self, candidates: &[Candidate], references: &References) -> Result<Vec<TagOutcome>, LedgerError> {
+        let mut tags = Vec::new();
+        for candidate in candidates {
+            let name = message::tag_name(candidate);
+            let reference = format!("refs/tags/{name}");
+            let there = references.get(&format!("{reference}^{{}}")).or_else(|| references.get(&reference));
+            if let Some(commit) = there
+                && !self.tag_holds(&reference, commit, candidate).await?
+            {
+                return Err(LedgerError::TagTaken { name });
+            }
+            tags.push(TagOutcome { name, created: there.is_none() });
+        }
+        Ok(tags)
+    }
+
+    async fn tag_holds(&self, reference: &str, commit: &str, candidate: &Candidate) -> Result<bool, LedgerError> {
+        let in_git = |source| LedgerError::Git { folder: self.repository.git().folder().to_owned(), source };
+        if self.repository.commit_of(commit).await.map_err(in_git)?.is_none() {
+            self.repository.fetch(&self.remote, reference).await.map_err(in_git)?;
+        }
+        let path = candidate_file::path(candidate);
+        let tagged = read_candidate(&self.repository, commit, &path)
+            .await
+            .map_err(|source| LedgerError::Plan { branch: self.branch.clone(), source })?;
+        Ok(tagged.is_some_and(|tagged| tagged.is_part_of(candidate)))
+    }
+
+    /// A new commit, or the one that brought what is already there.
+    async fn commit_object(&self, base: Option<&str>, plan: &Plan) -> Result<String, GitError> {
+        match base {
+            Some(tip) if !plan.changed => match plan.candidates.first() {
+                Some(candidate) => self.repository.last_change(tip, &candidate_file::path(candidate)).await,
+                None => Ok(tip.to_owned()),
+            },
+            _ => self.repository.commit_tree(&plan.tree, base, &message::of_commit(&plan.candidates)).await,
+        }
+    }
+
+    fn outcome(&self, commit: String, plan: Plan, tags: Vec<TagOutcome>) -> CommitOutcome {
+        // A push whose answer was lost, or whose tag only was missing.
+        let change = if self.pushed.as_ref() == Some(&commit) { Change::Pushed } else { Change::AlreadyThere };
+        CommitOutcome {
+            branch: self.branch.clone(),
+            remote: Some(redact(&self.remote)),
+            commit,
+            change,
+            tags,
+            candidates: plan.candidates,
+            files: plan.files,
+            tries: self.tries,
+        }
+    }
+
+    fn no_answer(&mut self, error: GitError) -> Result<(), LedgerError> {
+        let words = match error {
+            GitError::Failed { words, .. } => words,
+            GitError::Timeout { .. } => error.to_string(),
+            source => return Err(LedgerError::Git { folder: self.repository.git().folder().to_owned(), source }),
+        };
+        self.silence(words)
+    }
+
+    fn silence(&mut self, words: String) -> Result<(), LedgerError> {
+        self.silences += 1;
+        if self.silences >= MOST_SILENCES || is_hopeless(&words) {
+            return Err(LedgerError::Unreachable { remote: redact(&self.remote), words });
+        }
+        Ok(())
+    }
+
+    fn branch_reference(&self) -> String {
+        format!("refs/heads/{}", self.branch)
+    }
+}
+
+/// A random pause that grows with the number of tries, from at most 100 ms to at most 3 s: writers that collided do not collide again.
+fn pause(tries: u32) -> Duration {
+    let longest = 50_u64.saturating_mul(1 << tries.min(6)).min(3000);
+    let random = RandomState::new().build_hasher().finish();
+    Duration::from_millis(random % longest.max(1))
+}

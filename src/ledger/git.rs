@@ -1,0 +1,302 @@
+//! The user's own `git` program, run the way a tool must run it: no prompt, no hook, a deadline, bounded output, secrets struck out. It
+//! owns how a git process is started and how its words are made safe; it refuses to know what is committed (see `commit`).
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+};
+
+use super::words::clean;
+
+/// Deadline of a call that stays on this machine.
+pub const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
+/// Deadline of a call that talks to the remote.
+pub const REMOTE_DEADLINE: Duration = Duration::from_secs(180);
+/// The most that is kept of a call's output.
+const MAX_OUTPUT: usize = 64 << 20;
+/// The most that is kept of its complaints.
+const MAX_COMPLAINT: usize = 16 << 10;
+
+/// Variables that would point git at another repository, index or object store (`git rev-parse --local-env-vars`, without those that
+/// carry configuration: CI systems hand credentials over in them).
+const FOREIGN: [&str; 14] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_GRAFT_FILE",
+    "GIT_SHALLOW_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+];
+
+/// The environment that git and provenance see: names and values, usually [`environment_of_process`].
+pub type Environment = BTreeMap<String, String>;
+
+/// This process's environment; variables that are not UTF-8 are left out.
+pub fn environment_of_process() -> Environment {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// A git call that did not do what was asked. `words` are git's or the remote's own, escaped, bounded, without credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GitError {
+    /// The program is not there.
+    #[error("git cannot be started ({reason}); install git 2.30 or newer and have it in PATH")]
+    Missing {
+        /// The system's reason.
+        reason: String,
+    },
+    /// The deadline passed; the process was ended.
+    #[error("git {verb} gave no answer within {} s", .deadline.as_secs())]
+    Timeout {
+        /// `push`, `fetch`, ….
+        verb: String,
+        /// How long it was given.
+        deadline: Duration,
+    },
+    /// git ended with an error.
+    #[error("git {verb} failed ({status}): {words}")]
+    Failed {
+        /// `push`, `fetch`, ….
+        verb: String,
+        /// Exit code or signal.
+        status: String,
+        /// What it said.
+        words: String,
+        /// What it wrote to stdout: `push --porcelain` explains itself there.
+        output: String,
+    },
+    /// git answered with something that makes no sense here.
+    #[error("git {verb} answered {answer:?}; expected {expected}")]
+    Strange {
+        /// `rev-parse`, ….
+        verb: String,
+        /// The answer, escaped and bounded.
+        answer: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+}
+
+impl GitError {
+    /// git's words, for a look at the reason; empty where it said none.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Failed { words, .. } => words,
+            _ => "",
+        }
+    }
+}
+
+/// git in one folder with one environment.
+#[derive(Debug, Clone)]
+pub struct Git {
+    folder: PathBuf,
+    environment: Environment,
+}
+
+/// One call's input and surroundings.
+#[derive(Debug, Default)]
+pub struct Call<'a> {
+    /// The arguments after git's own, the verb first.
+    pub arguments: Vec<&'a str>,
+    /// What the process reads from stdin; nothing by default.
+    pub input: &'a [u8],
+    /// Variables on top of the environment.
+    pub variables: Vec<(&'a str, OsString)>,
+    /// Given only for calls to the remote.
+    pub deadline: Option<Duration>,
+}
+
+impl Git {
+    /// git in `folder`, seeing `environment` and nothing else of this process.
+    pub fn new(folder: &Path, environment: &Environment) -> Self {
+        let mut environment = environment.clone();
+        for name in FOREIGN {
+            environment.remove(name);
+        }
+        environment.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
+        // Answers are read by program: git's messages must be the untranslated ones.
+        environment.insert("LC_ALL".to_owned(), "C".to_owned());
+        environment.remove("LANGUAGE");
+        Self { folder: folder.to_owned(), environment }
+    }
+
+    /// The folder that git runs in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The variable `name` as git will see it.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// The same git with one variable more.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Runs `git ARGUMENTS` and returns its stdout as text without the last line end.
+    pub async fn text(&self, arguments: &[&str]) -> Result<String, GitError> {
+        let output = self.run(Call { arguments: arguments.to_vec(), ..Call::default() }).await?;
+        Ok(String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned())
+    }
+
+    /// As [`Self::text`], but an exit status other than 0 is `None`: for questions whose answer may be no.
+    pub async fn ask(&self, arguments: &[&str]) -> Result<Option<String>, GitError> {
+        match self.text(arguments).await {
+            Ok(text) => Ok(Some(text)),
+            Err(GitError::Failed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs one call to its end or its deadline and returns its stdout.
+    pub async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, GitError> {
+        let verb = call.arguments.first().copied().unwrap_or_default().to_owned();
+        let deadline = call.deadline.unwrap_or(LOCAL_DEADLINE);
+        let mut child = self.start(&call)?;
+        let Ok(ended) = tokio::time::timeout(deadline, exchange(&mut child, call.input)).await else {
+            end_group(&mut child).await;
+            return Err(GitError::Timeout { verb, deadline });
+        };
+        let (status, output, complaint) = ended.map_err(|error| GitError::Missing { reason: error.to_string() })?;
+        if status.success() {
+            return Ok(output);
+        }
+        Err(GitError::Failed {
+            verb,
+            status: status.to_string(),
+            words: clean(&String::from_utf8_lossy(&complaint)),
+            output: String::from_utf8_lossy(&output).into_owned(),
+        })
+    }
+
+    fn start(&self, call: &Call<'_>) -> Result<Child, GitError> {
+        Command::new("git")
+            // Hooks belong to people's own commits; a file system monitor would be a daemon started by us.
+            .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+            .args(&call.arguments)
+            .current_dir(&self.folder)
+            .env_clear()
+            .envs(&self.environment)
+            .envs(call.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(if call.input.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A group of its own: a helper that reads the terminal is stopped instead of asking, and all of it can be ended.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| GitError::Missing { reason: error.to_string() })
+    }
+}
+
+async fn exchange(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let Some(mut stdin) = stdin {
+            // A git that ends early closes its stdin; its exit status says why.
+            let _ = stdin.write_all(input).await;
+        }
+    };
+    let mut output = Vec::new();
+    let mut complaint = Vec::new();
+    let status = {
+        let read = async {
+            tokio::join!(
+                write,
+                bounded(stdout, MAX_OUTPUT, &mut output),
+                bounded(stderr, MAX_COMPLAINT, &mut complaint)
+            );
+        };
+        tokio::pin!(read);
+        tokio::select! {
+            () = &mut read => child.wait().await?,
+            status = child.wait() => {
+                // A credential daemon started by git may hold the pipes for hours: what git itself said is there by now.
+                let _ = tokio::time::timeout(Duration::from_secs(2), &mut read).await;
+                status?
+            }
+        }
+    };
+    Ok((status, output, complaint))
+}
+
+/// Reads to the end and keeps the first `most` bytes; the rest is read and dropped, so that the writer never blocks.
+async fn bounded(pipe: Option<impl AsyncRead + Unpin>, most: usize, kept: &mut Vec<u8>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        let room = most.saturating_sub(kept.len());
+        kept.extend_from_slice(&buffer[..count.min(room)]);
+    }
+}
+
+/// Ends the process and its helpers (ssh, remote-https), which share its group.
+async fn end_group(child: &mut Child) {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.kill().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_hangs_is_ended_with_its_helpers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
+        let git = Git::new(folder.path(), &environment);
+        // git runs an alias that begins with `!` by a shell: the nearest thing to a helper that hangs.
+        let call = Call {
+            arguments: vec!["-c", "alias.hang=!sleep 600 & echo $! >pid; wait", "hang"],
+            deadline: Some(Duration::from_secs(2)),
+            ..Call::default()
+        };
+        let error = git.run(call).await.expect_err("hangs");
+        assert!(matches!(error, GitError::Timeout { .. }), "{error}");
+        let helper = std::fs::read_to_string(folder.path().join("pid")).expect("the helper ran");
+        let status = PathBuf::from(format!("/proc/{}/stat", helper.trim()));
+        // Killed is not yet gone: the kernel takes its time. A helper that was not killed stays for ten minutes and fails this.
+        for _ in 0..600 {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            if text.is_empty() || text.contains(") Z ") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the helper lives: {}", std::fs::read_to_string(&status).unwrap_or_default());
+    }
+
+    #[tokio::test]
+    async fn a_missing_git_says_what_to_install() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let git = Git::new(&folder.path().join("gone"), &Environment::new());
+        let error = git.text(&["version"]).await.expect_err("no such folder").to_string();
+        assert!(error.contains("install git 2.30"), "{error}");
+    }
+}

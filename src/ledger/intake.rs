@@ -1,0 +1,231 @@
+//! From a manifest to what shall be committed: one candidate per image of one run, with the exact bytes of its evidence. It owns the checks
+//! that make a manifest trustworthy (digests, ids, run, verdict agree with the evidence file); it refuses to touch git.
+
+use std::path::{Path, PathBuf};
+
+use super::merge::{MergeConflict, merge, summed_up};
+use crate::model::{
+    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, Manifest, ManifestBuild, RunId, manifest::Stamped,
+};
+
+/// The largest manifest or evidence file that is read.
+const MAX_FILE: u64 = 64 << 20;
+
+/// Why a manifest cannot be committed.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// A file cannot be read.
+    #[error("{path} cannot be read")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: line {}, column {}: not {what}", .source.line(), .source.column())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        what: &'static str,
+        /// The parser's reason.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// There is nothing of assay's in the manifest, or not the run that was asked for.
+    #[error("{path} holds no build with a verdict{}; it is written by the assay post-processor or `assay validate` with a manifest", .run.map(|r| format!(" of run {r}")).unwrap_or_default())]
+    Nothing {
+        /// The manifest.
+        path: PathBuf,
+        /// The run that was asked for.
+        run: Option<RunId>,
+    },
+    /// Manifest and evidence disagree.
+    #[error("{path}: {message}")]
+    Disagree {
+        /// The evidence file, or the manifest.
+        path: PathBuf,
+        /// What and what it should be.
+        message: String,
+    },
+    /// An AMI that EC2 never described cannot be recorded.
+    #[error(
+        "{path}: EC2 never described {ami} of build {build:?}, so its owner and snapshots are unknown; run `assay validate --ami {ami}` and commit that"
+    )]
+    NeverSeen {
+        /// The manifest.
+        path: PathBuf,
+        /// The build's name.
+        build: String,
+        /// Which AMI.
+        ami: AmiRef,
+    },
+    /// Two builds of the run exclude each other.
+    #[error("{path}: the builds of the run exclude each other")]
+    Merge {
+        /// The manifest.
+        path: PathBuf,
+        /// Which.
+        #[source]
+        source: MergeConflict,
+    },
+}
+
+/// One image's share of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// What shall be in git when done, as far as this manifest knows.
+    pub candidate: Candidate,
+    /// The evidence behind it: digest and exact bytes.
+    pub evidence: Vec<(Digest, Vec<u8>)>,
+}
+
+/// Reads the manifest at `path` and everything it names. `run` chooses the run; by default that of the last writer (`last_run_uuid`), else
+/// the one tested last. Submissions are sorted by image.
+pub fn read(path: &Path, run: Option<RunId>) -> Result<Vec<Submission>, IntakeError> {
+    let bytes = read_bounded(path)?;
+    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {
+        path: path.to_owned(),
+        what: "a manifest",
+        source,
+    })?;
+    let chosen = run.or_else(|| default_run(&manifest));
+    let builds: Vec<(&ManifestBuild, &Stamped)> = manifest
+        .builds
+        .iter()
+        .filter_map(|build| build.assay.as_ref().map(|stamped| (build, stamped)))
+        .filter(|(_, stamped)| Some(stamped.run) == chosen)
+        .collect();
+    if builds.is_empty() {
+        return Err(IntakeError::Nothing { path: path.to_owned(), run });
+    }
+    let mut submissions: Vec<Submission> = Vec::new();
+    for (build, stamped) in builds {
+        let one = submission(path, build, stamped)?;
+        match submissions.iter_mut().find(|other| other.candidate.image == one.candidate.image) {
+            None => submissions.push(one),
+            Some(other) => {
+                other.candidate = merge(&other.candidate, &one.candidate)
+                    .map_err(|source| IntakeError::Merge { path: path.to_owned(), source })?;
+                other.evidence.extend(one.evidence);
+            }
+        }
+    }
+    submissions.sort_by(|a, b| a.candidate.image.cmp(&b.candidate.image));
+    Ok(submissions)
+}
+
+fn default_run(manifest: &Manifest) -> Option<RunId> {
+    let stamped =
+        |build: &ManifestBuild| build.assay.as_ref().map(|s| (s.tested_at.parse::<jiff::Timestamp>().ok(), s.run));
+    let of_last_writer = manifest
+        .builds
+        .iter()
+        .filter(|build| !manifest.last_run_uuid.is_empty() && build.packer_run_uuid == manifest.last_run_uuid)
+        .filter_map(stamped)
+        .max();
+    of_last_writer.or_else(|| manifest.builds.iter().filter_map(stamped).max()).map(|(_, run)| run)
+}
+
+fn submission(manifest: &Path, build: &ManifestBuild, stamped: &Stamped) -> Result<Submission, IntakeError> {
+    let path = manifest.parent().unwrap_or(Path::new("")).join(&stamped.evidence);
+    let bytes = read_bounded(&path)?;
+    let digest = Digest::of(&bytes);
+    let disagree = |message: String| IntakeError::Disagree { path: path.clone(), message };
+    if digest != stamped.evidence_digest {
+        let due = &stamped.evidence_digest;
+        return Err(disagree(format!(
+            "these bytes have the digest {digest}, the manifest says {due}; the file was changed or overwritten"
+        )));
+    }
+    let evidence: Evidence = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {
+        path: path.clone(),
+        what: "evidence",
+        source,
+    })?;
+    let amis = amis_of(manifest, build, stamped, &digest)?;
+    agree(&evidence, stamped, &amis).map_err(disagree)?;
+    let candidate = Candidate {
+        image: stamped.image.clone(),
+        run: stamped.run,
+        state: stamped.state,
+        verdict: stamped.verdict,
+        tested_at: stamped.tested_at.clone(),
+        provenance: stamped.provenance.clone(),
+        evidence: digest.clone(),
+        amis,
+    };
+    Ok(Submission { candidate: summed_up(candidate), evidence: vec![(digest, bytes)] })
+}
+
+fn amis_of(
+    manifest: &Path,
+    build: &ManifestBuild,
+    stamped: &Stamped,
+    digest: &Digest,
+) -> Result<Vec<CandidateAmi>, IntakeError> {
+    let disagree = |message: String| IntakeError::Disagree { path: manifest.to_owned(), message };
+    if stamped.tested_at.parse::<jiff::Timestamp>().is_err() {
+        return Err(disagree(format!("build {:?}: tested_at {:?} is no RFC 3339 time", build.name, stamped.tested_at)));
+    }
+    let artifact =
+        BuiltArtifact::parse("", &build.artifact_id).map_err(|e| disagree(format!("build {:?}: {e}", build.name)))?;
+    let mapped: Vec<String> = stamped.amis.iter().map(|(region, id)| format!("{region}:{id}")).collect();
+    let mut built: Vec<String> = artifact.amis.iter().map(AmiRef::to_string).collect();
+    built.sort();
+    if mapped != built {
+        let (mapped, built) = (mapped.join(","), built.join(","));
+        return Err(disagree(format!("build {:?}: assay.amis is {mapped}, artifact_id is {built}", build.name)));
+    }
+    artifact
+        .amis
+        .iter()
+        .map(|ami| {
+            let record = stamped.records.iter().find(|record| record.ami == *ami).ok_or_else(|| {
+                IntakeError::NeverSeen { path: manifest.to_owned(), build: build.name.clone(), ami: ami.clone() }
+            })?;
+            Ok(CandidateAmi {
+                record: record.clone(),
+                state: stamped.state,
+                evidence: digest.clone(),
+                tested_at: stamped.tested_at.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Evidence must be of this run and image, say the same verdict, and cover exactly these AMIs.
+fn agree(evidence: &Evidence, stamped: &Stamped, amis: &[CandidateAmi]) -> Result<(), String> {
+    if evidence.run != stamped.run {
+        return Err(format!("this evidence is of run {}, the manifest says {}", evidence.run, stamped.run));
+    }
+    if evidence.image.as_ref() != Some(&stamped.image) {
+        let image = evidence.image.as_ref().map_or("no image", |image| image.as_str());
+        return Err(format!("this evidence is of {image}, the manifest says {}", stamped.image));
+    }
+    if evidence.verdict != stamped.verdict {
+        return Err(format!("this evidence says {}, the manifest says {}", evidence.verdict, stamped.verdict));
+    }
+    let mut tested: Vec<&str> = evidence.targets.iter().map(|target| target.target.as_str()).collect();
+    let mut due: Vec<String> = amis.iter().map(|ami| ami.record.ami.to_string()).collect();
+    tested.sort_unstable();
+    due.sort();
+    if tested != due {
+        return Err(format!("this evidence covers {}, the manifest says {}", tested.join(","), due.join(",")));
+    }
+    Ok(())
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, IntakeError> {
+    use std::io::Read as _;
+    let unreadable = |source| IntakeError::Unreadable { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(unreadable(std::io::Error::other(format!("it is larger than {MAX_FILE} bytes"))));
+    }
+    Ok(bytes)
+}

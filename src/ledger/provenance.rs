@@ -1,0 +1,368 @@
+//! Where a run came from: commit, branch, repository, CI build and the digest of the image's inputs, learned from git and the environment.
+//! It owns the names that CI systems use; it refuses to fail: what cannot be learned is absent, with the reason in words.
+
+use std::{ffi::OsString, path::Path};
+
+use super::{
+    branch::of_ci,
+    git::{Call, Environment, Git, GitError},
+    words::{clean, redact},
+};
+use crate::model::{Digest, Provenance};
+
+/// Where to look.
+#[derive(Debug, Clone, Copy)]
+pub struct ProvenanceRequest<'a> {
+    /// The folder of assay.hcl, else the working folder; `inputs` are relative to it.
+    pub folder: &'a Path,
+    /// What git and the CI variables are read from; usually `environment_of_process`.
+    pub environment: &'a Environment,
+    /// `owner` as the user configured it; it wins over what git says.
+    pub owner: Option<&'a str>,
+    /// Paths or globs (`packer/**/*.hcl`) of what the image is made from; empty: no source digest.
+    pub inputs: &'a [String],
+    /// Paths that assay itself writes (projections), taken out of the inputs; `images/` always is.
+    pub projections: &'a [String],
+}
+
+/// What was learned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Everything but `parent`, which only Packer knows.
+    pub provenance: Provenance,
+    /// What could not be learned, and why, in words.
+    pub unknown: Vec<String>,
+}
+
+/// CI variables that hold the build's URL, best first; GitHub has only parts of one.
+const CI_BUILDS: [&str; 7] = [
+    "CIRCLE_BUILD_URL",
+    "CI_PIPELINE_URL",
+    "BUILDKITE_BUILD_URL",
+    "TRAVIS_BUILD_WEB_URL",
+    "DRONE_BUILD_LINK",
+    "CODEBUILD_BUILD_URL",
+    "BUILD_URL",
+];
+
+/// CI variables that hold the commit, for where there is no git.
+const CI_COMMITS: [&str; 9] = [
+    "CIRCLE_SHA1",
+    "GITHUB_SHA",
+    "CI_COMMIT_SHA",
+    "BUILDKITE_COMMIT",
+    "BITBUCKET_COMMIT",
+    "TRAVIS_COMMIT",
+    "BUILD_SOURCEVERSION",
+    "CODEBUILD_RESOLVED_SOURCE_VERSION",
+    "GIT_COMMIT",
+];
+
+/// Learns what can be learned. Never fails: a folder that is no repository, or a machine without git, only means less.
+pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
+    let git = Git::new(request.folder, request.environment);
+    let mut unknown = Vec::new();
+    let mut known = |what: &str, result: Result<Option<String>, GitError>| match result {
+        Ok(found) => found.filter(|text| !text.is_empty()),
+        Err(error) => {
+            unknown.push(format!("{what}: {error}"));
+            None
+        }
+    };
+    let commit = known("commit", git.ask(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]).await);
+    let branch = known("branch", git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await);
+    let remote = known("owner", remote_url(&git, branch.as_deref()).await);
+    let owner = request.owner.map(str::to_owned).or_else(|| remote.as_deref().and_then(owner_of));
+    let source_digest = match source_digest(&git, request.inputs, request.projections).await {
+        Ok(digest) => digest,
+        Err(reason) => {
+            unknown.push(format!("source digest: {reason}"));
+            None
+        }
+    };
+    let provenance = Provenance {
+        owner,
+        commit: commit.or_else(|| commit_of_ci(request.environment)),
+        branch: branch.or_else(|| of_ci(request.environment).map(|(branch, _)| branch)),
+        pipeline: pipeline(request.environment),
+        source_digest,
+        parent: None,
+    };
+    Learned { provenance, unknown }
+}
+
+/// The URL of the remote that the branch belongs to, else of `origin`, else of the only one; insteadOf applied.
+async fn remote_url(git: &Git, branch: Option<&str>) -> Result<Option<String>, GitError> {
+    let mut names = Vec::new();
+    if let Some(branch) = branch {
+        names.extend(git.ask(&["config", "--get", &format!("branch.{branch}.remote")]).await?);
+    }
+    names.push("origin".to_owned());
+    let all = git.ask(&["remote"]).await?.unwrap_or_default();
+    names.extend(all.lines().take(1).map(str::to_owned));
+    for name in names {
+        if let Some(url) = git.ask(&["remote", "get-url", "--", &name]).await? {
+            return Ok(url.lines().next().map(str::to_owned));
+        }
+    }
+    Ok(None)
+}
+
+/// `host/owner/name` of a remote's URL, in either of git's notations (git-fetch(1), GIT URLS), without user, password, port, query and
+/// `.git`. A path on this machine becomes `local/<folder>/<name>`. `None` where there is no name in it.
+pub fn owner_of(url: &str) -> Option<String> {
+    let (host, path) = match url.split_once("://") {
+        Some(("file", path)) => ("local".to_owned(), path),
+        Some((_, rest)) => {
+            let (authority, path) = rest.split_once('/')?;
+            (host_of(authority), path)
+        }
+        // `user@host:path`; a colon after a slash belongs to a path.
+        None => match url.split_once(':') {
+            Some((authority, path)) if !authority.contains('/') => (host_of(authority), path),
+            _ => ("local".to_owned(), url),
+        },
+    };
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = path.trim_matches('/').trim_end_matches(".git");
+    let mut parts: Vec<&str> =
+        path.split('/').filter(|part| !part.is_empty() && *part != "." && *part != "..").collect();
+    if host == "local" {
+        // A whole path would say more of this machine than of the repository.
+        parts.drain(..parts.len().saturating_sub(2));
+    }
+    let owner = crate::model::escape::escape_line(&format!("{host}/{}", parts.join("/")));
+    (!parts.is_empty() && !host.is_empty()).then_some(owner)
+}
+
+fn host_of(authority: &str) -> String {
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let host = match host.rsplit_once(':') {
+        Some((name, number)) if port(number) => name,
+        _ => host,
+    };
+    host.to_ascii_lowercase()
+}
+
+/// The CI build's URL, or what identifies it, without credentials.
+fn pipeline(environment: &Environment) -> Option<String> {
+    let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let github = || {
+        let (server, repository, run) = (set("GITHUB_SERVER_URL")?, set("GITHUB_REPOSITORY")?, set("GITHUB_RUN_ID")?);
+        Some(format!("{server}/{repository}/actions/runs/{run}"))
+    };
+    let bitbucket = || {
+        let (origin, number) = (set("BITBUCKET_GIT_HTTP_ORIGIN")?, set("BITBUCKET_BUILD_NUMBER")?);
+        Some(format!("{origin}/pipelines/results/{number}"))
+    };
+    let azure = || {
+        let (server, project, build) =
+            (set("SYSTEM_COLLECTIONURI")?, set("SYSTEM_TEAMPROJECT")?, set("BUILD_BUILDID")?);
+        Some(format!("{}/{project}/_build/results?buildId={build}", server.trim_end_matches('/')))
+    };
+    let url = CI_BUILDS.iter().find_map(|name| set(name)).map(str::to_owned);
+    url.or_else(github).or_else(bitbucket).or_else(azure).map(|url| clean(&redact(&url)))
+}
+
+fn commit_of_ci(environment: &Environment) -> Option<String> {
+    let is_commit = |text: &&String| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    CI_COMMITS.iter().find_map(|name| environment.get(*name).filter(is_commit)).map(|id| id.to_ascii_lowercase())
+}
+
+/// The digest of the inputs as they are in the work tree: SHA-256 over `path NUL mode NUL blob id NUL` of every tracked file that
+/// `inputs` match, sorted by path from the repository's root. Blob ids are those that a commit of the work tree would hold (after filters
+/// and line end conversion), so that the same tree gives the same digest on every machine and in a commit. `Ok(None)` without inputs;
+/// `Err` says in words why there is none.
+async fn source_digest(git: &Git, inputs: &[String], projections: &[String]) -> Result<Option<Digest>, String> {
+    if inputs.is_empty() {
+        return Ok(None);
+    }
+    let words = |error: GitError| error.to_string();
+    let paths = ["objects", "index"].map(|name| ["rev-parse", "--path-format=absolute", "--git-path", name]);
+    let objects = git.text(&paths[0]).await.map_err(words)?;
+    let index = git.text(&paths[1]).await.map_err(words)?;
+    // A copy of the index and an object store of its own: what is edited and not committed is taken in, and nothing of the user's moves.
+    let scratch = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
+    let copy = scratch.path().join("index");
+    match std::fs::copy(&index, &copy) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err("nothing is tracked yet".to_owned()),
+        copied => copied.map_err(|error| format!("{index}: {error}"))?,
+    };
+    let store = scratch.path().join("objects");
+    std::fs::create_dir(&store).map_err(|error| error.to_string())?;
+    let variables = || {
+        vec![
+            ("GIT_INDEX_FILE", OsString::from(&copy)),
+            ("GIT_OBJECT_DIRECTORY", OsString::from(&store)),
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::from(&objects)),
+        ]
+    };
+    let pathspecs = pathspecs(inputs, projections);
+    let run = |mut arguments: Vec<&'static str>| {
+        let mut all: Vec<&str> = std::mem::take(&mut arguments);
+        all.push("--");
+        all.extend(pathspecs.iter().map(String::as_str));
+        git.run(Call { arguments: all, variables: variables(), ..Call::default() })
+    };
+    run(vec!["add", "--update"]).await.map_err(words)?;
+    let listed = run(vec!["ls-files", "--stage", "--full-name", "-z"]).await.map_err(words)?;
+    digest_of(&listed).map(Some).ok_or_else(|| format!("no tracked file matches {}", inputs.join(", ")))
+}
+
+/// Git's own globs (gitglossary(7), pathspec): `*` stays within a folder, `**` does not, a folder means all that is in it.
+fn pathspecs(inputs: &[String], projections: &[String]) -> Vec<String> {
+    let glob = |magic: &str, path: &str| format!(":({magic}){}", path.trim_start_matches("./").trim_end_matches('/'));
+    let mut all: Vec<String> = inputs.iter().map(|input| glob("glob", input)).collect();
+    all.push(":(top,exclude)images".to_owned());
+    all.extend(projections.iter().map(|path| glob("exclude,literal", path)));
+    all
+}
+
+/// Rows of `ls-files --stage -z`: `mode SP blob SP stage TAB path`. `None` where there are none.
+fn digest_of(listed: &[u8]) -> Option<Digest> {
+    let mut rows: Vec<Vec<u8>> = Vec::new();
+    for row in listed.split(|byte| *byte == 0) {
+        let Some(tab) = row.iter().position(|byte| *byte == b'\t') else { continue };
+        let mut words = row[..tab].split(|byte| *byte == b' ');
+        let (Some(mode), Some(blob)) = (words.next(), words.next()) else { continue };
+        rows.push([&row[tab + 1..], b"\0", mode, b"\0", blob, b"\0"].concat());
+    }
+    rows.sort();
+    (!rows.is_empty()).then(|| Digest::of(&rows.concat()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::world::World;
+
+    async fn learned(world: &World, folder: &str, inputs: &[&str]) -> Learned {
+        let inputs: Vec<String> = inputs.iter().map(|input| (*input).to_owned()).collect();
+        learn(ProvenanceRequest {
+            folder: &world.path(folder),
+            environment: &world.environment,
+            owner: None,
+            inputs: &inputs,
+            projections: &["packer/gold.pkrvars.hcl".to_owned()],
+        })
+        .await
+    }
+
+    async fn digest(world: &World, folder: &str, inputs: &[&str]) -> Digest {
+        let learned = learned(world, folder, inputs).await;
+        learned.provenance.source_digest.unwrap_or_else(|| panic!("{:?}", learned.unknown))
+    }
+
+    #[tokio::test]
+    async fn a_checkout_knows_its_commit_branch_and_owner() {
+        let world = World::new();
+        world.git("clone", &["remote", "set-url", "origin", "https://user:s3cret@GitHub.com/example/images.git"]);
+        let learned = learned(&world, "clone/packer", &[]).await;
+        assert_eq!(learned.provenance.owner.as_deref(), Some("github.com/example/images"));
+        assert_eq!(learned.provenance.branch.as_deref(), Some("main"));
+        assert_eq!(learned.provenance.commit, Some(world.remote_tip()));
+        assert_eq!(learned.unknown, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn without_git_the_ci_system_is_asked() {
+        let mut world = World::new();
+        world.environment.insert("CIRCLE_SHA1".to_owned(), "0123456789abcdef0123456789abcdef01234567".to_owned());
+        world.environment.insert("CIRCLE_BRANCH".to_owned(), "main".to_owned());
+        world.environment.insert("CIRCLE_BUILD_URL".to_owned(), "https://u:s3cret@ci.example/7".to_owned());
+        std::fs::create_dir(world.path("plain")).expect("a folder");
+        let learned = learned(&world, "plain", &["packer"]).await;
+        assert_eq!(learned.provenance.commit.as_deref(), Some("0123456789abcdef0123456789abcdef01234567"));
+        assert_eq!(learned.provenance.branch.as_deref(), Some("main"));
+        assert_eq!(learned.provenance.pipeline.as_deref(), Some("https://ci.example/7"));
+        assert_eq!(learned.provenance.source_digest, None);
+        assert!(learned.unknown[0].starts_with("source digest: git rev-parse failed"), "{:?}", learned.unknown);
+    }
+
+    #[test]
+    fn owners_have_one_form() {
+        for url in [
+            "https://github.com/o/n.git",
+            "https://user:p@ss@GitHub.com:443/o/n",
+            "git@github.com:o/n.git",
+            "github.com:o/n",
+            "ssh://git@github.com:22/o/n.git/",
+            "https://github.com/o/n?token=x#y",
+        ] {
+            assert_eq!(owner_of(url).as_deref(), Some("github.com/o/n"), "{url}");
+        }
+        assert_eq!(owner_of("https://git.example/a/b/c.git").as_deref(), Some("git.example/a/b/c"));
+        assert_eq!(owner_of("/srv/git/team/images.git").as_deref(), Some("local/team/images"));
+        assert_eq!(owner_of("file:///srv/images.git").as_deref(), Some("local/srv/images"));
+        assert_eq!(owner_of("../remote.git").as_deref(), Some("local/remote"));
+        assert_eq!(owner_of("https://github.com/"), None);
+    }
+
+    #[test]
+    fn pipelines_of_ci_systems() {
+        let of =
+            |pairs: &[(&str, &str)]| pipeline(&pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        let github =
+            [("GITHUB_SERVER_URL", "https://github.com"), ("GITHUB_REPOSITORY", "o/n"), ("GITHUB_RUN_ID", "5")];
+        assert_eq!(of(&github).as_deref(), Some("https://github.com/o/n/actions/runs/5"));
+        assert_eq!(of(&[("CI_PIPELINE_URL", "https://gitlab.com/p/1")]).as_deref(), Some("https://gitlab.com/p/1"));
+        assert_eq!(of(&[("BUILD_URL", "https://ci/job/1/")]).as_deref(), Some("https://ci/job/1/"));
+        assert_eq!(of(&[]), None);
+    }
+
+    #[tokio::test]
+    async fn the_source_digest_is_of_the_inputs_and_nothing_else() {
+        let world = World::new();
+        let inputs = ["packer", "policy/**/*.sh"];
+        let clean = digest(&world, "clone", &inputs).await;
+        let before = world.checkout_state("clone");
+
+        // Not inputs: other files, untracked ones, what assay writes.
+        std::fs::create_dir_all(world.path("clone/images/base")).expect("a folder");
+        world.write("clone/images/base/x.hcl", "x");
+        world.write("clone/README.md", "edited\n");
+        world.write("clone/packer/untracked", "x");
+        assert_eq!(digest(&world, "clone", &inputs).await, clean);
+        world.write("clone/packer/gold.pkrvars.hcl", "ami = 1\n");
+        world.git("clone", &["add", "packer/gold.pkrvars.hcl", "images"]);
+        assert_eq!(digest(&world, "clone", &inputs).await, clean);
+        assert_eq!(digest(&world, "clone", &["packer", "images"]).await, clean);
+        world.git("clone", &["reset", "-q", "--hard"]);
+        std::fs::remove_file(world.path("clone/packer/untracked")).expect("removed");
+        assert_eq!(world.checkout_state("clone").lines().next(), before.lines().next());
+
+        // Inputs: their bytes, their modes, their names, whether they exist.
+        world.write("clone/packer/base.pkr.hcl", "# edited\n");
+        let edited = digest(&world, "clone", &inputs).await;
+        assert_ne!(edited, clean);
+        world.git("clone", &["commit", "-q", "-a", "-m", "edited"]);
+        assert_eq!(digest(&world, "clone", &inputs).await, edited, "committed or not is the same");
+        world.git("clone", &["update-index", "--chmod=+x", "packer/base.pkr.hcl"]);
+        world.script("clone/packer/base.pkr.hcl", "# edited\n");
+        assert_ne!(digest(&world, "clone", &inputs).await, edited);
+        std::fs::remove_file(world.path("clone/packer/base.pkr.hcl")).expect("removed");
+        let gone = learned(&world, "clone", &inputs).await;
+        assert_eq!(gone.provenance.source_digest, None);
+        assert!(gone.unknown[0].contains("no tracked file matches packer, policy/**/*.sh"), "{:?}", gone.unknown);
+    }
+
+    #[tokio::test]
+    async fn the_source_digest_does_not_touch_the_checkout_and_is_the_same_in_another() {
+        let world = World::new();
+        world.write("clone/packer/base.pkr.hcl", "# edited\n");
+        let before = world.checkout_state("clone");
+        let objects = world.git("clone", &["count-objects"]);
+        let here = digest(&world, "clone", &["packer/*.hcl"]).await;
+        assert_eq!(digest(&world, "clone/packer", &["*.hcl"]).await, here, "names are from the root");
+        assert_eq!(world.checkout_state("clone"), before);
+        assert_eq!(world.git("clone", &["count-objects"]), objects);
+        world.git(
+            ".",
+            &["clone", "-q", "--depth=1", &format!("file://{}", world.path("remote.git").display()), "other"],
+        );
+        world.git("other", &["config", "core.autocrlf", "true"]);
+        world.write("other/packer/base.pkr.hcl", "# edited\r\n");
+        assert_eq!(digest(&world, "other", &["packer/*.hcl"]).await, here, "line ends of the checkout do not count");
+    }
+}

@@ -1,0 +1,244 @@
+//! A git repository by plumbing commands only: objects are read and written, the work tree, the index and the branches that are checked
+//! out stay as they are. It owns trees, commits and tags as objects; it refuses to know their meaning and to talk to a remote (see `remote`).
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use super::git::{Call, Environment, Git, GitError, REMOTE_DEADLINE};
+
+/// The identity of commits where git has none and the user did not forbid guessing: the usual case of a fresh CI container.
+const FALLBACK_NAME: &str = "assay";
+/// See [`FALLBACK_NAME`].
+const FALLBACK_EMAIL: &str = "assay@localhost";
+
+/// A repository and the git that works on it.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    git: Git,
+    objects: PathBuf,
+}
+
+/// A change to a tree: a path with `/` from the root, and the blob it shall hold, or none to take it away.
+pub type Change = (String, Option<String>);
+
+impl Repository {
+    /// The repository that holds `folder`. Fails where there is none, or git is missing.
+    pub async fn open(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+        let git = Git::new(folder, environment);
+        // Asked one by one: rev-parse stops at the first that it cannot answer, and a bare repository has no top level.
+        let objects = git.text(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]).await?;
+        let top = git.ask(&["rev-parse", "--path-format=absolute", "--show-toplevel"]).await?;
+        let mut git = match top {
+            Some(top) => Git::new(Path::new(&top), environment),
+            None => git,
+        };
+        if git.ask(&["var", "GIT_COMMITTER_IDENT"]).await?.is_none()
+            && git.ask(&["config", "--type=bool", "--get", "user.useConfigOnly"]).await?.as_deref() != Some("true")
+        {
+            for role in ["AUTHOR", "COMMITTER"] {
+                git = git
+                    .with(&format!("GIT_{role}_NAME"), FALLBACK_NAME)
+                    .with(&format!("GIT_{role}_EMAIL"), FALLBACK_EMAIL);
+            }
+        }
+        if git.variable("GIT_SSH_COMMAND").or(git.variable("GIT_SSH")).is_none()
+            && git.ask(&["config", "--get", "core.sshCommand"]).await?.is_none()
+        {
+            // ssh asks on the terminal, past stdin; nobody is there to answer.
+            git = git.with("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
+        }
+        Ok(Self { git, objects: PathBuf::from(objects) })
+    }
+
+    /// The git that works here.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// The branch that is checked out; `None` for a detached HEAD.
+    pub async fn current_branch(&self) -> Result<Option<String>, GitError> {
+        self.git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await
+    }
+
+    /// The commit behind a name, if both are here.
+    pub async fn commit_of(&self, name: &str) -> Result<Option<String>, GitError> {
+        self.git.ask(&["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")]).await
+    }
+
+    /// Whether the first commit is the second or one of its ancestors, as far as the history is here.
+    pub async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, GitError> {
+        Ok(self.git.ask(&["merge-base", "--is-ancestor", first, second]).await?.is_some())
+    }
+
+    /// The last commit in the history of `tip` that changed `path`; `tip` itself where the history is not here (a shallow clone).
+    pub async fn last_change(&self, tip: &str, path: &str) -> Result<String, GitError> {
+        let found = self.git.ask(&["log", "-1", "--no-show-signature", "--format=%H", tip, "--", path]).await?;
+        Ok(found.filter(|commit| !commit.is_empty()).unwrap_or_else(|| tip.to_owned()))
+    }
+
+    /// The value of a configuration variable.
+    pub async fn config(&self, name: &str) -> Result<Option<String>, GitError> {
+        self.git.ask(&["config", "--get", name]).await
+    }
+
+    async fn config_is_true(&self, name: &str) -> Result<bool, GitError> {
+        Ok(self.git.ask(&["config", "--type=bool", "--get", name]).await?.as_deref() == Some("true"))
+    }
+
+    /// The bytes of the file at `path` in a commit; `None` where there is no such file.
+    pub async fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        match self.list(commit, path).await?.into_iter().find(|(found, _)| found == path) {
+            Some((_, blob)) => Ok(Some(self.blob(&blob).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The files below `path` (a file or, with a `/` at the end, a folder) in a commit: (path, blob).
+    pub async fn list(&self, commit: &str, path: &str) -> Result<Vec<(String, String)>, GitError> {
+        let call = vec!["ls-tree", "-r", "-z", "--full-tree", commit, "--", path];
+        let output = self.git.run(Call { arguments: call, ..Call::default() }).await?;
+        let text = String::from_utf8_lossy(&output);
+        let rows = text.split('\0').filter_map(|row| row.split_once('\t'));
+        Ok(rows
+            .filter_map(|(meta, path)| {
+                let mut words = meta.split(' ');
+                (words.next()?.starts_with("100") && words.next()? == "blob")
+                    .then(|| words.next().map(|blob| (path.to_owned(), blob.to_owned())))?
+            })
+            .collect())
+    }
+
+    /// A blob's bytes.
+    pub async fn blob(&self, id: &str) -> Result<Vec<u8>, GitError> {
+        // In a partial clone this asks the remote.
+        let call = Call { arguments: vec!["cat-file", "blob", id], deadline: Some(REMOTE_DEADLINE), ..Call::default() };
+        self.git.run(call).await
+    }
+
+    /// Writes a blob of exactly these bytes (no filters, no line end conversion) and returns its id.
+    pub async fn write_blob(&self, bytes: &[u8]) -> Result<String, GitError> {
+        self.id(Call { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..Call::default() }).await
+    }
+
+    /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own.
+    pub async fn tree_with(&self, base: Option<&str>, changes: &[Change]) -> Result<String, GitError> {
+        let folder = scratch_folder()?;
+        let index = || vec![("GIT_INDEX_FILE", OsString::from(folder.path().join("index")))];
+        let read = match base {
+            Some(base) => vec!["read-tree", base],
+            None => vec!["read-tree", "--empty"],
+        };
+        self.git.run(Call { arguments: read, variables: index(), ..Call::default() }).await?;
+        let none = "0".repeat(changes.iter().find_map(|(_, blob)| blob.as_ref()).map_or(40, String::len));
+        let mut input = Vec::new();
+        for (path, blob) in changes {
+            let line = match blob {
+                Some(blob) => format!("100644 {blob} 0\t{path}\0"),
+                None => format!("0 {none} 0\t{path}\0"),
+            };
+            input.extend_from_slice(line.as_bytes());
+        }
+        if !input.is_empty() {
+            let arguments = vec!["update-index", "-z", "--add", "--replace", "--index-info"];
+            self.git.run(Call { arguments, input: &input, variables: index(), ..Call::default() }).await?;
+        }
+        self.id(Call { arguments: vec!["write-tree"], variables: index(), ..Call::default() }).await
+    }
+
+    /// The tree of a commit.
+    pub async fn tree_of(&self, commit: &str) -> Result<String, GitError> {
+        self.git.text(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")]).await
+    }
+
+    /// Writes a commit object, signed where the user's configuration signs commits. No branch moves.
+    pub async fn commit_tree(&self, tree: &str, parent: Option<&str>, message: &str) -> Result<String, GitError> {
+        let mut arguments = vec!["commit-tree", tree];
+        if let Some(parent) = parent {
+            arguments.extend(["-p", parent]);
+        }
+        // commit-tree does not read commit.gpgsign by itself (git-commit-tree(1)).
+        if self.config_is_true("commit.gpgsign").await? {
+            arguments.push("-S");
+        }
+        let deadline = Some(REMOTE_DEADLINE);
+        self.id(Call { arguments, input: message.as_bytes(), deadline, ..Call::default() }).await
+    }
+
+    /// Writes an annotated tag object, signed where the user's configuration signs tags. No tag reference is made.
+    pub async fn tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
+        if self.config_is_true("tag.gpgsign").await? || self.config_is_true("tag.forceSignAnnotated").await? {
+            return self.signed_tag_object(name, commit, message).await;
+        }
+        let tagger = self.git.text(&["var", "GIT_COMMITTER_IDENT"]).await?;
+        let object = format!("object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}");
+        self.id(Call { arguments: vec!["mktag"], input: object.as_bytes(), ..Call::default() }).await
+    }
+
+    /// Only `git tag` signs tags, and it always makes a reference: it makes it in a scratch repository that shares this one's objects and
+    /// what its configuration says of signing.
+    async fn signed_tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
+        let scratch = scratch_folder()?;
+        let format = self.git.text(&["rev-parse", "--show-object-format"]).await?;
+        let place = scratch.path().to_string_lossy().into_owned();
+        let format = format!("--object-format={format}");
+        self.git.text(&["init", "--quiet", "--bare", "--template=", &format, &place]).await?;
+        let mut variables = vec![
+            ("GIT_DIR".to_owned(), OsString::from(scratch.path())),
+            ("GIT_OBJECT_DIRECTORY".to_owned(), self.objects.clone().into_os_string()),
+        ];
+        variables.extend(self.signing_configuration().await?);
+        let variables = || variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        let arguments = vec!["tag", "--sign", "--cleanup=verbatim", "--file=-", name, commit];
+        let deadline = Some(REMOTE_DEADLINE);
+        self.git.run(Call { arguments, input: message.as_bytes(), variables: variables(), deadline }).await?;
+        let reference = format!("refs/tags/{name}");
+        self.id(Call { arguments: vec!["rev-parse", &reference], variables: variables(), ..Call::default() }).await
+    }
+
+    /// What the repository's configuration says of people and signing, as variables that another repository's git reads (git(1),
+    /// GIT_CONFIG_COUNT).
+    async fn signing_configuration(&self) -> Result<Vec<(String, OsString)>, GitError> {
+        let pattern = r"^(user|author|committer|gpg)\.";
+        let text = self.git.ask(&["config", "--null", "--get-regexp", pattern]).await?.unwrap_or_default();
+        let mut count: usize = self.git.variable("GIT_CONFIG_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0);
+        let mut variables = Vec::new();
+        for (key, value) in text.split('\0').filter_map(|row| row.split_once('\n')) {
+            variables.push((format!("GIT_CONFIG_KEY_{count}"), OsString::from(key)));
+            variables.push((format!("GIT_CONFIG_VALUE_{count}"), OsString::from(value)));
+            count += 1;
+        }
+        variables.push(("GIT_CONFIG_COUNT".to_owned(), OsString::from(count.to_string())));
+        Ok(variables)
+    }
+
+    /// Sets a reference, only if it is still `old` (`None`: does not exist).
+    pub async fn update_ref(&self, name: &str, new: &str, old: Option<&str>) -> Result<(), GitError> {
+        let none = "0".repeat(new.len());
+        self.git.text(&["update-ref", "-m", "assay commit", name, new, old.unwrap_or(&none)]).await.map(drop)
+    }
+
+    /// Whether a branch is checked out in this or another work tree of the repository.
+    pub async fn is_checked_out(&self, branch: &str) -> Result<bool, GitError> {
+        let listed = self.git.text(&["worktree", "list", "--porcelain"]).await?;
+        Ok(listed.lines().any(|line| line == format!("branch refs/heads/{branch}")))
+    }
+
+    async fn id(&self, call: Call<'_>) -> Result<String, GitError> {
+        let verb = call.arguments.first().copied().unwrap_or_default().to_owned();
+        let output = self.git.run(call).await?;
+        let text = String::from_utf8_lossy(&output).trim().to_owned();
+        if matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(text);
+        }
+        Err(GitError::Strange { verb, answer: super::words::clean(&text), expected: "an object id" })
+    }
+}
+
+fn scratch_folder() -> Result<tempfile::TempDir, GitError> {
+    tempfile::Builder::new()
+        .prefix("assay-git-")
+        .tempdir()
+        .map_err(|error| GitError::Missing { reason: format!("no temporary folder: {error}") })
+}

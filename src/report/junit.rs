@@ -1,0 +1,201 @@
+//! JUnit XML: one test suite per target, one test case per property. It owns what counts as failure, error and skipped, and that the file
+//! is XML 1.0 that reads back; it refuses raw bytes of a host: control characters are shown, not dropped, so that names stay different.
+
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
+
+use super::text::value_text;
+use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
+
+/// The most characters of one value in the file.
+const MOST: usize = 16 << 10;
+
+/// Why there is no JUnit file.
+#[derive(Debug, thiserror::Error)]
+pub enum JunitError {
+    /// quick-junit could not write it.
+    #[error("it cannot be written as XML")]
+    Write(#[from] quick_junit::SerializeError),
+    /// What was written does not read back: better none than one that breaks the reader's CI.
+    #[error("what was written is not well-formed XML")]
+    Read(#[from] quick_junit::DeserializeError),
+}
+
+/// The report as text. It has been parsed again before it is returned.
+pub fn render(evidence: &Evidence) -> Result<String, JunitError> {
+    let name = match &evidence.image {
+        Some(image) => format!("assay {image}"),
+        None => "assay".to_owned(),
+    };
+    let mut report = Report::new(name);
+    for target in &evidence.targets {
+        report.add_test_suite(suite(evidence, target));
+    }
+    let text = report.to_string()?;
+    Report::deserialize_from_str(&text)?;
+    Ok(text)
+}
+
+fn suite(evidence: &Evidence, target: &TargetEvidence) -> TestSuite {
+    let mut suite = TestSuite::new(escape_line(&target.target));
+    let mut property = |name: &str, value: &str| {
+        suite.add_property(Property::new(name, escape_line(value)));
+    };
+    property("run", &evidence.run.to_string());
+    property("verdict", target.verdict.as_str());
+    property("host_key", target.host_key.as_str());
+    property("started_at", &evidence.started_at);
+    for phase in &target.phases {
+        property(&format!("phase.{}", escape_line(&phase.name)), &format!("{} ms", phase.duration_ms));
+    }
+    suite.set_time(target.phases.iter().map(|phase| Duration::from_millis(phase.duration_ms)).sum());
+    for check in &target.checks {
+        suite.add_test_case(case(evidence, check));
+    }
+    // A target without a verdict must not look green because none of its checks ran.
+    if target.verdict == Verdict::Undecided {
+        suite.add_test_case(undecided_case(target));
+    }
+    suite
+}
+
+fn undecided_case(target: &TargetEvidence) -> TestCase {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    match &target.undecided {
+        Some(undecided) => {
+            status.set_type(format!("{:?}", undecided.kind).to_lowercase()).set_message(escape_line(&undecided.reason))
+        }
+        None => status.set_type("undecided").set_message("not every planned check was answered"),
+    };
+    let mut case = TestCase::new("verdict", status);
+    case.set_classname("assay");
+    case
+}
+
+fn case(evidence: &Evidence, check: &CheckEvidence) -> TestCase {
+    let name = format!("{} {} {}", check.resource, check.id, check.property);
+    let mut case = TestCase::new(escape_line(&name), status(check));
+    case.set_classname(escape_line(&check.suite));
+    case.set_time(Duration::from_millis(check.duration_ms));
+    if let Some(suite) = evidence.suites.iter().find(|suite| suite.name == check.suite) {
+        case.extra.insert("file".into(), escape_line(&suite.path).into());
+    }
+    case
+}
+
+fn status(check: &CheckEvidence) -> TestCaseStatus {
+    let mut status = match check.outcome {
+        Outcome::Passed => {
+            let mut status = TestCaseStatus::success();
+            if check.flaky {
+                let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+                rerun.set_type("flaky").set_message(format!("passed at attempt {}", check.attempts));
+                status.add_rerun(rerun);
+            }
+            return status;
+        }
+        Outcome::Skipped => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(escape_line(&check.message));
+            return status;
+        }
+        Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Outcome::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
+    };
+    let expected = value_text(&check.expected, MOST);
+    let actual = value_text(&check.actual, MOST);
+    status.set_type(check.outcome.as_str());
+    status.set_message(message(check));
+    status.set_description(format!("expected: {expected}\nactual:   {actual}\nattempts: {}", check.attempts));
+    status
+}
+
+fn message(check: &CheckEvidence) -> String {
+    if check.message.is_empty() {
+        return format!("{} is not as demanded", escape_line(&check.property));
+    }
+    escape_line(&check.message.chars().take(MOST).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{model::escape::is_harmless, report::sample};
+
+    /// XML 1.0, production 2 (Char).
+    fn is_xml_char(c: char) -> bool {
+        matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+    }
+
+    fn hostile() -> impl Strategy<Value = String> {
+        let pieces = prop_oneof![
+            any::<String>(),
+            Just("]]>".to_owned()),
+            Just("\u{1b}[31m".to_owned()),
+            Just("\u{0}\u{fffe}\u{ffff}".to_owned()),
+            Just("<!DOCTYPE x><![CDATA[".to_owned()),
+            Just("&amp;&#0;\"'<>".to_owned()),
+        ];
+        prop::collection::vec(pieces, 0..4).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_host_says_the_file_reads_back(texts in prop::array::uniform6(hostile()), outcome in 0..4_usize) {
+            let outcomes = [Outcome::Passed, Outcome::Failed, Outcome::Skipped, Outcome::Undecided];
+            let mut evidence = sample::evidence();
+            let target = &mut evidence.targets[1];
+            target.target = texts[0].clone();
+            let check = &mut target.checks[1];
+            check.outcome = outcomes[outcome];
+            check.id = texts[1].clone();
+            check.message = texts[2].clone();
+            check.actual = serde_json::json!(texts[3]);
+            check.expected = serde_json::json!({ texts[4].clone(): 1 });
+            check.suite = texts[5].clone();
+            let xml = render(&evidence).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+            prop_assert!(xml.chars().all(|c| is_xml_char(c) && (c == '\n' || is_harmless(c))));
+            let report = Report::deserialize_from_str(&xml).expect("reads back");
+            prop_assert_eq!(report.test_suites[1].name.as_str(), escape_line(&texts[0]));
+            prop_assert_eq!(
+                report.test_suites[1].test_cases[1].name.as_str(),
+                escape_line(&format!("file {} mode", texts[1]))
+            );
+        }
+    }
+
+    #[test]
+    fn the_file() {
+        insta::assert_snapshot!("junit", render(&sample::evidence()).expect("XML"));
+    }
+
+    #[test]
+    fn python_reads_it_too() {
+        let xml = render(&sample::evidence()).expect("XML");
+        let script = "import sys, xml.etree.ElementTree as t; r = t.fromstring(sys.stdin.buffer.read()); \
+                      print(r.get('tests'), r.get('failures'), r.get('errors'), len(list(r.iter('testcase'))))";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("python3 is needed: apt install python3");
+        let mut stdin = child.stdin.take().expect("stdin");
+        std::io::Write::write_all(&mut stdin, xml.as_bytes()).expect("written");
+        drop(stdin);
+        let output = child.wait_with_output().expect("python3");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "7 2 2 7");
+    }
+
+    #[test]
+    fn an_undecided_target_without_checks_is_an_error() {
+        let mut evidence = sample::evidence();
+        evidence.targets.truncate(1);
+        evidence.targets[0].checks.clear();
+        let report = Report::deserialize_from_str(&render(&evidence).expect("XML")).expect("reads back");
+        assert_eq!((report.tests, report.errors), (1, 1));
+    }
+}

@@ -1,0 +1,136 @@
+//! Evidence that fills every field once, with a hostile host in it, for the goldens of this room.
+
+use serde_json::json;
+
+use crate::model::{
+    AmiRecord, CheckEvidence, Digest, Evidence, HostKeyPin, Outcome, Phase, Provenance, TargetEvidence, UndecidedKind,
+    Verdict,
+    evidence::{EVIDENCE_SCHEMA, Leftover, SuiteRef, Undecided},
+};
+
+pub fn check(resource: &str, id: &str, property: &str, outcome: Outcome) -> CheckEvidence {
+    CheckEvidence {
+        suite: "smoke".to_owned(),
+        resource: resource.to_owned(),
+        id: id.to_owned(),
+        property: property.to_owned(),
+        outcome,
+        expected: json!(true),
+        actual: json!(true),
+        message: String::new(),
+        attempts: 1,
+        flaky: false,
+        duration_ms: 3,
+    }
+}
+
+fn checks() -> Vec<CheckEvidence> {
+    let mut mode = check("file", "/etc/passwd", "mode", Outcome::Failed);
+    mode.expected = json!("0644");
+    mode.actual = json!("0600");
+    mode.message = "expected \"0644\", found \"0600\"".to_owned();
+    let mut hostile = check("command", "uname -m", "stdout", Outcome::Failed);
+    hostile.expected = json!(["x86_64"]);
+    hostile.actual = json!("\u{1b}]52;c;eA==\u{7}\n::set-env name=X::1\n##[error]\u{202e}]]><x>&\u{0}");
+    hostile.message = "\u{1b}[2J\n::error::no".to_owned();
+    let mut flaky = check("port", "tcp:22", "listening", Outcome::Passed);
+    flaky.flaky = true;
+    flaky.attempts = 3;
+    let mut skipped = check("package", "nginx", "versions", Outcome::Skipped);
+    skipped.attempts = 0;
+    skipped.actual = json!(null);
+    skipped.message = "not installed".to_owned();
+    vec![check("service", "ssh", "running", Outcome::Passed), mode, hostile, flaky, skipped]
+}
+
+fn failed_target() -> TargetEvidence {
+    TargetEvidence {
+        target: "us-east-1:ami-0abcdef1234567890".to_owned(),
+        verdict: Verdict::Failed,
+        undecided: None,
+        host_key: HostKeyPin::Injected,
+        ami: Some(AmiRecord {
+            ami: "us-east-1:ami-0abcdef1234567890".parse().expect("an AMI"),
+            architecture: "x86_64".parse().expect("an architecture"),
+            name: "base-1".to_owned(),
+            owner: "123456789012".parse().expect("an account"),
+            created_at: "2026-11-22T10:00:00.000Z".to_owned(),
+            snapshots: vec!["snap-0abcdef1234567890".to_owned()],
+        }),
+        instance: Some("i-0abcdef1234567890".to_owned()),
+        instance_type: Some("t3.small".to_owned()),
+        phases: [("launch", 1200), ("running", 15_000), ("ssh", 8_040), ("checks", 730)]
+            .map(|(name, duration_ms)| Phase { name: name.to_owned(), duration_ms })
+            .to_vec(),
+        checks: checks(),
+        console: None,
+    }
+}
+
+fn undecided_target() -> TargetEvidence {
+    let mut lost = check("user", "debian", "exists", Outcome::Undecided);
+    lost.actual = json!(null);
+    lost.message = "the connection ended".to_owned();
+    TargetEvidence {
+        target: "eu-west-1:ami-0abcdef1234567891".to_owned(),
+        verdict: Verdict::Undecided,
+        undecided: Some(Undecided {
+            kind: UndecidedKind::Unreachable,
+            reason: "port 22 did not answer within 5 m; see the console output".to_owned(),
+        }),
+        host_key: HostKeyPin::None,
+        ami: None,
+        instance: None,
+        instance_type: None,
+        phases: Vec::new(),
+        checks: vec![lost],
+        console: Some("console-eu-west-1-ami-0abcdef1234567891.txt".to_owned()),
+    }
+}
+
+pub fn evidence() -> Evidence {
+    Evidence {
+        schema: EVIDENCE_SCHEMA,
+        verdict: Verdict::Failed,
+        run: "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C".parse().expect("a run"),
+        image: Some("base".parse().expect("a name")),
+        provenance: Provenance {
+            owner: Some("github.com/example/images".to_owned()),
+            commit: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+            branch: Some("main".to_owned()),
+            pipeline: Some("https://ci.example/7".to_owned()),
+            source_digest: Some(Digest::of(b"inputs")),
+            parent: Some("ami-0abcdef1234567000".parse().expect("an AMI")),
+        },
+        started_at: "2026-11-22T10:00:00Z".to_owned(),
+        finished_at: "2026-11-22T10:05:00.5Z".to_owned(),
+        suites: vec![SuiteRef {
+            name: "smoke".to_owned(),
+            path: "suites/smoke.hcl".to_owned(),
+            digest: Digest::of(b"suite"),
+            planned: 5,
+        }],
+        targets: vec![undecided_target(), failed_target()],
+        assay_version: "0.1.0".to_owned(),
+        confinement: vec!["landlock: this kernel has none".to_owned()],
+        leftovers: vec![Leftover {
+            region: "us-east-1".to_owned(),
+            kind: "security-group".to_owned(),
+            id: "sg-0abcdef1234567890".to_owned(),
+            reason: "DependencyViolation for 20 minutes".to_owned(),
+            cure: "assay sweep --run 01KAQ3B6G0R8ZJ5Q2X7V9N4M1C --yes".to_owned(),
+        }],
+    }
+}
+
+/// Evidence where everything passed on one target.
+pub fn passed() -> Evidence {
+    let mut evidence = evidence();
+    evidence.targets.remove(0);
+    evidence.targets[0].checks.retain(|check| check.outcome == Outcome::Passed);
+    evidence.targets[0].verdict = Verdict::Passed;
+    evidence.verdict = Verdict::Passed;
+    evidence.leftovers.clear();
+    evidence.confinement.clear();
+    evidence
+}

@@ -1,0 +1,228 @@
+//! The end of a run: evidence and reports written, tags stamped and read back, protection settled, manifest appended. It owns that order: tags name the
+//! digest of evidence that is already on disk, and the manifest says what became of the tags.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Finished, PackerBuild, Request, Stamped,
+    admit::Admitted,
+    event::Events,
+    stamping::{settle_protection, stamp_all},
+};
+use crate::{
+    model::{
+        AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, evidence::TargetEvidence, manifest,
+    },
+    registry::Hallmark,
+    report::{self, ReportPaths},
+};
+
+/// Where the evidence is and what its digest is.
+struct Recorded {
+    digest: Option<Digest>,
+    path: Option<PathBuf>,
+    reports: Option<ReportPaths>,
+}
+
+/// Concludes a run. What goes wrong here becomes a problem of the result; the verdict stays what it is.
+pub async fn conclude(request: &Request, admitted: &[Admitted], evidence: Evidence, events: &Events) -> Finished {
+    let mut problems = Vec::new();
+    let recorded = record(request, &evidence, &mut problems);
+    let stamped = stamp(request, admitted, &evidence, recorded.digest.clone(), events).await;
+    problems.extend(stamped.iter().filter_map(|s| s.problem.as_ref().map(|p| format!("{}: {p}", s.ami))));
+    let stamped_well = problems.is_empty();
+    let protected =
+        settle_protection(admitted, &evidence.targets, stamped_well, request.settings.on_failure, events).await;
+    let manifest = append_manifest(request, admitted, &evidence, &recorded, &stamped, &mut problems);
+    Finished { evidence, reports: recorded.reports, manifest, stamped, protected, problems }
+}
+
+fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) -> Recorded {
+    if let Some(folder) = &request.settings.report_dir {
+        match report::write_all(folder, evidence) {
+            Ok(paths) => {
+                let digest = Some(paths.evidence_digest.clone());
+                return Recorded { digest, path: Some(paths.evidence.clone()), reports: Some(paths) };
+            }
+            Err(error) => problems.push(chain(&error)),
+        }
+    }
+    if let Some(manifest) = &request.settings.manifest {
+        let path = beside(manifest, &request.run.to_string());
+        match report::evidence::write_evidence(&path, evidence) {
+            Ok(digest) => return Recorded { digest: Some(digest), path: Some(path), reports: None },
+            Err(error) => problems.push(chain(&error)),
+        }
+    }
+    let digest = report::json::pretty(evidence).ok().map(|text| Digest::of(text.as_bytes()));
+    Recorded { digest, path: None, reports: None }
+}
+
+fn beside(manifest: &Path, run: &str) -> PathBuf {
+    manifest.with_file_name(format!("evidence-{run}.json"))
+}
+
+async fn stamp(
+    request: &Request,
+    admitted: &[Admitted],
+    evidence: &Evidence,
+    digest: Option<Digest>,
+    events: &Events,
+) -> Vec<Stamped> {
+    let Some(image) = evidence.image.clone().filter(|_| request.stamp) else {
+        if request.stamp {
+            events
+                .note("no tags were written: no image was named, and the AMIs carry no tag assay:image; give --image");
+        }
+        return Vec::new();
+    };
+    let hallmark = Hallmark {
+        image,
+        run: evidence.run,
+        state: State::Untested,
+        verdict: evidence.verdict,
+        evidence: digest,
+        provenance: evidence.provenance.clone(),
+        user_tags: request.settings.tags.clone(),
+    };
+    stamp_all(admitted, &evidence.targets, &hallmark, events).await
+}
+
+fn append_manifest(
+    request: &Request,
+    admitted: &[Admitted],
+    evidence: &Evidence,
+    recorded: &Recorded,
+    stamped: &[Stamped],
+    problems: &mut Vec<String>,
+) -> Option<PathBuf> {
+    let path = request.settings.manifest.clone()?;
+    let (Some(digest), Some(evidence_path), Some(image)) = (&recorded.digest, &recorded.path, &evidence.image) else {
+        problems.push(format!(
+            "{} was not written: there is no evidence file or no image name to put into it",
+            path.display()
+        ));
+        return None;
+    };
+    for build in &request.builds {
+        let part = Part::of(build, admitted, &evidence.targets, stamped);
+        let entry = entry(build, &part, request, evidence, image, &relative(evidence_path, &path), digest);
+        if let Err(error) = report::append(&path, &entry) {
+            problems.push(chain(&error));
+            return None;
+        }
+    }
+    Some(path)
+}
+
+/// The AMIs of one build.
+struct Part {
+    records: Vec<AmiRecord>,
+    amis: BTreeMap<String, String>,
+    verdict: Verdict,
+    state: State,
+}
+
+impl Part {
+    fn of(build: &PackerBuild, admitted: &[Admitted], targets: &[TargetEvidence], stamped: &[Stamped]) -> Self {
+        let mine = |name: &str| build.artifact_id.split(',').any(|part| part.trim() == name);
+        let verdict = Verdict::over(targets.iter().filter(|t| mine(&t.target)).map(|t| t.verdict));
+        let states: Vec<State> = stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
+        Self {
+            records: admitted.iter().filter(|a| mine(&a.ami.to_string())).filter_map(Admitted::record).collect(),
+            amis: admitted
+                .iter()
+                .filter(|a| mine(&a.ami.to_string()))
+                .map(|a| (a.ami.region.to_string(), a.ami.id.to_string()))
+                .collect(),
+            verdict,
+            state: common_state(&states).unwrap_or(State::after_smoke(verdict)),
+        }
+    }
+}
+
+/// The state of several AMIs as one word: what they agree on, else rejected before untested.
+fn common_state(states: &[State]) -> Option<State> {
+    let first = *states.first()?;
+    if states.iter().all(|s| *s == first) {
+        return Some(first);
+    }
+    Some(if states.contains(&State::Rejected) { State::Rejected } else { State::Untested })
+}
+
+fn entry(
+    build: &PackerBuild,
+    part: &Part,
+    request: &Request,
+    evidence: &Evidence,
+    image: &ImageName,
+    evidence_path: &str,
+    digest: &Digest,
+) -> ManifestBuild {
+    let data = &request.settings.custom_data;
+    ManifestBuild {
+        name: build.name.clone(),
+        builder_type: build.builder_type.clone(),
+        build_time: Some(jiff::Timestamp::now().as_second()),
+        files: None,
+        artifact_id: build.artifact_id.clone(),
+        packer_run_uuid: build.run_uuid.clone(),
+        custom_data: (!data.is_empty()).then(|| data.clone()),
+        assay: Some(manifest::Stamped {
+            image: image.clone(),
+            run: evidence.run,
+            state: part.state,
+            verdict: part.verdict,
+            amis: part.amis.clone(),
+            records: part.records.clone(),
+            provenance: evidence.provenance.clone(),
+            evidence: evidence_path.to_owned(),
+            evidence_digest: digest.clone(),
+            tested_at: evidence.finished_at.clone(),
+            leftovers: evidence.leftovers.clone(),
+        }),
+    }
+}
+
+/// `path` as seen from the folder of `manifest`, where it lies below it.
+fn relative(path: &Path, manifest: &Path) -> String {
+    let folder = manifest.parent().unwrap_or(Path::new(""));
+    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_for_several_amis() {
+        use State::{Candidate, Rejected, Untested};
+        assert_eq!(common_state(&[]), None);
+        assert_eq!(common_state(&[Candidate, Candidate]), Some(Candidate));
+        assert_eq!(common_state(&[Candidate, Untested]), Some(Untested));
+        assert_eq!(common_state(&[Untested, Rejected]), Some(Rejected));
+    }
+
+    #[test]
+    fn evidence_is_named_from_the_manifests_folder() {
+        assert_eq!(
+            relative(Path::new("build/reports/evidence.json"), Path::new("build/manifest.json")),
+            "reports/evidence.json"
+        );
+        assert_eq!(relative(Path::new("/var/e.json"), Path::new("build/manifest.json")), "/var/e.json");
+    }
+}

@@ -1,0 +1,151 @@
+//! The conductor: the only place that knows the order of things. Admission (protect first) → launch → probe → release → evidence and reports → stamp → protection →
+//! manifest. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
+
+mod admit;
+mod conclude;
+mod event;
+mod examine;
+mod provenance;
+mod stamping;
+mod validate;
+
+use std::path::PathBuf;
+
+pub use admit::Admitted;
+pub use event::Events;
+pub use stamping::Stamped;
+pub use validate::validate;
+
+use futures::future::try_join_all;
+
+use crate::{
+    cloud::{CloudError, CloudFactory, Ec2Factory},
+    config::{AccessSettings, Settings},
+    exit::Exit,
+    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, tags},
+    report::ReportPaths,
+};
+
+/// What is to be tested, and on whose behalf.
+pub struct Request {
+    /// The run under which things are created; all builds of one Packer run share it.
+    pub run: RunId,
+    /// At least one.
+    pub amis: Vec<AmiRef>,
+    /// How.
+    pub settings: Settings,
+    /// The Packer builds that made the AMIs, for the manifest.
+    pub builds: Vec<PackerBuild>,
+    /// The AMI that they were built from, where it is known.
+    pub parent: Option<AmiId>,
+    /// Turn deregistration protection on first: Packer is about to destroy what fails.
+    pub protect: bool,
+    /// Refuse AMIs of another account.
+    pub own_only: bool,
+    /// Write state tags.
+    pub stamp: bool,
+}
+
+/// A Packer build, in the words of Packer's manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackerBuild {
+    /// The source's name.
+    pub name: String,
+    /// e.g. `amazon-ebs`.
+    pub builder_type: String,
+    /// `region:ami-…[,…]`
+    pub artifact_id: String,
+    /// PackerRunUUID.
+    pub run_uuid: String,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was found.
+    pub evidence: Evidence,
+    /// Where the reports are, where a folder for them was given.
+    pub reports: Option<ReportPaths>,
+    /// The manifest, where one was written.
+    pub manifest: Option<PathBuf>,
+    /// What became of each AMI's tags.
+    pub stamped: Vec<Stamped>,
+    /// The AMIs that assay keeps protected from deregistration.
+    pub protected: Vec<AmiRef>,
+    /// What went wrong beside the verdict: tags, reports, manifest.
+    pub problems: Vec<String>,
+}
+
+impl Finished {
+    /// The exit code that this amounts to.
+    pub fn exit(&self) -> Exit {
+        match self.evidence.verdict {
+            Verdict::Failed => Exit::Failed,
+            Verdict::Undecided => Exit::Undecided,
+            Verdict::Passed if !self.problems.is_empty() => Exit::Undecided,
+            Verdict::Passed if !self.evidence.leftovers.is_empty() => Exit::Leftovers,
+            Verdict::Passed => Exit::Done,
+        }
+    }
+
+    /// Why a build must not be green, in one or more lines; `None` where all is well. Leftovers alone do not fail a build: they are warned of.
+    pub fn complaint(&self) -> Option<String> {
+        let mut lines = Vec::new();
+        if self.evidence.verdict != Verdict::Passed {
+            let counts = self.evidence.counts();
+            lines.push(format!(
+                "assay: {} ({} passed, {} failed, {} undecided)",
+                self.evidence.verdict, counts.passed, counts.failed, counts.undecided
+            ));
+            for target in self.evidence.targets.iter().filter(|t| t.verdict != Verdict::Passed) {
+                let reason = target.undecided.as_ref().map_or(String::new(), |u| format!(": {}", u.reason));
+                lines.push(format!("{}: {}{reason}", target.target, target.verdict));
+            }
+        }
+        lines.extend(self.problems.iter().cloned());
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+}
+
+/// The AMIs of `image` that carry `state` in their tags, in these regions, sorted. Fails with the first region's error.
+pub async fn find(
+    access: &AccessSettings,
+    image: &ImageName,
+    state: State,
+    regions: &[Region],
+) -> Result<Vec<AmiRef>, CloudError> {
+    let factory = Ec2Factory::connect(access).await;
+    let wanted = [
+        (tags::MANAGED.to_owned(), "true".to_owned()),
+        (tags::IMAGE.to_owned(), image.to_string()),
+        (tags::STATE.to_owned(), state.to_string()),
+    ];
+    let found = regions.iter().map(|region| {
+        let cloud = factory.region(region);
+        let wanted = &wanted;
+        async move {
+            let images = cloud.find_images(wanted).await?;
+            Ok::<_, CloudError>(
+                images.into_iter().map(|i| AmiRef { region: region.clone(), id: i.id }).collect::<Vec<_>>(),
+            )
+        }
+    });
+    let mut amis: Vec<AmiRef> = try_join_all(found).await?.into_iter().flatten().collect();
+    amis.sort();
+    Ok(amis)
+}
+
+/// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI.
+pub async fn keep(access: &AccessSettings, amis: &[AmiRef], events: &Events) {
+    let factory = Ec2Factory::connect(access).await;
+    let _kept = admit::admit(&factory, amis, true, false, events).await;
+}
+
+/// Runs suites on machines that answer SSH.
+pub async fn probe(
+    _request: crate::config::request::ProbeRequest,
+    _events: Events,
+    _cancel: tokio_util::sync::CancellationToken,
+) -> Result<Finished, String> {
+    Err("not linked yet".to_owned())
+}

@@ -1,0 +1,114 @@
+//! The last steps on each AMI: state tags, then protection. It owns when protection is lifted; it refuses to render or to write files.
+
+use futures::future::join_all;
+
+use super::{admit::Admitted, event::Events};
+use crate::{
+    config::OnFailure,
+    model::{AmiRef, Event, State, TargetEvidence, Verdict},
+    registry::{self, Hallmark, Protection, StampError},
+};
+
+/// What became of one AMI's tags.
+#[derive(Debug)]
+pub struct Stamped {
+    /// Which AMI.
+    pub ami: AmiRef,
+    /// The state in its tags now, as far as we know; absent without a state tag.
+    pub state: Option<State>,
+    /// Why the wanted state is not there.
+    pub problem: Option<String>,
+}
+
+/// Stamps every AMI with the state that follows from its own verdict, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
+pub async fn stamp_all(
+    admitted: &[Admitted],
+    targets: &[TargetEvidence],
+    hallmark: &Hallmark,
+    events: &Events,
+) -> Vec<Stamped> {
+    join_all(admitted.iter().map(|one| stamp_one(one, verdict_of(one, targets), hallmark, events))).await
+}
+
+fn verdict_of(one: &Admitted, targets: &[TargetEvidence]) -> Verdict {
+    let name = one.ami.to_string();
+    targets.iter().find(|t| t.target == name).map_or(Verdict::Undecided, |t| t.verdict)
+}
+
+async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: &Events) -> Stamped {
+    let ami = one.ami.clone();
+    // Described again: the state may have moved while we tested.
+    let image = match one.cloud.describe_images(std::slice::from_ref(&ami.id)).await {
+        Ok(images) => images.into_iter().next(),
+        Err(error) => return Stamped { ami, state: None, problem: Some(error.to_string()) },
+    };
+    let Some(image) = image else {
+        return Stamped { problem: Some(format!("{ami} is gone")), ami, state: None };
+    };
+    let from = match registry::state_of(&image) {
+        Ok(from) => from,
+        Err(error) => return Stamped { ami, state: None, problem: Some(error.to_string()) },
+    };
+    let Some(state) = State::after_validation(from, verdict) else {
+        events.note(format!(
+            "{ami} stays {}: verdict {verdict} does not move it",
+            from.map_or("untagged", State::as_str)
+        ));
+        return Stamped { ami, state: from, problem: None };
+    };
+    let hallmark = Hallmark { state, verdict, ..common.clone() };
+    match registry::stamp(one.cloud.as_ref(), &image, &hallmark).await {
+        Ok(()) => {
+            events.tell(Event::Stamped { target: ami.to_string(), state });
+            Stamped { ami, state: Some(state), problem: None }
+        }
+        Err(error) => Stamped { ami, state: from, problem: Some(chain(&error)) },
+    }
+}
+
+fn chain(error: &StampError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
+
+/// Lifts our own protection where the AMI need not be kept by it: the whole run passed and is stamped; or it failed, the user chose `destroy`, and this
+/// AMI's own verdict is not undecided. Returns the AMIs that stay protected by us.
+pub async fn settle_protection(
+    admitted: &[Admitted],
+    targets: &[TargetEvidence],
+    stamped_well: bool,
+    on_failure: OnFailure,
+    events: &Events,
+) -> Vec<AmiRef> {
+    let run = Verdict::over(targets.iter().map(|t| t.verdict));
+    let settled = admitted.iter().map(|one| {
+        let lift = match run {
+            Verdict::Passed => stamped_well,
+            Verdict::Failed => on_failure == OnFailure::Destroy && verdict_of(one, targets) != Verdict::Undecided,
+            Verdict::Undecided => false,
+        };
+        settle_one(one, lift, events)
+    });
+    join_all(settled).await.into_iter().flatten().collect()
+}
+
+/// The AMI where our protection stays on it.
+async fn settle_one(one: &Admitted, lift: bool, events: &Events) -> Option<AmiRef> {
+    if one.protection? == Protection::Before {
+        return None;
+    }
+    let (true, Some(image)) = (lift, &one.image) else { return Some(one.ami.clone()) };
+    let error = registry::release(one.cloud.as_ref(), image, Protection::Ours).await.err()?;
+    events.warn(format!(
+        "{} is still protected from deregistration ({error}); lift it with: \
+         aws ec2 disable-image-deregistration-protection --region {} --image-id {}",
+        one.ami, one.ami.region, one.ami.id
+    ));
+    Some(one.ami.clone())
+}

@@ -1,0 +1,104 @@
+//! `validate`: the whole of a run on AMIs, in order.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Finished, Request,
+    admit::{self, Admitted},
+    conclude::conclude,
+    event::Events,
+    examine::{self, Examined},
+};
+use crate::{
+    cloud::{CloudFactory, Ec2Factory},
+    model::{
+        Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, Verdict,
+        evidence::{EVIDENCE_SCHEMA, SuiteRef},
+        tags,
+    },
+    suite::Suite,
+};
+
+/// Tests the request's AMIs and stamps them. Never fails as a whole: what goes wrong is in the result. `cancel` ends the testing, not the cleaning up
+/// and the recording.
+pub async fn validate(request: Request, events: Events, cancel: CancellationToken) -> Finished {
+    let started_at = jiff::Timestamp::now().to_string();
+    let factory: Arc<dyn CloudFactory> = Arc::new(Ec2Factory::connect(&request.settings.access).await);
+    let admission = admit::admit(factory.as_ref(), &request.amis, request.protect, request.own_only, &events);
+    let ((admitted, account), provenance) = futures::join!(admission, super::provenance::learn(&request));
+    let run = run_of(&request, &admitted);
+    events
+        .tell(Event::Started { run: run.to_string(), targets: request.amis.iter().map(ToString::to_string).collect() });
+    let examined = examine::all(examine::Context {
+        factory,
+        account,
+        request: &request,
+        provenance: &provenance,
+        events: &events,
+        cancel: &cancel,
+        admitted: &admitted,
+    })
+    .await;
+    let evidence = evidence(&request, run, image_of(&request, &admitted), provenance, started_at, examined);
+    conclude(&request, &admitted, evidence, &events).await
+}
+
+/// The run that is being judged: on the command line that of the AMIs' own tags, where they agree; else the request's.
+fn run_of(request: &Request, admitted: &[Admitted]) -> RunId {
+    if request.protect {
+        return request.run;
+    }
+    agreed(admitted, tags::RUN).and_then(|text| text.parse().ok()).unwrap_or(request.run)
+}
+
+fn image_of(request: &Request, admitted: &[Admitted]) -> Option<ImageName> {
+    request.settings.image.clone().or_else(|| agreed(admitted, tags::IMAGE).and_then(|text| text.parse().ok()))
+}
+
+/// The value of a tag that all AMIs have in common.
+fn agreed(admitted: &[Admitted], key: &str) -> Option<String> {
+    let mut values = admitted.iter().map(|a| a.image.as_ref().and_then(|i| i.tags.get(key)));
+    let first = values.next()??;
+    values.all(|value| value == Some(first)).then(|| first.clone())
+}
+
+/// What every suite holds, for the record.
+pub fn suite_refs(suites: &[Suite]) -> Vec<SuiteRef> {
+    suites
+        .iter()
+        .map(|suite| SuiteRef {
+            name: suite.name.clone(),
+            path: suite.path.display().to_string(),
+            digest: Digest::clone(&suite.digest),
+            planned: suite.planned(),
+        })
+        .collect()
+}
+
+fn evidence(
+    request: &Request,
+    run: RunId,
+    image: Option<ImageName>,
+    provenance: Provenance,
+    started_at: String,
+    examined: Examined,
+) -> Evidence {
+    let mut targets: Vec<TargetEvidence> = examined.targets;
+    targets.sort_by(|a, b| a.target.cmp(&b.target));
+    Evidence {
+        schema: EVIDENCE_SCHEMA,
+        verdict: Verdict::over(targets.iter().map(|t| t.verdict)),
+        run,
+        image,
+        provenance,
+        started_at,
+        finished_at: jiff::Timestamp::now().to_string(),
+        suites: suite_refs(&request.settings.suites),
+        targets,
+        assay_version: env!("CARGO_PKG_VERSION").to_owned(),
+        confinement: examined.confinement,
+        leftovers: examined.leftovers,
+    }
+}

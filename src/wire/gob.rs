@@ -1,0 +1,309 @@
+//! A [`Spec`] as Go gob, the way Packer before 1.12 reads it, and any Packer with one old plugin installed.
+//!
+//! It owns an encoder for exactly one family of Go types (`hcldec.ObjectSpec` and what it holds) and refuses to be a
+//! general gob library; nothing here decodes. The bytes are those of the Go SDK in a fresh process whose maps happen to
+//! be in order, so that files made by the SDK can be compared byte for byte.
+//!
+//! The format is that of Go's `encoding/gob` package documentation. Unsigned integers below 128 are one byte, others
+//! the count of bytes (negated) and then big-endian bytes; signed ones carry their sign in the lowest bit. A struct is
+//! (field-number delta, value)… 0; a field that is zero is left out.
+//!
+//! One habit of Go's encoder shapes everything here: a type is defined where it is first met, *in the buffer of the
+//! value being written*, and the buffer is then sent off with the half-finished value before the definition. The rest of
+//! the value follows as another message (`Encoder::define`). Types are numbered in the order in which the whole
+//! process meets them (`Numbers`), while what has been defined counts per stream; a cty type is a stream of its own
+//! inside its attribute.
+
+use super::spec::{Field, Kind, Spec};
+
+/// The first number that Go gives to a type that is not its own.
+const FIRST_NUMBER: i64 = 64;
+
+/// A type that appears as a struct's field, or whose definition is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Bool,
+    Int,
+    Uint,
+    String,
+    Interface,
+    /// `hcldec.ObjectSpec`, a map from text to an interface.
+    ObjectSpec,
+    AttrSpec,
+    BlockSpec,
+    BlockListSpec,
+    /// `cty.Type`, which encodes itself.
+    Cty,
+    /// What `cty.Type` encodes itself as (go-cty 1.13 of Packer's fork, `cty/gob.go`).
+    Gob,
+    Primitive,
+    List,
+    Map,
+}
+
+impl Type {
+    /// The Go type's own name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Uint => "uint",
+            Self::String => "string",
+            Self::Interface => "interface",
+            Self::ObjectSpec => "ObjectSpec",
+            Self::AttrSpec => "AttrSpec",
+            Self::BlockSpec => "BlockSpec",
+            Self::BlockListSpec => "BlockListSpec",
+            Self::Cty => "Type",
+            Self::Gob => "gobType",
+            Self::Primitive => "primitiveType",
+            Self::List => "typeList",
+            Self::Map => "typeMap",
+        }
+    }
+
+    /// The name under which the SDK (`rpc/common.go`) or go-cty registers the type for interfaces.
+    fn registered(self) -> String {
+        match self {
+            Self::AttrSpec | Self::BlockSpec | Self::BlockListSpec => format!("*hcldec.{}", self.name()),
+            Self::ObjectSpec => "github.com/hashicorp/hcl/v2/hcldec.ObjectSpec".to_owned(),
+            _ => format!("github.com/zclconf/go-cty/cty.{}", self.name()),
+        }
+    }
+
+    /// The number that Go's encoder itself gives (`encoding/gob/type.go`); none for other types.
+    fn builtin(self) -> Option<i64> {
+        match self {
+            Self::Bool => Some(1),
+            Self::Int => Some(2),
+            Self::Uint => Some(3),
+            Self::String => Some(6),
+            Self::Interface => Some(8),
+            _ => None,
+        }
+    }
+
+    /// A struct's fields, in order; nothing for other types.
+    fn fields(self) -> &'static [(&'static str, Type)] {
+        match self {
+            Self::AttrSpec => &[("Name", Self::String), ("Type", Self::Cty), ("Required", Self::Bool)],
+            Self::BlockSpec => &[("TypeName", Self::String), ("Nested", Self::Interface), ("Required", Self::Bool)],
+            Self::BlockListSpec => &[
+                ("TypeName", Self::String),
+                ("Nested", Self::Interface),
+                ("MinItems", Self::Int),
+                ("MaxItems", Self::Int),
+            ],
+            Self::Gob => &[("Version", Self::Int), ("Impl", Self::Interface)],
+            Self::Primitive => &[("Kind", Self::Uint)],
+            Self::List | Self::Map => &[("ElementTypeT", Self::Cty)],
+            _ => &[],
+        }
+    }
+}
+
+/// The numbers of types, as one Go process gives them: in the order of first use, a struct before its fields.
+#[derive(Debug, Default)]
+struct Numbers {
+    known: Vec<Type>,
+}
+
+impl Numbers {
+    fn of(&mut self, kind: Type) -> i64 {
+        if let Some(number) = kind.builtin() {
+            return number;
+        }
+        let position = self.known.iter().position(|known| *known == kind).unwrap_or_else(|| {
+            self.known.push(kind);
+            let position = self.known.len() - 1;
+            for (_, field) in kind.fields() {
+                self.of(*field);
+            }
+            position
+        });
+        FIRST_NUMBER + position as i64
+    }
+}
+
+/// One gob stream in the making. In its functions `sink` is where finished messages go, `buffer` what is being written.
+struct Encoder<'a> {
+    numbers: &'a mut Numbers,
+    defined: Vec<Type>,
+}
+
+/// The bytes of a whole gob stream holding one `hcldec.ObjectSpec`: the body of an answer to ConfigSpec.
+pub fn encode(spec: &Spec) -> Vec<u8> {
+    let mut numbers = Numbers::default();
+    Encoder { numbers: &mut numbers, defined: Vec::new() }
+        .stream(Type::ObjectSpec, |encoder, sink, buffer| encoder.object(sink, buffer, spec))
+}
+
+impl Encoder<'_> {
+    /// A stream of one value.
+    fn stream(mut self, kind: Type, value: impl FnOnce(&mut Self, &mut Vec<u8>, &mut Vec<u8>)) -> Vec<u8> {
+        let (mut sink, mut buffer) = (Vec::new(), Vec::new());
+        self.define(&mut sink, &mut buffer, kind);
+        int(&mut buffer, self.numbers.of(kind));
+        value(&mut self, &mut sink, &mut buffer);
+        send(&mut sink, &mut buffer);
+        sink
+    }
+
+    /// Defines a type, and then the types of its fields, unless this stream has them. Sends off what the buffer holds.
+    fn define(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, kind: Type) {
+        if kind.builtin().is_some() || self.defined.contains(&kind) {
+            return;
+        }
+        int(buffer, -self.numbers.of(kind));
+        self.definition(buffer, kind);
+        send(sink, buffer);
+        self.defined.push(kind);
+        for (_, field) in kind.fields() {
+            self.define(sink, buffer, *field);
+        }
+    }
+
+    /// `wireType` of `encoding/gob/type.go`: one of its fields is set, by what kind of type it is.
+    fn definition(&mut self, out: &mut Vec<u8>, kind: Type) {
+        out.push(match kind {
+            Type::ObjectSpec => 4, // MapT
+            Type::Cty => 5,        // GobEncoderT
+            _ => 3,                // StructT
+        });
+        out.extend([1, 1]); // CommonType, and its name
+        string(out, kind.name());
+        out.push(1);
+        int(out, self.numbers.of(kind));
+        out.push(0);
+        match kind {
+            Type::ObjectSpec => {
+                for part in [Type::String, Type::Interface] {
+                    out.push(1);
+                    int(out, self.numbers.of(part));
+                }
+            }
+            Type::Cty => {}
+            _ => {
+                out.push(1);
+                uint(out, kind.fields().len() as u64);
+                for (name, field) in kind.fields() {
+                    out.push(1);
+                    string(out, name);
+                    out.push(1);
+                    int(out, self.numbers.of(*field));
+                    out.push(0);
+                }
+            }
+        }
+        out.extend([0, 0]);
+    }
+
+    /// An interface's value: the type's name and number, the value's length, the value. While the value is written, the
+    /// buffer around it takes the messages.
+    fn interface(
+        &mut self,
+        sink: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
+        kind: Type,
+        value: impl FnOnce(&mut Self, &mut Vec<u8>, &mut Vec<u8>),
+    ) {
+        string(buffer, &kind.registered());
+        self.define(sink, buffer, kind);
+        int(buffer, self.numbers.of(kind));
+        let mut inside = Vec::new();
+        value(self, buffer, &mut inside);
+        send(buffer, &mut inside);
+    }
+
+    /// An ObjectSpec's value: not a struct, hence a zero first, then the map's entries.
+    fn object(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, spec: &Spec) {
+        buffer.push(0);
+        uint(buffer, spec.fields.len() as u64);
+        for (name, each) in &spec.fields {
+            string(buffer, name);
+            self.field(sink, buffer, name, each);
+        }
+    }
+
+    fn field(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, name: &str, field: &Field) {
+        let (kind, required) = match field {
+            Field::Attribute { required, .. } => (Type::AttrSpec, *required),
+            Field::Block { required, .. } => (Type::BlockSpec, *required),
+            Field::BlockList { .. } => (Type::BlockListSpec, false),
+        };
+        self.interface(sink, buffer, kind, |encoder, sink, value| {
+            value.push(1);
+            string(value, name);
+            value.push(1);
+            match field {
+                Field::Attribute { kind, .. } => bytes(value, &cty_type(encoder.numbers, kind)),
+                Field::Block { nested, .. } | Field::BlockList { nested } => {
+                    encoder.interface(sink, value, Type::ObjectSpec, |encoder, sink, inside| {
+                        encoder.object(sink, inside, nested);
+                    });
+                }
+            }
+            if required {
+                value.extend([1, 1]);
+            }
+            value.push(0);
+        });
+    }
+}
+
+/// A cty type: gobType with Version 0, which is left out, and Impl.
+fn cty_type(numbers: &mut Numbers, kind: &Kind) -> Vec<u8> {
+    let implementation = match kind {
+        Kind::String | Kind::Number | Kind::Bool => Type::Primitive,
+        Kind::List(_) => Type::List,
+        Kind::Map(_) => Type::Map,
+    };
+    Encoder { numbers, defined: Vec::new() }.stream(Type::Gob, |encoder, sink, buffer| {
+        buffer.push(2);
+        encoder.interface(sink, buffer, implementation, |encoder, _, value| {
+            value.push(1);
+            match kind {
+                Kind::String => value.push(b'S'),
+                Kind::Number => value.push(b'N'),
+                Kind::Bool => value.push(b'B'),
+                Kind::List(element) | Kind::Map(element) => bytes(value, &cty_type(encoder.numbers, element)),
+            }
+            value.push(0);
+        });
+        buffer.push(0);
+    })
+}
+
+/// Sends a buffer off as one message, and empties it.
+fn send(sink: &mut Vec<u8>, buffer: &mut Vec<u8>) {
+    bytes(sink, buffer);
+    buffer.clear();
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    bytes(out, text.as_bytes());
+}
+
+fn bytes(out: &mut Vec<u8>, content: &[u8]) {
+    uint(out, content.len() as u64);
+    out.extend(content);
+}
+
+fn int(out: &mut Vec<u8>, number: i64) {
+    let folded = (number as u64) << 1;
+    uint(out, if number < 0 { !folded } else { folded });
+}
+
+fn uint(out: &mut Vec<u8>, number: u64) {
+    if number < 128 {
+        out.push(number as u8);
+        return;
+    }
+    let all = number.to_be_bytes();
+    let count = 8 - number.leading_zeros() as usize / 8;
+    out.push((count as u8).wrapping_neg());
+    out.extend(&all[8 - count..]);
+}
+
+#[cfg(test)]
+mod tests;

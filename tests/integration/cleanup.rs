@@ -1,0 +1,156 @@
+//! Nothing is left: after Ctrl-C, after `kill -9` of assay, after `kill -9` of Packer and a sweep.
+
+use std::{
+    process::{Child, Command},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    build::{LIGHT, LIGHT_SUITE},
+    support::{
+        cloud::Cloud,
+        packer::{SURROGATE, Workshop},
+    },
+};
+
+/// A suite whose one check takes its time, so that a test can strike in the middle.
+const SLOW_SUITE: &str = r#"suite "light" {
+  timeout = "120s"
+  command "sleep 90" {
+    exit-status = 0
+  }
+}
+"#;
+
+struct Scene {
+    cloud: Cloud,
+    workshop: Workshop,
+    ami: String,
+    packer: Child,
+}
+
+/// Packer in the middle of assay's checks.
+fn in_the_middle() -> Scene {
+    let cloud = Cloud::start();
+    let workshop = Workshop::new(&cloud);
+    workshop.write("light.hcl", SLOW_SUITE);
+    workshop.write("surrogate.pkr.hcl", &SURROGATE.replace("@SETTINGS@", LIGHT));
+    let ami = cloud.own_image("light", "us-east-1", "interrupted");
+    let packer = workshop.packer_in_background(&[
+        "build",
+        "-color=false",
+        "-var",
+        &format!("ami=us-east-1:{ami}"),
+        "surrogate.pkr.hcl",
+    ]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !workshop.read("packer.log").contains("ssh") || cloud.left().iter().all(|l| !l.contains("running")) {
+        assert!(
+            Instant::now() < deadline,
+            "assay never got to its checks:\n{}\n{:?}",
+            workshop.read("packer.log"),
+            cloud.left()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Scene { cloud, workshop, ami, packer }
+}
+
+fn signal(name: &str, pid: &str) {
+    let status = Command::new("kill").args([name, "--", pid]).status().expect("kill runs");
+    assert!(status.success(), "kill {name} {pid}");
+}
+
+/// The process that serves the post-processor: the one child of this build's Packer that runs our plugin with `start`.
+fn plugin_pid(workshop: &Workshop) -> String {
+    let plugins = workshop.path().join("plugins").display().to_string();
+    for entry in std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok) {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if line.starts_with(&plugins) && line.contains("packer-plugin-assay") && line.contains(" start ") {
+            return entry.file_name().to_string_lossy().into_owned();
+        }
+    }
+    panic!("no plugin process below {plugins}");
+}
+
+fn wait(child: &mut Child, limit: Duration) -> Duration {
+    let began = Instant::now();
+    loop {
+        if child.try_wait().expect("a status").is_some() {
+            return began.elapsed();
+        }
+        assert!(began.elapsed() < limit, "Packer is still there after {limit:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn ctrl_c_in_packer_ends_in_clean_up_and_an_untested_ami() {
+    let mut scene = in_the_middle();
+    signal("-INT", &format!("-{}", scene.packer.id()));
+    wait(&mut scene.packer, Duration::from_secs(30));
+    scene.cloud.wait_until_clean(15);
+    let image = scene.cloud.image(&scene.ami);
+    assert_eq!(image["tags"]["assay:state"], "untested", "{image}\n{}", scene.workshop.read("packer.log"));
+}
+
+#[test]
+fn kill_9_of_assay_costs_no_ami_hangs_no_packer_and_leaves_nothing() {
+    let mut scene = in_the_middle();
+    signal("-KILL", &plugin_pid(&scene.workshop));
+    wait(&mut scene.packer, Duration::from_secs(20));
+    let image = scene.cloud.image(&scene.ami);
+    assert_eq!(image["name"], "interrupted", "still there");
+    assert_eq!(image["protected"], true, "protected first, and the reaper lifts nothing");
+    assert!(!scene.workshop.path().join("destroyed").exists());
+    scene.cloud.wait_until_clean(60);
+}
+
+#[test]
+fn one_sweep_clears_what_a_killed_packer_left() {
+    let cloud = Cloud::start();
+    let workshop = Workshop::new(&cloud);
+    let mut packer = workshop.packer_in_background(&[
+        "build",
+        "-color=false",
+        "-var",
+        "ssh_source_cidrs=[\"127.0.0.1/32\"]",
+        "-var",
+        "ssh_username=debian",
+        "-var",
+        "owner=sweep-me",
+        "packer/base.pkr.hcl",
+    ]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !workshop.read("packer.log").contains("Connected to SSH") {
+        assert!(Instant::now() < deadline, "{}", workshop.read("packer.log"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    signal("-KILL", &format!("-{}", packer.id()));
+    let _status = packer.wait();
+    assert!(!cloud.left().is_empty(), "a killed Packer leaves its instance, key pair and group");
+
+    let shown = workshop.assay(&["sweep", "--owner", "sweep-me", "--region", "us-east-1"]);
+    let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.status.success() && text.contains("i-"), "{text}{}", String::from_utf8_lossy(&shown.stderr));
+    assert!(!cloud.left().is_empty(), "without --yes it only shows");
+
+    let other = workshop.assay(&["sweep", "--owner", "somebody-else", "--region", "us-east-1", "--yes"]);
+    assert!(!cloud.left().is_empty(), "another owner's things stay: {}", String::from_utf8_lossy(&other.stdout));
+
+    let done = workshop.assay(&["sweep", "--owner", "sweep-me", "--region", "us-east-1", "--yes"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    cloud.wait_until_clean(15);
+}
+
+#[test]
+fn the_suite_for_light_instances_is_sound() {
+    // The scenarios above use a slow suite; this guards that their AMI would pass if left alone.
+    let cloud = Cloud::start();
+    let workshop = Workshop::new(&cloud);
+    workshop.write("light.hcl", LIGHT_SUITE);
+    let ami = cloud.own_image("light", "us-east-1", "left-alone");
+    workshop.build_surrogate(&format!("us-east-1:{ami}"), LIGHT).expect(0);
+    cloud.wait_until_clean(10);
+}

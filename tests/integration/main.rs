@@ -1,0 +1,17 @@
+//! The one integration binary: real Packer, real amazon plugin, the mini cloud, real git. It links once.
+//!
+//! Every test proves behaviour from outside: what Packer printed, what stands in the cloud, in git and on disk. A missing tool makes a test fail and say how
+//! to get it. Needs what `make test` prepares.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+mod build;
+mod cleanup;
+mod command_line;
+mod failing;
+mod older_packers;
+mod program;
+mod regions;
+mod samples;

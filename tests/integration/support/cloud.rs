@@ -1,0 +1,197 @@
+//! One mini cloud per test. It owns starting it, asking it, and ending it so that nothing is left.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{http, tools};
+
+/// A running mini cloud. Ends with the value.
+pub struct Cloud {
+    folder: TempDir,
+    child: Child,
+    ready: Value,
+}
+
+impl Cloud {
+    /// Starts one and waits until it answers.
+    pub fn start() -> Self {
+        let folder = TempDir::with_prefix("assay-cloud-").expect("a folder");
+        let ready_file = folder.path().join("ready.json");
+        let log = std::fs::File::create(folder.path().join("server.log")).expect("a log");
+        let mut child = Command::new(tools::mini_cloud())
+            .args(["up", "--state"])
+            .arg(folder.path().join("state"))
+            .arg("--ready-file")
+            .arg(&ready_file)
+            .args(["--parent-pid", &std::process::id().to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the mini cloud starts");
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let ready = loop {
+            if let Some(ready) = std::fs::read_to_string(&ready_file).ok().and_then(|t| serde_json::from_str(&t).ok()) {
+                break ready;
+            }
+            let ended = child.try_wait().expect("a status");
+            let log = || std::fs::read_to_string(folder.path().join("server.log")).unwrap_or_default();
+            assert!(
+                ended.is_none(),
+                "the mini cloud ended ({ended:?}); run: {} setup\n{}",
+                tools::mini_cloud().display(),
+                log()
+            );
+            assert!(Instant::now() < deadline, "the mini cloud is not ready after 120 s:\n{}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        Self { folder, child, ready }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> &str {
+        self.ready["endpoint"].as_str().expect("an endpoint")
+    }
+
+    /// The environment of the account called `name` in the ready file: AWS_* variables that SDKs read.
+    pub fn environment(&self, account: &str) -> Vec<(String, String)> {
+        let keys = &self.ready["accounts"][account];
+        let text =
+            |key: &str| keys[key].as_str().unwrap_or_else(|| panic!("account {account} in {}", self.ready)).to_owned();
+        [
+            ("AWS_ENDPOINT_URL", self.endpoint().to_owned()),
+            ("AWS_ACCESS_KEY_ID", text("access_key")),
+            ("AWS_SECRET_ACCESS_KEY", text("secret_key")),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("AWS_POLL_DELAY_SECONDS", "1".to_owned()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .to_vec()
+    }
+
+    /// The names of the accounts, the usual one first.
+    pub fn accounts(&self) -> Vec<String> {
+        self.ready["accounts"].as_object().expect("accounts").keys().cloned().collect()
+    }
+
+    /// The ready file.
+    pub fn ready(&self) -> &Value {
+        &self.ready
+    }
+
+    /// Everything in the cloud: `instances`, `images`, `key_pairs`, `security_groups`, `volumes`, `snapshots`, each a list with region and tags.
+    pub fn inventory(&self) -> Value {
+        http::request(self.endpoint(), "GET", "/_minicloud/inventory", None)
+    }
+
+    /// One AMI of the inventory.
+    pub fn image(&self, id: &str) -> Value {
+        let all = self.inventory();
+        let images = all["images"].as_array().expect("images");
+        images.iter().find(|i| i["id"] == id).cloned().unwrap_or(Value::Null)
+    }
+
+    /// A copy of the stock image of `kind` (`booted`, or `light`: sshd alone, up in a moment) that belongs to the usual account.
+    pub fn own_image(&self, kind: &str, region: &str, name: &str) -> String {
+        let stock = if kind == "light" { &self.ready["light_images"] } else { &self.ready["images"] };
+        let wish = json!({ "image": stock[region], "region": region, "name": name });
+        let answer = http::request(self.endpoint(), "POST", "/_minicloud/copy", Some(&wish));
+        answer["image"].as_str().expect("an image id").to_owned()
+    }
+
+    /// Adds fault scripts.
+    pub fn faults(&self, scripts: Value) {
+        http::request(self.endpoint(), "POST", "/_minicloud/faults", Some(&scripts));
+    }
+
+    /// Makes the next instances of an image boot without ever opening port 22.
+    pub fn unreachable(&self, image: &str) {
+        http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&json!({ "image": image })));
+    }
+
+    /// Takes `unreachable` back.
+    pub fn reachable(&self, image: &str) {
+        let wish = json!({ "image": image, "unreachable": false });
+        http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&wish));
+    }
+
+    /// Turns an image's deregistration protection on, as its owner would have.
+    pub fn protect(&self, image: &str, region: &str) {
+        http::request(
+            self.endpoint(),
+            "POST",
+            "/_minicloud/protect",
+            Some(&json!({ "image": image, "region": region })),
+        );
+    }
+
+    /// The API calls so far, oldest first.
+    pub fn calls(&self) -> Vec<Value> {
+        let path = self.ready["call_log"].as_str().expect("a call log");
+        let text = std::fs::read_to_string(path).expect("the call log is readable");
+        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+
+    /// What of assay's (and, with `packer`, of Packer's) is still there and costs money or grants access.
+    pub fn left(&self) -> Vec<String> {
+        let all = self.inventory();
+        let mut left = Vec::new();
+        for instance in all["instances"].as_array().expect("instances") {
+            if instance["state"] != "terminated" && instance["state"] != "shutting-down" {
+                left.push(format!("instance {} {}", instance["id"], instance["state"]));
+            }
+        }
+        for (kind, key) in [("key pair", "key_pairs"), ("security group", "security_groups"), ("volume", "volumes")] {
+            for thing in all[key].as_array().expect(key) {
+                if thing["name"] != "default" {
+                    left.push(format!("{kind} {} {}", thing["id"], thing["name"]));
+                }
+            }
+        }
+        left
+    }
+
+    /// Waits until nothing is left; panics with what is after `seconds`.
+    pub fn wait_until_clean(&self, seconds: u64) {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let left = self.left();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "left after {seconds} s: {left:#?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// A folder that goes with the cloud.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path beside the cloud's state.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let down = Command::new(tools::mini_cloud())
+            .args(["down", "--state"])
+            .arg(self.folder.path().join("state"))
+            .stdout(Stdio::null())
+            .status();
+        if !down.is_ok_and(|status| status.success()) {
+            eprintln!("mini-cloud down did not succeed for {}", self.folder.path().display());
+        }
+        let _status = self.child.wait();
+    }
+}

@@ -1,0 +1,55 @@
+//! Where the real programs are. It owns the messages for what is missing.
+
+use std::path::{Path, PathBuf};
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The `assay` under test.
+pub fn assay() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_assay"))
+}
+
+fn tools() -> PathBuf {
+    if let Some(folder) = std::env::var_os("ASSAY_TOOLS") {
+        return folder.into();
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from);
+    cache.join("assay/tools")
+}
+
+fn home() -> PathBuf {
+    std::env::var_os("HOME").expect("HOME is set").into()
+}
+
+fn present(path: PathBuf, cure: &str) -> PathBuf {
+    assert!(path.exists(), "{} is missing; get it with: {cure}", path.display());
+    path
+}
+
+/// A Packer binary: `recent` (1.16 or newer), `1.11.2` or `1.7.10`.
+pub fn packer(version: &str) -> PathBuf {
+    let (name, cure) = match version {
+        "recent" => ("packer".to_owned(), "scripts/tools"),
+        older => (format!("packer-{older}"), "scripts/tools older"),
+    };
+    present(tools().join("bin").join(name), cure)
+}
+
+/// The folder with the amazon plugin and the tests' own builder plugin, to be copied and added to.
+pub fn plugins() -> PathBuf {
+    present(tools().join("plugins"), "scripts/tools")
+}
+
+/// The mini cloud's launcher.
+pub fn mini_cloud() -> PathBuf {
+    present(root().join("examples/mini-cloud/mini-cloud"), "a full checkout")
+}
+
+/// Copies a folder with everything in it.
+pub fn copy(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+    assert!(status.success(), "cp -a {} {}", from.display(), to.display());
+}
