@@ -12,4 +12,6 @@ mod cleanup;
 mod command_line;
 mod failing;
 mod older_packers;
+mod program;
 mod regions;
+mod samples;

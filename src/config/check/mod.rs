@@ -204,7 +204,8 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
     let results = results::settings(checker);
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
-    if image.is_none() && checker.door != Door::Command {
+    // On the command line the AMI's own tag can say it; a name that was given must be right.
+    if image.is_none() && (checker.door != Door::Command || checker.layer.has("image")) {
         return None;
     }
     Some(Settings {
