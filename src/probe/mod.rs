@@ -4,11 +4,17 @@
 //! process [`serve`] confines itself, then runs [`session`] (the only file that knows ssh2) and everything that reads what hosts say. No
 //! byte that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
 
+mod engine;
 mod evaluate;
 mod frames;
 mod host_key;
 mod observe;
 pub(crate) mod proto;
+mod rounds;
 mod script;
 mod session;
 mod sockets;
+
+#[cfg(test)]
+#[path = "../../tests/support/sshd.rs"]
+mod sshd;

@@ -257,7 +257,7 @@ impl Session {
         if writing {
             flags |= PollFlags::OUT;
         }
-        let tick = rustix::time::Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+        let tick = rustix::event::Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
         // An interrupted or failed poll only means that we look sooner.
         let _ = poll(&mut [PollFd::new(&self.socket, flags)], Some(&tick));
     }
