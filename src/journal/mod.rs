@@ -8,6 +8,7 @@
 //! [`Leftover`](crate::model::evidence::Leftover)s.
 
 mod entry;
+mod handover;
 mod names;
 mod store;
 mod undo;
@@ -20,5 +21,7 @@ pub mod sweep;
 pub use entry::{Event, Header, Kind, Step, StepState};
 pub use names::Names;
 pub use removal::UndoPolicy;
+#[cfg(test)]
+pub(crate) use store::Disk;
 pub use store::{Journal, JournalError, default_root};
 pub use undo::undo;

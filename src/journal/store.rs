@@ -5,6 +5,7 @@
 //! run writes a few dozen lines.
 
 use std::{
+    fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -56,7 +57,6 @@ pub fn default_root() -> Result<PathBuf, JournalError> {
 }
 
 /// The record of one process. Shared by reference; every method may be called from any task.
-#[derive(Debug)]
 pub struct Journal {
     dir: PathBuf,
     header: Header,
@@ -64,16 +64,42 @@ pub struct Journal {
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug)]
+/// Where lines go. A file; tests watch what is really on the disk.
+pub(crate) trait Disk: Write + Send {
+    /// Returns when everything written so far survives a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Disk for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
 struct Inner {
-    file: File,
+    file: Box<dyn Disk>,
     replay: Replay,
     last_number: u32,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("dir", &self.dir).finish_non_exhaustive()
+    }
 }
 
 impl Journal {
     /// A new record beneath `root` (see [`default_root`]), in `runs/<run>/<process>/`, open to its owner only.
     pub fn create(root: &Path, run: RunId, account: Option<AccountId>) -> Result<Self, JournalError> {
+        Self::create_on(root, run, account, |file| Box::new(file))
+    }
+
+    pub(crate) fn create_on(
+        root: &Path,
+        run: RunId,
+        account: Option<AccountId>,
+        disk: impl FnOnce(File) -> Box<dyn Disk>,
+    ) -> Result<Self, JournalError> {
         let process = process_part();
         let dir = root.join("runs").join(run.to_string()).join(&process);
         let failed = |action, path: &Path| {
@@ -94,7 +120,7 @@ impl Journal {
             names: Names::new(&run, &header.process),
             dir,
             header: header.clone(),
-            inner: Mutex::new(Inner { file, replay: Replay::default(), last_number: 0 }),
+            inner: Mutex::new(Inner { file: disk(file), replay: Replay::default(), last_number: 0 }),
         };
         journal.append(Event::Opened { schema: JOURNAL_SCHEMA, header, at: Timestamp::now() })?;
         Ok(journal)
@@ -118,7 +144,12 @@ impl Journal {
         let header = replay.header.clone().ok_or_else(|| JournalError::NoHeader { path: path.clone() })?;
         let names = Names::new(&header.run, &header.process);
         let last_number = replay.steps.keys().next_back().copied().unwrap_or(0);
-        Ok(Self { dir: dir.to_owned(), header, names, inner: Mutex::new(Inner { file, replay, last_number }) })
+        Ok(Self {
+            dir: dir.to_owned(),
+            header,
+            names,
+            inner: Mutex::new(Inner { file: Box::new(file), replay, last_number }),
+        })
     }
 
     /// The folder of this record.
@@ -204,10 +235,11 @@ impl Journal {
         self.lock().replay.damaged
     }
 
-    /// Ends the record. Its folder goes with it when it holds nothing that anybody could still need: no open step and no damaged line.
+    /// Ends the record. Its folder goes with it when it holds nothing that anybody could still need: no open step, no protection of
+    /// ours, no damaged line.
     pub fn close(&self) -> Result<(), JournalError> {
-        self.append(Event::Closed { at: Timestamp::now() })?;
-        if !self.open_steps().is_empty() || self.damaged() > 0 {
+        self.finish()?;
+        if !self.open_steps().is_empty() || !self.protections().is_empty() || self.damaged() > 0 {
             return Ok(());
         }
         let failed = |source| JournalError::Io { action: "removed", path: self.dir.clone(), source };
@@ -215,6 +247,11 @@ impl Journal {
         // The run's folder goes with its last process; while another one has its record in it, this fails as it should.
         let _shared = self.dir.parent().map(fs::remove_dir);
         Ok(())
+    }
+
+    /// Ends the record and keeps it, for what can be learned from it.
+    pub fn finish(&self) -> Result<(), JournalError> {
+        self.append(Event::Closed { at: Timestamp::now() })
     }
 
     fn next_number(&self) -> u32 {
@@ -240,7 +277,7 @@ impl Journal {
         inner.replay.apply(event);
         let mut line = line?;
         line.push(b'\n');
-        inner.file.write_all(&line).and_then(|()| inner.file.sync_data()).map_err(failed)
+        inner.file.write_all(&line).and_then(|()| inner.file.sync()).map_err(failed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use crate::{
         fake::{FakeCloud, Fault},
     },
     config::{LaunchSettings, SshInterface, SshSettings},
-    journal::{Journal, Kind, UndoPolicy},
+    journal::{Disk, Journal, Kind, UndoPolicy},
     model::{AmiRef, Architecture, Region, UndecidedKind, evidence::Leftover, tags},
 };
 
@@ -57,7 +60,7 @@ struct Bench {
     journal: Arc<Journal>,
     cancel: CancellationToken,
     order: Order,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Bench {
@@ -72,7 +75,7 @@ impl Bench {
             launch: LaunchSettings::default(),
             ssh: SshSettings { timeout: Duration::from_secs(60), ..SshSettings::default() },
         };
-        Self { cloud: FakeCloud::new(), journal, cancel: CancellationToken::new(), order, _dir: dir }
+        Self { cloud: FakeCloud::new(), journal, cancel: CancellationToken::new(), order, dir }
     }
 
     async fn fleet(&self) -> Arc<Fleet> {
@@ -165,17 +168,48 @@ async fn everything_is_tagged_in_its_creating_call_and_admits_only_us() {
     assert_eq!(bench.release(&fleet).await, []);
 }
 
+/// A file that knows how much of it would survive a power cut.
+struct WatchedDisk {
+    file: std::fs::File,
+    written: usize,
+    durable: Arc<AtomicUsize>,
+}
+
+impl std::io::Write for WatchedDisk {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.written += count;
+        Ok(count)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Disk for WatchedDisk {
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.durable.store(self.written, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
 #[tokio::test]
-async fn the_journal_holds_the_intent_when_the_creating_call_is_made() {
-    let bench = Bench::new();
+async fn the_intent_is_on_the_disk_when_the_creating_call_is_made() {
+    let mut bench = Bench::new();
+    let durable = Arc::new(AtomicUsize::new(0));
+    let watched = durable.clone();
+    let disk = |file| -> Box<dyn Disk> { Box::new(WatchedDisk { file, written: 0, durable: watched }) };
+    let root = bench.dir.path();
+    bench.journal = Arc::new(Journal::create_on(root, bench.order.run, None, disk).expect("a journal"));
     let file = bench.journal.dir().join("journal.jsonl");
     let missing = Arc::new(Mutex::new(Vec::new()));
     let seen = missing.clone();
     bench.cloud.on_call(move |action, subject| {
         let named = matches!(action, "ImportKeyPair" | "CreateSecurityGroup" | "RunInstances");
-        let text = std::fs::read_to_string(&file).expect("the journal");
+        let bytes = std::fs::read(&file).expect("the journal");
+        let survives = String::from_utf8_lossy(&bytes[..durable.load(Ordering::SeqCst)]).into_owned();
         let intent = |line: &str| line.contains("\"event\":\"intent\"") && line.contains(&format!("\"{subject}\""));
-        if named && !text.lines().any(intent) {
+        if named && !survives.lines().any(intent) {
             seen.lock().expect("lock").push(format!("{action} {subject}"));
         }
     });
