@@ -1,1 +1,3 @@
-//! Room under construction.
+//! The doors: each way into assay, thin.
+
+pub mod prober;

@@ -277,6 +277,12 @@ impl Drop for Session {
     }
 }
 
+/// Lets libssh2 and OpenSSL read what they want to read (OpenSSL's configuration file) while that is still possible. Starts no thread.
+pub(super) fn warm_up() {
+    // A session that cannot be made will be told when one is needed.
+    drop(ssh2::Session::new());
+}
+
 /// libssh2.h
 const LIBSSH2_ERROR_AUTHENTICATION_FAILED: i32 = -18;
 /// libssh2.h
