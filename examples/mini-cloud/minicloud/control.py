@@ -80,9 +80,13 @@ def unreachable(cloud: Cloud, wish: Any) -> dict[str, Any]:
 
 def copy(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
     """CopyImage within a region, without a client: how a test gets an image of its own in no time."""
+    from .api.images import make
+
     with cloud.lock:
         backend = backend_of(cloud, wish)
-        image = backend.copy_image(wish["image"], wish["region"], wish["name"])
+        source = backend.describe_images(ami_ids=[wish["image"]])[0]
+        image = make(backend, source, wish["name"], source.description, snapshot=f"Copied for DestinationAmi {{ami}} from SourceAmi {source.id}.")
+        cloud.copy(source.id, image.id)
     return {"image": image.id}
 
 
