@@ -67,6 +67,7 @@ class Cloud:
         self.state, self.accounts, self.network = state, accounts, network
         self.lock = threading.RLock()
         self.machines: dict[str, Machine] = {}
+        self.instances: dict[str, Any] = {}  # moto's records, by the same ids
         self.layers: dict[str, Layers] = {}
         self.unreachable: set[str] = set()  # ids of images and instances
         self.closing = False
@@ -89,6 +90,7 @@ class Cloud:
         machine.started = lambda: self._move(instance, "running", instance.minicloud_start)
         machine.ended = lambda: self._guest_ended(instance, machine)
         self.machines[instance.id] = machine
+        self.instances[instance.id] = instance
         set_state(instance, "pending")
         machine.start()
 
@@ -121,8 +123,8 @@ class Cloud:
 
     def _guest_ended(self, instance: Any, machine: Machine) -> None:
         """The guest powered itself off: what follows is what InstanceInitiatedShutdownBehavior says."""
-        reason = "Client.InstanceInitiatedShutdown"
-        if instance.instance_initiated_shutdown_behavior == "terminate":
+        reason = "Server.InternalError" if machine.broken else "Client.InstanceInitiatedShutdown"
+        if machine.broken or instance.instance_initiated_shutdown_behavior == "terminate":
             with self.lock:
                 self.terminate(instance, reason)
         else:
@@ -139,7 +141,7 @@ class Cloud:
             set_state(instance, state)
             if reason:
                 instance.state_reason.code = reason
-                instance.state_reason.message = f"{reason}: Instance initiated shutdown"
+                instance.state_reason.message = f"{reason}: {REASONS[reason]}"
 
     # Images.
 
@@ -214,6 +216,10 @@ class Cloud:
         self.network.close()
 
 
+REASONS = {
+    "Client.InstanceInitiatedShutdown": "Instance initiated shutdown",
+    "Server.InternalError": "Internal error on launch",
+}
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
 

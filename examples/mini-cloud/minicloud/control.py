@@ -1,6 +1,6 @@
 """Owns the requests under /_minicloud/: what tests and people ask of the cloud itself, in JSON, without a key.
 
-  GET    /_minicloud/instances     the machines: id, kind, running, pid, address, reachable, open
+  GET    /_minicloud/instances     the machines: id, state, region, account, image, kind, running, pid, address, reachable, open
   GET    /_minicloud/inventory     everything in the cloud with state and tags, see inventory
   GET    /_minicloud/faults        the fault scripts in force; POST a list adds, DELETE clears
   POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account
@@ -35,7 +35,7 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
     """Does what a request asks."""
     match method, verb:
         case "GET", "instances":
-            return 200, [describe(machine) for machine in list(cloud.machines.values())]
+            return 200, [describe(cloud, machine) for machine in list(cloud.machines.values())]
         case "GET", "inventory":
             return 200, inventory(cloud)
         case "GET", "faults":
@@ -54,11 +54,12 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
     return 404, {"error": f"the mini cloud has no {method} {PREFIX}{verb}"}
 
 
-def describe(machine: Any) -> dict[str, Any]:
+def describe(cloud: Cloud, machine: Any) -> dict[str, Any]:
     """One machine, as it is now."""
-    door = machine.door
+    door, instance = machine.door, cloud.instances[machine.id]
     return {
-        "id": machine.id, "kind": machine.kind, "running": machine.running(), "pid": machine.leader(),
+        "id": machine.id, "state": instance.state, "region": instance.region_name, "account": instance.owner_id,
+        "image": instance.image_id, "kind": machine.kind, "running": machine.running(), "pid": machine.leader(),
         "address": machine.address, "reachable": machine.reachable, "open": bool(door and door.is_open.is_set()),
     }  # fmt: skip
 

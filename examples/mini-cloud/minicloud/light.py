@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
-import subprocess
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from . import seed
 from .machine import Machine
@@ -83,5 +85,8 @@ class Light(Machine):
             path.write_text(text if text.endswith("\n") else text + "\n")
             path.chmod(0o644 if half == "public" else 0o600)
         if not list(folder.glob("ssh_host_*_key")):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", folder / "ssh_host_ed25519_key"]
-            subprocess.run(command, check=True)
+            key = Ed25519PrivateKey.generate()
+            path = folder / "ssh_host_ed25519_key"
+            path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+            path.chmod(0o600)
+            path.with_suffix(".pub").write_bytes(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n")

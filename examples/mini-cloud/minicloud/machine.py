@@ -24,6 +24,8 @@ STOP_PATIENCE = 25  # seconds a guest gets to shut down before it is killed, as 
 REBOOT_STATUS = 133  # systemd-nspawn's exit status when the guest asked for a reboot
 CONSOLE_LIMIT = 65536  # bytes GetConsoleOutput returns at most
 
+_starting = threading.Semaphore(8)  # machines that are prepared and mounted at the same time; more would only hinder each other
+
 # The kernel's "die with your parent" is bound to the parent's *thread*, so all processes are started by one that never ends.
 _spawner = concurrent.futures.ThreadPoolExecutor(1, "spawner")
 
@@ -53,7 +55,8 @@ class Machine:
         self._minder: threading.Thread | None = None
         for folder in (self.upper, self.work, self.root, self.console_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        self.prepare()
+        self._prepared = False
+        self.broken = False  # could not be started; the console says why
 
     # What kinds differ in.
 
@@ -149,12 +152,19 @@ class Machine:
         """The minder's thread: mount, run, run again after a reboot, unmount, tell."""
         mounted = False
         try:
-            subprocess.run(["mount", "-t", "overlay", "overlay", "-o", self.mount_options(), self.root], cwd=self.state, check=True)
-            mounted = True
+            with _starting:
+                if not self._prepared:
+                    self.prepare()
+                    self._prepared = True
+                subprocess.run(
+                    ["mount", "-t", "overlay", "overlay", "-o", self.mount_options(), self.root], cwd=self.state, check=True
+                )
+                mounted = True
             while self._wanted:
                 if self._run_once() != REBOOT_STATUS:
                     break
-        except (OSError, subprocess.CalledProcessError) as error:
+        except (OSError, ValueError, subprocess.CalledProcessError) as error:
+            self.broken = True
             with open(self.console_file, "a") as console:
                 console.write(f"mini-cloud: this instance could not be started: {error}\n")
         finally:

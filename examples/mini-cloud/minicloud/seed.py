@@ -12,6 +12,8 @@ import email.policy
 import gzip
 import pathlib
 
+# The names that become files of the guest; anything else in `ssh_keys` is left out.
+HOST_KEY_NAMES = {f"{kind}_{half}" for kind in ("rsa", "ecdsa", "ed25519") for half in ("private", "public")}
 SEED = "var/lib/cloud/seed/nocloud"
 
 
@@ -67,7 +69,7 @@ def host_keys(configs: list[dict]) -> dict[str, str]:
     keys: dict[str, str] = {}
     for config in configs:
         if isinstance(config.get("ssh_keys"), dict):
-            keys.update({str(k): str(v) for k, v in config["ssh_keys"].items()})
+            keys.update({k: str(v) for k, v in config["ssh_keys"].items() if k in HOST_KEY_NAMES})
     return keys
 
 
