@@ -3,7 +3,9 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    packer_spec()
+    println!("cargo::rerun-if-changed=build.rs");
+    packer_spec()?;
+    prober()
 }
 
 /// Packer's messages for a component's options; included by `src/wire/spec_proto.rs`.
@@ -14,5 +16,14 @@ fn packer_spec() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={FILE}");
     let files = protox::compile([FILE], ["proto"])?;
     prost_build::Config::new().btree_map(["."]).compile_fds(files)?;
+    Ok(())
+}
+
+/// Conductor and prober: messages, client and server for tonic; included by `src/probe/proto.rs`.
+fn prober() -> Result<(), Box<dyn Error>> {
+    const FILE: &str = "proto/prober.proto";
+    println!("cargo::rerun-if-changed={FILE}");
+    let files = protox::compile([FILE], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(files)?;
     Ok(())
 }

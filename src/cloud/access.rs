@@ -10,13 +10,10 @@ use std::{
 };
 
 use aws_config::{
-    BehaviorVersion, ConfigLoader, SdkConfig,
-    profile::profile_file::{ProfileFileKind, ProfileFiles},
-    retry::RetryConfig,
-    sts::AssumeRoleProvider,
-    timeout::TimeoutConfig,
+    BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_http_client::{
     Builder, Connector,
     proxy::ProxyConfig,
@@ -45,15 +42,13 @@ pub struct Ec2Factory {
     sdk: SdkConfig,
     /// `custom_endpoint_ec2`; the SDK itself honours AWS_ENDPOINT_URL(_EC2) and the profile's endpoint_url.
     custom_endpoint: Option<String>,
-    http: SharedHttpClient,
     clients: Mutex<HashMap<Region, Arc<ec2::Ec2>>>,
 }
 
 impl Ec2Factory {
     /// Reads profiles and the environment, and prepares the credentials. No call is made: wrong credentials show at the first one.
     pub async fn connect(access: &AccessSettings) -> Self {
-        let http = http_client();
-        let base = loader(access, &http).load().await;
+        let base = loader(access).load().await;
         let sdk = match &access.assume_role {
             Some(role) => {
                 let provider = assumed(role, &base).await;
@@ -61,7 +56,7 @@ impl Ec2Factory {
             }
             None => base,
         };
-        Self { sdk, custom_endpoint: access.custom_endpoint_ec2.clone(), http, clients: Mutex::default() }
+        Self { sdk, custom_endpoint: access.custom_endpoint_ec2.clone(), clients: Mutex::default() }
     }
 
     /// The endpoint that stands in for AWS's own, where there is one.
@@ -113,7 +108,7 @@ fn http_client() -> SharedHttpClient {
     })
 }
 
-fn loader(access: &AccessSettings, http: &SharedHttpClient) -> ConfigLoader {
+fn loader(access: &AccessSettings) -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -124,7 +119,7 @@ fn loader(access: &AccessSettings, http: &SharedHttpClient) -> ConfigLoader {
         retries = retries.with_max_attempts(attempts.max(1));
     }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http.clone())
+        .http_client(http_client())
         .timeout_config(timeouts)
         .retry_config(retries);
     if let Some(region) = &access.region {
@@ -134,8 +129,8 @@ fn loader(access: &AccessSettings, http: &SharedHttpClient) -> ConfigLoader {
         loader = loader.profile_name(profile);
     }
     if let Some(file) = &access.shared_credentials_file {
-        let files = ProfileFiles::builder().include_default_config_file(true);
-        loader = loader.profile_files(files.with_file(ProfileFileKind::Credentials, file).build());
+        let files = EnvConfigFiles::builder().include_default_config_file(true);
+        loader = loader.profile_files(files.with_file(EnvConfigFileKind::Credentials, file).build());
     }
     if let (Some(key), Some(secret)) = (&access.access_key, &access.secret_key) {
         let token = access.token.as_ref().map(|t| t.expose_secret().to_owned());

@@ -1,1 +1,284 @@
-//! placeholder
+//! A cloud in memory for tests: EC2's rules as far as launching, ending and sweeping meet them, with scripted faults. It owns no truth about
+//! EC2: what it imitates is written in the EC2 API reference, and the mini cloud and EC2 itself have the last word.
+//!
+//! Imitated: one client token is one instance; names are unique; a group in use cannot be deleted; a key pair's deletion always
+//! succeeds; what was just made may not be listed yet; instances take several looks to run and to end, and keep their volumes
+//! until then.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures::future::{BoxFuture, FutureExt};
+
+use super::{Cloud, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, RunInstances};
+use crate::model::{AccountId, AmiId, Region};
+
+mod region;
+
+use region::FakeRegion;
+
+type Tags = BTreeMap<String, String>;
+
+/// What goes wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not done, and the answer says why.
+    Refuse(CloudErrorKind),
+    /// It is done, and the answer is lost.
+    LoseAnswer,
+    /// It is not done, and nothing answers.
+    Drop,
+    /// The client itself panics.
+    Panic,
+}
+
+/// A call about to be made: its action and the name, token or id it is about.
+pub type Hook = Box<dyn Fn(&str, &str) + Send + Sync>;
+
+/// The whole cloud: every region of one account.
+#[derive(Clone, Default)]
+pub struct FakeCloud {
+    state: Arc<Mutex<State>>,
+    hook: Arc<Mutex<Option<Hook>>>,
+}
+
+#[derive(Default)]
+struct State {
+    regions: BTreeMap<Region, Stock>,
+    faults: BTreeMap<String, VecDeque<Fault>>,
+    calls: Vec<String>,
+    images: BTreeMap<(Region, AmiId), Image>,
+    account: Option<AccountId>,
+    numbers: u32,
+    invisible_looks: u32,
+    boot_looks: u32,
+    end_looks: u32,
+    keep_volumes: bool,
+    dies_at_boot: Option<String>,
+}
+
+/// What exists in one region.
+#[derive(Debug, Clone, Default)]
+pub struct Stock {
+    /// By id.
+    pub instances: BTreeMap<String, FakeInstance>,
+    /// By name.
+    pub keys: BTreeMap<String, Tags>,
+    /// By id: name, tags, rules.
+    pub groups: BTreeMap<String, (String, Tags, Vec<(u16, String)>)>,
+    /// By id.
+    pub volumes: BTreeMap<String, Tags>,
+}
+
+/// An instance with what EC2 does not tell.
+#[derive(Debug, Clone)]
+pub struct FakeInstance {
+    /// What EC2 tells.
+    pub told: Instance,
+    /// The request that made it.
+    pub request: RunInstances,
+    /// Looks until it is listed at all.
+    invisible: u32,
+    /// Looks until its next state.
+    looks: u32,
+}
+
+impl fmt::Debug for FakeCloud {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FakeCloud")
+    }
+}
+
+impl FakeCloud {
+    /// An empty account.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next call of `action` (one per call of this method, in order) meets `fault`.
+    pub fn fault(&self, action: &str, fault: Fault) -> &Self {
+        self.lock().faults.entry(action.to_owned()).or_default().push_back(fault);
+        self
+    }
+
+    /// Calls `hook` before each call.
+    pub fn on_call(&self, hook: impl Fn(&str, &str) + Send + Sync + 'static) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+    }
+
+    /// New instances are not listed for so many looks.
+    pub fn invisible_for(&self, looks: u32) {
+        self.lock().invisible_looks = looks;
+    }
+
+    /// Instances take so many looks to run, and so many to end.
+    pub fn takes(&self, boot: u32, end: u32) {
+        let mut state = self.lock();
+        (state.boot_looks, state.end_looks) = (boot, end);
+    }
+
+    /// Volumes outlive their instances.
+    pub fn keep_volumes(&self) {
+        self.lock().keep_volumes = true;
+    }
+
+    /// Instances terminate by themselves instead of running, for this reason.
+    pub fn dies_at_boot(&self, reason: &str) {
+        self.lock().dies_at_boot = Some(reason.to_owned());
+    }
+
+    /// The account whose credentials are used.
+    pub fn set_account(&self, account: AccountId) {
+        self.lock().account = Some(account);
+    }
+
+    /// Registers an AMI.
+    pub fn add_image(&self, region: &Region, image: Image) {
+        self.lock().images.insert((region.clone(), image.id.clone()), image);
+    }
+
+    /// Adds or changes what exists in `region`.
+    pub fn edit<T>(&self, region: &Region, edit: impl FnOnce(&mut Stock) -> T) -> T {
+        edit(self.lock().regions.entry(region.clone()).or_default())
+    }
+
+    /// `region action subject` of every call so far.
+    pub fn calls(&self) -> Vec<String> {
+        self.lock().calls.clone()
+    }
+
+    /// How often `action` was called.
+    pub fn count(&self, action: &str) -> usize {
+        self.calls().iter().filter(|call| call.split(' ').nth(1) == Some(action)).count()
+    }
+
+    /// Everything that still costs money or lies about, as `region kind id`.
+    pub fn left(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for (region, stock) in &self.lock().regions {
+            let ending = |i: &&FakeInstance| matches!(i.told.state.as_str(), "terminated" | "shutting-down");
+            let running = stock.instances.values().filter(|i| !ending(i));
+            left.extend(running.map(|i| format!("{region} instance {}", i.told.id)));
+            left.extend(stock.keys.keys().map(|name| format!("{region} key-pair {name}")));
+            left.extend(stock.groups.keys().map(|id| format!("{region} security-group {id}")));
+            left.extend(stock.volumes.keys().map(|id| format!("{region} volume {id}")));
+        }
+        left
+    }
+}
+
+impl CloudFactory for FakeCloud {
+    fn region(&self, region: &Region) -> Arc<dyn Cloud> {
+        Arc::new(FakeRegion { cloud: self.clone(), region: region.clone() })
+    }
+
+    fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>> {
+        let account = self.lock().account.clone();
+        let account = account.unwrap_or_else(|| "123456789012".parse().expect("twelve digits"));
+        async move { Ok(account) }.boxed()
+    }
+
+    fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>> {
+        async move { Ok(if private { [10, 0, 0, 9].into() } else { [203, 0, 113, 9].into() }) }.boxed()
+    }
+}
+
+impl State {
+    fn stock(&mut self, region: &Region) -> &mut Stock {
+        self.regions.entry(region.clone()).or_default()
+    }
+
+    fn number(&mut self, prefix: &str) -> String {
+        self.numbers += 1;
+        format!("{prefix}-{:017x}", self.numbers)
+    }
+
+    /// One look at the instances that `wanted` picks: time passes by being looked at.
+    fn look(&mut self, region: &Region, wanted: impl Fn(&Instance) -> bool) -> Vec<Instance> {
+        let (end_looks, keep, dies) = (self.end_looks, self.keep_volumes, self.dies_at_boot.clone());
+        let stock = self.stock(region);
+        let mut told = Vec::new();
+        for instance in stock.instances.values_mut().filter(|i| wanted(&i.told)) {
+            if instance.invisible > 0 {
+                instance.invisible -= 1;
+                continue;
+            }
+            if instance.looks > 0 {
+                instance.looks -= 1;
+            } else {
+                instance.next_state(end_looks, dies.as_deref());
+            }
+            if instance.told.state == "terminated" && !keep {
+                stock.volumes.retain(|id, _| !instance.told.volumes.contains(id));
+            }
+            told.push(instance.told.clone());
+        }
+        told
+    }
+
+    fn launch(&mut self, region: &Region, request: &RunInstances) -> Result<Instance, CloudErrorKind> {
+        let same = |i: &&FakeInstance| i.request.client_token == request.client_token;
+        if let Some(earlier) = self.stock(region).instances.values().find(same) {
+            return Ok(earlier.told.clone());
+        }
+        let stock = self.stock(region);
+        let groups_known = request.security_group_ids.iter().all(|id| stock.groups.contains_key(id));
+        if !stock.keys.contains_key(&request.key_name) || !groups_known {
+            return Err(CloudErrorKind::NotFound);
+        }
+        let (id, volume) = (self.number("i"), self.number("vol"));
+        let last = u8::try_from(self.numbers % 250).unwrap_or(0);
+        let told = Instance {
+            id: id.clone(),
+            image: request.image.to_string(),
+            state: "pending".to_owned(),
+            state_reason: None,
+            public_ip: Some(format!("198.51.100.{last}")),
+            private_ip: Some(format!("10.0.0.{last}")),
+            public_dns: None,
+            private_dns: None,
+            ipv6: None,
+            client_token: Some(request.client_token.clone()),
+            key_name: Some(request.key_name.clone()),
+            launch_time: Some(jiff::Timestamp::now().as_second()),
+            tags: request.tags.clone(),
+            volumes: vec![volume.clone()],
+        };
+        let (invisible, looks) = (self.invisible_looks, self.boot_looks);
+        let instance = FakeInstance { told: told.clone(), request: request.clone(), invisible, looks };
+        let stock = self.stock(region);
+        stock.instances.insert(id, instance);
+        stock.volumes.insert(volume, request.tags.clone());
+        Ok(Instance { volumes: Vec::new(), public_ip: None, ..told })
+    }
+}
+
+impl FakeInstance {
+    /// A finished instance for tests that place one by hand.
+    pub fn placed(told: Instance, request: RunInstances) -> Self {
+        Self { told, request, invisible: 0, looks: 0 }
+    }
+
+    fn next_state(&mut self, end_looks: u32, dies: Option<&str>) {
+        match (self.told.state.as_str(), dies) {
+            ("pending", Some(reason)) => {
+                "terminated".clone_into(&mut self.told.state);
+                self.told.state_reason = Some(reason.to_owned());
+            }
+            ("pending", None) => "running".clone_into(&mut self.told.state),
+            ("shutting-down", _) => {
+                "terminated".clone_into(&mut self.told.state);
+                self.looks = end_looks;
+            }
+            _ => {}
+        }
+    }
+}

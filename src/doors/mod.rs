@@ -4,4 +4,5 @@
 pub mod cli;
 pub mod plugin;
 pub mod post_processor;
-pub mod seams;
+pub mod prober;
+pub mod reaper;

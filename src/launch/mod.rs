@@ -1,1 +1,23 @@
-//! Room under construction.
+//! Boots AMIs and ends what it booted. `fleet` is the door: it is given AMIs, and hands over each instance as soon as it has an
+//! address, whichever region was fastest.
+//!
+//! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `ground` (key pair and security group of a region), `start`
+//! (one launch), `wait` (until it has an address), `fleet`.
+//!
+//! Deliberately absent: status checks are not waited for, nothing connects to an instance, and nothing judges it.
+
+mod fleet;
+mod ground;
+mod keys;
+mod start;
+mod tags;
+mod target;
+pub mod user_data;
+mod wait;
+
+#[cfg(test)]
+mod tests;
+
+pub use fleet::Fleet;
+pub use keys::Identity;
+pub use target::{LaunchError, LaunchedTarget, Order, RunningInstance};

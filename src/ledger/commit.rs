@@ -127,7 +127,7 @@ pub enum LedgerError {
         folder: PathBuf,
         /// What failed.
         #[source]
-        source: GitError,
+        source: Box<GitError>,
     },
     /// What is in git does not go with it.
     #[error("nothing was committed to {branch}")]
@@ -136,7 +136,7 @@ pub enum LedgerError {
         branch: String,
         /// Why.
         #[source]
-        source: PlanError,
+        source: Box<PlanError>,
     },
     /// A tag of that name is on something else.
     #[error(
@@ -181,15 +181,24 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// A failure of git in a repository.
+    pub(super) fn git(repository: &Repository, source: GitError) -> Self {
+        Self::Git { folder: repository.git().folder().to_owned(), source: Box::new(source) }
+    }
+
+    /// A failure of what was planned for a branch.
+    pub(super) fn plan(branch: &str, source: impl Into<PlanError>) -> Self {
+        Self::Plan { branch: branch.to_owned(), source: Box::new(source.into()) }
+    }
+
     /// The exit code of a command that ends so.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Intake(IntakeError::Nothing { .. }) => Exit::Nothing,
             Self::Intake(IntakeError::Disagree { .. } | IntakeError::Merge { .. }) => Exit::Conflict,
             Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } => Exit::Undecided,
-            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::Plan { source: PlanError::Git(_), .. } => {
-                Exit::Usage
-            }
+            Self::Plan { source, .. } if matches!(**source, PlanError::Git(_)) => Exit::Usage,
+            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } => Exit::Usage,
             Self::Plan { .. } | Self::TagTaken { .. } | Self::Refused { .. } | Self::Raced { .. } => Exit::Conflict,
         }
     }
@@ -198,7 +207,7 @@ impl LedgerError {
 /// Commits a run. Returns what was done, or why not; after any error running it again is safe.
 pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerError> {
     let submissions = intake::read(&request.manifest, request.run)?;
-    let in_git = |source| LedgerError::Git { folder: request.repository.clone(), source };
+    let in_git = |source| LedgerError::Git { folder: request.repository.clone(), source: Box::new(source) };
     let repository = Repository::open(&request.repository, &request.environment).await.map_err(in_git)?;
     let branch = branch::resolve(&repository, request.branch.as_deref(), &request.environment).await?;
     if !request.push {
@@ -223,7 +232,7 @@ struct Race {
 
 /// What one look at the remote led to.
 enum Turn {
-    Over(CommitOutcome),
+    Over(Box<CommitOutcome>),
     Again,
 }
 
@@ -232,7 +241,7 @@ impl Race {
         let started = Instant::now();
         loop {
             if let Turn::Over(outcome) = self.turn().await? {
-                return Ok(outcome);
+                return Ok(*outcome);
             }
             if self.tries >= patience.tries.max(1) && started.elapsed() >= patience.time {
                 let (remote, branch) = (redact(&self.remote), self.branch.clone());
@@ -246,10 +255,10 @@ impl Race {
     async fn turn(&mut self) -> Result<Turn, LedgerError> {
         let Some((base, references)) = self.look().await? else { return Ok(Turn::Again) };
         let branch = self.branch.clone();
-        let in_plan = |source| LedgerError::Plan { branch: branch.clone(), source };
-        let plan = plan(&self.repository, base.as_deref(), &self.submissions).await.map_err(in_plan)?;
+        let in_git = |error: GitError| LedgerError::plan(&branch, error);
+        let planned = plan(&self.repository, base.as_deref(), &self.submissions).await;
+        let plan = planned.map_err(|error| LedgerError::plan(&branch, error))?;
         let tags = self.tags(&plan.candidates, &references).await?;
-        let in_git = |error: GitError| in_plan(error.into());
         let commit = self.commit_object(base.as_deref(), &plan).await.map_err(in_git)?;
         let mut refspecs = Vec::new();
         if plan.changed || !references.contains_key(&self.branch_reference()) {
@@ -262,7 +271,7 @@ impl Race {
         }
         let outcome = self.outcome(commit, plan, tags);
         if refspecs.is_empty() {
-            return Ok(Turn::Over(outcome));
+            return Ok(Turn::Over(Box::new(outcome)));
         }
         self.push(refspecs, outcome).await
     }
@@ -271,8 +280,11 @@ impl Race {
         self.tries += 1;
         self.pushed = Some(outcome.commit.clone());
         let answer = self.repository.push(&self.remote, &refspecs).await;
-        match answer.map_err(|source| LedgerError::Plan { branch: self.branch.clone(), source: source.into() })? {
-            PushAnswer::Done => Ok(Turn::Over(CommitOutcome { change: Change::Pushed, tries: self.tries, ..outcome })),
+        match answer.map_err(|error| LedgerError::plan(&self.branch, error))? {
+            PushAnswer::Done => {
+                let outcome = CommitOutcome { change: Change::Pushed, tries: self.tries, ..outcome };
+                Ok(Turn::Over(Box::new(outcome)))
+            }
             PushAnswer::Race => Ok(Turn::Again),
             PushAnswer::Refused(words) => {
                 let (remote, branch) = (redact(&self.remote), self.branch.clone());
@@ -293,7 +305,7 @@ impl Race {
             Ok(references) => references,
             Err(error) => return self.no_answer(error).map(|()| None),
         };
-        let in_git = |source| LedgerError::Git { folder: self.repository.git().folder().to_owned(), source };
+        let in_git = |source| LedgerError::git(&self.repository, source);
         let Some(tip) = references.get(&branch).cloned() else {
             // A branch that the remote does not have yet begins where this checkout is.
             let local = self.repository.commit_of(&branch).await.map_err(in_git)?;
@@ -307,7 +319,7 @@ impl Race {
             if let Err(error) = self.repository.fetch(&self.remote, &branch).await {
                 return self.no_answer(error).map(|()| None);
             }
-            let in_git = |source| LedgerError::Git { folder: self.repository.git().folder().to_owned(), source };
+            let in_git = |source| LedgerError::git(&self.repository, source);
             if self.repository.commit_of(&tip).await.map_err(in_git)?.is_none() {
                 // Rewritten between the two calls.
                 self.tries += 1;
@@ -335,14 +347,14 @@ impl Race {
     }
 
     async fn tag_holds(&self, reference: &str, commit: &str, candidate: &Candidate) -> Result<bool, LedgerError> {
-        let in_git = |source| LedgerError::Git { folder: self.repository.git().folder().to_owned(), source };
+        let in_git = |source| LedgerError::git(&self.repository, source);
         if self.repository.commit_of(commit).await.map_err(in_git)?.is_none() {
             self.repository.fetch(&self.remote, reference).await.map_err(in_git)?;
         }
         let path = candidate_file::path(candidate);
         let tagged = read_candidate(&self.repository, commit, &path)
             .await
-            .map_err(|source| LedgerError::Plan { branch: self.branch.clone(), source })?;
+            .map_err(|error| LedgerError::plan(&self.branch, error))?;
         Ok(tagged.is_some_and(|tagged| tagged.is_part_of(candidate)))
     }
 
@@ -376,7 +388,7 @@ impl Race {
         let words = match error {
             GitError::Failed { words, .. } => words,
             GitError::Timeout { .. } => error.to_string(),
-            source => return Err(LedgerError::Git { folder: self.repository.git().folder().to_owned(), source }),
+            source => return Err(LedgerError::git(&self.repository, source)),
         };
         self.silence(words)
     }

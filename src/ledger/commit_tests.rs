@@ -1,40 +1,14 @@
-//! `commit` against real git: runs, reruns, races, refusals and kills.
-
-use std::{path::PathBuf, process::Command};
+//! `commit` against real git: runs, reruns, branches, refusals, signing. Races and kills: `race_tests`.
 
 use super::{
-    Change, CommitOutcome, CommitRequest, Environment, LedgerError, Patience, candidate_file, commit,
+    Change, CommitRequest, candidate_file,
     fixtures::RUN,
-    world::{Build, World, run, write_manifest},
+    world::{Build, World, candidate_path, done, fails, run, write_manifest},
 };
 use crate::{
     exit::Exit,
     model::{Digest, State},
 };
-
-fn candidate_path(run: &str) -> String {
-    format!("images/base/candidates/{run}.hcl")
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
-}
-
-async fn done(request: &CommitRequest) -> CommitOutcome {
-    commit(request).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
-}
-
-async fn fails(request: &CommitRequest) -> (LedgerError, String) {
-    let error = commit(request).await.expect_err("must fail");
-    let text = chain(&error);
-    (error, text)
-}
 
 #[tokio::test]
 async fn a_run_is_committed_tagged_and_pushed_and_the_checkout_stays() {
@@ -411,152 +385,12 @@ async fn a_machine_without_a_git_identity_commits_as_assay() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_found_as_done() {
-    let mut world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
-    // A git whose first push reaches the remote and then says nothing of it.
-    std::fs::create_dir(world.path("bin")).expect("a folder");
-    let path = world.environment["PATH"].clone();
-    let lost = world.path("lost");
-    world.script(
-        "bin/git",
-        &format!(
-            "#!/bin/sh\nPATH='{path}'\ncase \" $* \" in *' push '*) if [ ! -e {lost} ]; then git \"$@\" >/dev/null 2>&1; touch {lost}; \
-             echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128; fi;; esac\nexec git \"$@\"\n",
-            lost = lost.display()
-        ),
-    );
-    world.environment.insert("PATH".to_owned(), format!("{}:{path}", world.path("bin").display()));
-    let outcome = done(&world.request("build/manifest.json")).await;
-    assert!(lost.exists());
-    assert_eq!((outcome.change, outcome.tries), (Change::Pushed, 1));
-    assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3");
-    assert_eq!(outcome.commit, world.remote_tip());
-}
-
-/// What a child process of these tests is told, in the variable `ASSAY_LEDGER_TEST`.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Errand {
-    repository: PathBuf,
-    manifests: Vec<PathBuf>,
-    environment: Environment,
-}
-
-/// Not a test by itself: the other end of [`start_child`], where it commits each manifest of its errand in turn.
-#[tokio::test]
-async fn child_process() {
-    let Ok(errand) = std::env::var("ASSAY_LEDGER_TEST") else { return };
-    let errand: Errand = serde_json::from_str(&errand).expect("an errand");
-    for manifest in errand.manifests {
-        done(&CommitRequest {
-            manifest,
-            run: None,
-            repository: errand.repository.clone(),
-            branch: None,
-            remote: None,
-            push: true,
-            environment: errand.environment.clone(),
-            patience: Patience::default(),
-        })
-        .await;
-    }
-}
-
-/// Starts this test binary anew as a process that does the errand: only a process of its own can be killed, or race for real.
-fn start_child(errand: &Errand) -> std::process::Child {
-    Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", "ledger::commit_tests::child_process", "--test-threads=1"])
-        .env("ASSAY_LEDGER_TEST", serde_json::to_string(errand).expect("an errand"))
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("a child")
-}
-
-#[test]
-fn processes_that_race_lose_nothing_and_leave_a_line_of_commits() {
-    const WRITERS: u8 = 6;
-    const RUNS: u8 = 4;
+async fn a_remote_that_cannot_push_atomically_gets_the_branch_before_the_tag() {
     let world = World::new();
-    let mut children = Vec::new();
-    for writer in 0..WRITERS {
-        // Two writers share a clone: a runner with two jobs in one checkout.
-        let clone = format!("clone-{}", writer / 2);
-        if writer % 2 == 0 {
-            world.git(".", &["clone", "-q", "remote.git", &clone]);
-        }
-        let mut manifests = Vec::new();
-        for number in 0..RUNS {
-            let folder = world.path(&format!("build-{writer}-{number}"));
-            // Every run is built twice, by writers 0 and 1, 2 and 3, …: amd64 here, arm64 there.
-            let run = run(writer / 2 * RUNS + number);
-            let architecture = if writer % 2 == 0 { "x86_64" } else { "arm64" };
-            write_manifest(&folder, &[Build::passed(&run, architecture, writer)]);
-            manifests.push(folder.join("manifest.json"));
-        }
-        let errand = Errand { repository: world.path(&clone), manifests, environment: world.environment.clone() };
-        children.push(start_child(&errand));
-    }
-    for child in children {
-        let output = child.wait_with_output().expect("a child");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-    for number in 0..WRITERS / 2 * RUNS {
-        let run = run(number);
-        let text = world.git("remote.git", &["show", &format!("main:{}", candidate_path(&run))]) + "\n";
-        let candidate = candidate_file::read("c", &text).expect("a candidate");
-        assert_eq!(candidate.amis.len(), 4, "{text}");
-        let tag = format!("base/candidate/20261122-{run}");
-        assert_eq!(world.git("remote.git", &["cat-file", "-t", &tag]), "tag");
-    }
-    let commits = world.git("remote.git", &["rev-list", "--count", "main"]);
-    assert_eq!(commits, (2 + u32::from(WRITERS) * u32::from(RUNS)).to_string());
-    world.assert_sound();
-}
-
-#[tokio::test]
-async fn killed_at_any_git_call_a_rerun_ends_at_the_same_place() {
-    let mut points = 0;
-    for when in ["before", "after"] {
-        for call in 1.. {
-            let mut world = World::new();
-            write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
-            let killed = kill_at(&mut world, call, when);
-            let before = world.checkout_state("clone");
-            let outcome = done(&world.request("build/manifest.json")).await;
-            assert_eq!(outcome.commit, world.remote_tip(), "{when} call {call}");
-            assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3", "{when} call {call}");
-            let tag = format!("base/candidate/20261122-{RUN}^{{commit}}");
-            assert_eq!(world.git("remote.git", &["rev-parse", &tag]), outcome.commit);
-            assert_eq!(world.checkout_state("clone"), before);
-            world.assert_sound();
-            if !killed {
-                break;
-            }
-            points += 1;
-        }
-    }
-    assert!(points > 20, "only {points} calls were cut: the kill did not happen");
-}
-
-/// Runs a commit in a child that is killed (SIGKILL) right before or after its `call`-th git process; false when it ended by itself.
-fn kill_at(world: &mut World, call: u32, when: &str) -> bool {
-    std::fs::create_dir(world.path("bin")).expect("a folder");
-    let path = world.environment["PATH"].clone();
-    let count = world.path("count").display().to_string();
-    let kill = "kill -9 $PPID; exit 1";
-    let (first, last) = if when == "before" { (kill, ":") } else { (":", kill) };
-    world.script(
-        "bin/git",
-        &format!(
-            "#!/bin/sh\nPATH='{path}'\necho >>{count}\nif [ $(wc -l <{count}) -ne {call} ]; then exec git \"$@\"; fi\n\
-             {first}\ngit \"$@\"\n{last}\n"
-        ),
-    );
-    let mut environment = world.environment.clone();
-    environment.insert("PATH".to_owned(), format!("{}:{path}", world.path("bin").display()));
-    let errand =
-        Errand { repository: world.path("clone"), manifests: vec![world.path("build/manifest.json")], environment };
-    let status = start_child(&errand).wait().expect("a child");
-    !status.success()
+    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    world.git("remote.git", &["config", "receive.advertiseAtomic", "false"]);
+    let outcome = done(&world.request("build/manifest.json")).await;
+    assert_eq!((outcome.change, &outcome.commit), (Change::Pushed, &world.remote_tip()));
+    assert_eq!(world.git("remote.git", &["cat-file", "-t", &outcome.tags[0].name]), "tag");
+    assert_eq!(done(&world.request("build/manifest.json")).await.change, Change::AlreadyThere);
 }

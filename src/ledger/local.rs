@@ -18,7 +18,7 @@ pub async fn commit(
     branch: &str,
     submissions: &[Submission],
 ) -> Result<CommitOutcome, LedgerError> {
-    let in_git = |source| LedgerError::Git { folder: repository.git().folder().to_owned(), source };
+    let in_git = |source| LedgerError::git(repository, source);
     let branch_reference = format!("refs/heads/{branch}");
     let tip = repository.commit_of(&branch_reference).await.map_err(in_git)?;
     let start = match &tip {
@@ -28,9 +28,8 @@ pub async fn commit(
     let reference = kept_reference(submissions);
     let kept = repository.commit_of(&reference).await.map_err(in_git)?;
     let base = base(repository, start, kept.clone()).await.map_err(in_git)?;
-    let planned = plan(repository, base.as_deref(), submissions)
-        .await
-        .map_err(|source| LedgerError::Plan { branch: branch.to_owned(), source })?;
+    let planned =
+        plan(repository, base.as_deref(), submissions).await.map_err(|source| LedgerError::plan(branch, source))?;
     let commit = match &base {
         Some(base) if !planned.changed => base.clone(),
         _ => {
@@ -79,7 +78,7 @@ fn kept_reference(submissions: &[Submission]) -> String {
 }
 
 async fn tag(repository: &Repository, plan: &Plan, commit: &str) -> Result<Vec<TagOutcome>, LedgerError> {
-    let in_git = |source| LedgerError::Git { folder: repository.git().folder().to_owned(), source };
+    let in_git = |source| LedgerError::git(repository, source);
     let mut tags = Vec::new();
     for candidate in &plan.candidates {
         let name = message::tag_name(candidate);
@@ -87,9 +86,8 @@ async fn tag(repository: &Repository, plan: &Plan, commit: &str) -> Result<Vec<T
         let there = repository.commit_of(&reference).await.map_err(in_git)?;
         if let Some(there) = &there {
             let path = candidate_file::path(candidate);
-            let tagged = read_candidate(repository, there, &path)
-                .await
-                .map_err(|source| LedgerError::Plan { branch: name.clone(), source })?;
+            let tagged =
+                read_candidate(repository, there, &path).await.map_err(|source| LedgerError::plan(&name, source))?;
             if !tagged.is_some_and(|tagged| tagged.is_part_of(candidate)) {
                 return Err(LedgerError::TagTaken { name });
             }

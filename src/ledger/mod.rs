@@ -18,6 +18,8 @@ mod merge;
 mod message;
 mod plan;
 pub mod provenance;
+#[cfg(test)]
+mod race_tests;
 mod remote;
 mod repository;
 mod words;

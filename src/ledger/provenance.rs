@@ -73,12 +73,13 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
     let branch = known("branch", git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await);
     let remote = known("owner", remote_url(&git, branch.as_deref()).await);
     let owner = request.owner.map(str::to_owned).or_else(|| remote.as_deref().and_then(owner_of));
-    let source_digest = match source_digest(&git, request.inputs, request.projections).await {
-        Ok(digest) => digest,
-        Err(reason) => {
-            unknown.push(format!("source digest: {reason}"));
-            None
-        }
+    let source_digest = if request.inputs.is_empty() {
+        None
+    } else {
+        source_digest(&git, request.inputs, request.projections, &mut unknown)
+            .await
+            .map_err(|reason| unknown.push(format!("source digest: {reason}")))
+            .ok()
     };
     let provenance = Provenance {
         owner,
@@ -172,61 +173,111 @@ fn commit_of_ci(environment: &Environment) -> Option<String> {
 
 /// The digest of the inputs as they are in the work tree: SHA-256 over `path NUL mode NUL blob id NUL` of every tracked file that
 /// `inputs` match, sorted by path from the repository's root. Blob ids are those that a commit of the work tree would hold (after filters
-/// and line end conversion), so that the same tree gives the same digest on every machine and in a commit. `Ok(None)` without inputs;
-/// `Err` says in words why there is none.
-async fn source_digest(git: &Git, inputs: &[String], projections: &[String]) -> Result<Option<Digest>, String> {
-    if inputs.is_empty() {
-        return Ok(None);
-    }
+/// and line end conversion), so that the same tree gives the same digest on every machine and in a commit. `Err` says in words why there
+/// is none; an input that matches nothing is a line in `unknown`.
+async fn source_digest(
+    git: &Git,
+    inputs: &[String],
+    projections: &[String],
+    unknown: &mut Vec<String>,
+) -> Result<Digest, String> {
     let words = |error: GitError| error.to_string();
-    let paths = ["objects", "index"].map(|name| ["rev-parse", "--path-format=absolute", "--git-path", name]);
-    let objects = git.text(&paths[0]).await.map_err(words)?;
-    let index = git.text(&paths[1]).await.map_err(words)?;
-    // A copy of the index and an object store of its own: what is edited and not committed is taken in, and nothing of the user's moves.
-    let scratch = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
-    let copy = scratch.path().join("index");
-    match std::fs::copy(&index, &copy) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err("nothing is tracked yet".to_owned()),
-        copied => copied.map_err(|error| format!("{index}: {error}"))?,
-    };
-    let store = scratch.path().join("objects");
-    std::fs::create_dir(&store).map_err(|error| error.to_string())?;
-    let variables = || {
+    let sources = Inputs::new(git, inputs, projections).await.map_err(words)?;
+    let scratch = Scratch::new(git).await?;
+    let mut matched = Vec::new();
+    for (input, pathspec) in inputs.iter().zip(&sources.pathspecs) {
+        let call = Call { arguments: vec!["ls-files", "--full-name", "-z", "--", pathspec], ..Call::default() };
+        let listed = git.run(call).await.map_err(words)?;
+        let before = matched.len();
+        matched.extend(listed.split(|byte| *byte == 0).filter(|path| sources.wants(path)).map(<[u8]>::to_vec));
+        if matched.len() == before {
+            unknown.push(format!("source digest: no tracked file matches the input {input:?}"));
+        }
+    }
+    if matched.is_empty() {
+        return Err("none of the inputs matches a tracked file".to_owned());
+    }
+    // Only what is edited and not committed is read here: git knows the rest from the index.
+    let input: Vec<u8> = matched.iter().flat_map(|path| [b":(top,literal)", path.as_slice(), b"\0"].concat()).collect();
+    let arguments = vec!["add", "--update", "--pathspec-from-file=-", "--pathspec-file-nul"];
+    git.run(Call { arguments, input: &input, variables: scratch.variables(), ..Call::default() })
+        .await
+        .map_err(words)?;
+    let mut arguments = vec!["ls-files", "--stage", "--full-name", "-z", "--"];
+    arguments.extend(sources.pathspecs.iter().map(String::as_str));
+    let call = Call { arguments, variables: scratch.variables(), ..Call::default() };
+    let listed = git.run(call).await.map_err(words)?;
+    digest_of(&listed, &sources).ok_or_else(|| "every input was deleted from the work tree".to_owned())
+}
+
+/// What the inputs are, for git and for us.
+struct Inputs {
+    /// Git's own globs (gitglossary(7), pathspec): `*` stays within a folder, `**` does not, a folder means all that is in it.
+    pathspecs: Vec<String>,
+    /// Paths from the root that assay writes itself.
+    projections: Vec<String>,
+}
+
+impl Inputs {
+    async fn new(git: &Git, inputs: &[String], projections: &[String]) -> Result<Self, GitError> {
+        let plain = |path: &str| path.trim_start_matches("./").trim_end_matches('/').to_owned();
+        let prefix = git.text(&["rev-parse", "--show-prefix"]).await?;
+        Ok(Self {
+            pathspecs: inputs.iter().map(|input| format!(":(glob){}", plain(input))).collect(),
+            projections: projections.iter().map(|path| format!("{prefix}{}", plain(path))).collect(),
+        })
+    }
+
+    /// Whether a path from the root counts. Decided here: `ls-files` of git 2.39 lists nothing for some globs beside exclude pathspecs.
+    fn wants(&self, path: &[u8]) -> bool {
+        !path.is_empty()
+            && !path.starts_with(b"images/")
+            && !self.projections.iter().any(|projection| projection.as_bytes() == path)
+    }
+}
+
+/// A copy of the index and an object store of its own: what is edited and not committed is taken in, and nothing of the user's moves.
+struct Scratch {
+    folder: tempfile::TempDir,
+    objects: String,
+}
+
+impl Scratch {
+    async fn new(git: &Git) -> Result<Self, String> {
+        let place = async |name| git.text(&["rev-parse", "--path-format=absolute", "--git-path", name]).await;
+        let objects = place("objects").await.map_err(|error| error.to_string())?;
+        let index = place("index").await.map_err(|error| error.to_string())?;
+        let folder = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
+        match std::fs::copy(&index, folder.path().join("index")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err("nothing is tracked yet".to_owned());
+            }
+            copied => copied.map_err(|error| format!("{index}: {error}"))?,
+        };
+        std::fs::create_dir(folder.path().join("objects")).map_err(|error| error.to_string())?;
+        Ok(Self { folder, objects })
+    }
+
+    fn variables(&self) -> Vec<(&'static str, OsString)> {
         vec![
-            ("GIT_INDEX_FILE", OsString::from(&copy)),
-            ("GIT_OBJECT_DIRECTORY", OsString::from(&store)),
-            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::from(&objects)),
+            ("GIT_INDEX_FILE", self.folder.path().join("index").into_os_string()),
+            ("GIT_OBJECT_DIRECTORY", self.folder.path().join("objects").into_os_string()),
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", OsString::from(&self.objects)),
         ]
-    };
-    let pathspecs = pathspecs(inputs, projections);
-    let run = |mut arguments: Vec<&'static str>| {
-        let mut all: Vec<&str> = std::mem::take(&mut arguments);
-        all.push("--");
-        all.extend(pathspecs.iter().map(String::as_str));
-        git.run(Call { arguments: all, variables: variables(), ..Call::default() })
-    };
-    run(vec!["add", "--update"]).await.map_err(words)?;
-    let listed = run(vec!["ls-files", "--stage", "--full-name", "-z"]).await.map_err(words)?;
-    digest_of(&listed).map(Some).ok_or_else(|| format!("no tracked file matches {}", inputs.join(", ")))
+    }
 }
 
-/// Git's own globs (gitglossary(7), pathspec): `*` stays within a folder, `**` does not, a folder means all that is in it.
-fn pathspecs(inputs: &[String], projections: &[String]) -> Vec<String> {
-    let glob = |magic: &str, path: &str| format!(":({magic}){}", path.trim_start_matches("./").trim_end_matches('/'));
-    let mut all: Vec<String> = inputs.iter().map(|input| glob("glob", input)).collect();
-    all.push(":(top,exclude)images".to_owned());
-    all.extend(projections.iter().map(|path| glob("exclude,literal", path)));
-    all
-}
-
-/// Rows of `ls-files --stage -z`: `mode SP blob SP stage TAB path`. `None` where there are none.
-fn digest_of(listed: &[u8]) -> Option<Digest> {
+/// Rows of `ls-files --stage -z`: `mode SP blob SP stage TAB path`. `None` where none counts.
+fn digest_of(listed: &[u8], inputs: &Inputs) -> Option<Digest> {
     let mut rows: Vec<Vec<u8>> = Vec::new();
     for row in listed.split(|byte| *byte == 0) {
         let Some(tab) = row.iter().position(|byte| *byte == b'\t') else { continue };
+        let path = &row[tab + 1..];
         let mut words = row[..tab].split(|byte| *byte == b' ');
         let (Some(mode), Some(blob)) = (words.next(), words.next()) else { continue };
-        rows.push([&row[tab + 1..], b"\0", mode, b"\0", blob, b"\0"].concat());
+        if inputs.wants(path) {
+            rows.push([path, b"\0", mode, b"\0", blob, b"\0"].concat());
+        }
     }
     rows.sort();
     (!rows.is_empty()).then(|| Digest::of(&rows.concat()))
@@ -277,7 +328,11 @@ mod tests {
         assert_eq!(learned.provenance.branch.as_deref(), Some("main"));
         assert_eq!(learned.provenance.pipeline.as_deref(), Some("https://ci.example/7"));
         assert_eq!(learned.provenance.source_digest, None);
-        assert!(learned.unknown[0].starts_with("source digest: git rev-parse failed"), "{:?}", learned.unknown);
+        let reasons = learned.unknown.join("\n");
+        assert!(
+            reasons.starts_with("source digest: git rev-parse failed") && reasons.contains("not a git repository"),
+            "{reasons}"
+        );
     }
 
     #[test]
@@ -344,7 +399,13 @@ mod tests {
         std::fs::remove_file(world.path("clone/packer/base.pkr.hcl")).expect("removed");
         let gone = learned(&world, "clone", &inputs).await;
         assert_eq!(gone.provenance.source_digest, None);
-        assert!(gone.unknown[0].contains("no tracked file matches packer, policy/**/*.sh"), "{:?}", gone.unknown);
+        assert_eq!(
+            gone.unknown,
+            [
+                "source digest: no tracked file matches the input \"policy/**/*.sh\"",
+                "source digest: every input was deleted from the work tree"
+            ]
+        );
     }
 
     #[tokio::test]

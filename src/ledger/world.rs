@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{CommitRequest, Environment, Patience, fixtures};
+use super::{CommitOutcome, CommitRequest, Environment, LedgerError, Patience, commit, fixtures};
 use crate::model::{
     CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, State, TargetEvidence,
     Verdict, evidence::EVIDENCE_SCHEMA, manifest::Stamped,
@@ -217,4 +217,28 @@ fn uuid(run: &str) -> String {
 pub fn run(number: u8) -> String {
     let run: RunId = format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{number:02}").parse().expect("a run");
     run.to_string()
+}
+
+pub fn candidate_path(run: &str) -> String {
+    format!("images/base/candidates/{run}.hcl")
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+pub async fn done(request: &CommitRequest) -> CommitOutcome {
+    commit(request).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+pub async fn fails(request: &CommitRequest) -> (LedgerError, String) {
+    let error = commit(request).await.expect_err("must fail");
+    let text = chain(&error);
+    (error, text)
 }

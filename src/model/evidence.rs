@@ -233,6 +233,27 @@ pub struct Leftover {
 }
 
 impl TargetEvidence {
+    /// A target of which nothing is known yet.
+    pub fn new(target: String, ami: Option<AmiRecord>) -> Self {
+        Self {
+            target,
+            verdict: Verdict::Undecided,
+            undecided: None,
+            host_key: HostKeyPin::None,
+            ami,
+            instance: None,
+            instance_type: None,
+            phases: Vec::new(),
+            checks: Vec::new(),
+            console: None,
+        }
+    }
+
+    /// A target that never got as far as checks, and why.
+    pub fn untested(target: String, ami: Option<AmiRecord>, reason: Undecided) -> Self {
+        Self { undecided: Some(reason), ..Self::new(target, ami) }
+    }
+
     /// The verdict that `checks` amount to, where `planned` answers were due. Fewer answers than planned, none at all, or an
     /// undecided one: undecided (unless one failed). Everything skipped is not a pass either.
     pub fn verdict_of(checks: &[CheckEvidence], planned: usize) -> Verdict {

@@ -6,10 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     Finished, PackerBuild, Request, Stamped,
     admit::Admitted,
     event::Events,
+    hurry,
     stamping::{settle_protection, stamp_all},
 };
 use crate::{
@@ -28,14 +31,24 @@ struct Recorded {
 }
 
 /// Concludes a run. What goes wrong here becomes a problem of the result; the verdict stays what it is.
-pub async fn conclude(request: &Request, admitted: &[Admitted], evidence: Evidence, events: &Events) -> Finished {
+pub async fn conclude(
+    request: &Request,
+    admitted: &[Admitted],
+    evidence: Evidence,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Finished {
     let mut problems = Vec::new();
     let recorded = record(request, &evidence, &mut problems);
-    let stamped = stamp(request, admitted, &evidence, recorded.digest.clone(), events).await;
+    let stamping = stamp(request, admitted, &evidence, recorded.digest.clone(), events);
+    let stamped = hurry::bounded(cancel, stamping).await.unwrap_or_else(|| {
+        problems.push("the AMIs' tags were not written: cancelled".to_owned());
+        Vec::new()
+    });
     problems.extend(stamped.iter().filter_map(|s| s.problem.as_ref().map(|p| format!("{}: {p}", s.ami))));
     let stamped_well = problems.is_empty();
-    let protected =
-        settle_protection(admitted, &evidence.targets, stamped_well, request.settings.on_failure, events).await;
+    let settling = settle_protection(admitted, &evidence.targets, stamped_well, request.settings.on_failure, events);
+    let protected = hurry::bounded(cancel, settling).await.unwrap_or_else(|| request.amis.clone());
     let manifest = append_manifest(request, admitted, &evidence, &recorded, &stamped, &mut problems);
     Finished { evidence, reports: recorded.reports, manifest, stamped, protected, problems }
 }

@@ -1,18 +1,34 @@
 //! Examination: from admitted AMIs to what was found on each. It owns launching and probing side by side, a target as soon as it is up, and that everything
 //! launched is released on every way out; it refuses to judge beyond what the checks amount to.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, admit::Admitted, event::Events};
+use super::{
+    Request,
+    admit::Admitted,
+    event::Events,
+    probing::{self, Probing},
+};
 use crate::{
-    cloud::CloudFactory,
+    cloud::{CloudFactory, Image},
+    journal::{self, Journal, UndoPolicy, reaper::Reaper},
+    launch::{Fleet, LaunchedTarget, Order},
     model::{
-        AccountId, HostKeyPin, Provenance, TargetEvidence, UndecidedKind, Verdict,
+        AccountId, AmiRef, Event, Provenance, Region, TargetEvidence, UndecidedKind,
         evidence::{Leftover, Undecided},
     },
+    probe::Prober,
 };
+
+/// How long the end of a run waits for what it created to be confirmed gone.
+const RELEASE: Duration = Duration::from_secs(240);
+/// The same after a cancel, when somebody waits for us to go: the rest is the reaper's.
+const RELEASE_CANCELLED: Duration = Duration::from_secs(20);
+/// How often a silent run says what it waits for.
+const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// What an examination works with.
 pub struct Context<'a> {
@@ -42,36 +58,203 @@ pub struct Examined {
     pub leftovers: Vec<Leftover>,
 }
 
-/// Examines every AMI.
+/// Examines every AMI. Those that cannot be launched are undecided, with the reason.
 pub async fn all(context: Context<'_>) -> Examined {
-    let targets = context
+    let mut judged: BTreeMap<AmiRef, TargetEvidence> = BTreeMap::new();
+    for one in context.admitted {
+        if let Some(reason) = refusal(&context, one) {
+            judged.insert(one.ami.clone(), undecided(one, reason));
+        }
+    }
+    let mut confinement = Vec::new();
+    let mut leftovers = Vec::new();
+    if judged.len() < context.admitted.len() {
+        match prepare(&context).await {
+            Ok(ready) => {
+                confinement = ready.prober.confinement().to_vec();
+                test_fleet(&context, &ready, &mut judged).await;
+                leftovers = release(&context, ready).await;
+            }
+            Err(reason) => not_tested(&context, &reason, &mut judged),
+        }
+    }
+    Examined { targets: judged.into_values().collect(), confinement, leftovers }
+}
+
+fn refusal(context: &Context<'_>, one: &Admitted) -> Option<Undecided> {
+    if context.cancel.is_cancelled() {
+        return Some(cancelled());
+    }
+    one.refused.clone()
+}
+
+fn cancelled() -> Undecided {
+    Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
+}
+
+fn not_tested(context: &Context<'_>, reason: &Undecided, judged: &mut BTreeMap<AmiRef, TargetEvidence>) {
+    for one in context.admitted {
+        if !judged.contains_key(&one.ami) {
+            judged.insert(one.ami.clone(), undecided(one, reason.clone()));
+        }
+    }
+    judged.values().for_each(|target| context.events.judged(target));
+}
+
+/// Everything that must stand before the first creating call.
+struct Ready {
+    journal: Arc<Journal>,
+    reaper: Reaper,
+    prober: Arc<Prober>,
+    fleet: Arc<Fleet>,
+}
+
+async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
+    let settings = &context.request.settings;
+    let configuration = |error: &dyn std::error::Error| undecided_by(UndecidedKind::Configuration, error);
+    if settings.ssh.username.is_none() {
+        return Err(Undecided {
+            kind: UndecidedKind::Configuration,
+            reason: "ssh_username is not set, and the builder did not say its own".to_owned(),
+        });
+    }
+    let root = journal::default_root().map_err(|e| configuration(&e))?;
+    let journal = Journal::create(&root, context.request.run, context.account.clone()).map_err(|e| configuration(&e))?;
+    let journal = Arc::new(journal);
+    for one in context.admitted.iter().filter(|a| a.protection == Some(crate::registry::Protection::Ours)) {
+        journal.protecting(&one.ami).map_err(|e| configuration(&e))?;
+    }
+    let program = program()?;
+    let reaper = Reaper::start(&program, &journal, &settings.access).await.map_err(|e| configuration(&e))?;
+    let prober = Prober::start(&program).await.map_err(|e| undecided_by(UndecidedKind::Prober, &e))?;
+    let order = Order {
+        run: context.request.run,
+        image: settings.image.clone(),
+        provenance: context.provenance.clone(),
+        launch: settings.launch.clone(),
+        ssh: settings.ssh.clone(),
+    };
+    let fleet = Fleet::prepare(context.factory.clone(), journal.clone(), order, context.cancel.child_token())
+        .await
+        .map_err(|e| configuration(&e))?;
+    Ok(Ready { journal, reaper, prober: Arc::new(prober), fleet })
+}
+
+/// This very program, of which prober and reaper are other parts.
+fn program() -> Result<PathBuf, Undecided> {
+    std::env::current_exe().map_err(|error| undecided_by(UndecidedKind::Configuration, &error))
+}
+
+fn undecided_by(kind: UndecidedKind, error: &dyn std::error::Error) -> Undecided {
+    let mut reason = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        reason.push_str(": ");
+        reason.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    Undecided { kind, reason }
+}
+
+/// Launches, probes each target as it comes up, ends its instance at once.
+async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut BTreeMap<AmiRef, TargetEvidence>) {
+    let images: Vec<(Region, Image)> = context
         .admitted
         .iter()
-        .map(|one| {
-            let reason = one
-                .refused
-                .clone()
-                .unwrap_or(Undecided { kind: UndecidedKind::Cloud, reason: "launching is not linked yet".to_owned() });
-            let evidence = undecided(one, reason);
-            context.events.judged(&evidence);
-            evidence
-        })
+        .filter(|one| !judged.contains_key(&one.ami))
+        .filter_map(|one| one.image.clone().map(|image| (one.ami.region.clone(), image)))
         .collect();
-    Examined { targets, confinement: Vec::new(), leftovers: Vec::new() }
+    judged.values().for_each(|target| context.events.judged(target));
+    let mut launched = ready.fleet.launch(images);
+    let mut probing = FuturesUnordered::new();
+    let mut more = true;
+    let began = tokio::time::Instant::now();
+    let mut heartbeat = tokio::time::interval_at(began + HEARTBEAT, HEARTBEAT);
+    while more || !probing.is_empty() {
+        tokio::select! {
+            target = launched.recv(), if more => match target {
+                Some(target) => probing.push(examine(context, ready, target).boxed()),
+                None => more = false,
+            },
+            Some(found) = probing.next(), if !probing.is_empty() => {
+                let found: TargetEvidence = found;
+                context.events.judged(&found);
+                if let Some(one) = context.admitted.iter().find(|a| a.ami.to_string() == found.target) {
+                    judged.insert(one.ami.clone(), found);
+                }
+            }
+            _ = heartbeat.tick() => {
+                let targets = context.admitted.iter().filter(|a| !judged.contains_key(&a.ami)).map(|a| a.ami.to_string()).collect();
+                context.events.tell(Event::Waiting { targets, seconds: began.elapsed().as_secs() });
+            }
+        }
+    }
+}
+
+/// One target from its launch to its evidence.
+async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget) -> TargetEvidence {
+    let admitted = context.admitted.iter().find(|a| a.ami == launched.ami);
+    let record = admitted.and_then(Admitted::record);
+    for phase in &launched.phases {
+        context.events.tell(Event::Phase {
+            target: launched.ami.to_string(),
+            phase: phase.name.clone(),
+            duration_ms: phase.duration_ms,
+        });
+    }
+    let mut evidence = TargetEvidence::new(launched.ami.to_string(), record);
+    evidence.phases = launched.phases.clone();
+    match &launched.instance {
+        Err(reason) => evidence.undecided = Some(reason.clone()),
+        Ok(instance) => {
+            evidence.instance = Some(instance.id.clone());
+            evidence.instance_type = Some(instance.instance_type.clone());
+            let probing = Probing {
+                request: context.request,
+                fleet: &ready.fleet,
+                prober: &ready.prober,
+                events: context.events,
+                cancel: context.cancel,
+            };
+            probing::probe(&probing, &launched, instance, &mut evidence).await;
+            ready.fleet.end(&launched.ami).await;
+        }
+    }
+    evidence
+}
+
+async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
+    let patience = if context.cancel.is_cancelled() { RELEASE_CANCELLED } else { RELEASE };
+    // A cancel in the middle of the release shortens it.
+    let leftovers = tokio::select! {
+        leftovers = ready.fleet.release(UndoPolicy::within(patience)) => leftovers,
+        () = after_cancel(context.cancel) => ready.fleet.release(UndoPolicy::within(RELEASE_CANCELLED)).await,
+    };
+    if leftovers.is_empty() {
+        if let Err(error) = ready.journal.close() {
+            tracing::warn!(%error, "the journal could not be closed");
+        }
+        ready.reaper.dismiss().await;
+    } else {
+        // The reaper goes on with what is left, after we are gone.
+        for leftover in &leftovers {
+            context.events.warn(format!(
+                "{} {} in {} is still there ({}); it is being removed in the background, or run: {}",
+                leftover.kind, leftover.id, leftover.region, leftover.reason, leftover.cure
+            ));
+        }
+    }
+    leftovers
+}
+
+async fn after_cancel(cancel: &CancellationToken) {
+    if cancel.is_cancelled() {
+        std::future::pending::<()>().await;
+    }
+    cancel.cancelled().await;
 }
 
 /// The evidence for an AMI that never got as far as checks.
 fn undecided(one: &Admitted, reason: Undecided) -> TargetEvidence {
-    TargetEvidence {
-        target: one.ami.to_string(),
-        verdict: Verdict::Undecided,
-        undecided: Some(reason),
-        host_key: HostKeyPin::None,
-        ami: one.record(),
-        instance: None,
-        instance_type: None,
-        phases: Vec::new(),
-        checks: Vec::new(),
-        console: None,
-    }
+    TargetEvidence::untested(one.ami.to_string(), one.record(), reason)
 }

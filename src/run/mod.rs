@@ -5,6 +5,10 @@ mod admit;
 mod conclude;
 mod event;
 mod examine;
+mod hosts;
+mod hurry;
+mod known_hosts;
+mod probing;
 mod provenance;
 mod stamping;
 mod validate;
@@ -13,6 +17,7 @@ use std::path::PathBuf;
 
 pub use admit::Admitted;
 pub use event::Events;
+pub use hosts::probe;
 pub use stamping::Stamped;
 pub use validate::validate;
 
@@ -77,6 +82,18 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Evidence that was written nowhere yet.
+    fn unrecorded(evidence: Evidence) -> Self {
+        Self {
+            evidence,
+            reports: None,
+            manifest: None,
+            stamped: Vec::new(),
+            protected: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
     /// The exit code that this amounts to.
     pub fn exit(&self) -> Exit {
         match self.evidence.verdict {
@@ -139,13 +156,4 @@ pub async fn find(
 pub async fn keep(access: &AccessSettings, amis: &[AmiRef], events: &Events) {
     let factory = Ec2Factory::connect(access).await;
     let _kept = admit::admit(&factory, amis, true, false, events).await;
-}
-
-/// Runs suites on machines that answer SSH.
-pub async fn probe(
-    _request: crate::config::request::ProbeRequest,
-    _events: Events,
-    _cancel: tokio_util::sync::CancellationToken,
-) -> Result<Finished, String> {
-    Err("not linked yet".to_owned())
 }

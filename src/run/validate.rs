@@ -10,12 +10,13 @@ use super::{
     conclude::conclude,
     event::Events,
     examine::{self, Examined},
+    hurry,
 };
 use crate::{
     cloud::{CloudFactory, Ec2Factory},
     model::{
-        Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, Verdict,
-        evidence::{EVIDENCE_SCHEMA, SuiteRef},
+        Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
+        evidence::{EVIDENCE_SCHEMA, SuiteRef, Undecided},
         tags,
     },
     suite::Suite,
@@ -27,7 +28,10 @@ pub async fn validate(request: Request, events: Events, cancel: CancellationToke
     let started_at = jiff::Timestamp::now().to_string();
     let factory: Arc<dyn CloudFactory> = Arc::new(Ec2Factory::connect(&request.settings.access).await);
     let admission = admit::admit(factory.as_ref(), &request.amis, request.protect, request.own_only, &events);
-    let ((admitted, account), provenance) = futures::join!(admission, super::provenance::learn(&request));
+    let learned = async { futures::join!(admission, super::provenance::learn(&request)) };
+    let Some(((admitted, account), provenance)) = hurry::bounded(&cancel, learned).await else {
+        return given_up(&request, started_at, &events);
+    };
     let run = run_of(&request, &admitted);
     events
         .tell(Event::Started { run: run.to_string(), targets: request.amis.iter().map(ToString::to_string).collect() });
@@ -42,7 +46,18 @@ pub async fn validate(request: Request, events: Events, cancel: CancellationToke
     })
     .await;
     let evidence = evidence(&request, run, image_of(&request, &admitted), provenance, started_at, examined);
-    conclude(&request, &admitted, evidence, &events).await
+    conclude(&request, &admitted, evidence, &events, &cancel).await
+}
+
+/// Cancelled before the AMIs could even be looked at.
+fn given_up(request: &Request, started_at: String, events: &Events) -> Finished {
+    let reason = Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled before EC2 answered".to_owned() };
+    let targets = request.amis.iter().map(|ami| TargetEvidence::untested(ami.to_string(), None, reason.clone())).collect();
+    let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
+    examined.targets.iter().for_each(|target| events.judged(target));
+    let image = request.settings.image.clone();
+    let evidence = evidence(request, request.run, image, Provenance::default(), started_at, examined);
+    Finished::unrecorded(evidence)
 }
 
 /// The run that is being judged: on the command line that of the AMIs' own tags, where they agree; else the request's.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 import platform
+import pwd
 import shutil
 import subprocess
 import sys
@@ -106,8 +107,10 @@ def give_to_user(cache: Cache) -> None:
     uid, gid = os.environ.get("SUDO_UID"), os.environ.get("SUDO_GID")
     if os.geteuid() != 0 or not uid or not gid:
         return
-    for folder in (cache.root.parent, cache.root):
-        os.chown(folder, int(uid), int(gid))
+    home = pathlib.Path(pwd.getpwuid(int(uid)).pw_dir)
+    for folder in (cache.root, *cache.root.parents):
+        if folder != home and folder.is_relative_to(home) and folder.stat().st_uid == 0:
+            os.chown(folder, int(uid), int(gid))
     subprocess.run(["chown", "-R", f"{uid}:{gid}", str(cache.venv)], check=True)
 
 

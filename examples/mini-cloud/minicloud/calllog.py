@@ -37,7 +37,7 @@ class CallLog:
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
-        self._file = open(path, "a", buffering=1)
+        self._file = open(path, "a", buffering=1)  # noqa: SIM115  (open as long as the cloud is)
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
 

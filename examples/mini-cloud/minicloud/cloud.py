@@ -85,9 +85,7 @@ class Cloud:
         user_data = base64.b64decode(str(instance.user_data)) if instance.user_data else None
         launch = seed.Launch(instance.id, "", public_key, user_data)
         machine = KINDS[layers.kind](self.state, self.network, launch, list(layers.folders))
-        machine.reachable = not (
-            instance.image_id in self.unreachable or image_tags.get(UNREACHABLE_TAG) == "true"
-        )
+        machine.reachable = not (instance.image_id in self.unreachable or image_tags.get(UNREACHABLE_TAG) == "true")
         machine.started = lambda: self._move(instance, "running", instance.minicloud_start)
         machine.ended = lambda: self._guest_ended(instance, machine)
         self.machines[instance.id] = machine

@@ -52,11 +52,7 @@ class Fault:
 
     def matches(self, call: Call) -> bool:
         """Whether this script speaks of such a call at all."""
-        return (
-            self.action in (call.action, "*")
-            and self.region in (None, call.region)
-            and self.account in (None, call.account)
-        )
+        return self.action in (call.action, "*") and self.region in (None, call.region) and self.account in (None, call.account)
 
 
 @dataclasses.dataclass(frozen=True)

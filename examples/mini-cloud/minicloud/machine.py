@@ -149,9 +149,7 @@ class Machine:
         """The minder's thread: mount, run, run again after a reboot, unmount, tell."""
         mounted = False
         try:
-            subprocess.run(
-                ["mount", "-t", "overlay", "overlay", "-o", self.mount_options(), self.root], cwd=self.state, check=True
-            )
+            subprocess.run(["mount", "-t", "overlay", "overlay", "-o", self.mount_options(), self.root], cwd=self.state, check=True)
             mounted = True
             while self._wanted:
                 if self._run_once() != REBOOT_STATUS:

@@ -29,9 +29,9 @@ def run(cache: Cache, options: argparse.Namespace) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise SystemExit("mini-cloud: run needs a command: mini-cloud run -- CMD...")
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
     launcher = [sys.executable, os.path.realpath(sys.argv[0])]
-    if os.geteuid() != 0:
-        launcher = ["sudo", "--", *launcher]
+    if sudo:
         bootstrap.say("booting instances needs root: the cloud is started with sudo, the command is not")
     flags = ["--cache", str(cache.root)]
     subprocess.run([*launcher, "setup", *flags], check=True)
@@ -39,16 +39,18 @@ def run(cache: Cache, options: argparse.Namespace) -> int:
     state.mkdir(parents=True, exist_ok=True)
     ready_file = state / "ready.json"
     ready_file.unlink(missing_ok=True)
+    up = ["up", *flags, "--state", str(state), "--ready-file", str(ready_file), "--parent-pid", str(os.getpid())]
     try:
-        up = [*launcher, "up", *flags, "--state", str(state), "--ready-file", str(ready_file), "--parent-pid", str(os.getpid())]
-        server = subprocess.Popen(up, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        # With sudo in the background (after it asked for a password), so that Ctrl-C on the terminal reaches the command only:
+        # a build that is interrupted still needs the cloud for its own cleaning up.
+        background = [*sudo, "--background", "--"] if sudo else []
+        server = subprocess.Popen([*background, *launcher, *up], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         ready = wait_ready(server, ready_file)
         return run_command(command, ready)
     finally:
-        subprocess.run([*launcher, "down", *flags, "--state", str(state)], check=False)
+        subprocess.run([*sudo, *launcher, "down", *flags, "--state", str(state)], check=False)
         if options.state is None:
-            remove = ["rm", "-rf", str(state)]
-            subprocess.run(remove if os.geteuid() == 0 else ["sudo", "--", *remove], check=False)
+            subprocess.run([*sudo, "rm", "-rf", str(state)], check=False)
 
 
 def wait_ready(server: subprocess.Popen, ready_file: pathlib.Path) -> dict:
@@ -57,7 +59,7 @@ def wait_ready(server: subprocess.Popen, ready_file: pathlib.Path) -> dict:
     while time.monotonic() < deadline:
         if ready_file.exists():
             return json.loads(ready_file.read_text())
-        if server.poll() is not None:
+        if server.poll():  # sudo itself ends with 0 when it has gone to the background
             raise SystemExit(f"mini-cloud: the server ended with status {server.returncode} before it was ready")
         time.sleep(0.05)
     raise SystemExit(f"mini-cloud: the server was not ready after {UP_PATIENCE} seconds")
@@ -73,6 +75,7 @@ def environment(ready: dict) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": main["access_key"],
         "AWS_SECRET_ACCESS_KEY": main["secret_key"],
         "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",  # the name that boto and older tools know
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 

@@ -44,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: ending.set())
     if options.parent_pid:
+        os.setpgid(0, 0)  # Ctrl-C on the terminal is for the parent, which may still need the cloud
         threading.Thread(target=watch_parent, args=(options.parent_pid, ending), daemon=True).start()
     cache, state = Cache(options.cache), options.state.resolve()
     state.mkdir(parents=True, exist_ok=True)

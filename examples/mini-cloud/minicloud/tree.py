@@ -40,9 +40,15 @@ system_info:
 
 # Units that would wait for hardware or a network that an instance does not have, or that would touch the host's kernel.
 MASKED = (
-    "systemd-udevd.service systemd-udev-trigger.service systemd-udevd-control.socket systemd-udevd-kernel.socket "
-    "systemd-modules-load.service apt-daily.timer apt-daily-upgrade.timer systemd-timesyncd.service"
-).split()
+    "systemd-udevd.service",
+    "systemd-udev-trigger.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-modules-load.service",
+    "systemd-timesyncd.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+)
 
 
 def host_sources(root: pathlib.Path = pathlib.Path("/etc/apt")) -> list[tuple[str, str]]:
@@ -62,6 +68,7 @@ def host_sources(root: pathlib.Path = pathlib.Path("/etc/apt")) -> list[tuple[st
 
 def mirror_lines(sources: list[tuple[str, str]]) -> list[str]:
     """The sources.list lines to build the tree from: this machine's Debian mirrors, or the standard ones."""
+
     def looks_debian(uri: str) -> bool:
         return uri.rstrip("/").endswith(("/debian", "/debian-security"))
 

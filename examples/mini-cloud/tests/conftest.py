@@ -109,7 +109,17 @@ class Guest:
     def ssh(self, command: str, options: tuple[str, ...] = ("-o", "StrictHostKeyChecking=no"), user: str = "debian"):
         """Runs a command in the guest; tries again while sshd or the key is not there yet."""
         self.wait_port()
-        base = ["ssh", "-i", str(self.desk.key), "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes"]
+        base = [
+            "ssh",
+            "-i",
+            str(self.desk.key),
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            "BatchMode=yes",
+        ]
         full = [*base, *options, f"{user}@{self.address()}", command]
         results: list[subprocess.CompletedProcess] = []
 

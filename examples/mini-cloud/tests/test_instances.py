@@ -15,6 +15,12 @@ def tags(resource: dict) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in resource.get("Tags", [])}
 
 
+def scan(address: str) -> str:
+    """The ed25519 host key that a machine shows, as a known_hosts line."""
+    command = ["ssh-keyscan", "-t", "ed25519", address]
+    return wait_for("a host key", lambda: subprocess.run(command, capture_output=True, text=True).stdout)
+
+
 def test_boots_a_whole_debian_and_takes_the_key(desk):
     guest = desk.launch(MetadataOptions={"HttpTokens": "required"})
     assert guest.booted() == "ip-" + guest.address().replace(".", "-")
@@ -57,8 +63,7 @@ def test_user_data_reaches_cloud_init_as_given(desk, tmp_path):
     for light in (False, True):
         guest = desk.launch(light=light, UserData=mime + "--XX--\n")
         guest.wait_port()
-        scan = lambda: subprocess.run(["ssh-keyscan", "-t", "ed25519", guest.address()], capture_output=True, text=True).stdout  # noqa: E731
-        assert wait_for("a host key", scan).split()[1:3] == public.split()[:2]
+        assert scan(guest.address()).split()[1:3] == public.split()[:2]
         if not light:
             guest.booted()
             assert guest.ssh("cat /run/marker").stdout == "from-script\n"

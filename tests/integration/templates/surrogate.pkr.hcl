@@ -1,4 +1,4 @@
-# A build that only hands AMIs over, with ebssurrogate's builder id. The tests fill in @SETTINGS@.
+# A build that only hands AMIs over, with ebssurrogate's builder id. The tests add settings to the block.
 variable "ami" {
   type = string
 }

@@ -190,5 +190,3 @@ def install_console(cloud: Cloud) -> None:
         return ActionResult({"InstanceId": instance.id, "Timestamp": utcnow(), "Output": output})
 
     General.get_console_output = get_console_output
-
-

@@ -1,0 +1,232 @@
+//! One target from first packet to last answer, in the prober process. It owns the order of things: connect, check the host key, log in, wait for cloud-init, ask, ask again. It blocks; it runs on
+//! a thread of its own.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use zeroize::Zeroizing;
+
+use super::{
+    evaluate::Judged,
+    host_key::HostKey,
+    rounds::{self, Answered},
+    script,
+    session::{Limits, Session, SessionError},
+};
+use crate::{
+    model::{
+        UndecidedKind,
+        escape::{bounded, escape_bytes, escape_line},
+    },
+    suite::Suite,
+};
+
+/// What is to be done.
+pub(super) struct Order {
+    pub address: SocketAddr,
+    pub user: String,
+    pub private_key: Zeroizing<String>,
+    /// Empty: any.
+    pub host_keys: Vec<HostKey>,
+    pub suites: Vec<Suite>,
+    /// From the start until a login must have worked.
+    pub connect_within: Duration,
+    /// From the start until the end.
+    pub total: Duration,
+    pub wait_cloud_init: bool,
+}
+
+/// A step on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Connected,
+    Authenticated,
+    CloudInit,
+    Checks,
+    Answered,
+}
+
+/// What is told while it happens.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Event {
+    Reached(Step, Duration),
+    HostKey { line: String, expected: bool },
+    Check { suite: usize, check: usize, property: usize, judged: Judged, attempts: u32, flaky: bool, duration: Duration },
+}
+
+/// Why there is no verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub kind: UndecidedKind,
+    /// Escaped and bounded.
+    pub reason: String,
+}
+
+impl Stop {
+    pub fn new(kind: UndecidedKind, reason: &str) -> Self {
+        Self { kind, reason: bounded(&escape_line(reason), 2 << 10) }
+    }
+}
+
+/// Where events go and whether anybody still listens.
+pub(super) trait Listener {
+    /// Tells an event.
+    fn tell(&self, event: Event);
+    /// Whether nobody wants to know any more.
+    fn is_gone(&self) -> bool;
+}
+
+/// Runs `order`. Every property of every suite has been told as an [`Event::Check`] exactly once when this returns, unless nobody could log in at all. Ends with [`Stop`] when something other than the image's
+/// own fault kept it from a verdict.
+pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
+    let began = Instant::now();
+    let deadline = began + order.total;
+    let mut session = log_in(order, listener, began)?;
+    listener.tell(Event::Reached(Step::Authenticated, began.elapsed()));
+    if order.wait_cloud_init {
+        wait_for_cloud_init(&mut session, deadline, listener)?;
+        listener.tell(Event::Reached(Step::CloudInit, began.elapsed()));
+    }
+    listener.tell(Event::Reached(Step::Checks, began.elapsed()));
+    let asked = rounds::ask_all(&mut session, &order.suites, deadline, listener);
+    listener.tell(Event::Reached(Step::Answered, began.elapsed()));
+    asked
+}
+
+/// Connects again and again until a login works. A refused login may only mean that cloud-init has not put the key there yet.
+fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<Session, Stop> {
+    let deadline = began + order.connect_within.min(order.total);
+    let mut refused = 0;
+    let mut told = None;
+    loop {
+        let error = match attempt(order, listener, began, deadline, &mut told) {
+            Ok(session) => return Ok(session),
+            Err(Attempt::Wrong(stop)) => return Err(stop),
+            Err(Attempt::Again(error)) => error,
+        };
+        let pause = match error {
+            SessionError::Login(_) => {
+                refused += 1;
+                after_refusal(refused)
+            }
+            SessionError::Cancelled => return Err(stop_of(&error)),
+            _ => Duration::from_millis(200),
+        };
+        if Instant::now() + pause >= deadline {
+            return Err(unreachable(order, &error));
+        }
+        pause_for(pause, listener).map_err(|e| stop_of(&e))?;
+    }
+}
+
+enum Attempt {
+    /// Worth another attempt.
+    Again(SessionError),
+    /// Not.
+    Wrong(Stop),
+}
+
+impl From<SessionError> for Attempt {
+    fn from(error: SessionError) -> Self {
+        Self::Again(error)
+    }
+}
+
+fn attempt(
+    order: &Order,
+    listener: &dyn Listener,
+    began: Instant,
+    deadline: Instant,
+    told: &mut Option<HostKey>,
+) -> Result<Session, Attempt> {
+    if listener.is_gone() {
+        return Err(SessionError::Cancelled.into());
+    }
+    let prefer: Vec<String> = order.host_keys.iter().map(|k| k.algorithm.clone()).collect();
+    let mut session = Session::open(order.address, deadline, &prefer)?;
+    let key = session.host_key()?;
+    let expected = order.host_keys.contains(&key);
+    if told.is_none() {
+        listener.tell(Event::Reached(Step::Connected, began.elapsed()));
+    }
+    if told.as_ref() != Some(&key) {
+        listener.tell(Event::HostKey { line: key.to_string(), expected });
+        *told = Some(key.clone());
+    }
+    if !expected && !order.host_keys.is_empty() {
+        let wanted: Vec<String> = order.host_keys.iter().map(ToString::to_string).collect();
+        let reason = format!("the host at {} showed {key}, which is not {}", order.address, wanted.join(" nor "));
+        return Err(Attempt::Wrong(Stop::new(UndecidedKind::HostKey, &reason)));
+    }
+    session.login(&order.user, &order.private_key)?;
+    Ok(session)
+}
+
+/// OpenSSH 9.8 and later shut out an address that was refused too often: 5 s for each refusal, and it acts from 15 s (sshd_config, PerSourcePenalties). One refusal in five seconds stays below
+/// that for ever.
+fn after_refusal(count: u32) -> Duration {
+    match count {
+        1 => Duration::from_secs(1),
+        2 => Duration::from_secs(3),
+        _ => Duration::from_millis(5_200),
+    }
+}
+
+fn unreachable(order: &Order, error: &SessionError) -> Stop {
+    let hint = match error {
+        SessionError::Login(_) => "; is it this image's user, and does the image take the launch's key?",
+        SessionError::Connect(_) => "; does a route and a security group lead there, and does the image start an SSH server?",
+        _ => "",
+    };
+    let within = order.connect_within.min(order.total).as_secs_f64();
+    let reason = format!("no login as {} at {} within {within} s; last: {error}{hint}", order.user, order.address);
+    Stop::new(UndecidedKind::Unreachable, &reason)
+}
+
+/// What a session's error means for the verdict.
+pub(super) fn stop_of(error: &SessionError) -> Stop {
+    let kind = match error {
+        SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Login(_) => UndecidedKind::Unreachable,
+        SessionError::Lost(_) | SessionError::Flood => UndecidedKind::Lost,
+        SessionError::Late(_) => UndecidedKind::Timeout,
+        SessionError::Cancelled => UndecidedKind::Cancelled,
+    };
+    Stop::new(kind, &error.to_string())
+}
+
+/// Sleeps, but not when nobody listens any more.
+pub(super) fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), SessionError> {
+    let end = Instant::now() + time;
+    loop {
+        if listener.is_gone() {
+            return Err(SessionError::Cancelled);
+        }
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(Duration::from_millis(100)));
+    }
+}
+
+fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Result<(), Stop> {
+    let nonce = rounds::nonce();
+    let limits = Limits { idle: Duration::from_secs(30), deadline };
+    let script = script::cloud_init(&nonce);
+    let Answered { frames, error, .. } = rounds::run_script(session, rounds::AS_LOGIN, &script, &nonce, limits, listener);
+    if let Some(error) = error {
+        let stop = stop_of(&error);
+        return Err(Stop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));
+    }
+    if frames.answers.contains_key(&0) {
+        return Ok(());
+    }
+    let noise = escape_bytes(&frames.noise);
+    Err(Stop::new(UndecidedKind::Lost, &format!("the host's shell did not wait for cloud-init; it said: {noise}")))
+}
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -1,0 +1,127 @@
+//! Answers into outcomes: what was seen against what was demanded, property by property. It owns the rule of the deciding property, and what of a value may leave the prober.
+
+use serde_json::Value;
+
+use super::{
+    frames::Frame,
+    observe::{Seen, observe},
+};
+use crate::{
+    model::{
+        Outcome,
+        escape::{bounded, escape, escape_line},
+    },
+    suite::{Check, judge},
+};
+
+/// The longest `actual` (as JSON) and the longest message that leave the prober, in bytes.
+pub(super) const ACTUAL_KEPT: usize = 4 << 10;
+const MESSAGE_KEPT: usize = 1 << 10;
+
+/// How one property came out in one attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Judged {
+    pub outcome: Outcome,
+    /// What was found; escaped and bounded.
+    pub actual: Value,
+    /// For people; escaped, bounded, one line; empty when passed.
+    pub message: String,
+}
+
+impl Judged {
+    pub fn new(outcome: Outcome, actual: &Value, message: &str) -> Self {
+        Self { outcome, actual: shown(actual), message: bounded(&escape_line(message), MESSAGE_KEPT) }
+    }
+
+    /// An outcome without a value.
+    pub fn without_value(outcome: Outcome, message: &str) -> Self {
+        Self::new(outcome, &Value::Null, message)
+    }
+}
+
+/// Every property of `check`, in its order, by the host's answer.
+pub(super) fn evaluate(check: &Check, frame: &Frame) -> Vec<Judged> {
+    let mut closed: Option<String> = None;
+    let mut all = Vec::with_capacity(check.properties.len());
+    for property in &check.properties {
+        if let Some(why) = &closed {
+            all.push(Judged::without_value(Outcome::Skipped, why));
+            continue;
+        }
+        let seen = observe(check, &property.name, frame);
+        let judged = one(&property.matcher, &seen);
+        if check.resource.gate() == Some(property.name.as_str()) {
+            closed = match (judged.outcome, &seen) {
+                (Outcome::Failed, _) => Some(format!("{:?} failed", property.name)),
+                (Outcome::Undecided, _) => Some(format!("{:?} is undecided", property.name)),
+                (_, Seen::Value(Value::Bool(false))) => Some(format!("{:?} is false", property.name)),
+                _ => None,
+            };
+        }
+        all.push(judged);
+    }
+    all
+}
+
+/// Every property of a check that the suite skips.
+pub(super) fn skipped(check: &Check) -> Vec<Judged> {
+    check.properties.iter().map(|_| Judged::without_value(Outcome::Skipped, "the suite says skip")).collect()
+}
+
+/// Every property of a check that was not answered.
+pub(super) fn unanswered(check: &Check, why: &str) -> Vec<Judged> {
+    check.properties.iter().map(|_| Judged::without_value(Outcome::Undecided, why)).collect()
+}
+
+fn one(matcher: &crate::suite::Matcher, seen: &Seen) -> Judged {
+    match seen {
+        Seen::Value(value) => {
+            let judgement = judge(matcher, value);
+            let outcome = if judgement.met { Outcome::Passed } else { Outcome::Failed };
+            Judged::new(outcome, value, &judgement.message)
+        }
+        Seen::Beginning(text) => {
+            let value = Value::from(text.as_str());
+            if matcher.holds_for_longer_text() && judge(matcher, &value).met {
+                return Judged::new(Outcome::Passed, &value, "");
+            }
+            let message = format!("longer than the {} KiB that are kept, so this cannot be judged", text.len() >> 10);
+            Judged::new(Outcome::Undecided, &value, &message)
+        }
+        Seen::Nothing(why) => Judged::without_value(Outcome::Failed, why),
+        Seen::Unknown(why) => Judged::without_value(Outcome::Undecided, why),
+    }
+}
+
+/// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; a longer list or text becomes a text that is cut.
+pub(super) fn shown(value: &Value) -> Value {
+    let escaped = match value {
+        Value::String(text) => Value::from(bounded(&escape(text), ACTUAL_KEPT / 2)),
+        Value::Array(items) => items.iter().map(shown).collect(),
+        Value::Object(_) => Value::from(bounded(&escape(&value.to_string()), ACTUAL_KEPT / 2)),
+        other => other.clone(),
+    };
+    let json = escaped.to_string();
+    if json.len() <= ACTUAL_KEPT {
+        return escaped;
+    }
+    let text = escaped.as_str().map_or(json, str::to_owned);
+    // Each character may take six bytes as JSON.
+    Value::from(bounded(&text, ACTUAL_KEPT / 6 - 40))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_escaped_and_bounded() {
+        assert_eq!(shown(&json!("a\x1b[2J\n")), json!("a\\x1b[2J\n"));
+        for big in [json!("x".repeat(100_000)), json!(vec!["\"\n".repeat(100); 1000]), json!("\"".repeat(100_000))] {
+            assert!(shown(&big).to_string().len() <= ACTUAL_KEPT, "{}", shown(&big).to_string().len());
+        }
+        assert_eq!(shown(&json!(["a\x07", 1, true])), json!(["a\\x07", 1, true]));
+    }
+}

@@ -1,0 +1,285 @@
+//! What comes back from a script, cut into answers. It owns the framing: a line `NONCE INDEX START END ENCODING`, the fields, a line `NONCE .`. It refuses everything else as noise: shells greet, hosts print
+//! banners, and a command may print what looks like an answer but cannot know the nonce.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+/// A line longer than this is noise, or a broken answer.
+const MAX_LINE: usize = 512 << 10;
+/// An answer larger than this is broken (contents in hexadecimal, with spaces, and its head).
+const MAX_FRAME: usize = 4 << 20;
+/// How much noise is kept, for messages.
+const NOISE_KEPT: usize = 2 << 10;
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Frame {
+    /// How long it took on the host, where the host could tell.
+    pub elapsed: Option<Duration>,
+    fields: BTreeMap<char, Field>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Field {
+    word: String,
+    bytes: Vec<u8>,
+}
+
+impl Frame {
+    /// The word beside a field's letter: `.x 1` is `Some("1")`. `None`: no such field.
+    pub fn word(&self, letter: char) -> Option<&str> {
+        self.fields.get(&letter).map(|f| f.word.as_str())
+    }
+
+    /// The decoded bytes under a field's letter. `None`: no such field.
+    pub fn bytes(&self, letter: char) -> Option<&[u8]> {
+        self.fields.get(&letter).map(|f| f.bytes.as_slice())
+    }
+
+    /// Like `bytes`, as text; what is not UTF-8 is replaced.
+    pub fn text(&self, letter: char) -> Option<String> {
+        self.bytes(letter).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+/// What was read of one script's answers so far.
+#[derive(Debug)]
+pub(super) struct Frames {
+    nonce: String,
+    line: Vec<u8>,
+    line_too_long: bool,
+    open: Option<Open>,
+    /// The answers by number. An answer that came twice is not here any more.
+    pub answers: BTreeMap<u32, Frame>,
+    /// Numbers that were answered twice or whose answer was not well formed.
+    pub broken: Vec<u32>,
+    /// The count in the script's last answer, once it is in.
+    pub end: Option<usize>,
+    /// Why the script could not ask at all.
+    pub refusal: Option<String>,
+    /// The beginning of what was no answer.
+    pub noise: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    index: String,
+    elapsed: Option<Duration>,
+    hex: bool,
+    size: usize,
+    good: bool,
+    fields: Vec<(char, String, Vec<u8>)>,
+}
+
+impl Frames {
+    /// A reader for the answers of the script that was given `nonce`.
+    pub fn new(nonce: &str) -> Self {
+        Self {
+            nonce: nonce.to_owned(),
+            line: Vec::new(),
+            line_too_long: false,
+            open: None,
+            answers: BTreeMap::new(),
+            broken: Vec::new(),
+            end: None,
+            refusal: None,
+            noise: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes of the script's standard output, cut anywhere.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|b| *b == b'\n') {
+            let (text, ended) = match part.strip_suffix(b"\n") {
+                Some(text) => (text, true),
+                None => (part, false),
+            };
+            if self.line.len() + text.len() > MAX_LINE {
+                self.line_too_long = true;
+            } else {
+                self.line.extend_from_slice(text);
+            }
+            if ended {
+                let line = std::mem::take(&mut self.line);
+                let too_long = std::mem::take(&mut self.line_too_long);
+                self.line(&line, too_long);
+            }
+        }
+    }
+
+    fn line(&mut self, line: &[u8], too_long: bool) {
+        let ours = line.strip_prefix(self.nonce.as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+        match (ours, &mut self.open) {
+            (Some(b"."), Some(_)) => self.close(),
+            (Some(head), _) if !too_long => {
+                self.close_broken();
+                self.open = Open::read(head);
+            }
+            (_, Some(open)) => open.take(line, too_long),
+            (_, None) => {
+                let room = NOISE_KEPT.saturating_sub(self.noise.len());
+                if room > 0 && !line.is_empty() {
+                    self.noise.extend_from_slice(&line[..line.len().min(room)]);
+                    self.noise.push(b'\n');
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let index = open.index.clone();
+        let frame = open.finish();
+        if index == "end" {
+            let frame = frame.unwrap_or_default();
+            self.end = frame.word('n').and_then(|n| n.parse().ok());
+            self.refusal = frame.word('z').map(str::to_owned);
+            return;
+        }
+        let Ok(index) = index.parse::<u32>() else { return };
+        match frame {
+            Some(frame) if !self.broken.contains(&index) => {
+                if self.answers.insert(index, frame).is_some() {
+                    self.break_off(index);
+                }
+            }
+            _ => self.break_off(index),
+        }
+    }
+
+    /// An answer that was not closed before the next began.
+    fn close_broken(&mut self) {
+        if let Some(index) = self.open.take().and_then(|open| open.index.parse().ok()) {
+            self.break_off(index);
+        }
+    }
+
+    fn break_off(&mut self, index: u32) {
+        self.answers.remove(&index);
+        if !self.broken.contains(&index) {
+            self.broken.push(index);
+        }
+    }
+}
+
+impl Open {
+    fn read(head: &[u8]) -> Option<Self> {
+        let head = std::str::from_utf8(head).ok()?;
+        let words: Vec<&str> = head.split(' ').collect();
+        let [index, start, end, encoding] = words.as_slice() else { return None };
+        let seconds = |word: &str| word.parse::<f64>().ok().filter(|s| s.is_finite() && (0.0..1e10).contains(s));
+        let elapsed = match (seconds(start), seconds(end)) {
+            (Some(start), Some(end)) if end >= start => Some(Duration::from_millis(((end - start) * 1000.0).round() as u64)),
+            _ => None,
+        };
+        Some(Self {
+            index: (*index).to_owned(),
+            elapsed,
+            hex: *encoding == "x",
+            size: 0,
+            good: true,
+            fields: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, line: &[u8], too_long: bool) {
+        self.size += line.len();
+        if too_long || self.size > MAX_FRAME {
+            self.good = false;
+        }
+        if !self.good || line.is_empty() {
+            return;
+        }
+        if let [b'.', letter, rest @ ..] = line {
+            let word = String::from_utf8_lossy(rest.strip_prefix(b" ").unwrap_or(rest)).into_owned();
+            self.good &= letter.is_ascii_alphabetic() && !self.fields.iter().any(|(l, _, _)| *l == char::from(*letter));
+            self.fields.push((char::from(*letter), word, Vec::new()));
+        } else if let Some((_, _, encoded)) = self.fields.last_mut() {
+            encoded.extend(line.iter().filter(|b| !b.is_ascii_whitespace()));
+        } else {
+            self.good = false;
+        }
+    }
+
+    fn finish(self) -> Option<Frame> {
+        let mut frame = Frame { elapsed: self.elapsed, fields: BTreeMap::new() };
+        for (letter, word, encoded) in self.fields {
+            let bytes = if self.hex { unhex(&encoded)? } else { STANDARD.decode(&encoded).ok()? };
+            frame.fields.insert(letter, Field { word, bytes });
+        }
+        self.good.then_some(frame)
+    }
+}
+
+fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    if text.len() % 2 != 0 {
+        return None;
+    }
+    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fed(text: &str) -> Frames {
+        let mut frames = Frames::new("abc");
+        // One byte at a time: any cut must do.
+        for byte in text.as_bytes() {
+            frames.feed(&[*byte]);
+        }
+        frames
+    }
+
+    #[test]
+    fn an_answer_in_each_encoding() {
+        let text = "Welcome!\n\nabc 0 1.00 1.25 b\n.s 0\n.e\n\n.o\naGVs\nbG8=\nabc .\n\nabc 1 - - x\n.x 1\n.o\n 68 69\n 0a\nabc .\n\nabc end - 2 b\n.n 2\nabc .\n";
+        let frames = fed(text);
+        let first = &frames.answers[&0];
+        assert_eq!((first.word('s'), first.text('o').as_deref(), first.bytes('e')), (Some("0"), Some("hello"), Some(&b""[..])));
+        assert_eq!(first.elapsed, Some(Duration::from_millis(250)));
+        assert_eq!(frames.answers[&1].bytes('o'), Some(&b"hi\n"[..]));
+        assert_eq!((frames.answers[&1].elapsed, frames.end), (None, Some(2)));
+        assert_eq!(frames.noise, b"Welcome!\n");
+        assert_eq!(first.word('q'), None);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_noise() {
+        let frames = fed("abd 0 - - b\n.s 0\nabd .\nab\nabc\nxabc 0 - - b\nabc .\n");
+        assert!(frames.answers.is_empty() && frames.broken.is_empty() && frames.end.is_none());
+    }
+
+    #[test]
+    fn an_answer_given_twice_is_none() {
+        let one = "abc 7 - - b\n.x 1\nabc .\n";
+        let frames = fed(&format!("{one}{one}{one}"));
+        assert!(frames.answers.is_empty());
+        assert_eq!(frames.broken, [7]);
+    }
+
+    #[test]
+    fn a_broken_answer_is_none() {
+        for body in [".s 0\n!!!!", "aGVsbG8=", ".o\naGVsbG8", ".s 0\n.s 1", ".o\naGVs\nnoise", ".1 x"] {
+            let frames = fed(&format!("abc 3 - - b\n{body}\nabc .\n"));
+            assert!(frames.answers.is_empty(), "{body:?}");
+            assert_eq!(frames.broken, [3], "{body:?}");
+        }
+        let cut = fed("abc 3 - - b\n.s 0\nabc 4 - - b\n.s 0\nabc .\nabc 5 - - b\n.s 0\n");
+        assert_eq!((cut.broken.as_slice(), cut.answers.len()), (&[3][..], 1), "5 was never closed");
+    }
+
+    #[test]
+    fn endless_lines_cost_nothing() {
+        let mut frames = Frames::new("abc");
+        frames.feed(b"abc 1 - - b\n.o\n");
+        for _ in 0..2000 {
+            frames.feed(&[b'A'; 8192]);
+        }
+        assert!(frames.line.len() <= MAX_LINE);
+        frames.feed(b"\nabc .\n");
+        assert_eq!(frames.broken, [1]);
+    }
+}
