@@ -1,20 +1,30 @@
-//! The `assay` program: picks the door and turns its result into an exit code. Packer's words come first: its plugin names begin with a
-//! dash, which no option parser would take, and `describe` must answer at once.
+//! The `assay` program: picks the door and turns its result into an exit code. The prober comes first and by hand, since it must be confined before anything
+//! else is done; then Packer's words: its plugin names begin with a dash, which no option parser would take, and `describe` must answer at once.
 
-use std::{env, ffi::OsString, process::ExitCode};
+use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
-use assay::doors::{cli, plugin, seams};
+use assay::{
+    doors::{cli, plugin, prober, reaper},
+    exit::Exit,
+};
 
 fn main() -> ExitCode {
+    if env::args_os().nth(1).is_some_and(|word| word == "prober") {
+        return prober::run().into();
+    }
     let arguments: Vec<OsString> = env::args_os().collect();
     let rest = arguments.get(1..).unwrap_or_default();
-    if let Some(exit) = plugin::run(rest) {
-        return exit.into();
-    }
-    match rest.first().and_then(|word| word.to_str()) {
-        Some("prober") => seams::prober(&rest[1..]),
-        Some("reaper") => seams::reaper(&rest[1..]),
-        _ => cli::run(arguments),
+    match plugin::run(rest) {
+        Some(exit) => exit,
+        None => by_word(rest).unwrap_or_else(|| cli::run(arguments.clone())),
     }
     .into()
+}
+
+/// The hidden program that assay starts itself: `reaper --journal DIR`.
+fn by_word(rest: &[OsString]) -> Option<Exit> {
+    match rest {
+        [word, flag, dir] if word == "reaper" && flag == "--journal" => Some(reaper::run(Path::new(dir))),
+        _ => None,
+    }
 }

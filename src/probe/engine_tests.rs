@@ -65,7 +65,8 @@ fn suites(text: &str) -> Vec<Suite> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.hcl");
     std::fs::write(&path, text).expect("written");
-    load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e.iter().map(|d| format!("{d}\n")).collect::<String>()))
+    load(&[path], Path::new("/"))
+        .unwrap_or_else(|e| panic!("{}", e.iter().map(|d| format!("{d}\n")).collect::<String>()))
 }
 
 fn order(sshd: &Sshd, text: &str) -> Order {
@@ -113,7 +114,8 @@ fn thirty_checks_of_every_kind() {
         assert_eq!((*attempts, *flaky), (u32::from(wanted != Skipped), false), "{name}");
     }
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
-    let steps: Vec<Step> = recorder.events().iter().filter_map(|e| if let Event::Reached(s, _) = e { Some(*s) } else { None }).collect();
+    let steps: Vec<Step> =
+        recorder.events().iter().filter_map(|e| if let Event::Reached(s, _) = e { Some(*s) } else { None }).collect();
     assert_eq!(steps, [Step::Connected, Step::Authenticated, Step::Checks, Step::Answered]);
     let wrong = &results["command WRONG stdout"].0;
     assert!(wrong.actual.to_string().contains("\\\\x1b[31m"), "shown escaped: {}", wrong.actual);

@@ -1,19 +1,28 @@
 //! The probe: suites compiled to one script per host, run over SSH in a process of its own that holds no credentials, and its answers judged there.
 //!
-//! Two halves of one program. The conductor holds a [`Prober`] ([`client`]), which starts the prober process and speaks gRPC with it. In the prober
-//! process [`serve`] confines itself, then runs [`session`] (the only file that knows ssh2) and everything that reads what hosts say. No
-//! byte that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
+//! Two halves of one program. The conductor holds a [`Prober`] (`client`, `collect`), which starts the prober process and speaks gRPC with it
+//! (proto/prober.proto). In the prober process [`serve`] confines itself (`confine`), then runs `engine` on top of `session` (the only file that knows ssh2) and
+//! everything that reads what hosts say. No byte that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
 
+mod client;
+mod collect;
+mod confine;
 mod engine;
 mod evaluate;
 mod frames;
 mod host_key;
 mod observe;
-pub(crate) mod proto;
+mod proto;
 mod rounds;
 mod script;
+mod serve;
 mod session;
 mod sockets;
+
+pub use client::{ProbeError, ProbeRequest, Prober};
+pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe};
+pub use confine::{ConfineError, confine};
+pub use serve::{ServeError, serve};
 
 #[cfg(test)]
 #[path = "../../tests/support/sshd.rs"]

@@ -89,7 +89,8 @@ impl Session {
         if left.is_zero() {
             return Err(SessionError::Late("the deadline for connecting has passed".into()));
         }
-        let socket = TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
+        let socket =
+            TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
         // Latency matters more than packets here; a socket without it works too.
         let _ = socket.set_nodelay(true);
         let mine = socket.try_clone().map_err(|e| SessionError::Connect(plain(&e)))?;
@@ -205,13 +206,21 @@ impl Session {
         }
     }
 
-    fn check(&self, limits: Limits, now: Instant, heard: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
+    fn check(
+        &self,
+        limits: Limits,
+        now: Instant,
+        heard: Instant,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), SessionError> {
         if now >= limits.deadline || self.watchdog.has_fired() {
             return Err(SessionError::Late("the deadline for the whole test has passed".into()));
         }
         if now.duration_since(heard) > limits.idle {
             let seconds = limits.idle.as_secs();
-            return Err(SessionError::Late(format!("the host said nothing for {seconds} s in the middle of the checks")));
+            return Err(SessionError::Late(format!(
+                "the host said nothing for {seconds} s in the middle of the checks"
+            )));
         }
         if cancelled() {
             return Err(SessionError::Cancelled);
@@ -275,6 +284,12 @@ impl Drop for Session {
         // libssh2 says goodbye when it is freed, and waits for it: not on a socket that is shut.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
+}
+
+/// Lets libssh2 and OpenSSL read what they want to read (OpenSSL's configuration file) while that is still possible. Starts no thread.
+pub(super) fn warm_up() {
+    // A session that cannot be made will be told when one is needed.
+    drop(ssh2::Session::new());
 }
 
 /// libssh2.h

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     cloud::{CloudFactory, Image},
-    journal::{self, Journal, UndoPolicy, reaper::Reaper},
+    journal::{
+        self, Journal, UndoPolicy,
+        reaper::{Reaper, own_program},
+    },
     launch::{Fleet, LaunchedTarget, Order},
     model::{
         AccountId, AmiRef, Event, Provenance, Region, TargetEvidence, UndecidedKind,
@@ -119,7 +122,8 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
         });
     }
     let root = journal::default_root().map_err(|e| configuration(&e))?;
-    let journal = Journal::create(&root, context.request.run, context.account.clone()).map_err(|e| configuration(&e))?;
+    let journal =
+        Journal::create(&root, context.request.run, context.account.clone()).map_err(|e| configuration(&e))?;
     let journal = Arc::new(journal);
     for one in context.admitted.iter().filter(|a| a.protection == Some(crate::registry::Protection::Ours)) {
         journal.protecting(&one.ami).map_err(|e| configuration(&e))?;
@@ -142,7 +146,7 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
 
 /// This very program, of which prober and reaper are other parts.
 fn program() -> Result<PathBuf, Undecided> {
-    std::env::current_exe().map_err(|error| undecided_by(UndecidedKind::Configuration, &error))
+    own_program().map_err(|error| undecided_by(UndecidedKind::Configuration, &error))
 }
 
 fn undecided_by(kind: UndecidedKind, error: &dyn std::error::Error) -> Undecided {
@@ -234,7 +238,9 @@ async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
         if let Err(error) = ready.journal.close() {
             tracing::warn!(%error, "the journal could not be closed");
         }
-        ready.reaper.dismiss().await;
+        if let Err(error) = ready.reaper.dismiss().await {
+            tracing::warn!(%error, "the reaper did not end in time; it has nothing to do");
+        }
     } else {
         // The reaper goes on with what is left, after we are gone.
         for leftover in &leftovers {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Finished, event::Events, known_hosts, probing, validate::suite_refs};
 use crate::{
     config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
+    journal::reaper::own_program,
     model::{
         Event, Evidence, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
         evidence::{EVIDENCE_SCHEMA, Undecided},
@@ -25,9 +26,10 @@ const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
 /// Runs the suites on every host at once. Fails where key or known hosts cannot be read, or the prober does not start.
 pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -> Result<Finished, String> {
     let started_at = jiff::Timestamp::now().to_string();
-    let key = std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;
+    let key =
+        std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;
     let key = SecretString::from(key);
-    let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+    let program = own_program().map_err(|e| format!("cannot find this program: {e}"))?;
     let prober = Prober::start(&program).await.map_err(|e| e.to_string())?;
     let run = RunId::generate();
     let targets = request.hosts.iter().map(name).collect();
@@ -81,7 +83,10 @@ async fn one(
         let host_keys = known(request, host)?;
         let address = lookup_host((host.host.as_str(), host.port)).await.ok().and_then(|mut found| found.next());
         let Some(address) = address else {
-            return Err(Undecided { kind: UndecidedKind::Unreachable, reason: format!("{} has no address", host.host) });
+            return Err(Undecided {
+                kind: UndecidedKind::Unreachable,
+                reason: format!("{} has no address", host.host),
+            });
         };
         let pin = if host_keys.is_empty() { HostKeyPin::None } else { HostKeyPin::Given };
         let asked = ProbeRequest {
@@ -122,10 +127,15 @@ fn known(request: &Wanted, host: &ProbeHost) -> Result<Vec<String>, Undecided> {
         HostKeyTrust::None => Ok(Vec::new()),
         HostKeyTrust::Line(line) => Ok(vec![line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")]),
         HostKeyTrust::KnownHosts(path) => {
-            let text = std::fs::read_to_string(path).map_err(|e| not_known(format!("cannot read {}: {e}", path.display())))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|e| not_known(format!("cannot read {}: {e}", path.display())))?;
             let keys = known_hosts::keys(&text, &host.host, host.port);
             if keys.is_empty() {
-                return Err(not_known(format!("{} has no key of {}; add it with ssh-keyscan once you trust it", path.display(), name(host))));
+                return Err(not_known(format!(
+                    "{} has no key of {}; add it with ssh-keyscan once you trust it",
+                    path.display(),
+                    name(host)
+                )));
             }
             Ok(keys)
         }

@@ -49,7 +49,9 @@ mod tests {
 
     #[test]
     fn names_ports_and_wildcards() {
-        let text = format!("# ours\nhost.example.com,192.0.2.1 {KEY} me\n[host.example.com]:2222 {KEY}\n*.lab {KEY}\n!bad.lab,*.lab {KEY}\n@revoked old.example.com {KEY}\n");
+        let text = format!(
+            "# ours\nhost.example.com,192.0.2.1 {KEY} me\n[host.example.com]:2222 {KEY}\n*.lab {KEY}\n!bad.lab,*.lab {KEY}\n@revoked old.example.com {KEY}\n"
+        );
         assert_eq!(keys(&text, "host.example.com", 22), [KEY]);
         assert_eq!(keys(&text, "192.0.2.1", 22), [KEY]);
         assert_eq!(keys(&text, "host.example.com", 2222), [KEY]);

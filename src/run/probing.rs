@@ -10,8 +10,7 @@ use super::{Request, event::Events};
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{
-        AmiRef, Event, HostKeyPin, TargetEvidence, UndecidedKind, Verdict, escape::escape_bytes,
-        evidence::Undecided,
+        AmiRef, Event, HostKeyPin, TargetEvidence, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
     },
     probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
 };
@@ -36,7 +35,12 @@ pub struct Probing<'a> {
 }
 
 /// Probes one instance and writes what was found into `evidence`.
-pub async fn probe(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningInstance, evidence: &mut TargetEvidence) {
+pub async fn probe(
+    with: &Probing<'_>,
+    launched: &LaunchedTarget,
+    instance: &RunningInstance,
+    evidence: &mut TargetEvidence,
+) {
     let attempt = tokio::select! {
         found = probe_with_known_key(with, launched, instance) => found,
         () = with.cancel.cancelled() => Err(Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }),
@@ -61,7 +65,9 @@ fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) {
 /// For a target that could not be reached or was lost: what EC2 says became of the instance, and its console output saved beside the reports.
 async fn explain(with: &Probing<'_>, ami: &AmiRef, evidence: &mut TargetEvidence) {
     use UndecidedKind::{HostKey, Lost, Timeout, Unreachable};
-    let Some(undecided) = evidence.undecided.as_mut().filter(|u| matches!(u.kind, Unreachable | Lost | Timeout | HostKey)) else {
+    let Some(undecided) =
+        evidence.undecided.as_mut().filter(|u| matches!(u.kind, Unreachable | Lost | Timeout | HostKey))
+    else {
         return;
     };
     if let Some(fate) = with.fleet.fate(ami).await {
@@ -96,10 +102,14 @@ async fn probe_with_known_key(
     if !is_key_mismatch(&injected) {
         return Ok((injected, HostKeyPin::Injected));
     }
-    with.events.note(format!("{}: the image made host keys of its own; reading them from the console output", launched.ami));
+    with.events
+        .note(format!("{}: the image made host keys of its own; reading them from the console output", launched.ami));
     let keys = console_keys(with, launched).await;
     if keys.is_empty() {
-        with.events.warn(format!("{}: no host key is known from any side; testing goes on, and the record says \"none\"", launched.ami));
+        with.events.warn(format!(
+            "{}: no host key is known from any side; testing goes on, and the record says \"none\"",
+            launched.ami
+        ));
         return Ok((ask(with, launched, address, Vec::new()).await, HostKeyPin::None));
     }
     let pinned = ask(with, launched, address, keys).await;
@@ -143,7 +153,12 @@ fn left(with: &Probing<'_>, launched: &LaunchedTarget) -> Duration {
     with.request.settings.ssh.timeout.saturating_sub(launched.started.elapsed()).max(Duration::from_millis(500))
 }
 
-async fn ask(with: &Probing<'_>, launched: &LaunchedTarget, address: SocketAddr, host_keys: Vec<String>) -> TargetProbe {
+async fn ask(
+    with: &Probing<'_>,
+    launched: &LaunchedTarget,
+    address: SocketAddr,
+    host_keys: Vec<String>,
+) -> TargetProbe {
     let settings = &with.request.settings;
     let connect_within = left(with, launched);
     let request = ProbeRequest {
@@ -185,4 +200,3 @@ fn words(phase: ProbePhase) -> &'static str {
         ProbePhase::Answered => "checks answered",
     }
 }
-

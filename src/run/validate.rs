@@ -51,8 +51,10 @@ pub async fn validate(request: Request, events: Events, cancel: CancellationToke
 
 /// Cancelled before the AMIs could even be looked at.
 fn given_up(request: &Request, started_at: String, events: &Events) -> Finished {
-    let reason = Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled before EC2 answered".to_owned() };
-    let targets = request.amis.iter().map(|ami| TargetEvidence::untested(ami.to_string(), None, reason.clone())).collect();
+    let reason =
+        Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled before EC2 answered".to_owned() };
+    let targets =
+        request.amis.iter().map(|ami| TargetEvidence::untested(ami.to_string(), None, reason.clone())).collect();
     let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();
