@@ -39,6 +39,8 @@ pub struct Settings {
     pub owner: Option<String>,
     /// Paths or globs whose bytes make the source digest, relative to `base_dir`.
     pub inputs: Vec<String>,
+    /// Files that promotion writes the gold AMI's ids into, relative to `base_dir`: no part of the source digest.
+    pub projections: Vec<String>,
     /// The folder that relative paths start from: that of assay.hcl, else the working folder.
     pub base_dir: PathBuf,
 }

@@ -14,7 +14,7 @@ pub async fn learn(request: &Request) -> Provenance {
         environment: &environment,
         owner: request.settings.owner.as_deref(),
         inputs: &request.settings.inputs,
-        projections: &[],
+        projections: &request.settings.projections,
     })
     .await;
     for reason in &learned.unknown {

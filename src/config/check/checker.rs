@@ -29,6 +29,7 @@ pub(super) struct Checker<'a> {
     pub(super) more_to_come: bool,
     pub(super) door: Door,
     file_folder: Option<PathBuf>,
+    projections: Vec<String>,
     load_suites: SuiteLoader,
 }
 
@@ -41,13 +42,17 @@ impl<'a> Checker<'a> {
             more_to_come: false,
             door: input.door,
             file_folder: None,
+            projections: Vec::new(),
             load_suites: input.load_suites,
         }
     }
 
     /// Puts the file's values under what is given: those of the image, then those that hold for all.
     pub(super) fn under(&mut self, file: ConfigFile, image: Option<&ImageName>) {
-        let of_image = image.and_then(|name| file.image(name)).map(|image| image.options.clone()).unwrap_or_default();
+        let image = image.and_then(|name| file.image(name));
+        let of_image = image.map(|image| image.options.clone()).unwrap_or_default();
+        let projections = image.map_or(&[][..], |image| &image.projections);
+        self.projections = projections.iter().map(|projection| projection.path.display().to_string()).collect();
         self.layer = std::mem::take(&mut self.layer).over(of_image).over(file.options);
         self.file_folder = Some(file.folder);
     }
@@ -147,6 +152,11 @@ impl<'a> Checker<'a> {
             (Some(Place::File { .. }) | None, Some(folder)) => folder.clone(),
             _ => self.working_dir.to_owned(),
         }
+    }
+
+    /// The image's projections; they stand in assay.hcl, so none where paths start from another folder.
+    pub(super) fn projections(&self, base_dir: &Path) -> Vec<String> {
+        if self.file_folder.as_deref() == Some(base_dir) { self.projections.clone() } else { Vec::new() }
     }
 
     /// A path, as the process can open it from the working folder: as it was typed there, or joined to the folder of assay.hcl.

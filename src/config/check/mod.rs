@@ -222,6 +222,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
         prober: ProberSettings::Local,
         owner: results.owner,
         inputs,
+        projections: checker.projections(&base_dir),
         base_dir,
     })
 }

@@ -293,6 +293,9 @@ image "base" {
     instance_type  = "t3.nano"
   }
   tags = { A = "file", B = "file" }
+  projection "infra/base.auto.tfvars" {
+    variable = "base_ami"
+  }
 }
 "#,
     )
@@ -308,6 +311,7 @@ image "base" {
     assert_eq!(settings.ssh.username.as_deref(), Some("debian"));
     assert_eq!(settings.tags.len(), 1, "maps are not joined");
     assert_eq!(settings.base_dir, folder.path());
+    assert_eq!(settings.projections, ["infra/base.auto.tfvars"]);
     assert_eq!(settings.manifest.as_deref(), Some(folder.path().join("build/manifest.json").as_path()));
     assert_eq!(settings.access.region.expect("region").as_str(), "eu-west-1");
     assert_eq!(settings.suites[0].name, "smoke");

@@ -47,7 +47,8 @@ pub(super) fn lint(
 ) -> Result<Linted, Vec<Problem>> {
     let mut files = args.files.clone();
     if files.is_empty() {
-        files.extend(globals.config.clone().or_else(|| file::find(folder)));
+        let found = || file::find(folder).map(|path| path.strip_prefix(folder).map(Path::to_owned).unwrap_or(path));
+        files.extend(globals.config.clone().or_else(found));
     }
     if files.is_empty() {
         let message = format!("there is no {} here or above; name files to check", file::FILE_NAME);
