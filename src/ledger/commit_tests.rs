@@ -211,7 +211,44 @@ async fn evidence_of_other_amis_is_refused() {
     world.write("build/manifest.json", &manifest.replace("ami-0abcdef1234567801", "ami-0abcdef1234567899"));
     let (error, text) = fails(&world.request("build/manifest.json")).await;
     assert_eq!(error.exit(), Exit::Conflict);
-    assert!(text.contains("this evidence covers"), "{text}");
+    assert!(
+        text.contains("this evidence covers") && text.contains("and not us-east-1:ami-0abcdef1234567899"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn one_evidence_for_the_amis_of_two_builds_is_enough() {
+    let world = World::new();
+    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1), Build::passed(RUN, "arm64", 2)]);
+    let read = |name: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(world.path(name)).expect("a file")).expect("JSON")
+    };
+    let (mut both, second) = (read("build/evidence-0.json"), read("build/evidence-1.json"));
+    let more = second["targets"].as_array().expect("targets").clone();
+    both["targets"].as_array_mut().expect("targets").extend(more);
+    world.write("build/both.json", &both.to_string());
+    let mut manifest = read("build/manifest.json");
+    for build in manifest["builds"].as_array_mut().expect("builds") {
+        build["assay"]["evidence"] = "both.json".into();
+        build["assay"]["evidence_digest"] = Digest::of(both.to_string().as_bytes()).as_str().into();
+    }
+    world.write("build/manifest.json", &manifest.to_string());
+    let outcome = done(&world.request("build/manifest.json")).await;
+    assert_eq!((outcome.candidates[0].amis.len(), outcome.files.len()), (4, 2));
+}
+
+#[tokio::test]
+async fn a_verdict_that_the_evidence_does_not_bear_is_refused() {
+    let world = World::new();
+    let mut rejected = Build::passed(RUN, "x86_64", 1);
+    rejected.state = State::Rejected;
+    write_manifest(&world.path("build"), &[rejected]);
+    let manifest = std::fs::read_to_string(world.path("build/manifest.json")).expect("a manifest");
+    world.write("build/manifest.json", &manifest.replace("rejected", "candidate").replace("failed", "passed"));
+    let (error, text) = fails(&world.request("build/manifest.json")).await;
+    assert_eq!(error.exit(), Exit::Conflict);
+    assert!(text.contains("this evidence says failed, the manifest says passed"), "{text}");
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::merge::{MergeConflict, merge, summed_up};
 use crate::model::{
-    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, Manifest, ManifestBuild, RunId, manifest::Stamped,
+    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, Manifest, ManifestBuild, RunId, Verdict,
+    manifest::Stamped,
 };
 
 /// The largest manifest or evidence file that is read.
@@ -172,12 +173,13 @@ fn amis_of(
     }
     let artifact =
         BuiltArtifact::parse("", &build.artifact_id).map_err(|e| disagree(format!("build {:?}: {e}", build.name)))?;
-    let mapped: Vec<String> = stamped.amis.iter().map(|(region, id)| format!("{region}:{id}")).collect();
-    let mut built: Vec<String> = artifact.amis.iter().map(AmiRef::to_string).collect();
-    built.sort();
-    if mapped != built {
-        let (mapped, built) = (mapped.join(","), built.join(","));
-        return Err(disagree(format!("build {:?}: assay.amis is {mapped}, artifact_id is {built}", build.name)));
+    // A region may hold two AMIs of one build (two architectures), its map only one of them.
+    let in_artifact =
+        |region: &String, id: &String| artifact.amis.iter().any(|a| a.region.as_str() == region && a.id.as_str() == id);
+    let mapped = stamped.amis.iter().all(|(region, id)| in_artifact(region, id));
+    if !mapped || artifact.amis.iter().any(|ami| !stamped.amis.contains_key(ami.region.as_str())) {
+        let (name, map, id) = (&build.name, &stamped.amis, &build.artifact_id);
+        return Err(disagree(format!("build {name:?}: assay.amis is {map:?}, artifact_id is {id}")));
     }
     artifact
         .amis
@@ -196,7 +198,8 @@ fn amis_of(
         .collect()
 }
 
-/// Evidence must be of this run and image, say the same verdict, and cover exactly these AMIs.
+/// Evidence must be of this run and image, cover each of these AMIs, and say the manifest's verdict on them. It may cover more: one run of
+/// `assay validate` tests the AMIs of several builds.
 fn agree(evidence: &Evidence, stamped: &Stamped, amis: &[CandidateAmi]) -> Result<(), String> {
     if evidence.run != stamped.run {
         return Err(format!("this evidence is of run {}, the manifest says {}", evidence.run, stamped.run));
@@ -205,15 +208,18 @@ fn agree(evidence: &Evidence, stamped: &Stamped, amis: &[CandidateAmi]) -> Resul
         let image = evidence.image.as_ref().map_or("no image", |image| image.as_str());
         return Err(format!("this evidence is of {image}, the manifest says {}", stamped.image));
     }
-    if evidence.verdict != stamped.verdict {
-        return Err(format!("this evidence says {}, the manifest says {}", evidence.verdict, stamped.verdict));
+    let mut verdicts = Vec::new();
+    for ami in amis {
+        let name = ami.record.ami.to_string();
+        let Some(target) = evidence.targets.iter().find(|target| target.target == name) else {
+            let tested: Vec<&str> = evidence.targets.iter().map(|target| target.target.as_str()).collect();
+            return Err(format!("this evidence covers {}, and not {name}", tested.join(",")));
+        };
+        verdicts.push(target.verdict);
     }
-    let mut tested: Vec<&str> = evidence.targets.iter().map(|target| target.target.as_str()).collect();
-    let mut due: Vec<String> = amis.iter().map(|ami| ami.record.ami.to_string()).collect();
-    tested.sort_unstable();
-    due.sort();
-    if tested != due {
-        return Err(format!("this evidence covers {}, the manifest says {}", tested.join(","), due.join(",")));
+    let verdict = Verdict::over(verdicts);
+    if verdict != stamped.verdict {
+        return Err(format!("this evidence says {verdict}, the manifest says {}", stamped.verdict));
     }
     Ok(())
 }

@@ -1,23 +1,15 @@
 //! The manifest file: Packer's own shape with an `assay` object in each build. It owns that builds which finish together lose nothing (a
 //! lock, written aside, renamed) and that what others wrote into the file stays; it refuses to overwrite a file that it cannot read.
-//!
-//! The lock is flock(2) on the folder, which needs no file of its own to be left behind; where the file system cannot lock a folder (NFS),
-//! a file `.assay.lock` beside the manifest, never removed: removing it would let two writers hold two locks of one name.
 
 use std::{
-    fs::{File, TryLockError},
     io,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use serde_json::{Map, Value};
 
-use super::{aside, json};
+use super::{aside, json, lock};
 use crate::model::ManifestBuild;
-
-/// How long another writer may hold the lock; it holds it for milliseconds unless it was stopped.
-const LOCK_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Why a manifest was not written. The file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +44,6 @@ pub enum ManifestError {
         /// What is wrong.
         wrong: &'static str,
     },
-    /// Another writer does not let go.
-    #[error("{path}: another process has held the lock of its folder for {} s", LOCK_DEADLINE.as_secs())]
-    Busy {
-        /// The manifest.
-        path: PathBuf,
-    },
     /// The entry cannot be JSON.
     #[error("the entry cannot be written as JSON")]
     Unwritable(#[source] serde_json::Error),
@@ -70,34 +56,13 @@ pub fn append(path: &Path, build: &ManifestBuild) -> Result<(), ManifestError> {
     let io_error = |verb| move |source| ManifestError::Io { path: path.to_owned(), verb, source };
     let folder = aside::folder_of(path);
     std::fs::create_dir_all(&folder).map_err(io_error("written"))?;
-    let _lock = lock(path, &folder)?;
+    let _lock = lock::take(&folder).map_err(io_error("locked"))?;
     let mut manifest = read(path)?;
     let entry = serde_json::to_value(build).map_err(ManifestError::Unwritable)?;
     put(path, &mut manifest, entry)?;
     manifest.insert("last_run_uuid".to_owned(), Value::String(build.packer_run_uuid.clone()));
     let text = json::pretty(&manifest).map_err(ManifestError::Unwritable)?;
     aside::write(path, text.as_bytes()).map_err(io_error("written"))
-}
-
-fn lock(path: &Path, folder: &Path) -> Result<File, ManifestError> {
-    let io_error = |source| ManifestError::Io { path: path.to_owned(), verb: "locked", source };
-    let started = Instant::now();
-    let mut file = File::open(folder).map_err(io_error)?;
-    let mut fallback = false;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if started.elapsed() >= LOCK_DEADLINE => {
-                return Err(ManifestError::Busy { path: path.to_owned() });
-            }
-            Err(TryLockError::WouldBlock) => std::thread::park_timeout(Duration::from_millis(10)),
-            Err(TryLockError::Error(_)) if !fallback => {
-                fallback = true;
-                file = File::options().create(true).append(true).open(folder.join(".assay.lock")).map_err(io_error)?;
-            }
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
-        }
-    }
 }
 
 /// The file as it is, unknown fields and their order included; empty where there is none.

@@ -7,6 +7,7 @@ pub mod event_lines;
 pub mod evidence;
 pub mod json;
 pub mod junit;
+mod lock;
 pub mod manifest;
 #[cfg(test)]
 mod sample;
