@@ -68,11 +68,14 @@ pub struct Stock {
     pub instances: BTreeMap<String, FakeInstance>,
     /// By name.
     pub keys: BTreeMap<String, Tags>,
-    /// By id: name, tags, rules.
-    pub groups: BTreeMap<String, (String, Tags, Vec<(u16, String)>)>,
+    /// By id.
+    pub groups: BTreeMap<String, FakeGroup>,
     /// By id.
     pub volumes: BTreeMap<String, Tags>,
 }
+
+/// Name, tags, and rules as port and block.
+pub type FakeGroup = (String, Tags, Vec<(u16, String)>);
 
 /// An instance with what EC2 does not tell.
 #[derive(Debug, Clone)]

@@ -18,6 +18,9 @@ pub mod reaper;
 pub mod removal;
 pub mod sweep;
 
+#[cfg(test)]
+mod tests;
+
 pub use entry::{Event, Header, Kind, Step, StepState};
 pub use names::Names;
 pub use removal::UndoPolicy;

@@ -65,6 +65,9 @@ impl Reaper {
     pub async fn start(program: &Path, journal: &Journal, access: &AccessSettings) -> Result<Self, ReaperError> {
         let line = handover::to_line(access).map_err(ReaperError::Handover)?;
         let log_path = journal.dir().join(LOG);
+        // What our own parents left open (a CI runner's pipes, a jobserver) must not be held by a process that outlives us: whoever
+        // waits for the end of such a pipe would wait for the reaper.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&log_path);
         let mut child = Command::new(program)
             .args(["reaper", "--journal"])

@@ -388,7 +388,7 @@ mod tests {
         let first = journal(root.path());
         let ami: AmiRef = "us-east-1:ami-0abcdef1234567890".parse().expect("an AMI");
         first.protecting(&ami).expect("line");
-        assert_eq!(Journal::reopen(first.dir()).expect("reads").protections(), [ami.clone()]);
+        assert_eq!(Journal::reopen(first.dir()).expect("reads").protections(), std::slice::from_ref(&ami));
         assert!(first.open_steps().is_empty());
         first.unprotected(&ami).expect("line");
         assert!(Journal::reopen(first.dir()).expect("reads").protections().is_empty());

@@ -141,6 +141,14 @@ impl RunId {
         Ok(Self(Ulid(bits)))
     }
 
+    /// The time in the id, milliseconds since the epoch, where it holds one: between 2020 and `now_ms` plus a day. Ids made from Packer's run
+    /// UUIDs hold none, since these are random (hashicorp/go-uuid).
+    pub fn time_ms(&self, now_ms: u64) -> Option<u64> {
+        const YEAR_2020: u64 = 1_577_836_800_000;
+        const DAY: u64 = 86_400_000;
+        Some(self.0.timestamp_ms()).filter(|ms| (YEAR_2020..=now_ms.saturating_add(DAY)).contains(ms))
+    }
+
     /// The prefix of every name that assay gives to what it creates for this run: `assay-<run>`, lower case.
     pub fn resource_prefix(&self) -> String {
         format!("assay-{}", self.to_string().to_ascii_lowercase())
