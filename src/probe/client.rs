@@ -151,8 +151,13 @@ impl Prober {
         events: &mpsc::Sender<ProbeEvent>,
     ) -> Result<(), String> {
         let message = message(request).map_err(|e| format!("the suites cannot be sent: {e}"))?;
-        let mut stream =
-            self.client.clone().probe(message).await.map_err(|s| format!("the prober refused: {}", told(s.message())))?.into_inner();
+        let mut stream = self
+            .client
+            .clone()
+            .probe(message)
+            .await
+            .map_err(|s| format!("the prober refused: {}", told(s.message())))?
+            .into_inner();
         loop {
             match stream.message().await {
                 Ok(Some(event)) => {
@@ -192,7 +197,9 @@ async fn connect(socket: StdUnixStream) -> Result<ProberClient<Channel>, ProbeEr
     let once = Arc::new(Mutex::new(Some(socket)));
     let connector = tower::service_fn(move |_| {
         let socket = once.lock().ok().and_then(|mut socket| socket.take());
-        async move { socket.map(TokioIo::new).ok_or_else(|| std::io::Error::other("the prober's only connection has ended")) }
+        async move {
+            socket.map(TokioIo::new).ok_or_else(|| std::io::Error::other("the prober's only connection has ended"))
+        }
     });
     // The address is never looked up: the connection is the socket above.
     let channel = Endpoint::from_static("http://prober.invalid")
@@ -249,4 +256,3 @@ pub(super) fn told(text: &str) -> String {
 pub(super) fn is_key_line(line: &str) -> bool {
     line.len() <= 16 << 10 && line.bytes().all(|b| b.is_ascii_alphanumeric() || b" +/=@.-".contains(&b))
 }
-

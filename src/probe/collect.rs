@@ -8,10 +8,7 @@ use super::{
     proto::{self, probe_event::Event as Wire},
 };
 use crate::{
-    model::{
-        CheckEvidence, Outcome, Phase, TargetEvidence, UndecidedKind, Verdict,
-        evidence::Undecided,
-    },
+    model::{CheckEvidence, Outcome, Phase, TargetEvidence, UndecidedKind, Verdict, evidence::Undecided},
     suite::Suite,
 };
 
@@ -133,7 +130,8 @@ impl Collected {
         if result.actual_json.len() > ACTUAL_KEPT {
             return Err("the prober sent a value that is too long".into());
         }
-        let actual = serde_json::from_str(&result.actual_json).map_err(|_| "the prober sent a value that cannot be read")?;
+        let actual =
+            serde_json::from_str(&result.actual_json).map_err(|_| "the prober sent a value that cannot be read")?;
         evidence.outcome = outcome(result.outcome()).ok_or("the prober named an unknown outcome")?;
         evidence.actual = shown(&actual);
         evidence.message = told(&result.message);

@@ -86,12 +86,9 @@ mod linux {
     }
 
     fn limits() -> Result<(), String> {
-        for (resource, limit) in [
-            (Resource::As, ADDRESS_SPACE),
-            (Resource::Nofile, OPEN_FILES),
-            (Resource::Core, 0),
-            (Resource::Fsize, 0),
-        ] {
+        for (resource, limit) in
+            [(Resource::As, ADDRESS_SPACE), (Resource::Nofile, OPEN_FILES), (Resource::Core, 0), (Resource::Fsize, 0)]
+        {
             let hard = rustix::process::getrlimit(resource).maximum.map_or(limit, |hard| hard.min(limit));
             text(rustix::process::setrlimit(resource, Rlimit { current: Some(hard), maximum: Some(hard) }))?;
         }
@@ -175,7 +172,14 @@ mod linux {
             libc::SYS_memfd_create,
         ];
         #[cfg(target_arch = "x86_64")]
-        calls.extend([libc::SYS_open, libc::SYS_creat, libc::SYS_fork, libc::SYS_vfork, libc::SYS_unlink, libc::SYS_rename]);
+        calls.extend([
+            libc::SYS_open,
+            libc::SYS_creat,
+            libc::SYS_fork,
+            libc::SYS_vfork,
+            libc::SYS_unlink,
+            libc::SYS_rename,
+        ]);
         calls
     }
 

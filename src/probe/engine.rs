@@ -52,8 +52,19 @@ pub(super) enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Reached(Step, Duration),
-    HostKey { line: String, expected: bool },
-    Check { suite: usize, check: usize, property: usize, judged: Judged, attempts: u32, flaky: bool, duration: Duration },
+    HostKey {
+        line: String,
+        expected: bool,
+    },
+    Check {
+        suite: usize,
+        check: usize,
+        property: usize,
+        judged: Judged,
+        attempts: u32,
+        flaky: bool,
+        duration: Duration,
+    },
 }
 
 /// Why there is no verdict.
@@ -177,7 +188,9 @@ fn after_refusal(count: u32) -> Duration {
 fn unreachable(order: &Order, error: &SessionError) -> Stop {
     let hint = match error {
         SessionError::Login(_) => "; is it this image's user, and does the image take the launch's key?",
-        SessionError::Connect(_) => "; does a route and a security group lead there, and does the image start an SSH server?",
+        SessionError::Connect(_) => {
+            "; does a route and a security group lead there, and does the image start an SSH server?"
+        }
         _ => "",
     };
     let within = order.connect_within.min(order.total).as_secs_f64();
@@ -215,7 +228,8 @@ fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn 
     let nonce = rounds::nonce();
     let limits = Limits { idle: Duration::from_secs(30), deadline };
     let script = script::cloud_init(&nonce);
-    let Answered { frames, error, .. } = rounds::run_script(session, rounds::AS_LOGIN, &script, &nonce, limits, listener);
+    let Answered { frames, error, .. } =
+        rounds::run_script(session, rounds::AS_LOGIN, &script, &nonce, limits, listener);
     if let Some(error) = error {
         let stop = stop_of(&error);
         return Err(Stop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));

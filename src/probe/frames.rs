@@ -170,7 +170,9 @@ impl Open {
         let [index, start, end, encoding] = words.as_slice() else { return None };
         let seconds = |word: &str| word.parse::<f64>().ok().filter(|s| s.is_finite() && (0.0..1e10).contains(s));
         let elapsed = match (seconds(start), seconds(end)) {
-            (Some(start), Some(end)) if end >= start => Some(Duration::from_millis(((end - start) * 1000.0).round() as u64)),
+            (Some(start), Some(end)) if end >= start => {
+                Some(Duration::from_millis(((end - start) * 1000.0).round() as u64))
+            }
             _ => None,
         };
         Some(Self {
@@ -238,7 +240,10 @@ mod tests {
         let text = "Welcome!\n\nabc 0 1.00 1.25 b\n.s 0\n.e\n\n.o\naGVs\nbG8=\nabc .\n\nabc 1 - - x\n.x 1\n.o\n 68 69\n 0a\nabc .\n\nabc end - 2 b\n.n 2\nabc .\n";
         let frames = fed(text);
         let first = &frames.answers[&0];
-        assert_eq!((first.word('s'), first.text('o').as_deref(), first.bytes('e')), (Some("0"), Some("hello"), Some(&b""[..])));
+        assert_eq!(
+            (first.word('s'), first.text('o').as_deref(), first.bytes('e')),
+            (Some("0"), Some("hello"), Some(&b""[..]))
+        );
         assert_eq!(first.elapsed, Some(Duration::from_millis(250)));
         assert_eq!(frames.answers[&1].bytes('o'), Some(&b"hi\n"[..]));
         assert_eq!((frames.answers[&1].elapsed, frames.end), (None, Some(2)));

@@ -85,7 +85,13 @@ mod tests {
         let key = HostKey::from_line(&format!("{ED} root@x")).expect("a key");
         assert_eq!(key.to_string(), ED);
         assert_eq!(HostKey::from_line(&format!("[10.0.0.1]:22 {ED}")), Some(key));
-        for bad in ["", "ssh-ed25519", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl", "ssh-ed25519 !!!!", "x y z"] {
+        for bad in [
+            "",
+            "ssh-ed25519",
+            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+            "ssh-ed25519 !!!!",
+            "x y z",
+        ] {
             assert_eq!(HostKey::from_line(bad), None, "{bad}");
         }
         assert_eq!(HostKey::from_blob(&[0xff; 40]), None);
@@ -95,11 +101,16 @@ mod tests {
 
     #[test]
     fn the_last_complete_block_of_a_console() {
-        let block = |key: &str| format!("-----BEGIN SSH HOST KEY KEYS-----\r\n{key}\r\n-----END SSH HOST KEY KEYS-----\r\n");
+        let block =
+            |key: &str| format!("-----BEGIN SSH HOST KEY KEYS-----\r\n{key}\r\n-----END SSH HOST KEY KEYS-----\r\n");
         let other = ED.replace("OMqqnk", "OMqqnj");
         let lines = |text: String| in_console(text.as_bytes()).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(lines(format!("boot\n{}{}", block(&other), block(ED))), [ED]);
-        assert_eq!(lines(format!("{}-----BEGIN SSH HOST KEY KEYS-----\n{other}\n", block(ED))), [ED], "the last one is cut off");
+        assert_eq!(
+            lines(format!("{}-----BEGIN SSH HOST KEY KEYS-----\n{other}\n", block(ED))),
+            [ED],
+            "the last one is cut off"
+        );
         assert_eq!(lines(format!("[  12.3] cloud-init[7]: {}", block(&format!("<14>ci-info: {ED} root@ip")))), [ED]);
         assert!(lines(ED.to_owned()).is_empty(), "outside of a block");
         assert!(lines(block("ssh-ed25519 garbage")).is_empty());

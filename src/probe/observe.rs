@@ -88,7 +88,8 @@ fn kept(frame: &Frame, letter: char, limit: usize) -> Seen {
 }
 
 fn file(property: &str, frame: &Frame) -> Seen {
-    let there = exists(frame, "this user may not look there, and sudo -n does not work (or the suite says sudo = false)");
+    let there =
+        exists(frame, "this user may not look there, and sudo -n does not work (or the suite says sudo = false)");
     if property == "exists" || matches!(there, Seen::Unknown(_)) {
         return there;
     }
@@ -174,7 +175,9 @@ fn package(property: &str, name: &str, frame: &Frame) -> Seen {
         ("dpkg", "1") if output.contains("no packages found") => Vec::new(),
         ("rpm", "0") => output.lines().map(str::to_owned).collect(),
         ("rpm", "1") if output.contains("is not installed") => Vec::new(),
-        ("apk", "0") => output.lines().filter_map(|l| l.trim().strip_prefix(name)?.strip_prefix('-')).map(str::to_owned).collect(),
+        ("apk", "0") => {
+            output.lines().filter_map(|l| l.trim().strip_prefix(name)?.strip_prefix('-')).map(str::to_owned).collect()
+        }
         ("apk", "1") => Vec::new(),
         ("none", _) => return Seen::unknown("the host has neither dpkg, rpm nor apk"),
         (manager, status) => {
@@ -190,7 +193,13 @@ fn package(property: &str, name: &str, frame: &Frame) -> Seen {
 
 /// Lines of `install ok installed 1:9.2p1-2`; any other state (removed but configured, half installed) is not installed.
 fn dpkg_versions(output: &str) -> Vec<String> {
-    output.lines().filter_map(|line| line.strip_prefix("install ok installed ").or_else(|| line.strip_prefix("hold ok installed "))).map(str::to_owned).collect()
+    output
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("install ok installed ").or_else(|| line.strip_prefix("hold ok installed "))
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The properties of `systemctl show`. Enabled are the states for which `systemctl is-enabled` exits with 0 (its manual page).
@@ -208,7 +217,11 @@ fn service(property: &str, frame: &Frame) -> Seen {
         "running" => Seen::Value(matches!(active, "active" | "reloading" | "refreshing").into()),
         _ if load == "not-found" => Seen::Value(false.into()),
         _ => Seen::Value(
-            matches!(enabled, "enabled" | "enabled-runtime" | "static" | "alias" | "indirect" | "generated" | "transient").into(),
+            matches!(
+                enabled,
+                "enabled" | "enabled-runtime" | "static" | "alias" | "indirect" | "generated" | "transient"
+            )
+            .into(),
         ),
     }
 }
@@ -217,7 +230,9 @@ fn systemctl(frame: &Frame) -> Result<String, Seen> {
     let output = frame.text('o').unwrap_or_default();
     match frame.word('s') {
         Some("0") => Ok(output),
-        Some("none") => Err(Seen::unknown("the host has no systemctl; services can be asked about on systemd hosts only")),
+        Some("none") => {
+            Err(Seen::unknown("the host has no systemctl; services can be asked about on systemd hosts only"))
+        }
         Some(status) => Err(Seen::unknown(format!("systemctl ended with status {status}: {}", first_line(&output)))),
         None => Err(Seen::unknown("systemctl's answer is missing")),
     }
@@ -227,7 +242,8 @@ fn systemctl(frame: &Frame) -> Result<String, Seen> {
 fn systemd(frame: &Frame) -> Seen {
     match systemctl(frame) {
         Ok(output) => {
-            let units: Vec<&str> = output.lines().filter_map(|l| l.split_whitespace().find(|w| *w != "●" && *w != "*")).collect();
+            let units: Vec<&str> =
+                output.lines().filter_map(|l| l.split_whitespace().find(|w| *w != "●" && *w != "*")).collect();
             Seen::Value(json!(units))
         }
         Err(unknown) => unknown,
@@ -288,9 +304,9 @@ fn cloud_init(property: &str, frame: &Frame) -> Seen {
         Some("1") => {
             let bytes = frame.bytes('o').unwrap_or_default();
             match serde_json::from_slice::<Value>(bytes).ok().and_then(|v| v.pointer("/v1/errors").cloned()) {
-                Some(Value::Array(errors)) => {
-                    Seen::Value(errors.iter().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned)).collect())
-                }
+                Some(Value::Array(errors)) => Seen::Value(
+                    errors.iter().map(|e| e.as_str().map_or_else(|| e.to_string(), str::to_owned)).collect(),
+                ),
                 _ => Seen::unknown("/run/cloud-init/result.json does not list errors"),
             }
         }

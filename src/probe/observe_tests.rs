@@ -23,8 +23,7 @@ fn check(resource: &str) -> Check {
 
 /// An answer with these fields: a letter, its word, and the bytes under it.
 fn frame(fields: &[(&str, &str)]) -> Frame {
-    let body: String =
-        fields.iter().map(|(head, bytes)| format!(".{head}\n{}\n", STANDARD.encode(bytes))).collect();
+    let body: String = fields.iter().map(|(head, bytes)| format!(".{head}\n{}\n", STANDARD.encode(bytes))).collect();
     let mut frames = Frames::new("n");
     frames.feed(format!("n 0 1.00 1.50 b\n{body}n .\n").as_bytes());
     frames.answers.remove(&0).expect("it is well formed")
@@ -46,17 +45,31 @@ fn the_deciding_property_decides() {
     assert_eq!(outcomes(absent, &[("x 1", ""), stat]), [Failed, Skipped]);
     assert_eq!(outcomes("file \"/x\" { mode = { not = \"0777\" } }", &[("x 0", "")]), [Failed]);
     let command = "command \"x\" {\n exit-status = 0\n stdout = [\"a\"]\n}";
-    assert_eq!(outcomes(command, &[("s 1", ""), ("e", ""), ("o", "a\n")]), [Failed, Passed], "stdout is judged all the same");
+    assert_eq!(
+        outcomes(command, &[("s 1", ""), ("e", ""), ("o", "a\n")]),
+        [Failed, Passed],
+        "stdout is judged all the same"
+    );
 }
 
 #[test]
 fn files() {
-    let file = |property: &str, stat: &str| observe(&check("file \"/x\" { exists = true }"), property, &frame(&[("x 1", ""), ("t", stat), ("l", "")]));
+    let file = |property: &str, stat: &str| {
+        observe(&check("file \"/x\" { exists = true }"), property, &frame(&[("x 1", ""), ("t", stat), ("l", "")]))
+    };
     assert_eq!(file("mode", "89ed 7 1 2 a b"), Seen::Value(json!("4755")));
     assert_eq!(file("size", "81a4 7 1 2 a b"), Seen::Value(json!(7)));
     assert_eq!(file("owner", "81a4 7 1 2 a b"), Seen::Value(json!("a")));
     assert_eq!(file("gid", "81a4 7 1 2 a b"), Seen::Value(json!(2)));
-    for (mode, name) in [("81a4", "file"), ("41ed", "directory"), ("a1ff", "symlink"), ("c1ed", "socket"), ("11a4", "pipe"), ("61b0", "block-device"), ("21b6", "character-device")] {
+    for (mode, name) in [
+        ("81a4", "file"),
+        ("41ed", "directory"),
+        ("a1ff", "symlink"),
+        ("c1ed", "socket"),
+        ("11a4", "pipe"),
+        ("61b0", "block-device"),
+        ("21b6", "character-device"),
+    ] {
         assert_eq!(file("filetype", &format!("{mode} 0 0 0 r r")), Seen::Value(json!(name)));
     }
     assert!(matches!(file("mode", ""), Seen::Unknown(_)));
@@ -65,7 +78,10 @@ fn files() {
     let link = frame(&[("x 1", ""), ("l", "/etc/a b\n")]);
     assert_eq!(observe(&check("file \"/x\" { exists = true }"), "linked-to", &link), Seen::Value(json!("/etc/a b")));
     let sha = "a".repeat(64);
-    assert_eq!(outcomes(&format!("file \"/x\" {{ sha256 = \"{sha}\" }}"), &[("x 1", ""), (&format!("h {sha}"), "")]), [Passed]);
+    assert_eq!(
+        outcomes(&format!("file \"/x\" {{ sha256 = \"{sha}\" }}"), &[("x 1", ""), (&format!("h {sha}"), "")]),
+        [Passed]
+    );
     assert_eq!(outcomes(&format!("file \"/x\" {{ sha256 = \"{sha}\" }}"), &[("x 1", ""), ("h ", "")]), [Undecided]);
     assert_eq!(outcomes("file \"/x\" { contents = [\"a\"] }", &[("x 1", ""), ("c ?", "")]), [Undecided]);
     assert_eq!(outcomes("file \"/x\" { contents = [\"a\"] }", &[("x 1", ""), ("c -", "")]), [Failed]);
@@ -74,7 +90,9 @@ fn files() {
 #[test]
 fn what_was_cut_off_is_not_judged_by_its_absence() {
     let long = "x".repeat(OUTPUT_KEPT + 1);
-    let ask = |stdout: &str| outcomes(&format!("command \"x\" {{ stdout = {stdout} }}"), &[("s 0", ""), ("e", ""), ("o", &long)]);
+    let ask = |stdout: &str| {
+        outcomes(&format!("command \"x\" {{ stdout = {stdout} }}"), &[("s 0", ""), ("e", ""), ("o", &long)])
+    };
     assert_eq!(ask("[\"xxx\"]"), [Passed]);
     assert_eq!(ask("[\"y\"]"), [Undecided]);
     assert_eq!(ask("[\"xxx\", \"!y\"]"), [Undecided]);
@@ -95,10 +113,22 @@ fn a_command_that_took_its_whole_time_is_undecided() {
 #[test]
 fn packages() {
     let package = "package \"p\" {\n installed = true\n versions = [\"1:2\"]\n}";
-    assert_eq!(outcomes(package, &[("s 0", ""), ("m dpkg", ""), ("o", "install ok installed 1:2\n")]), [Passed, Passed]);
-    assert_eq!(outcomes(package, &[("s 0", ""), ("m dpkg", ""), ("o", "deinstall ok config-files 1:2\n")]), [Failed, Skipped]);
-    assert_eq!(outcomes(package, &[("s 1", ""), ("m dpkg", ""), ("o", "dpkg-query: no packages found matching p\n")]), [Failed, Skipped]);
-    assert_eq!(outcomes(package, &[("s 2", ""), ("m dpkg", ""), ("o", "dpkg-query: error: parsing file\n")]), [Undecided, Skipped]);
+    assert_eq!(
+        outcomes(package, &[("s 0", ""), ("m dpkg", ""), ("o", "install ok installed 1:2\n")]),
+        [Passed, Passed]
+    );
+    assert_eq!(
+        outcomes(package, &[("s 0", ""), ("m dpkg", ""), ("o", "deinstall ok config-files 1:2\n")]),
+        [Failed, Skipped]
+    );
+    assert_eq!(
+        outcomes(package, &[("s 1", ""), ("m dpkg", ""), ("o", "dpkg-query: no packages found matching p\n")]),
+        [Failed, Skipped]
+    );
+    assert_eq!(
+        outcomes(package, &[("s 2", ""), ("m dpkg", ""), ("o", "dpkg-query: error: parsing file\n")]),
+        [Undecided, Skipped]
+    );
     assert_eq!(outcomes(package, &[("s 0", ""), ("m rpm", ""), ("o", "1:2\n")]), [Passed, Passed]);
     assert_eq!(outcomes(package, &[("s 0", ""), ("m apk", ""), ("o", "p-1:2\n")]), [Passed, Passed]);
     assert_eq!(outcomes(package, &[("s 0", ""), ("m none", ""), ("o", "")]), [Undecided, Skipped]);
@@ -113,7 +143,10 @@ fn services_and_units() {
     assert_eq!(show("LoadState=not-found\nActiveState=inactive\nUnitFileState="), [Failed, Failed]);
     assert_eq!(show("LoadState=masked\nActiveState=inactive\nUnitFileState=masked"), [Failed, Failed]);
     assert_eq!(show("Failed to connect to bus"), [Undecided, Undecided]);
-    assert_eq!(outcomes(service, &[("s 1", ""), ("o", "System has not been booted with systemd")]), [Undecided, Undecided]);
+    assert_eq!(
+        outcomes(service, &[("s 1", ""), ("o", "System has not been booted with systemd")]),
+        [Undecided, Undecided]
+    );
     assert_eq!(outcomes(service, &[("s none", "")]), [Undecided, Undecided]);
     let units = "systemd \"units\" { failed = [] }";
     assert_eq!(outcomes(units, &[("s 0", ""), ("o", "")]), [Passed]);
@@ -136,7 +169,10 @@ fn ports_users_processes_cloud_init() {
     assert_eq!(outcomes("process \"sshd\" { running = true }", &[("x 0", "")]), [Failed]);
     assert_eq!(outcomes("process \"sshd\" { running = true }", &[("x ?", "")]), [Undecided]);
     let cloud_init = "cloud-init \"finished\" {\n finished = true\n errors = []\n}";
-    assert_eq!(outcomes(cloud_init, &[("x 1", ""), ("o", r#"{"v1": {"datasource": "x", "errors": []}}"#)]), [Passed, Passed]);
+    assert_eq!(
+        outcomes(cloud_init, &[("x 1", ""), ("o", r#"{"v1": {"datasource": "x", "errors": []}}"#)]),
+        [Passed, Passed]
+    );
     assert_eq!(outcomes(cloud_init, &[("x 1", ""), ("o", r#"{"v1": {"errors": ["boom"]}}"#)]), [Passed, Failed]);
     assert_eq!(outcomes(cloud_init, &[("x 1", ""), ("o", "{}")]), [Passed, Undecided]);
     assert_eq!(outcomes(cloud_init, &[("x 0", "")]), [Failed, Skipped]);

@@ -56,7 +56,12 @@ pub(super) fn nonce() -> String {
 }
 
 /// Asks every check of `suites` and tells every property once.
-pub(super) fn ask_all(session: &mut Session, suites: &[Suite], deadline: Instant, listener: &dyn Listener) -> Result<(), Stop> {
+pub(super) fn ask_all(
+    session: &mut Session,
+    suites: &[Suite],
+    deadline: Instant,
+    listener: &dyn Listener,
+) -> Result<(), Stop> {
     let mut pending = Vec::new();
     for (suite, it) in suites.iter().enumerate() {
         for (index, check) in it.checks.iter().enumerate() {
@@ -117,7 +122,8 @@ fn round<'a>(
     listener: &dyn Listener,
     again: &mut Vec<Pending<'a>>,
 ) -> Round {
-    let questions: Vec<Question<'_>> = (0..).zip(&asked).map(|(index, p)| Question { index, check: p.check, sudo: p.sudo }).collect();
+    let questions: Vec<Question<'_>> =
+        (0..).zip(&asked).map(|(index, p)| Question { index, check: p.check, sudo: p.sudo }).collect();
     let nonce = nonce();
     let script = script::checks(&nonce, &questions);
     let limits = Limits { idle: script::longest_silence(&questions), deadline };
@@ -153,7 +159,8 @@ fn round<'a>(
             tell(listener, &pending, judged, elapsed);
         }
     }
-    let problem = improper.map(|why| Stop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")));
+    let problem =
+        improper.map(|why| Stop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")));
     Round { problem, error: answered.error }
 }
 
@@ -168,18 +175,16 @@ pub(super) fn run_script(
 ) -> Answered {
     let mut frames = Frames::new(nonce);
     let mut complaints = Vec::new();
-    let ended = session.run(
-        command,
-        script.as_bytes(),
-        limits,
-        &mut |bytes| frames.feed(bytes),
-        &mut complaints,
-        &|| listener.is_gone(),
-    );
+    let ended =
+        session.run(command, script.as_bytes(), limits, &mut |bytes| frames.feed(bytes), &mut complaints, &|| {
+            listener.is_gone()
+        });
     let improper = match &ended {
         Ok(Ended { status: DONE, signal: None }) => None,
         Ok(Ended { signal: Some(signal), .. }) => Some(format!("the host's shell was ended by signal {signal}")),
-        Ok(Ended { status: 0, .. }) => Some("the host's shell ended without a word, or its exit status got lost".into()),
+        Ok(Ended { status: 0, .. }) => {
+            Some("the host's shell ended without a word, or its exit status got lost".into())
+        }
         Ok(Ended { status, .. }) => Some(format!("the host's shell ended with exit status {status}")),
         Err(error) => Some(error.to_string()),
     };

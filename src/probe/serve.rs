@@ -102,7 +102,11 @@ impl Connected for Line {
 }
 
 impl AsyncRead for Line {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
@@ -167,7 +171,8 @@ fn order(request: proto::ProbeRequest) -> Result<Order, String> {
         return Err("connected sockets (ssh_proxy_command, ssh_bastion_host) come in a later release".into());
     }
     let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
-    let port = u16::try_from(request.port).ok().filter(|p| *p > 0).ok_or_else(|| format!("{} is no port", request.port))?;
+    let port =
+        u16::try_from(request.port).ok().filter(|p| *p > 0).ok_or_else(|| format!("{} is no port", request.port))?;
     let suites: Vec<Suite> = serde_json::from_slice(&request.suites_json).map_err(|e| format!("suites: {e}"))?;
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
     Ok(Order {

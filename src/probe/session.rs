@@ -89,7 +89,8 @@ impl Session {
         if left.is_zero() {
             return Err(SessionError::Late("the deadline for connecting has passed".into()));
         }
-        let socket = TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
+        let socket =
+            TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
         // Latency matters more than packets here; a socket without it works too.
         let _ = socket.set_nodelay(true);
         let mine = socket.try_clone().map_err(|e| SessionError::Connect(plain(&e)))?;
@@ -205,13 +206,21 @@ impl Session {
         }
     }
 
-    fn check(&self, limits: Limits, now: Instant, heard: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
+    fn check(
+        &self,
+        limits: Limits,
+        now: Instant,
+        heard: Instant,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), SessionError> {
         if now >= limits.deadline || self.watchdog.has_fired() {
             return Err(SessionError::Late("the deadline for the whole test has passed".into()));
         }
         if now.duration_since(heard) > limits.idle {
             let seconds = limits.idle.as_secs();
-            return Err(SessionError::Late(format!("the host said nothing for {seconds} s in the middle of the checks")));
+            return Err(SessionError::Late(format!(
+                "the host said nothing for {seconds} s in the middle of the checks"
+            )));
         }
         if cancelled() {
             return Err(SessionError::Cancelled);

@@ -45,7 +45,8 @@ impl Sshd {
         let host_file = folder.path().join("host_key");
         fs::write(&host_file, text(&host)).expect("written");
         fs::set_permissions(&host_file, fs::Permissions::from_mode(0o600)).expect("private");
-        fs::write(folder.path().join("client.pub"), client.public_key().to_openssh().expect("OpenSSH text")).expect("written");
+        fs::write(folder.path().join("client.pub"), client.public_key().to_openssh().expect("OpenSSH text"))
+            .expect("written");
         if Path::new("/proc/self").exists() && is_root() {
             // sshd's privilege separation; systemd makes it where sshd is a service.
             fs::create_dir_all("/run/sshd").expect("/run/sshd");
@@ -156,7 +157,8 @@ pub fn children(pid: u32) -> Vec<u32> {
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(child) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).and_then(|p| p.parse::<u32>().ok());
+        let parent =
+            stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).and_then(|p| p.parse::<u32>().ok());
         if parent == Some(pid) {
             found.push(child);
         }
