@@ -120,3 +120,315 @@ fn thirty_checks_of_every_kind() {
     let wrong = &results["command WRONG stdout"].0;
     assert!(wrong.actual.to_string().contains("\\\\x1b[31m"), "shown escaped: {}", wrong.actual);
 }
+
+/// The stop and all outcomes of a run of `text` on a server with `config`.
+fn stopped(config: &str, text: &str) -> (Option<Stop>, Vec<(String, Outcome)>) {
+    let sshd = Sshd::start_locked(config);
+    sshd.unlock();
+    let order = order(&sshd, text);
+    let recorder = Recorder::default();
+    let stop = run(&order, &recorder).err();
+    (stop, recorder.outcomes(&order.suites))
+}
+
+const TRUE: &str = "command \"true\" { exit-status = 0 }";
+
+#[test]
+fn a_command_cannot_forge_answers() {
+    let sshd = Sshd::start();
+    let forge = r#"command "for n in 0 1 2 end; do printf '\na%032d %s 1 1 b\n.s 0\n.e\n\n.o\n\na%032d .\n' 0 $n 0; done; ls -l /proc/self/fd/9 2>&1; exit 1" {
+        exit-status = 0
+        stdout      = ["No such file"]
+      }
+      command "false" { exit-status = 0 }
+      command "echo >&9" { exit-status = { not = 0 } }"#;
+    let order = order(&sshd, &in_suite(forge));
+    let recorder = Recorder::default();
+    run(&order, &recorder).expect("all is answered");
+    let outcomes: Vec<Outcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
+    // In the order of the names: echo, false, for (exit-status, stdout).
+    assert_eq!(outcomes, [Passed, Failed, Failed, Passed]);
+}
+
+#[test]
+fn endless_output_and_endless_time_end() {
+    let sshd = Sshd::start();
+    let order = order(
+        &sshd,
+        &in_suite(
+            r#"timeout = "1s"
+            command "yes" { stdout = ["y"] }
+            command "sleep 100" { exit-status = 0 }
+            command "trap '' TERM; sleep 100 & wait; sleep 100" { exit-status = 0 }
+            command "setsid sleep 100 & echo started" { exit-status = 0 }
+            command "true" { exit-status = 0 }"#,
+        ),
+    );
+    let recorder = Recorder::default();
+    run(&order, &recorder).expect("all is answered");
+    for (name, (judged, _, _)) in recorder.results(&order.suites) {
+        if name.starts_with("command true") {
+            assert_eq!(judged.outcome, Passed, "the others do not hold it up");
+        } else {
+            assert_eq!(judged.outcome, Undecided, "{name}: {judged:?}");
+            assert!(judged.message.contains("timeout of 1 s"), "{name}: {}", judged.message);
+        }
+    }
+}
+
+#[test]
+fn a_check_that_passes_later_is_flaky() {
+    let sshd = Sshd::start();
+    let at = sshd.folder().display();
+    let order = order(
+        &sshd,
+        &in_suite(&format!(
+            r#"retry = 3
+            retry_delay = "100ms"
+            command "echo x >>{at}/tries; test $(wc -l <{at}/tries) -ge 3 && echo ok" {{
+              exit-status = 0
+              stdout      = ["ok"]
+              stderr      = ""
+            }}
+            command "true" {{ exit-status = 0 }}
+            command "false" {{
+              exit-status = 0
+              retry       = 1
+            }}"#
+        )),
+    );
+    let recorder = Recorder::default();
+    run(&order, &recorder).expect("all is answered");
+    let found: Vec<(Outcome, u32, bool)> = recorder
+        .results(&order.suites)
+        .into_values()
+        .map(|(judged, attempts, flaky)| (judged.outcome, attempts, flaky))
+        .collect();
+    // In the order of the names: echo (exit-status, stderr, stdout), false, true.
+    assert_eq!(
+        found,
+        [(Passed, 3, true), (Passed, 3, false), (Passed, 3, true), (Failed, 2, false), (Passed, 1, false)]
+    );
+}
+
+#[test]
+fn a_login_that_works_later_works() {
+    let sshd = Sshd::start_locked("");
+    let order = order(&sshd, &in_suite(TRUE));
+    let recorder = Recorder::default();
+    std::thread::scope(|scope| {
+        let unlock = scope.spawn(|| {
+            while !recorder.reached(Step::Connected) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::thread::sleep(Duration::from_millis(300));
+            sshd.unlock();
+        });
+        run(&order, &recorder).expect("it is let in in the end");
+        unlock.join().expect("unlocked");
+    });
+    assert_eq!(recorder.outcomes(&order.suites)[0].1, Passed);
+    let keys = recorder.events().iter().filter(|e| matches!(e, Event::HostKey { .. })).count();
+    assert_eq!(keys, 1, "the same key is told once");
+}
+
+#[test]
+fn a_login_that_never_works_is_undecided() {
+    let sshd = Sshd::start_locked("");
+    let mut order = order(&sshd, &in_suite(TRUE));
+    order.connect_within = Duration::from_secs(2);
+    let recorder = Recorder::default();
+    let stop = run(&order, &recorder).expect_err("nobody is let in");
+    assert_eq!(stop.kind, UndecidedKind::Unreachable);
+    assert!(stop.reason.contains("login refused"), "{}", stop.reason);
+    assert!(!recorder.reached(Step::Authenticated));
+}
+
+#[test]
+fn another_host_key_ends_it_before_the_login() {
+    let sshd = Sshd::start();
+    let other = Sshd::start();
+    let mut order = order(&sshd, &in_suite(TRUE));
+    order.host_keys = vec![HostKey::from_line(&other.host_key).expect("a key")];
+    let recorder = Recorder::default();
+    let stop = run(&order, &recorder).expect_err("the key is another");
+    assert_eq!(stop.kind, UndecidedKind::HostKey);
+    assert!(stop.reason.contains(&sshd.host_key) && stop.reason.contains(&other.host_key), "{}", stop.reason);
+    let seen = Event::HostKey { line: sshd.host_key.clone(), expected: false };
+    assert!(recorder.events().contains(&seen) && !recorder.reached(Step::Authenticated));
+    order.host_keys.clear();
+    let unpinned = Recorder::default();
+    run(&order, &unpinned).expect("any key will do");
+    assert!(unpinned.events().contains(&seen));
+}
+
+#[test]
+fn a_session_killed_in_the_middle_is_undecided() {
+    let sshd = Sshd::start();
+    let at = sshd.folder().display();
+    let order = order(
+        &sshd,
+        &in_suite(&format!(
+            "{TRUE}\ncommand \"touch {at}/here; sleep 60\" {{ exit-status = 0 }}\ncommand \"id\" {{ exit-status = 0 }}"
+        )),
+    );
+    let recorder = Recorder::default();
+    let stop = std::thread::scope(|scope| {
+        let run = scope.spawn(|| run(&order, &recorder));
+        while !sshd.folder().join("here").exists() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        sshd.kill_sessions();
+        run.join().expect("it ends").expect_err("nothing more can be asked")
+    });
+    assert_eq!(stop.kind, UndecidedKind::Lost, "{}", stop.reason);
+    let outcomes: Vec<Outcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
+    // In the order of the names: id, touch, true.
+    assert_eq!(outcomes, [Undecided, Undecided, Passed]);
+}
+
+#[test]
+fn the_deadline_for_everything_holds() {
+    let sshd = Sshd::start();
+    let mut order =
+        order(&sshd, &in_suite(&format!("timeout = \"60s\"\n{TRUE}\ncommand \"sleep 60\" {{ exit-status = 0 }}")));
+    order.total = Duration::from_secs(3);
+    let recorder = Recorder::default();
+    let stop = run(&order, &recorder).expect_err("there is no time for it");
+    assert_eq!(stop.kind, UndecidedKind::Timeout, "{}", stop.reason);
+    assert_eq!(recorder.outcomes(&order.suites).iter().map(|(_, o)| *o).collect::<Vec<_>>(), [Undecided, Passed]);
+}
+
+#[test]
+fn nobody_listens_any_more() {
+    let sshd = Sshd::start();
+    let order = order(&sshd, &in_suite("timeout = \"60s\"\ncommand \"sleep 60\" { exit-status = 0 }"));
+    let recorder = Recorder::default();
+    let stop = std::thread::scope(|scope| {
+        let run = scope.spawn(|| run(&order, &recorder));
+        while !recorder.reached(Step::Checks) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        recorder.gone.store(true, Ordering::SeqCst);
+        run.join().expect("it ends").expect_err("it is cancelled")
+    });
+    assert_eq!(stop.kind, UndecidedKind::Cancelled);
+}
+
+#[test]
+fn a_script_that_does_not_end_as_it_should_proves_nothing() {
+    let text = in_suite(TRUE);
+    for (config, why) in [
+        ("ForceCommand exit 0", "ended without a word"),
+        ("ForceCommand echo go away; exit 1", "exit status 1; it said: go away"),
+        ("ForceCommand kill -9 $$", "signal KILL"),
+        // All answers, but not the end that they should have.
+        ("ForceCommand sh -s; exit 0", "ended without a word"),
+        ("ForceCommand sh -s; kill -9 $$", "signal KILL"),
+    ] {
+        let (stop, outcomes) = stopped(config, &text);
+        let stop = stop.expect(config);
+        assert_eq!((stop.kind, outcomes[0].1), (UndecidedKind::Lost, Undecided), "{config}");
+        assert!(stop.reason.contains(why), "{config}: {}", stop.reason);
+    }
+}
+
+#[test]
+fn answers_given_twice_are_none() {
+    let (stop, outcomes) =
+        stopped("ForceCommand a=$(sh -s; echo $?); printf '%s\\n' \"$a\" \"$a\"; exit 91", &in_suite(TRUE));
+    assert_eq!((stop, outcomes[0].1), (None, Undecided));
+}
+
+#[test]
+fn greetings_are_not_answers() {
+    let (stop, outcomes) =
+        stopped("Banner /etc/passwd\nForceCommand echo Welcome; printf 'no end'; exec sh -s", &in_suite(TRUE));
+    assert_eq!((stop, outcomes[0].1), (None, Passed));
+}
+
+#[test]
+fn a_flood_ends() {
+    let (stop, outcomes) = stopped("ForceCommand exec yes", &in_suite(TRUE));
+    let stop = stop.expect("too much");
+    assert_eq!((stop.kind, outcomes[0].1), (UndecidedKind::Lost, Undecided));
+    assert!(stop.reason.contains("16 MiB"), "{}", stop.reason);
+}
+
+/// Probes a server that `serve` plays, which gets each connection, and returns why there is no verdict.
+fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let (end, ended) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            serve(socket);
+            if ended.try_recv() == Err(mpsc::TryRecvError::Disconnected) {
+                return;
+            }
+        }
+    });
+    let order = Order {
+        address,
+        user: "root".into(),
+        private_key: String::new().into(),
+        host_keys: Vec::new(),
+        suites: suites(&in_suite(TRUE)),
+        connect_within: Duration::from_millis(1_500),
+        total: Duration::from_secs(10),
+        wait_cloud_init: true,
+    };
+    let stop = run(&order, &Recorder::default()).expect_err("it is no SSH server");
+    drop(end);
+    // One more connection lets the thread look.
+    drop(std::net::TcpStream::connect(address));
+    stop
+}
+
+#[test]
+fn servers_that_are_none() {
+    let silent = against(|mut socket| {
+        let _ = socket.read(&mut [0; 256]);
+        std::thread::sleep(Duration::from_millis(300));
+        let _ = socket.read(&mut [0; 256]);
+    });
+    assert_eq!(silent.kind, UndecidedKind::Unreachable, "{}", silent.reason);
+    let tarpit = against(|mut socket| while socket.write_all(b"go away, slowly\r\n").is_ok() {});
+    assert_eq!(tarpit.kind, UndecidedKind::Unreachable, "{}", tarpit.reason);
+    let garbage = against(|mut socket| {
+        let _ = socket.write_all(b"SSH-2.0-\x1b[31mx\r\n");
+        while socket.write_all(&[0xff; 4096]).is_ok() {}
+    });
+    assert_eq!(garbage.kind, UndecidedKind::Unreachable, "{}", garbage.reason);
+    assert!(!garbage.reason.contains('\x1b'));
+    let closed = against(drop);
+    assert_eq!(closed.kind, UndecidedKind::Unreachable, "{}", closed.reason);
+}
+
+#[test]
+fn sudo_where_a_suite_asks_for_it() {
+    let (stop, outcomes) = stopped(
+        "",
+        "suite \"x\" {\n sudo = true\n command \"id -u\" { stdout = [\"/^0$/\"] }\n}\nsuite \"y\" {\n user \"root\" { exists = true }\n}\n",
+    );
+    if super::super::sshd::is_root() {
+        assert_eq!(stop, None);
+        assert_eq!(outcomes.iter().map(|(_, o)| *o).collect::<Vec<_>>(), [Passed, Passed]);
+    } else {
+        assert_eq!(outcomes[1].1, Passed, "the other suite does not suffer");
+    }
+}
+
+#[test]
+fn a_skipped_check_is_never_asked() {
+    let sshd = Sshd::start();
+    let at = sshd.folder().display();
+    let order = order(
+        &sshd,
+        &in_suite(&format!("{TRUE}\ncommand \"touch {at}/asked\" {{\n skip = true\n exit-status = 0\n}}")),
+    );
+    let recorder = Recorder::default();
+    run(&order, &recorder).expect("all is answered");
+    assert_eq!(recorder.outcomes(&order.suites).iter().map(|(_, o)| *o).collect::<Vec<_>>(), [Skipped, Passed]);
+    assert!(!sshd.folder().join("asked").exists());
+}

@@ -10,28 +10,27 @@ const GRACE: Duration = Duration::from_secs(6);
 
 /// Runs `work` to its end; after a cancel only for a few seconds more. `None`: it was given up.
 pub async fn bounded<T>(cancel: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    within(GRACE, cancel, work).await
+}
+
+async fn within<T>(grace: Duration, cancel: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),
-        () = grace(cancel) => None,
+        () = async { cancel.cancelled().await; tokio::time::sleep(grace).await } => None,
     }
-}
-
-async fn grace(cancel: &CancellationToken) {
-    cancel.cancelled().await;
-    tokio::time::sleep(GRACE).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_cancel_leaves_a_few_seconds() {
-        let cancel = CancellationToken::new();
-        assert_eq!(bounded(&cancel, async { 1 }).await, Some(1));
+    #[tokio::test]
+    async fn a_cancel_leaves_a_moment_and_no_more() {
+        let (cancel, grace) = (CancellationToken::new(), Duration::from_millis(10));
+        assert_eq!(within(grace, &cancel, async { 1 }).await, Some(1));
         cancel.cancel();
-        assert_eq!(bounded(&cancel, async { 2 }).await, Some(2), "what is done is not thrown away");
-        assert_eq!(bounded(&cancel, std::future::pending::<()>()).await, None);
+        assert_eq!(within(grace, &cancel, async { 2 }).await, Some(2), "what is done is not thrown away");
+        assert_eq!(within(grace, &cancel, std::future::pending::<()>()).await, None);
     }
 }

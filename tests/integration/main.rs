@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "../support/sshd.rs"]
+mod sshd;
 mod support;
 
 mod build;
@@ -12,6 +14,7 @@ mod cleanup;
 mod command_line;
 mod failing;
 mod older_packers;
+mod prober;
 mod program;
 mod regions;
 mod samples;
