@@ -225,5 +225,6 @@ pub trait CloudFactory: Send + Sync + 'static {
     /// UDP socket is connected there to learn it; nothing is sent). Else it sees what the internet sees, which AWS's own
     /// `checkip.amazonaws.com` tells. Where EC2 is not AWS's public endpoint (`custom_endpoint_ec2`, `AWS_ENDPOINT_URL`),
     /// the internet does not lie between us and the instances, and the address on the route to that endpoint is taken as well.
+    /// Through an HTTP proxy (`HTTPS_PROXY`) `checkip` sees the proxy: where SSH goes out another way, the blocks must be configured.
     fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>>;
 }

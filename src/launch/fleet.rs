@@ -79,7 +79,8 @@ impl Fleet {
             identity,
             cidrs,
             pace,
-            cancel,
+            // Our own end must not look like the caller's cancellation.
+            cancel: cancel.child_token(),
             tasks: TaskTracker::new(),
             instances: Mutex::default(),
         }))
@@ -96,7 +97,7 @@ impl Fleet {
     }
 
     /// Launches all `images`, each in its region, all regions at once. Every one of them comes out of the channel exactly once, in the order
-    /// in which they are decided.
+    /// in which they are decided; one that is missing when the channel closes was lost to a defect of ours, and is undecided.
     pub fn launch(self: &Arc<Self>, images: Vec<(Region, Image)>) -> mpsc::Receiver<LaunchedTarget> {
         let (sender, receiver) = mpsc::channel(images.len().max(1));
         let mut regions: BTreeMap<Region, Vec<Image>> = BTreeMap::new();

@@ -144,6 +144,7 @@ async fn three_regions_come_up_and_leave_nothing() {
     assert_eq!(bench.release(&fleet).await, []);
     assert_eq!(bench.cloud.left(), [""; 0]);
     assert!(bench.journal.open_steps().is_empty());
+    assert!(!bench.cancel.is_cancelled(), "a release is no cancellation of the run");
 }
 
 #[tokio::test]

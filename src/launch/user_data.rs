@@ -121,6 +121,9 @@ fn in_lines(data: &[u8]) -> Vec<u8> {
 
 /// Powers the instance off at its expiry. Its shutdown behaviour is `terminate`, so that ends it. By a systemd timer where systemd
 /// runs, else by a sleeping process; armed anew on every boot with the time that is left.
+///
+/// cloud-init runs boothooks before systemd's sysinit.target is reached, which units wait for by default: without `--no-block` and
+/// `DefaultDependencies=no` the boot would wait for the timer, and the timer for the boot.
 fn timer(Expiry { at, ttl }: Expiry) -> String {
     format!(
         "#cloud-boothook\n\
@@ -129,7 +132,8 @@ fn timer(Expiry { at, ttl }: Expiry) -> String {
          left=$(( {at} - $(date +%s) ))\n\
          if [ \"$left\" -gt {ttl} ]; then left={ttl}; fi\n\
          if [ \"$left\" -lt 60 ]; then left=60; fi\n\
-         if [ -d /run/systemd/system ] && systemd-run --quiet --unit=assay-expiry --on-active=\"${{left}}s\" \
+         if [ -d /run/systemd/system ] && systemd-run --quiet --no-block --unit=assay-expiry \
+         --timer-property=DefaultDependencies=no --property=DefaultDependencies=no --on-active=\"${{left}}s\" \
          /bin/sh -c 'poweroff || poweroff -f' >/dev/null 2>&1; then\n  exit 0\nfi\n\
          ( sleep \"$left\"; poweroff || poweroff -f || halt -f -p ) </dev/null >/dev/null 2>&1 &\n"
     )
@@ -191,6 +195,14 @@ mod tests {
             b"From nobody\nContent-Type: multipart/mixed; boundary=\"b\"\nMIME-Version: 1.0\n\n--b\n\nx\n--b--\n";
         let text = merged(Some(theirs));
         assert!(text.contains("--b--") && !text.contains("From nobody"), "{text}");
+    }
+
+    #[test]
+    fn the_timer_waits_for_nothing_of_the_boot_that_waits_for_it() {
+        let script = timer(EXPIRY);
+        for needed in ["--no-block", "--timer-property=DefaultDependencies=no", "--property=DefaultDependencies=no"] {
+            assert!(script.contains(needed), "{script}");
+        }
     }
 
     #[test]
