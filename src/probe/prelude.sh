@@ -36,24 +36,24 @@ if timeout -k 1 9 true 2>/dev/null; then
 elif timeout 9 true 2>/dev/null; then
   limit() { timeout "$@"; }
 else
+  # The process becomes the command, and a child of it looks after the time. (A command in the background would lose its standard input.)
   limit() {
-    l=$1
-    shift
-    exec 5<&0
-    "$@" <&5 5<&- &
-    p=$!
-    { sleep "$l"; kill -9 "$p"; } </dev/null >/dev/null 2>&1 5<&- 7>&- 8>&- 9>&- &
-    k=$!
-    exec 5<&-
-    wait "$p"
-    r=$?
-    kill "$k" 2>/dev/null
-    return "$r"
+    sh -c '
+      l=$0 p=$$
+      {
+        while [ "$l" -gt 0 ]; do
+          sleep 1
+          kill -0 "$p" || exit
+          l=$((l - 1))
+        done
+        kill -9 "$p"
+      } </dev/null >/dev/null 2>&1 7>&- 8>&- 9>&- &
+      exec "$@"' "$@"
   }
 fi
 
-# The first $1 bytes of stdin; the rest is read and dropped, so that the writer never notices. Ends with the time limit even when the pipe stays open.
-kept() { limit "$((T + 2))" sh -c 'head -c "$0"; cat >/dev/null' "$1" 2>/dev/null; }
+# The first $1 bytes of stdin; the rest is read and dropped, so that the writer never notices. Ends after $2 seconds even when the pipe stays open.
+kept() { limit "$2" head -c "$1" 2>/dev/null && limit "$2" cat >/dev/null 2>&1; }
 
 # Whether sudo works here without a password; asked once, only when needed.
 S= Z=
@@ -79,17 +79,18 @@ hidden() {
   return 1
 }
 
-# The command's stdout, stderr and status. The three leave through one pipe one after the other, each when the one before is done.
+# The command's stdout, stderr and status. The three leave through one pipe one after the other: stdout's reader sees its end only when stderr's is
+# done, or, where a process that outlives the command holds both, has two seconds more.
 ask_command() {
   begin
   a=$({ { {
     limit "$T" sh -c "$1" 2>&1 >&7 7>&- 8>&- 9>&-
     printf '.s %s\n' "$?" >&8
   } | {
-    v=$(kept "$2" | enc)
+    v=$(kept "$2" "$((T + 2))" | enc)
     printf '.e\n%s\n' "$v"
   } >&8 7>&-; } 7>&1 | {
-    v=$(kept "$2" | enc)
+    v=$(kept "$2" "$((T + 4))" | enc)
     printf '.o\n%s\n' "$v"
   } >&8; } 8>&1)
   answer

@@ -45,7 +45,7 @@ pub(super) fn cloud_init(nonce: &str) -> String {
 /// The longest that the script can be silent while it runs `questions`.
 pub(super) fn longest_silence(questions: &[Question<'_>]) -> Duration {
     let longest = questions.iter().map(|q| seconds(q.check.timeout)).max().unwrap_or(0);
-    // Stdout and stderr are waited for 2 s longer than the command, and a command that does not end gets 1 s more until it is killed. A file can
+    // Stdout and stderr are waited for up to 4 s longer than the command, and a command that does not end gets 1 s more until it is killed. A file can
     // be read several times, for its contents and for each digest.
     Duration::from_secs(longest * 5 + 15)
 }
@@ -116,3 +116,7 @@ fn quote(text: &str) -> String {
 fn write(body: &mut String, line: std::fmt::Arguments<'_>) {
     body.write_fmt(line).expect("writing to a String cannot fail");
 }
+
+#[cfg(test)]
+#[path = "script_tests.rs"]
+mod tests;

@@ -145,9 +145,13 @@ impl Session {
         channel.exec(command).map_err(|e| self.lost(&e))?;
         self.ssh.set_blocking(false);
         let streamed = self.stream(&mut channel, stdin, limits, output, complaints, cancelled);
+        if let Err(error) = streamed {
+            // Freeing a channel waits for the other side's goodbye: not on a socket that is shut.
+            let _ = self.socket.shutdown(Shutdown::Both);
+            return Err(error);
+        }
         self.ssh.set_blocking(true);
         self.ssh.set_timeout(5_000);
-        streamed?;
         channel.close().and_then(|()| channel.wait_close()).map_err(|e| self.lost(&e))?;
         let status = channel.exit_status().map_err(|e| self.lost(&e))?;
         let signal = channel.exit_signal().map_err(|e| self.lost(&e))?.exit_signal;
