@@ -92,6 +92,16 @@ impl CloudFactory for Ec2Factory {
         ec2::caller_account(&self.sdk).boxed()
     }
 
+    fn regions(&self) -> BoxFuture<'_, CloudResult<Vec<Region>>> {
+        async move {
+            let region = self.sdk.region().map_or(REGION_OF_LAST_RESORT, |r| r.as_ref());
+            let region: Region =
+                region.parse().unwrap_or_else(|_| REGION_OF_LAST_RESORT.parse().expect("a region's name"));
+            ec2::regions(&ec2::Ec2::new(region, &self.sdk, self.custom_endpoint.as_deref())).await
+        }
+        .boxed()
+    }
+
     fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>> {
         self.find_source(private).boxed()
     }

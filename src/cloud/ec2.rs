@@ -161,6 +161,14 @@ pub(super) async fn caller_account(sdk: &SdkConfig) -> CloudResult<AccountId> {
     answer.account().and_then(|a| a.parse().ok()).ok_or_else(|| incomplete(ACTION, &region, "account"))
 }
 
+/// DescribeRegions: the regions that the account may use.
+pub(super) async fn regions(client: &Ec2) -> CloudResult<Vec<Region>> {
+    const ACTION: &str = "DescribeRegions";
+    let answer =
+        client.client.describe_regions().send().await.map_err(|e| cloud_error(ACTION, client.region.as_str(), e))?;
+    Ok(answer.regions().iter().filter_map(|r| r.region_name()?.parse().ok()).collect())
+}
+
 /// Awaits one SDK call under its action's name.
 macro_rules! call {
     ($self:ident, $action:literal, $request:expr) => {

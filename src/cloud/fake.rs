@@ -189,6 +189,11 @@ impl CloudFactory for FakeCloud {
         async move { Ok(account) }.boxed()
     }
 
+    fn regions(&self) -> BoxFuture<'_, CloudResult<Vec<Region>>> {
+        let regions = self.lock().regions.keys().cloned().collect();
+        async move { Ok(regions) }.boxed()
+    }
+
     fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>> {
         async move { Ok(if private { [10, 0, 0, 9].into() } else { [203, 0, 113, 9].into() }) }.boxed()
     }

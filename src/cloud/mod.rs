@@ -219,6 +219,8 @@ pub trait CloudFactory: Send + Sync + 'static {
     fn region(&self, region: &Region) -> Arc<dyn Cloud>;
     /// STS GetCallerIdentity: the account.
     fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>>;
+    /// DescribeRegions: every region that the account may use.
+    fn regions(&self) -> BoxFuture<'_, CloudResult<Vec<Region>>>;
     /// The address that our connections to an instance come from, as its security group sees it.
     ///
     /// `private`: the instance is dialled at a private address, so it sees this machine's own address on the route to EC2 (a

@@ -160,7 +160,12 @@ fn due(facts: &Facts, scope: &Scope, maker: Maker, now: Timestamp) -> Result<Str
         Maker::Assay if scope.named && scope.run.is_some() => Ok("its run was named".to_owned()),
         Maker::Assay if scope.named => Ok("its owner was named".to_owned()),
         Maker::Packer if scope.named && scope.run.is_some() => Ok("its run was named".to_owned()),
+        // A build of this owner may be using it right now: the age that the user gave must say that none is.
+        Maker::Packer if scope.named && scope.older_than.is_some() => Ok("its owner and an age were named".to_owned()),
         _ => match expires {
+            Some(at) if maker == Maker::Packer && scope.named => Err(format!(
+                "it expires at {at}, and a build may still be using it; --older-than together with --owner overrules that"
+            )),
             Some(at) => Err(format!("it expires at {at}")),
             None => Err(format!("it has no readable {}", tags::EXPIRES_AT)),
         },

@@ -257,12 +257,14 @@ ask_process() {
   answer
 }
 
+# Its folder in /run is made before sshd starts (by the systemd generator, or by the first init script): where it is missing, cloud-init
+# does not run in this boot, installed or not.
 cloud_init_state() {
   if [ -e /run/cloud-init/result.json ]; then
     C=1
   elif [ -e /run/cloud-init/disabled ]; then
     C=disabled
-  elif [ -d /run/cloud-init ] || command -v cloud-init >/dev/null 2>&1; then
+  elif [ -d /run/cloud-init ]; then
     C=0
   else
     C=absent

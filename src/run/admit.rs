@@ -8,7 +8,7 @@ use futures::future::join_all;
 use super::event::Events;
 use crate::{
     cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image},
-    model::{AccountId, AmiRecord, AmiRef, UndecidedKind, evidence::Undecided},
+    model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::Undecided, tags},
     registry::{self, Protection},
 };
 
@@ -99,6 +99,25 @@ async fn protect_one(cloud: &dyn Cloud, ami: &AmiRef, image: Option<&Image>, eve
             None
         }
     }
+}
+
+/// Refuses AMIs whose own tag names another image line than the one they are to be tested as.
+pub fn of_image(mut admitted: Vec<Admitted>, image: Option<&ImageName>) -> Vec<Admitted> {
+    let Some(image) = image else { return admitted };
+    for one in &mut admitted {
+        let tagged =
+            one.image.as_ref().and_then(|i| i.tags.get(tags::IMAGE)).filter(|tag| tag.as_str() != image.as_str());
+        if let (Some(other), None) = (tagged, &one.refused) {
+            let reason = format!(
+                "{} is tagged {}={other:?}, but it was to be tested as {:?}",
+                one.ami,
+                tags::IMAGE,
+                image.as_str()
+            );
+            one.refused = Some(Undecided { kind: UndecidedKind::Configuration, reason });
+        }
+    }
+    admitted
 }
 
 fn not_there(ami: &AmiRef) -> Undecided {

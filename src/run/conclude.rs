@@ -64,7 +64,7 @@ fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) ->
         }
     }
     if let Some(manifest) = &request.settings.manifest {
-        let path = beside(manifest, &request.run.to_string());
+        let path = beside(manifest, evidence, &request.builds);
         match report::evidence::write_evidence(&path, evidence) {
             Ok(digest) => return Recorded { digest: Some(digest), path: Some(path), reports: None },
             Err(error) => problems.push(chain(&error)),
@@ -74,8 +74,11 @@ fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) ->
     Recorded { digest, path: None, reports: None }
 }
 
-fn beside(manifest: &Path, run: &str) -> PathBuf {
-    manifest.with_file_name(format!("evidence-{run}.json"))
+/// Where evidence goes without a folder for reports: beside the manifest, under a name that no other build of the run has.
+fn beside(manifest: &Path, evidence: &Evidence, builds: &[PackerBuild]) -> PathBuf {
+    let build = builds.iter().map(|b| b.artifact_id.as_str()).collect::<Vec<_>>().join(",");
+    let digest = Digest::of(build.as_bytes()).to_string();
+    manifest.with_file_name(format!("evidence-{}-{}.json", evidence.run, &digest["sha256:".len()..][..12]))
 }
 
 async fn stamp(

@@ -11,6 +11,7 @@ mod known_hosts;
 mod probing;
 mod provenance;
 mod stamping;
+mod sweep;
 mod validate;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use admit::Admitted;
 pub use event::Events;
 pub use hosts::probe;
 pub use stamping::Stamped;
+pub use sweep::{Swept, sweep};
 pub use validate::validate;
 
 use futures::future::try_join_all;
@@ -39,6 +41,8 @@ pub struct Request {
     pub amis: Vec<AmiRef>,
     /// How.
     pub settings: Settings,
+    /// The image in `settings` was only assumed (the one image of assay.hcl): an AMI's own tag outweighs it, and a different one is refused.
+    pub image_assumed: bool,
     /// The Packer builds that made the AMIs, for the manifest.
     pub builds: Vec<PackerBuild>,
     /// The AMI that they were built from, where it is known.

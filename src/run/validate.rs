@@ -32,6 +32,7 @@ pub async fn validate(request: Request, events: Events, cancel: CancellationToke
     let Some(((admitted, account), provenance)) = hurry::bounded(&cancel, learned).await else {
         return given_up(&request, started_at, &events);
     };
+    let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
     events
         .tell(Event::Started { run: run.to_string(), targets: request.amis.iter().map(ToString::to_string).collect() });
@@ -71,7 +72,10 @@ fn run_of(request: &Request, admitted: &[Admitted]) -> RunId {
 }
 
 fn image_of(request: &Request, admitted: &[Admitted]) -> Option<ImageName> {
-    request.settings.image.clone().or_else(|| agreed(admitted, tags::IMAGE).and_then(|text| text.parse().ok()))
+    let tagged = agreed(admitted, tags::IMAGE).and_then(|text| text.parse().ok());
+    let named = request.settings.image.clone();
+    // What was only assumed is not written on an AMI that nobody tagged as being of that image.
+    if request.image_assumed { tagged } else { named.or(tagged) }
 }
 
 /// The value of a tag that all AMIs have in common.

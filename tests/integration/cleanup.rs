@@ -131,15 +131,17 @@ fn one_sweep_clears_what_a_killed_packer_left() {
     let _status = packer.wait();
     assert!(!cloud.left().is_empty(), "a killed Packer leaves its instance, key pair and group");
 
-    let shown = workshop.assay(&["sweep", "--owner", "sweep-me", "--region", "us-east-1"]);
+    let shown = workshop.assay(&["sweep", "--owner", "sweep-me", "--older-than", "1s", "--region", "us-east-1"]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.status.success() && text.contains("i-"), "{text}{}", String::from_utf8_lossy(&shown.stderr));
     assert!(!cloud.left().is_empty(), "without --yes it only shows");
 
-    let other = workshop.assay(&["sweep", "--owner", "somebody-else", "--region", "us-east-1", "--yes"]);
+    let other =
+        workshop.assay(&["sweep", "--owner", "somebody-else", "--older-than", "1s", "--region", "us-east-1", "--yes"]);
     assert!(!cloud.left().is_empty(), "another owner's things stay: {}", String::from_utf8_lossy(&other.stdout));
 
-    let done = workshop.assay(&["sweep", "--owner", "sweep-me", "--region", "us-east-1", "--yes"]);
+    let done =
+        workshop.assay(&["sweep", "--owner", "sweep-me", "--older-than", "1s", "--region", "us-east-1", "--yes"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     cloud.wait_until_clean(15);
 }

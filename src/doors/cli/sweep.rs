@@ -6,18 +6,26 @@ use clap::Args;
 
 use super::{
     args::Globals,
-    dispatch,
+    dispatch, live,
     option_flags::{AccessFlags, problem},
+    output,
 };
 use crate::{
-    config::{Door, Input, Problem, check::check_access, request::SweepRequest, units},
+    config::{
+        Door, Input, Problem,
+        check::check_access,
+        request::{Format, SweepRequest},
+        units,
+    },
     exit::Exit,
     model::{Region, RunId},
+    run::{self, Swept},
 };
 
 /// Show what runs have left behind in the cloud, and with --yes remove it
 ///
-/// Only what is provably assay's, and only what has expired; --run or --owner overrule expiry.
+/// Only what is provably assay's, or a killed Packer's of a template with assay's run_tags, and only what has expired. --run or --owner overrule
+/// expiry; for Packer's things, which a build may still be using, --owner does so only together with --older-than.
 #[derive(Debug, Args)]
 pub struct SweepArgs {
     /// Only what this run made, expired or not
@@ -73,11 +81,76 @@ pub(super) fn plan_in(args: &SweepArgs, globals: &Globals, working_dir: &Path) -
     })
 }
 
-/// Hands the request to the conductor.
+/// Looks, removes with --yes, and prints each thing with the reason.
 pub fn execute(request: SweepRequest) -> Exit {
-    drop(request);
-    super::output::error(&"sweep is not linked yet");
-    Exit::Usage
+    let format = request.format;
+    live::run(format, async move |events, _cancel| match run::sweep(&request, &events).await {
+        Ok(swept) => shown(&swept, format),
+        Err(error) => {
+            output::chain(&error);
+            Exit::Undecided
+        }
+    })
+}
+
+fn shown(swept: &Swept, format: Format) -> Exit {
+    swept.plan.errors.iter().for_each(|error| output::error(error));
+    let exit = match &swept.left {
+        _ if !swept.plan.errors.is_empty() => Exit::Undecided,
+        Some(left) if !left.is_empty() => Exit::Leftovers,
+        _ => Exit::Done,
+    };
+    match format {
+        Format::Text => output::result(&text(swept), exit),
+        Format::Json | Format::Jsonl => output::json(&json(swept), exit),
+    }
+}
+
+fn text(swept: &Swept) -> String {
+    let mut lines = Vec::new();
+    for item in &swept.plan.items {
+        let (word, why) = match &item.finding {
+            Ok((_, why)) => (if swept.left.is_some() { "remove" } else { "would remove" }, why),
+            Err(why) => ("leave", why),
+        };
+        lines.push(format!("{word} {} {} {} in {}: {why}", item.facts.kind.as_str(), item.id, item.name, item.region));
+    }
+    let count = swept.plan.removals().count();
+    match &swept.left {
+        None if count == 0 => {
+            lines.push(format!("nothing to remove for {}", swept.owner.as_deref().unwrap_or("this run")))
+        }
+        None => lines.push(format!("{count} to remove; --yes does it")),
+        Some(left) => {
+            lines.push(format!("{} removed", count.saturating_sub(left.len())));
+            lines
+                .extend(left.iter().map(|l| format!("still there: {} {} in {}: {}", l.kind, l.id, l.region, l.reason)));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn json(swept: &Swept) -> serde_json::Value {
+    let items: Vec<_> = swept
+        .plan
+        .items
+        .iter()
+        .map(|item| {
+            let (removable, why) = match &item.finding {
+                Ok((_, why)) => (true, why),
+                Err(why) => (false, why),
+            };
+            serde_json::json!({
+                "region": item.region,
+                "kind": item.facts.kind.as_str(),
+                "id": item.id,
+                "name": item.name,
+                "remove": removable,
+                "reason": why,
+            })
+        })
+        .collect();
+    serde_json::json!({ "owner": swept.owner, "items": items, "left": swept.left })
 }
 
 fn age(text: &str) -> Result<Duration, String> {

@@ -124,6 +124,7 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
         run: RunId::generate(),
         amis,
         settings: request.settings,
+        image_assumed: !request.image_named,
         builds,
         parent: None,
         protect: false,

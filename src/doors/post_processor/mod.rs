@@ -131,6 +131,7 @@ async fn test(
         run,
         amis: built.amis,
         settings,
+        image_assumed: false,
         builds: vec![build],
         parent,
         protect: true,
