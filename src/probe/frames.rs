@@ -1,5 +1,6 @@
-//! What comes back from a script, cut into answers. It owns the framing: a line `NONCE INDEX START END ENCODING`, the fields, a line `NONCE .`. It refuses everything else as noise: shells greet, hosts print
-//! banners, and a command may print what looks like an answer but cannot know the nonce.
+//! What comes back from a script, cut into answers. It owns the framing: a line `NONCE INDEX START END ENCODING`, the
+//! fields, a line `NONCE .`. It refuses everything else as noise: shells greet, hosts print banners, and a command may
+//! print what looks like an answer but cannot know the nonce.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -216,7 +217,7 @@ impl Open {
 
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
