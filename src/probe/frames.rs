@@ -288,4 +288,25 @@ mod tests {
         frames.feed(b"\nabc .\n");
         assert_eq!(frames.broken, [1]);
     }
+
+    mod any_bytes {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+            /// Without the nonce nothing becomes an answer; with it, nothing breaks.
+            #[test]
+            fn are_survived(lines in proptest::collection::vec("abc [0-9]{1,2} - - [bx]|abc \\.|\\.[a-z]( \\PC{0,5})?|[A-Za-z0-9+/=]{0,8}|[\\x00-\\xff]{0,9}", 0..30)) {
+                let text = lines.join("\n");
+                let mut frames = Frames::new("abc");
+                frames.feed(text.as_bytes());
+                let mut others = Frames::new("another");
+                others.feed(text.as_bytes());
+                prop_assert!(others.answers.is_empty() && others.end.is_none());
+            }
+        }
+    }
 }
