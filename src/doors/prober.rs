@@ -1,5 +1,5 @@
-//! The prober's door: `assay prober`, which only assay itself starts. It owns the process's exit code and its hidden self-examination; everything else is
-//! `probe`'s.
+//! The prober's door: `assay prober`, which only assay itself starts. It owns the process's exit code and its hidden
+//! self-examination; everything else is `probe`'s.
 
 use std::{
     ffi::OsStr,
@@ -14,8 +14,9 @@ use crate::{
     probe::{confine, serve},
 };
 
-/// Runs the prober process to its end: confined, serving the socket that is its standard input. With `--check-confinement THING…` it only
-/// confines itself and says which of the things it still reaches: paths are opened, `exec:PATH` is run, `tcp:ADDRESS` is connected to, `listen:ADDRESS` is listened on.
+/// Runs the prober process to its end: confined, serving the socket that is its standard input. With
+/// `--check-confinement THING…` it only confines itself and says which of the things it still reaches: paths are
+/// opened, `exec:PATH` is run, `tcp:ADDRESS` is connected to, `listen:ADDRESS` is listened on.
 ///
 /// Must be called before a second thread exists.
 pub fn run() -> Exit {
@@ -37,7 +38,8 @@ pub fn run() -> Exit {
     }
 }
 
-/// One line for each thing: `yes THING` or `no THING`, after one `missing SENTENCE` for each means of confinement that is not there.
+/// One line for each thing: `yes THING` or `no THING`, after one `missing SENTENCE` for each means of confinement that
+/// is not there.
 fn check(things: &[String]) -> Result<(), String> {
     let missing = confine().map_err(|error| chain(&error))?;
     let mut out = stdout();

@@ -1,12 +1,13 @@
-//! Text from outside made safe to show: terminals, XML, JSON, HTML and git see no control character that an image sent. It owns which
-//! characters are shown as themselves; it refuses to decide how a report lays text out.
+//! Text from outside made safe to show: terminals, XML, JSON, HTML and git see no control character that an image
+//! sent. It owns which characters are shown as themselves; it refuses to decide how a report lays text out.
 //!
-//! A backslash is not doubled: an escaped text escaped again is the same text, so every layer may escape what it was given.
+//! A backslash is not doubled: an escaped text escaped again is the same text, so every layer may escape what it was
+//! given.
 
 use std::fmt::Write as _;
 
-/// `text` with every control character, bidirectional control, invisible format character and non-character written as `\xNN` or
-/// `\u{…}`. Line feeds and tabs stay: the result may have several lines.
+/// `text` with every control character, bidirectional control, invisible format character and non-character written as
+/// `\xNN` or `\u{…}`. Line feeds and tabs stay: the result may have several lines.
 pub fn escape(text: &str) -> String {
     escape_keeping(text, |c| c == '\n' || c == '\t')
 }
@@ -65,8 +66,8 @@ fn push_byte(out: &mut String, byte: u8) {
     write!(out, "\\x{byte:02x}").expect("writing to a String cannot fail");
 }
 
-/// C0, DEL, C1, the bidirectional controls (Unicode UAX #9), line and paragraph separators, zero-width and tag characters, and the
-/// non-characters that XML 1.0 forbids.
+/// C0, DEL, C1, the bidirectional controls (Unicode UAX #9), line and paragraph separators, zero-width and tag
+/// characters, and the non-characters that XML 1.0 forbids.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -1,5 +1,6 @@
-//! The conductor's side: starts the prober process and asks it. It owns the child's life (no environment, no inherited output, killed when dropped), and takes nothing from its answers on trust: indexes, counts and
-//! texts are checked again.
+//! The conductor's side: starts the prober process and asks it. It owns the child's life (no environment, no inherited
+//! output, killed when dropped), and takes nothing from its answers on trust: indexes, counts and texts are checked
+//! again.
 
 use std::{
     net::SocketAddr,
@@ -85,7 +86,8 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Starts `program prober` (assay's own executable) with nothing but a socket, and waits until it is confined. Fails when it cannot be started, or does not answer within 20 s.
+    /// Starts `program prober` (assay's own executable) with nothing but a socket, and waits until it is confined.
+    /// Fails when it cannot be started, or does not answer within 20 s.
     pub async fn start(program: &Path) -> Result<Self, ProbeError> {
         let (ours, theirs) = StdUnixStream::pair().map_err(ProbeError::Start)?;
         ours.set_nonblocking(true).map_err(ProbeError::Start)?;
@@ -131,8 +133,9 @@ impl Prober {
         self.unconfined.clone()
     }
 
-    /// Probes one target; several calls may run at once. What happens on the way goes to `events`; nobody has to listen. Never fails: what keeps it from a verdict is in the result. Dropping the future ends
-    /// the session with the target.
+    /// Probes one target; several calls may run at once. What happens on the way goes to `events`; nobody has to
+    /// listen. Never fails: what keeps it from a verdict is in the result. Dropping the future ends the session with
+    /// the target.
     pub async fn probe(&self, request: ProbeRequest, events: mpsc::Sender<ProbeEvent>) -> TargetProbe {
         let mut collected = Collected::new(Arc::clone(&request.suites));
         let asked = timeout(request.total + GRACE, self.ask(&request, &mut collected, &events)).await;
@@ -173,7 +176,8 @@ impl Prober {
         }
     }
 
-    /// The host keys that cloud-init printed in `console` (raw bytes of GetConsoleOutput), each `algorithm base64`; read in the prober, because the image wrote them.
+    /// The host keys that cloud-init printed in `console` (raw bytes of GetConsoleOutput), each `algorithm base64`;
+    /// read in the prober, because the image wrote them.
     pub async fn parse_console(&self, console: Vec<u8>) -> Result<Vec<String>, ProbeError> {
         let asked = timeout(PROMPT, self.client.clone().parse_console(proto::ParseConsoleRequest { console })).await;
         match asked {

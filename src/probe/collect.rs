@@ -1,4 +1,5 @@
-//! The prober's events, collected into one target's result in the conductor. It owns the checks on what the prober says: each property once, no index that was not asked, texts bounded and escaped again, and an end.
+//! The prober's events, collected into one target's result in the conductor. It owns the checks on what the prober
+//! says: each property once, no index that was not asked, texts bounded and escaped again, and an end.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -89,7 +90,8 @@ impl Collected {
         self.undecided.get_or_insert(Undecided { kind, reason: told(reason) });
     }
 
-    /// Takes one event; returns what a person may be shown. An event that cannot be is an error: the prober is broken or not ours any more.
+    /// Takes one event; returns what a person may be shown. An event that cannot be is an error: the prober is broken
+    /// or not ours any more.
     pub fn take(&mut self, event: proto::ProbeEvent) -> Result<Option<ProbeEvent>, String> {
         if self.ended {
             return Err("the prober spoke on after its end".into());
@@ -144,7 +146,8 @@ impl Collected {
         Ok(evidence)
     }
 
-    /// A property as it was asked, without an answer. What it is called and what it demands is ours, never the prober's word.
+    /// A property as it was asked, without an answer. What it is called and what it demands is ours, never the
+    /// prober's word.
     fn planned(&self, (suite, check, property): At) -> Option<CheckEvidence> {
         let suite = self.suites.get(suite)?;
         let check = suite.checks.get(check)?;

@@ -1,7 +1,9 @@
-//! The prober's confinement, before its first byte from outside. It owns what the process gives up: environment, root, files, new programs, memory dumps, size. What this system cannot take away is returned
-//! as sentences, for the report.
+//! The prober's confinement, before its first byte from outside. It owns what the process gives up: environment, root,
+//! files, new programs, memory dumps, size. What this system cannot take away is returned as sentences, for the
+//! report.
 //!
-//! On Linux the credentials of a process belong to each thread, and so do landlock and seccomp: all of this must be done while there is only one thread.
+//! On Linux the credentials of a process belong to each thread, and so do landlock and seccomp: all of this must be
+//! done while there is only one thread.
 
 /// Memory of the whole prober. The address space is more than what is used: glibc reserves 64 MiB of it per arena.
 #[cfg(target_os = "linux")]
@@ -24,7 +26,8 @@ pub enum ConfineError {
     Threads(usize),
 }
 
-/// Confines this process for good. Returns a sentence for each means that this system does not have. Must be called before a second thread exists.
+/// Confines this process for good. Returns a sentence for each means that this system does not have. Must be called
+/// before a second thread exists.
 pub fn confine() -> Result<Vec<String>, ConfineError> {
     let variables = std::env::vars_os().count();
     if variables > 0 {
@@ -103,13 +106,15 @@ mod linux {
             .and_then(|ruleset| ruleset.restrict_self())
             .map_err(|e| e.to_string())?;
         match status.ruleset {
-            // Partly: this kernel knows fewer kinds of access than are named, but reading and writing are among all of them.
+            // Partly: this kernel knows fewer kinds of access than are named, but reading and writing are among all of
+            // them.
             RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
             RulesetStatus::NotEnforced => Err("this kernel has no landlock".into()),
         }
     }
 
-    /// Where the kernel knows how: no listening on TCP ports, no abstract sockets and no signals to the outside. Older kernels are not told about: the files are what matters.
+    /// Where the kernel knows how: no listening on TCP ports, no abstract sockets and no signals to the outside. Older
+    /// kernels are not told about: the files are what matters.
     fn landlock_more() {
         let _ = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
@@ -119,7 +124,8 @@ mod linux {
             .and_then(|ruleset| ruleset.restrict_self());
     }
 
-    /// A list of what is refused, not of what is allowed: the libraries' needs change with each release, the dangers do not.
+    /// A list of what is refused, not of what is allowed: the libraries' needs change with each release, the dangers
+    /// do not.
     fn seccomp() -> Result<(), String> {
         let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| e.to_string())?;
         let rules: BTreeMap<i64, Vec<_>> = refused().into_iter().map(|call| (call, Vec::new())).collect();
@@ -128,7 +134,8 @@ mod linux {
         seccompiler::apply_filter(&program).map_err(|e| e.to_string())
     }
 
-    /// Programs, other processes, files by path (for kernels without landlock), kernel keys, mounts, namespaces, and the large kernel interfaces that exploits begin with. EACCES (13) is what they get.
+    /// Programs, other processes, files by path (for kernels without landlock), kernel keys, mounts, namespaces, and
+    /// the large kernel interfaces that exploits begin with. EACCES (13) is what they get.
     fn refused() -> Vec<i64> {
         let mut calls = vec![
             libc::SYS_execve,

@@ -1,5 +1,5 @@
-//! One target from first packet to last answer, in the prober process. It owns the order of things: connect, check the host key, log in, wait for cloud-init, ask, ask again. It blocks; it runs on
-//! a thread of its own.
+//! One target from first packet to last answer, in the prober process. It owns the order of things: connect, check the
+//! host key, log in, wait for cloud-init, ask, ask again. It blocks; it runs on a thread of its own.
 
 use std::{
     net::SocketAddr,
@@ -89,8 +89,9 @@ pub(super) trait Listener {
     fn is_gone(&self) -> bool;
 }
 
-/// Runs `order`. Every property of every suite has been told as an [`Event::Check`] exactly once when this returns, unless nobody could log in at all. Ends with [`Stop`] when something other than the image's
-/// own fault kept it from a verdict.
+/// Runs `order`. Every property of every suite has been told as an [`Event::Check`] exactly once when this returns,
+/// unless nobody could log in at all. Ends with [`Stop`] when something other than the image's own fault kept it from
+/// a verdict.
 pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     let began = Instant::now();
     let deadline = began + order.total;
@@ -106,7 +107,8 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     asked
 }
 
-/// Connects again and again until a login works. A refused login may only mean that cloud-init has not put the key there yet.
+/// Connects again and again until a login works. A refused login may only mean that cloud-init has not put the key
+/// there yet.
 fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<Session, Stop> {
     let deadline = began + order.connect_within.min(order.total);
     let mut refused = 0;
@@ -175,8 +177,8 @@ fn attempt(
     Ok(session)
 }
 
-/// OpenSSH 9.8 and later shut out an address that was refused too often: 5 s for each refusal, and it acts from 15 s (sshd_config, PerSourcePenalties). One refusal in five seconds stays below
-/// that for ever.
+/// OpenSSH 9.8 and later shut out an address that was refused too often: 5 s for each refusal, and it acts from 15 s
+/// (sshd_config, PerSourcePenalties). One refusal in five seconds stays below that for ever.
 fn after_refusal(count: u32) -> Duration {
     match count {
         1 => Duration::from_secs(1),

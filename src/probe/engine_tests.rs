@@ -160,7 +160,7 @@ fn endless_output_and_endless_time_end() {
             command "yes" { stdout = ["y"] }
             command "sleep 100" { exit-status = 0 }
             command "trap '' TERM; sleep 100 & wait; sleep 100" { exit-status = 0 }
-            command "setsid sleep 100 & echo started" { exit-status = 0 }
+            command "setsid sleep 9 & echo started" { exit-status = 0 }
             command "true" { exit-status = 0 }"#,
         ),
     );

@@ -1,4 +1,5 @@
-//! Answers into outcomes: what was seen against what was demanded, property by property. It owns the rule of the deciding property, and what of a value may leave the prober.
+//! Answers into outcomes: what was seen against what was demanded, property by property. It owns the rule of the
+//! deciding property, and what of a value may leave the prober.
 
 use serde_json::Value;
 
@@ -93,7 +94,8 @@ fn one(matcher: &crate::suite::Matcher, seen: &Seen) -> Judged {
     }
 }
 
-/// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; a longer list or text becomes a text that is cut.
+/// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; a longer list or text
+/// becomes a text that is cut.
 pub(super) fn shown(value: &Value) -> Value {
     let escaped = match value {
         Value::String(text) => Value::from(bounded(&escape(text), ACTUAL_KEPT / 2)),

@@ -1,5 +1,6 @@
-//! What comes back from a script, cut into answers. It owns the framing: a line `NONCE INDEX START END ENCODING`, the fields, a line `NONCE .`. It refuses everything else as noise: shells greet, hosts print
-//! banners, and a command may print what looks like an answer but cannot know the nonce.
+//! What comes back from a script, cut into answers. It owns the framing: a line `NONCE INDEX START END ENCODING`, the
+//! fields, a line `NONCE .`. It refuses everything else as noise: shells greet, hosts print banners, and a command may
+//! print what looks like an answer but cannot know the nonce.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -216,7 +217,7 @@ impl Open {
 
 fn unhex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
@@ -286,5 +287,26 @@ mod tests {
         assert!(frames.line.len() <= MAX_LINE);
         frames.feed(b"\nabc .\n");
         assert_eq!(frames.broken, [1]);
+    }
+
+    mod any_bytes {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+            /// Without the nonce nothing becomes an answer; with it, nothing breaks.
+            #[test]
+            fn are_survived(lines in proptest::collection::vec("abc [0-9]{1,2} - - [bx]|abc \\.|\\.[a-z]( \\PC{0,5})?|[A-Za-z0-9+/=]{0,8}|[\\x00-\\xff]{0,9}", 0..30)) {
+                let text = lines.join("\n");
+                let mut frames = Frames::new("abc");
+                frames.feed(text.as_bytes());
+                let mut others = Frames::new("another");
+                others.feed(text.as_bytes());
+                prop_assert!(others.answers.is_empty() && others.end.is_none());
+            }
+        }
     }
 }

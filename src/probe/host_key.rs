@@ -1,4 +1,5 @@
-//! Host keys as lines of text, and the block of them that cloud-init prints to the console. It owns comparison of keys: algorithm and key bytes, never names or comments.
+//! Host keys as lines of text, and the block of them that cloud-init prints to the console. It owns comparison of
+//! keys: algorithm and key bytes, never names or comments.
 
 use std::fmt;
 
@@ -32,8 +33,8 @@ impl HostKey {
         Some(Self { algorithm, blob: blob.to_vec() })
     }
 
-    /// From a line `algorithm base64 [comment]`, optionally with a host's name before it (known_hosts). `None` when it is none, or
-    /// when the two parts name different algorithms.
+    /// From a line `algorithm base64 [comment]`, optionally with a host's name before it (known_hosts). `None` when it
+    /// is none, or when the two parts name different algorithms.
     pub fn from_line(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().take(4).collect();
         words.windows(2).take(2).find_map(|pair| {
@@ -49,8 +50,9 @@ impl fmt::Display for HostKey {
     }
 }
 
-/// The keys in the last complete block between `-----BEGIN SSH HOST KEY KEYS-----` and `-----END SSH HOST KEY KEYS-----` (cloud-init's write-ssh-key-fingerprints). A console may be
-/// cut off at either end, and may have other text before a line.
+/// The keys in the last complete block between `-----BEGIN SSH HOST KEY KEYS-----` and `-----END SSH HOST KEY
+/// KEYS-----` (cloud-init's write-ssh-key-fingerprints). A console may be cut off at either end, and may have other
+/// text before a line.
 pub(super) fn in_console(console: &[u8]) -> Vec<HostKey> {
     let console = &console[console.len().saturating_sub(CONSOLE_KEPT)..];
     let text = String::from_utf8_lossy(console);

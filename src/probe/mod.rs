@@ -1,8 +1,10 @@
-//! The probe: suites compiled to one script per host, run over SSH in a process of its own that holds no credentials, and its answers judged there.
+//! The probe: suites compiled to one script per host, run over SSH in a process of its own that holds no credentials,
+//! and its answers judged there.
 //!
-//! Two halves of one program. The conductor holds a [`Prober`] (`client`, `collect`), which starts the prober process and speaks gRPC with it
-//! (proto/prober.proto). In the prober process [`serve`] confines itself (`confine`), then runs `engine` on top of `session` (the only file that knows ssh2) and
-//! everything that reads what hosts say. No byte that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
+//! Two halves of one program. The conductor holds a [`Prober`] (`client`, `collect`), which starts the prober process
+//! and speaks gRPC with it (proto/prober.proto). In the prober process [`serve`] confines itself (`confine`), then
+//! runs `engine` on top of `session` (the only file that knows ssh2) and everything that reads what hosts say. No byte
+//! that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
 
 mod client;
 mod collect;

@@ -1,5 +1,6 @@
-//! An answer of the host into the values that a check's properties are about. It owns the reading of the host's own formats (stat, dpkg, systemctl, /proc/net, cloud-init's JSON); it
-//! refuses to judge. Every byte here comes from the host and may be anything.
+//! An answer of the host into the values that a check's properties are about. It owns the reading of the host's own
+//! formats (stat, dpkg, systemctl, /proc/net, cloud-init's JSON); it refuses to judge. Every byte here comes from the
+//! host and may be anything.
 
 use serde_json::{Value, json};
 
@@ -57,7 +58,8 @@ fn command(check: &Check, property: &str, frame: &Frame) -> Seen {
     let Some(status) = frame.word('s').and_then(|s| s.parse::<i64>().ok()) else {
         return Seen::unknown("the command's exit status is missing");
     };
-    // The command's own status cannot tell a time-out apart from a command that exits with 124, 137 or 143: the time can, where the host has a clock to read.
+    // The command's own status cannot tell a time-out apart from a command that exits with 124, 137 or 143: the time
+    // can, where the host has a clock to read.
     let timed_out = match frame.elapsed {
         Some(elapsed) => elapsed >= check.timeout,
         None => matches!(status, 124 | 137 | 143),
@@ -128,7 +130,8 @@ fn digest(frame: &Frame, letter: char, length: usize) -> Seen {
     }
 }
 
-/// `stat -c '%f %s %u %g %U %G'`: the mode in hexadecimal with the type in its upper bits (POSIX sys/stat.h), size, uid, gid, owner, group.
+/// `stat -c '%f %s %u %g %U %G'`: the mode in hexadecimal with the type in its upper bits (POSIX sys/stat.h), size,
+/// uid, gid, owner, group.
 fn stat(property: &str, frame: &Frame) -> Seen {
     let text = frame.text('t').unwrap_or_default();
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -191,7 +194,8 @@ fn package(property: &str, name: &str, frame: &Frame) -> Seen {
     }
 }
 
-/// Lines of `install ok installed 1:9.2p1-2`; any other state (removed but configured, half installed) is not installed.
+/// Lines of `install ok installed 1:9.2p1-2`; any other state (removed but configured, half installed) is not
+/// installed.
 fn dpkg_versions(output: &str) -> Vec<String> {
     output
         .lines()
@@ -202,7 +206,8 @@ fn dpkg_versions(output: &str) -> Vec<String> {
         .collect()
 }
 
-/// The properties of `systemctl show`. Enabled are the states for which `systemctl is-enabled` exits with 0 (its manual page).
+/// The properties of `systemctl show`. Enabled are the states for which `systemctl is-enabled` exits with 0 (its
+/// manual page).
 fn service(property: &str, frame: &Frame) -> Seen {
     let output = match systemctl(frame) {
         Ok(output) => output,

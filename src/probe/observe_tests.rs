@@ -178,3 +178,43 @@ fn ports_users_processes_cloud_init() {
     assert_eq!(outcomes(cloud_init, &[("x 0", "")]), [Failed, Skipped]);
     assert_eq!(outcomes(cloud_init, &[("x absent", "")]), [Failed, Skipped]);
 }
+
+mod any_bytes {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: [&str; 9] = [
+        "command \"x\" {\n exit-status = 0\n stdout = [\"x\"]\n stderr = \"\"\n}",
+        "file \"/x\" {\n exists = true\n mode = \"0644\"\n size = 1\n linked-to = \"x\"\n contents = [\"!x\"]\n md5 = \"x\"\n}",
+        "package \"x\" {\n installed = true\n versions = [\"1\"]\n}",
+        "service \"x\" {\n enabled = true\n running = true\n}",
+        "port \"tcp6:22\" {\n listening = true\n ip = [\"::\"]\n}",
+        "user \"x\" {\n exists = true\n uid = 1\n groups = [\"x\"]\n}",
+        "process \"x\" { running = true }",
+        "cloud-init \"x\" {\n finished = true\n errors = []\n}",
+        "systemd \"x\" { failed = [] }",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever a host answers, there is one outcome per property, escaped and bounded.
+        #[test]
+        fn are_survived(fields in proptest::collection::vec(("[a-zA-Z]( [01?-]| none| dpkg| [ -~]{0,8})?", "\\PC{0,40}|[\\x00-\\xff]{0,40}|[0-9A-F: \n]{0,60}"), 0..6)) {
+            let mut seen = std::collections::BTreeSet::new();
+            let fields: Vec<(&str, &str)> =
+                fields.iter().filter(|(head, _)| seen.insert(head.as_bytes()[0])).map(|(h, b)| (h.as_str(), b.as_str())).collect();
+            let frame = frame(&fields);
+            for resource in ALL {
+                let check = check(resource);
+                let judged = evaluate(&check, &frame);
+                prop_assert_eq!(judged.len(), check.properties.len());
+                for one in judged {
+                    prop_assert!(!one.message.chars().any(char::is_control));
+                    prop_assert!(one.actual.to_string().len() <= 4096);
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
-//! Asking: the first round for every check, further rounds for those that failed and may be asked again. It owns attempts, flakiness, and what an unfinished script is worth: what was answered stands, what was
-//! not is undecided, and a script that did not end as it should proves no pass.
+//! Asking: the first round for every check, further rounds for those that failed and may be asked again. It owns
+//! attempts, flakiness, and what an unfinished script is worth: what was answered stands, what was not is undecided,
+//! and a script that did not end as it should proves no pass.
 
 use std::{
     fmt::Write as _,

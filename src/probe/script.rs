@@ -1,7 +1,8 @@
 //! Checks into one POSIX sh script. It owns the questions and their quoting; the functions that ask are in prelude.sh.
 //!
-//! The whole script is one brace group: the host's shell reads all of it before it runs any of it, so a connection that is cut half way runs nothing, and no check can read the rest of
-//! the script from its standard input. A check's command runs with its own standard input, output and error.
+//! The whole script is one brace group: the host's shell reads all of it before it runs any of it, so a connection
+//! that is cut half way runs nothing, and no check can read the rest of the script from its standard input. A check's
+//! command runs with its own standard input, output and error.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -45,8 +46,8 @@ pub(super) fn cloud_init(nonce: &str) -> String {
 /// The longest that the script can be silent while it runs `questions`.
 pub(super) fn longest_silence(questions: &[Question<'_>]) -> Duration {
     let longest = questions.iter().map(|q| seconds(q.check.timeout)).max().unwrap_or(0);
-    // Stdout and stderr are waited for up to 4 s longer than the command, and a command that does not end gets 1 s more until it is killed. A file can
-    // be read several times, for its contents and for each digest.
+    // Stdout and stderr are waited for up to 4 s longer than the command, and a command that does not end gets 1 s
+    // more until it is killed. A file can be read several times, for its contents and for each digest.
     Duration::from_secs(longest * 5 + 15)
 }
 

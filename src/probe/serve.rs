@@ -1,4 +1,5 @@
-//! The prober process: confined, one connection, gRPC on it, gone when the connection ends. It owns the translation between protocol and engine; each target gets a thread that may block.
+//! The prober process: confined, one connection, gRPC on it, gone when the connection ends. It owns the translation
+//! between protocol and engine; each target gets a thread that may block.
 
 use std::{
     io,
@@ -56,8 +57,8 @@ pub enum ServeError {
     Protocol(#[from] tonic::transport::Error),
 }
 
-/// The whole life of the prober process: confines it, then serves the socket that is its standard input until that ends. Must be called before a second thread
-/// exists.
+/// The whole life of the prober process: confines it, then serves the socket that is its standard input until that
+/// ends. Must be called before a second thread exists.
 pub fn serve() -> Result<(), ServeError> {
     session::warm_up();
     let unconfined = confine()?;

@@ -1,8 +1,8 @@
-//! One SSH session, and the only file that knows ssh2. It owns deadlines on everything the other side can delay, and the bound on everything it can send. No compression, no agent, no
-//! terminal, no forwarding, no file transfer.
+//! One SSH session, and the only file that knows ssh2. It owns deadlines on everything the other side can delay, and
+//! the bound on everything it can send. No compression, no agent, no terminal, no forwarding, no file transfer.
 //!
-//! libssh2's own timeouts only count while it waits: a peer that never stops sending keeps it busy for ever. So a watchdog thread shuts the socket down when the deadline passes,
-//! whatever libssh2 is doing.
+//! libssh2's own timeouts only count while it waits: a peer that never stops sending keeps it busy for ever. So a
+//! watchdog thread shuts the socket down when the deadline passes, whatever libssh2 is doing.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -83,7 +83,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects and exchanges keys, not later than `deadline`. The host key is not checked here: see [`Session::host_key`]. `prefer` are key algorithms to ask for first.
+    /// Connects and exchanges keys, not later than `deadline`. The host key is not checked here: see
+    /// [`Session::host_key`]. `prefer` are key algorithms to ask for first.
     pub fn open(address: SocketAddr, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -126,8 +127,8 @@ impl Session {
         })
     }
 
-    /// Runs `command` with `stdin`, giving its stdout to `output` as it comes; the beginning of its stderr is added to `complaints`. Ends with an error when a limit is passed or
-    /// `cancelled` says so.
+    /// Runs `command` with `stdin`, giving its stdout to `output` as it comes; the beginning of its stderr is added to
+    /// `complaints`. Ends with an error when a limit is passed or `cancelled` says so.
     pub fn run(
         &mut self,
         command: &str,
@@ -290,7 +291,8 @@ impl Drop for Session {
     }
 }
 
-/// Lets libssh2 and OpenSSL read what they want to read (OpenSSL's configuration file) while that is still possible. Starts no thread.
+/// Lets libssh2 and OpenSSL read what they want to read (OpenSSL's configuration file) while that is still possible.
+/// Starts no thread.
 pub(super) fn warm_up() {
     // A session that cannot be made will be told when one is needed.
     drop(ssh2::Session::new());
@@ -307,8 +309,8 @@ fn would_block(error: &ssh2::Error) -> bool {
     error.code() == ssh2::ErrorCode::Session(LIBSSH2_ERROR_EAGAIN)
 }
 
-/// Leaves out what is only there for old servers: SHA-1 and MD5, CBC, 3DES, arcfour, DSA. Strict key exchange is always offered by libssh2. `first` are host key algorithms
-/// to put at the head.
+/// Leaves out what is only there for old servers: SHA-1 and MD5, CBC, 3DES, arcfour, DSA. Strict key exchange is
+/// always offered by libssh2. `first` are host key algorithms to put at the head.
 fn prefer_modern(ssh: &ssh2::Session, first: &[String]) {
     let weak = |name: &str| {
         name.contains("sha1")

@@ -1,4 +1,5 @@
-//! The kernel's lists of sockets, /proc/net/{tcp,tcp6,udp,udp6} (proc_net_tcp in the kernel's documentation): addresses in hexadecimal, each 32-bit word in the host's byte order.
+//! The kernel's lists of sockets, /proc/net/{tcp,tcp6,udp,udp6} (proc_net_tcp in the kernel's documentation):
+//! addresses in hexadecimal, each 32-bit word in the host's byte order.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +7,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const LISTEN: &str = "0A";
 const UNCONNECTED: &str = "07";
 
-/// The local addresses, in the list's order without repeats, of the sockets in `table` that listen on `port`. `family` is tcp, tcp6, udp or udp6. Lines that cannot be read are left out.
+/// The local addresses, in the list's order without repeats, of the sockets in `table` that listen on `port`. `family`
+/// is tcp, tcp6, udp or udp6. Lines that cannot be read are left out.
 pub(super) fn listening(table: &str, family: &str, port: u16) -> Vec<String> {
     let state = if family.starts_with("tcp") { LISTEN } else { UNCONNECTED };
     let mut found = Vec::new();

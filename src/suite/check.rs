@@ -1,5 +1,5 @@
-//! The common tree into [`Suite`]s: every name is looked up, every value checked, and every mistake told, not only the first. It owns
-//! defaults and what an id may look like.
+//! The common tree into [`Suite`]s: every name is looked up, every value checked, and every mistake told, not only the
+//! first. It owns defaults and what an id may look like.
 
 use std::{ops::Range, path::Path, time::Duration};
 

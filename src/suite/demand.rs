@@ -1,5 +1,6 @@
-//! One attribute's value into a [`Matcher`]. It owns what a plain value means at each kind of attribute (goss's rules) and the matchers' own arguments; regular expressions are
-//! compiled here once, so that a suite that loads can be judged.
+//! One attribute's value into a [`Matcher`]. It owns what a plain value means at each kind of attribute (goss's rules)
+//! and the matchers' own arguments; regular expressions are compiled here once, so that a suite that loads can be
+//! judged.
 
 use std::ops::Range;
 
@@ -14,7 +15,8 @@ use super::{
 /// Nested deeper than this is refused (HCL's parser has the same limit).
 const MAX_DEPTH: usize = 64;
 
-/// Reads the demand at an attribute. `None`: a mistake was told, or the demand is an empty list of patterns or elements, which asserts nothing (goss writes such lists).
+/// Reads the demand at an attribute. `None`: a mistake was told, or the demand is an empty list of patterns or
+/// elements, which asserts nothing (goss writes such lists).
 pub(super) fn read(findings: &mut Findings<'_>, name: &str, kind: Kind, node: &Node) -> Option<Matcher> {
     Reader { findings, name, kind }.demand(node, 0)
 }

@@ -1,5 +1,6 @@
-//! Mistakes in files, told the way a compiler tells them. It owns the text: what is wrong, file:line:column, the source line with a mark under
-//! the place, what would be right. It refuses colour: the text goes into CI logs and through Packer.
+//! Mistakes in files, told the way a compiler tells them. It owns the text: what is wrong, file:line:column, the
+//! source line with a mark under the place, what would be right. It refuses colour: the text goes into CI logs and
+//! through Packer.
 
 use std::{fmt, ops::Range, path::Path};
 
@@ -7,7 +8,8 @@ use annotate_snippets::{AnnotationKind, Element, Level, Renderer, Snippet};
 
 use crate::model::escape::escape;
 
-/// One mistake, ready to show. `Display` is the whole text: several lines, no control characters, no trailing line feed.
+/// One mistake, ready to show. `Display` is the whole text: several lines, no control characters, no trailing line
+/// feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// The file, as the user named it.
@@ -22,7 +24,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A mistake at the bytes `span` of `source`. `label` stands under the marked text (may be empty), `help` says what would be right.
+    /// A mistake at the bytes `span` of `source`. `label` stands under the marked text (may be empty), `help` says
+    /// what would be right.
     pub fn at(source: &Source<'_>, span: Range<usize>, title: &str, label: &str, help: Option<&str>) -> Self {
         let span = source.clamp(span);
         let (line, column) = source.position(span.start);
@@ -78,7 +81,8 @@ impl Source<'_> {
         (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
     }
 
-    /// `span` moved to character boundaries inside the text, and cut at the end of its first line: a mark over many lines hides the place.
+    /// `span` moved to character boundaries inside the text, and cut at the end of its first line: a mark over many
+    /// lines hides the place.
     fn clamp(&self, span: Range<usize>) -> Range<usize> {
         let floor = |mut at: usize| {
             at = at.min(self.text.len());

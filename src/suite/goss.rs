@@ -1,5 +1,5 @@
-//! goss.yaml and goss.json into the common tree. It owns YAML's syntax here, with spans; it refuses aliases, duplicate keys (goss lets the last one win, which loses checks
-//! silently) and, until a later release, templates.
+//! goss.yaml and goss.json into the common tree. It owns YAML's syntax here, with spans; it refuses aliases, duplicate
+//! keys (goss lets the last one win, which loses checks silently) and, until a later release, templates.
 
 use std::{fmt, ops::Range};
 

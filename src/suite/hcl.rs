@@ -1,5 +1,5 @@
-//! HCL suites into the common tree. It owns HCL's syntax here: blocks, labels, literals with their spans. It refuses to evaluate: a suite is data, so variables, functions and
-//! `${…}` are mistakes.
+//! HCL suites into the common tree. It owns HCL's syntax here: blocks, labels, literals with their spans. It refuses
+//! to evaluate: a suite is data, so variables, functions and `${…}` are mistakes.
 
 use std::ops::Range;
 
@@ -103,7 +103,8 @@ fn entry(findings: &mut Findings<'_>, attribute: &Attribute) -> Entry {
     Entry { name: attribute.key.as_str().to_owned(), node: node(findings, &attribute.value, &name_span), name_span }
 }
 
-/// An expression as a literal; anything to be evaluated is a mistake. `near` is where to point when the parser gives no span.
+/// An expression as a literal; anything to be evaluated is a mistake. `near` is where to point when the parser gives
+/// no span.
 fn node(findings: &mut Findings<'_>, expression: &Expression, near: &Range<usize>) -> Node {
     let span = expression.span().unwrap_or_else(|| near.clone());
     let value = match expression {

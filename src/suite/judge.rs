@@ -1,5 +1,5 @@
-//! How a matcher judges a value: pure, total, and with a reason for people. It owns goss's rules of equality (a number and the text of that number are equal); it refuses to know where
-//! a value came from.
+//! How a matcher judges a value: pure, total, and with a reason for people. It owns goss's rules of equality (a number
+//! and the text of that number are equal); it refuses to know where a value came from.
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -76,7 +76,8 @@ impl Matcher {
         }
     }
 
-    /// Whether being met by the beginning of a text means being met by all of it. Where it does not, a text that was cut off cannot be judged.
+    /// Whether being met by the beginning of a text means being met by all of it. Where it does not, a text that was
+    /// cut off cannot be judged.
     pub fn holds_for_longer_text(&self) -> bool {
         match self {
             Self::HavePatterns(patterns) => !patterns.iter().any(|p| p.starts_with('!')),

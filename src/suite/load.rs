@@ -1,4 +1,5 @@
-//! Suite files from disk. It owns which files are read and how large they may be; every mistake of every file is told at once.
+//! Suite files from disk. It owns which files are read and how large they may be; every mistake of every file is told
+//! at once.
 
 use std::{
     ffi::OsStr,
@@ -20,8 +21,9 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Room for the parsers' recursion.
 const PARSER_STACK: usize = 16 << 20;
 
-/// Reads the suites in `paths`, relative ones from `base_dir`: `.hcl` files hold `suite` blocks, `.yaml`, `.yml` and `.json` files are goss's and make one suite each, named after
-/// the file. Returns all suites in order, or every mistake of every file.
+/// Reads the suites in `paths`, relative ones from `base_dir`: `.hcl` files hold `suite` blocks, `.yaml`, `.yml` and
+/// `.json` files are goss's and make one suite each, named after the file. Returns all suites in order, or every
+/// mistake of every file.
 pub fn load(paths: &[PathBuf], base_dir: &Path) -> Result<Vec<Suite>, Vec<Diagnostic>> {
     let mut suites = Vec::new();
     let mut mistakes = Vec::new();
@@ -39,8 +41,8 @@ pub fn load(paths: &[PathBuf], base_dir: &Path) -> Result<Vec<Suite>, Vec<Diagno
 
 /// Reads one file's bytes as suites; `path` is for its kind and for messages.
 ///
-/// The parsers recurse (at most 64 levels, their own limit), and in a debug build that takes more than the 2 MiB that a thread of the
-/// runtime has: so they run on a thread with a stack of known size.
+/// The parsers recurse (at most 64 levels, their own limit), and in a debug build that takes more than the 2 MiB that
+/// a thread of the runtime has: so they run on a thread with a stack of known size.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("suite".into()).stack_size(PARSER_STACK);

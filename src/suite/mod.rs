@@ -1,8 +1,9 @@
-//! Suites: checks as data. It owns the vocabulary (goss's resources, attributes and matchers), the readers for HCL and goss YAML, and
-//! how a matcher judges a value; it refuses the network: nothing here knows where a value came from.
+//! Suites: checks as data. It owns the vocabulary (goss's resources, attributes and matchers), the readers for HCL and
+//! goss YAML, and how a matcher judges a value; it refuses the network: nothing here knows where a value came from.
 //!
 //! Shape: a [`Suite`] holds [`Check`]s in file order; a check is one resource (`file "/etc/passwd"`) with
-//! [`Property`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer that must come back.
+//! [`Property`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer
+//! that must come back.
 
 mod check;
 mod demand;
@@ -54,7 +55,8 @@ impl Suite {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sudo {
-    /// `sudo` not given: as the login user; only a file that this user may not look at is looked at by `sudo -n`, where that works.
+    /// `sudo` not given: as the login user; only a file that this user may not look at is looked at by `sudo -n`,
+    /// where that works.
     #[default]
     Auto,
     /// `sudo = true`: everything, commands too. Where `sudo -n` does not work the checks are undecided.
@@ -70,7 +72,8 @@ pub struct Check {
     pub resource: Resource,
     /// Its id: a path, a unit, a command line, `tcp:22`.
     pub id: String,
-    /// What the host is asked about, where that is not the id (goss's `path`, `exec`, `name`, `username`, `comm`, `port`).
+    /// What the host is asked about, where that is not the id (goss's `path`, `exec`, `name`, `username`, `comm`,
+    /// `port`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// goss's `title`, for reports.
@@ -83,7 +86,8 @@ pub struct Check {
     pub retry_delay: Duration,
     /// The longest one attempt may take on the host.
     pub timeout: Duration,
-    /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …) first.
+    /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …)
+    /// first.
     pub properties: Vec<Property>,
     /// 1-based line of the resource in its file.
     pub line: u32,
@@ -147,8 +151,8 @@ impl Resource {
         }
     }
 
-    /// The property that decides whether the others are asked at all: when it is not met, is false or is not known, they are skipped.
-    /// goss has no such property for commands and services.
+    /// The property that decides whether the others are asked at all: when it is not met, is false or is not known,
+    /// they are skipped. goss has no such property for commands and services.
     pub fn gate(self) -> Option<&'static str> {
         match self {
             Self::File | Self::User => Some("exists"),

@@ -1,5 +1,5 @@
-//! goss's line patterns, as they stand in lists at `contents`, `stdout` and `stderr`: `foo` is held by some line, `!foo` by none, `/re/` and `!/re/` likewise with a
-//! regular expression, `\!foo` is the text `!foo` itself.
+//! goss's line patterns, as they stand in lists at `contents`, `stdout` and `stderr`: `foo` is held by some line,
+//! `!foo` by none, `/re/` and `!/re/` likewise with a regular expression, `\!foo` is the text `!foo` itself.
 
 use regex::Regex;
 

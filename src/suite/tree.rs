@@ -1,5 +1,5 @@
-//! A file's values with their places, the same for HCL, YAML and JSON. It owns the shape that the vocabulary is read from, and the list of mistakes found on the way;
-//! it refuses to know what any name means.
+//! A file's values with their places, the same for HCL, YAML and JSON. It owns the shape that the vocabulary is read
+//! from, and the list of mistakes found on the way; it refuses to know what any name means.
 
 use std::ops::Range;
 

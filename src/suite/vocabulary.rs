@@ -1,5 +1,5 @@
-//! The vocabulary: goss's resources with their attributes (goss 0.4), and assay's own two. It owns which names exist, what kind of value each takes, and which of goss's names
-//! are known but come later.
+//! The vocabulary: goss's resources with their attributes (goss 0.4), and assay's own two. It owns which names exist,
+//! what kind of value each takes, and which of goss's names are known but come later.
 
 use super::Resource;
 
@@ -24,7 +24,8 @@ pub(super) enum Kind {
     Lines,
 }
 
-/// One resource: its name, which attribute says what is asked about (default: the id), and its properties, the deciding one first.
+/// One resource: its name, which attribute says what is asked about (default: the id), and its properties, the
+/// deciding one first.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub resource: Resource,

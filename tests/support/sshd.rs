@@ -1,4 +1,5 @@
-//! A real OpenSSH server on a loopback port, with keys of its own, run as the current user, for tests of everything that speaks SSH. Gone when dropped.
+//! A real OpenSSH server on a loopback port, with keys of its own, run as the current user, for tests of everything
+//! that speaks SSH. Gone when dropped.
 
 #![allow(dead_code, missing_docs, reason = "each test binary uses a part of it")]
 
