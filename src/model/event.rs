@@ -46,7 +46,7 @@ pub enum Event {
         /// Which target.
         target: String,
         /// The property with expected and actual.
-        check: CheckEvidence,
+        check: Box<CheckEvidence>,
     },
     /// A target is judged.
     Judged {

@@ -119,7 +119,8 @@ mod tests {
             text,
             "us-east-1:ami-1: failed file \"/etc/\\x1b[2Jpasswd\" mode\n    expected: \"0600\"\n    actual:   \"0644\"\n    artifact,0,id\\u{202e}"
         );
-        let (category, arguments) = machine_row(&Event::Check { target: "t".into(), check }).expect("a row");
+        let (category, arguments) =
+            machine_row(&Event::Check { target: "t".into(), check: Box::new(check) }).expect("a row");
         assert_eq!(category, "assay,check");
         assert!(arguments.iter().all(|a| !a.contains('\u{1b}')));
     }

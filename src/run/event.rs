@@ -33,7 +33,7 @@ impl Events {
     pub fn judged(&self, target: &TargetEvidence) {
         use crate::model::Outcome::{Failed, Undecided};
         for check in target.checks.iter().filter(|c| matches!(c.outcome, Failed | Undecided)) {
-            self.tell(Event::Check { target: target.target.clone(), check: check.clone() });
+            self.tell(Event::Check { target: target.target.clone(), check: Box::new(check.clone()) });
         }
         self.tell(Event::Judged {
             target: target.target.clone(),

@@ -81,11 +81,6 @@ impl Cloud {
         self.ready["accounts"].as_object().expect("accounts").keys().cloned().collect()
     }
 
-    /// The ready file.
-    pub fn ready(&self) -> &Value {
-        &self.ready
-    }
-
     /// Everything in the cloud: `instances`, `images`, `key_pairs`, `security_groups`, `volumes`, `snapshots`, each a list with region and tags.
     pub fn inventory(&self) -> Value {
         http::request(self.endpoint(), "GET", "/_minicloud/inventory", None)
@@ -169,11 +164,6 @@ impl Cloud {
             assert!(Instant::now() < deadline, "left after {seconds} s: {left:#?}");
             std::thread::sleep(Duration::from_millis(200));
         }
-    }
-
-    /// A folder that goes with the cloud.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// A path beside the cloud's state.
