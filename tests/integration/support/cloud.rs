@@ -1,7 +1,7 @@
 //! One mini cloud per test. It owns starting it, asking it, and ending it so that nothing is left.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
