@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequ
 use aws_smithy_types::byte_stream::ByteStream;
 
 use super::{CloudError, CloudErrorKind, CloudResult, plain};
+use crate::model::cause::chain;
 
 const URL: &str = "https://checkip.amazonaws.com";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,17 +57,6 @@ fn parse(body: &[u8]) -> Result<IpAddr, String> {
         .and_then(|text| text.trim().parse().ok())
         .ok_or_else(|| "the answer is no address".to_owned())?;
     if address.is_unspecified() { Err(format!("the answer is {address}")) } else { Ok(address) }
-}
-
-/// An error with its sources: a connector's own words alone say little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

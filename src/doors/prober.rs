@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     exit::Exit,
+    model::cause::chain,
     probe::{confine, serve},
 };
 
@@ -57,17 +58,6 @@ fn check(things: &[String]) -> Result<(), String> {
         say(format!("{} {thing}", if reached { "yes" } else { "no" }))?;
     }
     Ok(())
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    text
 }
 
 fn complain(text: &str) {

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::{CommitOutcome, CommitRequest, Environment, LedgerError, Patience, commit, fixtures};
 use crate::model::{
     CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, State, TargetEvidence,
-    Verdict, evidence::EVIDENCE_SCHEMA, manifest::Stamped,
+    Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, manifest::Stamped,
 };
 
 pub struct World {
@@ -221,16 +221,6 @@ pub fn run(number: u8) -> String {
 
 pub fn candidate_path(run: &str) -> String {
     format!("images/base/candidates/{run}.hcl")
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }
 
 pub async fn done(request: &CommitRequest) -> CommitOutcome {

@@ -4,6 +4,7 @@
 pub mod ami;
 pub mod artifact;
 pub mod candidate;
+pub mod cause;
 pub mod escape;
 pub mod event;
 pub mod evidence;

@@ -6,11 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::model::{
-    CheckEvidence, Evidence, Verdict,
-    escape::is_harmless,
-    evidence::{Leftover, Undecided},
-};
+use crate::model::{Evidence, escape::is_harmless};
 
 /// `value` over several lines, two spaces a level, with a line end: the same value gives the same text. Fails only where serde does (a map
 /// whose keys are no strings).
@@ -38,73 +34,9 @@ fn harmless(json: &str, keep_line_ends: bool) -> String {
     text
 }
 
-/// One line of `--format jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-pub enum Event<'a> {
-    /// A phase of a target ended.
-    Phase {
-        /// Which AMI or host.
-        target: &'a str,
-        /// `launch`, `running`, `ssh`, `cloud-init`, `checks`, `terminate`.
-        phase: &'a str,
-        /// How long it took.
-        duration_ms: u64,
-    },
-    /// Something is still being waited for.
-    Waiting {
-        /// Which AMI or host.
-        target: &'a str,
-        /// What for.
-        waiting_for: &'a str,
-        /// Since when.
-        elapsed_ms: u64,
-    },
-    /// A property was answered.
-    Check {
-        /// Which AMI or host.
-        target: &'a str,
-        /// The answer.
-        check: &'a CheckEvidence,
-    },
-    /// A target has its verdict.
-    Verdict {
-        /// Which AMI or host.
-        target: &'a str,
-        /// The verdict.
-        verdict: Verdict,
-        /// Why undecided.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        undecided: Option<&'a Undecided>,
-    },
-    /// Something could not be removed.
-    Leftover {
-        /// What, and the command that will.
-        leftover: &'a Leftover,
-    },
-    /// The last line: everything, as `--format json` gives it.
-    Result {
-        /// The evidence.
-        evidence: &'a Evidence,
-    },
-}
-
-/// The events that finished evidence amounts to, in the order of its targets, the whole evidence last.
-pub fn events(evidence: &Evidence) -> Vec<Event<'_>> {
-    let mut events = Vec::new();
-    for target in &evidence.targets {
-        let name = target.target.as_str();
-        events.extend(target.phases.iter().map(|phase| Event::Phase {
-            target: name,
-            phase: &phase.name,
-            duration_ms: phase.duration_ms,
-        }));
-        events.extend(target.checks.iter().map(|check| Event::Check { target: name, check }));
-        events.push(Event::Verdict { target: name, verdict: target.verdict, undecided: target.undecided.as_ref() });
-    }
-    events.extend(evidence.leftovers.iter().map(|leftover| Event::Leftover { leftover }));
-    events.push(Event::Result { evidence });
-    events
+/// The last line of `--format jsonl`: everything, as `--format json` gives it, as an event of its own.
+pub fn result_line(evidence: &Evidence) -> Result<String, serde_json::Error> {
+    line(&serde_json::json!({ "event": "result", "evidence": evidence }))
 }
 
 #[cfg(test)]
@@ -128,12 +60,8 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_a_stream() {
-        let evidence = sample::evidence();
-        let lines: Vec<String> = events(&evidence).iter().map(|event| line(event).expect("JSON")).collect();
-        let (last, rest) = lines.split_last().expect("lines");
-        insta::assert_snapshot!("jsonl", rest.join("\n"));
-        let last: Value = serde_json::from_str(last).expect("JSON");
+    fn the_last_line_of_a_stream_holds_everything() {
+        let last: Value = serde_json::from_str(&result_line(&sample::evidence()).expect("JSON")).expect("JSON");
         assert_eq!((&last["event"], &last["evidence"]["verdict"]), (&"result".into(), &"failed".into()));
     }
 

@@ -12,7 +12,6 @@ pub mod manifest;
 #[cfg(test)]
 mod sample;
 pub mod text;
-pub mod ui_lines;
 
 pub use evidence::{ReportError, ReportPaths, write_all};
 pub use manifest::{ManifestError, append};

@@ -59,6 +59,16 @@ pub fn headline(evidence: &Evidence, style: Style) -> String {
     )
 }
 
+/// The run in a few lines, for Packer's Ui: the headline and the table. No line is empty or holds a line end.
+pub fn summary_lines(evidence: &Evidence) -> Vec<String> {
+    let style = Style::plain();
+    let mut lines = vec![headline(evidence, style)];
+    if !evidence.targets.is_empty() {
+        lines.extend(targets_table(&evidence.targets, style).lines().map(|line| line.trim_end().to_owned()));
+    }
+    lines
+}
+
 /// The table of targets, without a line end.
 pub fn targets_table(targets: &[TargetEvidence], style: Style) -> String {
     let mut table = Table::new();

@@ -10,7 +10,10 @@ use crate::{
     config::request::Format,
     exit::Exit,
     model::Event,
-    report::event_lines::{self, Weight},
+    report::{
+        event_lines::{self, Weight},
+        json,
+    },
     run::Events,
 };
 
@@ -62,7 +65,7 @@ async fn cancel_on_signal(cancel: CancellationToken) {
 
 fn print(format: Format, event: &Event) {
     if format == Format::Jsonl {
-        if let Ok(line) = serde_json::to_string(event) {
+        if let Ok(line) = json::line(event) {
             let _exit = output::result(&(line + "\n"), Exit::Done);
         }
         return;

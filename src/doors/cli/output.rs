@@ -8,7 +8,7 @@ use std::{
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, model::cause};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -42,14 +42,7 @@ pub fn warning(message: &dyn Display) {
 
 /// Writes an error with its sources, once and in one line: `error: this: because of that`.
 pub fn chain(error: &dyn Error) {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    self::error(&text);
+    self::error(&cause::chain(error));
 }
 
 fn labelled(label: &str, style: Style, message: &dyn Display) {

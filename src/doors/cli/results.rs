@@ -17,7 +17,7 @@ pub fn shown(finished: &Finished, format: Format) -> Exit {
     match format {
         Format::Text => output::result(&text(finished), exit),
         Format::Json => rendered(report::json::pretty(&finished.evidence), exit),
-        Format::Jsonl => rendered(report::json::line(&finished.evidence).map(|line| line + "\n"), exit),
+        Format::Jsonl => rendered(report::json::result_line(&finished.evidence).map(|line| line + "\n"), exit),
     }
 }
 
