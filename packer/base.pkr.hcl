@@ -1,5 +1,7 @@
 # The base image: Debian 12 with all updates and our policy, tested by assay before anybody may use it.
 #
+# From the folder of assay.hcl, after `assay packer install`:
+#
 #   packer init packer/base.pkr.hcl && packer build packer/base.pkr.hcl
 
 packer {
@@ -105,7 +107,8 @@ source "amazon-ebs" "base" {
   tags          = merge(local.assay_tags, { Name = "base-${local.stamp}" })
   snapshot_tags = local.assay_tags
 
-  # On everything temporary: assay sweep clears it when Packer was killed and could not.
+  # On everything temporary: by assay:state = building, assay:expires-at and Packer's own names assay sweep knows what a killed Packer left, and clears
+  # it once it has expired. A build must not take longer than local.expires_at says.
   run_tags        = merge(local.assay_tags, { Name = "packer-base-${local.stamp}", "assay:expires-at" = local.expires_at })
   run_volume_tags = merge(local.assay_tags, { "assay:expires-at" = local.expires_at })
 }

@@ -2,7 +2,7 @@
 //!
 //! This file is the map: the rooms of the code in reading order, lowest first. Each room may use the rooms above
 //! it in this list and never one below. Data goes one way:
-//! `Artifact → Settings → Plan → Fleet → Evidence → Verdict → Hallmark → Manifest → Commit`.
+//! `Artifact → Settings → Order → Fleet → Evidence → Verdict → Hallmark → Manifest → Commit`.
 //!
 //! What is deliberately absent: no `utils`, no global state, no printing outside `doors` and `report` (in plugin mode
 //! stdout belongs to Packer's handshake).
@@ -10,10 +10,13 @@
 pub mod exit;
 pub mod model;
 
-pub mod cloud;
-pub mod config;
-pub mod journal;
 pub mod suite;
+
+pub mod config;
+
+pub mod cloud;
+
+pub mod journal;
 
 pub mod launch;
 pub mod ledger;

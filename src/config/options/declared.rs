@@ -25,7 +25,7 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "on_failure",
         Kind::String,
         Origin::Assay,
-        "What becomes of an AMI whose verdict is failed: `quarantine` keeps it, tagged `rejected` and protected from deregistration; `destroy` leaves it to Packer, which deletes it. An undecided AMI is always kept.",
+        "What becomes of an AMI whose verdict is failed: `quarantine` keeps it, tagged `rejected` and protected from deregistration; `destroy` leaves it to Packer, which deletes it unless another post-processor chain keeps it. An undecided AMI is always kept.",
     )
     .default("quarantine")
     .file(Section::Image, "on_failure")

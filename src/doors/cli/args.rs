@@ -92,14 +92,14 @@ pub enum Color {
 pub enum Log {
     /// Nothing
     Off,
-    /// What went wrong
+    /// Errors only
     Error,
-    /// And what may go wrong
+    /// Also what may go wrong
     #[default]
     Warn,
-    /// And what is done
+    /// Also each step
     Info,
-    /// And why
+    /// Also why each step was taken
     Debug,
     /// Everything
     Trace,

@@ -95,7 +95,7 @@ pub fn execute(request: CommitRequest) -> Exit {
 fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
     match format {
         Format::Text => output::result(&text(outcome), Exit::Done),
-        Format::Json | Format::Jsonl => output::json(&json(outcome), Exit::Done),
+        Format::Json | Format::Jsonl => output::json(&json(outcome), format, Exit::Done),
     }
 }
 

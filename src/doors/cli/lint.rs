@@ -106,10 +106,7 @@ fn print(linted: &Linted, globals: &Globals) -> Exit {
             "files": linted.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "errors": linted.problems.iter().map(as_json).collect::<Vec<_>>(),
         });
-        return match globals.format.into() {
-            Format::Jsonl => output::result(&format!("{document}\n"), exit),
-            _ => output::json(&document, exit),
-        };
+        return output::json(&document, globals.format.into(), exit);
     }
     linted.problems.iter().for_each(|problem| output::error(problem));
     if exit == Exit::Done {

@@ -87,7 +87,9 @@ fn value_name(option: &OptionDecl) -> &'static str {
     match option.name {
         "suites" | "manifest" | "user_data_file" | "shared_credentials_file" => "FILE",
         "report_dir" => "DIR",
-        "image" => "NAME",
+        "image" | "profile" | "iam_instance_profile" => "NAME",
+        "instance_type" => "TYPE",
+        "ssh_interface" => "KIND",
         "ssh_username" => "USER",
         "ssh_port" => "PORT",
         "ssh_timeout" | "ttl" => "DURATION",

@@ -8,7 +8,7 @@ use std::{
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::{exit::Exit, model::cause};
+use crate::{config::request::Format, exit::Exit, model::cause};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -25,9 +25,12 @@ pub fn result(text: &str, exit: Exit) -> Exit {
     }
 }
 
-/// Writes a JSON document and a line end to stdout; see [`result`].
-pub fn json(document: &serde_json::Value, exit: Exit) -> Exit {
-    result(&format!("{document:#}\n"), exit)
+/// Writes a JSON document and a line end to stdout: on one line with [`Format::Jsonl`], else spread out; see [`result`].
+pub fn json(document: &serde_json::Value, format: Format, exit: Exit) -> Exit {
+    match format {
+        Format::Jsonl => result(&format!("{document}\n"), exit),
+        Format::Text | Format::Json => result(&format!("{document:#}\n"), exit),
+    }
 }
 
 /// Writes `error: …` to stderr.

@@ -55,7 +55,11 @@ pub fn execute(args: &InstallArgs, globals: &Globals) -> Exit {
                 return output::result(&(paths.join("\n") + "\n"), Exit::Done);
             }
             let version = env!("CARGO_PKG_VERSION");
-            output::json(&json!({"source": args.source, "version": version, "written": paths}), Exit::Done)
+            output::json(
+                &json!({"source": args.source, "version": version, "written": paths}),
+                globals.format.into(),
+                Exit::Done,
+            )
         }
         Err(error) => {
             output::chain(&error);

@@ -24,8 +24,9 @@ use crate::{
 
 /// Show what runs have left behind in the cloud, and with --yes remove it
 ///
-/// Only what is provably assay's, or a killed Packer's of a template with assay's run_tags, and only what has expired. --run or --owner overrule
-/// expiry; for Packer's things, which a build may still be using, --owner does so only together with --older-than.
+/// Only what is provably assay's, or what a killed Packer left of a template with assay's run_tags (as in packer/base.pkr.hcl), and only what has
+/// expired. --run or --owner overrule expiry; for Packer's things, which a build may still be using, --owner does so only together with
+/// --older-than.
 #[derive(Debug, Args)]
 pub struct SweepArgs {
     /// Only what this run made, expired or not
@@ -40,7 +41,7 @@ pub struct SweepArgs {
     /// Where to look; default: every region of the account
     #[arg(long = "region", value_name = "REGION", num_args = 1..)]
     regions: Vec<Region>,
-    /// Remove it
+    /// Remove what is shown as to be removed
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
@@ -102,7 +103,7 @@ fn shown(swept: &Swept, format: Format) -> Exit {
     };
     match format {
         Format::Text => output::result(&text(swept), exit),
-        Format::Json | Format::Jsonl => output::json(&json(swept), exit),
+        Format::Json | Format::Jsonl => output::json(&json(swept), format, exit),
     }
 }
 
@@ -118,7 +119,10 @@ fn text(swept: &Swept) -> String {
     let count = swept.plan.removals().count();
     match &swept.left {
         None if count == 0 => {
-            lines.push(format!("nothing to remove for {}", swept.owner.as_deref().unwrap_or("this run")))
+            let whom = swept.owner.as_deref().unwrap_or("this run");
+            // "Nothing" is said only of what was seen.
+            let seen = if swept.plan.errors.is_empty() { "" } else { " in the regions that could be looked at" };
+            lines.push(format!("nothing to remove for {whom}{seen}"));
         }
         None => lines.push(format!("{count} to remove; --yes does it")),
         Some(left) => {

@@ -206,6 +206,12 @@ fn a_manifest_names_its_amis_and_its_image() {
         ["--manifest: m.json: its last run built several images; say which with --image"]
     );
     assert_eq!(amis(two, "--image base").expect("AMIs"), ("base".to_owned(), 2));
+    let empty = r#"{"builds":[],"last_run_uuid":""}"#.to_owned();
+    assert_eq!(amis(empty.clone(), "").expect_err("empty"), ["--manifest: m.json: its last run holds no build"]);
+    assert_eq!(
+        amis(empty, "--image base").expect_err("empty"),
+        ["--manifest: m.json: its last run holds no build of image \"base\""]
+    );
     let broken = amis("{".to_owned(), "").expect_err("broken");
     assert!(broken[0].starts_with("--manifest: m.json: is no manifest"), "{broken:?}");
 }
@@ -236,7 +242,7 @@ fn hosts_are_read_as_people_write_them() {
 
 #[test]
 fn probe_knows_what_it_is_told_of_host_keys() {
-    let folder = folder(&[("smoke.hcl", ""), ("key", ""), ("known", "")]);
+    let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY), ("known", "")]);
     let plan = |arguments: &str, host_key: Option<&str>| {
         let mut words: Vec<&str> = "assay probe --key key --suite smoke.hcl".split(' ').collect();
         words.extend(arguments.split_whitespace());
@@ -258,6 +264,42 @@ fn probe_knows_what_it_is_told_of_host_keys() {
         plan("--host a@x --suite nosuch --report-dir smoke.hcl", None).map(|_| ()).expect_err("mistakes").len(),
         3
     );
+}
+
+/// As much of a key as the command line looks at.
+const PRIVATE_KEY: &str = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\n";
+
+#[test]
+fn probe_refuses_at_once_what_can_never_log_in() {
+    let locked = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----\n";
+    let folder = folder(&[
+        ("smoke.hcl", ""),
+        ("key", PRIVATE_KEY),
+        ("key.pub", "ssh-ed25519 AAAA me\n"),
+        ("notes", "hello\n"),
+        ("locked", locked),
+        ("locked8", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n"),
+    ]);
+    let mistakes = |key: &str| {
+        let cli = parse(&format!("assay probe --host a@x --suite smoke.hcl --key {key}"));
+        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        probe::plan_in(args, &cli.globals, folder.path(), fake_suites)
+            .map(drop)
+            .map_err(texts)
+            .err()
+            .unwrap_or_default()
+    };
+    assert_eq!(mistakes("key"), Vec::<String>::new());
+    for (key, why) in [
+        ("key.pub", "key.pub: is a public key"),
+        ("notes", "notes: is no private key"),
+        ("locked", "locked: has a passphrase"),
+        ("locked8", "locked8: has a passphrase"),
+        ("nosuch", "nosuch: cannot be read"),
+    ] {
+        let mistakes = mistakes(key);
+        assert!(mistakes.len() == 1 && mistakes[0].starts_with(&format!("--key: {why}")), "{mistakes:?}");
+    }
 }
 
 #[test]

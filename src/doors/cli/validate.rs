@@ -218,7 +218,10 @@ fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(Option<ImageName>
         return Err(wrong("its last run built several images; say which with --image".to_owned()));
     }
     let Some(image) = images.into_iter().next() else {
-        return Err(wrong("its last run holds no build of this image".to_owned()));
+        return Err(wrong(match named {
+            Some(named) => format!("its last run holds no build of image {named:?}"),
+            None => "its last run holds no build".to_owned(),
+        }));
     };
     Ok((image, builds))
 }
