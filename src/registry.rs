@@ -12,8 +12,13 @@ use crate::{
 };
 
 /// How long tags may take to be seen again after CreateTags answered, before the stamp counts as not made.
-const READ_BACK_FOR: Duration = Duration::from_secs(45);
-const READ_BACK_PAUSE: Duration = Duration::from_millis(400);
+#[derive(Debug, Clone, Copy)]
+struct ReadBack {
+    patience: Duration,
+    pause: Duration,
+}
+
+const READ_BACK: ReadBack = ReadBack { patience: Duration::from_secs(45), pause: Duration::from_millis(400) };
 
 /// Why an AMI does not carry its hallmark.
 #[derive(Debug, thiserror::Error)]
@@ -116,11 +121,25 @@ pub fn may_become(image: &Image, state: State) -> Result<(), StampError> {
 /// Writes the hallmark on the AMI and its snapshots in one call, then reads back until all of it is seen or time is up. `image` must be
 /// freshly described: its present state decides whether the move is legal. Fails with the first difference.
 pub async fn stamp(cloud: &dyn Cloud, image: &Image, hallmark: &Hallmark) -> Result<(), StampError> {
+    stamp_within(READ_BACK, cloud, image, hallmark).await
+}
+
+async fn stamp_within(pace: ReadBack, cloud: &dyn Cloud, image: &Image, hallmark: &Hallmark) -> Result<(), StampError> {
     may_become(image, hallmark.state)?;
     let wanted = hallmark.tags();
     let ids = resources(image);
-    cloud.create_tags(&ids, &wanted).await.map_err(|source| StampError::Cloud { ami: image.id.to_string(), source })?;
-    read_back(cloud, image, &ids, &wanted).await
+    let written = cloud.create_tags(&ids, &wanted).await;
+    let lost = match written {
+        Ok(()) => None,
+        // A lost answer may be a done call: only the tags themselves can say.
+        Err(source) if source.kind == CloudErrorKind::Unknown => Some(source),
+        Err(source) => return Err(StampError::Cloud { ami: image.id.to_string(), source }),
+    };
+    let seen = read_back(pace, cloud, image, &ids, &wanted).await;
+    match (seen, lost) {
+        (Err(_), Some(source)) => Err(StampError::Cloud { ami: image.id.to_string(), source }),
+        (seen, _) => seen,
+    }
 }
 
 /// The AMI's id and those of its snapshots.
@@ -130,12 +149,13 @@ fn resources(image: &Image) -> Vec<String> {
 }
 
 async fn read_back(
+    pace: ReadBack,
     cloud: &dyn Cloud,
     image: &Image,
     ids: &[String],
     wanted: &BTreeMap<String, String>,
 ) -> Result<(), StampError> {
-    let deadline = tokio::time::Instant::now() + READ_BACK_FOR;
+    let deadline = tokio::time::Instant::now() + pace.patience;
     loop {
         let late = tokio::time::Instant::now() >= deadline;
         match cloud.describe_tags(ids).await {
@@ -149,7 +169,7 @@ async fn read_back(
             }
             Err(_) => {}
         }
-        tokio::time::sleep(READ_BACK_PAUSE).await;
+        tokio::time::sleep(pace.pause).await;
     }
 }
 
@@ -203,8 +223,90 @@ pub async fn release(cloud: &dyn Cloud, image: &Image, protection: Protection) -
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::{
+        cloud::{
+            BlockDevice, CloudFactory,
+            fake::{FakeCloud, Fault},
+        },
+        model::{Architecture, Region},
+    };
+
+    const SOON: ReadBack = ReadBack { patience: Duration::from_millis(20), pause: Duration::from_millis(2) };
+
+    /// An AMI with a snapshot for each of `snapshots`.
+    pub(crate) fn image(id: &str, snapshots: &[&str]) -> Image {
+        Image {
+            id: id.parse().expect("an AMI id"),
+            name: "base".to_owned(),
+            owner: "123456789012".parse().expect("an account"),
+            created_at: "2026-11-22T00:00:00Z".to_owned(),
+            state: "available".to_owned(),
+            architecture: Some(Architecture::X86_64),
+            root_device_name: Some("/dev/xvda".to_owned()),
+            block_devices: snapshots
+                .iter()
+                .map(|snapshot| BlockDevice {
+                    device_name: format!("/dev/{snapshot}"),
+                    snapshot: Some((*snapshot).to_owned()),
+                    delete_on_termination: true,
+                })
+                .collect(),
+            tags: BTreeMap::new(),
+            deregistration_protected: false,
+            platform: None,
+            imds_support: None,
+            boot_mode: None,
+        }
+    }
+
+    const AMI: &str = "ami-0abcdef1234567890";
+
+    /// Stamps an AMI without snapshots, which the cloud knows only when `known`; `fault` meets CreateTags.
+    async fn stamped(known: bool, fault: Option<Fault>) -> (Result<(), StampError>, FakeCloud) {
+        let cloud = FakeCloud::new();
+        let region: Region = "us-east-1".parse().expect("a region");
+        let image = image(AMI, &[]);
+        if known {
+            cloud.add_image(&region, image.clone());
+        }
+        if let Some(fault) = fault {
+            cloud.fault("CreateTags", fault);
+        }
+        let done = stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await;
+        (done, cloud)
+    }
+
+    #[tokio::test]
+    async fn tags_that_ec2_accepted_and_does_not_show_are_no_stamp() {
+        let (done, cloud) = stamped(false, None).await;
+        assert!(matches!(done, Err(StampError::ReadBack { ref found, .. }) if found == "nothing"), "{done:?}");
+        assert_eq!(cloud.count("CreateTags"), 1);
+        assert!(cloud.count("DescribeTags") > 1, "tags may take their time to be seen");
+        let (done, _) = stamped(true, None).await;
+        done.expect("all tags are seen");
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_decided_by_the_tags_themselves() {
+        stamped(true, Some(Fault::LoseAnswer)).await.0.expect("written, though the answer was lost");
+        let (done, _) = stamped(true, Some(Fault::Drop)).await;
+        assert!(matches!(done, Err(StampError::Cloud { .. })), "{done:?}");
+        let (done, cloud) = stamped(true, Some(Fault::Refuse(CloudErrorKind::Denied))).await;
+        assert!(matches!(done, Err(StampError::Cloud { .. })), "{done:?}");
+        assert_eq!(cloud.count("DescribeTags"), 0, "a refusal is an answer");
+    }
+
+    #[tokio::test]
+    async fn snapshots_without_their_tags_are_no_stamp() {
+        let cloud = FakeCloud::new();
+        let region: Region = "us-east-1".parse().expect("a region");
+        let image = image(AMI, &["snap-1"]);
+        cloud.add_image(&region, image.clone());
+        let done = stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await;
+        assert!(matches!(done, Err(StampError::ReadBack { ref resource, .. }) if resource == "snap-1"), "{done:?}");
+    }
 
     fn hallmark() -> Hallmark {
         Hallmark {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::event::Events;
+use super::{event::Events, protection::ProtectionRecord};
 use crate::{
     cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image},
     model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::Undecided, tags},
-    registry::{self, Protection},
+    registry::Protection,
 };
 
 /// An AMI that was looked at.
@@ -42,11 +42,11 @@ impl Admitted {
 }
 
 /// Describes every AMI, all at once; with `protect`, turns deregistration protection on as the very first change, before the account is even
-/// asked. `own`: an AMI of another account is refused (Packer's artifact must be the caller's).
+/// known, and notes it there. `own`: an AMI of another account is refused (Packer's artifact must be the caller's).
 pub async fn admit(
     factory: &dyn CloudFactory,
     amis: &[AmiRef],
-    protect: bool,
+    protect: Option<&ProtectionRecord>,
     own: bool,
     events: &Events,
 ) -> (Vec<Admitted>, Option<AccountId>) {
@@ -67,7 +67,7 @@ pub async fn admit(
     (admitted, account)
 }
 
-async fn look_at(cloud: Arc<dyn Cloud>, ami: &AmiRef, protect: bool, events: &Events) -> Admitted {
+async fn look_at(cloud: Arc<dyn Cloud>, ami: &AmiRef, protect: Option<&ProtectionRecord>, events: &Events) -> Admitted {
     let (image, refused) = match cloud.describe_images(std::slice::from_ref(&ami.id)).await {
         Ok(mut images) if !images.is_empty() => {
             let image = images.swap_remove(0);
@@ -78,18 +78,23 @@ async fn look_at(cloud: Arc<dyn Cloud>, ami: &AmiRef, protect: bool, events: &Ev
         Err(error) if error.kind == CloudErrorKind::NotFound => (None, Some(not_there(ami))),
         Err(error) => (None, Some(undecided(&error))),
     };
-    let protection = if protect { protect_one(cloud.as_ref(), ami, image.as_ref(), events).await } else { None };
+    let protection = match protect {
+        Some(record) => protect_one(record, cloud.as_ref(), ami, image.as_ref(), events).await,
+        None => None,
+    };
     Admitted { ami: ami.clone(), image, protection, refused, cloud }
 }
 
 /// Protects even what could not be described (a throttled or failing API must not cost the AMI); such an AMI is undecided, so nothing of ours will
 /// lift that protection again.
-async fn protect_one(cloud: &dyn Cloud, ami: &AmiRef, image: Option<&Image>, events: &Events) -> Option<Protection> {
-    let turned_on = match image {
-        Some(image) => registry::protect(cloud, image).await,
-        None => cloud.enable_deregistration_protection(&ami.id).await.map(|()| Protection::Ours),
-    };
-    match turned_on {
+async fn protect_one(
+    record: &ProtectionRecord,
+    cloud: &dyn Cloud,
+    ami: &AmiRef,
+    image: Option<&Image>,
+    events: &Events,
+) -> Option<Protection> {
+    match record.protect(cloud, ami, image).await {
         Ok(protection) => Some(protection),
         Err(error) => {
             events.warn(format!(

@@ -1,5 +1,6 @@
-//! The end of a run: evidence and reports written, tags stamped and read back, protection settled, manifest appended. It owns that order: tags name the
-//! digest of evidence that is already on disk, and the manifest says what became of the tags.
+//! The end of a run: evidence and reports written, tags stamped and read back, manifest appended, protection settled. It owns that order: tags name the
+//! digest of evidence that is already on disk, the manifest says what became of the tags, and protection goes only when nothing is left that could still
+//! turn the build red.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,7 @@ use super::{
     admit::Admitted,
     event::Events,
     hurry,
+    protection::ProtectionRecord,
     stamping::{settle_protection, stamp_all},
 };
 use crate::{
@@ -35,6 +37,7 @@ pub async fn conclude(
     request: &Request,
     admitted: &[Admitted],
     evidence: Evidence,
+    protections: &ProtectionRecord,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Finished {
@@ -46,10 +49,10 @@ pub async fn conclude(
         Vec::new()
     });
     problems.extend(stamped.iter().filter_map(|s| s.problem.as_ref().map(|p| format!("{}: {p}", s.ami))));
-    let stamped_well = problems.is_empty();
-    let settling = settle_protection(admitted, &evidence.targets, stamped_well, request.settings.on_failure, events);
-    let protected = hurry::bounded(cancel, settling).await.unwrap_or_else(|| request.amis.clone());
     let manifest = append_manifest(request, admitted, &evidence, &recorded, &stamped, &mut problems);
+    let on_failure = request.settings.on_failure;
+    let settling = settle_protection(admitted, &evidence.targets, problems.is_empty(), on_failure, protections, events);
+    let protected = hurry::bounded(cancel, settling).await.unwrap_or_else(|| request.amis.clone());
     Finished { evidence, reports: recorded.reports, manifest, stamped, protected, problems }
 }
 

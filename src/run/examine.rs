@@ -1,7 +1,7 @@
 //! Examination: from admitted AMIs to what was found on each. It owns launching and probing side by side, a target as soon as it is up, and that everything
 //! launched is released on every way out; it refuses to judge beyond what the checks amount to.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use super::{
     Request,
     admit::Admitted,
     event::Events,
+    hurry,
     probing::{self, Probing},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         self, Journal, UndoPolicy,
         reaper::{Reaper, own_program},
     },
-    launch::{Fleet, LaunchedTarget, Order},
+    launch::{Fleet, LaunchError, LaunchedTarget, Order},
     model::{
         AccountId, AmiRef, Event, Provenance, Region, TargetEvidence, UndecidedKind,
         evidence::{Leftover, Undecided},
@@ -66,16 +67,21 @@ pub async fn all(context: Context<'_>) -> Examined {
     let mut judged: BTreeMap<AmiRef, TargetEvidence> = BTreeMap::new();
     for one in context.admitted {
         if let Some(reason) = refusal(&context, one) {
-            judged.insert(one.ami.clone(), undecided(one, reason));
+            judge(&context, &mut judged, one, undecided(one, reason));
         }
     }
     let mut confinement = Vec::new();
     let mut leftovers = Vec::new();
     if judged.len() < context.admitted.len() {
-        match prepare(&context).await {
+        match hurry::bounded(context.cancel, prepare(&context)).await.unwrap_or_else(|| Err(cancelled())) {
             Ok(ready) => {
                 confinement = ready.prober.confinement().to_vec();
-                test_fleet(&context, &ready, &mut judged).await;
+                // A panic must not skip the release, nor the stamping after it.
+                let testing = AssertUnwindSafe(test_fleet(&context, &ready, &mut judged));
+                if testing.catch_unwind().await.is_err() {
+                    tracing::error!("testing panicked");
+                }
+                not_tested(&context, &defect(), &mut judged);
                 leftovers = release(&context, ready).await;
             }
             Err(reason) => not_tested(&context, &reason, &mut judged),
@@ -95,13 +101,27 @@ fn cancelled() -> Undecided {
     Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
 }
 
+/// For a target that should have been judged by now. Without its own evidence the others' would speak for it.
+fn defect() -> Undecided {
+    Undecided {
+        kind: UndecidedKind::Lost,
+        reason: "a defect in assay ended its test; the log says more, please report it".to_owned(),
+    }
+}
+
+/// Every AMI that nothing was found out about is undecided, for `reason`.
 fn not_tested(context: &Context<'_>, reason: &Undecided, judged: &mut BTreeMap<AmiRef, TargetEvidence>) {
     for one in context.admitted {
         if !judged.contains_key(&one.ami) {
-            judged.insert(one.ami.clone(), undecided(one, reason.clone()));
+            judge(context, judged, one, undecided(one, reason.clone()));
         }
     }
-    judged.values().for_each(|target| context.events.judged(target));
+}
+
+/// Notes what was found on an AMI, and tells it.
+fn judge(context: &Context<'_>, judged: &mut BTreeMap<AmiRef, TargetEvidence>, one: &Admitted, found: TargetEvidence) {
+    context.events.judged(&found);
+    judged.insert(one.ami.clone(), found);
 }
 
 /// Everything that must stand before the first creating call.
@@ -125,12 +145,25 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
     let journal =
         Journal::create(&root, context.request.run, context.account.clone()).map_err(|e| configuration(&e))?;
     let journal = Arc::new(journal);
-    for one in context.admitted.iter().filter(|a| a.protection == Some(crate::registry::Protection::Ours)) {
-        journal.protecting(&one.ami).map_err(|e| configuration(&e))?;
-    }
     let program = program()?;
     let reaper = Reaper::start(&program, &journal, &settings.access).await.map_err(|e| configuration(&e))?;
-    let prober = Prober::start(&program).await.map_err(|e| undecided_by(UndecidedKind::Prober, &e))?;
+    let rest = async {
+        let prober = Prober::start(&program).await.map_err(|e| undecided_by(UndecidedKind::Prober, &e))?;
+        let fleet = prepare_fleet(context, journal.clone()).await.map_err(|e| configuration(&e))?;
+        Ok((Arc::new(prober), fleet))
+    };
+    match rest.await {
+        Ok((prober, fleet)) => Ok(Ready { journal, reaper, prober, fleet }),
+        Err(reason) => {
+            // Nothing was created.
+            dismiss(&journal, reaper).await;
+            Err(reason)
+        }
+    }
+}
+
+async fn prepare_fleet(context: &Context<'_>, journal: Arc<Journal>) -> Result<Arc<Fleet>, LaunchError> {
+    let settings = &context.request.settings;
     let order = Order {
         run: context.request.run,
         image: settings.image.clone(),
@@ -138,10 +171,17 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
         launch: settings.launch.clone(),
         ssh: settings.ssh.clone(),
     };
-    let fleet = Fleet::prepare(context.factory.clone(), journal.clone(), order, context.cancel.child_token())
-        .await
-        .map_err(|e| configuration(&e))?;
-    Ok(Ready { journal, reaper, prober: Arc::new(prober), fleet })
+    Fleet::prepare(context.factory.clone(), journal, order, context.cancel.child_token()).await
+}
+
+/// Ends record and reaper when nothing is left for them.
+async fn dismiss(journal: &Journal, reaper: Reaper) {
+    if let Err(error) = journal.close() {
+        tracing::warn!(%error, "the journal could not be closed");
+    }
+    if let Err(error) = reaper.dismiss().await {
+        tracing::warn!(%error, "the reaper did not end in time; it has nothing to do");
+    }
 }
 
 /// This very program, of which prober and reaper are other parts.
@@ -168,7 +208,6 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut BTreeMap<
         .filter(|one| !judged.contains_key(&one.ami))
         .filter_map(|one| one.image.clone().map(|image| (one.ami.region.clone(), image)))
         .collect();
-    judged.values().for_each(|target| context.events.judged(target));
     let mut launched = ready.fleet.launch(images);
     let mut probing = FuturesUnordered::new();
     let mut more = true;
@@ -182,9 +221,8 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut BTreeMap<
             },
             Some(found) = probing.next(), if !probing.is_empty() => {
                 let found: TargetEvidence = found;
-                context.events.judged(&found);
                 if let Some(one) = context.admitted.iter().find(|a| a.ami.to_string() == found.target) {
-                    judged.insert(one.ami.clone(), found);
+                    judge(context, judged, one, found);
                 }
             }
             _ = heartbeat.tick() => {
@@ -221,7 +259,8 @@ async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget)
                 cancel: context.cancel,
             };
             probing::probe(&probing, &launched, instance, &mut evidence).await;
-            ready.fleet.end(&launched.ami).await;
+            // The release ends it again where this was cut short.
+            let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.ami)).await;
         }
     }
     evidence
@@ -235,12 +274,7 @@ async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
         () = after_cancel(context.cancel) => ready.fleet.release(UndoPolicy::within(RELEASE_CANCELLED)).await,
     };
     if leftovers.is_empty() {
-        if let Err(error) = ready.journal.close() {
-            tracing::warn!(%error, "the journal could not be closed");
-        }
-        if let Err(error) = ready.reaper.dismiss().await {
-            tracing::warn!(%error, "the reaper did not end in time; it has nothing to do");
-        }
+        dismiss(&ready.journal, ready.reaper).await;
     } else {
         // The reaper goes on with what is left, after we are gone.
         for leftover in &leftovers {

@@ -1,5 +1,5 @@
-//! The conductor: the only place that knows the order of things. Admission (protect first) → launch → probe → release → evidence and reports → stamp → protection →
-//! manifest. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
+//! The conductor: the only place that knows the order of things. Admission (protect first) → launch → probe → release → evidence and reports → stamp → manifest →
+//! protection. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
 
 mod admit;
 mod conclude;
@@ -9,10 +9,14 @@ mod hosts;
 mod hurry;
 mod known_hosts;
 mod probing;
+mod protection;
 mod provenance;
 mod stamping;
 mod sweep;
 mod validate;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -24,6 +28,8 @@ pub use sweep::{Swept, sweep};
 pub use validate::validate;
 
 use futures::future::try_join_all;
+use protection::ProtectionRecord;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
@@ -156,8 +162,24 @@ pub async fn find(
     Ok(amis)
 }
 
-/// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI.
-pub async fn keep(access: &AccessSettings, amis: &[AmiRef], events: &Events) {
-    let factory = Ec2Factory::connect(access).await;
-    let _kept = admit::admit(&factory, amis, true, false, events).await;
+/// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI. `run`: under which it is noted. After
+/// a cancel it goes on for a few seconds only. Returns whether every one of them is protected now.
+pub async fn keep(
+    access: &AccessSettings,
+    run: RunId,
+    amis: &[AmiRef],
+    events: &Events,
+    cancel: &CancellationToken,
+) -> bool {
+    let keeping = async {
+        let factory = Ec2Factory::connect(access).await;
+        let record = ProtectionRecord::open(run, events);
+        let (kept, _account) = admit::admit(&factory, amis, Some(&record), false, events).await;
+        record.close();
+        kept.iter().all(|one| one.protection.is_some())
+    };
+    hurry::bounded(cancel, keeping).await.unwrap_or_else(|| {
+        events.warn("cancelled before EC2 said that the AMIs are protected from deregistration");
+        false
+    })
 }

@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{net::lookup_host, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, event::Events};
+use super::{Request, event::Events, hurry};
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{
@@ -52,7 +52,7 @@ pub async fn probe(
         }
         Err(reason) => evidence.undecided = Some(reason),
     }
-    explain(with, &launched.ami, evidence).await;
+    let _explained = hurry::bounded(with.cancel, explain(with, &launched.ami, evidence)).await;
 }
 
 fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) {

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use super::{admit::Admitted, event::Events};
+use super::{admit::Admitted, event::Events, protection::ProtectionRecord};
 use crate::{
     config::OnFailure,
     model::{AmiRef, Event, State, TargetEvidence, Verdict},
@@ -77,34 +77,35 @@ fn chain(error: &StampError) -> String {
     text
 }
 
-/// Lifts our own protection where the AMI need not be kept by it: the whole run passed and is stamped; or it failed, the user chose `destroy`, and this
+/// Lifts our own protection where the AMI need not be kept by it: the whole run passed, is stamped and recorded; or it failed, the user chose `destroy`, and this
 /// AMI's own verdict is not undecided. Returns the AMIs that stay protected by us.
 pub async fn settle_protection(
     admitted: &[Admitted],
     targets: &[TargetEvidence],
-    stamped_well: bool,
+    recorded_well: bool,
     on_failure: OnFailure,
+    record: &ProtectionRecord,
     events: &Events,
 ) -> Vec<AmiRef> {
     let run = Verdict::over(targets.iter().map(|t| t.verdict));
     let settled = admitted.iter().map(|one| {
         let lift = match run {
-            Verdict::Passed => stamped_well,
+            Verdict::Passed => recorded_well,
             Verdict::Failed => on_failure == OnFailure::Destroy && verdict_of(one, targets) != Verdict::Undecided,
             Verdict::Undecided => false,
         };
-        settle_one(one, lift, events)
+        settle_one(one, lift, record, events)
     });
     join_all(settled).await.into_iter().flatten().collect()
 }
 
 /// The AMI where our protection stays on it.
-async fn settle_one(one: &Admitted, lift: bool, events: &Events) -> Option<AmiRef> {
+async fn settle_one(one: &Admitted, lift: bool, record: &ProtectionRecord, events: &Events) -> Option<AmiRef> {
     if one.protection? == Protection::Before {
         return None;
     }
     let (true, Some(image)) = (lift, &one.image) else { return Some(one.ami.clone()) };
-    let error = registry::release(one.cloud.as_ref(), image, Protection::Ours).await.err()?;
+    let error = record.lift(one.cloud.as_ref(), &one.ami, image).await.err()?;
     events.warn(format!(
         "{} is still protected from deregistration ({error}); lift it with: \
          aws ec2 disable-image-deregistration-protection --region {} --image-id {}",

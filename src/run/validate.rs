@@ -1,6 +1,6 @@
 //! `validate`: the whole of a run on AMIs, in order.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +11,7 @@ use super::{
     event::Events,
     examine::{self, Examined},
     hurry,
+    protection::ProtectionRecord,
 };
 use crate::{
     cloud::{CloudFactory, Ec2Factory},
@@ -24,14 +25,24 @@ use crate::{
 
 /// Tests the request's AMIs and stamps them. Never fails as a whole: what goes wrong is in the result. `cancel` ends the testing, not the cleaning up
 /// and the recording.
-pub async fn validate(request: Request, events: Events, cancel: CancellationToken) -> Finished {
+pub async fn validate(mut request: Request, events: Events, cancel: CancellationToken) -> Finished {
     let started_at = jiff::Timestamp::now().to_string();
+    // An AMI that is named twice is one AMI.
+    let mut named = BTreeSet::new();
+    request.amis.retain(|ami| named.insert(ami.clone()));
     let factory: Arc<dyn CloudFactory> = Arc::new(Ec2Factory::connect(&request.settings.access).await);
-    let admission = admit::admit(factory.as_ref(), &request.amis, request.protect, request.own_only, &events);
-    let learned = async { futures::join!(admission, super::provenance::learn(&request)) };
-    let Some(((admitted, account), provenance)) = hurry::bounded(&cancel, learned).await else {
+    let protections =
+        if request.protect { ProtectionRecord::open(request.run, &events) } else { ProtectionRecord::none() };
+    let protect = request.protect.then_some(&protections);
+    let admission = admit::admit(factory.as_ref(), &request.amis, protect, request.own_only, &events);
+    // Bounded one by one: a slow repository must not make us forget which AMIs were protected.
+    let (admission, provenance) =
+        futures::join!(hurry::bounded(&cancel, admission), hurry::bounded(&cancel, super::provenance::learn(&request)));
+    let Some((admitted, account)) = admission else {
+        protections.close();
         return given_up(&request, started_at, &events);
     };
+    let provenance = provenance.unwrap_or_default();
     let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
     events
@@ -47,7 +58,9 @@ pub async fn validate(request: Request, events: Events, cancel: CancellationToke
     })
     .await;
     let evidence = evidence(&request, run, image_of(&request, &admitted), provenance, started_at, examined);
-    conclude(&request, &admitted, evidence, &events, &cancel).await
+    let finished = conclude(&request, &admitted, evidence, &protections, &events, &cancel).await;
+    protections.close();
+    finished
 }
 
 /// Cancelled before the AMIs could even be looked at.

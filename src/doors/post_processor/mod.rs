@@ -7,9 +7,9 @@
 mod screen;
 mod spec;
 
-use std::{path::PathBuf, sync::Mutex};
+use std::{panic::AssertUnwindSafe, path::PathBuf, sync::Mutex};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
     run::{self, Events, PackerBuild},
     wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
 };
+
+/// Said before a red end: what Packer prints next looks like a defect.
+const SECOND_ERROR: &str = "Packer will now try to destroy the artifact and report a second error: that is meant, the AMI is protected and stays";
 
 /// The component.
 #[derive(Default)]
@@ -99,12 +102,12 @@ impl Assay {
         let access = configured.checked.access.clone();
         let settings = match configured.checked.clone().decided() {
             Ok(settings) => settings,
-            Err(problems) => return quarantine(&access, &built, &lines(&problems), &events).await,
+            Err(problems) => return quarantine(&access, &built, &lines(&problems), &events, &cancel).await,
         };
         let generated = generated_data(artifact).await;
         if generated.communicator.as_deref() == Some("winrm") {
             let reason = "this build used WinRM; assay tests over SSH only: limit the post-processor with `only`";
-            return quarantine(&access, &built, reason, &events).await;
+            return quarantine(&access, &built, reason, &events, &cancel).await;
         }
         let build = PackerBuild {
             name: configured.build_name,
@@ -113,7 +116,12 @@ impl Assay {
             run_uuid: generated.packer_run_uuid.clone().unwrap_or_default(),
         };
         let settings = with_builders_user(settings, generated.user);
-        test(settings, built, build, generated.source_ami, events, cancel).await
+        let testing = test(settings, built.clone(), build, generated.source_ami, events.clone(), cancel.clone());
+        match AssertUnwindSafe(testing).catch_unwind().await {
+            Ok(outcome) => outcome,
+            // The error that follows makes Packer destroy what is not protected.
+            Err(_) => quarantine(&access, &built, "a defect in assay; its log says more", &events, &cancel).await,
+        }
     }
 }
 
@@ -143,9 +151,7 @@ async fn test(
         None => Outcome::kept(),
         Some(complaint) => {
             if !finished.protected.is_empty() {
-                events.note(
-                    "Packer will now try to destroy the artifact and report a second error: that is meant, the AMI is protected and stays",
-                );
+                events.note(SECOND_ERROR);
             }
             Outcome::failed(complaint)
         }
@@ -153,8 +159,16 @@ async fn test(
 }
 
 /// Keeps the AMIs and fails the build: for what is found out too late to be refused in Configure.
-async fn quarantine(access: &AccessSettings, built: &BuiltArtifact, reason: &str, events: &Events) -> Outcome {
-    run::keep(access, &built.amis, events).await;
+async fn quarantine(
+    access: &AccessSettings,
+    built: &BuiltArtifact,
+    reason: &str,
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Outcome {
+    if run::keep(access, RunId::generate(), &built.amis, events, cancel).await {
+        events.note(SECOND_ERROR);
+    }
     Outcome::failed(format!("undecided: {reason}"))
 }
 
