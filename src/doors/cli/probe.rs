@@ -26,7 +26,7 @@ pub struct ProbeArgs {
     /// The machines; an IPv6 address in brackets: admin@[2001:db8::1]:22
     #[arg(long = "host", value_name = "USER@HOST[:PORT]", num_args = 1.., required = true, value_parser = host)]
     hosts: Vec<ProbeHost>,
-    /// The private key to log in with
+    /// The private key to log in with, without a passphrase
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// The suites to run
@@ -35,7 +35,7 @@ pub struct ProbeArgs {
     /// The machine's host key, like "ssh-ed25519 AAAA…"
     #[arg(long, value_name = "LINE", conflicts_with = "known_hosts")]
     host_key: Option<String>,
-    /// The host keys, in OpenSSH's known_hosts format
+    /// The host keys, in OpenSSH's known_hosts format; without this and --host-key any host key is taken, and the record says so
     #[arg(long, value_name = "FILE")]
     known_hosts: Option<PathBuf>,
     /// How long a login may take to work

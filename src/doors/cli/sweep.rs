@@ -154,7 +154,8 @@ fn json(swept: &Swept) -> serde_json::Value {
             })
         })
         .collect();
-    serde_json::json!({ "owner": swept.owner, "items": items, "left": swept.left })
+    let errors: Vec<_> = swept.plan.errors.iter().map(ToString::to_string).collect();
+    serde_json::json!({ "owner": swept.owner, "items": items, "left": swept.left, "errors": errors })
 }
 
 fn age(text: &str) -> Result<Duration, String> {
