@@ -175,10 +175,9 @@ fn protection_is_the_first_change_before_anything_is_launched() {
 /// A command whose answer holds what a terminal obeys: a title, colours, a carriage return, a right-to-left override, a C1 control, NUL, DEL, and bytes
 /// that are no UTF-8.
 const HOSTILE_SUITE: &str = r#"suite "light" {
-  command "printf 'bad\033]0;owned\007\033[31m\015\342\200\256\302\233\000\177\377]]><x>&\n'" {
+  command "printf 'bad\\033]0;owned\\007\\033[31m\\015\\342\\200\\256\\302\\233\\000\\177\\377]]><x>&\\n'" {
     exit-status = 0
     stdout      = ["harmless"]
-    stderr      = [""]
   }
 }
 "#;
@@ -213,7 +212,7 @@ fn nothing_that_a_host_sends_reaches_terminal_or_report_unescaped() {
 #[test]
 fn a_passed_ami_that_could_not_be_recorded_stays_protected_and_the_build_is_red() {
     let scene = scene();
-    scene.workshop.write("build/manifest.json/in-the-way", "a folder where the manifest belongs");
+    scene.workshop.write("build/manifest.json", "somebody's notes");
     let red = scene.workshop.build_surrogate(&scene.named, LIGHT).expect(1);
     red.says("manifest.json");
     assert!(!scene.destroyed());
