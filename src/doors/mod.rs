@@ -6,3 +6,4 @@ pub mod plugin;
 pub mod post_processor;
 pub mod prober;
 pub mod reaper;
+mod undumpable;

@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write};
 
 use tracing_subscriber::EnvFilter;
 
-use super::post_processor::Assay;
+use super::{post_processor::Assay, undumpable::hide_this_process};
 use crate::{
     exit::Exit,
     wire::{self, DEFAULT_NAME, Invocation, Plugin},
@@ -45,6 +45,7 @@ fn serve(invocation: Invocation) -> Exit {
             .with_ansi(false)
             .try_init(),
     );
+    hide_this_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error),

@@ -1,6 +1,7 @@
 //! Nothing is left: after Ctrl-C, after `kill -9` of assay, after `kill -9` of Packer and a sweep.
 
 use std::{
+    collections::BTreeSet,
     process::{Child, Command},
     time::{Duration, Instant},
 };
@@ -74,6 +75,34 @@ fn plugin_pid(workshop: &Workshop) -> String {
     panic!("no plugin process below {plugins}");
 }
 
+/// The processes that `pid` started.
+fn children_of(pid: &str) -> Vec<String> {
+    let mut children = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process").filter_map(Result::ok) {
+        let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.extend(text.split_whitespace().map(str::to_owned));
+    }
+    children
+}
+
+/// Everything that `pid` has open and that another process may wait for the end of: pipes, sockets, and the log that Packer writes to.
+fn pipes_of(pid: &str) -> BTreeSet<String> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
+    let targets = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let named = targets.map(|target| target.display().to_string());
+    named.filter(|name| ["pipe:", "socket:", "packer.log"].iter().any(|kind| name.contains(kind))).collect()
+}
+
+/// The pipes that only the plugin and its children have: not those of its standard streams, which are Packer's.
+fn pipes_between(plugin: &str, children: &[String]) -> BTreeSet<String> {
+    let standard: BTreeSet<String> = (0..3)
+        .filter_map(|number| std::fs::read_link(format!("/proc/{plugin}/fd/{number}")).ok())
+        .map(|target| target.display().to_string())
+        .collect();
+    let theirs: BTreeSet<String> = children.iter().flat_map(|child| pipes_of(child)).collect();
+    pipes_of(plugin).intersection(&theirs).filter(|name| !standard.contains(*name)).cloned().collect()
+}
+
 fn wait(child: &mut Child, limit: Duration) -> Duration {
     let began = Instant::now();
     loop {
@@ -98,7 +127,19 @@ fn ctrl_c_in_packer_ends_in_clean_up_and_an_untested_ami() {
 #[test]
 fn kill_9_of_assay_costs_no_ami_hangs_no_packer_and_leaves_nothing() {
     let mut scene = in_the_middle();
-    signal("-KILL", &plugin_pid(&scene.workshop));
+    let plugin = plugin_pid(&scene.workshop);
+    let children = children_of(&plugin);
+    assert!(children.len() >= 2, "reaper and prober: {children:?}");
+    let mut packers = pipes_of(&plugin);
+    packers.extend(pipes_of(&scene.packer.id().to_string()));
+    let shared = |pid: &String| pipes_of(pid).intersection(&packers).cloned().collect::<BTreeSet<_>>();
+    let between = pipes_between(&plugin, &children);
+    signal("-KILL", &plugin);
+    for child in &children {
+        // What leads only to the plugin is no pipe that Packer waits for.
+        let held: Vec<String> = shared(child).difference(&between).cloned().collect();
+        assert_eq!(held, Vec::<String>::new(), "{child} holds what Packer waits for");
+    }
     wait(&mut scene.packer, Duration::from_secs(20));
     let image = scene.cloud.image(&scene.ami);
     assert_eq!(image["name"], "interrupted", "still there");

@@ -152,3 +152,82 @@ fn five_mistakes_in_a_template_are_five_messages_and_cost_no_call() {
     }
     assert_eq!(scene.cloud.calls().len(), before, "offline");
 }
+
+#[test]
+fn protection_is_the_first_change_before_anything_is_launched() {
+    let scene = scene();
+    let second = scene.cloud.own_image("light", "eu-west-1", "under-test-too");
+    let before = scene.cloud.calls().len();
+    scene.workshop.build_surrogate(&format!("eu-west-1:{second},{}", scene.named), LIGHT).expect(0);
+    let calls = scene.cloud.calls();
+    let reads = |action: &str| action.starts_with("Describe") || action.starts_with("Get");
+    let mut changes: Vec<&str> = calls[before..]
+        .iter()
+        .map(|call| call["action"].as_str().expect("an action"))
+        .filter(|action| !reads(action))
+        .collect();
+    assert!(changes.contains(&"RunInstances"), "{changes:?}");
+    let rest = changes.split_off(2);
+    assert_eq!(changes, ["EnableImageDeregistrationProtection"; 2], "then {rest:?}");
+    assert_eq!(rest.last(), Some(&"DisableImageDeregistrationProtection"), "and it is the last to go: {rest:?}");
+}
+
+/// A command whose answer holds what a terminal obeys: a title, colours, a carriage return, a right-to-left override, a C1 control, NUL, DEL, and bytes
+/// that are no UTF-8.
+const HOSTILE_SUITE: &str = r#"suite "light" {
+  command "printf 'bad\\033]0;owned\\007\\033[31m\\015\\342\\200\\256\\302\\233\\000\\177\\377]]><x>&\\n'" {
+    exit-status = 0
+    stdout      = ["harmless"]
+  }
+}
+"#;
+
+/// What must never stand raw in anything that people or programs read.
+fn dangerous(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[test]
+fn nothing_that_a_host_sends_reaches_terminal_or_report_unescaped() {
+    let scene = scene();
+    scene.workshop.write("light.hcl", HOSTILE_SUITE);
+    let red = scene.workshop.build_surrogate(&scene.named, LIGHT).expect(1);
+    let mut seen = vec![("Packer's output".to_owned(), red.text.clone())];
+    for entry in std::fs::read_dir(scene.workshop.path().join("build/reports")).expect("reports") {
+        let path = entry.expect("an entry").path();
+        let text = String::from_utf8(std::fs::read(&path).expect("a report")).expect("a report is UTF-8");
+        seen.push((path.display().to_string(), text));
+    }
+    seen.push(("the manifest".to_owned(), scene.workshop.read("build/manifest.json")));
+    assert!(seen.len() >= 5, "output, JUnit, JSON, text and manifest");
+    let telling = seen.iter().filter(|(_, text)| text.contains("\\x1b]0;owned")).count();
+    assert!(telling >= 3, "the answer is shown, escaped:\n{}", red.text);
+    for (name, text) in &seen {
+        let raw: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| dangerous(*c)).collect();
+        assert_eq!(raw, [], "{name}:\n{text:?}");
+    }
+}
+
+#[test]
+fn a_passed_ami_that_could_not_be_recorded_stays_protected_and_the_build_is_red() {
+    let scene = scene();
+    scene.workshop.write("build/manifest.json", "somebody's notes");
+    let red = scene.workshop.build_surrogate(&scene.named, LIGHT).expect(1);
+    red.says("manifest.json");
+    assert!(!scene.destroyed());
+    let image = scene.cloud.image(&scene.ami);
+    assert_eq!(image["protected"], true, "{image}");
+    scene.cloud.wait_until_clean(10);
+}
+
+#[test]
+fn tags_that_ec2_refuses_leave_a_passed_ami_protected_and_the_build_red() {
+    let scene = scene();
+    scene.cloud.faults(json!([{ "action": "CreateTags", "times": 1000, "kind": "error", "code": "UnauthorizedOperation", "status": 403, "message": "not for you" }]));
+    scene.workshop.build_surrogate(&scene.named, LIGHT).expect(1).says("tags");
+    assert!(!scene.destroyed());
+    let image = scene.cloud.image(&scene.ami);
+    assert_eq!(image["protected"], true, "{image}");
+    scene.cloud.wait_until_clean(10);
+}

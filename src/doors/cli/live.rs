@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::output;
 use crate::{
     config::request::Format,
+    doors::undumpable::hide_this_process,
     exit::Exit,
     model::Event,
     report::{
@@ -24,6 +25,7 @@ where
     F: Future<Output = Exit>,
     Work: FnOnce(Events, CancellationToken) -> F,
 {
+    hide_this_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
