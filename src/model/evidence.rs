@@ -254,6 +254,17 @@ impl TargetEvidence {
         Self { undecided: Some(reason), ..Self::new(target, ami) }
     }
 
+    /// The properties that a person wants to see: what failed, and what is undecided although others were answered. Where nothing was answered
+    /// the target's own reason says it all, and a list of every property would only hide it.
+    pub fn remarkable(&self) -> impl Iterator<Item = &CheckEvidence> {
+        let answered = self.checks.iter().any(|c| matches!(c.outcome, Outcome::Passed | Outcome::Failed));
+        self.checks.iter().filter(move |c| match c.outcome {
+            Outcome::Failed => true,
+            Outcome::Undecided => answered || self.undecided.is_none(),
+            Outcome::Passed | Outcome::Skipped => false,
+        })
+    }
+
     /// The verdict that `checks` amount to, where `planned` answers were due. Fewer answers than planned, none at all, or an
     /// undecided one: undecided (unless one failed). Everything skipped is not a pass either.
     pub fn verdict_of(checks: &[CheckEvidence], planned: usize) -> Verdict {
@@ -285,6 +296,16 @@ mod tests {
             flaky: false,
             duration_ms: 1,
         }
+    }
+
+    #[test]
+    fn a_target_that_answered_nothing_is_not_told_property_by_property() {
+        let reason = Undecided { kind: UndecidedKind::Unreachable, reason: "no answer".into() };
+        let mut target = TargetEvidence::untested("t".into(), None, reason);
+        target.checks = vec![check(Outcome::Undecided), check(Outcome::Undecided)];
+        assert_eq!(target.remarkable().count(), 0);
+        target.checks.push(check(Outcome::Passed));
+        assert_eq!(target.remarkable().count(), 2);
     }
 
     #[test]

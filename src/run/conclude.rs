@@ -19,7 +19,8 @@ use super::{
 };
 use crate::{
     model::{
-        AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, evidence::TargetEvidence, manifest,
+        AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, cause::chain, evidence::TargetEvidence,
+        manifest,
     },
     registry::Hallmark,
     report::{self, ReportPaths},
@@ -210,17 +211,6 @@ fn entry(
 fn relative(path: &Path, manifest: &Path) -> String {
     let folder = manifest.parent().unwrap_or(Path::new(""));
     path.strip_prefix(folder).unwrap_or(path).display().to_string()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

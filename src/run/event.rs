@@ -29,10 +29,9 @@ impl Events {
         self.tell(Event::Warning { text: text.into() });
     }
 
-    /// Tells that a target is judged, after every property that did not pass.
+    /// Tells that a target is judged, after every remarkable property.
     pub fn judged(&self, target: &TargetEvidence) {
-        use crate::model::Outcome::{Failed, Undecided};
-        for check in target.checks.iter().filter(|c| matches!(c.outcome, Failed | Undecided)) {
+        for check in target.remarkable() {
             self.tell(Event::Check { target: target.target.clone(), check: Box::new(check.clone()) });
         }
         self.tell(Event::Judged {

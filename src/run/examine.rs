@@ -22,6 +22,7 @@ use crate::{
     launch::{Fleet, LaunchError, LaunchedTarget, Order},
     model::{
         AccountId, AmiRef, Event, Provenance, Region, TargetEvidence, UndecidedKind,
+        cause::chain,
         evidence::{Leftover, Undecided},
     },
     probe::Prober,
@@ -190,14 +191,7 @@ fn program() -> Result<PathBuf, Undecided> {
 }
 
 fn undecided_by(kind: UndecidedKind, error: &dyn std::error::Error) -> Undecided {
-    let mut reason = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        reason.push_str(": ");
-        reason.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    Undecided { kind, reason }
+    Undecided { kind, reason: chain(error) }
 }
 
 /// Launches, probes each target as it comes up, ends its instance at once.

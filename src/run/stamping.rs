@@ -5,8 +5,8 @@ use futures::future::join_all;
 use super::{admit::Admitted, event::Events, protection::ProtectionRecord};
 use crate::{
     config::OnFailure,
-    model::{AmiRef, Event, State, TargetEvidence, Verdict},
-    registry::{self, Hallmark, Protection, StampError},
+    model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain},
+    registry::{self, Hallmark, Protection},
 };
 
 /// What became of one AMI's tags.
@@ -64,17 +64,6 @@ async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: 
         }
         Err(error) => Stamped { ami, state: from, problem: Some(chain(&error)) },
     }
-}
-
-fn chain(error: &StampError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// Lifts our own protection where the AMI need not be kept by it: the whole run passed, is stamped and recorded; or it failed, the user chose `destroy`, and this

@@ -15,12 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
     model::{AmiId, BuiltArtifact, RunId, artifact::EBSVOLUME_BUILDER_ID},
+    report,
     run::{self, Events, PackerBuild},
     wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
 };
 
 /// Said before a red end: what Packer prints next looks like a defect.
-const SECOND_ERROR: &str = "Packer will now try to destroy the artifact and report a second error: that is meant, the AMI is protected and stays";
+const SECOND_ERROR: &str = "the AMI is protected and stays: where no other post-processor chain keeps it, Packer tries to destroy it and reports a second error, which is meant";
 
 /// The component.
 #[derive(Default)]
@@ -147,6 +148,9 @@ async fn test(
         stamp: true,
     };
     let finished = run::validate(request, events.clone(), cancel).await;
+    for line in report::text::summary_lines(&finished.evidence) {
+        events.note(line);
+    }
     match finished.complaint() {
         None => Outcome::kept(),
         Some(complaint) => {
