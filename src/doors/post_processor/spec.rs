@@ -11,7 +11,7 @@ pub fn of_options() -> Spec {
 }
 
 fn body(entries: &[SpecEntry]) -> Spec {
-    entries.iter().fold(Spec::new(), |body, entry| field(body, entry))
+    entries.iter().fold(Spec::new(), field)
 }
 
 fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
