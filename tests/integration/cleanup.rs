@@ -85,22 +85,15 @@ fn children_of(pid: &str) -> Vec<String> {
     children
 }
 
-/// Everything that `pid` has open and that another process may wait for the end of: pipes, sockets, and the log that Packer writes to.
-fn pipes_of(pid: &str) -> BTreeSet<String> {
+/// What of `pid`'s descriptors, those that `wanted` picks by number, another process may wait for the end of: pipes, sockets, and the log that Packer
+/// writes to.
+fn open_in(pid: &str, wanted: impl Fn(u32) -> bool) -> BTreeSet<String> {
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
-    let targets = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-    let named = targets.map(|target| target.display().to_string());
+    let picked = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()).is_some_and(&wanted));
+    let named = picked.filter_map(|entry| std::fs::read_link(entry.path()).ok()).map(|to| to.display().to_string());
     named.filter(|name| ["pipe:", "socket:", "packer.log"].iter().any(|kind| name.contains(kind))).collect()
-}
-
-/// The pipes that only the plugin and its children have: not those of its standard streams, which are Packer's.
-fn pipes_between(plugin: &str, children: &[String]) -> BTreeSet<String> {
-    let standard: BTreeSet<String> = (0..3)
-        .filter_map(|number| std::fs::read_link(format!("/proc/{plugin}/fd/{number}")).ok())
-        .map(|target| target.display().to_string())
-        .collect();
-    let theirs: BTreeSet<String> = children.iter().flat_map(|child| pipes_of(child)).collect();
-    pipes_of(plugin).intersection(&theirs).filter(|name| !standard.contains(*name)).cloned().collect()
 }
 
 fn wait(child: &mut Child, limit: Duration) -> Duration {
@@ -130,16 +123,18 @@ fn kill_9_of_assay_costs_no_ami_hangs_no_packer_and_leaves_nothing() {
     let plugin = plugin_pid(&scene.workshop);
     let children = children_of(&plugin);
     assert!(children.len() >= 2, "reaper and prober: {children:?}");
-    let mut packers = pipes_of(&plugin);
-    packers.extend(pipes_of(&scene.packer.id().to_string()));
-    let shared = |pid: &String| pipes_of(pid).intersection(&packers).cloned().collect::<BTreeSet<_>>();
-    let between = pipes_between(&plugin, &children);
-    signal("-KILL", &plugin);
+    let mut awaited = open_in(&scene.packer.id().to_string(), |_| true);
+    // Of the plugin's own: its standard streams are Packer's pipes, and a socket that a child has too would be the connection to Packer.
+    awaited.extend(open_in(&plugin, |number| number < 3));
+    awaited.extend(open_in(&plugin, |_| true).into_iter().filter(|name| name.starts_with("socket:")));
+    assert!(!awaited.is_empty(), "Packer has nothing open: this would prove nothing");
+    // Looked at while all of them live: after the kill the prober ends too, and nobody gets descriptors any more.
     for child in &children {
-        // What leads only to the plugin is no pipe that Packer waits for.
-        let held: Vec<String> = shared(child).difference(&between).cloned().collect();
+        assert!(!open_in(child, |_| true).is_empty(), "{child} has nothing open: this would prove nothing");
+        let held: Vec<String> = open_in(child, |_| true).intersection(&awaited).cloned().collect();
         assert_eq!(held, Vec::<String>::new(), "{child} holds what Packer waits for");
     }
+    signal("-KILL", &plugin);
     wait(&mut scene.packer, Duration::from_secs(20));
     let image = scene.cloud.image(&scene.ami);
     assert_eq!(image["name"], "interrupted", "still there");
