@@ -135,7 +135,8 @@ fn kill_9_of_assay_costs_no_ami_hangs_no_packer_and_leaves_nothing() {
         assert_eq!(held, Vec::<String>::new(), "{child} holds what Packer waits for");
     }
     signal("-KILL", &plugin);
-    wait(&mut scene.packer, Duration::from_secs(20));
+    let returned = wait(&mut scene.packer, Duration::from_secs(20));
+    eprintln!("Packer returned {returned:?} after kill -9 of assay");
     let image = scene.cloud.image(&scene.ami);
     assert_eq!(image["name"], "interrupted", "still there");
     assert_eq!(image["protected"], true, "protected first, and the reaper lifts nothing");
