@@ -254,7 +254,7 @@ impl TargetEvidence {
         Self { undecided: Some(reason), ..Self::new(target, ami) }
     }
 
-    /// The properties that a person wants to see: what failed, and what is undecided although others were answered. Where nothing was answered
+    /// The properties that a person wants to see while a run goes on (the report lists every one): what failed, and what is undecided although others were answered. Where nothing was answered
     /// the target's own reason says it all, and a list of every property would only hide it.
     pub fn remarkable(&self) -> impl Iterator<Item = &CheckEvidence> {
         let answered = self.checks.iter().any(|c| matches!(c.outcome, Outcome::Passed | Outcome::Failed));

@@ -138,9 +138,12 @@ fn problems(target: &TargetEvidence, style: Style) -> String {
             let _ = writeln!(text, "    console   {}", escape_line(console));
         }
     }
-    for check in target.remarkable() {
-        let verdict = if check.outcome == Outcome::Failed { Verdict::Failed } else { Verdict::Undecided };
-        text.push_str(&problem(target, check, verdict_word(verdict, style)));
+    for check in &target.checks {
+        match check.outcome {
+            Outcome::Failed => text.push_str(&problem(target, check, verdict_word(Verdict::Failed, style))),
+            Outcome::Undecided => text.push_str(&problem(target, check, verdict_word(Verdict::Undecided, style))),
+            Outcome::Passed | Outcome::Skipped => {}
+        }
     }
     text
 }
