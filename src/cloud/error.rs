@@ -1,6 +1,8 @@
 //! What a call to the cloud ended with. It owns the sorting of EC2's error codes into what can be done about them and the
 //! cleaning of EC2's words; it refuses to know the SDK.
 
+use crate::model::UndecidedKind;
+
 /// A call's result.
 pub type CloudResult<T> = Result<T, CloudError>;
 
@@ -27,6 +29,18 @@ pub enum CloudErrorKind {
     Unknown,
     /// Any other answer.
     Other,
+}
+
+impl CloudErrorKind {
+    /// What it means for an AMI under test: never that it failed.
+    pub fn undecided(self) -> UndecidedKind {
+        match self {
+            Self::Throttled => UndecidedKind::Throttled,
+            Self::NoCapacity => UndecidedKind::NoCapacity,
+            Self::Denied | Self::Credentials => UndecidedKind::Credentials,
+            _ => UndecidedKind::Cloud,
+        }
+    }
 }
 
 /// An EC2 call that did not succeed.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::user_data::UserDataError;
 use crate::{
-    cloud::{CloudError, CloudErrorKind, CloudResult},
+    cloud::{CloudError, CloudResult},
     config::{LaunchSettings, SshSettings},
     journal::JournalError,
     model::{AmiRef, ImageName, Phase, Provenance, RunId, UndecidedKind, evidence::Undecided},
@@ -93,13 +93,7 @@ pub(super) fn cancelled() -> Undecided {
 
 /// What an error of EC2's means for the AMI under test: never that it failed.
 pub(super) fn of_cloud(error: &CloudError) -> Undecided {
-    let kind = match error.kind {
-        CloudErrorKind::Throttled => UndecidedKind::Throttled,
-        CloudErrorKind::NoCapacity => UndecidedKind::NoCapacity,
-        CloudErrorKind::Denied | CloudErrorKind::Credentials => UndecidedKind::Credentials,
-        _ => UndecidedKind::Cloud,
-    };
-    undecided(kind, error.to_string())
+    undecided(error.kind.undecided(), error.to_string())
 }
 
 /// Without its journal line nothing is created.

@@ -1,6 +1,7 @@
 //! Events as lines: one plain line per event for a terminal or Packer's Ui, and Packer's machine-readable rows. It owns the wording; it refuses colours and
 //! time stamps, which belong to whoever prints. Everything that an instance sent is escaped here once more.
 
+use super::text::duration_text;
 use crate::model::{CheckEvidence, Event, Verdict, escape::escape_line};
 
 /// How a line is to be shown.
@@ -27,7 +28,7 @@ pub fn lines(event: &Event) -> Vec<(Weight, String)> {
         Event::Note { text } => vec![(Plain, escape_line(text))],
         Event::Warning { text } => vec![(Bad, escape_line(text))],
         Event::Phase { target, phase, duration_ms } => {
-            vec![(Plain, format!("{target}: {phase} after {}", seconds(*duration_ms)))]
+            vec![(Plain, format!("{target}: {phase} after {}", duration_text(*duration_ms)))]
         }
         Event::Waiting { targets, seconds } => {
             vec![(Plain, format!("{seconds} s: still waiting for {}", targets.join(", ")))]
@@ -88,10 +89,6 @@ fn cut(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
-}
-
-fn seconds(milliseconds: u64) -> String {
-    format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
 #[cfg(test)]

@@ -163,12 +163,12 @@ fn refuse_foreign(one: &mut Admitted, account: &AccountId) {
 
 /// A cloud's error as the reason why a target is undecided.
 pub fn undecided(error: &CloudError) -> Undecided {
-    let (kind, cure) = match error.kind {
-        CloudErrorKind::Throttled => (UndecidedKind::Throttled, "; run assay validate on it later"),
-        CloudErrorKind::NoCapacity => (UndecidedKind::NoCapacity, "; try another instance_type or subnet_id"),
-        CloudErrorKind::Credentials => (UndecidedKind::Credentials, "; renew the credentials"),
-        CloudErrorKind::Denied => (UndecidedKind::Credentials, "; allow this action to the role that assay runs as"),
-        _ => (UndecidedKind::Cloud, ""),
+    let cure = match error.kind {
+        CloudErrorKind::Throttled => "; run assay validate on it later",
+        CloudErrorKind::NoCapacity => "; try another instance_type or subnet_id",
+        CloudErrorKind::Credentials => "; renew the credentials",
+        CloudErrorKind::Denied => "; allow this action to the role that assay runs as",
+        _ => "",
     };
-    Undecided { kind, reason: format!("{error}{cure}") }
+    Undecided { kind: error.kind.undecided(), reason: format!("{error}{cure}") }
 }

@@ -1,27 +1,21 @@
 //! `probe`: suites on machines that already run, without a cloud. It owns where their host keys are known from; nothing is created, nothing tagged.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use secrecy::SecretString;
 use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finished, event::Events, known_hosts, probing, validate::suite_refs};
+use super::{Finished, event::Events, examine::Examined, known_hosts, probing, validate::evidence_of};
 use crate::{
     config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
     journal::reaper::own_program,
-    model::{
-        Event, Evidence, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
-        evidence::{EVIDENCE_SCHEMA, Undecided},
-    },
+    model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, evidence::Undecided},
     probe::{ProbeRequest, Prober},
     report,
     suite::Suite,
 };
-
-/// The longest that all checks on a host may take after the login.
-const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
 
 /// Runs the suites on every host at once. Fails where key or known hosts cannot be read, or the prober does not start.
 pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -> Result<Finished, String> {
@@ -37,20 +31,8 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     let suites: Arc<[Suite]> = Arc::from(request.suites.clone());
     let found = request.hosts.iter().map(|host| one(&request, host, &key, &suites, &prober, &events, &cancel));
     let targets = join_all(found).await;
-    let evidence = Evidence {
-        schema: EVIDENCE_SCHEMA,
-        verdict: Verdict::over(targets.iter().map(|t| t.verdict)),
-        run,
-        image: None,
-        provenance: Provenance::default(),
-        started_at,
-        finished_at: jiff::Timestamp::now().to_string(),
-        suites: suite_refs(&request.suites),
-        targets,
-        assay_version: env!("CARGO_PKG_VERSION").to_owned(),
-        confinement: prober.confinement(),
-        leftovers: Vec::new(),
-    };
+    let examined = Examined { targets, confinement: prober.confinement(), leftovers: Vec::new() };
+    let evidence = evidence_of(run, None, Provenance::default(), &request.suites, started_at, examined);
     let mut finished = Finished::unrecorded(evidence);
     if let Some(folder) = &request.report_dir {
         match report::write_all(folder, &finished.evidence) {
@@ -97,7 +79,7 @@ async fn one(
             host_keys,
             suites: Arc::clone(suites),
             connect_within: request.timeout,
-            total: request.timeout + CHECKS_AT_MOST,
+            total: request.timeout + probing::CHECKS_AT_MOST,
             wait_cloud_init: false,
         };
         Ok((probing::watched(prober, asked, events).await, pin))

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The longest that a target's checks may take after the login, beyond what the suites' own timeouts add up to.
-const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
+pub const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
 /// The pause between two looks at the console.
 const CONSOLE_PAUSE: Duration = Duration::from_secs(3);
 

@@ -57,7 +57,8 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         admitted: &admitted,
     })
     .await;
-    let evidence = evidence(&request, run, image_of(&request, &admitted), provenance, started_at, examined);
+    let evidence =
+        evidence_of(run, image_of(&request, &admitted), provenance, &request.settings.suites, started_at, examined);
     let finished = conclude(&request, &admitted, evidence, &protections, &events, &cancel).await;
     protections.close();
     finished
@@ -72,7 +73,8 @@ fn given_up(request: &Request, started_at: String, events: &Events) -> Finished 
     let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();
-    let evidence = evidence(request, request.run, image, Provenance::default(), started_at, examined);
+    let evidence =
+        evidence_of(request.run, image, Provenance::default(), &request.settings.suites, started_at, examined);
     Finished::unrecorded(evidence)
 }
 
@@ -99,7 +101,7 @@ fn agreed(admitted: &[Admitted], key: &str) -> Option<String> {
 }
 
 /// What every suite holds, for the record.
-pub fn suite_refs(suites: &[Suite]) -> Vec<SuiteRef> {
+fn suite_refs(suites: &[Suite]) -> Vec<SuiteRef> {
     suites
         .iter()
         .map(|suite| SuiteRef {
@@ -111,11 +113,12 @@ pub fn suite_refs(suites: &[Suite]) -> Vec<SuiteRef> {
         .collect()
 }
 
-fn evidence(
-    request: &Request,
+/// The evidence that an examination amounts to.
+pub fn evidence_of(
     run: RunId,
     image: Option<ImageName>,
     provenance: Provenance,
+    suites: &[Suite],
     started_at: String,
     examined: Examined,
 ) -> Evidence {
@@ -129,7 +132,7 @@ fn evidence(
         provenance,
         started_at,
         finished_at: jiff::Timestamp::now().to_string(),
-        suites: suite_refs(&request.settings.suites),
+        suites: suite_refs(suites),
         targets,
         assay_version: env!("CARGO_PKG_VERSION").to_owned(),
         confinement: examined.confinement,
