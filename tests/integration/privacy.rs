@@ -75,7 +75,8 @@ fn the_plugin_is_closed_to_other_processes_of_its_user() {
         Ended(command.stdout(Stdio::piped()).current_dir(folder.path()).spawn().expect("starts"))
     };
     let mut plain = as_nobody(Path::new("sh"));
-    plain.args(["-c", "echo up; exec sleep 60"]);
+    // It waits by itself: a process that is just becoming another program has no environment to read for a moment.
+    plain.args(["-c", "echo up; read -r never"]).stdin(Stdio::piped());
     let mut plugin = as_nobody(&program);
     plugin
         .args(["start", "post-processor", "-packer-default-plugin-name-"])
