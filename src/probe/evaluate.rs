@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     frames::Frame,
-    observe::{Seen, observe},
+    questions::{Seen, observe},
 };
 use crate::{
     model::{
@@ -72,6 +72,12 @@ pub(super) fn skipped(check: &Check) -> Vec<Judged> {
 /// Every property of a check that was not answered.
 pub(super) fn unanswered(check: &Check, why: &str) -> Vec<Judged> {
     check.properties.iter().map(|_| Judged::without_value(Outcome::Undecided, why)).collect()
+}
+
+/// Every property of a check whose value stands in the suite itself, as its parameter `content`.
+pub(super) fn written(check: &Check) -> Vec<Judged> {
+    let seen = Seen::Value(check.parameters.get("content").cloned().unwrap_or_default());
+    check.properties.iter().map(|property| one(&property.matcher, &seen)).collect()
 }
 
 fn one(matcher: &crate::suite::Matcher, seen: &Seen) -> Judged {

@@ -13,13 +13,12 @@ mod engine;
 mod evaluate;
 mod frames;
 mod host_key;
-mod observe;
 mod proto;
+mod questions;
 mod rounds;
 mod script;
 mod serve;
 mod session;
-mod sockets;
 
 pub use client::{ProbeError, ProbeRequest, Prober};
 pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe};

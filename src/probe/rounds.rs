@@ -11,14 +11,15 @@ use rand_core::{OsRng, RngCore};
 
 use super::{
     engine::{Event, Listener, Stop, pause_for, stop_of},
-    evaluate::{Judged, evaluate, skipped, unanswered},
+    evaluate::{Judged, evaluate, skipped, unanswered, written},
     frames::Frames,
+    questions::not_asked,
     script::{self, DONE, Question},
     session::{Ended, Limits, Session, SessionError},
 };
 use crate::{
     model::{Outcome, UndecidedKind, escape::escape_bytes},
-    suite::{Check, Sudo, Suite},
+    suite::{Asker, Check, Sudo, Suite},
 };
 
 /// The command that reads the script, as the login user.
@@ -68,10 +69,11 @@ pub(super) fn ask_all(
         for (index, check) in it.checks.iter().enumerate() {
             let stumbled = vec![false; check.properties.len()];
             let one = Pending { suite, index, check, sudo: it.sudo, attempts: 0, stumbled };
-            if check.skip {
-                tell(listener, &one, skipped(check), Duration::ZERO);
-            } else {
-                pending.push(one);
+            match check.resource.asker() {
+                _ if check.skip => tell(listener, &one, skipped(check), Duration::ZERO),
+                Asker::Host => pending.push(one),
+                Asker::Suite => tell(listener, &one, written(check), Duration::ZERO),
+                Asker::Conductor => tell(listener, &one, unanswered(check, not_asked(check)), Duration::ZERO),
             }
         }
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::*;
+use crate::probe::questions::quote;
 use crate::{
     model::Outcome::{self, Failed, Passed, Skipped, Undecided},
     probe::{evaluate::evaluate, frames::Frames},

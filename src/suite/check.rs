@@ -1,14 +1,14 @@
 //! The common tree into [`Suite`]s: every name is looked up, every value checked, and every mistake told, not only the
 //! first. It owns defaults and what an id may look like.
 
-use std::{ops::Range, path::Path, time::Duration};
+use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use super::{
     Check, Property, Resource, Sudo, Suite, demand,
     diagnostic::nearest,
     duration::parse_duration,
     tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
-    vocabulary,
+    vocabulary::{self, Parameter},
 };
 use crate::model::Digest;
 
@@ -70,6 +70,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         retry: defaults.retry,
         retry_delay: defaults.retry_delay,
         timeout: defaults.timeout,
+        parameters: BTreeMap::new(),
         properties: Vec::new(),
         line: findings.line(&raw.id_span),
     };
@@ -114,6 +115,12 @@ fn apply(findings: &mut Findings<'_>, entry: &vocabulary::Entry, check: &mut Che
         check.properties.push(Property { name: (*known).to_owned(), matcher, line });
         return false;
     }
+    if let Some((known, kind)) = entry.parameters.iter().find(|(known, _)| *known == name) {
+        if let Some(value) = parameter(findings, *kind, attribute) {
+            check.parameters.insert((*known).to_owned(), value);
+        }
+        return false;
+    }
     match name {
         "title" => check.title = text(findings, attribute),
         "meta" => {}
@@ -154,7 +161,7 @@ fn is_port(text: &str) -> bool {
 }
 
 fn unknown_resource(findings: &mut Findings<'_>, raw: &RawCheck) {
-    let known = vocabulary::RESOURCES.iter().map(|e| e.resource.as_str());
+    let known = vocabulary::resources().map(|e| e.resource.as_str());
     let name = raw.resource.as_str();
     let all: Vec<&str> = known.clone().collect();
     let supported = format!("supported today: {}", all.join(", "));
@@ -181,8 +188,14 @@ fn unknown_attribute(findings: &mut Findings<'_>, entry: &vocabulary::Entry, att
         return;
     }
     let subject = Some(entry.subject).filter(|s| !s.is_empty());
-    let known: Vec<&str> =
-        entry.properties.iter().map(|(n, _)| *n).chain(subject).chain(vocabulary::COMMON.iter().copied()).collect();
+    let known: Vec<&str> = entry
+        .properties
+        .iter()
+        .map(|(n, _)| *n)
+        .chain(entry.parameters.iter().map(|(n, _)| *n))
+        .chain(subject)
+        .chain(vocabulary::COMMON.iter().copied())
+        .collect();
     unknown_name(findings, attribute, &format!("attribute {name:?} of {}", entry.resource), &known);
 }
 
@@ -205,6 +218,28 @@ fn text(findings: &mut Findings<'_>, entry: &Entry) -> Option<String> {
         Value::Text(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => mistyped(findings, entry, "a text in quotes"),
+    }
+}
+
+/// A value of how to ask.
+fn parameter(findings: &mut Findings<'_>, kind: Parameter, entry: &Entry) -> Option<serde_json::Value> {
+    let word = |node: &Node| match &node.value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    match (kind, &entry.node.value) {
+        (Parameter::Bool, _) => boolean(findings, entry).map(Into::into),
+        (Parameter::Text, _) => text(findings, entry).map(Into::into),
+        (Parameter::Any, _) => entry.node.to_json(),
+        (Parameter::Texts, Value::List(items)) => match items.iter().map(word).collect::<Option<Vec<_>>>() {
+            Some(texts) => Some(texts.into()),
+            None => mistyped(findings, entry, "a list of texts"),
+        },
+        (Parameter::Texts, _) => match word(&entry.node) {
+            Some(text) => Some(vec![text].into()),
+            None => mistyped(findings, entry, "a list of texts"),
+        },
     }
 }
 

@@ -13,11 +13,13 @@ mod goss;
 mod hcl;
 mod judge;
 mod load;
+mod matcher;
 mod pattern;
+mod resource;
 mod tree;
 mod vocabulary;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
 pub use judge::{Judgement, judge};
 pub use load::load;
+pub use matcher::Matcher;
+pub use resource::{Asker, Resource};
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,6 +90,10 @@ pub struct Check {
     pub retry_delay: Duration,
     /// The longest one attempt may take on the host.
     pub timeout: Duration,
+    /// What is said of how to ask, beside what is demanded: goss's `method`, `server`, `request-headers`, …; by name,
+    /// each of the kind that the vocabulary gives it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, serde_json::Value>,
     /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …)
     /// first.
     pub properties: Vec<Property>,
@@ -109,100 +117,4 @@ pub struct Property {
     pub matcher: Matcher,
     /// 1-based line of the attribute.
     pub line: u32,
-}
-
-/// The kinds of resource, by goss's names, and assay's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Resource {
-    /// A command line run by `sh -c`.
-    Command,
-    /// A path.
-    File,
-    /// A package of the host's package manager.
-    Package,
-    /// A systemd unit.
-    Service,
-    /// `tcp:22`, `tcp6:22`, `udp:53`.
-    Port,
-    /// An account in /etc/passwd.
-    User,
-    /// A process by its name.
-    Process,
-    /// assay's own: cloud-init has finished (id is free text; property `finished`, `errors`).
-    CloudInit,
-    /// assay's own: systemd's failed units (property `failed`: a list of units).
-    Systemd,
-}
-
-impl Resource {
-    /// The name as it stands in suites and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Command => "command",
-            Self::File => "file",
-            Self::Package => "package",
-            Self::Service => "service",
-            Self::Port => "port",
-            Self::User => "user",
-            Self::Process => "process",
-            Self::CloudInit => "cloud-init",
-            Self::Systemd => "systemd",
-        }
-    }
-
-    /// The property that decides whether the others are asked at all: when it is not met, is false or is not known,
-    /// they are skipped. goss has no such property for commands and services.
-    pub fn gate(self) -> Option<&'static str> {
-        match self {
-            Self::File | Self::User => Some("exists"),
-            Self::Package => Some("installed"),
-            Self::Port => Some("listening"),
-            Self::Process => Some("running"),
-            Self::CloudInit => Some("finished"),
-            Self::Command | Self::Service | Self::Systemd => None,
-        }
-    }
-}
-
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A demand on a value. goss 0.4's vocabulary; what is not listed yet is refused by the readers by name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Matcher {
-    /// The value is this one.
-    Equal(serde_json::Value),
-    /// The list holds at least these (goss: a plain list).
-    ContainElements(Vec<serde_json::Value>),
-    /// Every pattern is met by some line (goss: a list at contents, stdout, stderr): `foo`, `!foo`, `/re/`, `!/re/`.
-    HavePatterns(Vec<String>),
-    /// The text matches this regular expression (RE2 syntax).
-    MatchRegexp(String),
-    /// The number is above this.
-    Gt(f64),
-    /// The number is this or above.
-    Ge(f64),
-    /// The number is below this.
-    Lt(f64),
-    /// The number is this or below.
-    Le(f64),
-    /// The inner demand is not met.
-    Not(Box<Matcher>),
-    /// All are met.
-    And(Vec<Matcher>),
-    /// At least one is met.
-    Or(Vec<Matcher>),
-    /// The text begins so.
-    HavePrefix(String),
-    /// The text ends so.
-    HaveSuffix(String),
-    /// The text holds this.
-    ContainSubstring(String),
-    /// The list or text is this long.
-    HaveLen(u64),
 }

@@ -1,0 +1,97 @@
+//! A path: its inode, its contents and their digests.
+
+use super::{CONTENTS_KEPT, Kind, Seen, exists, kept, quote, wants};
+use crate::{probe::frames::Frame, suite::Check};
+
+/// See the file.
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("file.sh")], ask, observe: file };
+
+fn ask(check: &Check) -> String {
+    let wanted: String = [("contents", 'c'), ("md5", 'm'), ("sha256", 'h'), ("sha512", 'H')]
+        .iter()
+        .filter(|(name, _)| wants(check, name))
+        .map(|(_, letter)| letter)
+        .collect();
+    format!("ask_file {} '{wanted}' {}", quote(check.subject()), CONTENTS_KEPT + 1)
+}
+
+fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
+    let there =
+        exists(frame, "this user may not look there, and sudo -n does not work (or the suite says sudo = false)");
+    if property == "exists" || matches!(there, Seen::Unknown(_)) {
+        return there;
+    }
+    if there == Seen::Value(false.into()) {
+        return Seen::Nothing("there is no such file".into());
+    }
+    match property {
+        "linked-to" => match frame.text('l').as_deref().map(|l| l.strip_suffix('\n').unwrap_or(l)) {
+            Some("") => Seen::Nothing("it is no symbolic link".into()),
+            Some(target) => Seen::Value(target.into()),
+            None => Seen::unknown("readlink said nothing"),
+        },
+        "contents" => match frame.word('c') {
+            Some("") => kept(frame, 'c', CONTENTS_KEPT),
+            other => unreadable(other),
+        },
+        "md5" => digest(frame, 'm', 32),
+        "sha256" => digest(frame, 'h', 64),
+        "sha512" => digest(frame, 'H', 128),
+        _ => stat(property, frame),
+    }
+}
+
+fn unreadable(word: Option<&str>) -> Seen {
+    match word {
+        Some("-") => Seen::Nothing("it is no regular file".into()),
+        _ => Seen::unknown("this user may not read it, and sudo -n does not work (or the suite says sudo = false)"),
+    }
+}
+
+fn digest(frame: &Frame, letter: char, length: usize) -> Seen {
+    match frame.word(letter) {
+        Some(hex) if hex.len() == length && hex.bytes().all(|b| b.is_ascii_hexdigit()) => Seen::Value(hex.into()),
+        Some(_) => Seen::unknown("the digest could not be made on the host"),
+        None => unreadable(frame.word('c')),
+    }
+}
+
+/// `stat -c '%f %s %u %g %U %G'`: the mode in hexadecimal with the type in its upper bits (POSIX sys/stat.h), size,
+/// uid, gid, owner, group.
+fn stat(property: &str, frame: &Frame) -> Seen {
+    let text = frame.text('t').unwrap_or_default();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [mode, size, uid, gid, owner, group] = words.as_slice() else {
+        return Seen::unknown("stat said nothing that can be read");
+    };
+    let Ok(mode) = u32::from_str_radix(mode, 16) else {
+        return Seen::unknown("stat said nothing that can be read");
+    };
+    let number = |text: &str| match text.parse::<u64>() {
+        Ok(number) => Seen::Value(number.into()),
+        Err(_) => Seen::unknown("stat said nothing that can be read"),
+    };
+    match property {
+        "mode" => Seen::Value(format!("{:04o}", mode & 0o7777).into()),
+        "size" => number(size),
+        "uid" => number(uid),
+        "gid" => number(gid),
+        "owner" => Seen::Value((*owner).into()),
+        "group" => Seen::Value((*group).into()),
+        "filetype" => Seen::Value(file_type(mode).into()),
+        _ => Seen::unknown("no such property"),
+    }
+}
+
+fn file_type(mode: u32) -> &'static str {
+    match mode & 0o170_000 {
+        0o100_000 => "file",
+        0o040_000 => "directory",
+        0o120_000 => "symlink",
+        0o140_000 => "socket",
+        0o010_000 => "pipe",
+        0o060_000 => "block-device",
+        0o020_000 => "character-device",
+        _ => "unknown",
+    }
+}

@@ -1,0 +1,66 @@
+# Whether "there is no $1" may only mean "this user may not look there".
+hidden() {
+  d=${1%/*}
+  while [ -n "$d" ]; do
+    if [ -d "$d" ]; then
+      [ -x "$d" ] && return 1
+      return 0
+    fi
+    d=${d%/*}
+  done
+  return 1
+}
+
+# $2: which of c(ontents) m(d5) h(sha256) H(sha512) are wanted too; $3: how much of the contents.
+ask_file() {
+  begin
+  r=
+  if [ -e "$1" ] || [ -L "$1" ]; then
+    a='.x 1'
+  elif hidden "$1"; then
+    if ! root; then
+      a='.x ?'
+    else
+      r=$S
+      if $r test -e "$1" || $r test -L "$1"; then a='.x 1'; else a='.x 0'; fi
+    fi
+  else
+    a='.x 0'
+  fi
+  if [ "$a" = '.x 1' ]; then
+    a="$a
+.t
+$($r stat -c '%f %s %u %g %U %G' -- "$1" 2>/dev/null | enc)
+.l
+$($r readlink -- "$1" 2>/dev/null | enc)"
+    [ -n "$2" ] && file_data "$@"
+  fi
+  answer
+}
+file_data() {
+  if [ -z "$r" ] && [ ! -r "$1" ] && root; then r=$S; fi
+  if ! $r test -r "$1"; then
+    a="$a
+.c ?"
+    return
+  fi
+  if ! $r test -f "$1"; then
+    a="$a
+.c -"
+    return
+  fi
+  case $2 in *c*) a="$a
+.c
+$(limit "$T" $r head -c "$3" -- "$1" 2>/dev/null | enc)" ;; esac
+  case $2 in *m*) a="$a
+.m $(sum md5sum "$1")" ;; esac
+  case $2 in *h*) a="$a
+.h $(sum sha256sum "$1")" ;; esac
+  case $2 in *H*) a="$a
+.H $(sum sha512sum "$1")" ;; esac
+}
+sum() {
+  v=$(limit "$T" $r "$1" -- "$2" 2>/dev/null) || return
+  v=${v%% *}
+  printf '%s' "${v#\\}"
+}

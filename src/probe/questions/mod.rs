@@ -1,0 +1,122 @@
+//! What hosts can be asked, one file per kind of resource: the shell function that asks (`*.sh`), the line that calls
+//! it, and the reading of its answer into the values that properties are about. It refuses to judge. Every byte of an
+//! answer comes from the host and may be anything.
+//!
+//! A new kind is two files here, a line in [`of`], and its names in the suite's vocabulary.
+
+mod cloud_init;
+mod command;
+mod file;
+mod package;
+mod port;
+mod process;
+mod service;
+mod sockets;
+mod systemd;
+mod user;
+
+use serde_json::Value;
+
+pub(super) use cloud_init::SHELL as CLOUD_INIT;
+
+use super::frames::Frame;
+use crate::suite::{Asker, Check, Resource};
+
+/// How much of a command's stdout and of its stderr is kept.
+pub(super) const OUTPUT_KEPT: usize = 64 << 10;
+/// How much of a file's contents is kept.
+pub(super) const CONTENTS_KEPT: usize = 256 << 10;
+
+/// How one kind of resource is asked about.
+pub(super) struct Kind {
+    /// The shell functions that it needs beside the prelude's; each text goes into a script once.
+    pub shell: &'static [&'static str],
+    /// The command that asks, without a newline. `$i`, `$A` and `$T` are set before it (see prelude.sh).
+    pub ask: fn(&Check) -> String,
+    /// What an answer says about a property.
+    pub observe: fn(&Check, &str, &Frame) -> Seen,
+}
+
+/// How hosts are asked about `resource`; `None` where hosts are not asked at all.
+pub(super) fn of(resource: Resource) -> Option<&'static Kind> {
+    Some(match resource {
+        Resource::CloudInit => &cloud_init::KIND,
+        Resource::Command => &command::KIND,
+        Resource::File => &file::KIND,
+        Resource::Package => &package::KIND,
+        Resource::Port => &port::KIND,
+        Resource::Process => &process::KIND,
+        Resource::Service => &service::KIND,
+        Resource::Systemd => &systemd::KIND,
+        Resource::User => &user::KIND,
+        _ => return None,
+    })
+}
+
+/// What is known of one property.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Seen {
+    /// Its value.
+    Value(Value),
+    /// The beginning of a text that was longer than what is kept.
+    Beginning(String),
+    /// There is no value, because there is no such file, user, …: the demand is not met. Says why.
+    Nothing(String),
+    /// No trustworthy answer. Says why.
+    Unknown(String),
+}
+
+impl Seen {
+    fn unknown(why: impl Into<String>) -> Self {
+        Self::Unknown(why.into())
+    }
+}
+
+/// What `frame`, the answer to `check`, says about `property`.
+pub(super) fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
+    match of(check.resource) {
+        Some(kind) => (kind.observe)(check, property, frame),
+        None => Seen::unknown("hosts are not asked about this"),
+    }
+}
+
+/// Why a check that hosts are not asked about has no answer here.
+pub(super) fn not_asked(check: &Check) -> &'static str {
+    match check.resource.asker() {
+        Asker::Conductor => "only EC2 or a second boot can tell, and there is neither here",
+        Asker::Suite | Asker::Host => "hosts are not asked about this",
+    }
+}
+
+/// The first word of an answer: whether the thing is there.
+fn exists(frame: &Frame, why_unknown: &str) -> Seen {
+    match frame.word('x') {
+        Some("1") => Seen::Value(true.into()),
+        Some("0") => Seen::Value(false.into()),
+        _ => Seen::unknown(why_unknown),
+    }
+}
+
+fn kept(frame: &Frame, letter: char, limit: usize) -> Seen {
+    match frame.bytes(letter) {
+        Some(bytes) if bytes.len() > limit => Seen::Beginning(String::from_utf8_lossy(&bytes[..limit]).into_owned()),
+        Some(bytes) => Seen::Value(String::from_utf8_lossy(bytes).into()),
+        None => Seen::unknown("the output is missing"),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().find(|l| !l.trim().is_empty()).unwrap_or("nothing")
+}
+
+fn wants(check: &Check, property: &str) -> bool {
+    check.properties.iter().any(|p| p.name == property)
+}
+
+/// `text` as one word of sh.
+pub(super) fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests;

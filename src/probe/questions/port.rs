@@ -1,0 +1,33 @@
+//! A listening port, from /proc/net.
+
+use super::{Kind, Seen, sockets};
+use crate::{probe::frames::Frame, suite::Check};
+
+/// See the file.
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, observe: listening };
+
+fn ask(check: &Check) -> String {
+    let (family, number) = port(check.subject());
+    let state = if family.starts_with("tcp") { "0A" } else { "07" };
+    format!("ask_port {family} {number:04X} {state}")
+}
+
+/// The family and the number of `tcp6:22`; a number alone is of family tcp.
+fn port(id: &str) -> (&str, u16) {
+    let (family, number) = id.split_once(':').unwrap_or(("tcp", id));
+    (family, number.parse().unwrap_or(0))
+}
+
+fn listening(check: &Check, property: &str, frame: &Frame) -> Seen {
+    let (family, number) = port(check.subject());
+    let addresses = match frame.word('x') {
+        Some("1") => sockets::listening(&frame.text('o').unwrap_or_default(), family, number),
+        Some("0") => Vec::new(),
+        _ => return Seen::unknown("the host does not show its sockets in /proc/net"),
+    };
+    match (property, addresses.is_empty()) {
+        ("listening", empty) => Seen::Value((!empty).into()),
+        (_, true) => Seen::Nothing("nothing listens there".into()),
+        (_, false) => Seen::Value(addresses.into()),
+    }
+}

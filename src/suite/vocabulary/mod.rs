@@ -1,0 +1,110 @@
+//! The vocabulary: goss's resources with their attributes (goss 0.4), and assay's own two. It owns which names exist,
+//! what kind of value each takes, and which of goss's names are known but come later.
+
+mod goss;
+mod image;
+
+use super::Resource;
+
+/// What kind of value an attribute has, and so what a plain value there means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// true or false.
+    Bool,
+    /// A whole number.
+    Number,
+    /// File permissions: octal digits in quotes.
+    Mode,
+    /// A text.
+    Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list; a plain list means "holds at least these".
+    List,
+    /// A list; a plain list means "exactly these" (assay's own resources).
+    ExactList,
+    /// A stream of lines; a plain text means "exactly this", a plain list means "every pattern is met".
+    Lines,
+}
+
+/// What kind of value a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parameter {
+    /// true or false.
+    Bool,
+    /// A text (or a number, as its text).
+    Text,
+    /// A list of texts; one text stands for a list of one.
+    Texts,
+    /// Any value, as it stands.
+    Any,
+}
+
+/// One resource: its name, which attribute says what is asked about (default: the id), and its properties, the
+/// deciding one first.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub resource: Resource,
+    pub subject: &'static str,
+    pub properties: &'static [(&'static str, Kind)],
+    /// What may be said of how to ask, beside what is demanded; it goes into [`super::Check::parameters`].
+    pub parameters: &'static [(&'static str, Parameter)],
+    /// goss's attributes that assay does not have yet.
+    pub later: &'static [&'static str],
+    /// An example of an id, for messages.
+    pub example: &'static str,
+}
+
+/// goss's resources that assay does not have yet.
+pub(super) const LATER_RESOURCES: &[&str] = &["gossfile"];
+
+/// goss's resource that no AMI over SSH can answer.
+pub(super) const WINDOWS_RESOURCES: &[&str] = &["registry"];
+
+/// Attributes that every resource takes besides its properties.
+pub(super) const COMMON: &[&str] = &["title", "meta", "skip", "retry", "retry_delay", "timeout"];
+
+/// Attributes of the suite itself, defaults for its checks.
+pub(super) const SUITE: &[&str] = &["retry", "retry_delay", "timeout", "sudo"];
+
+/// goss's older or other spellings, and the name used here.
+pub(super) const ALIASES: &[(&str, &str)] = &[
+    ("contains", "contents"),
+    ("resolveable", "resolvable"),
+    ("retry_count", "retry"),
+    ("linkedto", "linked-to"),
+    ("file-type", "filetype"),
+];
+
+/// Matchers that take what [`super::Matcher`] has.
+pub(super) const MATCHERS: &[&str] = &[
+    "equal",
+    "have-prefix",
+    "have-suffix",
+    "match-regexp",
+    "contain-substring",
+    "have-len",
+    "have-patterns",
+    "contain-element",
+    "contain-elements",
+    "not",
+    "and",
+    "or",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+];
+
+/// goss's matchers that assay does not have yet.
+pub(super) const LATER_MATCHERS: &[&str] = &["have-key", "consist-of", "semver-constraint", "gjson", "xml"];
+
+/// The entry of a resource's name.
+pub(super) fn resource(name: &str) -> Option<&'static Entry> {
+    resources().find(|e| e.resource.as_str() == name)
+}
+
+/// Every resource that can be asked today.
+pub(super) fn resources() -> impl Iterator<Item = &'static Entry> + Clone {
+    goss::RESOURCES.iter().chain(image::RESOURCES)
+}
