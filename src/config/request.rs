@@ -1,10 +1,10 @@
 //! What a command was asked to do: checked, plain requests that the command line hands to the conductor. They own no behaviour.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use super::settings::{AccessSettings, Settings};
 use crate::{
-    model::{AmiRef, ImageName, ManifestBuild, Region, RunId, State},
+    model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Shard, State, shard::ShardRecord},
     suite::Suite,
 };
 
@@ -18,6 +18,30 @@ pub enum Format {
     Json,
     /// One JSON document per event and line.
     Jsonl,
+    /// JUnit XML.
+    Junit,
+    /// Test Anything Protocol, version 14.
+    Tap,
+}
+
+/// Where a command's findings go.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outputs {
+    /// How they are written to stdout.
+    pub stdout: Format,
+    /// Files that are written beside, each in its own format.
+    pub files: Vec<(Format, PathBuf)>,
+}
+
+/// `assay report merge`: put several runs' evidence together.
+#[derive(Debug, Clone)]
+pub struct MergeRequest {
+    /// Evidence files, or folders that hold some; at least one.
+    pub paths: Vec<PathBuf>,
+    /// Where reports of the whole go.
+    pub report_dir: Option<PathBuf>,
+    /// How the whole is written.
+    pub outputs: Outputs,
 }
 
 /// `assay validate`: boot and test AMIs.
@@ -32,8 +56,10 @@ pub struct ValidateRequest {
     pub settings: Settings,
     /// Whether tags are written to the AMIs; `--no-stamp` turns it off.
     pub stamp: bool,
-    /// How to print the result.
-    pub format: Format,
+    /// Only this share of the AMIs.
+    pub shard: Option<Shard>,
+    /// How the result is written.
+    pub outputs: Outputs,
 }
 
 /// Which AMIs to validate.
@@ -76,8 +102,10 @@ pub struct ProbeRequest {
     pub timeout: Duration,
     /// Where reports go.
     pub report_dir: Option<PathBuf>,
-    /// How to print the result.
-    pub format: Format,
+    /// Which share of all machines `hosts` is.
+    pub shard: Option<ShardRecord>,
+    /// How the result is written.
+    pub outputs: Outputs,
 }
 
 /// One machine.
@@ -89,6 +117,17 @@ pub struct ProbeHost {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+impl fmt::Display for ProbeHost {
+    /// `user@host:port`, an IPv6 address in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}@[{}]:{}", self.user, self.host, self.port)
+        } else {
+            write!(f, "{}@{}:{}", self.user, self.host, self.port)
+        }
+    }
 }
 
 /// What is known of a machine's host key before connecting.

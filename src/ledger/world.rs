@@ -152,6 +152,8 @@ impl<'a> Build<'a> {
         };
         Evidence {
             schema: EVIDENCE_SCHEMA,
+            runs: Vec::new(),
+            shard: None,
             verdict: self.verdict(),
             run: self.run.parse().expect("a run"),
             image: Some(self.image.parse().expect("a name")),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ami::AmiRecord,
     ids::{Digest, ImageName, RunId},
+    shard::ShardRecord,
     tags::Provenance,
     verdict::{UndecidedKind, Verdict},
 };
@@ -22,6 +23,12 @@ pub struct Evidence {
     pub verdict: Verdict,
     /// The run that was tested.
     pub run: RunId,
+    /// The runs that this was merged from; absent where it is one run's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunId>,
+    /// Which share of the work this is; absent where it is all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<ShardRecord>,
     /// The image line; absent for hosts tested by `assay probe`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageName>,
@@ -252,6 +259,11 @@ impl TargetEvidence {
     /// A target that never got as far as checks, and why.
     pub fn untested(target: String, ami: Option<AmiRecord>, reason: Undecided) -> Self {
         Self { undecided: Some(reason), ..Self::new(target, ami) }
+    }
+
+    /// The name by which work is divided into shares: an AMI goes to one share as a whole.
+    pub fn divided_as(&self) -> String {
+        self.ami.as_ref().map_or_else(|| self.target.clone(), |record| record.ami.to_string())
     }
 
     /// The properties that a person wants to see while a run goes on (the report lists every one): what failed, and what is undecided although others were answered. Where nothing was answered

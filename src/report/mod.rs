@@ -10,9 +10,12 @@ pub mod junit;
 mod lock;
 pub mod manifest;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
+pub mod tap;
 pub mod text;
+mod written;
 
 pub use evidence::{ReportError, ReportPaths, write_all};
 pub use manifest::{ManifestError, append};
 pub use text::Style;
+pub use written::{rendered, write};

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::model::{
-    AmiRecord, CheckEvidence, Digest, Evidence, HostKeyPin, Outcome, Phase, Provenance, TargetEvidence, UndecidedKind,
-    Verdict,
+    AmiRecord, CheckEvidence, Digest, Evidence, HostKeyPin, Outcome, Phase, Provenance, Shard, TargetEvidence,
+    UndecidedKind, Verdict,
     evidence::{EVIDENCE_SCHEMA, Leftover, SuiteRef, Undecided},
+    shard::ShardRecord,
 };
 
 pub fn check(resource: &str, id: &str, property: &str, outcome: Outcome) -> CheckEvidence {
@@ -93,6 +94,11 @@ pub fn evidence() -> Evidence {
         schema: EVIDENCE_SCHEMA,
         verdict: Verdict::Failed,
         run: "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C".parse().expect("a run"),
+        runs: vec!["01KAQ3B6G0R8ZJ5Q2X7V9N4M1C".parse().expect("a run")],
+        shard: Some(ShardRecord {
+            shard: Shard { index: 1, total: 1 },
+            planned: vec!["eu-west-1:ami-0abcdef1234567891".to_owned(), "us-east-1:ami-0abcdef1234567890".to_owned()],
+        }),
         image: Some("base".parse().expect("a name")),
         provenance: Provenance {
             owner: Some("github.com/example/images".to_owned()),

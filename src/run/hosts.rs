@@ -26,13 +26,14 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     let program = own_program().map_err(|e| format!("cannot find this program: {e}"))?;
     let prober = Prober::start(&program).await.map_err(|e| e.to_string())?;
     let run = RunId::generate();
-    let targets = request.hosts.iter().map(name).collect();
+    let targets = request.hosts.iter().map(ToString::to_string).collect();
     events.tell(Event::Started { run: run.to_string(), targets });
     let suites: Arc<[Suite]> = Arc::from(request.suites.clone());
     let found = request.hosts.iter().map(|host| one(&request, host, &key, &suites, &prober, &events, &cancel));
     let targets = join_all(found).await;
     let examined = Examined { targets, confinement: prober.confinement(), leftovers: Vec::new() };
-    let evidence = evidence_of(run, None, Provenance::default(), &request.suites, started_at, examined);
+    let mut evidence = evidence_of(run, None, Provenance::default(), &request.suites, started_at, examined);
+    evidence.shard = request.shard.clone();
     let mut finished = Finished::unrecorded(evidence);
     if let Some(folder) = &request.report_dir {
         match report::write_all(folder, &finished.evidence) {
@@ -41,14 +42,6 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
         }
     }
     Ok(finished)
-}
-
-fn name(host: &ProbeHost) -> String {
-    if host.host.contains(':') {
-        format!("{}@[{}]:{}", host.user, host.host, host.port)
-    } else {
-        format!("{}@{}:{}", host.user, host.host, host.port)
-    }
 }
 
 async fn one(
@@ -60,7 +53,7 @@ async fn one(
     events: &Events,
     cancel: &CancellationToken,
 ) -> TargetEvidence {
-    let mut evidence = TargetEvidence::new(name(host), None);
+    let mut evidence = TargetEvidence::new(host.to_string(), None);
     let asked = async {
         let host_keys = known(request, host)?;
         let address = lookup_host((host.host.as_str(), host.port)).await.ok().and_then(|mut found| found.next());
@@ -72,7 +65,7 @@ async fn one(
         };
         let pin = if host_keys.is_empty() { HostKeyPin::None } else { HostKeyPin::Given };
         let asked = ProbeRequest {
-            target: name(host),
+            target: host.to_string(),
             address,
             user: host.user.clone(),
             private_key: key.clone(),
@@ -116,7 +109,7 @@ fn known(request: &Wanted, host: &ProbeHost) -> Result<Vec<String>, Undecided> {
                 return Err(not_known(format!(
                     "{} has no key of {}; add it with ssh-keyscan once you trust it",
                     path.display(),
-                    name(host)
+                    host
                 )));
             }
             Ok(keys)

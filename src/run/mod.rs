@@ -35,7 +35,7 @@ use crate::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
     config::{AccessSettings, Settings},
     exit::Exit,
-    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, tags},
+    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
     report::ReportPaths,
 };
 
@@ -59,6 +59,8 @@ pub struct Request {
     pub own_only: bool,
     /// Write state tags.
     pub stamp: bool,
+    /// Which share of the work this is.
+    pub shard: Option<ShardRecord>,
 }
 
 /// A Packer build, in the words of Packer's manifest.
@@ -93,7 +95,7 @@ pub struct Finished {
 
 impl Finished {
     /// Evidence that was written nowhere yet.
-    fn unrecorded(evidence: Evidence) -> Self {
+    pub fn unrecorded(evidence: Evidence) -> Self {
         Self {
             evidence,
             reports: None,

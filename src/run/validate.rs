@@ -57,8 +57,9 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         admitted: &admitted,
     })
     .await;
-    let evidence =
+    let mut evidence =
         evidence_of(run, image_of(&request, &admitted), provenance, &request.settings.suites, started_at, examined);
+    evidence.shard = request.shard.clone();
     let finished = conclude(&request, &admitted, evidence, &protections, &events, &cancel).await;
     protections.close();
     finished
@@ -73,8 +74,9 @@ fn given_up(request: &Request, started_at: String, events: &Events) -> Finished 
     let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();
-    let evidence =
+    let mut evidence =
         evidence_of(request.run, image, Provenance::default(), &request.settings.suites, started_at, examined);
+    evidence.shard = request.shard.clone();
     Finished::unrecorded(evidence)
 }
 
@@ -128,6 +130,8 @@ pub fn evidence_of(
         schema: EVIDENCE_SCHEMA,
         verdict: Verdict::over(targets.iter().map(|t| t.verdict)),
         run,
+        runs: Vec::new(),
+        shard: None,
         image,
         provenance,
         started_at,

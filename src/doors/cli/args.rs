@@ -1,11 +1,14 @@
 //! The command line's shape: global flags and the list of commands. Commands that do not exist yet are not listed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{commit, completions, lint, man, packer_install, probe, sweep, validate};
-use crate::config::request;
+use super::{commit, completions, lint, man, option_flags::problem, packer_install, probe, report, sweep, validate};
+use crate::config::{
+    Problem,
+    request::{Format, Outputs},
+};
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
 #[derive(Debug, Parser)]
@@ -33,9 +36,9 @@ pub struct Globals {
     /// The assay.hcl to use; default: the first one in the working folder or above it
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
-    /// How results are written to stdout
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
-    pub format: Format,
+    /// How results are written: text, json, jsonl; for tests also junit, tap. To stdout, or to a file as FORMAT=FILE; may be repeated
+    #[arg(long = "format", global = true, value_name = "FORMAT[=FILE]", help_heading = "Global options")]
+    pub formats: Vec<FormatFlag>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
     pub color: Color,
@@ -53,24 +56,71 @@ pub struct Globals {
     pub log: Log,
 }
 
-/// See [`request::Format`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON document at the end
-    Json,
-    /// One JSON document per event and line
-    Jsonl,
+/// `--format FORMAT[=FILE]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormatFlag {
+    format: Format,
+    /// Absent: stdout.
+    file: Option<PathBuf>,
 }
 
-impl From<Format> for request::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text => Self::Text,
-            Format::Json => Self::Json,
-            Format::Jsonl => Self::Jsonl,
+impl FromStr for FormatFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, file) = match text.split_once('=') {
+            Some((_, "")) => return Err("names no file after =".to_owned()),
+            Some((name, file)) => (name, Some(PathBuf::from(file))),
+            None => (text, None),
+        };
+        let format = match name {
+            "text" => Format::Text,
+            "json" => Format::Json,
+            "jsonl" => Format::Jsonl,
+            "junit" => Format::Junit,
+            "tap" => Format::Tap,
+            _ => return Err("expected text, json, jsonl, junit or tap, or one of them with =FILE".to_owned()),
+        };
+        Ok(Self { format, file })
+    }
+}
+
+impl Globals {
+    /// Where a test's findings go. Fails where two would go to one place.
+    pub fn outputs(&self) -> Result<Outputs, Problem> {
+        let mut outputs = Outputs { stdout: self.stdout()?, files: Vec::new() };
+        for flag in &self.formats {
+            let Some(file) = &flag.file else { continue };
+            if outputs.files.iter().any(|(_, known)| known == file) {
+                return Err(problem("--format", format!("writes {} twice", file.display())));
+            }
+            outputs.files.push((flag.format, file.clone()));
+        }
+        Ok(outputs)
+    }
+
+    /// How a command's answer is written that is no test's finding: text, json or jsonl, to stdout. Fails on anything else.
+    pub fn plain_format(&self) -> Result<Format, Problem> {
+        if let Some(file) = self.formats.iter().find_map(|flag| flag.file.as_ref()) {
+            let message = format!("cannot write {}: this command answers on stdout only", file.display());
+            return Err(problem("--format", message));
+        }
+        match self.stdout()? {
+            Format::Junit | Format::Tap => {
+                Err(problem("--format", "expected text, json or jsonl: this command runs no tests"))
+            }
+            format => Ok(format),
+        }
+    }
+
+    fn stdout(&self) -> Result<Format, Problem> {
+        let mut named = self.formats.iter().filter(|flag| flag.file.is_none());
+        let format = named.next().map_or(Format::Text, |flag| flag.format);
+        match named.next() {
+            Some(_) => {
+                Err(problem("--format", "is given twice for stdout; write the other to a file, like junit=junit.xml"))
+            }
+            None => Ok(format),
         }
     }
 }
@@ -118,6 +168,9 @@ pub enum Command {
     Sweep(sweep::SweepArgs),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
+    /// Everything about reports
+    #[command(subcommand)]
+    Report(ReportCommand),
     /// Everything about Packer
     #[command(subcommand)]
     Packer(PackerCommand),
@@ -125,6 +178,13 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the manual page
     Man(man::ManArgs),
+}
+
+/// `assay report …`
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Put the evidence of several runs together, such as the shares of CI containers
+    Merge(report::MergeArgs),
 }
 
 /// `assay packer …`

@@ -48,6 +48,7 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
             problems.push(problem(flag, format!("{name:?} is not a name that git takes")));
         }
     }
+    let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -57,7 +58,7 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
         branch: args.branch.clone(),
         remote: args.remote.clone(),
         push: !args.no_push,
-        format: globals.format.into(),
+        format,
     })
 }
 
@@ -95,7 +96,7 @@ pub fn execute(request: CommitRequest) -> Exit {
 fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
     match format {
         Format::Text => output::result(&text(outcome), Exit::Done),
-        Format::Json | Format::Jsonl => output::json(&json(outcome), format, Exit::Done),
+        _ => output::json(&json(outcome), format, Exit::Done),
     }
 }
 

@@ -6,8 +6,8 @@ use clap::{Parser, error::ErrorKind};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    args::{Cli, Color, Command, Globals, Log, PackerCommand},
-    commit, completions, lint, man, output, packer_install, probe, sweep, validate,
+    args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
+    commit, completions, lint, man, output, packer_install, probe, report, sweep, validate,
 };
 use crate::{config::Problem, exit::Exit};
 
@@ -40,6 +40,7 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Probe(args) => planned(probe::plan(&args, globals), probe::execute),
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
+        Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
         Command::Lint(args) => lint::execute(&args, globals),
         Command::Packer(PackerCommand::Install(args)) => packer_install::execute(&args, globals),
         Command::Completions(args) => completions::execute(&args),

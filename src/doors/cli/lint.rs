@@ -28,9 +28,16 @@ pub(super) struct Linted {
 
 /// Checks and prints.
 pub fn execute(args: &LintArgs, globals: &Globals) -> Exit {
+    let format = match globals.plain_format() {
+        Ok(format) => format,
+        Err(problem) => {
+            output::error(&problem);
+            return Exit::Usage;
+        }
+    };
     let linted = dispatch::working_dir().and_then(|folder| lint(args, globals, &folder, suites::load));
     match linted {
-        Ok(linted) => print(&linted, globals),
+        Ok(linted) => print(&linted, format),
         Err(problems) => {
             problems.iter().for_each(|problem| output::error(problem));
             Exit::Nothing
@@ -99,14 +106,14 @@ fn add(linted: &mut Linted, problems: Vec<Problem>) {
     }
 }
 
-fn print(linted: &Linted, globals: &Globals) -> Exit {
+fn print(linted: &Linted, format: Format) -> Exit {
     let exit = if linted.problems.is_empty() { Exit::Done } else { Exit::Usage };
-    if Format::from(globals.format) != Format::Text {
+    if format != Format::Text {
         let document = json!({
             "files": linted.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "errors": linted.problems.iter().map(as_json).collect::<Vec<_>>(),
         });
-        return output::json(&document, globals.format.into(), exit);
+        return output::json(&document, format, exit);
     }
     linted.problems.iter().for_each(|problem| output::error(problem));
     if exit == Exit::Done {

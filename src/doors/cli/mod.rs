@@ -12,7 +12,9 @@ pub mod option_flags;
 pub mod output;
 pub mod packer_install;
 pub mod probe;
+pub mod report;
 mod results;
+mod shard;
 pub mod sweep;
 pub mod validate;
 

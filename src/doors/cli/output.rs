@@ -29,7 +29,7 @@ pub fn result(text: &str, exit: Exit) -> Exit {
 pub fn json(document: &serde_json::Value, format: Format, exit: Exit) -> Exit {
     match format {
         Format::Jsonl => result(&format!("{document}\n"), exit),
-        Format::Text | Format::Json => result(&format!("{document:#}\n"), exit),
+        _ => result(&format!("{document:#}\n"), exit),
     }
 }
 
@@ -41,6 +41,13 @@ pub fn error(message: &dyn Display) {
 /// Writes `warning: …` to stderr.
 pub fn warning(message: &dyn Display) {
     labelled("warning", WARNING, message);
+}
+
+/// Writes a line to stderr.
+pub fn note(message: &dyn Display) {
+    // Where stderr is gone there is nobody left to tell.
+    let written: io::Result<()> = writeln!(anstream::stderr(), "{message}");
+    drop(written);
 }
 
 /// Writes an error with its sources, once and in one line: `error: this: because of that`.

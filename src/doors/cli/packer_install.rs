@@ -48,18 +48,21 @@ pub(super) enum InstallError {
 
 /// Installs and says where.
 pub fn execute(args: &InstallArgs, globals: &Globals) -> Exit {
+    let format = match globals.plain_format() {
+        Ok(format) => format,
+        Err(problem) => {
+            output::error(&problem);
+            return Exit::Usage;
+        }
+    };
     match install(args) {
         Ok(written) => {
             let paths: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-            if Format::from(globals.format) == Format::Text {
+            if format == Format::Text {
                 return output::result(&(paths.join("\n") + "\n"), Exit::Done);
             }
             let version = env!("CARGO_PKG_VERSION");
-            output::json(
-                &json!({"source": args.source, "version": version, "written": paths}),
-                globals.format.into(),
-                Exit::Done,
-            )
+            output::json(&json!({"source": args.source, "version": version, "written": paths}), format, Exit::Done)
         }
         Err(error) => {
             output::chain(&error);

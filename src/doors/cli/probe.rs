@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output, results};
+use super::{args::Globals, dispatch, live, option_flags::problem, output, results, shard};
 use crate::{
     config::{
         Problem,
@@ -17,6 +17,7 @@ use crate::{
         suites, units,
     },
     exit::Exit,
+    model::Shard,
     run,
 };
 
@@ -44,11 +45,14 @@ pub struct ProbeArgs {
     /// The folder for junit.xml, evidence.json and report.txt
     #[arg(long, value_name = "DIR")]
     report_dir: Option<PathBuf>,
+    /// Only this share of the machines, like 2/4; default: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, where a job has several containers
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
 }
 
 /// Checks the flags. Fails with every mistake.
 pub fn plan(args: &ProbeArgs, globals: &Globals) -> Result<ProbeRequest, Vec<Problem>> {
-    plan_in(args, globals, &dispatch::working_dir()?, suites::load)
+    plan_in(args, globals, &dispatch::working_dir()?, suites::load, &|name| std::env::var(name).ok())
 }
 
 /// [`plan`] with the world given.
@@ -57,6 +61,7 @@ pub(super) fn plan_in(
     globals: &Globals,
     working_dir: &Path,
     load_suites: suites::SuiteLoader,
+    environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<ProbeRequest, Vec<Problem>> {
     let mut problems = Vec::new();
     let hosts: BTreeSet<&ProbeHost> = args.hosts.iter().collect();
@@ -71,16 +76,26 @@ pub(super) fn plan_in(
     if let Some(report_dir) = args.report_dir.as_ref().filter(|path| working_dir.join(path).is_file()) {
         problems.push(problem("--report-dir", format!("{} is a file; expected a folder", report_dir.display())));
     }
+    let outputs = globals.outputs().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
+    let shard = shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     let suites = load_suites(&args.suites, working_dir);
+    let (hosts, shard) = match shard {
+        Some(shard) if problems.is_empty() => {
+            let (hosts, record) = shard::divide(shard, &args.hosts, ToString::to_string);
+            (hosts, Some(record))
+        }
+        _ => (args.hosts.clone(), None),
+    };
     match suites {
         Ok(suites) if problems.is_empty() => Ok(ProbeRequest {
-            hosts: args.hosts.clone(),
+            hosts,
             key: args.key.clone(),
             host_key,
             suites,
             timeout: args.ssh_timeout,
             report_dir: args.report_dir.clone(),
-            format: globals.format.into(),
+            shard,
+            outputs,
         }),
         Ok(_) => Err(problems),
         Err(diagnostics) => {
@@ -92,9 +107,12 @@ pub(super) fn plan_in(
 
 /// Runs the suites on every machine at once; prints what was found.
 pub fn execute(request: ProbeRequest) -> Exit {
-    let format = request.format;
-    live::run(format, async move |events, cancel| match run::probe(request, events, cancel).await {
-        Ok(finished) => results::shown(&finished, format),
+    if request.hosts.is_empty() {
+        return Exit::Done;
+    }
+    let outputs = request.outputs.clone();
+    live::run(outputs.stdout, async move |events, cancel| match run::probe(request, events, cancel).await {
+        Ok(finished) => results::shown(finished, &outputs),
         Err(error) => {
             output::error(&error);
             Exit::Usage

@@ -1,22 +1,32 @@
-//! What a run found, on stdout: the text report, or the evidence as JSON. It owns which of them goes there; `report` renders.
+//! What a run found, on stdout and in the files that the user named. It owns which goes where; `report` renders.
+
+use std::error::Error;
 
 use super::output;
 use crate::{
-    config::request::Format,
+    config::request::{Format, Outputs},
     exit::Exit,
+    model::cause,
     report::{self, Style},
     run::Finished,
 };
 
-/// Prints the result and returns the run's exit code.
-pub fn shown(finished: &Finished, format: Format) -> Exit {
+/// Writes the files, prints the result and returns the run's exit code; a file that cannot be written is a problem of the run.
+pub fn shown(mut finished: Finished, outputs: &Outputs) -> Exit {
+    for (format, path) in &outputs.files {
+        if let Err(error) = report::write(path, *format, &finished.evidence) {
+            finished.problems.push(cause::chain(&error));
+        }
+    }
+    let finished = &finished;
     for problem in &finished.problems {
         output::error(problem);
     }
     let exit = finished.exit();
-    match format {
+    match outputs.stdout {
         Format::Text => output::result(&text(finished), exit),
         Format::Json => rendered(report::json::pretty(&finished.evidence), exit),
+        Format::Junit | Format::Tap => rendered(report::rendered(outputs.stdout, &finished.evidence), exit),
         Format::Jsonl => rendered(report::json::result_line(&finished.evidence).map(|line| line + "\n"), exit),
     }
 }
@@ -36,7 +46,7 @@ fn text(finished: &Finished) -> String {
     text
 }
 
-fn rendered(text: Result<String, serde_json::Error>, exit: Exit) -> Exit {
+fn rendered<E: Error>(text: Result<String, E>, exit: Exit) -> Exit {
     match text {
         Ok(text) => output::result(&text, exit),
         Err(error) => {

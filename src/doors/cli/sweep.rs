@@ -67,6 +67,7 @@ pub(super) fn plan_in(args: &SweepArgs, globals: &Globals, working_dir: &Path) -
     };
     let (access, owner, errors) = check_access(&input);
     problems.extend(errors);
+    let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -78,7 +79,7 @@ pub(super) fn plan_in(args: &SweepArgs, globals: &Globals, working_dir: &Path) -
         regions: args.regions.clone(),
         access,
         yes: args.yes,
-        format: globals.format.into(),
+        format,
     })
 }
 
@@ -103,7 +104,7 @@ fn shown(swept: &Swept, format: Format) -> Exit {
     };
     match format {
         Format::Text => output::result(&text(swept), exit),
-        Format::Json | Format::Jsonl => output::json(&json(swept), format, exit),
+        _ => output::json(&json(swept), format, exit),
     }
 }
 

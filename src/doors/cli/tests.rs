@@ -78,7 +78,7 @@ fn the_help_is_what_it_was() {
 #[test]
 fn commands_of_later_releases_are_not_listed() {
     let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    assert_eq!(names, ["validate", "probe", "commit", "sweep", "lint", "packer", "completions", "man"]);
+    assert_eq!(names, ["validate", "probe", "commit", "sweep", "lint", "report", "packer", "completions", "man"]);
 }
 
 #[test]
@@ -99,6 +99,11 @@ fn wrong_usage_is_one_and_help_is_none() {
         "assay commit --manifest /nosuch/manifest.json",
         "assay sweep --run x",
         "assay --format yaml lint",
+        "assay --format junit lint",
+        "assay --format json=x lint",
+        "assay --format json= lint",
+        "assay report merge /nosuch",
+        "assay report merge",
     ] {
         assert_eq!(exit(wrong), Exit::Usage, "{wrong}");
     }
@@ -122,7 +127,7 @@ fn flags_and_assay_hcl_make_one_request() {
     assert_eq!(request.settings.launch.associate_public_ip_address, Some(true));
     assert_eq!(request.settings.suites.len(), 1, "from assay.hcl");
     assert_eq!(request.settings.owner.as_deref(), Some("acme"));
-    assert_eq!(request.format, Format::Json);
+    assert_eq!(request.outputs.stdout, Format::Json);
     assert!(request.stamp && request.image_named);
     let request = validate_in(&folder, &format!("--ami {AMI}"), None).expect("a request");
     assert!(!request.image_named, "the only image of assay.hcl is a guess");
@@ -249,7 +254,7 @@ fn probe_knows_what_it_is_told_of_host_keys() {
         words.extend(host_key.iter().flat_map(|line| ["--host-key", line]));
         let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
         let Command::Probe(args) = &cli.command else { panic!("probe") };
-        probe::plan_in(args, &cli.globals, folder.path(), fake_suites).map_err(texts)
+        probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None).map_err(texts)
     };
     let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
     assert_eq!(plan("--host a@x", Some(line)).expect("a request").host_key, HostKeyTrust::Line(line.to_owned()));
@@ -283,7 +288,7 @@ fn probe_refuses_at_once_what_can_never_log_in() {
     let mistakes = |key: &str| {
         let cli = parse(&format!("assay probe --host a@x --suite smoke.hcl --key {key}"));
         let Command::Probe(args) = &cli.command else { panic!("probe") };
-        probe::plan_in(args, &cli.globals, folder.path(), fake_suites)
+        probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None)
             .map(drop)
             .map_err(texts)
             .err()
@@ -429,4 +434,78 @@ fn lint_reads_real_suites() {
     let linted = lint::lint(args, &cli.globals, folder.path(), crate::config::suites::load).expect("looked at");
     let problems = texts(linted.problems).join("\n").replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(problems);
+}
+
+#[test]
+fn findings_go_to_stdout_in_one_format_and_to_files_in_any() {
+    let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
+    let plan = |arguments: &str| {
+        let cli = parse(&format!("assay probe --host a@x --suite smoke.hcl --key key {arguments}"));
+        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None).map_err(texts)
+    };
+    let outputs = plan("--format junit=out/junit.xml --format tap --format json=e.json").expect("a request").outputs;
+    assert_eq!(outputs.stdout, Format::Tap);
+    assert_eq!(outputs.files, [(Format::Junit, "out/junit.xml".into()), (Format::Json, "e.json".into())]);
+    assert_eq!(plan("").expect("a request").outputs.stdout, Format::Text);
+    let mistakes = |arguments: &str| plan(arguments).map(|_| ()).expect_err("a mistake").join("\n");
+    assert!(mistakes("--format tap --format json").contains("twice for stdout"));
+    assert!(mistakes("--format tap=x --format json=x").contains("writes x twice"));
+}
+
+#[test]
+fn a_share_is_the_flags_or_the_containers() {
+    let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
+    let plan = |arguments: &str, node: Option<(&'static str, &'static str)>| {
+        let cli = parse(&format!("assay probe --host a@1 a@2 a@3 --suite smoke.hcl --key key {arguments}"));
+        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        let environment = move |name: &str| {
+            node.and_then(|(index, total)| match name {
+                "CIRCLE_NODE_INDEX" => Some(index.to_owned()),
+                "CIRCLE_NODE_TOTAL" => Some(total.to_owned()),
+                _ => None,
+            })
+        };
+        let request = probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &environment).map_err(texts)?;
+        let planned = request.shard.map(|record| record.planned.len());
+        Ok::<_, Vec<String>>((request.hosts.iter().map(|h| h.host.clone()).collect::<Vec<_>>().concat(), planned))
+    };
+    assert_eq!(plan("", None), Ok(("123".to_owned(), None)));
+    assert_eq!(plan("--shard 1/2", None), Ok(("13".to_owned(), Some(3))));
+    assert_eq!(plan("", Some(("1", "2"))), Ok(("2".to_owned(), Some(3))), "CircleCI counts from 0");
+    assert_eq!(plan("--shard 1/1", Some(("1", "2"))), Ok(("123".to_owned(), None)), "a flag outweighs the container");
+    assert_eq!(plan("--shard 4/4", None), Ok((String::new(), Some(3))), "more shares than machines");
+    assert!(plan("", Some(("2", "2"))).expect_err("no such container")[0].contains("CIRCLE_NODE_INDEX=2"));
+}
+
+#[test]
+fn shares_are_merged_and_a_missing_one_is_no_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = crate::report::sample::passed();
+    let part = |index: u32, name: &str| {
+        let mut evidence = whole.clone();
+        evidence.runs.clear();
+        let target = &mut evidence.targets[0];
+        target.target = format!("root@host{index}:22");
+        target.ami = None;
+        let shard = crate::model::Shard::new(index, 2).expect("a share");
+        let planned = vec!["root@host1:22".to_owned(), "root@host2:22".to_owned()];
+        evidence.shard = Some(crate::model::shard::ShardRecord { shard, planned });
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, serde_json::to_string(&evidence).expect("JSON")).expect("written");
+    };
+    part(1, "node0/evidence.json");
+    let merge = |more: &str| {
+        let line = format!("assay report merge {} {more}", folder.path().display());
+        run(line.split_whitespace().map(Into::into).collect())
+    };
+    assert_eq!(merge(""), Exit::Undecided, "one share is missing");
+    part(2, "node1/evidence-base.json");
+    let merged = folder.path().join("whole.json");
+    assert_eq!(merge(&format!("--format json={}", merged.display())), Exit::Done);
+    let text = fs::read_to_string(&merged).expect("written");
+    let evidence: crate::model::Evidence = serde_json::from_str(&text).expect("evidence");
+    assert_eq!(evidence.targets.len(), 2);
+    assert_eq!(evidence.shard, None);
 }

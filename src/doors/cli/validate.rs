@@ -8,7 +8,7 @@ use super::{
     args::Globals,
     dispatch, live,
     option_flags::{OptionFlags, problem},
-    output, results,
+    output, results, shard,
 };
 use crate::{
     config::{
@@ -17,7 +17,7 @@ use crate::{
         suites,
     },
     exit::Exit,
-    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State},
+    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, Shard, State},
     run,
 };
 
@@ -42,6 +42,9 @@ pub struct ValidateArgs {
     /// Do not tag the AMIs and their snapshots
     #[arg(long)]
     no_stamp: bool,
+    /// Only this share of the AMIs, like 2/4; default: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, where a job has several containers
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     #[command(flatten)]
     options: OptionFlags,
 }
@@ -80,10 +83,12 @@ pub(super) fn plan_in(
     problems.extend(checked.errors);
     let image = checked.settings.as_ref().and_then(|settings| settings.image.clone());
     let builds = builds.map(|(_, builds)| builds);
+    let outputs = globals.outputs().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
+    let shard = shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     let targets = targets(args, builds, image, checked.access.region, environment, &mut problems);
     match (checked.settings, targets) {
         (Some(settings), Some(targets)) if problems.is_empty() => {
-            Ok(ValidateRequest { targets, image_named, settings, stamp: !args.no_stamp, format: globals.format.into() })
+            Ok(ValidateRequest { targets, image_named, settings, stamp: !args.no_stamp, shard, outputs })
         }
         _ => Err(problems),
     }
@@ -91,14 +96,14 @@ pub(super) fn plan_in(
 
 /// Boots, tests, stamps; prints what was found.
 pub fn execute(request: ValidateRequest) -> Exit {
-    let format = request.format;
-    live::run(format, async move |events, cancel| {
+    let outputs = request.outputs.clone();
+    live::run(outputs.stdout, async move |events, cancel| {
         let request = match resolved(request).await {
             Ok(request) => request,
             Err(exit) => return exit,
         };
         let finished = run::validate(request, events, cancel).await;
-        results::shown(&finished, format)
+        results::shown(finished, &outputs)
     })
 }
 
@@ -120,6 +125,16 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
             (found, Vec::new())
         }
     };
+    let (amis, shard) = match request.shard {
+        Some(shard) => {
+            let (mine, record) = shard::divide(shard, &amis, ToString::to_string);
+            (mine, Some(record))
+        }
+        None => (amis, None),
+    };
+    if amis.is_empty() {
+        return Err(Exit::Done);
+    }
     Ok(run::Request {
         run: RunId::generate(),
         amis,
@@ -130,6 +145,7 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
         protect: false,
         own_only: false,
         stamp: request.stamp,
+        shard,
     })
 }
 

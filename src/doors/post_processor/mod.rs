@@ -146,6 +146,7 @@ async fn test(
         protect: true,
         own_only: true,
         stamp: true,
+        shard: None,
     };
     let finished = run::validate(request, events.clone(), cancel).await;
     for line in report::text::summary_lines(&finished.evidence) {
