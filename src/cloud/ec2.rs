@@ -387,6 +387,30 @@ impl Cloud for Ec2 {
         async move { self.instances_where(vec![convert::filter("client-token", [token.to_owned()])]).await }.boxed()
     }
 
+    fn reboot_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        async move {
+            call!(self, "RebootInstances", self.client.reboot_instances().instance_ids(id));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn stop_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        async move {
+            call!(self, "StopInstances", self.client.stop_instances().instance_ids(id));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn start_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        async move {
+            call!(self, "StartInstances", self.client.start_instances().instance_ids(id));
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn terminate_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
         async move {
             call!(self, "TerminateInstances", self.client.terminate_instances().instance_ids(id));

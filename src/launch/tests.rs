@@ -52,6 +52,7 @@ pub(crate) fn image(number: u32) -> Image {
         platform: None,
         imds_support: None,
         boot_mode: None,
+        attributes: Default::default(),
     }
 }
 
