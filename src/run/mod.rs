@@ -2,6 +2,8 @@
 //! protection. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
 
 mod admit;
+mod ami_checks;
+mod answers;
 mod conclude;
 mod event;
 mod examine;

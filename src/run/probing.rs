@@ -171,6 +171,7 @@ async fn ask(
         connect_within,
         total: connect_within + CHECKS_AT_MOST,
         wait_cloud_init: true,
+        facts: false,
     };
     watched(with.prober, request, with.events).await
 }

@@ -59,7 +59,8 @@ pub(super) fn image(image: &types::Image) -> Option<Image> {
 
 fn attributes(image: &types::Image) -> ImageAttributes {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    let devices: Vec<_> = image.block_device_mappings().iter().filter_map(|m| Some((m.device_name(), m.ebs()?))).collect();
+    let devices: Vec<_> =
+        image.block_device_mappings().iter().filter_map(|m| Some((m.device_name(), m.ebs()?))).collect();
     let root = devices.iter().find(|(name, _)| name.is_some() && *name == image.root_device_name());
     ImageAttributes {
         architecture: text(image.architecture().map(|word| word.as_str())),
@@ -75,7 +76,11 @@ fn attributes(image: &types::Image) -> ImageAttributes {
         platform_details: text(image.platform_details()),
         source_image_id: text(image.source_image_id()),
         deprecation_time: text(image.deprecation_time()),
-        product_codes: image.product_codes().iter().filter_map(|code| Some(code.product_code_id()?.to_owned())).collect(),
+        product_codes: image
+            .product_codes()
+            .iter()
+            .filter_map(|code| Some(code.product_code_id()?.to_owned()))
+            .collect(),
     }
 }
 
