@@ -13,6 +13,7 @@ mod protection;
 mod provenance;
 mod stamping;
 mod sweep;
+mod targets;
 mod validate;
 
 #[cfg(test)]
