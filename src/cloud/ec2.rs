@@ -94,7 +94,7 @@ impl Ec2 {
             .key_name(&launch.key_name)
             .metadata_options(metadata.build())
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-            .user_data(STANDARD.encode(&launch.user_data));
+            .set_user_data((!launch.user_data.is_empty()).then(|| STANDARD.encode(&launch.user_data)));
         for resource in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
             request = request.tag_specifications(convert::tag_specification(resource, &launch.tags));
         }

@@ -160,7 +160,7 @@ pub struct RunInstances {
     pub associate_public_ip_address: Option<bool>,
     /// Instance profile name.
     pub iam_instance_profile: Option<String>,
-    /// Raw bytes, at most 16 KiB; base64 is the implementation's business.
+    /// Raw bytes, at most 16 KiB; base64 is the implementation's business. Empty: none is given.
     pub user_data: Vec<u8>,
     /// Devices whose delete-on-termination must be forced to true.
     pub delete_on_termination: Vec<String>,

@@ -168,9 +168,9 @@ fn interface_name(interface: SshInterface) -> &'static str {
 
 fn handed_over(mut started: Started, running: RunningInstance) -> LaunchedTarget {
     started.phases.push(phase("running", started.launched, Clock::now()));
-    LaunchedTarget { ami: started.ami, instance: Ok(running), phases: started.phases, started: started.began }
+    LaunchedTarget { target: started.target, instance: Ok(running), phases: started.phases, started: started.began }
 }
 
 fn ended(started: Started, reason: Undecided) -> LaunchedTarget {
-    LaunchedTarget { ami: started.ami, instance: Err(reason), phases: started.phases, started: started.began }
+    LaunchedTarget { target: started.target, instance: Err(reason), phases: started.phases, started: started.began }
 }

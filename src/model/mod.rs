@@ -13,6 +13,7 @@ pub mod lock;
 pub mod manifest;
 pub mod state;
 pub mod tags;
+pub mod target;
 pub mod verdict;
 
 pub use ami::{AmiRecord, AmiRef, Architecture};
@@ -24,4 +25,5 @@ pub use ids::{AccountId, AmiId, Digest, IdError, ImageName, Region, RunId};
 pub use manifest::{Manifest, ManifestBuild};
 pub use state::{IllegalMove, State};
 pub use tags::Provenance;
+pub use target::{Boot, TargetId};
 pub use verdict::{UndecidedKind, Verdict};

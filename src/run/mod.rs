@@ -15,6 +15,7 @@ mod protection;
 mod provenance;
 mod stamping;
 mod sweep;
+mod targets;
 mod validate;
 
 #[cfg(test)]
