@@ -32,14 +32,14 @@ use crate::{
 
 /// The instances of one run.
 pub struct Fleet {
-    clouds: Arc<dyn CloudFactory>,
+    pub(super) clouds: Arc<dyn CloudFactory>,
     journal: Arc<Journal>,
-    order: Order,
+    pub(super) order: Order,
     identity: Identity,
     cidrs: Vec<String>,
     tags: BTreeMap<String, String>,
-    expiry: Expiry,
-    pace: Pace,
+    pub(super) expiry: Expiry,
+    pub(super) pace: Pace,
     cancel: CancellationToken,
     tasks: TaskTracker,
     instances: Mutex<BTreeMap<TargetId, String>>,
@@ -150,7 +150,7 @@ impl Fleet {
         undo(self.clouds.as_ref(), &self.journal, policy).await
     }
 
-    fn instance_of(&self, target: &TargetId) -> Option<String> {
+    pub(super) fn instance_of(&self, target: &TargetId) -> Option<String> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
     }
 
