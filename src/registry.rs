@@ -258,6 +258,7 @@ pub(crate) mod tests {
             platform: None,
             imds_support: None,
             boot_mode: None,
+            attributes: Default::default(),
         }
     }
 

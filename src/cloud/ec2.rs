@@ -94,7 +94,7 @@ impl Ec2 {
             .key_name(&launch.key_name)
             .metadata_options(metadata.build())
             .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
-            .user_data(STANDARD.encode(&launch.user_data));
+            .set_user_data((!launch.user_data.is_empty()).then(|| STANDARD.encode(&launch.user_data)));
         for resource in [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface] {
             request = request.tag_specifications(convert::tag_specification(resource, &launch.tags));
         }
@@ -385,6 +385,30 @@ impl Cloud for Ec2 {
 
     fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
         async move { self.instances_where(vec![convert::filter("client-token", [token.to_owned()])]).await }.boxed()
+    }
+
+    fn reboot_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        async move {
+            call!(self, "RebootInstances", self.client.reboot_instances().instance_ids(id));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn stop_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        async move {
+            call!(self, "StopInstances", self.client.stop_instances().instance_ids(id));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn start_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        async move {
+            call!(self, "StartInstances", self.client.start_instances().instance_ids(id));
+            Ok(())
+        }
+        .boxed()
     }
 
     fn terminate_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {

@@ -232,6 +232,26 @@ impl State {
         told
     }
 
+    /// Moves an instance from the state that the call demands to the next one.
+    fn turn(&mut self, region: &Region, id: &str, from: &str, to: &str) -> Result<(), CloudErrorKind> {
+        let looks = self.boot_looks;
+        let next = u8::try_from(self.numbers % 250).unwrap_or(0);
+        self.numbers += 1;
+        let instance = self.stock(region).instances.get_mut(id).ok_or(CloudErrorKind::NotFound)?;
+        if instance.told.state != from {
+            return Err(CloudErrorKind::Invalid);
+        }
+        to.clone_into(&mut instance.told.state);
+        instance.looks = looks;
+        match to {
+            // A public address that is no Elastic IP goes with the stop, and another comes with the start.
+            "stopping" => instance.told.public_ip = None,
+            "pending" => instance.told.public_ip = Some(format!("203.0.113.{next}")),
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn launch(&mut self, region: &Region, request: &RunInstances) -> Result<Instance, CloudErrorKind> {
         let same = |i: &&FakeInstance| i.request.client_token == request.client_token;
         if let Some(earlier) = self.stock(region).instances.values().find(same) {
@@ -282,6 +302,7 @@ impl FakeInstance {
                 self.told.state_reason = Some(reason.to_owned());
             }
             ("pending", None) => "running".clone_into(&mut self.told.state),
+            ("stopping", _) => "stopped".clone_into(&mut self.told.state),
             ("shutting-down", _) => {
                 "terminated".clone_into(&mut self.told.state);
                 self.looks = end_looks;

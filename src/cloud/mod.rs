@@ -47,6 +47,41 @@ pub struct Image {
     pub imds_support: Option<String>,
     /// `uefi`, `legacy-bios`, `uefi-preferred`.
     pub boot_mode: Option<String>,
+    /// What nothing of ours depends on, but suites may demand.
+    pub attributes: ImageAttributes,
+}
+
+/// The rest of what DescribeImages says of an AMI, in EC2's words; a text that EC2 leaves out is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageAttributes {
+    /// Architecture, also where assay does not know it.
+    pub architecture: String,
+    /// Description.
+    pub description: String,
+    /// Whether enhanced networking with ENA is enabled.
+    pub ena_support: bool,
+    /// `simple` where enhanced networking with the Intel 82599 VF is enabled.
+    pub sriov_net_support: String,
+    /// `v2.0` where NitroTPM is enabled.
+    pub tpm_support: String,
+    /// Whether everybody may launch it.
+    pub public: bool,
+    /// Whether every EBS device of the mapping is encrypted; `None` where the mapping names no EBS device.
+    pub encrypted: Option<bool>,
+    /// `ebs` or `instance-store`.
+    pub root_device_type: String,
+    /// Size of the root volume in GiB, where EC2 says it.
+    pub root_volume_size: Option<i32>,
+    /// `hvm` or `paravirtual`.
+    pub virtualization_type: String,
+    /// PlatformDetails, like `Linux/UNIX`.
+    pub platform_details: String,
+    /// The AMI that it was made from.
+    pub source_image_id: String,
+    /// DeprecationTime, RFC 3339.
+    pub deprecation_time: String,
+    /// Ids of the product codes.
+    pub product_codes: Vec<String>,
 }
 
 /// One EBS device of an AMI.
@@ -125,7 +160,7 @@ pub struct RunInstances {
     pub associate_public_ip_address: Option<bool>,
     /// Instance profile name.
     pub iam_instance_profile: Option<String>,
-    /// Raw bytes, at most 16 KiB; base64 is the implementation's business.
+    /// Raw bytes, at most 16 KiB; base64 is the implementation's business. Empty: none is given.
     pub user_data: Vec<u8>,
     /// Devices whose delete-on-termination must be forced to true.
     pub delete_on_termination: Vec<String>,
@@ -200,6 +235,12 @@ pub trait Cloud: Send + Sync + 'static {
     fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
     /// DescribeInstances by ClientToken, any state.
     fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    /// RebootInstances of one: EC2 answers before anything happens, and resets an instance that does not go down by itself.
+    fn reboot_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
+    /// StopInstances of one. EC2 refuses what cannot be started again: one-time spot requests, instance store.
+    fn stop_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
+    /// StartInstances of one.
+    fn start_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// TerminateInstances of one.
     fn terminate_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeVolumes by tag filter: volume id → tags — empty filter: none.

@@ -144,8 +144,12 @@ impl Layer {
 }
 
 /// Options that say the same thing in two ways.
-pub const SAME_THING: [[&str; 2]; 3] =
-    [["user_data", "user_data_file"], ["subnet_id", "subnet_ids"], ["security_group_id", "security_group_ids"]];
+pub const SAME_THING: [[&str; 2]; 4] = [
+    ["user_data", "user_data_file"],
+    ["subnet_id", "subnet_ids"],
+    ["security_group_id", "security_group_ids"],
+    ["instance_type", "instance_types"],
+];
 
 struct Mismatch {
     path: String,

@@ -116,8 +116,8 @@ pub struct BastionSettings {
 /// Boot settings; names as packer-plugin-amazon's run configuration.
 #[derive(Debug, Clone)]
 pub struct LaunchSettings {
-    /// `instance_type`; absent: by the AMI's architecture.
-    pub instance_type: Option<String>,
+    /// `instance_type`, or `instance_types` with every AMI tested on each of them; empty: one, by the AMI's architecture.
+    pub instance_types: Vec<String>,
     /// `subnet_id`, per region where several are tested (`subnet_ids = { region = id }`); absent: the default VPC.
     pub subnets: BTreeMap<Region, String>,
     /// A `subnet_id` given without a region: only legal when one region is tested.
@@ -145,7 +145,7 @@ pub struct LaunchSettings {
 impl Default for LaunchSettings {
     fn default() -> Self {
         Self {
-            instance_type: None,
+            instance_types: Vec::new(),
             subnets: BTreeMap::new(),
             subnet_id: None,
             vpc_id: None,

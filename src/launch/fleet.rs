@@ -24,22 +24,25 @@ use crate::{
     cloud::{CloudFactory, CloudResult, Image, plain},
     config::{SshInterface, settings::Cidr},
     journal::{Journal, UndoPolicy, undo},
-    model::{AmiRef, Region, evidence::Leftover},
+    model::{
+        Region, TargetId,
+        evidence::{Leftover, Undecided},
+    },
 };
 
 /// The instances of one run.
 pub struct Fleet {
-    clouds: Arc<dyn CloudFactory>,
+    pub(super) clouds: Arc<dyn CloudFactory>,
     journal: Arc<Journal>,
-    order: Order,
+    pub(super) order: Order,
     identity: Identity,
     cidrs: Vec<String>,
     tags: BTreeMap<String, String>,
-    expiry: Expiry,
-    pace: Pace,
+    pub(super) expiry: Expiry,
+    pub(super) pace: Pace,
     cancel: CancellationToken,
     tasks: TaskTracker,
-    instances: Mutex<BTreeMap<AmiRef, String>>,
+    instances: Mutex<BTreeMap<TargetId, String>>,
 }
 
 impl Fleet {
@@ -96,42 +99,42 @@ impl Fleet {
         &self.cidrs
     }
 
-    /// Launches all `images`, each in its region, all regions at once. Every one of them comes out of the channel exactly once, in the order
-    /// in which they are decided; one that is missing when the channel closes was lost to a defect of ours, and is undecided.
-    pub fn launch(self: &Arc<Self>, images: Vec<(Region, Image)>) -> mpsc::Receiver<LaunchedTarget> {
-        let (sender, receiver) = mpsc::channel(images.len().max(1));
-        let mut regions: BTreeMap<Region, Vec<Image>> = BTreeMap::new();
-        for (region, image) in images {
-            regions.entry(region).or_default().push(image);
+    /// Launches all `targets`, each from its AMI as EC2 described it, all regions at once. Every one of them comes out of the channel exactly once, in the
+    /// order in which they are decided; one that is missing when the channel closes was lost to a defect of ours, and is undecided.
+    pub fn launch(self: &Arc<Self>, targets: Vec<(TargetId, Image)>) -> mpsc::Receiver<LaunchedTarget> {
+        let (sender, receiver) = mpsc::channel(targets.len().max(1));
+        let mut regions: BTreeMap<Region, Vec<(TargetId, Image)>> = BTreeMap::new();
+        for (target, image) in targets {
+            regions.entry(target.region().clone()).or_default().push((target, image));
         }
-        for (region, images) in regions {
+        for (region, targets) in regions {
             let (fleet, sender) = (self.clone(), sender.clone());
-            self.tasks.spawn(async move { fleet.launch_region(region, images, sender).await });
+            self.tasks.spawn(async move { fleet.launch_region(region, targets, sender).await });
         }
         receiver
     }
 
-    /// The console output of the AMI's instance; at most 64 KiB, raw.
-    pub async fn console(&self, ami: &AmiRef) -> CloudResult<Vec<u8>> {
-        match self.instance_of(ami) {
-            Some(id) => self.clouds.region(&ami.region).console_output(&id).await,
+    /// The console output of the target's instance; at most 64 KiB, raw.
+    pub async fn console(&self, target: &TargetId) -> CloudResult<Vec<u8>> {
+        match self.instance_of(target) {
+            Some(id) => self.clouds.region(target.region()).console_output(&id).await,
             None => Ok(Vec::new()),
         }
     }
 
     /// What EC2 says of an instance that stopped answering: `None` while it still runs or nothing is known, else its state and why.
-    pub async fn fate(&self, ami: &AmiRef) -> Option<String> {
-        let id = self.instance_of(ami)?;
-        let seen = self.clouds.region(&ami.region).describe_instances(&[id]).await.ok()?;
+    pub async fn fate(&self, target: &TargetId) -> Option<String> {
+        let id = self.instance_of(target)?;
+        let seen = self.clouds.region(target.region()).describe_instances(&[id]).await.ok()?;
         let instance = seen.into_iter().next().filter(|i| !matches!(i.state.as_str(), "running" | "pending"))?;
         let why = instance.state_reason.unwrap_or_else(|| "EC2 gives no reason".to_owned());
         Some(format!("{} is {}: {}", instance.id, plain(&instance.state), plain(&why)))
     }
 
-    /// Begins to end the AMI's instance as soon as it is no longer needed. Nothing is waited for: [`Fleet::release`] confirms it.
-    pub async fn end(&self, ami: &AmiRef) {
-        let Some(id) = self.instance_of(ami) else { return };
-        if let Err(error) = self.clouds.region(&ami.region).terminate_instance(&id).await {
+    /// Begins to end the target's instance as soon as it is no longer needed. Nothing is waited for: [`Fleet::release`] confirms it.
+    pub async fn end(&self, target: &TargetId) {
+        let Some(id) = self.instance_of(target) else { return };
+        if let Err(error) = self.clouds.region(target.region()).terminate_instance(&id).await {
             tracing::info!(%error, id, "ending an instance early failed; it is tried again at the end");
         }
     }
@@ -147,11 +150,16 @@ impl Fleet {
         undo(self.clouds.as_ref(), &self.journal, policy).await
     }
 
-    fn instance_of(&self, ami: &AmiRef) -> Option<String> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(ami).cloned()
+    pub(super) fn instance_of(&self, target: &TargetId) -> Option<String> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
     }
 
-    async fn launch_region(&self, region: Region, images: Vec<Image>, sender: mpsc::Sender<LaunchedTarget>) {
+    async fn launch_region(
+        &self,
+        region: Region,
+        targets: Vec<(TargetId, Image)>,
+        sender: mpsc::Sender<LaunchedTarget>,
+    ) {
         let cloud = self.clouds.region(&region);
         let began = Clock::now();
         let site = Site {
@@ -164,45 +172,42 @@ impl Fleet {
             deadline: Instant::now() + self.order.ssh.timeout,
         };
         match site.prepare(&self.identity.public_key, &self.cidrs).await {
-            Ok(ground) => self.launch_images(&site, &ground, images, began, &sender).await,
+            Ok(ground) => self.launch_targets(&site, &ground, targets, began, &sender).await,
             Err(reason) => {
-                for image in images {
-                    let ami = AmiRef { region: region.clone(), id: image.id };
-                    let target =
-                        LaunchedTarget { ami, instance: Err(reason.clone()), phases: Vec::new(), started: began };
-                    deliver(&sender, vec![target]).await;
+                for (target, _) in targets {
+                    deliver(&sender, vec![not_launched(target, reason.clone(), began)]).await;
                 }
             }
         }
     }
 
     /// Launches are begun together, and each is waited for from the moment it is accepted.
-    async fn launch_images(
+    async fn launch_targets(
         &self,
         site: &Site<'_>,
         ground: &Ground,
-        images: Vec<Image>,
+        targets: Vec<(TargetId, Image)>,
         began: Clock,
         sender: &mpsc::Sender<LaunchedTarget>,
     ) {
-        let mut starting: FuturesUnordered<_> = images
+        let mut starting: FuturesUnordered<_> = targets
             .iter()
-            .map(|image| async move { (image, start::start(site, ground, image, self.expiry, began).await) })
+            .map(|(target, image)| async move {
+                (target, start::start(site, ground, target, image, self.expiry, began).await)
+            })
             .collect();
         let mut waiting = Waiting::new(site.pace);
         let mut next_look = Instant::now();
         while !(starting.is_empty() && waiting.is_empty()) {
             tokio::select! {
-                Some((image, outcome)) = starting.next() => match outcome {
+                Some((target, outcome)) = starting.next() => match outcome {
                     Ok(started) => {
-                        self.remember(&started.ami, &started.id);
+                        self.remember(&started.target, &started.id);
                         waiting.add(started);
                         next_look = Instant::now() + waiting.interval();
                     }
                     Err(reason) => {
-                        let ami = AmiRef { region: site.cloud.region().clone(), id: image.id.clone() };
-                        let target = LaunchedTarget { ami, instance: Err(reason), phases: Vec::new(), started: began };
-                        deliver(sender, vec![target]).await;
+                        deliver(sender, vec![not_launched(target.clone(), reason, began)]).await;
                     }
                 },
                 () = self.cancel.cancelled(), if !waiting.is_empty() => {
@@ -221,9 +226,14 @@ impl Fleet {
         }
     }
 
-    fn remember(&self, ami: &AmiRef, id: &str) {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(ami.clone(), id.to_owned());
+    fn remember(&self, target: &TargetId, id: &str) {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), id.to_owned());
     }
+}
+
+/// A target of which no instance came up.
+fn not_launched(target: TargetId, reason: Undecided, began: Clock) -> LaunchedTarget {
+    LaunchedTarget { target, instance: Err(reason), phases: Vec::new(), started: began }
 }
 
 /// Hands targets over. Nobody listening any more is no reason to stop: the loop must still see its calls through.

@@ -2,13 +2,14 @@
 //! address, whichever region was fastest.
 //!
 //! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `ground` (key pair and security group of a region), `start`
-//! (one launch), `wait` (until it has an address), `fleet`.
+//! (one launch), `wait` (until it has an address), `fleet`, `power` (the same instance booted again).
 //!
 //! Deliberately absent: status checks are not waited for, nothing connects to an instance, and nothing judges it.
 
 mod fleet;
 mod ground;
 mod keys;
+mod power;
 mod start;
 mod tags;
 mod target;

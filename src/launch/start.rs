@@ -12,36 +12,33 @@ use super::{
 use crate::{
     cloud::{CloudErrorKind, Image, RunInstances},
     journal::Kind,
-    model::{AmiRef, Phase, UndecidedKind, evidence::Undecided},
+    model::{Boot, Phase, TargetId, UndecidedKind, evidence::Undecided},
 };
 
 /// A launch that EC2 accepted.
 #[derive(Debug, Clone)]
 pub(super) struct Started {
-    pub(super) ami: AmiRef,
+    pub(super) target: TargetId,
     pub(super) id: String,
     pub(super) instance_type: String,
-    pub(super) host_key: String,
+    pub(super) host_key: Option<String>,
     pub(super) began: Clock,
     pub(super) launched: Clock,
     pub(super) phases: Vec<Phase>,
 }
 
-/// Launches `image`. On an error the journal says whether something may have come of it.
+/// Launches `target` from `image`. On an error the journal says whether something may have come of it.
 pub(super) async fn start(
     site: &Site<'_>,
     ground: &Ground,
+    target: &TargetId,
     image: &Image,
     expiry: Expiry,
     began: Clock,
 ) -> Result<Started, Undecided> {
     let called = Clock::now();
-    let instance_type = instance_type(site, image)?;
-    let host_key = Identity::generate("assay")
-        .map_err(|error| undecided(UndecidedKind::Configuration, format!("a host key could not be made: {error}")))?;
-    let user = site.order.launch.user_data.as_deref();
-    let user_data = user_data::merge(user, &host_key, expiry)
-        .map_err(|error| undecided(UndecidedKind::Configuration, error.to_string()))?;
+    let instance_type = instance_type(site, target, image)?;
+    let Preparation { user_data, host_key } = prepare(site, target.boot, expiry)?;
     let step = site.begin(Kind::Instance)?;
     let request = RunInstances {
         image: image.id.clone(),
@@ -63,10 +60,10 @@ pub(super) async fn start(
         Ok(instance) => {
             site.made(&step, &instance.id);
             Ok(Started {
-                ami: AmiRef { region: site.cloud.region().clone(), id: image.id.clone() },
+                target: target.clone(),
                 id: instance.id,
                 instance_type,
-                host_key: host_key.public_line(),
+                host_key,
                 began,
                 launched: Clock::now(),
                 phases: vec![phase("launch", called, Clock::now())],
@@ -79,9 +76,33 @@ pub(super) async fn start(
     }
 }
 
-fn instance_type(site: &Site<'_>, image: &Image) -> Result<String, Undecided> {
+/// What an instance is told at its first boot.
+struct Preparation {
+    /// Empty: nothing.
+    user_data: Vec<u8>,
+    /// The public host key in it.
+    host_key: Option<String>,
+}
+
+/// An undisturbed boot is told nothing at all, not even the user's own: what the image does by itself is to be seen. Then nothing powers the instance off but
+/// we, our reaper, and a sweep once its tag says so.
+fn prepare(site: &Site<'_>, boot: Boot, expiry: Expiry) -> Result<Preparation, Undecided> {
+    if boot == Boot::Undisturbed {
+        return Ok(Preparation { user_data: Vec::new(), host_key: None });
+    }
+    let host_key = Identity::generate("assay")
+        .map_err(|error| undecided(UndecidedKind::Configuration, format!("a host key could not be made: {error}")))?;
+    let user = site.order.launch.user_data.as_deref();
+    let user_data = user_data::merge(user, &host_key, expiry)
+        .map_err(|error| undecided(UndecidedKind::Configuration, error.to_string()))?;
+    Ok(Preparation { user_data, host_key: Some(host_key.public_line()) })
+}
+
+/// The target's own where several are tested, else the settings', else by architecture.
+fn instance_type(site: &Site<'_>, target: &TargetId, image: &Image) -> Result<String, Undecided> {
+    let by_settings = || site.order.launch.instance_types.first().cloned();
     let by_architecture = || image.architecture.map(|a| a.default_instance_type().to_owned());
-    site.order.launch.instance_type.clone().or_else(by_architecture).ok_or_else(|| {
+    target.instance_type.clone().or_else(by_settings).or_else(by_architecture).ok_or_else(|| {
         let reason = format!("{} has an architecture that assay does not know: set instance_type", image.id);
         undecided(UndecidedKind::Configuration, reason)
     })

@@ -7,7 +7,7 @@ use crate::{
     cloud::{CloudError, CloudResult},
     config::{LaunchSettings, SshSettings},
     journal::JournalError,
-    model::{AmiRef, ImageName, Phase, Provenance, RunId, UndecidedKind, evidence::Undecided},
+    model::{ImageName, Phase, Provenance, RunId, TargetId, UndecidedKind, evidence::Undecided},
 };
 
 /// What a fleet is launched for and how.
@@ -64,15 +64,16 @@ pub struct RunningInstance {
     pub address: String,
     /// The port to dial.
     pub port: u16,
-    /// The host key that was given to it, as `ssh-ed25519 AAAA…`. An image without cloud-init ignores it.
-    pub host_key: String,
+    /// The host key that was given to it, as `ssh-ed25519 AAAA…`; an image without cloud-init ignores it. `None`: it booted undisturbed, and its own key is
+    /// to be read from the console.
+    pub host_key: Option<String>,
 }
 
-/// What became of one AMI of the order.
+/// What became of one target of the order.
 #[derive(Debug, Clone)]
 pub struct LaunchedTarget {
-    /// The AMI.
-    pub ami: AmiRef,
+    /// Which target.
+    pub target: TargetId,
     /// The instance, or why there is none.
     pub instance: Result<RunningInstance, Undecided>,
     /// `launch` and `running`, as far as they were gone through.

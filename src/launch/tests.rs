@@ -1,7 +1,7 @@
 //! The launch against the fake cloud: the green path, and every creating call with every fault, after which nothing may be left.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -20,7 +20,7 @@ use crate::{
     },
     config::{LaunchSettings, SshInterface, SshSettings},
     journal::{Disk, Journal, Kind, UndoPolicy},
-    model::{AmiRef, Architecture, Region, UndecidedKind, evidence::Leftover, tags},
+    model::{AmiRef, Architecture, Boot, Region, TargetId, UndecidedKind, evidence::Leftover, tags},
 };
 
 const CREATING: [&str; 4] = ["ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances"];
@@ -52,7 +52,14 @@ pub(crate) fn image(number: u32) -> Image {
         platform: None,
         imds_support: None,
         boot_mode: None,
+        attributes: Default::default(),
     }
+}
+
+/// AMI `number` of `region`, to be launched as the settings say.
+fn target(name: &str, number: u32) -> (TargetId, Image) {
+    let image = image(number);
+    (AmiRef { region: region(name), id: image.id.clone() }.into(), image)
 }
 
 struct Bench {
@@ -87,7 +94,7 @@ impl Bench {
 
     /// Launches one AMI in each region and takes what comes out.
     async fn launch(&self, fleet: &Arc<Fleet>, regions: &[&str]) -> Vec<LaunchedTarget> {
-        let images = regions.iter().zip(1..).map(|(name, number)| (region(name), image(number))).collect();
+        let images = regions.iter().zip(1..).map(|(name, number)| target(name, number)).collect();
         let mut receiver = fleet.launch(images);
         let mut all = Vec::new();
         while let Some(target) = receiver.recv().await {
@@ -135,10 +142,10 @@ async fn three_regions_come_up_and_leave_nothing() {
     for target in &targets {
         let instance = target.instance.as_ref().expect("running");
         assert!(instance.address.starts_with("198.51.100."), "{instance:?}");
-        assert!(instance.host_key.starts_with("ssh-ed25519 "));
+        assert!(instance.host_key.as_deref().is_some_and(|key| key.starts_with("ssh-ed25519 ")));
         assert_eq!(target.phases.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["launch", "running"]);
     }
-    let host_keys: BTreeSet<&String> =
+    let host_keys: BTreeSet<&Option<String>> =
         targets.iter().map(|t| &t.instance.as_ref().expect("running").host_key).collect();
     assert_eq!(host_keys.len(), 3, "one host key per instance");
     assert_eq!(bench.release(&fleet).await, []);
@@ -296,7 +303,7 @@ async fn cancelled_at_any_call_nothing_is_left() {
 async fn release_waits_for_calls_under_way() {
     let bench = Bench::new();
     let fleet = bench.fleet().await;
-    let receiver = fleet.launch(vec![(region("us-east-1"), image(1))]);
+    let receiver = fleet.launch(vec![target("us-east-1", 1)]);
     // Nobody takes anything out, and the launch has only begun.
     tokio::task::yield_now().await;
     assert_eq!(bench.release(&fleet).await, []);
@@ -372,18 +379,18 @@ async fn volumes_that_outlive_their_instance_are_deleted() {
 async fn two_amis_of_a_region_share_key_and_group() {
     let bench = Bench::new();
     let fleet = bench.fleet().await;
-    let mut receiver = fleet.launch(vec![(region("us-east-1"), image(1)), (region("us-east-1"), image(2))]);
+    let mut receiver = fleet.launch(vec![target("us-east-1", 1), target("us-east-1", 2)]);
     let mut amis = Vec::new();
     while let Some(target) = receiver.recv().await {
         assert!(target.instance.is_ok());
-        amis.push(target.ami);
+        amis.push(target.target);
     }
     assert_eq!(amis.len(), 2);
     assert_eq!((bench.cloud.count("ImportKeyPair"), bench.cloud.count("CreateSecurityGroup")), (1, 1));
-    let ami = AmiRef { region: region("us-east-1"), id: image(1).id };
-    assert_eq!(fleet.fate(&ami).await, None);
-    fleet.end(&ami).await;
-    assert!(fleet.fate(&ami).await.expect("ended").contains("gives no reason"));
+    let (first, _) = target("us-east-1", 1);
+    assert_eq!(fleet.fate(&first).await, None);
+    fleet.end(&first).await;
+    assert!(fleet.fate(&first).await.expect("ended").contains("gives no reason"));
     assert_eq!(bench.release(&fleet).await, []);
     assert!(bench.journal.open_steps().iter().all(|step| step.kind != Kind::Instance));
 }
@@ -405,4 +412,33 @@ async fn fleet_cidrs(bench: &Bench) -> Result<Vec<String>, String> {
     let clouds = Arc::new(bench.cloud.clone());
     let fleet = Fleet::prepare(clouds, bench.journal.clone(), bench.order.clone(), bench.cancel.clone()).await;
     fleet.map(|fleet| fleet.cidrs().to_vec()).map_err(|error| error.to_string())
+}
+
+#[tokio::test]
+async fn every_target_of_an_ami_is_an_instance_of_its_own() {
+    let bench = Bench::new();
+    let fleet = bench.fleet().await;
+    let (plain, image) = target("us-east-1", 1);
+    let on = |size: &str| TargetId { instance_type: Some(size.to_owned()), ..plain.clone() };
+    let undisturbed = TargetId { boot: Boot::Undisturbed, ..on("t3.large") };
+    let wanted = [on("t3.small"), on("t3.large"), undisturbed.clone()];
+    let mut receiver = fleet.launch(wanted.iter().map(|t| (t.clone(), image.clone())).collect());
+    let mut up = BTreeMap::new();
+    while let Some(launched) = receiver.recv().await {
+        up.insert(launched.target, launched.instance.expect("running"));
+    }
+    assert_eq!(up.keys().collect::<BTreeSet<_>>(), wanted.iter().collect());
+    assert_eq!(up.values().map(|i| &i.id).collect::<BTreeSet<_>>().len(), 3);
+    for (target, instance) in &up {
+        assert_eq!(Some(&instance.instance_type), target.instance_type.as_ref());
+        assert_eq!(instance.host_key.is_none(), target.boot == Boot::Undisturbed, "{target}");
+        let request = bench.cloud.edit(&region("us-east-1"), |s| s.instances[&instance.id].request.clone());
+        assert_eq!(request.user_data.is_empty(), target.boot == Boot::Undisturbed, "{target}");
+        assert!(!request.key_name.is_empty() && request.client_token.len() <= 64, "{request:?}");
+    }
+    fleet.end(&undisturbed).await;
+    assert!(fleet.fate(&undisturbed).await.is_some(), "it ends");
+    assert_eq!(fleet.fate(&wanted[1]).await, None, "and its neighbours do not");
+    assert_eq!(bench.release(&fleet).await, []);
+    assert_eq!(bench.cloud.left(), [""; 0]);
 }

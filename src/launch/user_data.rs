@@ -128,7 +128,9 @@ fn timer(Expiry { at, ttl }: Expiry) -> String {
     format!(
         "#cloud-boothook\n\
          #!/bin/sh\n\
-         # assay: a test instance ends itself when nobody did it earlier.\n\
+         # assay: the host keys that the image brought, before cloud-init replaces them; then the timer.\n\
+         [ -e /run/assay-host-keys ] || cat /etc/ssh/ssh_host_*_key.pub >/run/assay-host-keys 2>/dev/null\n\
+         # A test instance ends itself when nobody did it earlier.\n\
          left=$(( {at} - $(date +%s) ))\n\
          if [ \"$left\" -gt {ttl} ]; then left={ttl}; fi\n\
          if [ \"$left\" -lt 60 ]; then left=60; fi\n\

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    LaunchedTarget, RunningInstance,
+    LaunchedTarget, Order, RunningInstance,
     ground::{Pace, Site, jittered},
     start::{Started, phase},
     target::{of_cloud, undecided},
@@ -90,7 +90,7 @@ impl Waiting {
             note_volumes(site, instance);
             match instance.state.as_str() {
                 "running" => {
-                    if let Some(address) = address(site, instance) {
+                    if let Some(address) = address(site.order, instance) {
                         return Some(Ok(RunningInstance {
                             id: started.id.clone(),
                             instance_type: started.instance_type.clone(),
@@ -144,14 +144,14 @@ fn lost(id: &str, state: &str, instance: &Instance) -> Undecided {
 
 /// What is dialled. Without `ssh_interface`: the public address, else the private one, as packer-plugin-amazon does; where a public
 /// address was asked for, it is waited for.
-fn address(site: &Site<'_>, instance: &Instance) -> Option<String> {
-    match site.order.ssh.interface {
+pub(super) fn address(order: &Order, instance: &Instance) -> Option<String> {
+    match order.ssh.interface {
         Some(SshInterface::PublicIp) => instance.public_ip.clone(),
         Some(SshInterface::PrivateIp) => instance.private_ip.clone(),
         Some(SshInterface::PublicDns) => instance.public_dns.clone(),
         Some(SshInterface::PrivateDns) => instance.private_dns.clone(),
         Some(SshInterface::Ipv6) => instance.ipv6.clone(),
-        None if site.order.launch.associate_public_ip_address == Some(true) => instance.public_ip.clone(),
+        None if order.launch.associate_public_ip_address == Some(true) => instance.public_ip.clone(),
         None => instance.public_ip.clone().or_else(|| instance.private_ip.clone()),
     }
 }
@@ -168,9 +168,9 @@ fn interface_name(interface: SshInterface) -> &'static str {
 
 fn handed_over(mut started: Started, running: RunningInstance) -> LaunchedTarget {
     started.phases.push(phase("running", started.launched, Clock::now()));
-    LaunchedTarget { ami: started.ami, instance: Ok(running), phases: started.phases, started: started.began }
+    LaunchedTarget { target: started.target, instance: Ok(running), phases: started.phases, started: started.began }
 }
 
 fn ended(started: Started, reason: Undecided) -> LaunchedTarget {
-    LaunchedTarget { ami: started.ami, instance: Err(reason), phases: started.phases, started: started.began }
+    LaunchedTarget { target: started.target, instance: Err(reason), phases: started.phases, started: started.began }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::merge::{MergeConflict, merge, summed_up};
 use crate::model::{
     AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, Manifest, ManifestBuild, RunId, Verdict,
-    manifest::Stamped,
+    manifest::Stamped, target::verdict_on,
 };
 
 /// The largest manifest or evidence file that is read.
@@ -210,12 +210,12 @@ fn agree(evidence: &Evidence, stamped: &Stamped, amis: &[CandidateAmi]) -> Resul
     }
     let mut verdicts = Vec::new();
     for ami in amis {
-        let name = ami.record.ami.to_string();
-        let Some(target) = evidence.targets.iter().find(|target| target.target == name) else {
+        let ami = &ami.record.ami;
+        if !evidence.targets.iter().any(|target| target.tested_ami().as_ref() == Some(ami)) {
             let tested: Vec<&str> = evidence.targets.iter().map(|target| target.target.as_str()).collect();
-            return Err(format!("this evidence covers {}, and not {name}", tested.join(",")));
-        };
-        verdicts.push(target.verdict);
+            return Err(format!("this evidence covers {}, and not {ami}", tested.join(",")));
+        }
+        verdicts.push(verdict_on(ami, &evidence.targets));
     }
     let verdict = Verdict::over(verdicts);
     if verdict != stamped.verdict {

@@ -15,6 +15,7 @@ pub mod merge;
 pub mod shard;
 pub mod state;
 pub mod tags;
+pub mod target;
 pub mod verdict;
 
 pub use ami::{AmiRecord, AmiRef, Architecture};
@@ -27,4 +28,5 @@ pub use manifest::{Manifest, ManifestBuild};
 pub use shard::Shard;
 pub use state::{IllegalMove, State};
 pub use tags::Provenance;
+pub use target::{Boot, TargetId};
 pub use verdict::{UndecidedKind, Verdict};

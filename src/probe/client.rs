@@ -75,6 +75,8 @@ pub struct ProbeRequest {
     pub total: Duration,
     /// Wait until cloud-init has finished (or is not there) before the first check.
     pub wait_cloud_init: bool,
+    /// Ask the host about itself: [`TargetProbe::facts`].
+    pub facts: bool,
 }
 
 /// A running prober process. Dropping it kills the process.
@@ -227,6 +229,7 @@ fn message(request: &ProbeRequest) -> Result<proto::ProbeRequest, serde_json::Er
         total_ms: milliseconds(request.total),
         wait_cloud_init: request.wait_cloud_init,
         proxied: false,
+        facts: request.facts,
     })
 }
 

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{
     client::{is_key_line, told},
     evaluate::{ACTUAL_KEPT, shown},
+    facts::HostFacts,
     proto::{self, probe_event::Event as Wire},
 };
 use crate::{
@@ -55,12 +56,16 @@ pub struct TargetProbe {
     pub verdict: Verdict,
     /// Why undecided; absent otherwise.
     pub undecided: Option<Undecided>,
+    /// What kept the probe from its end; absent where every question was put.
+    pub stopped: Option<Undecided>,
     /// Every property of every suite, in the suites' order; those without an answer are undecided.
     pub checks: Vec<CheckEvidence>,
     /// `ssh`, `cloud-init`, `checks`, as far as they were reached.
     pub phases: Vec<Phase>,
     /// The last key that the host showed.
     pub host_key: Option<SeenHostKey>,
+    /// What the host said of itself; absent where it was not asked or did not say.
+    pub facts: Option<HostFacts>,
 }
 
 type At = (usize, usize, usize);
@@ -71,6 +76,7 @@ pub(super) struct Collected {
     checks: BTreeMap<At, CheckEvidence>,
     reached: BTreeMap<ProbePhase, Duration>,
     host_key: Option<SeenHostKey>,
+    facts: Option<HostFacts>,
     undecided: Option<Undecided>,
     ended: bool,
 }
@@ -78,7 +84,7 @@ pub(super) struct Collected {
 impl Collected {
     pub fn new(suites: Arc<[Suite]>) -> Self {
         let checks = BTreeMap::new();
-        Self { suites, checks, reached: BTreeMap::new(), host_key: None, undecided: None, ended: false }
+        Self { suites, checks, reached: BTreeMap::new(), host_key: None, facts: None, undecided: None, ended: false }
     }
 
     pub fn has_ended(&self) -> bool {
@@ -107,6 +113,10 @@ impl Collected {
                 let seen = SeenHostKey { line: seen.line, expected: seen.expected };
                 self.host_key = Some(seen.clone());
                 Ok(Some(ProbeEvent::HostKey(seen)))
+            }
+            Some(Wire::Facts(facts)) => {
+                self.facts = Some(HostFacts::taken(facts).ok_or("the prober sent facts that cannot be read")?);
+                Ok(None)
             }
             Some(Wire::Check(result)) => self.check(&result).map(|it| Some(ProbeEvent::Check(Box::new(it)))),
             Some(Wire::Finished(finished)) => {
@@ -178,18 +188,34 @@ impl Collected {
             }
         }
         let planned = self.suites.iter().map(Suite::planned).sum();
-        let mut verdict = TargetEvidence::verdict_of(&checks, planned);
-        let mut undecided = self.undecided;
-        if undecided.is_some() && verdict == Verdict::Passed {
-            verdict = Verdict::Undecided;
-        }
-        if verdict == Verdict::Undecided && undecided.is_none() {
-            undecided = Some(why_undecided(&checks));
-        }
-        let undecided = undecided.filter(|_| verdict == Verdict::Undecided);
+        let (verdict, undecided) = amounts_to(&checks, planned, self.undecided.as_ref());
         let phases = phases(&self.reached);
-        TargetProbe { verdict, undecided, checks, phases, host_key: self.host_key }
+        TargetProbe {
+            verdict,
+            undecided,
+            stopped: self.undecided,
+            checks,
+            phases,
+            host_key: self.host_key,
+            facts: self.facts,
+        }
     }
+}
+
+/// The verdict of `checks`, where `planned` answers were due, and why there is none. `stopped`: what kept the probe from its end.
+pub fn amounts_to(
+    checks: &[CheckEvidence],
+    planned: usize,
+    stopped: Option<&Undecided>,
+) -> (Verdict, Option<Undecided>) {
+    let mut verdict = TargetEvidence::verdict_of(checks, planned);
+    if stopped.is_some() && verdict == Verdict::Passed {
+        verdict = Verdict::Undecided;
+    }
+    if verdict != Verdict::Undecided {
+        return (verdict, None);
+    }
+    (verdict, Some(stopped.cloned().unwrap_or_else(|| why_undecided(checks))))
 }
 
 /// The first property without a trustworthy answer, in words.

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 
 use super::{
     evaluate::Judged,
+    facts,
     host_key::HostKey,
+    proto,
     rounds::{self, Answered},
     script,
     session::{Limits, Session, SessionError},
@@ -36,6 +38,8 @@ pub(super) struct Order {
     /// From the start until the end.
     pub total: Duration,
     pub wait_cloud_init: bool,
+    /// Ask the host about itself before the first check.
+    pub facts: bool,
 }
 
 /// A step on the way.
@@ -56,6 +60,7 @@ pub(super) enum Event {
         line: String,
         expected: bool,
     },
+    Facts(Box<proto::Facts>),
     Check {
         suite: usize,
         check: usize,
@@ -100,6 +105,11 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     if order.wait_cloud_init {
         wait_for_cloud_init(&mut session, deadline, listener)?;
         listener.tell(Event::Reached(Step::CloudInit, began.elapsed()));
+    }
+    if order.facts
+        && let Some(told) = facts::ask(&mut session, deadline, listener)
+    {
+        listener.tell(Event::Facts(Box::new(told)));
     }
     listener.tell(Event::Reached(Step::Checks, began.elapsed()));
     let asked = rounds::ask_all(&mut session, &order.suites, deadline, listener);

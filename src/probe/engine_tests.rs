@@ -79,6 +79,7 @@ fn order(sshd: &Sshd, text: &str) -> Order {
         connect_within: Duration::from_secs(30),
         total: Duration::from_secs(60),
         wait_cloud_init: false,
+        facts: false,
     }
 }
 
@@ -377,6 +378,7 @@ fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
         connect_within: Duration::from_millis(1_500),
         total: Duration::from_secs(10),
         wait_cloud_init: true,
+        facts: false,
     };
     let stop = run(&order, &Recorder::default()).expect_err("it is no SSH server");
     drop(end);

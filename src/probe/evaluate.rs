@@ -102,7 +102,7 @@ fn one(matcher: &crate::suite::Matcher, seen: &Seen) -> Judged {
 
 /// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; a longer list or text
 /// becomes a text that is cut.
-pub(super) fn shown(value: &Value) -> Value {
+pub fn shown(value: &Value) -> Value {
     let escaped = match value {
         Value::String(text) => Value::from(bounded(&escape(text), ACTUAL_KEPT / 2)),
         Value::Array(items) => items.iter().map(shown).collect(),

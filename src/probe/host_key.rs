@@ -3,7 +3,11 @@
 
 use std::fmt;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
+use sha2::{Digest, Sha256};
 
 /// Consoles are looked at from their end, this far.
 const CONSOLE_KEPT: usize = 64 << 10;
@@ -31,6 +35,11 @@ impl HostKey {
             && blob.len() <= MAX_BLOB;
         let algorithm = std::str::from_utf8(name).ok().filter(|_| good)?.to_owned();
         Some(Self { algorithm, blob: blob.to_vec() })
+    }
+
+    /// The algorithm and the key's SHA-256, as `ssh-keygen -l` writes it.
+    pub fn fingerprint(&self) -> String {
+        format!("{} SHA256:{}", self.algorithm, STANDARD_NO_PAD.encode(Sha256::digest(&self.blob)))
     }
 
     /// From a line `algorithm base64 [comment]`, optionally with a host's name before it (known_hosts). `None` when it

@@ -11,6 +11,7 @@ mod collect;
 mod confine;
 mod engine;
 mod evaluate;
+mod facts;
 mod frames;
 mod host_key;
 mod proto;
@@ -21,8 +22,10 @@ mod serve;
 mod session;
 
 pub use client::{ProbeError, ProbeRequest, Prober};
-pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe};
+pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe, amounts_to};
 pub use confine::{ConfineError, confine};
+pub use evaluate::shown;
+pub use facts::{CloudInitState, HostFacts};
 pub use serve::{ServeError, serve};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::questions::{self, CLOUD_INIT};
+use super::questions::{self, CLOUD_INIT, FACTS};
 use crate::suite::{Check, Sudo};
 
 /// The functions that ask, run by dash, bash and busybox alike.
@@ -39,6 +39,12 @@ pub(super) fn checks(nonce: &str, questions: &[Question<'_>]) -> String {
 /// The script that waits for cloud-init and then answers once, as number 0.
 pub(super) fn cloud_init(nonce: &str) -> String {
     wrap(nonce, &[CLOUD_INIT], "i=0 A=never T=10\nwait_cloud_init\ni=end s= a='.n 1'\nanswer\n")
+}
+
+/// The script that asks the host about itself: number 0 is facts.sh's answer, number 1 cloud_init.sh's.
+pub(super) fn facts(nonce: &str) -> String {
+    let body = "i=0 A=auto T=10\nask_facts\ni=1\nask_cloud_init\ni=end s= a='.n 2'\nanswer\n";
+    wrap(nonce, &[CLOUD_INIT, FACTS], body)
 }
 
 /// The longest that the script can be silent while it runs `questions`.

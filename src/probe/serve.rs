@@ -185,6 +185,7 @@ fn order(request: proto::ProbeRequest) -> Result<Order, String> {
         connect_within: Duration::from_millis(request.connect_within_ms),
         total: Duration::from_millis(request.total_ms),
         wait_cloud_init: request.wait_cloud_init,
+        facts: request.facts,
     })
 }
 
@@ -222,6 +223,7 @@ fn message(event: Event) -> proto::ProbeEvent {
             Wire::Phase(proto::PhaseReached { phase: phase.into(), after_ms: milliseconds(after) })
         }
         Event::HostKey { line, expected } => Wire::HostKey(proto::HostKeySeen { line, expected }),
+        Event::Facts(facts) => Wire::Facts(*facts),
         Event::Check { suite, check, property, judged, attempts, flaky, duration } => Wire::Check(proto::CheckResult {
             suite: index(suite),
             check: index(check),

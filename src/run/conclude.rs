@@ -20,7 +20,7 @@ use super::{
 use crate::{
     model::{
         AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, cause::chain, evidence::TargetEvidence,
-        manifest,
+        manifest, target::verdict_on,
     },
     registry::Hallmark,
     report::{self, ReportPaths},
@@ -149,7 +149,8 @@ struct Part {
 impl Part {
     fn of(build: &PackerBuild, admitted: &[Admitted], targets: &[TargetEvidence], stamped: &[Stamped]) -> Self {
         let mine = |name: &str| build.artifact_id.split(',').any(|part| part.trim() == name);
-        let verdict = Verdict::over(targets.iter().filter(|t| mine(&t.target)).map(|t| t.verdict));
+        let amis = admitted.iter().map(|a| &a.ami).filter(|ami| mine(&ami.to_string()));
+        let verdict = Verdict::over(amis.map(|ami| verdict_on(ami, targets)));
         let states: Vec<State> = stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
         Self {
             records: admitted.iter().filter(|a| mine(&a.ami.to_string())).filter_map(Admitted::record).collect(),

@@ -21,7 +21,7 @@ use crate::{
     },
     launch::{Fleet, LaunchError, LaunchedTarget, Order},
     model::{
-        AccountId, AmiRef, Event, Provenance, Region, TargetEvidence, UndecidedKind,
+        AccountId, Event, Provenance, TargetEvidence, TargetId, UndecidedKind,
         cause::chain,
         evidence::{Leftover, Undecided},
     },
@@ -51,11 +51,23 @@ pub struct Context<'a> {
     pub cancel: &'a CancellationToken,
     /// The AMIs.
     pub admitted: &'a [Admitted],
+    /// What is launched and judged of them, each AMI at least once, see [`super::targets::planned`].
+    pub targets: &'a [TargetId],
 }
+
+impl Context<'_> {
+    /// The AMI that a target is of.
+    fn admitted(&self, target: &TargetId) -> Option<&Admitted> {
+        self.admitted.iter().find(|one| one.ami == target.ami)
+    }
+}
+
+/// The evidence so far.
+type Judged = BTreeMap<TargetId, TargetEvidence>;
 
 /// What came of it.
 pub struct Examined {
-    /// One per AMI.
+    /// One per target.
     pub targets: Vec<TargetEvidence>,
     /// What could not be confined in the prober.
     pub confinement: Vec<String>,
@@ -63,17 +75,17 @@ pub struct Examined {
     pub leftovers: Vec<Leftover>,
 }
 
-/// Examines every AMI. Those that cannot be launched are undecided, with the reason.
+/// Examines every target. Those that cannot be launched are undecided, with the reason.
 pub async fn all(context: Context<'_>) -> Examined {
-    let mut judged: BTreeMap<AmiRef, TargetEvidence> = BTreeMap::new();
-    for one in context.admitted {
-        if let Some(reason) = refusal(&context, one) {
-            judge(&context, &mut judged, one, undecided(one, reason));
+    let mut judged = Judged::new();
+    for target in context.targets {
+        if let Some(reason) = refusal(&context, target) {
+            judge(&context, &mut judged, target, undecided(&context, target, reason));
         }
     }
     let mut confinement = Vec::new();
     let mut leftovers = Vec::new();
-    if judged.len() < context.admitted.len() {
+    if judged.len() < context.targets.len() {
         match hurry::bounded(context.cancel, prepare(&context)).await.unwrap_or_else(|| Err(cancelled())) {
             Ok(ready) => {
                 confinement = ready.prober.confinement().to_vec();
@@ -91,11 +103,11 @@ pub async fn all(context: Context<'_>) -> Examined {
     Examined { targets: judged.into_values().collect(), confinement, leftovers }
 }
 
-fn refusal(context: &Context<'_>, one: &Admitted) -> Option<Undecided> {
+fn refusal(context: &Context<'_>, target: &TargetId) -> Option<Undecided> {
     if context.cancel.is_cancelled() {
         return Some(cancelled());
     }
-    one.refused.clone()
+    context.admitted(target).map_or_else(|| Some(defect()), |one| one.refused.clone())
 }
 
 fn cancelled() -> Undecided {
@@ -110,19 +122,19 @@ fn defect() -> Undecided {
     }
 }
 
-/// Every AMI that nothing was found out about is undecided, for `reason`.
-fn not_tested(context: &Context<'_>, reason: &Undecided, judged: &mut BTreeMap<AmiRef, TargetEvidence>) {
-    for one in context.admitted {
-        if !judged.contains_key(&one.ami) {
-            judge(context, judged, one, undecided(one, reason.clone()));
+/// Every target that nothing was found out about is undecided, for `reason`.
+fn not_tested(context: &Context<'_>, reason: &Undecided, judged: &mut Judged) {
+    for target in context.targets {
+        if !judged.contains_key(target) {
+            judge(context, judged, target, undecided(context, target, reason.clone()));
         }
     }
 }
 
-/// Notes what was found on an AMI, and tells it.
-fn judge(context: &Context<'_>, judged: &mut BTreeMap<AmiRef, TargetEvidence>, one: &Admitted, found: TargetEvidence) {
+/// Notes what was found on a target, and tells it.
+fn judge(context: &Context<'_>, judged: &mut Judged, target: &TargetId, found: TargetEvidence) {
     context.events.judged(&found);
-    judged.insert(one.ami.clone(), found);
+    judged.insert(target.clone(), found);
 }
 
 /// Everything that must stand before the first creating call.
@@ -195,14 +207,14 @@ fn undecided_by(kind: UndecidedKind, error: &dyn std::error::Error) -> Undecided
 }
 
 /// Launches, probes each target as it comes up, ends its instance at once.
-async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut BTreeMap<AmiRef, TargetEvidence>) {
-    let images: Vec<(Region, Image)> = context
-        .admitted
+async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
+    let wanted: Vec<(TargetId, Image)> = context
+        .targets
         .iter()
-        .filter(|one| !judged.contains_key(&one.ami))
-        .filter_map(|one| one.image.clone().map(|image| (one.ami.region.clone(), image)))
+        .filter(|target| !judged.contains_key(*target))
+        .filter_map(|target| Some((target.clone(), context.admitted(target)?.image.clone()?)))
         .collect();
-    let mut launched = ready.fleet.launch(images);
+    let mut launched = ready.fleet.launch(wanted);
     let mut probing = FuturesUnordered::new();
     let mut more = true;
     let began = tokio::time::Instant::now();
@@ -214,13 +226,11 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut BTreeMap<
                 None => more = false,
             },
             Some(found) = probing.next(), if !probing.is_empty() => {
-                let found: TargetEvidence = found;
-                if let Some(one) = context.admitted.iter().find(|a| a.ami.to_string() == found.target) {
-                    judge(context, judged, one, found);
-                }
+                let (target, found): (TargetId, TargetEvidence) = found;
+                judge(context, judged, &target, found);
             }
             _ = heartbeat.tick() => {
-                let targets = context.admitted.iter().filter(|a| !judged.contains_key(&a.ami)).map(|a| a.ami.to_string()).collect();
+                let targets = context.targets.iter().filter(|target| !judged.contains_key(*target)).map(ToString::to_string).collect();
                 context.events.tell(Event::Waiting { targets, seconds: began.elapsed().as_secs() });
             }
         }
@@ -228,17 +238,16 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut BTreeMap<
 }
 
 /// One target from its launch to its evidence.
-async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget) -> TargetEvidence {
-    let admitted = context.admitted.iter().find(|a| a.ami == launched.ami);
-    let record = admitted.and_then(Admitted::record);
+async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget) -> (TargetId, TargetEvidence) {
+    let record = context.admitted(&launched.target).and_then(Admitted::record);
     for phase in &launched.phases {
         context.events.tell(Event::Phase {
-            target: launched.ami.to_string(),
+            target: launched.target.to_string(),
             phase: phase.name.clone(),
             duration_ms: phase.duration_ms,
         });
     }
-    let mut evidence = TargetEvidence::new(launched.ami.to_string(), record);
+    let mut evidence = TargetEvidence::new(launched.target.to_string(), record);
     evidence.phases = launched.phases.clone();
     match &launched.instance {
         Err(reason) => evidence.undecided = Some(reason.clone()),
@@ -254,10 +263,10 @@ async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget)
             };
             probing::probe(&probing, &launched, instance, &mut evidence).await;
             // The release ends it again where this was cut short.
-            let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.ami)).await;
+            let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.target)).await;
         }
     }
-    evidence
+    (launched.target, evidence)
 }
 
 async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
@@ -288,7 +297,8 @@ async fn after_cancel(cancel: &CancellationToken) {
     cancel.cancelled().await;
 }
 
-/// The evidence for an AMI that never got as far as checks.
-fn undecided(one: &Admitted, reason: Undecided) -> TargetEvidence {
-    TargetEvidence::untested(one.ami.to_string(), one.record(), reason)
+/// The evidence for a target that never got as far as checks.
+fn undecided(context: &Context<'_>, target: &TargetId, reason: Undecided) -> TargetEvidence {
+    let record = context.admitted(target).and_then(Admitted::record);
+    TargetEvidence::untested(target.to_string(), record, reason)
 }

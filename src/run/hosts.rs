@@ -74,6 +74,7 @@ async fn one(
             connect_within: request.timeout,
             total: request.timeout + probing::CHECKS_AT_MOST,
             wait_cloud_init: false,
+            facts: false,
         };
         Ok((probing::watched(prober, asked, events).await, pin))
     };

@@ -2,6 +2,8 @@
 //! protection. It owns that order and what a run amounts to; it refuses to render, to parse what an instance sent, or to call an SDK.
 
 mod admit;
+mod ami_checks;
+mod answers;
 mod conclude;
 mod event;
 mod examine;
@@ -13,6 +15,7 @@ mod protection;
 mod provenance;
 mod stamping;
 mod sweep;
+mod targets;
 mod validate;
 
 #[cfg(test)]

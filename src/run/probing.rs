@@ -10,7 +10,7 @@ use super::{Request, event::Events, hurry};
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{
-        AmiRef, Event, HostKeyPin, TargetEvidence, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
+        Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
     },
     probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
 };
@@ -52,7 +52,7 @@ pub async fn probe(
         }
         Err(reason) => evidence.undecided = Some(reason),
     }
-    let _explained = hurry::bounded(with.cancel, explain(with, &launched.ami, evidence)).await;
+    let _explained = hurry::bounded(with.cancel, explain(with, &launched.target, evidence)).await;
 }
 
 fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) {
@@ -63,26 +63,26 @@ fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) {
 }
 
 /// For a target that could not be reached or was lost: what EC2 says became of the instance, and its console output saved beside the reports.
-async fn explain(with: &Probing<'_>, ami: &AmiRef, evidence: &mut TargetEvidence) {
+async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
     use UndecidedKind::{HostKey, Lost, Timeout, Unreachable};
     let Some(undecided) =
         evidence.undecided.as_mut().filter(|u| matches!(u.kind, Unreachable | Lost | Timeout | HostKey))
     else {
         return;
     };
-    if let Some(fate) = with.fleet.fate(ami).await {
+    if let Some(fate) = with.fleet.fate(target).await {
         undecided.reason.push_str(&format!("; {fate}"));
     }
     let Some(folder) = &with.request.settings.report_dir else { return };
-    match with.fleet.console(ami).await {
+    match with.fleet.console(target).await {
         Ok(bytes) => {
-            let name = format!("console-{}-{}.txt", ami.region, ami.id);
+            let name = format!("console-{}.txt", target.file_stem());
             match save(folder, &name, &bytes) {
                 Ok(()) => evidence.console = Some(name),
-                Err(error) => with.events.warn(format!("the console output of {ami} could not be saved: {error}")),
+                Err(error) => with.events.warn(format!("the console output of {target} could not be saved: {error}")),
             }
         }
-        Err(error) => with.events.warn(format!("the console output of {ami} could not be had: {error}")),
+        Err(error) => with.events.warn(format!("the console output of {target} could not be had: {error}")),
     }
 }
 
@@ -91,24 +91,28 @@ fn save(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::write(folder.join(name), escape_bytes(bytes))
 }
 
-/// With the injected key; where the host shows another, with the console's; where the console names none, with none, and the record says so.
+/// With the injected key; where there is none (it booted undisturbed) or the host shows another, with the console's; where the console names none, with none, and the record says so.
 async fn probe_with_known_key(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
     let address = resolve(instance).await?;
-    let injected = ask(with, launched, address, vec![instance.host_key.clone()]).await;
-    if !is_key_mismatch(&injected) {
-        return Ok((injected, HostKeyPin::Injected));
+    if let Some(key) = &instance.host_key {
+        let injected = ask(with, launched, address, vec![key.clone()]).await;
+        if !is_key_mismatch(&injected) {
+            return Ok((injected, HostKeyPin::Injected));
+        }
+        with.events.note(format!(
+            "{}: the image made host keys of its own; reading them from the console output",
+            launched.target
+        ));
     }
-    with.events
-        .note(format!("{}: the image made host keys of its own; reading them from the console output", launched.ami));
     let keys = console_keys(with, launched).await;
     if keys.is_empty() {
         with.events.warn(format!(
             "{}: no host key is known from any side; testing goes on, and the record says \"none\"",
-            launched.ami
+            launched.target
         ));
         return Ok((ask(with, launched, address, Vec::new()).await, HostKeyPin::None));
     }
@@ -133,7 +137,7 @@ async fn resolve(instance: &RunningInstance) -> Result<SocketAddr, Undecided> {
 async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<String> {
     let deadline = tokio::time::Instant::now() + left(with, launched) / 2;
     loop {
-        match with.fleet.console(&launched.ami).await {
+        match with.fleet.console(&launched.target).await {
             Ok(bytes) => match with.prober.parse_console(bytes).await {
                 Ok(keys) if !keys.is_empty() => return keys,
                 Ok(_) => {}
@@ -162,7 +166,7 @@ async fn ask(
     let settings = &with.request.settings;
     let connect_within = left(with, launched);
     let request = ProbeRequest {
-        target: launched.ami.to_string(),
+        target: launched.target.to_string(),
         address,
         user: settings.ssh.username.clone().unwrap_or_default(),
         private_key: with.fleet.identity().private_key.clone(),
@@ -171,6 +175,7 @@ async fn ask(
         connect_within,
         total: connect_within + CHECKS_AT_MOST,
         wait_cloud_init: true,
+        facts: false,
     };
     watched(with.prober, request, with.events).await
 }

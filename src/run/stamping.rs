@@ -5,7 +5,7 @@ use futures::future::join_all;
 use super::{admit::Admitted, event::Events, protection::ProtectionRecord};
 use crate::{
     config::OnFailure,
-    model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain},
+    model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain, target::verdict_on},
     registry::{self, Hallmark, Protection},
 };
 
@@ -20,19 +20,14 @@ pub struct Stamped {
     pub problem: Option<String>,
 }
 
-/// Stamps every AMI with the state that follows from its own verdict, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
+/// Stamps every AMI with the state that follows from its own verdict, the worst over all of its targets, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
 pub async fn stamp_all(
     admitted: &[Admitted],
     targets: &[TargetEvidence],
     hallmark: &Hallmark,
     events: &Events,
 ) -> Vec<Stamped> {
-    join_all(admitted.iter().map(|one| stamp_one(one, verdict_of(one, targets), hallmark, events))).await
-}
-
-fn verdict_of(one: &Admitted, targets: &[TargetEvidence]) -> Verdict {
-    let name = one.ami.to_string();
-    targets.iter().find(|t| t.target == name).map_or(Verdict::Undecided, |t| t.verdict)
+    join_all(admitted.iter().map(|one| stamp_one(one, verdict_on(&one.ami, targets), hallmark, events))).await
 }
 
 async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: &Events) -> Stamped {
@@ -80,7 +75,7 @@ pub async fn settle_protection(
     let settled = admitted.iter().map(|one| {
         let lift = match run {
             Verdict::Passed => recorded_well,
-            Verdict::Failed => on_failure == OnFailure::Destroy && verdict_of(one, targets) != Verdict::Undecided,
+            Verdict::Failed => on_failure == OnFailure::Destroy && verdict_on(&one.ami, targets) != Verdict::Undecided,
             Verdict::Undecided => false,
         };
         settle_one(one, lift, record, events)

@@ -12,7 +12,7 @@ use super::{
     admit::{self, Admitted},
     event::Events,
     protection::ProtectionRecord,
-    stamping::settle_protection,
+    stamping::{settle_protection, stamp_all},
 };
 use crate::{
     cloud::{
@@ -21,10 +21,10 @@ use crate::{
     },
     config::OnFailure::{self, Destroy, Quarantine},
     model::{
-        AmiRef, RunId, TargetEvidence,
+        AmiRef, RunId, State, TargetEvidence,
         Verdict::{self, Failed, Passed, Undecided},
     },
-    registry::{Protection, tests::image},
+    registry::{Hallmark, Protection, tests::image},
 };
 
 /// Two AMIs in one region, a third in another.
@@ -154,4 +154,39 @@ async fn destroy_leaves_what_failed_to_packer_and_keeps_what_is_undecided() {
     assert_eq!(bench.settle([Failed, Undecided, Passed], true, Destroy).await, [bench.amis[1].clone()]);
     let bench = Bench::new();
     assert_eq!(bench.settle([Passed, Undecided, Passed], true, Destroy).await, bench.amis);
+}
+
+#[tokio::test]
+async fn an_ami_on_several_types_is_stamped_with_the_worst_of_them() {
+    for (small, large, state) in [
+        (Passed, Passed, State::Candidate),
+        (Passed, Undecided, State::Untested),
+        (Undecided, Passed, State::Untested),
+        (Passed, Failed, State::Rejected),
+        (Failed, Passed, State::Rejected),
+        (Undecided, Failed, State::Rejected),
+    ] {
+        let bench = Bench::new();
+        let admitted = bench.admit(&bench.record()).await;
+        let on = |ami: &AmiRef, size: &str, verdict| TargetEvidence {
+            verdict,
+            ..TargetEvidence::new(format!("{ami}/{size}"), None)
+        };
+        let mut targets: Vec<TargetEvidence> = Vec::new();
+        for (ami, (small, large)) in bench.amis.iter().zip([(small, large), (Passed, Passed), (Passed, Passed)]) {
+            targets.extend([on(ami, "t3.small", small), on(ami, "t3.large", large)]);
+        }
+        let hallmark = Hallmark {
+            image: "base".parse().expect("a name"),
+            run: RunId::generate(),
+            state: State::Untested,
+            verdict: Undecided,
+            evidence: None,
+            provenance: Default::default(),
+            user_tags: Default::default(),
+        };
+        let stamped = stamp_all(&admitted, &targets, &hallmark, &Events::channel().0).await;
+        let states: Vec<Option<State>> = stamped.iter().map(|s| s.state).collect();
+        assert_eq!(states, [Some(state), Some(State::Candidate), Some(State::Candidate)], "{small} {large}");
+    }
 }

@@ -12,6 +12,7 @@ use super::{
     examine::{self, Examined},
     hurry,
     protection::ProtectionRecord,
+    targets,
 };
 use crate::{
     cloud::{CloudFactory, Ec2Factory},
@@ -45,8 +46,8 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
     let provenance = provenance.unwrap_or_default();
     let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
-    events
-        .tell(Event::Started { run: run.to_string(), targets: request.amis.iter().map(ToString::to_string).collect() });
+    let targets = targets::planned(&request.amis, &request.settings.launch);
+    events.tell(Event::Started { run: run.to_string(), targets: targets.iter().map(ToString::to_string).collect() });
     let examined = examine::all(examine::Context {
         factory,
         account,
@@ -55,6 +56,7 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         events: &events,
         cancel: &cancel,
         admitted: &admitted,
+        targets: &targets,
     })
     .await;
     let mut evidence =
@@ -69,8 +71,9 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
 fn given_up(request: &Request, started_at: String, events: &Events) -> Finished {
     let reason =
         Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled before EC2 answered".to_owned() };
+    let planned = targets::planned(&request.amis, &request.settings.launch);
     let targets =
-        request.amis.iter().map(|ami| TargetEvidence::untested(ami.to_string(), None, reason.clone())).collect();
+        planned.iter().map(|target| TargetEvidence::untested(target.to_string(), None, reason.clone())).collect();
     let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();

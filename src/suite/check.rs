@@ -149,6 +149,10 @@ fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawChec
         wrong(format!("path {text:?} is not absolute"), "paths on the host begin with /; ~ is not expanded");
     } else if entry.resource == Resource::Port && !is_port(text) {
         wrong(format!("{text:?} is no port"), "tcp:22, tcp6:22, udp:53, udp6:53, or 22 for tcp:22");
+    } else if entry.resource == Resource::Reboot && !vocabulary::REBOOTS.contains(&text) {
+        let near = nearest(text, vocabulary::REBOOTS.iter().copied()).map(|near| format!("did you mean {near:?}? "));
+        let help = "reboot \"soft\" restarts the instance, reboot \"stop-start\" stops it and starts it again";
+        wrong(format!("there is no reboot {text:?}"), &format!("{}{help}", near.unwrap_or_default()));
     } else if matches!(entry.resource, Resource::Package | Resource::Service) && text.starts_with('-') {
         wrong(format!("{} {text:?} begins with -", entry.resource), &example);
     }

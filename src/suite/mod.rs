@@ -31,6 +31,7 @@ pub use judge::{Judgement, judge};
 pub use load::load;
 pub use matcher::Matcher;
 pub use resource::{Asker, Resource};
+pub use vocabulary::properties;
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

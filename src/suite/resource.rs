@@ -53,6 +53,8 @@ pub enum Resource {
     Reboot,
     /// assay's own: the root file system.
     RootFilesystem,
+    /// assay's own: a second instance of the same AMI that boots without any user data of ours, compared with the first.
+    SecondBoot,
     /// assay's own: the SSH server's effective settings (`sshd -T`).
     Sshd,
     /// assay's own: systemd's failed units (property `failed`: a list of units).
@@ -96,6 +98,7 @@ impl Resource {
             Self::Listening => "listening",
             Self::Reboot => "reboot",
             Self::RootFilesystem => "root-filesystem",
+            Self::SecondBoot => "second-boot",
             Self::Sshd => "sshd",
             Self::Systemd => "systemd",
         }
@@ -113,6 +116,7 @@ impl Resource {
             Self::Dns => Some("resolvable"),
             Self::Http => Some("status"),
             Self::CloudInit => Some("finished"),
+            Self::Reboot => Some("returned"),
             Self::Command
             | Self::Service
             | Self::Systemd
@@ -122,8 +126,8 @@ impl Resource {
             | Self::Boot
             | Self::Hygiene
             | Self::Listening
-            | Self::Reboot
             | Self::RootFilesystem
+            | Self::SecondBoot
             | Self::Sshd => None,
         }
     }
@@ -131,7 +135,7 @@ impl Resource {
     /// Who answers.
     pub fn asker(self) -> Asker {
         match self {
-            Self::Ami | Self::Reboot => Asker::Conductor,
+            Self::Ami | Self::Reboot | Self::SecondBoot => Asker::Conductor,
             Self::Matching => Asker::Suite,
             _ => Asker::Host,
         }

@@ -37,6 +37,7 @@ fn request(sshd: &Sshd, text: &str) -> ProbeRequest {
         connect_within: Duration::from_secs(30),
         total: Duration::from_secs(60),
         wait_cloud_init: true,
+        facts: false,
     }
 }
 

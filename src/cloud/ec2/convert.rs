@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
 use crate::{
-    cloud::{BlockDevice, Image, Instance, Named},
+    cloud::{BlockDevice, Image, ImageAttributes, Instance, Named},
     model::Architecture,
 };
 
@@ -53,7 +53,35 @@ pub(super) fn image(image: &types::Image) -> Option<Image> {
         platform: windows.then(|| "Windows".to_owned()),
         imds_support: image.imds_support().map(|word| word.as_str().to_owned()),
         boot_mode: image.boot_mode().map(|word| word.as_str().to_owned()),
+        attributes: attributes(image),
     })
+}
+
+fn attributes(image: &types::Image) -> ImageAttributes {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let devices: Vec<_> =
+        image.block_device_mappings().iter().filter_map(|m| Some((m.device_name(), m.ebs()?))).collect();
+    let root = devices.iter().find(|(name, _)| name.is_some() && *name == image.root_device_name());
+    ImageAttributes {
+        architecture: text(image.architecture().map(|word| word.as_str())),
+        description: text(image.description()),
+        ena_support: image.ena_support().unwrap_or(false),
+        sriov_net_support: text(image.sriov_net_support()),
+        tpm_support: text(image.tpm_support().map(|word| word.as_str())),
+        public: image.public().unwrap_or(false),
+        encrypted: (!devices.is_empty()).then(|| devices.iter().all(|(_, ebs)| ebs.encrypted().unwrap_or(false))),
+        root_device_type: text(image.root_device_type().map(|word| word.as_str())),
+        root_volume_size: root.and_then(|(_, ebs)| ebs.volume_size()),
+        virtualization_type: text(image.virtualization_type().map(|word| word.as_str())),
+        platform_details: text(image.platform_details()),
+        source_image_id: text(image.source_image_id()),
+        deprecation_time: text(image.deprecation_time()),
+        product_codes: image
+            .product_codes()
+            .iter()
+            .filter_map(|code| Some(code.product_code_id()?.to_owned()))
+            .collect(),
+    }
 }
 
 fn block_device(mapping: &types::BlockDeviceMapping) -> Option<BlockDevice> {

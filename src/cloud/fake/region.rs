@@ -244,6 +244,18 @@ impl Cloud for FakeRegion {
         })
     }
 
+    fn reboot_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        self.call("RebootInstances", id, move |state, region| state.turn(region, id, "running", "running"))
+    }
+
+    fn stop_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        self.call("StopInstances", id, move |state, region| state.turn(region, id, "running", "stopping"))
+    }
+
+    fn start_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
+        self.call("StartInstances", id, move |state, region| state.turn(region, id, "stopped", "pending"))
+    }
+
     fn terminate_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
         self.call("TerminateInstances", id, move |state, region| {
             let end_looks = state.end_looks;

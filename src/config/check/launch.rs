@@ -8,7 +8,7 @@ use crate::{
         settings::{Cidr, LaunchSettings},
         units,
     },
-    model::Region,
+    model::{Region, target},
 };
 
 pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> LaunchSettings {
@@ -18,7 +18,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Laun
     let defaults = LaunchSettings::default();
     let source_cidrs = source_cidrs(checker);
     LaunchSettings {
-        instance_type: checker.parsed("instance_type", instance_type),
+        instance_types: instance_types(checker),
         subnets: subnets(checker),
         subnet_id: checker.parsed("subnet_id", |text| resource_id(text, "subnet-")),
         vpc_id: checker.parsed("vpc_id", |text| resource_id(text, "vpc-")),
@@ -49,13 +49,27 @@ fn ttl(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Option<Duration> {
 }
 
 fn instance_type(text: &str) -> Result<String, String> {
-    let word = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    match text.split_once('.') {
-        Some((family, size)) if word(family) && word(size) => Ok(text.to_owned()),
-        _ => Err(format!("{text:?} is not an instance type; expected one like \"t3.small\"")),
+    target::checked(text).map_err(|_| format!("{text:?} is not an instance type; expected one like \"t3.small\""))
+}
+
+/// What every AMI is tested on, each type once.
+fn instance_types(checker: &mut Checker<'_>) -> Vec<String> {
+    let mut types: Vec<String> = checker.parsed("instance_type", instance_type).into_iter().collect();
+    types.extend(type_list(checker, "instance_types"));
+    types
+}
+
+/// A list of instance types, each once.
+fn type_list(checker: &mut Checker<'_>, name: &str) -> Vec<String> {
+    let mut types: Vec<String> = Vec::new();
+    for text in checker.list(name) {
+        match instance_type(&text) {
+            Ok(text) if types.contains(&text) => checker.wrong(name, format!("names {text:?} twice")),
+            Ok(text) => types.push(text),
+            Err(message) => checker.wrong(name, message),
+        }
     }
+    types
 }
 
 fn resource_id(text: &str, prefix: &str) -> Result<String, String> {

@@ -16,7 +16,14 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         Kind::String,
         "The type of the test instance.",
     )
-    .default("t3.small for x86_64, t4g.small for arm64")
+    .default("t3.small for x86_64, t4g.small for arm64"),
+    option(
+        "instance_types",
+        Kind::List,
+        Origin::Assay,
+        "The types of the test instances: every AMI is tested on each of them, and passed only where it passed on all. Not together with `instance_type`.",
+    )
+    .file(Section::Launch, "instance_types")
     .flag("instance-type"),
     launch("subnet_id", Kind::String, "The subnet to launch in. Only where all AMIs are in one region.")
         .default("a subnet of the default VPC")

@@ -88,7 +88,7 @@ fn value_name(option: &OptionDecl) -> &'static str {
         "suites" | "manifest" | "user_data_file" | "shared_credentials_file" => "FILE",
         "report_dir" => "DIR",
         "image" | "profile" | "iam_instance_profile" => "NAME",
-        "instance_type" => "TYPE",
+        "instance_types" => "TYPE",
         "ssh_interface" => "KIND",
         "ssh_username" => "USER",
         "ssh_port" => "PORT",

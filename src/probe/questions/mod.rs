@@ -22,6 +22,9 @@ pub(super) use cloud_init::SHELL as CLOUD_INIT;
 use super::frames::Frame;
 use crate::suite::{Asker, Check, Resource};
 
+/// The function that asks a host about itself: no resource, see `facts`.
+pub(super) const FACTS: &str = include_str!("facts.sh");
+
 /// How much of a command's stdout and of its stderr is kept.
 pub(super) const OUTPUT_KEPT: usize = 64 << 10;
 /// How much of a file's contents is kept.

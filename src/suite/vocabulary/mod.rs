@@ -74,6 +74,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("retry_count", "retry"),
     ("linkedto", "linked-to"),
     ("file-type", "filetype"),
+    ("arch", "architecture"),
 ];
 
 /// Matchers that take what [`super::Matcher`] has.
@@ -99,9 +100,17 @@ pub(super) const MATCHERS: &[&str] = &[
 /// goss's matchers that assay does not have yet.
 pub(super) const LATER_MATCHERS: &[&str] = &["have-key", "consist-of", "semver-constraint", "gjson", "xml"];
 
+/// How an instance can be made to boot again: the ids that `reboot` takes.
+pub(super) const REBOOTS: &[&str] = &["soft", "stop-start"];
+
 /// The entry of a resource's name.
 pub(super) fn resource(name: &str) -> Option<&'static Entry> {
     resources().find(|e| e.resource.as_str() == name)
+}
+
+/// The names of a resource's properties; none for an unknown resource.
+pub fn properties(name: &str) -> impl Iterator<Item = &'static str> {
+    resource(name).into_iter().flat_map(|entry| entry.properties).map(|(name, _)| *name)
 }
 
 /// Every resource that can be asked today.
