@@ -25,6 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::{
     collect::{Collected, ProbeEvent, TargetProbe},
     proto::{self, prober_client::ProberClient},
+    reports::{self, MAX_REPORT, ReportFormat, ReportedTest},
 };
 use crate::{
     model::{
@@ -186,6 +187,22 @@ impl Prober {
             Ok(Ok(answer)) => Ok(answer.into_inner().host_keys.into_iter().filter(|line| is_key_line(line)).collect()),
             Ok(Err(status)) => Err(ProbeError::Silent(format!("{}{}", told(status.message()), self.ended()))),
             Err(_) => Err(ProbeError::Silent("no answer about the console".into())),
+        }
+    }
+
+    /// The tests of an external suite's report, read in the prober, because it holds what hosts said. The inner error says why it is no
+    /// report; the outer one that the prober does not answer.
+    pub async fn read_report(
+        &self,
+        format: ReportFormat,
+        report: Vec<u8>,
+    ) -> Result<Result<Vec<ReportedTest>, String>, ProbeError> {
+        let request = proto::ReadReportRequest { format: proto::ReportFormat::from(format).into(), report };
+        let mut client = self.client.clone().max_decoding_message_size(MAX_REPORT);
+        match timeout(PROMPT, client.read_report(request)).await {
+            Ok(Ok(answer)) => Ok(reports::taken(answer.into_inner())),
+            Ok(Err(status)) => Err(ProbeError::Silent(format!("{}{}", told(status.message()), self.ended()))),
+            Err(_) => Err(ProbeError::Silent("no answer about the report".into())),
         }
     }
 

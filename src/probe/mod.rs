@@ -16,6 +16,7 @@ mod frames;
 mod host_key;
 mod proto;
 mod questions;
+mod reports;
 mod rounds;
 mod script;
 mod serve;
@@ -26,6 +27,7 @@ pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe, amounts_to};
 pub use confine::{ConfineError, confine};
 pub use evaluate::shown;
 pub use facts::{CloudInitState, HostFacts};
+pub use reports::{ReportFormat, ReportedTest};
 pub use serve::{ServeError, serve};
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::{
     engine::{self, Event, Listener, Order, Step, Stop},
     host_key::{self, HostKey},
     proto::{self, prober_server::ProberServer},
-    session,
+    reports, session,
 };
 use crate::{
     model::{Outcome, UndecidedKind},
@@ -163,6 +163,13 @@ impl proto::prober_server::Prober for Service {
     ) -> Result<Response<proto::ParseConsoleResponse>, Status> {
         let keys = host_key::in_console(&request.into_inner().console);
         Ok(Response::new(proto::ParseConsoleResponse { host_keys: keys.iter().map(ToString::to_string).collect() }))
+    }
+
+    async fn read_report(
+        &self,
+        request: Request<proto::ReadReportRequest>,
+    ) -> Result<Response<proto::ReadReportResponse>, Status> {
+        Ok(Response::new(reports::answer(&request.into_inner())))
     }
 }
 
