@@ -45,7 +45,8 @@ impl Fleet {
         self.persist(deadline, &again, || cloud.stop_instance(&id)).await?;
         self.await_state(cloud.as_ref(), &id, deadline, |i| (i.state == "stopped").then_some(())).await?;
         // An instance that has only just stopped may refuse for a moment; a host with room may be found a little later.
-        let again = [CloudErrorKind::Throttled, CloudErrorKind::Unknown, CloudErrorKind::InUse, CloudErrorKind::NoCapacity];
+        let again =
+            [CloudErrorKind::Throttled, CloudErrorKind::Unknown, CloudErrorKind::InUse, CloudErrorKind::NoCapacity];
         self.persist(deadline, &again, || cloud.start_instance(&id)).await?;
         let dialable = |i: &Instance| if i.state == "running" { address(&self.order, i) } else { None };
         self.await_state(cloud.as_ref(), &id, deadline, dialable).await
