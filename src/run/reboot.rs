@@ -364,7 +364,7 @@ mod tests {
             boot_id: "b".to_owned(),
             machine_id: machine.to_owned(),
             host_keys: keys.iter().map(ToString::to_string).collect(),
-            baked_host_keys: Vec::new(),
+            baked_host_keys: None,
             poweroff_timer: true,
             cloud_init: CloudInitState::Finished,
             cloud_init_errors: Vec::new(),

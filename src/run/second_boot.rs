@@ -76,8 +76,9 @@ fn undisturbed(facts: &HostFacts) -> Known {
 
 /// The keys that the image brought to the first instance count as well as those that are there now: assay's user data made cloud-init replace them.
 fn host_keys(first: &HostFacts, second: &HostFacts) -> Known {
-    let mut brought = first.host_keys.iter().chain(&first.baked_host_keys).peekable();
-    if brought.peek().is_none() || second.host_keys.is_empty() {
+    let brought = first.host_keys.iter().chain(first.baked_host_keys.iter().flatten());
+    let nothing_known = first.baked_host_keys.is_none() && first.host_keys.is_empty();
+    if nothing_known || second.host_keys.is_empty() {
         return Known::unknown("there are no public host keys in /etc/ssh to compare");
     }
     let same: Vec<&String> = second.host_keys.iter().filter(|key| brought.clone().any(|k| k == *key)).collect();
@@ -224,13 +225,13 @@ mod tests {
 
     use super::*;
 
-    fn facts(machine: &str, keys: &[&str], baked: &[&str]) -> HostFacts {
+    fn facts(machine: &str, keys: &[&str], baked: Option<&[&str]>) -> HostFacts {
         let texts = |keys: &[&str]| keys.iter().map(ToString::to_string).collect();
         HostFacts {
             boot_id: "b".to_owned(),
             machine_id: machine.to_owned(),
             host_keys: texts(keys),
-            baked_host_keys: texts(baked),
+            baked_host_keys: baked.map(texts),
             poweroff_timer: false,
             cloud_init: CloudInitState::Finished,
             cloud_init_errors: Vec::new(),
@@ -247,25 +248,27 @@ mod tests {
 
     #[test]
     fn what_two_instances_share_comes_from_the_image() {
-        let first = facts("m1", &["ours"], &["baked ed", "baked rsa"]);
-        let clean = second(facts("m2", &["fresh"], &[]));
+        let first = facts("m1", &["ours"], Some(&["baked ed", "baked rsa"]));
+        let clean = second(facts("m2", &["fresh"], None));
         for property in ["boots-undisturbed", "host-keys-differ", "machine-id-differs"] {
             assert_eq!(clean.known(Some(&first), property), Known::Value(true.into()), "{property}");
         }
-        let baked = second(facts("m1", &["baked rsa", "fresh"], &[]));
+        let baked = second(facts("m1", &["baked rsa", "fresh"], None));
         assert!(wrong(&baked.known(Some(&first), "host-keys-differ"), "baked rsa"));
         assert!(wrong(&baked.known(Some(&first), "machine-id-differs"), "m1"));
-        let native = facts("m3", &["same"], &[]);
+        let keyless = facts("m4", &[], Some(&[]));
+        assert_eq!(clean.known(Some(&keyless), "host-keys-differ"), Known::Value(true.into()), "the image brings none");
+        let native = facts("m3", &["same"], None);
         assert!(wrong(&second(native.clone()).known(Some(&native), "host-keys-differ"), "same"));
     }
 
     #[test]
     fn without_both_sides_nothing_is_compared() {
-        let first = facts("m1", &["a"], &[]);
+        let first = facts("m1", &["a"], None);
         let unknown = |known: Known| matches!(known, Known::Unknown(_));
         for property in ["host-keys-differ", "machine-id-differs"] {
-            assert!(unknown(second(facts("m2", &["b"], &[])).known(None, property)), "{property}");
-            assert!(unknown(second(facts("", &[], &[])).known(Some(&first), property)), "{property}");
+            assert!(unknown(second(facts("m2", &["b"], None)).known(None, property)), "{property}");
+            assert!(unknown(second(facts("", &[], None)).known(Some(&first), property)), "{property}");
             assert!(unknown(Second::unknown("x").known(Some(&first), property)), "{property}");
         }
         assert!(unknown(Second::unknown("x").known(Some(&first), "boots-undisturbed")));
@@ -277,7 +280,7 @@ mod tests {
         let second = Second { host: Err(refused), checks: Vec::new() };
         assert!(wrong(&second.known(None, "boots-undisturbed"), "no login"));
         assert!(matches!(second.known(None, "suite"), Known::Unknown(_)));
-        let mut ill = facts("m", &["k"], &[]);
+        let mut ill = facts("m", &["k"], None);
         ill.cloud_init_errors = vec!["no such module".to_owned()];
         assert!(wrong(&undisturbed(&ill), "no such module"));
     }
