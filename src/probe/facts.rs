@@ -44,8 +44,8 @@ pub struct HostFacts {
     pub machine_id: String,
     /// The public host keys in /etc/ssh, as `ssh-ed25519 SHA256:…`, sorted.
     pub host_keys: Vec<String>,
-    /// Those that were there before assay's user data replaced them, in the same form; empty where it did not run.
-    pub baked_host_keys: Vec<String>,
+    /// Those that were there before assay's user data replaced them, in the same form; `None` where it did not run.
+    pub baked_host_keys: Option<Vec<String>>,
     /// Whether a power-off timer is armed.
     pub poweroff_timer: bool,
     /// How far cloud-init got.
@@ -70,7 +70,7 @@ impl HostFacts {
             boot_id: Some(facts.boot_id).filter(|id| is_id(id))?,
             machine_id: Some(facts.machine_id).filter(|id| is_id(id))?,
             host_keys: keys(facts.host_keys)?,
-            baked_host_keys: keys(facts.baked_host_keys)?,
+            baked_host_keys: Some(keys(facts.baked_host_keys)?).filter(|_| facts.baked_host_keys_known),
             poweroff_timer: facts.poweroff_timer,
             cloud_init,
             cloud_init_errors: facts.cloud_init_errors.iter().take(MOST).map(|e| bounded(&told(e), ERROR)).collect(),
@@ -95,6 +95,7 @@ fn read(facts: &Frame, cloud_init: &Frame) -> Option<proto::Facts> {
         machine_id: id(facts, 'm'),
         host_keys: fingerprints(facts.bytes('k')?),
         baked_host_keys: fingerprints(facts.bytes('r')?),
+        baked_host_keys_known: facts.word('n')? == "1",
         poweroff_timer: facts.word('t')? == "1",
         cloud_init: state.into(),
         cloud_init_errors,
@@ -167,20 +168,20 @@ mod tests {
     #[test]
     fn a_host_tells_its_boot_its_keys_and_its_timer() {
         let keys = format!("{ED} root@ip\nno key\n{ED}\n");
-        let facts = frame(&[("t 1", ""), ("b", "0a-1b\n"), ("m", "abc"), ("k", &keys), ("r", "")]);
+        let facts = frame(&[("t 1", ""), ("b", "0a-1b\n"), ("m", "abc"), ("k", &keys), ("r", ""), ("n 1", "")]);
         let cloud_init = frame(&[("x 1", ""), ("o", r#"{"v1": {"errors": ["bad\u001b[31m", {"a": 1}]}}"#)]);
         let told = HostFacts::taken(read(&facts, &cloud_init).expect("facts")).expect("taken");
         assert_eq!((told.boot_id.as_str(), told.machine_id.as_str()), ("0a-1b", "abc"));
         assert_eq!(told.host_keys.len(), 1, "{told:?}");
         assert!(told.host_keys[0].starts_with("ssh-ed25519 SHA256:"), "{told:?}");
-        assert!(told.poweroff_timer && told.baked_host_keys.is_empty());
+        assert!(told.poweroff_timer && told.baked_host_keys == Some(Vec::new()));
         assert_eq!(told.cloud_init, CloudInitState::Finished);
         assert_eq!(told.cloud_init_errors, [r"bad\x1b[31m", r#"{"a":1}"#]);
     }
 
     #[test]
     fn the_hosts_ids_are_taken_only_where_they_are_ids() {
-        let facts = frame(&[("t 0", ""), ("b", "x\x1b[2J"), ("m", &"a".repeat(65)), ("k", ""), ("r", "")]);
+        let facts = frame(&[("t 0", ""), ("b", "x\x1b[2J"), ("m", &"a".repeat(65)), ("k", ""), ("r", ""), ("n 0", "")]);
         let told = read(&facts, &frame(&[("x absent", "")])).expect("facts");
         assert_eq!((told.boot_id.as_str(), told.machine_id.as_str()), ("", ""));
         assert!(read(&facts, &frame(&[("x maybe", "")])).is_none());
@@ -189,9 +190,11 @@ mod tests {
 
     #[test]
     fn the_conductor_takes_no_text_on_trust() {
-        let good =
-            read(&frame(&[("t 0", ""), ("b", "b"), ("m", "m"), ("k", ED), ("r", ED)]), &frame(&[("x disabled", "")]))
-                .expect("facts");
+        let good = read(
+            &frame(&[("t 0", ""), ("b", "b"), ("m", "m"), ("k", ED), ("r", ED), ("n 1", "")]),
+            &frame(&[("x disabled", "")]),
+        )
+        .expect("facts");
         assert!(HostFacts::taken(good.clone()).is_some());
         let bad = [
             proto::Facts { boot_id: "a\n".to_owned(), ..good.clone() },
@@ -205,6 +208,6 @@ mod tests {
         }
         let errors = vec!["e\n".repeat(2000); 40];
         let told = HostFacts::taken(proto::Facts { cloud_init_errors: errors, ..good }).expect("taken");
-        assert!(told.cloud_init_errors.len() <= MOST && told.cloud_init_errors.iter().all(|e| e.len() <= ERROR));
+        assert!(told.cloud_init_errors.len() <= MOST && told.cloud_init_errors.iter().all(|e| e.len() <= ERROR + 40));
     }
 }

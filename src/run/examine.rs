@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -12,6 +13,8 @@ use super::{
     event::Events,
     hurry,
     probing::{self, Probing},
+    second_boot::Second,
+    stages,
 };
 use crate::{
     cloud::{CloudFactory, Image},
@@ -21,7 +24,7 @@ use crate::{
     },
     launch::{Fleet, LaunchError, LaunchedTarget, Order},
     model::{
-        AccountId, Event, Provenance, TargetEvidence, TargetId, UndecidedKind,
+        AccountId, Boot, Event, Provenance, TargetEvidence, TargetId, UndecidedKind,
         cause::chain,
         evidence::{Leftover, Undecided},
     },
@@ -214,7 +217,13 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
         .filter(|target| !judged.contains_key(*target))
         .filter_map(|target| Some((target.clone(), context.admitted(target)?.image.clone()?)))
         .collect();
-    let mut launched = ready.fleet.launch(wanted);
+    let named: Vec<TargetId> = wanted.iter().map(|(target, _)| target.clone()).collect();
+    let companions = stages::companions(&context.request.settings.suites, &named);
+    let mut pairs = stages::Pairs::of(&companions);
+    // An undisturbed instance is no target of its own: what it says belongs to the evidence of the prepared one.
+    let beside: Vec<(TargetId, Image)> =
+        companions.into_iter().zip(&wanted).map(|(companion, (_, image))| (companion, image.clone())).collect();
+    let mut launched = ready.fleet.launch(wanted.into_iter().chain(beside).collect());
     let mut probing = FuturesUnordered::new();
     let mut more = true;
     let began = tokio::time::Instant::now();
@@ -222,12 +231,24 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
     while more || !probing.is_empty() {
         tokio::select! {
             target = launched.recv(), if more => match target {
-                Some(target) => probing.push(examine(context, ready, target).boxed()),
-                None => more = false,
+                Some(launched) if launched.target.boot == Boot::Undisturbed => {
+                    let tell = pairs.sender(&launched.target);
+                    probing.push(visit(context, ready, launched, tell).map(|()| None).boxed());
+                }
+                Some(launched) => {
+                    let second = pairs.receiver(&launched.target);
+                    probing.push(examine(context, ready, launched, second).map(Some).boxed());
+                }
+                None => {
+                    more = false;
+                    pairs.close();
+                }
             },
             Some(found) = probing.next(), if !probing.is_empty() => {
-                let (target, found): (TargetId, TargetEvidence) = found;
-                judge(context, judged, &target, found);
+                let found: Option<(TargetId, TargetEvidence)> = found;
+                if let Some((target, found)) = found {
+                    judge(context, judged, &target, found);
+                }
             }
             _ = heartbeat.tick() => {
                 let targets = context.targets.iter().filter(|target| !judged.contains_key(*target)).map(ToString::to_string).collect();
@@ -238,15 +259,15 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
 }
 
 /// One target from its launch to its evidence.
-async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget) -> (TargetId, TargetEvidence) {
-    let record = context.admitted(&launched.target).and_then(Admitted::record);
-    for phase in &launched.phases {
-        context.events.tell(Event::Phase {
-            target: launched.target.to_string(),
-            phase: phase.name.clone(),
-            duration_ms: phase.duration_ms,
-        });
-    }
+async fn examine(
+    context: &Context<'_>,
+    ready: &Ready,
+    launched: LaunchedTarget,
+    second: Option<oneshot::Receiver<Second>>,
+) -> (TargetId, TargetEvidence) {
+    let admitted = context.admitted(&launched.target);
+    let record = admitted.and_then(Admitted::record);
+    tell_phases(context, &launched);
     let mut evidence = TargetEvidence::new(launched.target.to_string(), record);
     evidence.phases = launched.phases.clone();
     match &launched.instance {
@@ -254,19 +275,48 @@ async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget)
         Ok(instance) => {
             evidence.instance = Some(instance.id.clone());
             evidence.instance_type = Some(instance.instance_type.clone());
-            let probing = Probing {
-                request: context.request,
-                fleet: &ready.fleet,
-                prober: &ready.prober,
-                events: context.events,
-                cancel: context.cancel,
-            };
-            probing::probe(&probing, &launched, instance, &mut evidence).await;
+            let with = probing(context, ready);
+            let facts = stages::needs_facts(context.request);
+            let met = probing::probe(&with, &launched, instance, facts, &mut evidence).await;
+            let image = admitted.and_then(|one| one.image.as_ref());
+            stages::go_through(&with, &launched, instance, image, met, second, &mut evidence).await;
+            let explained = probing::explain(&with, &launched.target, &mut evidence);
+            let _explained = hurry::bounded(context.cancel, explained).await;
             // The release ends it again where this was cut short.
             let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.target)).await;
         }
     }
     (launched.target, evidence)
+}
+
+fn probing<'a>(context: &'a Context<'_>, ready: &'a Ready) -> Probing<'a> {
+    Probing {
+        request: context.request,
+        fleet: &ready.fleet,
+        prober: &ready.prober,
+        events: context.events,
+        cancel: context.cancel,
+    }
+}
+
+fn tell_phases(context: &Context<'_>, launched: &LaunchedTarget) {
+    for phase in &launched.phases {
+        context.events.tell(Event::Phase {
+            target: launched.target.to_string(),
+            phase: phase.name.clone(),
+            duration_ms: phase.duration_ms,
+        });
+    }
+}
+
+/// One undisturbed instance from its launch to what it says. Nobody may be waiting any more.
+async fn visit(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget, tell: Option<oneshot::Sender<Second>>) {
+    tell_phases(context, &launched);
+    let second = stages::visit(&probing(context, ready), &launched).await;
+    let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.target)).await;
+    if let Some(tell) = tell {
+        let _nobody_waits = tell.send(second);
+    }
 }
 
 async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {

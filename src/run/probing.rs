@@ -6,13 +6,12 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{net::lookup_host, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, event::Events, hurry};
+use super::{Request, event::Events};
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
-    model::{
-        Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
-    },
-    probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
+    model::{Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, escape::escape_bytes, evidence::Undecided},
+    probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
+    suite::Suite,
 };
 
 /// The longest that a target's checks may take after the login, beyond what the suites' own timeouts add up to.
@@ -34,36 +33,56 @@ pub struct Probing<'a> {
     pub cancel: &'a CancellationToken,
 }
 
-/// Probes one instance and writes what was found into `evidence`.
+/// What the first probe of an instance leaves for what comes after it.
+#[derive(Debug, Default)]
+pub struct Met {
+    /// The host key that it showed and that was accepted, as `algorithm base64`.
+    pub host_key: Option<String>,
+    /// What the host said of itself, where that was asked and it was reached.
+    pub facts: Option<HostFacts>,
+    /// What kept the probe from its end; absent where every question was put.
+    pub stopped: Option<Undecided>,
+}
+
+/// Probes one instance and writes what was found into `evidence`. `facts`: the host is asked about itself too. [`explain`] is due when the verdict stands.
 pub async fn probe(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
+    facts: bool,
     evidence: &mut TargetEvidence,
-) {
+) -> Met {
     let attempt = tokio::select! {
-        found = probe_with_known_key(with, launched, instance) => found,
-        () = with.cancel.cancelled() => Err(Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }),
+        found = probe_with_known_key(with, launched, instance, facts) => found,
+        () = with.cancel.cancelled() => Err(cancelled()),
     };
     match attempt {
         Ok((found, pin)) => {
             evidence.host_key = pin;
-            take_over(found, evidence);
+            take_over(found, evidence)
         }
-        Err(reason) => evidence.undecided = Some(reason),
+        Err(reason) => {
+            evidence.undecided = Some(reason.clone());
+            Met { stopped: Some(reason), ..Met::default() }
+        }
     }
-    let _explained = hurry::bounded(with.cancel, explain(with, &launched.target, evidence)).await;
 }
 
-fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) {
+/// The reason of everything that a cancel cut short.
+pub fn cancelled() -> Undecided {
+    Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
+}
+
+fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) -> Met {
     evidence.verdict = found.verdict;
     evidence.undecided = found.undecided;
     evidence.checks = found.checks;
     evidence.phases.extend(found.phases);
+    Met { host_key: found.host_key.map(|key| key.line), facts: found.facts, stopped: found.stopped }
 }
 
 /// For a target that could not be reached or was lost: what EC2 says became of the instance, and its console output saved beside the reports.
-async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
+pub async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
     use UndecidedKind::{HostKey, Lost, Timeout, Unreachable};
     let Some(undecided) =
         evidence.undecided.as_mut().filter(|u| matches!(u.kind, Unreachable | Lost | Timeout | HostKey))
@@ -73,16 +92,26 @@ async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut TargetEvi
     if let Some(fate) = with.fleet.fate(target).await {
         undecided.reason.push_str(&format!("; {fate}"));
     }
-    let Some(folder) = &with.request.settings.report_dir else { return };
-    match with.fleet.console(target).await {
-        Ok(bytes) => {
-            let name = format!("console-{}.txt", target.file_stem());
-            match save(folder, &name, &bytes) {
-                Ok(()) => evidence.console = Some(name),
-                Err(error) => with.events.warn(format!("the console output of {target} could not be saved: {error}")),
-            }
+    evidence.console = save_console(with, target).await.or_else(|| evidence.console.take());
+}
+
+/// Saves an instance's console output beside the reports. Returns the file's name; `None` where there is no folder for reports, or it could not be had.
+pub async fn save_console(with: &Probing<'_>, target: &TargetId) -> Option<String> {
+    let folder = with.request.settings.report_dir.as_ref()?;
+    let bytes = match with.fleet.console(target).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            with.events.warn(format!("the console output of {target} could not be had: {error}"));
+            return None;
         }
-        Err(error) => with.events.warn(format!("the console output of {target} could not be had: {error}")),
+    };
+    let name = format!("console-{}.txt", target.file_stem());
+    match save(folder, &name, &bytes) {
+        Ok(()) => Some(name),
+        Err(error) => {
+            with.events.warn(format!("the console output of {target} could not be saved: {error}"));
+            None
+        }
     }
 }
 
@@ -96,10 +125,16 @@ async fn probe_with_known_key(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
+    facts: bool,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
-    let address = resolve(instance).await?;
+    let address = resolve(&instance.address, instance.port).await?;
+    let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
+    let round = |host_keys| {
+        let connect_within = left(with, launched);
+        Round { suites: suites.clone(), host_keys, connect_within, total: connect_within + CHECKS_AT_MOST, facts }
+    };
     if let Some(key) = &instance.host_key {
-        let injected = ask(with, launched, address, vec![key.clone()]).await;
+        let injected = ask(with, &launched.target, address, round(vec![key.clone()])).await;
         if !is_key_mismatch(&injected) {
             return Ok((injected, HostKeyPin::Injected));
         }
@@ -114,27 +149,28 @@ async fn probe_with_known_key(
             "{}: no host key is known from any side; testing goes on, and the record says \"none\"",
             launched.target
         ));
-        return Ok((ask(with, launched, address, Vec::new()).await, HostKeyPin::None));
+        return Ok((ask(with, &launched.target, address, round(Vec::new())).await, HostKeyPin::None));
     }
-    let pinned = ask(with, launched, address, keys).await;
+    let pinned = ask(with, &launched.target, address, round(keys)).await;
     Ok((pinned, HostKeyPin::Console))
 }
 
-fn is_key_mismatch(found: &TargetProbe) -> bool {
-    found.verdict == Verdict::Undecided && found.undecided.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
+/// Whether the host showed another key than the ones that were named.
+pub fn is_key_mismatch(found: &TargetProbe) -> bool {
+    found.stopped.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
 }
 
 /// The prober has no resolver, so names are resolved here.
-async fn resolve(instance: &RunningInstance) -> Result<SocketAddr, Undecided> {
+pub async fn resolve(address: &str, port: u16) -> Result<SocketAddr, Undecided> {
     let unreachable = |reason: String| Undecided { kind: UndecidedKind::Unreachable, reason };
-    let mut found = lookup_host((instance.address.as_str(), instance.port))
+    let mut found = lookup_host((address, port))
         .await
-        .map_err(|error| unreachable(format!("the address {} cannot be resolved: {error}", instance.address)))?;
-    found.next().ok_or_else(|| unreachable(format!("the name {} has no address", instance.address)))
+        .map_err(|error| unreachable(format!("the address {address} cannot be resolved: {error}")))?;
+    found.next().ok_or_else(|| unreachable(format!("the name {address} has no address")))
 }
 
 /// Reads the console until it names host keys or half of what is left of `ssh_timeout` has passed: EC2 shows it late.
-async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<String> {
+pub async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<String> {
     let deadline = tokio::time::Instant::now() + left(with, launched) / 2;
     loop {
         match with.fleet.console(&launched.target).await {
@@ -153,29 +189,37 @@ async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<Stri
 }
 
 /// What is left of `ssh_timeout`, which counts from the launch; never less than a moment, so that the prober can say why.
-fn left(with: &Probing<'_>, launched: &LaunchedTarget) -> Duration {
+pub fn left(with: &Probing<'_>, launched: &LaunchedTarget) -> Duration {
     with.request.settings.ssh.timeout.saturating_sub(launched.started.elapsed()).max(Duration::from_millis(500))
 }
 
-async fn ask(
-    with: &Probing<'_>,
-    launched: &LaunchedTarget,
-    address: SocketAddr,
-    host_keys: Vec<String>,
-) -> TargetProbe {
-    let settings = &with.request.settings;
-    let connect_within = left(with, launched);
+/// What one session with an instance is to bring.
+pub struct Round {
+    /// What is asked; may be nothing.
+    pub suites: Arc<[Suite]>,
+    /// The host keys that may be shown, as `algorithm base64`; empty: any.
+    pub host_keys: Vec<String>,
+    /// From now until a login must have worked.
+    pub connect_within: Duration,
+    /// From now until everything must be done.
+    pub total: Duration,
+    /// Whether the host is asked about itself.
+    pub facts: bool,
+}
+
+/// One session with an instance of ours, with the run's key, after cloud-init.
+pub async fn ask(with: &Probing<'_>, target: &TargetId, address: SocketAddr, round: Round) -> TargetProbe {
     let request = ProbeRequest {
-        target: launched.target.to_string(),
+        target: target.to_string(),
         address,
-        user: settings.ssh.username.clone().unwrap_or_default(),
+        user: with.request.settings.ssh.username.clone().unwrap_or_default(),
         private_key: with.fleet.identity().private_key.clone(),
-        host_keys,
-        suites: Arc::from(settings.suites.clone()),
-        connect_within,
-        total: connect_within + CHECKS_AT_MOST,
+        host_keys: round.host_keys,
+        suites: round.suites,
+        connect_within: round.connect_within,
+        total: round.total,
         wait_cloud_init: true,
-        facts: false,
+        facts: round.facts,
     };
     watched(with.prober, request, with.events).await
 }

@@ -95,8 +95,9 @@ class Cloud:
         machine.start()
 
     def start(self, instance: Any) -> None:
-        """Starts a stopped instance again, with the files it had."""
+        """Starts a stopped instance again, with the files it had, at another address."""
         set_state(instance, "pending")
+        self.machines[instance.id].move()
         self.machines[instance.id].start()
 
     def stop(self, instance: Any) -> None:

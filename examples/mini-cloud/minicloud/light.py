@@ -35,6 +35,10 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 mount -t tmpfs -o mode=755,size=8m tmpfs "$root/run"
 mkdir -m 755 "$root/run/sshd"
+# Each boot has an id of its own, as with a kernel of its own; the machine's is made at the first boot, as systemd does it.
+cat "$root/proc/sys/kernel/random/uuid" > "$root/run/boot-id"
+mount --bind "$root/run/boot-id" "$root/proc/sys/kernel/random/boot_id"
+[ -s "$root/etc/machine-id" ] || tr -d - < "$root/proc/sys/kernel/random/uuid" > "$root/etc/machine-id"
 exec chroot "$root" /usr/sbin/sshd -D -e -o UsePAM=no -o MaxStartups=100
 """
 
@@ -43,6 +47,7 @@ class Light(Machine):
     """An instance that is one sshd."""
 
     kind = "light"
+    _rebooting = False
 
     def prepare(self) -> None:
         configs = seed.cloud_configs(self.launch.user_data)
@@ -69,7 +74,12 @@ class Light(Machine):
         os.kill(leader, signal.SIGTERM)
 
     def restart(self, leader: int) -> None:
-        os.kill(leader, signal.SIGHUP)  # sshd starts itself anew
+        self._rebooting = True
+        os.kill(leader, signal.SIGTERM)
+
+    def wants_again(self, status: int) -> bool:
+        again, self._rebooting = self._rebooting, False
+        return again
 
     def host_key_block(self) -> bytes:
         keys = sorted((self.upper / "etc/ssh").glob("ssh_host_*_key.pub"))

@@ -76,6 +76,10 @@ class Machine:
         """Asks the guest to reboot."""
         raise NotImplementedError
 
+    def wants_again(self, status: int) -> bool:
+        """Whether a guest that ended with this exit status is to be run again."""
+        return status == REBOOT_STATUS
+
     def host_key_block(self) -> bytes:
         """What the console says beyond its own output; nothing for kinds whose guest says it itself."""
         return b""
@@ -88,6 +92,11 @@ class Machine:
             self._wanted = True
             self._minder = threading.Thread(target=self._mind, name=self.id, daemon=True)
             self._minder.start()
+
+    def move(self) -> None:
+        """Takes another address, as a stopped instance does in EC2 when it is started again (unless it has an Elastic IP)."""
+        old, self.address = self.address, self.net.addresses.take()
+        self.net.addresses.give_back(old)
 
     def stop(self, graceful: bool = True) -> None:
         """Ends the guest (by asking first, when graceful) and unmounts; returns when nothing of it runs."""
@@ -161,7 +170,7 @@ class Machine:
                 )
                 mounted = True
             while self._wanted:
-                if self._run_once() != REBOOT_STATUS:
+                if not self.wants_again(self._run_once()):
                     break
         except (OSError, ValueError, subprocess.CalledProcessError) as error:
             self.broken = True

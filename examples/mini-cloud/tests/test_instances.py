@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import subprocess
 
-from conftest import wait_for
+import pytest
+from botocore.exceptions import ClientError
+from conftest import port_open, wait_for
 
 RESOURCES = ("instance", "volume", "network-interface")
 
@@ -94,21 +97,68 @@ def test_image_keeps_what_was_made_and_travels_to_another_region(desk):
     assert len(set(names)) == 2
 
 
-def test_stop_start_and_reboot_keep_files(desk):
-    guest = desk.launch()
-    guest.booted()
-    guest.ssh("echo kept | sudo tee /etc/kept; sync")
-    boot = guest.ssh("cat /proc/sys/kernel/random/boot_id; stat -c %Y /run").stdout
-    guest.ec2.stop_instances(InstanceIds=[guest.id])
-    guest.wait_state("stopped")
-    guest.ec2.start_instances(InstanceIds=[guest.id])
+IDENTITY = "cat /proc/sys/kernel/random/boot_id /etc/machine-id /etc/ssh/ssh_host_*_key.pub"
+
+
+def boot_and_identity(guest) -> tuple[str, list[str]]:
+    """The id of this boot, and what stays the same over all of them: machine-id and host keys."""
+    lines = guest.ssh(IDENTITY).stdout.splitlines()
+    assert len(lines) >= 3, lines
+    return lines[0], lines[1:]
+
+
+def test_reboot_is_another_boot_of_the_same_machine_at_the_same_address(desk):
+    for light in (False, True):
+        guest = desk.launch(light=light)
+        if not light:
+            guest.booted()
+        address = guest.address()
+        boot, identity = boot_and_identity(guest)
+        guest.ssh("echo kept > kept; sync; sudo touch /run/volatile")
+        guest.ec2.reboot_instances(InstanceIds=[guest.id])
+        wait_for("another boot", lambda: guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout.strip() != boot)
+        assert boot_and_identity(guest)[1] == identity
+        assert guest.ssh("cat kept; ls /run/volatile").stdout == "kept\n"
+        assert guest.state() == "running" and guest.address() == address
+
+
+def test_start_after_stop_is_another_boot_of_the_same_machine_at_another_address(desk):
+    for light in (False, True):
+        guest = desk.launch(light=light)
+        if not light:
+            guest.booted()
+        old = guest.address()
+        boot, identity = boot_and_identity(guest)
+        guest.ssh("echo kept > kept; sync")
+        guest.ec2.stop_instances(InstanceIds=[guest.id])
+        assert "PublicIpAddress" not in guest.wait_state("stopped")
+        guest.ec2.start_instances(InstanceIds=[guest.id])
+        shown = guest.wait_state("running")
+        assert shown["PublicIpAddress"] != old
+        assert shown["NetworkInterfaces"][0]["PrivateIpAddress"] == shown["PrivateIpAddress"] == shown["PublicIpAddress"]
+        again, still = boot_and_identity(guest)
+        assert again != boot and still == identity
+        assert guest.ssh("cat kept").stdout == "kept\n"
+        assert not port_open(old)
+
+
+def test_a_one_time_spot_instance_cannot_be_stopped(desk):
+    guest = desk.launch(light=True, InstanceMarketOptions={"MarketType": "spot"})
     guest.wait_state("running")
-    assert guest.ssh("cat /etc/kept").stdout == "kept\n"
-    guest.ssh("sudo touch /run/volatile")
-    guest.ec2.reboot_instances(InstanceIds=[guest.id])
-    wait_for("a fresh /run", lambda: guest.ssh("ls /run/volatile").returncode == 2)
-    assert guest.ssh("cat /etc/kept").stdout == "kept\n"
-    assert guest.state() == "running" and boot
+    with pytest.raises(ClientError, match="UnsupportedOperation"):
+        guest.ec2.stop_instances(InstanceIds=[guest.id])
+    assert guest.state() == "running"
+
+
+def test_without_user_data_each_instance_makes_its_own_identity(desk):
+    guests = [desk.launch(), desk.launch()]
+    identities = []
+    for guest in guests:
+        guest.booted()
+        identities.append(set(boot_and_identity(guest)[1]))
+        errors = guest.ssh("cat /run/cloud-init/result.json").stdout
+        assert json.loads(errors)["v1"]["errors"] == []
+    assert not identities[0] & identities[1]
 
 
 def test_power_off_inside_does_what_the_launch_said(desk):

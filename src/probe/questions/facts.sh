@@ -2,17 +2,23 @@
 # before cloud-init replaced them (src/launch/user_data.rs).
 ask_facts() {
   begin
-  b= m= t=0
+  b= m= t=0 r= k=0
   { read -r b </proc/sys/kernel/random/boot_id; } 2>/dev/null
   { read -r m </etc/machine-id; } 2>/dev/null
   armed && t=1
+  # Some versions of cloud-init write the public keys that they are given as if they were private.
+  for f in /etc/ssh/ssh_host_*_key.pub; do
+    if [ -e "$f" ] && [ ! -r "$f" ] && root; then r=$S; fi
+  done
+  [ -e /run/assay-host-keys ] && k=1
   a=".t $t
+.n $k
 .b
 $(printf '%s' "$b" | enc)
 .m
 $(printf '%s' "$m" | head -c 256 | enc)
 .k
-$(cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null | head -c 65536 | enc)
+$($r cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null | head -c 65536 | enc)
 .r
 $(head -c 65536 /run/assay-host-keys 2>/dev/null | enc)"
   answer

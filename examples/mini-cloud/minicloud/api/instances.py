@@ -122,6 +122,9 @@ def install_life(cloud: Cloud) -> None:
 
     def stop(self: Any) -> Any:
         before = copy.copy(self._state)
+        if self.lifecycle == "spot":
+            text = f"You can't stop the Spot Instance '{self.id}' because it is associated with a one-time Spot Instance request."
+            raise EC2ClientError("UnsupportedOperation", text)
         if before.name in ("running", "pending"):
             cloud.stop(self)
         elif before.name not in ("stopping", "stopped"):
