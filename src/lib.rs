@@ -18,6 +18,7 @@ pub mod cloud;
 
 pub mod journal;
 
+pub mod external;
 pub mod launch;
 pub mod ledger;
 pub mod probe;

@@ -11,7 +11,7 @@ use super::{
     Request,
     admit::Admitted,
     event::Events,
-    hurry,
+    external, hurry,
     probing::{self, Probing},
     second_boot::Second,
     stages,
@@ -156,6 +156,10 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
             kind: UndecidedKind::Configuration,
             reason: "ssh_username is not set, and the builder did not say its own".to_owned(),
         });
+    }
+    let problems = external::problems(&settings.suites, &settings.base_dir);
+    if !problems.is_empty() {
+        return Err(Undecided { kind: UndecidedKind::Configuration, reason: problems.join("; ") });
     }
     let root = journal::default_root().map_err(|e| configuration(&e))?;
     let journal =

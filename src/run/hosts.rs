@@ -1,18 +1,19 @@
 //! `probe`: suites on machines that already run, without a cloud. It owns where their host keys are known from; nothing is created, nothing tagged.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use futures::future::join_all;
 use secrecy::SecretString;
 use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finished, event::Events, examine::Examined, known_hosts, probing, validate::evidence_of};
+use super::{Finished, event::Events, examine::Examined, external, known_hosts, probing, validate::evidence_of};
 use crate::{
     config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
+    external::Host,
     journal::reaper::own_program,
     model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, evidence::Undecided},
-    probe::{ProbeRequest, Prober},
+    probe::{ProbeRequest, Prober, amounts_to},
     report,
     suite::Suite,
 };
@@ -23,6 +24,10 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     let key =
         std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;
     let key = SecretString::from(key);
+    let problems = external::problems(&request.suites, Path::new(""));
+    if !problems.is_empty() {
+        return Err(problems.join("\nerror: "));
+    }
     let program = own_program().map_err(|e| format!("cannot find this program: {e}"))?;
     let prober = Prober::start(&program).await.map_err(|e| e.to_string())?;
     let run = RunId::generate();
@@ -89,11 +94,46 @@ async fn one(
             evidence.undecided = found.undecided;
             evidence.checks = found.checks;
             evidence.phases = found.phases;
+            let seen = found.host_key.map(|key| key.line);
+            let reached = Host {
+                target: host.to_string(),
+                address: host.host.clone(),
+                port: host.port,
+                user: host.user.clone(),
+                private_key: key.clone(),
+                host_key: seen,
+                proxy_command: None,
+            };
+            externals(suites, prober, &reached, found.stopped, &mut evidence, events, cancel).await;
         }
         Err(reason) => evidence.undecided = Some(reason),
     }
     events.judged(&evidence);
     evidence
+}
+
+/// External suites, and what all of it amounts to with them.
+async fn externals(
+    suites: &[Suite],
+    prober: &Prober,
+    host: &Host,
+    stopped: Option<Undecided>,
+    evidence: &mut TargetEvidence,
+    events: &Events,
+    cancel: &CancellationToken,
+) {
+    if !external::asked(suites) || evidence.checks.is_empty() {
+        return;
+    }
+    let reached = match &stopped {
+        Some(stopped) => Err(stopped.reason.as_str()),
+        None => Ok(host),
+    };
+    let base_dir = Path::new("");
+    let mut more = external::answer(prober, suites, base_dir, reached, &mut evidence.checks, events, cancel).await;
+    let planned = suites.iter().map(Suite::planned).sum::<usize>() + more.len();
+    evidence.checks.append(&mut more);
+    (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());
 }
 
 /// The host keys that may be shown. A known_hosts file that does not know the host is a reason not to go there at all.

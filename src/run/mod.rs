@@ -7,6 +7,7 @@ mod answers;
 mod conclude;
 mod event;
 mod examine;
+mod external;
 mod hosts;
 mod hurry;
 mod known_hosts;

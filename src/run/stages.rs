@@ -4,13 +4,14 @@
 use tokio::sync::oneshot;
 
 use super::{
-    Request, ami_checks, answers,
+    Request, ami_checks, answers, external,
     probing::{Met, Probing, cancelled},
     reboot::{self, Stage, Subject},
     second_boot::{self, Second},
 };
 use crate::{
     cloud::Image,
+    external::Host,
     launch::{LaunchedTarget, RunningInstance},
     model::{CheckEvidence, TargetEvidence},
     probe::amounts_to,
@@ -25,7 +26,9 @@ pub fn needs_facts(request: &Request) -> bool {
 
 /// Whether the suites ask for anything that only the conductor can tell.
 fn any(suites: &[Suite]) -> bool {
-    [Resource::Ami, Resource::Reboot, Resource::SecondBoot].iter().any(|it| answers::asks(suites, *it, None))
+    [Resource::Ami, Resource::External, Resource::Reboot, Resource::SecondBoot]
+        .iter()
+        .any(|it| answers::asks(suites, *it, None))
 }
 
 /// Answers in `evidence` what only EC2 and other boots can tell, and writes what all of it amounts to. `second`: where the undisturbed instance's result comes from.
@@ -51,6 +54,7 @@ pub async fn go_through(
     let mut more = Vec::new();
     let first = met.facts.clone();
     let rest = async {
+        externals(with, launched, instance, &met, evidence, &mut more).await;
         reboots(with, launched, instance, &mut met, evidence, &mut more).await;
         compare(with, first.as_ref(), second, evidence, &mut more).await;
     };
@@ -62,6 +66,39 @@ pub async fn go_through(
     evidence.checks.append(&mut more);
     let stopped = met.stopped.or(cut_short);
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());
+}
+
+/// The external suites, on the host as it first booted.
+async fn externals(
+    with: &Probing<'_>,
+    launched: &LaunchedTarget,
+    instance: &RunningInstance,
+    met: &Met,
+    evidence: &mut TargetEvidence,
+    more: &mut Vec<CheckEvidence>,
+) {
+    let settings = &with.request.settings;
+    if !external::asked(&settings.suites) {
+        return;
+    }
+    let host = Host {
+        target: launched.target.to_string(),
+        address: instance.address.clone(),
+        port: instance.port,
+        user: settings.ssh.username.clone().unwrap_or_default(),
+        private_key: with.fleet.identity().private_key.clone(),
+        host_key: met.host_key.clone(),
+        proxy_command: None,
+    };
+    let host = match &met.stopped {
+        Some(stopped) => Err(stopped.reason.as_str()),
+        None => Ok(&host),
+    };
+    let checks = &mut evidence.checks;
+    let (events, cancel) = (with.events, with.cancel);
+    more.extend(
+        external::answer(with.prober, &settings.suites, &settings.base_dir, host, checks, events, cancel).await,
+    );
 }
 
 /// The stages that a suite asks for, one after the other.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use super::{
-    Check, Property, Resource, Sudo, Suite, demand,
+    Check, Matcher, Property, Resource, Sudo, Suite, demand,
     diagnostic::nearest,
     duration::parse_duration,
     tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
@@ -14,6 +14,8 @@ use crate::model::Digest;
 
 /// The longest that one check may be given.
 const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+/// What an external suite gets where nothing is said.
+const EXTERNAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// The most often that a check may be asked again.
 const MAX_RETRY: u64 = 100;
 
@@ -80,6 +82,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         empty |= apply(findings, entry, &mut check, attribute);
     }
     subject(findings, entry, raw, &check);
+    external(findings, raw, &mut check, defaults);
     let rank = |name: &str| entry.properties.iter().position(|(known, _)| *known == name);
     if let Some(gate) = entry.resource.gate() {
         check.properties.sort_by_key(|p| p.name != gate);
@@ -132,6 +135,33 @@ fn apply(findings: &mut Findings<'_>, entry: &vocabulary::Entry, check: &mut Che
         other => unknown_attribute(findings, entry, attribute, other),
     }
     false
+}
+
+/// What an external suite takes for granted: that it passes, in ten minutes where nothing is said.
+fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check, defaults: Defaults) {
+    if check.resource != Resource::External {
+        return;
+    }
+    if !raw.attributes.iter().any(|a| a.name == "timeout") {
+        check.timeout = defaults.timeout.max(EXTERNAL_TIMEOUT);
+    }
+    if check.properties.is_empty() {
+        let matcher = Matcher::Equal(true.into());
+        check.properties.push(Property { name: "passed".to_owned(), matcher, line: check.line });
+    }
+    let has = |name: &str| check.parameters.contains_key(name);
+    let preset = check.parameters.get("preset").and_then(|p| p.as_str()).unwrap_or("command");
+    let (missing, example) = match preset {
+        "command" if !has("command") => ("command", "command = [\"./test.sh\"]; or name a preset and its path"),
+        "command" => return,
+        _ if !has("path") => ("path", "path = \"tests\": the file or folder with its tests, from this file's folder"),
+        _ => return,
+    };
+    let named = raw.attributes.iter().any(|a| a.name == missing);
+    if !named {
+        let title = format!("external {:?} has no {missing}", check.id);
+        findings.wrong(&raw.id_span, title, "", Some(example));
+    }
 }
 
 /// Whether the id (or what stands in its place) is one that can be asked about.
@@ -236,6 +266,16 @@ fn parameter(findings: &mut Findings<'_>, kind: Parameter, entry: &Entry) -> Opt
         (Parameter::Bool, _) => boolean(findings, entry).map(Into::into),
         (Parameter::Text, _) => text(findings, entry).map(Into::into),
         (Parameter::Any, _) => entry.node.to_json(),
+        (Parameter::Word(words), Value::Text(text)) if words.contains(&text.as_str()) => Some(text.as_str().into()),
+        (Parameter::Word(words), Value::Text(text)) => {
+            let help = match nearest(text, words.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("one of {}", words.join(", ")),
+            };
+            findings.wrong(&entry.node.span, format!("{:?} cannot be {text:?}", entry.name), "", Some(&help));
+            None
+        }
+        (Parameter::Word(words), _) => mistyped(findings, entry, &format!("one of {}", words.join(", "))),
         (Parameter::Texts, Value::List(items)) => match items.iter().map(word).collect::<Option<Vec<_>>>() {
             Some(texts) => Some(texts.into()),
             None => mistyped(findings, entry, "a list of texts"),

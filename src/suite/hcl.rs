@@ -27,10 +27,11 @@ pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
     for structure in &body {
         match structure {
             Structure::Block(block) if block.ident.as_str() == "suite" => suites.extend(suite(findings, block)),
+            Structure::Block(block) if block.ident.as_str() == "external" => suites.extend(alone(findings, block)),
             Structure::Block(block) => findings.wrong(
                 &span_of(&block.ident),
                 format!("unknown block {:?}", block.ident.as_str()),
-                "only suite blocks stand at the top",
+                "only suite and external blocks stand at the top",
                 Some("write suite \"name\" { … } around the resources"),
             ),
             Structure::Attribute(attribute) => findings.wrong(
@@ -54,6 +55,12 @@ fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
         }
     }
     Some(raw)
+}
+
+/// An external suite that stands alone is a suite of its own name.
+fn alone(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
+    let check = check(findings, block)?;
+    Some(RawSuite { name: check.id.clone(), span: check.id_span.clone(), attributes: Vec::new(), checks: vec![check] })
 }
 
 fn check(findings: &mut Findings<'_>, block: &Block) -> Option<RawCheck> {

@@ -45,6 +45,8 @@ pub enum Resource {
     Boot,
     /// assay's own: cloud-init has finished (id is free text; property `finished`, `errors`).
     CloudInit,
+    /// assay's own: tests that people already have, run by their own program (`src/external`).
+    External,
     /// assay's own: what an image must not carry into its instances.
     Hygiene,
     /// assay's own: everything that listens, against a list of what may.
@@ -94,6 +96,7 @@ impl Resource {
             Self::Ami => "ami",
             Self::Boot => "boot",
             Self::CloudInit => "cloud-init",
+            Self::External => "external",
             Self::Hygiene => "hygiene",
             Self::Listening => "listening",
             Self::Reboot => "reboot",
@@ -124,6 +127,7 @@ impl Resource {
             | Self::Matching
             | Self::Ami
             | Self::Boot
+            | Self::External
             | Self::Hygiene
             | Self::Listening
             | Self::RootFilesystem
@@ -135,7 +139,7 @@ impl Resource {
     /// Who answers.
     pub fn asker(self) -> Asker {
         match self {
-            Self::Ami | Self::Reboot | Self::SecondBoot => Asker::Conductor,
+            Self::Ami | Self::External | Self::Reboot | Self::SecondBoot => Asker::Conductor,
             Self::Matching => Asker::Suite,
             _ => Asker::Host,
         }

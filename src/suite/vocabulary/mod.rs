@@ -1,6 +1,7 @@
 //! The vocabulary: goss's resources with their attributes (goss 0.4), and assay's own two. It owns which names exist,
 //! what kind of value each takes, and which of goss's names are known but come later.
 
+mod external;
 mod goss;
 mod image;
 
@@ -34,6 +35,8 @@ pub(super) enum Parameter {
     Bool,
     /// A text (or a number, as its text).
     Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// A list of texts; one text stands for a list of one.
     Texts,
     /// Any value, as it stands.
@@ -115,5 +118,5 @@ pub fn properties(name: &str) -> impl Iterator<Item = &'static str> {
 
 /// Every resource that can be asked today.
 pub(super) fn resources() -> impl Iterator<Item = &'static Entry> + Clone {
-    goss::RESOURCES.iter().chain(image::RESOURCES)
+    goss::RESOURCES.iter().chain(image::RESOURCES).chain(external::RESOURCES)
 }

@@ -1,0 +1,132 @@
+//! What is run: the programs that people test hosts with, and their command lines. It owns each one's flags and which exit statuses mean that tests
+//! failed; it refuses to install anything.
+
+use std::path::Path;
+
+use super::{External, Workspace};
+use crate::probe::ReportFormat;
+
+/// The host's name in the ssh_config that an external suite gets.
+pub const ALIAS: &str = "target";
+
+/// A kind of external suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// testinfra: pytest with `--hosts` (testinfra.readthedocs.io).
+    Testinfra,
+    /// Chef InSpec.
+    Inspec,
+    /// CINC Auditor, InSpec without its licence.
+    CincAuditor,
+    /// serverspec, or any other RSpec suite.
+    Serverspec,
+    /// goss's own binary, copied to the host and run there.
+    Goss,
+    /// Any command.
+    Command,
+}
+
+impl Preset {
+    /// Their names in suite files.
+    pub const NAMES: &'static [&'static str] =
+        &["testinfra", "inspec", "cinc-auditor", "serverspec", "goss", "command"];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "testinfra" => Self::Testinfra,
+            "inspec" => Self::Inspec,
+            "cinc-auditor" => Self::CincAuditor,
+            "serverspec" => Self::Serverspec,
+            "goss" => Self::Goss,
+            "command" => Self::Command,
+            _ => return None,
+        })
+    }
+
+    /// Its name in suite files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Testinfra => "testinfra",
+            Self::Inspec => "inspec",
+            Self::CincAuditor => "cinc-auditor",
+            Self::Serverspec => "serverspec",
+            Self::Goss => "goss",
+            Self::Command => "command",
+        }
+    }
+
+    /// The format of its report where the suite names none.
+    pub(super) fn report(self) -> Option<ReportFormat> {
+        Some(match self {
+            Self::Testinfra | Self::Command => ReportFormat::Junit,
+            Self::Inspec | Self::CincAuditor => ReportFormat::Inspec,
+            Self::Serverspec => ReportFormat::Rspec,
+            Self::Goss => ReportFormat::Goss,
+        })
+    }
+
+    /// The exit statuses that agree with a report in which every test passed: InSpec's 101 says that some were skipped
+    /// (inspec, `lib/inspec/runner_rspec.rb`).
+    pub(super) fn is_success(self, status: i32) -> bool {
+        status == 0 || (status == 101 && matches!(self, Self::Inspec | Self::CincAuditor))
+    }
+}
+
+/// goss on the host: copied there with its suite, run as root where that works, its report brought back. The remote folder goes away in any case.
+const GOSS: &str = r#"
+set -u
+goss=$(command -v goss) || { echo "goss is not on PATH" >&2; exit 127; }
+run() { ssh -F "$ASSAY_SSH_CONFIG" target "$@"; }
+there=$(run 'mktemp -d') || exit 125
+trap 'run "rm -rf $there"' EXIT
+scp -q -F "$ASSAY_SSH_CONFIG" -r "$goss" "$1" "target:$there/" || exit 125
+run "cd $there && chmod 755 . goss && if [ \$(id -u) = 0 ]; then s=; else s='sudo -n'; fi; \$s ./goss -g '$2' validate -f json --no-color" >"$ASSAY_REPORT"
+"#;
+
+/// The command line: the program and its arguments.
+pub(super) fn command_line(external: &External, workspace: &Workspace) -> Vec<String> {
+    let text = |path: &Path| path.display().to_string();
+    let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    let tests = workspace.tests().map(text).unwrap_or_default();
+    let (config, report) = (text(&workspace.ssh_config()), text(&workspace.report_path()));
+    let mut line = match external.preset {
+        Preset::Testinfra => {
+            let mut line = words(&["pytest", "-p", "no:cacheprovider", "--color=no", "--hosts=ssh://target"]);
+            line.extend([format!("--ssh-config={config}"), format!("--junit-xml={report}")]);
+            line
+        }
+        Preset::Inspec | Preset::CincAuditor => {
+            let mut line = words(&[external.preset.as_str(), "exec"]);
+            line.push(tests.clone());
+            line.extend(words(&["--no-color", "--no-distinct-exit", "-t", "ssh://target"]));
+            line.extend([format!("--ssh-config-file={config}"), format!("--reporter=json:{report}")]);
+            line
+        }
+        Preset::Serverspec => {
+            let mut line = words(&["rspec", "--no-color", "--format", "json", "--out"]);
+            line.push(report);
+            line
+        }
+        Preset::Goss => {
+            let name = workspace.tests().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
+            let mut line = words(&["sh", "-c", GOSS, "goss"]);
+            line.extend([tests.clone(), name.unwrap_or_default()]);
+            return line;
+        }
+        Preset::Command => return command(&external.arguments),
+    };
+    line.extend(external.arguments.iter().cloned());
+    if !matches!(external.preset, Preset::Inspec | Preset::CincAuditor) {
+        line.push(tests);
+    }
+    line
+}
+
+/// One word is a line for the shell; several are a program and its arguments.
+fn command(words: &[String]) -> Vec<String> {
+    match words {
+        [line] => vec!["sh".to_owned(), "-c".to_owned(), line.clone()],
+        _ => words.to_vec(),
+    }
+}

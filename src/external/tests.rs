@@ -1,0 +1,151 @@
+//! External suites run for real: what they get, what they do not get, and what their end amounts to.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use super::*;
+use crate::{model::Outcome, probe::ReportedTest, suite::load};
+
+fn external(folder: &Path, text: &str) -> External {
+    let path = folder.join("x.hcl");
+    fs::write(&path, format!("external \"mine\" {{\n{text}\n}}\n")).expect("written");
+    let suites = load(&[path], folder).unwrap_or_else(|e| panic!("{}", e[0]));
+    External::of(&suites[0].checks[0], folder).unwrap_or_else(|e| panic!("{e:?}"))
+}
+
+fn host() -> Host {
+    Host {
+        target: "us-east-1:ami-1".to_owned(),
+        address: "192.0.2.1".to_owned(),
+        port: 2222,
+        user: "admin".to_owned(),
+        private_key: "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n-----END OPENSSH PRIVATE KEY-----".into(),
+        host_key: Some("ssh-ed25519 AAAA".to_owned()),
+        proxy_command: None,
+    }
+}
+
+async fn run(text: &str) -> Run {
+    let folder = tempfile::tempdir().expect("a folder");
+    let external = external(folder.path(), text);
+    external.run(&host(), &CancellationToken::new()).await.unwrap_or_else(|why| panic!("{why}"))
+}
+
+#[tokio::test]
+async fn it_gets_a_small_environment_a_home_and_the_host() {
+    let run = run("command = [\"env > $ASSAY_REPORT; pwd >> $ASSAY_REPORT; id -un >> $ASSAY_REPORT; cat $ASSAY_SSH_CONFIG ~/../known_hosts >> $ASSAY_REPORT\"]\nenvironment = { MINE = \"yes\" }").await;
+    assert_eq!((run.ended.status, run.ended.signal), (Some(0), None), "{run:?}");
+    let report = String::from_utf8(run.report.expect("a report")).expect("text");
+    for line in
+        ["ASSAY_TARGET=us-east-1:ami-1", "ASSAY_HOST=192.0.2.1", "ASSAY_PORT=2222", "ASSAY_USER=admin", "MINE=yes"]
+    {
+        assert!(report.lines().any(|l| l == line), "{line} in {report}");
+    }
+    assert!(report.contains("StrictHostKeyChecking yes") && report.contains("target ssh-ed25519 AAAA"), "{report}");
+    let variables: BTreeMap<&str, &str> = report.lines().filter_map(|l| l.split_once('=')).collect();
+    let home = variables["HOME"];
+    assert!(home.contains("assay-external-") && !Path::new(home).exists(), "its home is gone: {home}");
+    let known = [
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "HOME",
+        "TMPDIR",
+        "USER",
+        "LOGNAME",
+        "MINE",
+        "TARGET_HOST",
+        "PWD",
+        "_",
+        "SHLVL",
+        "OLDPWD",
+        "PYTHONDONTWRITEBYTECODE",
+    ];
+    for name in variables.keys().filter(|n| n.chars().all(|c| c.is_ascii_uppercase() || c == '_')) {
+        assert!(known.contains(name) || name.starts_with("ASSAY_"), "{name} was passed on");
+    }
+    if rustix::process::geteuid().is_root() {
+        assert!(report.lines().any(|l| l == "nobody"), "where assay is root, it has a user of its own: {report}");
+    }
+}
+
+#[tokio::test]
+async fn it_works_on_a_copy_of_its_tests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir_all(folder.path().join("tests/deep")).expect("made");
+    fs::write(folder.path().join("tests/deep/a.txt"), "hello").expect("written");
+    let external = external(
+        folder.path(),
+        "path = \"tests\"\ncommand = [\"cat deep/a.txt > $ASSAY_REPORT; echo x > deep/a.txt\"]",
+    );
+    let run = external.run(&host(), &CancellationToken::new()).await.expect("it ran");
+    assert_eq!(run.report.as_deref(), Some(b"hello".as_slice()), "{:?}", run.ended);
+    assert_eq!(fs::read_to_string(folder.path().join("tests/deep/a.txt")).expect("read"), "hello");
+}
+
+#[tokio::test]
+async fn a_signal_a_timeout_and_what_stays_behind() {
+    let killed = run("command = [\"kill -9 $$\"]").await;
+    assert_eq!((killed.ended.status, killed.ended.signal), (None, Some(9)));
+    let late = run("command = [\"sleep 600\"]\ntimeout = \"1s\"").await;
+    assert_eq!(late.ended.stopped, Some(process::Stopped::Timeout));
+    let left = run("command = [\"sleep 654 & echo $! > $ASSAY_REPORT\"]").await;
+    let pid = String::from_utf8(left.report.expect("a report")).expect("a pid");
+    let line = fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+    assert!(!line.contains("654"), "what it started is ended with it");
+    let noisy = run("command = [\"yes | head -c 1000000; printf '\\u001b[2J' >&2; exit 3\"]").await;
+    assert_eq!((noisy.ended.status, noisy.ended.said.as_str()), (Some(3), "\\x1b[2J"));
+}
+
+#[tokio::test]
+async fn a_report_that_is_a_link_is_none() {
+    assert!(run("command = [\"ln -s /etc/shadow $ASSAY_REPORT\"]").await.report.is_none());
+    assert!(run("command = [\"mkfifo $ASSAY_REPORT\"]").await.report.is_none());
+}
+
+#[test]
+fn only_a_whole_report_with_tests_is_a_pass() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let it = external(folder.path(), "command = [\"x\"]");
+    let ended = |status: Option<i32>, signal| Ended { status, signal, stopped: None, said: String::new() };
+    let test = |outcome| ReportedTest { name: "t".into(), outcome, message: String::new(), duration_ms: 0 };
+    let of = |status, tests: Result<&[Outcome], &str>| {
+        let tests = tests.map(|t| t.iter().map(|o| test(*o)).collect::<Vec<_>>());
+        amount(&it, &ended(Some(status), None), tests.as_deref().map_err(|e| *e)).outcome
+    };
+    use Outcome::{Failed, Passed, Skipped, Undecided};
+    assert_eq!(of(0, Ok(&[Passed, Skipped])), Passed);
+    assert_eq!(of(1, Ok(&[Passed, Failed])), Failed);
+    assert_eq!(of(0, Ok(&[Passed, Failed])), Failed, "the report outweighs the status");
+    assert_eq!(of(0, Ok(&[])), Undecided, "zero tests");
+    assert_eq!(of(0, Ok(&[Skipped])), Undecided, "only skipped ones");
+    assert_eq!(of(0, Err("it wrote no report")), Undecided);
+    assert_eq!(of(1, Ok(&[Passed])), Undecided, "the status says otherwise");
+    assert_eq!(of(0, Ok(&[Passed, Undecided])), Undecided);
+    assert_eq!(amount(&it, &ended(None, Some(11)), Ok(&[test(Passed)])).outcome, Undecided, "a signal");
+    let by_status = external(folder.path(), "command = [\"x\"]\nformat = \"exit-status\"");
+    for (status, outcome) in [(0, Passed), (1, Failed), (127, Undecided), (137, Undecided)] {
+        assert_eq!(amount(&by_status, &ended(Some(status), None), Ok(&[])).outcome, outcome, "{status}");
+    }
+}
+
+#[test]
+fn what_a_suite_file_gets_wrong_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.hcl");
+    let text = "external \"a\" { preset = \"testinfre\" }\nexternal \"b\" { preset = \"inspec\" }\nexternal \"c\" {}\nexternal \"d\" {\n format = \"xml\"\n command = [\"x\"]\n}\n";
+    fs::write(&path, text).expect("written");
+    let mistakes = load(&[path], folder.path()).expect_err("mistakes");
+    let all: String = mistakes.iter().map(|m| format!("{m}\n")).collect();
+    for part in
+        ["did you mean \"testinfra\"?", "external \"b\" has no path", "external \"c\" has no command", "x.hcl:5"]
+    {
+        assert!(all.contains(part), "{part} in {all}");
+    }
+    let suites = {
+        fs::write(folder.path().join("y.hcl"), "external \"a\" {\n preset = \"testinfra\"\n path = \"nosuch\"\n}\n")
+            .expect("written");
+        load(&[folder.path().join("y.hcl")], folder.path()).expect("a suite")
+    };
+    assert!(External::of(&suites[0].checks[0], folder.path()).expect_err("a problem")[0].contains("nosuch"));
+}

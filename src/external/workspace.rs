@@ -1,0 +1,206 @@
+//! Where an external suite runs: a temporary folder with a home, a copy of its tests, an ssh_config, the key for this one host, and a place for its
+//! report. It owns what stands there and whose it is; the folder goes away when this is dropped.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink},
+    path::{Path, PathBuf},
+};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::{External, Host, preset::ALIAS};
+
+/// The most files, and the most bytes, that are copied.
+const MOST_FILES: usize = 20_000;
+const MOST_BYTES: u64 = 512 << 20;
+/// A report larger than this is not read; the prober has the same limit.
+const MOST_REPORT: u64 = 16 << 20;
+
+/// A suite's own folder.
+#[derive(Debug)]
+pub struct Workspace {
+    folder: TempDir,
+    /// Its tests in the copy.
+    tests: Option<PathBuf>,
+    /// Whose it is; `None`: assay's own user's.
+    owner: Option<Account>,
+}
+
+/// An account of /etc/passwd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Account {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Workspace {
+    /// Makes it. Fails with a sentence.
+    pub fn make(external: &External, host: &Host) -> Result<Self, String> {
+        let io = |what: &str| {
+            let what = what.to_owned();
+            move |error: std::io::Error| format!("{what}: {error}")
+        };
+        let owner = match rustix::process::geteuid().is_root() {
+            true => Some(account(&external.run_as)?),
+            false => None,
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("assay-external-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .map_err(io("no temporary folder can be made"))?;
+        let mut workspace = Self { folder, tests: None, owner };
+        fs::create_dir(workspace.home()).map_err(io("no home can be made"))?;
+        workspace.tests = external.path.as_deref().map(|path| workspace.copy(path)).transpose()?;
+        workspace.write("key", host.private_key.expose_secret().as_bytes()).map_err(io("the key cannot be written"))?;
+        let known = host.host_key.as_ref().map_or(String::new(), |key| format!("{ALIAS} {key}\n"));
+        workspace.write("known_hosts", known.as_bytes()).map_err(io("known_hosts cannot be written"))?;
+        let config = ssh_config(host, workspace.folder.path());
+        workspace.write("ssh_config", config.as_bytes()).map_err(io("ssh_config cannot be written"))?;
+        workspace.give(workspace.folder.path()).map_err(io("the folder cannot be given to its user"))?;
+        Ok(workspace)
+    }
+
+    /// The home.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// The folder that it is started in: that of its tests, else the home.
+    pub fn start(&self) -> PathBuf {
+        match &self.tests {
+            Some(tests) if tests.is_dir() => tests.clone(),
+            Some(tests) => tests.parent().map_or_else(|| self.home(), Path::to_owned),
+            None => self.home(),
+        }
+    }
+
+    /// Its tests, in the copy.
+    pub fn tests(&self) -> Option<&Path> {
+        self.tests.as_deref()
+    }
+
+    /// The ssh_config.
+    pub fn ssh_config(&self) -> PathBuf {
+        self.folder.path().join("ssh_config")
+    }
+
+    /// The private key.
+    pub fn key(&self) -> PathBuf {
+        self.folder.path().join("key")
+    }
+
+    /// Where its report goes.
+    pub fn report_path(&self) -> PathBuf {
+        self.home().join("report")
+    }
+
+    /// The report; `None`: none was written, or it is too large to be one.
+    pub fn report(&self) -> Option<Vec<u8>> {
+        use std::io::Read;
+        // A link could lead to a file that only assay may read.
+        let path = self.report_path();
+        let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
+        if !file.metadata().ok()?.is_file() {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_REPORT + 1).read_to_end(&mut bytes).ok()?;
+        (bytes.len() as u64 <= MOST_REPORT).then_some(bytes)
+    }
+
+    pub(super) fn owner(&self) -> Option<Account> {
+        self.owner
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+        use std::io::Write;
+        let path = self.folder.path().join(name);
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        if !bytes.ends_with(b"\n") {
+            file.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Copies a folder, or the folder of a file, which may need its neighbours (conftest.py, spec_helper.rb). Returns the path in the copy.
+    fn copy(&self, path: &Path) -> Result<PathBuf, String> {
+        let path = path.canonicalize().map_err(|e| format!("{}: {e}", path.display()))?;
+        let (from, file) = match path.is_dir() {
+            true => (path.as_path(), None),
+            false => (path.parent().unwrap_or(Path::new("/")), path.file_name()),
+        };
+        let name = from.file_name().unwrap_or(OsStr::new("tests"));
+        let to = self.folder.path().join("tests").join(name);
+        let mut left = (MOST_FILES, MOST_BYTES);
+        copy_folder(from, &to, &mut left, 0).map_err(|e| format!("{} cannot be copied: {e}", from.display()))?;
+        Ok(file.map_or_else(|| to.clone(), |file| to.join(file)))
+    }
+
+    /// Gives a tree to its user.
+    fn give(&self, path: &Path) -> std::io::Result<()> {
+        let Some(owner) = self.owner else { return Ok(()) };
+        std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid))?;
+        if fs::symlink_metadata(path)?.is_dir() {
+            for entry in fs::read_dir(path)? {
+                self.give(&entry?.path())?;
+            }
+        }
+        chown(path, Some(owner.uid), Some(owner.gid)).or(Ok(()))
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path, left: &mut (usize, u64), depth: usize) -> std::io::Result<()> {
+    let too_much = || std::io::Error::other(format!("more than {MOST_FILES} files or {} MiB", MOST_BYTES >> 20));
+    if depth > 32 {
+        return Err(std::io::Error::other("nested too deep"));
+    }
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if matches!(entry.file_name().to_str(), Some(".git" | "__pycache__" | ".pytest_cache" | ".terraform")) {
+            continue;
+        }
+        left.0 = left.0.checked_sub(1).ok_or_else(too_much)?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_folder(&source, &target, left, depth + 1)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&source)?, &target)?;
+        } else if kind.is_file() {
+            left.1 = left.1.checked_sub(entry.metadata()?.size()).ok_or_else(too_much)?;
+            fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+/// ssh_config(5) for this one host: its key pinned to what assay accepted, nothing of the user's own configuration.
+fn ssh_config(host: &Host, folder: &Path) -> String {
+    let folder = folder.display();
+    let checking = if host.host_key.is_some() { "yes" } else { "no" };
+    let proxy = host.proxy_command.as_ref().map_or(String::new(), |command| format!("  ProxyCommand {command}\n"));
+    format!(
+        "Host {ALIAS}\n  HostName {}\n  Port {}\n  User {}\n  IdentityFile {folder}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
+         BatchMode yes\n  HostKeyAlias {ALIAS}\n  UserKnownHostsFile {folder}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  \
+         StrictHostKeyChecking {checking}\n  LogLevel ERROR\n  ConnectTimeout 20\n  ServerAliveInterval 15\n{proxy}",
+        host.address, host.port, host.user
+    )
+}
+
+/// An account of this machine (passwd(5)).
+fn account(name: &str) -> Result<Account, String> {
+    let passwd = fs::read_to_string("/etc/passwd").map_err(|e| format!("/etc/passwd cannot be read: {e}"))?;
+    let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
+    let number = |at: usize| fields.as_ref().and_then(|f| f.get(at)).and_then(|n| n.parse::<u32>().ok());
+    match (number(2), number(3)) {
+        (Some(uid), Some(gid)) => Ok(Account { uid, gid }),
+        _ => Err(format!("run-as: there is no user {name:?} in /etc/passwd")),
+    }
+}

@@ -1,0 +1,172 @@
+//! External suites in a run: each one that the suites ask for is run against the host, its report is read by the prober, and both its own answer and every test of it
+//! go into the evidence. It owns the order (one after the other: they share the host) and retries; it refuses to read a report itself.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    answers::{self, Known},
+    event::Events,
+};
+use crate::{
+    external::{Amount, External, Host, amount},
+    model::{CheckEvidence, Outcome},
+    probe::{Prober, ReportedTest},
+    suite::{Check, Resource, Suite},
+};
+
+/// What an external suite came to, and its tests.
+struct Found<'a> {
+    check: &'a Check,
+    amount: Amount,
+    attempts: u32,
+    duration_ms: u64,
+    tests: Vec<ReportedTest>,
+}
+
+/// Whether the suites ask for any.
+pub fn asked(suites: &[Suite]) -> bool {
+    answers::asks(suites, Resource::External, None)
+}
+
+/// What keeps external suites from being run at all: paths that are not there, parameters that cannot be. `base_dir`: where the suites' own paths start from.
+pub fn problems(suites: &[Suite], base_dir: &Path) -> Vec<String> {
+    let declared = declared(suites, base_dir);
+    let told = declared.filter_map(|(suite, check, external)| {
+        let (place, id) = (suite.path.display(), &check.id);
+        external.err().map(|why| format!("{place}:{}: external {id:?}: {}", check.line, why.join("; ")))
+    });
+    told.collect()
+}
+
+/// Every external suite that is not skipped.
+fn declared<'a>(
+    suites: &'a [Suite],
+    base_dir: &'a Path,
+) -> impl Iterator<Item = (&'a Suite, &'a Check, Result<External, Vec<String>>)> {
+    suites.iter().flat_map(move |suite| {
+        let folder: PathBuf = base_dir.join(&suite.path).parent().map_or_else(|| base_dir.to_owned(), Path::to_owned);
+        let asked = suite.checks.iter().filter(|check| check.resource == Resource::External && !check.skip);
+        asked.map(move |check| (suite, check, External::of(check, &folder)))
+    })
+}
+
+/// Runs every external suite against `host`, answers their checks in `checks`, and returns their tests as further checks. A cancel ends them.
+pub async fn answer(
+    prober: &Prober,
+    suites: &[Suite],
+    base_dir: &Path,
+    host: Result<&Host, &str>,
+    checks: &mut [CheckEvidence],
+    events: &Events,
+    cancel: &CancellationToken,
+) -> Vec<CheckEvidence> {
+    let mut all = Vec::new();
+    for (_, check, external) in declared(suites, base_dir) {
+        all.push(match (external, host) {
+            (Ok(external), Ok(host)) => {
+                events.note(format!("{}: external suite {:?}", host.target, external.name));
+                repeated(prober, check, &external, host, cancel).await
+            }
+            (Err(why), _) => Found::undecided(check, why.join("; ")),
+            (_, Err(why)) => Found::undecided(check, why.to_owned()),
+        });
+    }
+    for found in &all {
+        let mine = |c: &&mut CheckEvidence| c.resource == Resource::External.as_str() && c.id == found.check.id;
+        checks.iter_mut().filter(mine).for_each(|entry| entry.duration_ms = found.duration_ms);
+    }
+    answers::answer(suites, Resource::External, None, checks, |check, _| {
+        match all.iter().find(|found| std::ptr::eq(found.check, check)) {
+            Some(found) => found.known(),
+            None => Known::unknown("it was not run"),
+        }
+    });
+    all.iter().flat_map(Found::evidence).collect()
+}
+
+/// As often as the suite says.
+async fn repeated<'a>(
+    prober: &Prober,
+    check: &'a Check,
+    external: &External,
+    host: &Host,
+    cancel: &CancellationToken,
+) -> Found<'a> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let mut found = once(prober, check, external, host, cancel).await;
+        found.attempts = attempts;
+        if found.amount.outcome == Outcome::Passed || attempts > check.retry || cancel.is_cancelled() {
+            return found;
+        }
+        tokio::time::sleep(check.retry_delay).await;
+    }
+}
+
+async fn once<'a>(
+    prober: &Prober,
+    check: &'a Check,
+    external: &External,
+    host: &Host,
+    cancel: &CancellationToken,
+) -> Found<'a> {
+    let began = tokio::time::Instant::now();
+    let run = match external.run(host, cancel).await {
+        Ok(run) => run,
+        Err(why) => return Found::undecided(check, why),
+    };
+    let report = match (external.report, run.report) {
+        (None, _) => Ok(Vec::new()),
+        (Some(_), None) => Err("it wrote no report".to_owned()),
+        (Some(format), Some(bytes)) => match prober.read_report(format, bytes).await {
+            Ok(Ok(tests)) => Ok(tests),
+            Ok(Err(why)) => Err(format!("its report cannot be read: {why}")),
+            Err(error) => Err(format!("its report was not read: {error}")),
+        },
+    };
+    let amount = amount(external, &run.ended, report.as_deref().map_err(String::as_str));
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Found { check, amount, attempts: 1, duration_ms, tests: report.unwrap_or_default() }
+}
+
+impl<'a> Found<'a> {
+    fn undecided(check: &'a Check, message: String) -> Self {
+        let amount = Amount { outcome: Outcome::Undecided, message };
+        Self { check, amount, attempts: 1, duration_ms: 0, tests: Vec::new() }
+    }
+
+    fn known(&self) -> Known {
+        match self.amount.outcome {
+            Outcome::Passed => Known::Value(true.into()),
+            Outcome::Failed => Known::Because(false.into(), self.amount.message.clone()),
+            Outcome::Undecided | Outcome::Skipped => Known::unknown(self.amount.message.clone()),
+        }
+    }
+
+    /// Its tests as checks of their own: the suite is the external one's id, the resource its preset.
+    fn evidence(&self) -> Vec<CheckEvidence> {
+        let preset = self.check.parameters.get("preset").and_then(Value::as_str).unwrap_or("command");
+        let test = |test: &ReportedTest| CheckEvidence {
+            suite: self.check.id.clone(),
+            resource: preset.to_owned(),
+            id: test.name.clone(),
+            property: "passed".to_owned(),
+            outcome: test.outcome,
+            expected: true.into(),
+            actual: match test.outcome {
+                Outcome::Passed => true.into(),
+                Outcome::Failed => false.into(),
+                Outcome::Skipped | Outcome::Undecided => Value::Null,
+            },
+            message: test.message.clone(),
+            attempts: if test.outcome == Outcome::Skipped { 0 } else { self.attempts },
+            flaky: test.outcome == Outcome::Passed && self.attempts > 1,
+            duration_ms: test.duration_ms,
+        };
+        self.tests.iter().map(test).collect()
+    }
+}
