@@ -12,6 +12,7 @@ mod support;
 mod build;
 mod cleanup;
 mod command_line;
+mod external;
 mod failing;
 mod older_packers;
 mod privacy;
