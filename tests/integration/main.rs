@@ -9,6 +9,7 @@
 mod sshd;
 mod support;
 
+mod boots;
 mod build;
 mod cleanup;
 mod command_line;

@@ -111,6 +111,11 @@ impl Cloud {
         http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&json!({ "image": image })));
     }
 
+    /// A request to the cloud itself: `POST /_minicloud/VERB`.
+    pub fn control(&self, verb: &str, wish: &Value) -> Value {
+        http::request(self.endpoint(), "POST", &format!("/_minicloud/{verb}"), Some(wish))
+    }
+
     /// Takes `unreachable` back.
     pub fn reachable(&self, image: &str) {
         let wish = json!({ "image": image, "unreachable": false });
