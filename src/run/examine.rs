@@ -248,12 +248,17 @@ async fn examine(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget)
         });
     }
     let mut evidence = TargetEvidence::new(launched.target.to_string(), record);
+    for refused in &launched.refused {
+        context.events.note(format!("{}: EC2 has no room for {refused}", launched.target));
+    }
     evidence.phases = launched.phases.clone();
+    evidence.refused_launches = launched.refused.clone();
     match &launched.instance {
         Err(reason) => evidence.undecided = Some(reason.clone()),
         Ok(instance) => {
             evidence.instance = Some(instance.id.clone());
             evidence.instance_type = Some(instance.instance_type.clone());
+            evidence.availability_zone = instance.availability_zone.clone();
             let probing = Probing {
                 request: context.request,
                 fleet: &ready.fleet,
