@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Fleet,
-    ground::jittered,
+    patience::jittered,
     target::{of_cloud, undecided},
     wait::address,
 };
@@ -18,9 +18,9 @@ use crate::{
 };
 
 impl Fleet {
-    /// How long the fleet's instances have until they power themselves off.
-    pub fn life_left(&self) -> Duration {
-        let left = self.expiry.at.saturating_sub(Timestamp::now().as_second());
+    /// How long the target's instance has until it powers itself off; none where there is no instance.
+    pub fn life_left(&self, target: &TargetId) -> Duration {
+        let left = self.expires_at(target).unwrap_or(0).saturating_sub(Timestamp::now().as_second());
         Duration::from_secs(u64::try_from(left).unwrap_or(0))
     }
 

@@ -224,10 +224,14 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
     let named: Vec<TargetId> = wanted.iter().map(|(target, _)| target.clone()).collect();
     let companions = stages::companions(&context.request.settings.suites, &named);
     let mut pairs = stages::Pairs::of(&companions);
-    // An undisturbed instance is no target of its own: what it says belongs to the evidence of the prepared one.
-    let beside: Vec<(TargetId, Image)> =
-        companions.into_iter().zip(&wanted).map(|(companion, (_, image))| (companion, image.clone())).collect();
-    let mut launched = ready.fleet.launch(wanted.into_iter().chain(beside).collect());
+    // An undisturbed instance is no target of its own: what it says belongs to the evidence of the prepared one. It comes first: the prepared one waits for
+    // it, and with `max_parallel` there may be no room for both.
+    let mut companions = companions.into_iter();
+    let both = |(prepared, image): (TargetId, Image)| {
+        let undisturbed = companions.next().map(|companion| (companion, image.clone()));
+        undisturbed.into_iter().chain([(prepared, image)])
+    };
+    let mut launched = ready.fleet.launch(wanted.into_iter().flat_map(both).collect());
     let mut probing = FuturesUnordered::new();
     let mut more = true;
     let began = tokio::time::Instant::now();
@@ -273,12 +277,17 @@ async fn examine(
     let record = admitted.and_then(Admitted::record);
     tell_phases(context, &launched);
     let mut evidence = TargetEvidence::new(launched.target.to_string(), record);
+    for refused in &launched.refused {
+        context.events.note(format!("{}: EC2 has no room for {refused}", launched.target));
+    }
     evidence.phases = launched.phases.clone();
+    evidence.refused_launches = launched.refused.clone();
     match &launched.instance {
         Err(reason) => evidence.undecided = Some(reason.clone()),
         Ok(instance) => {
             evidence.instance = Some(instance.id.clone());
             evidence.instance_type = Some(instance.instance_type.clone());
+            evidence.availability_zone = instance.availability_zone.clone();
             let with = probing(context, ready);
             let facts = stages::needs_facts(context.request);
             let met = probing::probe(&with, &launched, instance, facts, &mut evidence).await;

@@ -106,7 +106,11 @@ fn goss_runs_on_the_host_and_its_results_come_back() {
     seen.sort();
     assert_eq!(
         seen,
-        ["goss file /etc/passwd exists: passed", "goss file /etc/passwd mode: passed", "goss file /nosuch exists: passed"]
+        [
+            "goss file /etc/passwd exists: passed",
+            "goss file /etc/passwd mode: passed",
+            "goss file /nosuch exists: passed"
+        ]
     );
 }
 
