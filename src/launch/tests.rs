@@ -62,8 +62,8 @@ fn target(name: &str, number: u32) -> (TargetId, Image) {
     (AmiRef { region: region(name), id: image.id.clone() }.into(), image)
 }
 
-struct Bench {
-    cloud: FakeCloud,
+pub(super) struct Bench {
+    pub(super) cloud: FakeCloud,
     journal: Arc<Journal>,
     cancel: CancellationToken,
     order: Order,
@@ -71,7 +71,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let run = crate::model::RunId::generate();
         let journal = Arc::new(Journal::create(dir.path(), run, None).expect("a journal"));
@@ -85,7 +85,7 @@ impl Bench {
         Self { cloud: FakeCloud::new(), journal, cancel: CancellationToken::new(), order, dir }
     }
 
-    async fn fleet(&self) -> Arc<Fleet> {
+    pub(super) async fn fleet(&self) -> Arc<Fleet> {
         let clouds = Arc::new(self.cloud.clone());
         let fleet =
             Fleet::prepare_at(fast(), clouds, self.journal.clone(), self.order.clone(), self.cancel.clone()).await;
@@ -93,7 +93,7 @@ impl Bench {
     }
 
     /// Launches one AMI in each region and takes what comes out.
-    async fn launch(&self, fleet: &Arc<Fleet>, regions: &[&str]) -> Vec<LaunchedTarget> {
+    pub(super) async fn launch(&self, fleet: &Arc<Fleet>, regions: &[&str]) -> Vec<LaunchedTarget> {
         let images = regions.iter().zip(1..).map(|(name, number)| target(name, number)).collect();
         let mut receiver = fleet.launch(images);
         let mut all = Vec::new();
@@ -103,7 +103,7 @@ impl Bench {
         all
     }
 
-    async fn release(&self, fleet: &Fleet) -> Vec<Leftover> {
+    pub(super) async fn release(&self, fleet: &Fleet) -> Vec<Leftover> {
         fleet.release(quick()).await
     }
 }
