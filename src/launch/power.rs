@@ -113,3 +113,65 @@ impl Fleet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{cloud::fake::Fault, launch::tests::Bench};
+
+    async fn launched(bench: &Bench) -> (Arc<Fleet>, TargetId, String) {
+        let fleet = bench.fleet().await;
+        let target = bench.launch(&fleet, &["us-east-1"]).await.remove(0);
+        let address = target.instance.expect("running").address;
+        (fleet, target.target, address)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(5)
+    }
+
+    #[tokio::test]
+    async fn a_start_after_a_stop_is_dialled_at_the_new_address_and_the_end_still_ends_it() {
+        let bench = Bench::new();
+        bench.cloud.takes(2, 1);
+        let (fleet, target, old) = launched(&bench).await;
+        // What EC2 throttles, does not answer, or refuses while it is still stopping, is asked again.
+        bench.cloud.fault("StopInstances", Fault::Refuse(CloudErrorKind::Throttled));
+        bench.cloud.fault("StartInstances", Fault::Refuse(CloudErrorKind::InUse));
+        bench.cloud.fault("StartInstances", Fault::Drop);
+        let new = fleet.stop_and_start(&target, soon()).await.expect("started");
+        assert!(new != old && new.starts_with("203.0.113."), "{old} {new}");
+        assert_eq!((bench.cloud.count("StopInstances"), bench.cloud.count("StartInstances")), (2, 3));
+        assert_eq!(fleet.state(&target).await.as_deref(), Some("running"));
+        assert!(bench.release(&fleet).await.is_empty());
+        assert_eq!(bench.cloud.left(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_ec2_refuses_is_told_once_and_nothing_else_is_called() {
+        let bench = Bench::new();
+        let (fleet, target, _) = launched(&bench).await;
+        bench.cloud.fault("StopInstances", Fault::Refuse(CloudErrorKind::Other));
+        let reason = fleet.stop_and_start(&target, soon()).await.expect_err("refused");
+        assert!(reason.reason.contains("StopInstances"), "{}", reason.reason);
+        assert_eq!((bench.cloud.count("StopInstances"), bench.cloud.count("StartInstances")), (1, 0));
+        bench.cloud.fault("RebootInstances", Fault::Refuse(CloudErrorKind::Denied));
+        assert_eq!(fleet.reboot(&target, soon()).await.expect_err("denied").kind, UndecidedKind::Credentials);
+        fleet.reboot(&target, soon()).await.expect("rebooted");
+        bench.release(&fleet).await;
+    }
+
+    #[tokio::test]
+    async fn an_instance_that_ends_or_takes_too_long_is_undecided() {
+        let bench = Bench::new();
+        let (fleet, target, _) = launched(&bench).await;
+        bench.cloud.takes(1_000_000, 0);
+        let late = fleet.stop_and_start(&target, Instant::now() + Duration::from_millis(50)).await;
+        assert_eq!(late.expect_err("late").kind, UndecidedKind::Timeout);
+        bench.release(&fleet).await;
+        let gone = fleet.reboot(&TargetId { instance_type: Some("t3.large".to_owned()), ..target }, soon()).await;
+        assert_eq!(gone.expect_err("no instance").kind, UndecidedKind::Lost);
+    }
+}

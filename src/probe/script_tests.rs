@@ -94,6 +94,20 @@ fn answers(shell: &mut Command, script: &str) -> Frames {
     frames
 }
 
+#[test]
+fn a_host_tells_its_facts_in_every_shell() {
+    for mut shell in shells() {
+        let frames = answers(&mut shell.command, &facts("nonce"));
+        assert_eq!(frames.end, Some(2), "{}", shell.name);
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("Linux");
+        assert_eq!(frames.answers[&0].text('b').as_deref(), Some(boot.trim()), "{}", shell.name);
+        let machine = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        assert_eq!(frames.answers[&0].text('m').as_deref(), Some(machine.trim()), "{}", shell.name);
+        assert!(frames.answers[&0].word('t').is_some_and(|t| t == "0" || t == "1"), "{}", shell.name);
+        assert!(frames.answers[&1].word('x').is_some(), "{}", shell.name);
+    }
+}
+
 /// Every property's outcome by `id property`.
 fn outcomes(suite: &Suite, frames: &Frames) -> BTreeMap<String, (Outcome, String)> {
     assert_eq!(frames.end, Some(suite.checks.len()));

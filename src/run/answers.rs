@@ -148,3 +148,122 @@ pub fn complaint(checks: &[CheckEvidence]) -> Option<String> {
     }
     (!bad.is_empty()).then_some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The suites of a file, and its checks as the prober leaves them: nobody could tell.
+    fn planned(text: &str) -> (Vec<Suite>, Vec<CheckEvidence>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.hcl");
+        std::fs::write(&path, text).expect("written");
+        let suites = crate::suite::load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e[0]));
+        let mut checks = Vec::new();
+        for suite in &suites {
+            for check in &suite.checks {
+                checks.extend(check.properties.iter().map(|property| CheckEvidence {
+                    suite: suite.name.clone(),
+                    resource: check.resource.to_string(),
+                    id: check.id.clone(),
+                    property: property.name.clone(),
+                    outcome: if check.skip { Outcome::Skipped } else { Outcome::Undecided },
+                    expected: property.matcher.to_json(),
+                    actual: Value::Null,
+                    message: "not answered".to_owned(),
+                    attempts: 0,
+                    flaky: false,
+                    duration_ms: 0,
+                }));
+            }
+        }
+        (suites, checks)
+    }
+
+    fn outcomes(checks: &[CheckEvidence]) -> Vec<String> {
+        checks.iter().map(|c| format!("{} {} {}", c.id, c.property, c.outcome.as_str())).collect()
+    }
+
+    const TWO: &str = r#"
+suite "a" {
+  file "/x" { exists = true }
+  ami "image" {
+    public = false
+    name   = { have-prefix = "base-" }
+  }
+}
+suite "b" {
+  ami "image" { tags = ["Team=core"] }
+  ami "later" {
+    skip   = true
+    public = true
+  }
+}
+"#;
+
+    #[test]
+    fn each_answer_stands_where_its_property_stands_and_nothing_else_is_touched() {
+        let (suites, mut checks) = planned(TWO);
+        answer(&suites, Resource::Ami, None, &mut checks, |_, property| match property {
+            "public" => Known::Because(true.into(), "somebody shared it".to_owned()),
+            "name" => Known::Value("base-\u{1b}[2J".into()),
+            _ => Known::unknown("nobody\nknows"),
+        });
+        assert_eq!(
+            outcomes(&checks),
+            [
+                "/x exists undecided",
+                "image public failed",
+                "image name passed",
+                "image tags undecided",
+                "later public skipped"
+            ]
+        );
+        assert!(checks[1].message.contains("somebody shared it") && checks[1].attempts == 1, "{:?}", checks[1]);
+        assert_eq!(checks[2].actual, json!("base-\\x1b[2J"), "what a name holds is escaped");
+        assert!(!checks[3].message.contains('\n'));
+        assert!(
+            asks(&suites, Resource::Ami, None) && !asks(&suites, Resource::Ami, Some("later")),
+            "skipped is not asked"
+        );
+    }
+
+    #[test]
+    fn a_reboot_that_did_not_happen_leaves_the_rest_unasked() {
+        let text = "suite \"s\" {\n reboot \"soft\" {\n suite = true\n returned = true\n }\n reboot \"stop-start\" { timer-armed = true }\n}\n";
+        let (suites, mut checks) = planned(text);
+        answer(&suites, Resource::Reboot, Some("soft"), &mut checks, |_, property| match property {
+            "returned" => Known::holds(Some("it is gone".to_owned())),
+            _ => Known::Value(true.into()),
+        });
+        assert_eq!(
+            outcomes(&checks),
+            ["soft returned failed", "soft suite skipped", "stop-start timer-armed undecided"]
+        );
+        assert!(asks_property(&suites, Resource::Reboot, Some("soft"), "suite"));
+        assert!(!asks_property(&suites, Resource::Reboot, Some("stop-start"), "suite"));
+    }
+
+    #[test]
+    fn only_what_a_host_answers_is_asked_again_under_a_name_that_says_when() {
+        let (suites, _) = planned(TWO);
+        let again = asked_again(&suites, "after soft reboot");
+        assert_eq!(again.len(), 1, "the second suite has nothing for a host");
+        assert_eq!((again[0].name.as_str(), again[0].planned()), ("a after soft reboot", 1));
+    }
+
+    #[test]
+    fn a_complaint_names_ten_and_counts_the_rest() {
+        let (_, mut checks) = planned(TWO);
+        assert!(complaint(&checks).expect("undecided ones").starts_with(r#"file "/x" exists undecided, "#));
+        checks.iter_mut().for_each(|c| c.outcome = Outcome::Passed);
+        assert_eq!(complaint(&checks), None);
+        let many: Vec<CheckEvidence> =
+            (0..12).map(|_| CheckEvidence { outcome: Outcome::Failed, ..checks[0].clone() }).collect();
+        assert!(complaint(&many).expect("failed").ends_with("and 2 more"));
+    }
+}

@@ -152,14 +152,7 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
             });
             subject.met.facts = Some(*facts);
             if !again.is_empty() {
-                let round = Round {
-                    suites: Arc::from(again),
-                    host_keys: vec![key],
-                    connect_within: deadline.saturating_duration_since(Instant::now()).max(LEAST),
-                    total: CHECKS_AT_MOST.min(with.fleet.life_left(target).saturating_sub(MARGIN)),
-                    facts: false,
-                };
-                outcome.checks = ask(with, target, address, round).await.checks;
+                outcome.checks = asked_after(with, subject, address, key, again).await;
                 outcome.suite = passed_again(&outcome.checks);
             }
             outcome
@@ -171,6 +164,19 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
         }
         Return::Away(reason) => away(with, subject, stage, budget, &reason).await,
     }
+}
+
+/// The checks again, in the new boot. Somebody logged in a moment ago, so a login needs no patience.
+async fn asked_after(
+    with: &Probing<'_>,
+    subject: &Subject<'_>,
+    address: SocketAddr,
+    key: String,
+    again: Vec<Suite>,
+) -> Vec<CheckEvidence> {
+    let total = CHECKS_AT_MOST.min(with.fleet.life_left(&subject.launched.target).saturating_sub(MARGIN));
+    let round = Round { suites: Arc::from(again), host_keys: vec![key], connect_within: LEAST, total, facts: false };
+    ask(with, &subject.launched.target, address, round).await.checks
 }
 
 /// How long a stage may take until the login: `ssh_timeout`, and as much again for EC2's stop and start; never more than what is left of the instance's life.

@@ -147,6 +147,43 @@ fn several_suites_and_sudo() {
 }
 
 #[test]
+fn what_only_the_conductor_can_tell_is_read_from_both_formats() {
+    let hcl = hcl(
+        "suite \"s\" {\n ami \"image\" {\n arch = \"x86_64\"\n tags = [\"a=b\"]\n }\n reboot \"stop-start\" {\n suite = true\n returned = true\n }\n second-boot \"image\" { host-keys-differ = true }\n}\n",
+    );
+    let goss = goss(
+        "ami:\n  image: {arch: x86_64, tags: [a=b]}\nreboot:\n  stop-start: {suite: true, returned: true}\nsecond-boot:\n  image: {host-keys-differ: true}\n",
+    );
+    let all = |suites: &[Suite]| {
+        let checks = suites.iter().flat_map(|s| &s.checks);
+        checks
+            .map(|c| {
+                (
+                    c.resource,
+                    c.id.clone(),
+                    c.properties.iter().map(|p| (p.name.clone(), p.matcher.clone())).collect::<Vec<_>>(),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(all(&hcl), all(&goss));
+    assert_eq!(names(&hcl[0].checks[0]), ["architecture", "tags"]);
+    assert_eq!(names(&hcl[0].checks[1]), ["returned", "suite"], "the deciding property comes first");
+    let told = mistakes(
+        "x.yaml",
+        "reboot:\n  sotf: {returned: true}\n  hard: {returned: true}\nami:\n  image: {bootmode: uefi}\n",
+    );
+    for words in [
+        "there is no reboot \"sotf\"",
+        "did you mean \"soft\"?",
+        "there is no reboot \"hard\"",
+        "did you mean \"boot-mode\"?",
+    ] {
+        assert!(told.contains(words), "{words} in\n{told}");
+    }
+}
+
+#[test]
 fn every_mistake_of_an_hcl_file() {
     insta::assert_snapshot!(mistakes("suites/smoke.hcl", include_str!("fixtures/mistakes.hcl")));
 }
