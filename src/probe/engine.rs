@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -30,7 +31,7 @@ pub(super) struct Order {
     pub private_key: Zeroizing<String>,
     /// Empty: any.
     pub host_keys: Vec<HostKey>,
-    pub suites: Vec<Suite>,
+    pub suites: Arc<[Suite]>,
     /// From the start until a login must have worked.
     pub connect_within: Duration,
     /// From the start until the end.
