@@ -4,7 +4,7 @@ use super::{CONTENTS_KEPT, Kind, Seen, exists, kept, quote, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("file.sh")], ask, observe: file };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("file.sh")], ask, observe: file, slow: false };
 
 fn ask(check: &Check) -> String {
     let wanted: String = [("contents", 'c'), ("md5", 'm'), ("sha256", 'h'), ("sha512", 'H')]

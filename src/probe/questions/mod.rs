@@ -35,6 +35,9 @@ pub(super) struct Kind {
     pub ask: fn(&Check) -> String,
     /// What an answer says about a property.
     pub observe: fn(&Check, &str, &Frame) -> Seen,
+    /// Whether an answer may wait for others than the host (a network, a command), so that it is better not waited for
+    /// in line.
+    pub slow: bool,
 }
 
 /// How hosts are asked about `resource`; `None` where hosts are not asked at all.

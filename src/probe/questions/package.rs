@@ -4,7 +4,7 @@ use super::{Kind, Seen, first_line, quote};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("package.sh")], ask, observe: package };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("package.sh")], ask, observe: package, slow: false };
 
 fn ask(check: &Check) -> String {
     format!("ask_package {}", quote(check.subject()))

@@ -4,7 +4,7 @@ use super::{Kind, Seen, sockets};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, observe: listening };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, observe: listening, slow: false };
 
 fn ask(check: &Check) -> String {
     let (family, number) = port(check.subject());

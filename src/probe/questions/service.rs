@@ -4,7 +4,7 @@ use super::{Kind, Seen, first_line, quote, systemd::systemctl};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("service.sh")], ask, observe: service };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("service.sh")], ask, observe: service, slow: false };
 
 fn ask(check: &Check) -> String {
     format!("ask_service {}", quote(check.subject()))
