@@ -8,8 +8,9 @@ pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, obs
 
 fn ask(check: &Check) -> String {
     let (family, number) = port(check.subject());
-    let state = if family.starts_with("tcp") { "0A" } else { "07" };
-    format!("ask_port {family} {number:04X} {state}")
+    // goss takes every UDP socket of that port, a connected one too.
+    let state = if family.starts_with("tcp") { "0A" } else { "[0-9A-F][0-9A-F]" };
+    format!("ask_port {family} {number:04X} '{state}'")
 }
 
 /// The family and the number of `tcp6:22`; a number alone is of family tcp.
