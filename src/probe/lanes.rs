@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use super::questions;
 use crate::suite::{Check, Resource};
 
 /// What a check that reads the host's files takes.
@@ -18,8 +19,8 @@ const QUICK: Duration = Duration::from_millis(3);
 const SLOW: Duration = Duration::from_millis(100);
 
 /// Whether a check of this kind may take long.
-pub(super) fn is_slow(resource: Resource) -> bool {
-    matches!(resource, Resource::Command | Resource::Http | Resource::Dns | Resource::Addr)
+fn is_slow(resource: Resource) -> bool {
+    questions::of(resource).is_some_and(|kind| kind.slow)
 }
 
 /// The scripts that ask `checks`, as indexes into it: the first holds everything quick, at most `lanes` there are, and
