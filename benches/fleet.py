@@ -67,8 +67,10 @@ def probe(assay: pathlib.Path, on: Server, ports: list[int], suite: pathlib.Path
     """Wall seconds of one `assay probe` of every port, its prober's peak MiB and threads. Every target must pass."""
     hosts = [f"{on.user}@127.0.0.1:{port}" for port in ports]
     host_key = " ".join((on.folder / "host_key.pub").read_text().split()[:2])
+    known = on.folder / "known_hosts"
+    known.write_text("".join(f"[127.0.0.1]:{port} {host_key}\n" for port in on.ports))
     output = on.folder / "result.json"
-    command = [str(assay), "probe", "--host", *hosts, "--key", str(on.key), "--host-key", host_key, "--suite", str(suite), "--ssh-timeout", "3m", "--format", "json"]
+    command = [str(assay), "probe", "--host", *hosts, "--key", str(on.key), "--known-hosts", str(known), "--suite", str(suite), "--ssh-timeout", "3m", "--format", "json"]
     began = time.monotonic()
     with open(output, "w") as stdout, open(on.folder / "errors", "w") as stderr:
         running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, cwd=on.folder)
@@ -76,7 +78,8 @@ def probe(assay: pathlib.Path, on: Server, ports: list[int], suite: pathlib.Path
         status = running.wait()
     took = time.monotonic() - began
     peak, threads = watch.end()
-    verdicts = [target["verdict"] for target in json.loads(output.read_text())["targets"]]
+    text = output.read_text()
+    verdicts = [target["verdict"] for target in json.loads(text)["targets"]] if text else []
     if status != 0 or verdicts.count("passed") != len(ports):
         raise SystemExit(f"assay ended with {status}, {verdicts.count('passed')} of {len(ports)} passed: {(on.folder / 'errors').read_text()[-2000:]}")
     return took, peak, threads

@@ -20,7 +20,7 @@ use crate::{
 
 /// Keeps what is told.
 #[derive(Default)]
-struct Recorder {
+pub(super) struct Recorder {
     events: Mutex<Vec<Event>>,
     gone: AtomicBool,
 }
@@ -35,16 +35,16 @@ impl Listener for Recorder {
 }
 
 impl Recorder {
-    fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Event> {
         self.events.lock().expect("not poisoned").clone()
     }
 
-    fn reached(&self, step: Step) -> bool {
+    pub(super) fn reached(&self, step: Step) -> bool {
         self.events().iter().any(|e| matches!(e, Event::Reached(s, _) if *s == step))
     }
 
     /// What was told of each property, by `resource id property`; each must have been told once.
-    fn results(&self, suites: &[Suite]) -> BTreeMap<String, (Judged, u32, bool)> {
+    pub(super) fn results(&self, suites: &[Suite]) -> BTreeMap<String, (Judged, u32, bool)> {
         let mut results = BTreeMap::new();
         for event in self.events() {
             let Event::Check { suite, check, property, judged, attempts, flaky, .. } = event else { continue };
@@ -56,12 +56,12 @@ impl Recorder {
         results
     }
 
-    fn outcomes(&self, suites: &[Suite]) -> Vec<(String, Outcome)> {
+    pub(super) fn outcomes(&self, suites: &[Suite]) -> Vec<(String, Outcome)> {
         self.results(suites).into_iter().map(|(name, (judged, _, _))| (name, judged.outcome)).collect()
     }
 }
 
-fn suites(text: &str) -> Vec<Suite> {
+pub(super) fn suites(text: &str) -> Vec<Suite> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.hcl");
     std::fs::write(&path, text).expect("written");
@@ -69,7 +69,7 @@ fn suites(text: &str) -> Vec<Suite> {
         .unwrap_or_else(|e| panic!("{}", e.iter().map(|d| format!("{d}\n")).collect::<String>()))
 }
 
-fn order(sshd: &Sshd, text: &str) -> Order {
+pub(super) fn order(sshd: &Sshd, text: &str) -> Order {
     Order {
         address: sshd.address,
         user: sshd.user.clone(),
@@ -82,7 +82,7 @@ fn order(sshd: &Sshd, text: &str) -> Order {
     }
 }
 
-fn in_suite(body: &str) -> String {
+pub(super) fn in_suite(body: &str) -> String {
     format!("suite \"x\" {{\n{body}\n}}\n")
 }
 
@@ -160,7 +160,7 @@ fn endless_output_and_endless_time_end() {
             command "yes" { stdout = ["y"] }
             command "sleep 100" { exit-status = 0 }
             command "trap '' TERM; sleep 100 & wait; sleep 100" { exit-status = 0 }
-            command "setsid sleep 9 & echo started" { exit-status = 0 }
+            command "setsid sleep 9 & echo started" { stdout = ["started"] }
             command "true" { exit-status = 0 }"#,
         ),
     );

@@ -62,18 +62,19 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Connects and exchanges keys, not later than `deadline`. The host key is not checked here: see
-    /// [`Session::host_key`]. `prefer` are key algorithms to ask for first.
-    pub fn open(address: SocketAddr, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
+    /// A TCP connection for [`Session::over`], not later than `deadline`.
+    pub fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, SessionError> {
         let left = left_until(deadline)?;
         let socket =
             TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
         // Latency matters more than packets here; a socket without it works too.
         let _ = socket.set_nodelay(true);
-        Self::over(socket, deadline, prefer)
+        Ok(socket)
     }
 
-    /// The same on a stream that is connected already: a TCP or a Unix socket at whose other end an SSH server is.
+    /// Exchanges keys over a stream that is connected, a TCP or a Unix socket at whose other end an SSH server is, not
+    /// later than `deadline`. The host key is not checked here: see [`Session::host_key`]. `prefer` are key algorithms
+    /// to ask for first.
     pub fn over(stream: impl Into<OwnedFd>, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
         let socket = Arc::new(stream.into());
         let left = left_until(deadline)?;

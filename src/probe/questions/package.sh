@@ -13,19 +13,20 @@ package_manager() {
   done
   M=none
 }
-M= n=0 K=
+M= K=
+# What dpkg says of several packages at once, into K, for the questions that follow. One that is missing there, or there twice, is asked about alone.
+packages_ahead() {
+  [ -z "$M" ] && package_manager
+  [ "$M" = dpkg ] && K=$(plain dpkg-query -f '\n${Package}\t${Status} ${Version}\n' -W -- "$@" 2>/dev/null)$L
+}
 ask_package() {
   begin
   [ -z "$M" ] && package_manager
-  # From the third question on, one list of all packages answers those that are in it once.
-  n=$((n + 1))
-  [ "$M $n" = 'dpkg 3' ] && K=$(plain dpkg-query -f '\n${Package}\t${Status} ${Version}\n' -W 2>/dev/null)
-  t="
-$1	"
+  l="$L$1	"
   case $K in
-  *"$t"*"$t"*) ;;
-  *"$t"*)
-    v=${K#*"$t"}
+  *"$l"*"$l"*) ;;
+  *"$l"*)
+    v=${K#*"$l"}
     a=".s 0
 .m dpkg"
     part o "${v%%"$L"*}"
