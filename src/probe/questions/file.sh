@@ -14,7 +14,7 @@ hidden() {
 # What stat says of several files at once, into F, for the questions that follow. One that is missing there is asked about alone.
 F=
 files_ahead() {
-  F="$L$(stat -c '%n
+  F="$L$L$(stat -c '%n
 =%f %s %u %g
 =%U
 =%G' -- "$@" 2>/dev/null)$L"
