@@ -58,6 +58,8 @@ pub(super) struct Session {
     pub(super) watchdog: Watchdog,
     /// How many scripts the server lets run side by side, as far as that is known.
     pub(super) lanes: usize,
+    /// Whether a channel was open before.
+    pub(super) has_run: bool,
     round_trip: Duration,
 }
 
@@ -93,7 +95,7 @@ impl Session {
         })?;
         // Algorithms, keys, the request for the service: three round trips, and the banner.
         let round_trip = began.elapsed() / 3;
-        Ok(Self { ssh, socket, watchdog, lanes: LANES, round_trip })
+        Ok(Self { ssh, socket, watchdog, lanes: LANES, has_run: false, round_trip })
     }
 
     /// About how long a packet and its answer take.

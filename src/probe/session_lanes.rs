@@ -143,11 +143,14 @@ impl Session {
             Ok(channel) => {
                 lanes[at].channel = Some(channel);
                 lanes[at].heard = Instant::now();
+                self.has_run = true;
                 return Ok(true);
             }
             Err(e) if would_block(&e) && since.elapsed() <= HANDSHAKE => return Ok(false),
             Err(e) if would_block(&e) => SessionError::Lost("it opens no channel in time".into()),
-            Err(e) if at > 0 && e.code() == ssh2::ErrorCode::Session(LIBSSH2_ERROR_CHANNEL_FAILURE) => self.lost(&e),
+            // sshd counts a channel of the round before until it has dealt with everything that came with its goodbye.
+            Err(e) if at == 0 && self.has_run && is_refusal(&e) && since.elapsed() <= GOODBYE => return Ok(false),
+            Err(e) if at > 0 && is_refusal(&e) => self.lost(&e),
             Err(e) => return Err(self.lost(&e)),
         };
         if at == 0 {
@@ -300,6 +303,11 @@ impl<'a> Lane<'a> {
         channel.read_window().available > 0
             || (channel.eof() && (!self.heard_all || channel.exit_status().is_ok_and(|status| status != 0)))
     }
+}
+
+/// Whether the server said that it opens no channel.
+fn is_refusal(error: &ssh2::Error) -> bool {
+    error.code() == ssh2::ErrorCode::Session(LIBSSH2_ERROR_CHANNEL_FAILURE)
 }
 
 /// libssh2.h
