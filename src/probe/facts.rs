@@ -11,7 +11,7 @@ use super::{
     frames::Frame,
     host_key::HostKey,
     proto, rounds, script,
-    session::{Limits, Session},
+    session::Session,
 };
 use crate::model::escape::{bounded, escape_line};
 
@@ -81,9 +81,9 @@ impl HostFacts {
 /// Asks the host behind `session`. `None`: it gave no answer that can be read, or the session is broken, as whatever is asked next will tell.
 pub(super) fn ask(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Option<proto::Facts> {
     let nonce = rounds::nonce();
-    let limits = Limits { idle: Duration::from_secs(60), deadline };
     let text = script::facts(&nonce);
-    let answered = rounds::run_script(session, rounds::AS_LOGIN, &text, &nonce, limits, listener);
+    let asked = [rounds::Script { nonce, text, idle: Duration::from_secs(60) }];
+    let answered = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop()?;
     read(answered.frames.answers.get(&0)?, answered.frames.answers.get(&1)?)
 }
 

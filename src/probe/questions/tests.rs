@@ -36,7 +36,7 @@ fn outcomes(resource: &str, fields: &[(&str, &str)]) -> Vec<Outcome> {
 #[test]
 fn the_deciding_property_decides() {
     let file = "file \"/x\" {\n mode = \"0644\"\n exists = true\n size = { gt = 0 }\n}";
-    let stat = ("t", "81a4 12 0 0 root root");
+    let stat = ("t", "81a4 12 0 0\nroot\nroot\n");
     assert_eq!(outcomes(file, &[("x 1", ""), stat, ("l", "")]), [Passed, Passed, Passed]);
     assert_eq!(outcomes(file, &[("x 0", "")]), [Failed, Skipped, Skipped]);
     assert_eq!(outcomes(file, &[("x ?", "")]), [Undecided, Skipped, Skipped]);
@@ -57,10 +57,10 @@ fn files() {
     let file = |property: &str, stat: &str| {
         observe(&check("file \"/x\" { exists = true }"), property, &frame(&[("x 1", ""), ("t", stat), ("l", "")]))
     };
-    assert_eq!(file("mode", "89ed 7 1 2 a b"), Seen::Value(json!("4755")));
-    assert_eq!(file("size", "81a4 7 1 2 a b"), Seen::Value(json!(7)));
-    assert_eq!(file("owner", "81a4 7 1 2 a b"), Seen::Value(json!("a")));
-    assert_eq!(file("gid", "81a4 7 1 2 a b"), Seen::Value(json!(2)));
+    assert_eq!(file("mode", "89ed 7 1 2\na\nb\n"), Seen::Value(json!("4755")));
+    assert_eq!(file("size", "81a4 7 1 2\na\nb\n"), Seen::Value(json!(7)));
+    assert_eq!(file("owner", "81a4 7 1 2\na\nb\n"), Seen::Value(json!("a")));
+    assert_eq!(file("gid", "81a4 7 1 2\na\nb\n"), Seen::Value(json!(2)));
     for (mode, name) in [
         ("81a4", "file"),
         ("41ed", "directory"),
@@ -70,10 +70,10 @@ fn files() {
         ("61b0", "block-device"),
         ("21b6", "character-device"),
     ] {
-        assert_eq!(file("filetype", &format!("{mode} 0 0 0 r r")), Seen::Value(json!(name)));
+        assert_eq!(file("filetype", &format!("{mode} 0 0 0\nr\nr\n")), Seen::Value(json!(name)));
     }
     assert!(matches!(file("mode", ""), Seen::Unknown(_)));
-    assert!(matches!(file("mode", "zz 0 0 0 r r"), Seen::Unknown(_)));
+    assert!(matches!(file("mode", "zz 0 0 0\nr\nr\n"), Seen::Unknown(_)));
     assert!(matches!(file("linked-to", ""), Seen::Nothing(_)));
     let link = frame(&[("x 1", ""), ("l", "/etc/a b\n")]);
     assert_eq!(observe(&check("file \"/x\" { exists = true }"), "linked-to", &link), Seen::Value(json!("/etc/a b")));
