@@ -132,6 +132,10 @@ fn byte_range(location: &serde_saphyr::Location) -> Option<Range<usize>> {
 fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
     let span = byte_range(&yaml.referenced).unwrap_or(0..0);
     let value = match yaml.value {
+        // Go reads every number of a JSON text as a float64, which `equal` and `as-reader` can tell.
+        YamlValue::Scalar(Value::Number(number)) if is_json(findings) => {
+            Value::Number(number.as_f64().and_then(serde_json::Number::from_f64).unwrap_or(number))
+        }
         YamlValue::Scalar(value) => value,
         YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item)).collect()),
         YamlValue::Map(pairs) => {
@@ -150,6 +154,10 @@ fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
         }
     };
     Node { value, span }
+}
+
+fn is_json(findings: &Findings<'_>) -> bool {
+    findings.source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
 /// What the parser hands over, before duplicate keys are looked for.

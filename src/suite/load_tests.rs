@@ -124,7 +124,7 @@ package:
     assert_eq!((checks[3].id.as_str(), checks[3].subject()), ("machine", "uname -m"));
     assert_eq!(names(&checks[3]), ["exit-status", "stdout"], "an empty list asserts nothing");
     assert_eq!((checks[4].id.as_str(), checks[4].line), ("22", 23));
-    assert_eq!(checks[5].properties[2].matcher, Matcher::ContainElements(vec![json!("root")]));
+    assert_eq!(checks[5].properties[2].matcher, Matcher::Elements(vec![Matcher::Equal(json!("root"))]));
     assert!(checks[6].skip);
     assert_eq!(checks[6].title.as_deref(), Some("the door"));
 }
