@@ -39,7 +39,9 @@ $(printf '%s' "$v" | head -c 65536 | enc)"
 # $1: a server; $2: its port; $3 and, where there is one, $4: a packet in printf's octal. What the server answers to each.
 ask_dns_server() {
   begin
-  o=$T T=$(((T + 2) / 3))
+  # One packet may get lost, so each try gets half of the time, and two seconds at least.
+  o=$T T=$(((T + 1) / 2))
+  [ "$T" -lt 2 ] && T=2
   for t in bash python3 perl nc none; do
     command -v "$t" >/dev/null 2>&1 && "udp_$t" && break
   done
