@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use super::{
     host_key::HostKey,
     rounds::{self, Answered},
     script,
-    session::{Limits, Session, SessionError},
+    session::{Session, SessionError},
 };
 use crate::{
     model::{
@@ -30,7 +31,7 @@ pub(super) struct Order {
     pub private_key: Zeroizing<String>,
     /// Empty: any.
     pub host_keys: Vec<HostKey>,
-    pub suites: Vec<Suite>,
+    pub suites: Arc<[Suite]>,
     /// From the start until a login must have worked.
     pub connect_within: Duration,
     /// From the start until the end.
@@ -228,10 +229,11 @@ pub(super) fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), S
 
 fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Result<(), Stop> {
     let nonce = rounds::nonce();
-    let limits = Limits { idle: Duration::from_secs(30), deadline };
     let script = script::cloud_init(&nonce);
-    let Answered { frames, error, .. } =
-        rounds::run_script(session, rounds::AS_LOGIN, &script, &nonce, limits, listener);
+    let idle = Duration::from_secs(30);
+    let asked = vec![rounds::Script { nonce, text: script, idle }];
+    let answered = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop();
+    let Some(Answered { frames, error, .. }) = answered else { return Ok(()) };
     if let Some(error) = error {
         let stop = stop_of(&error);
         return Err(Stop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));

@@ -30,11 +30,16 @@ ask_file() {
   if [ "$a" = '.x 1' ]; then
     a="$a
 .t
-$($r stat -c '%f %s %u %g
-%U
-%G' -- "$1" 2>/dev/null | enc)
+$($r stat -c '=%f %s %u %g
+=%U
+=%G' -- "$1" 2>/dev/null)"
+    if [ -n "$r" ] || [ -L "$1" ]; then
+      a="$a
 .l
 $($r readlink -- "$1" 2>/dev/null | enc)"
+    else
+      part l ''
+    fi
     [ -n "$2" ] && file_data "$@"
   fi
   answer

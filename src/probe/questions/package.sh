@@ -13,10 +13,26 @@ package_manager() {
   done
   M=none
 }
-M=
+M= n=0 K=
 ask_package() {
   begin
   [ -z "$M" ] && package_manager
+  # From the third question on, one list of all packages answers those that are in it once.
+  n=$((n + 1))
+  [ "$M $n" = 'dpkg 3' ] && K=$(plain dpkg-query -f '\n${Package}\t${Status} ${Version}\n' -W 2>/dev/null)
+  t="
+$1	"
+  case $K in
+  *"$t"*"$t"*) ;;
+  *"$t"*)
+    v=${K#*"$t"}
+    a=".s 0
+.m dpkg"
+    part o "${v%%"$L"*}"
+    answer
+    return
+    ;;
+  esac
   case $M in
   dpkg) v=$(plain dpkg-query -f '${Status} ${Version}\n' -W -- "$1" 2>&1) ;;
   rpm) v=$(plain rpm -q --nosignature --nodigest --qf '%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\n' -- "$1" 2>&1) ;;
@@ -25,8 +41,7 @@ ask_package() {
   *) v= ;;
   esac
   a=".s $?
-.m $M
-.o
-$(printf '%s' "$v" | head -c 65536 | enc)"
+.m $M"
+  part o "$v"
   answer
 }
