@@ -90,7 +90,8 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     }
     let empty = reader.empty;
     if is_reader(raw) {
-        check.parameters.entry("content".to_owned()).and_modify(|content| *content = as_text(content).into());
+        let content = check.parameters.remove("content").unwrap_or_default();
+        check.parameters.insert("content".to_owned(), as_text(&content).into());
     }
     subject(findings, entry, raw, &check);
     let rank = |name: &str| entry.properties.iter().position(|(known, _)| *known == name);
@@ -117,7 +118,7 @@ fn complete(
 ) {
     let required = vocabulary::required(entry.resource).filter(|_| dialect == Dialect::Goss);
     if let Some(name) = required.filter(|name| !check.properties.iter().any(|p| p.name == *name)) {
-        let help = format!("goss fails a {} without it, and skips the rest", entry.resource);
+        let help = format!("goss reports an error for a {} without it", entry.resource);
         let title = format!("{} {:?} does not say {name:?}", raw.resource, raw.id);
         findings.wrong(&raw.id_span, title, "", Some(&help));
     } else if check.properties.is_empty() {

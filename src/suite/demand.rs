@@ -181,7 +181,8 @@ impl Reader<'_, '_> {
             self.wrong(&node.span, "a plain list within a matcher", "a text has no elements", Some(help));
             return None;
         }
-        self.no_list(node)
+        self.wrong(&node.span, "a list within a list or matcher", "needs a text, a number or a matcher", None);
+        None
     }
 
     fn no_list(&mut self, node: &Node) -> Option<Matcher> {

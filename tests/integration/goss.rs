@@ -27,7 +27,7 @@ fn by_goss(file: &Path) -> Outcomes {
         .output()
         .expect("goss runs");
     let report: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)));
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
     let results = report["results"].as_array().expect("results");
     let outcome = |result: &Value| match result["result"].as_u64() {
         Some(0) => Outcome::Passed,
@@ -159,8 +159,11 @@ fn every_matcher_on_every_type_of_value() {
     for (c, content) in contents().iter().enumerate() {
         for (d, demand) in demands().iter().enumerate() {
             let (id, not) = (format!("{c}/{d}"), json!({ "not": demand }));
-            checks.insert(format!("{id}"), json!({ "content": content, "matches": demand }));
-            checks.insert(format!("{id} not"), json!({ "content": content, "matches": not }));
+            checks.insert(id.clone(), json!({ "content": content, "matches": demand }));
+            // goss itself crashes at a `not` of an `or` that cannot be judged.
+            if demand.get("or").is_none() {
+                checks.insert(format!("{id} not"), json!({ "content": content, "matches": not }));
+            }
             checks.insert(format!("{id} read"), json!({ "content": content, "matches": demand, "as-reader": true }));
         }
     }
