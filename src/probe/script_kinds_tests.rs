@@ -311,9 +311,9 @@ fn requests_by_each_tool() {
     let from = "for t in curl python3 wget none";
     for mut shell in shells() {
         for tool in ["curl", "python3"] {
-            for text in [&simple, &more] {
-                asked(&mut shell, tool, text, &|script| changed(&script, from, &format!("for t in {tool}")));
-            }
+            // Which shell it is says nothing about what the tool does.
+            let text = if shell.name == "dash" { &more } else { &simple };
+            asked(&mut shell, tool, text, &|script| changed(&script, from, &format!("for t in {tool}")));
         }
         // GNU's in two of the shells, busybox's in the third.
         asked(&mut shell, "wget", &simple, &|script| changed(&script, from, "for t in wget"));
@@ -503,7 +503,8 @@ fn services_of_each_sort() {
       }
       service "a/path" { running = false }
     }"#;
-    let levels = |list: &str| format!("suite \"x\" {{ service \"good\" {{ runlevels = {{ consist-of = {list} }} }} }}");
+    let levels =
+        |list: &str| format!("suite \"x\" {{\n service \"good\" {{ runlevels = {{ consist-of = {list} }} }}\n}}");
     for mut shell in shells() {
         with_programs(&mut shell, tools.path());
         let prepare = |sort: &str| {

@@ -89,11 +89,13 @@ use strict;
 use Socket qw(:DEFAULT :addrinfo);
 my ($error, $to) = getaddrinfo($ARGV[0], $ARGV[1], {socktype => SOCK_DGRAM});
 exit 1 if $error;
-socket(my $it, $to->{family}, $to->{socktype}, $to->{protocol}) && connect($it, $to->{addr}) or exit 1;
+my $it;
+socket($it, $to->{family}, $to->{socktype}, $to->{protocol}) && connect($it, $to->{addr}) or exit 1;
 binmode STDIN;
 binmode STDOUT;
 local $/;
-defined send($it, <STDIN>, 0) && defined recv($it, my $answer, 8192, 0) or exit 1;
+my $answer;
+defined send($it, <STDIN>, 0) && defined recv($it, $answer, 8192, 0) or exit 1;
 print $answer' "$1" "$2"
 }
 exchange_nc() { limit "$T" nc -u -w "$T" "$1" "$2" | dd bs=8192 count=1; }
