@@ -12,7 +12,7 @@ use crate::{
         Outcome,
         escape::{bounded, escape, escape_line},
     },
-    suite::{Check, judge},
+    suite::{Check, Judgement, Matcher, Resource, judge, judge_written},
 };
 
 /// The longest `actual` (as JSON) and the longest message that leave the prober, in bytes.
@@ -50,7 +50,7 @@ pub(super) fn evaluate(check: &Check, frame: &Frame) -> Vec<Judged> {
             continue;
         }
         let seen = observe(check, &property.name, frame);
-        let judged = one(&property.matcher, &seen);
+        let judged = one(verdict_of(check.resource), &property.matcher, &seen);
         if check.resource.gate() == Some(property.name.as_str()) {
             closed = match (judged.outcome, &seen) {
                 (Outcome::Failed, _) => Some(format!("{:?} failed", property.name)),
@@ -77,19 +77,29 @@ pub(super) fn unanswered(check: &Check, why: &str) -> Vec<Judged> {
 /// Every property of a check whose value stands in the suite itself, as its parameter `content`.
 pub(super) fn written(check: &Check) -> Vec<Judged> {
     let seen = Seen::Value(check.parameters.get("content").cloned().unwrap_or_default());
-    check.properties.iter().map(|property| one(&property.matcher, &seen)).collect()
+    check.properties.iter().map(|property| one(judge_written, &property.matcher, &seen)).collect()
 }
 
-fn one(matcher: &crate::suite::Matcher, seen: &Seen) -> Judged {
+type Verdict = fn(&Matcher, &Value) -> Judgement;
+
+/// How values of this resource meet matchers: goss's own as in goss, where a host's list is never `equal` to a written
+/// one; assay's as they are.
+fn verdict_of(resource: Resource) -> Verdict {
+    if resource.is_goss() { judge } else { judge_written }
+}
+
+fn one(verdict: Verdict, matcher: &Matcher, seen: &Seen) -> Judged {
     match seen {
         Seen::Value(value) => {
-            let judgement = judge(matcher, value);
+            let judgement = verdict(matcher, value);
             let outcome = if judgement.met { Outcome::Passed } else { Outcome::Failed };
             Judged::new(outcome, value, &judgement.message)
         }
         Seen::Beginning(text) => {
+            // The last line may go on, so it is not looked at.
+            let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
             let value = Value::from(text.as_str());
-            if matcher.holds_for_longer_text() && judge(matcher, &value).met {
+            if matcher.holds_for_longer_text() && verdict(matcher, &whole.into()).met {
                 return Judged::new(Outcome::Passed, &value, "");
             }
             let message = format!("longer than the {} KiB that are kept, so this cannot be judged", text.len() >> 10);

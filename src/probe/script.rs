@@ -123,5 +123,8 @@ fn write(body: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 #[cfg(test)]
+#[path = "script_kinds_tests.rs"]
+mod kinds_tests;
+#[cfg(test)]
 #[path = "script_tests.rs"]
 mod tests;

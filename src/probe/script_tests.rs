@@ -16,27 +16,27 @@ use crate::{
     suite::{Suite, load},
 };
 
-fn suite(text: &str) -> Suite {
+pub(super) fn suite(text: &str) -> Suite {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.hcl");
     std::fs::write(&path, text).expect("written");
     load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e[0])).remove(0)
 }
 
-fn questions(suite: &Suite) -> Vec<Question<'_>> {
+pub(super) fn questions(suite: &Suite) -> Vec<Question<'_>> {
     (0..).zip(&suite.checks).map(|(index, check)| Question { index, check, sudo: suite.sudo }).collect()
 }
 
 /// One way to run sh.
-struct Shell {
-    name: &'static str,
-    command: Command,
+pub(super) struct Shell {
+    pub(super) name: &'static str,
+    pub(super) command: Command,
     /// Holds the tools, where they are the shell's own.
     _tools: Option<tempfile::TempDir>,
 }
 
 /// dash, bash in POSIX mode, and busybox with busybox's own tools before all others.
-fn shells() -> Vec<Shell> {
+pub(super) fn shells() -> Vec<Shell> {
     let found = |paths: &[&str], package: &str| {
         let path = paths.iter().map(PathBuf::from).find(|p| p.exists());
         path.unwrap_or_else(|| panic!("this test needs {package}: apt-get install {package}"))
@@ -63,6 +63,11 @@ fn shells() -> Vec<Shell> {
         "sha512sum",
         "test",
         "sleep",
+        "dd",
+        "sed",
+        "ip",
+        "nc",
+        "wget",
     ] {
         std::os::unix::fs::symlink(&busybox, tools.path().join(tool)).expect("linked");
     }
@@ -76,7 +81,7 @@ fn shells() -> Vec<Shell> {
 }
 
 /// What `shell` answers to `script`, and that it ended as it should.
-fn answers(shell: &mut Command, script: &str) -> Frames {
+pub(super) fn answers(shell: &mut Command, script: &str) -> Frames {
     let mut child = shell
         .arg("-s")
         .current_dir("/")
@@ -109,7 +114,7 @@ fn a_host_tells_its_facts_in_every_shell() {
 }
 
 /// Every property's outcome by `id property`.
-fn outcomes(suite: &Suite, frames: &Frames) -> BTreeMap<String, (Outcome, String)> {
+pub(super) fn outcomes(suite: &Suite, frames: &Frames) -> BTreeMap<String, (Outcome, String)> {
     assert_eq!(frames.end, Some(suite.checks.len()));
     let mut all = BTreeMap::new();
     for (index, check) in (0..).zip(&suite.checks) {

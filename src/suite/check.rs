@@ -4,11 +4,13 @@
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use super::{
-    Check, Matcher, Property, Resource, Sudo, Suite, demand,
+    Check, Matcher, Property, Resource, Sudo, Suite,
+    demand::{self, Demand, Dialect},
     diagnostic::nearest,
     duration::parse_duration,
+    judge::as_text,
     tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
-    vocabulary::{self, Parameter},
+    vocabulary::{self, Kind, Parameter},
 };
 use crate::model::Digest;
 
@@ -24,19 +26,26 @@ const MAX_RETRY: u64 = 100;
 struct Defaults {
     retry: u32,
     retry_delay: Duration,
-    timeout: Duration,
+    /// `None`: what the kind of resource has.
+    timeout: Option<Duration>,
+    dialect: Dialect,
 }
 
 /// Reads one suite. `None` when there is nothing in it to check; all mistakes are in `findings`.
 pub(super) fn read(findings: &mut Findings<'_>, raw: RawSuite, path: &Path, digest: &Digest) -> Option<Suite> {
-    let mut defaults = Defaults { retry: 0, retry_delay: Duration::from_secs(1), timeout: Duration::from_secs(10) };
+    let hcl = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("hcl"));
+    let dialect = if hcl { Dialect::Hcl } else { Dialect::Goss };
+    let mut defaults = Defaults { retry: 0, retry_delay: Duration::from_secs(1), timeout: None, dialect };
     let mut sudo = Sudo::Auto;
     for entry in &raw.attributes {
         match entry.name.as_str() {
             "retry" => set(&mut defaults.retry, retry(findings, entry)),
             "retry_delay" => set(&mut defaults.retry_delay, time(findings, entry)),
-            "timeout" => set(&mut defaults.timeout, timeout(findings, entry)),
-            "sudo" => set(&mut sudo, boolean(findings, entry).map(|yes| if yes { Sudo::Always } else { Sudo::Never })),
+            "timeout" => defaults.timeout = timeout(findings, entry),
+            "sudo" => set(
+                &mut sudo,
+                boolean(findings, dialect, entry).map(|yes| if yes { Sudo::Always } else { Sudo::Never }),
+            ),
             other => unknown_name(findings, entry, &format!("attribute {other:?} of a suite"), vocabulary::SUITE),
         }
     }
@@ -71,15 +80,20 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         skip: false,
         retry: defaults.retry,
         retry_delay: defaults.retry_delay,
-        timeout: defaults.timeout,
+        timeout: defaults.timeout.unwrap_or_else(|| vocabulary::timeout(entry.resource)),
         parameters: BTreeMap::new(),
         properties: Vec::new(),
         line: findings.line(&raw.id_span),
     };
     let before = findings.list.len();
-    let mut empty = false;
+    let mut reader = Attributes { findings, entry, dialect: defaults.dialect, as_reader: is_reader(raw), empty: false };
     for attribute in &raw.attributes {
-        empty |= apply(findings, entry, &mut check, attribute);
+        reader.apply(&mut check, attribute);
+    }
+    let empty = reader.empty;
+    if is_reader(raw) {
+        let content = check.parameters.remove("content").unwrap_or_default();
+        check.parameters.insert("content".to_owned(), as_text(&content).into());
     }
     subject(findings, entry, raw, &check);
     external(findings, raw, &mut check, defaults);
@@ -90,51 +104,111 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         check.properties.sort_by_key(|p| rank(&p.name) != Some(0));
     }
     let broken = raw.attributes.iter().any(|a| a.node.to_json().is_none());
-    if check.properties.is_empty() && findings.list.len() == before && !broken {
+    if findings.list.len() == before && !broken {
+        complete(findings, entry, defaults.dialect, raw, &check, empty);
+    }
+    Some(check)
+}
+
+/// Whether the check demands something, and in goss's files what goss itself wants to be there.
+fn complete(
+    findings: &mut Findings<'_>,
+    entry: &vocabulary::Entry,
+    dialect: Dialect,
+    raw: &RawCheck,
+    check: &Check,
+    empty: bool,
+) {
+    let required = vocabulary::required(entry.resource).filter(|_| dialect == Dialect::Goss);
+    if let Some(name) = required.filter(|name| !check.properties.iter().any(|p| p.name == *name)) {
+        let help = format!("goss reports an error for a {} without it", entry.resource);
+        let title = format!("{} {:?} does not say {name:?}", raw.resource, raw.id);
+        findings.wrong(&raw.id_span, title, "", Some(&help));
+    } else if check.properties.is_empty() {
         let names: Vec<&str> = entry.properties.iter().map(|(name, _)| *name).collect();
         let help =
             format!("say at least one of {}{}", names.join(", "), if empty { "; [] asserts nothing" } else { "" });
         findings.wrong(&raw.id_span, format!("{} {:?} asserts nothing", raw.resource, raw.id), "", Some(&help));
     }
-    Some(check)
 }
 
-/// Takes one attribute into the check. True when it was a list that asserts nothing.
-fn apply(findings: &mut Findings<'_>, entry: &vocabulary::Entry, check: &mut Check, attribute: &Entry) -> bool {
-    let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
-    let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
-    if let Some((known, kind)) = entry.properties.iter().find(|(known, _)| *known == name) {
-        let line = findings.line(&attribute.name_span);
-        if check.properties.iter().any(|p| p.name == *known) {
-            if alias.is_some() {
-                findings.wrong(&attribute.name_span, format!("{known:?} a second time"), "", None);
+/// goss's `matching` with `as-reader`: its content is read as a stream of lines.
+fn is_reader(raw: &RawCheck) -> bool {
+    let on = |a: &Entry| a.name == "as-reader" && matches!(&a.node.value, Value::Bool(true));
+    raw.resource == Resource::Matching.as_str() && raw.attributes.iter().any(on)
+}
+
+/// The attributes of one check, on their way into it.
+struct Attributes<'r, 'a> {
+    findings: &'r mut Findings<'a>,
+    entry: &'static vocabulary::Entry,
+    dialect: Dialect,
+    as_reader: bool,
+    /// A list that asserts nothing was among them.
+    empty: bool,
+}
+
+impl Attributes<'_, '_> {
+    fn apply(&mut self, check: &mut Check, attribute: &Entry) {
+        let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
+        let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
+        if let Some((known, kind)) = self.entry.properties.iter().find(|(known, _)| *known == name) {
+            self.property(check, attribute, known, *kind, alias.is_some());
+        } else if self.dialect == Dialect::Goss && attribute.node.value == Value::Null && self.knows(name) {
+            // In goss's files null says nothing.
+        } else if let Some((known, kind)) = self.entry.parameters.iter().find(|(known, _)| *known == name) {
+            if let Some(value) = parameter(self.findings, self.dialect, *kind, attribute) {
+                check.parameters.insert((*known).to_owned(), value);
             }
-            return false;
+        } else {
+            self.common(check, attribute, name);
         }
-        let before = findings.list.len();
-        let Some(matcher) = demand::read(findings, known, *kind, &attribute.node) else {
-            return findings.list.len() == before && attribute.node.to_json().is_some();
-        };
-        check.properties.push(Property { name: (*known).to_owned(), matcher, line });
-        return false;
     }
-    if let Some((known, kind)) = entry.parameters.iter().find(|(known, _)| *known == name) {
-        if let Some(value) = parameter(findings, *kind, attribute) {
-            check.parameters.insert((*known).to_owned(), value);
+
+    fn property(&mut self, check: &mut Check, attribute: &Entry, known: &str, kind: Kind, alias: bool) {
+        let line = self.findings.line(&attribute.name_span);
+        if check.properties.iter().any(|p| p.name == known) {
+            if alias {
+                self.findings.wrong(&attribute.name_span, format!("{known:?} a second time"), "", None);
+            }
+            return;
         }
-        return false;
+        let kind = if self.as_reader && kind == Kind::Any { Kind::Reader } else { kind };
+        match demand::read(self.findings, self.dialect, known, kind, &attribute.node) {
+            Demand::Is(matcher) => check.properties.push(Property { name: known.to_owned(), matcher, line }),
+            Demand::Nothing => self.empty = true,
+            Demand::Broken => {}
+        }
     }
-    match name {
-        "title" => check.title = text(findings, attribute),
-        "meta" => {}
-        "skip" => set(&mut check.skip, boolean(findings, attribute)),
-        "retry" => set(&mut check.retry, retry(findings, attribute)),
-        "retry_delay" => set(&mut check.retry_delay, time(findings, attribute)),
-        "timeout" => set(&mut check.timeout, timeout(findings, attribute)),
-        subject if !entry.subject.is_empty() && subject == entry.subject => check.subject = text(findings, attribute),
-        other => unknown_attribute(findings, entry, attribute, other),
+
+    fn knows(&self, name: &str) -> bool {
+        let parameter = self.entry.parameters.iter().any(|(known, _)| *known == name);
+        parameter || vocabulary::COMMON.contains(&name) || (!name.is_empty() && name == self.entry.subject)
     }
-    false
+
+    /// What every resource has.
+    fn common(&mut self, check: &mut Check, attribute: &Entry, name: &str) {
+        let (findings, dialect) = (&mut *self.findings, self.dialect);
+        let zero = matches!(&attribute.node.value, Value::Number(n) if n.as_f64() == Some(0.0));
+        match name {
+            "title" => check.title = text(findings, attribute),
+            "meta" => {
+                if dialect == Dialect::Goss && !matches!(attribute.node.value, Value::Map(_) | Value::Broken) {
+                    mistyped::<()>(findings, attribute, "a map");
+                }
+            }
+            "skip" => set(&mut check.skip, boolean(findings, dialect, attribute)),
+            "retry" => set(&mut check.retry, retry(findings, attribute)),
+            "retry_delay" => set(&mut check.retry_delay, time(findings, attribute)),
+            // goss writes 0 where nothing was said.
+            "timeout" if dialect == Dialect::Goss && zero => {}
+            "timeout" => set(&mut check.timeout, timeout(findings, attribute)),
+            subject if !subject.is_empty() && subject == self.entry.subject => {
+                check.subject = text(findings, attribute).filter(|s| !s.is_empty() || dialect == Dialect::Hcl);
+            }
+            other => unknown_attribute(findings, self.entry, attribute, other),
+        }
+    }
 }
 
 /// What an external suite takes for granted: that it passes, in ten minutes where nothing is said.
@@ -256,14 +330,19 @@ fn text(findings: &mut Findings<'_>, entry: &Entry) -> Option<String> {
 }
 
 /// A value of how to ask.
-fn parameter(findings: &mut Findings<'_>, kind: Parameter, entry: &Entry) -> Option<serde_json::Value> {
+fn parameter(
+    findings: &mut Findings<'_>,
+    dialect: Dialect,
+    kind: Parameter,
+    entry: &Entry,
+) -> Option<serde_json::Value> {
     let word = |node: &Node| match &node.value {
         Value::Text(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
     match (kind, &entry.node.value) {
-        (Parameter::Bool, _) => boolean(findings, entry).map(Into::into),
+        (Parameter::Bool, _) => boolean(findings, dialect, entry).map(Into::into),
         (Parameter::Text, _) => text(findings, entry).map(Into::into),
         (Parameter::Any, _) => entry.node.to_json(),
         (Parameter::Word(words), Value::Text(text)) if words.contains(&text.as_str()) => Some(text.as_str().into()),
@@ -287,16 +366,26 @@ fn parameter(findings: &mut Findings<'_>, kind: Parameter, entry: &Entry) -> Opt
     }
 }
 
-fn boolean(findings: &mut Findings<'_>, entry: &Entry) -> Option<bool> {
-    match &entry.node.value {
-        Value::Bool(yes) => Some(*yes),
+/// true or false; in goss's files also YAML 1.1's words, which goss takes where it wants a boolean (but not as demands).
+fn boolean(findings: &mut Findings<'_>, dialect: Dialect, entry: &Entry) -> Option<bool> {
+    match (&entry.node.value, dialect) {
+        (Value::Bool(yes), _) => Some(*yes),
+        (Value::Text(text), Dialect::Goss) if ["y", "Y", "yes", "on"].contains(&text.as_str()) => Some(true),
+        (Value::Text(text), Dialect::Goss) if ["n", "N", "no", "off"].contains(&text.as_str()) => Some(false),
         _ => mistyped(findings, entry, "true or false"),
     }
 }
 
+/// A whole number from 0, also where it is written (or read from JSON) with a decimal point.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    number
+        .as_u64()
+        .or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9e15).contains(f)).map(|f| f as u64))
+}
+
 fn retry(findings: &mut Findings<'_>, entry: &Entry) -> Option<u32> {
     match &entry.node.value {
-        Value::Number(number) => match number.as_u64().filter(|n| *n <= MAX_RETRY) {
+        Value::Number(number) => match whole(number).filter(|n| *n <= MAX_RETRY) {
             Some(count) => u32::try_from(count).ok(),
             None => mistyped(findings, entry, "a whole number from 0 to 100"),
         },
@@ -308,7 +397,7 @@ fn retry(findings: &mut Findings<'_>, entry: &Entry) -> Option<u32> {
 fn time(findings: &mut Findings<'_>, entry: &Entry) -> Option<Duration> {
     let time = match &entry.node.value {
         Value::Text(text) => parse_duration(text),
-        Value::Number(number) => number.as_u64().map(Duration::from_millis),
+        Value::Number(number) => whole(number).map(Duration::from_millis),
         _ => None,
     };
     match time.filter(|t| *t <= MAX_TIMEOUT) {

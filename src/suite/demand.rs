@@ -1,34 +1,78 @@
-//! One attribute's value into a [`Matcher`]. It owns what a plain value means at each kind of attribute (goss's rules)
-//! and the matchers' own arguments; regular expressions are compiled here once, so that a suite that loads can be
-//! judged.
+//! One attribute's value into a [`Matcher`]. It owns what a plain value means at each kind of attribute (goss's rules,
+//! `resource/validate.go` and `resource/gomega.go`); the matchers' own arguments are `arguments`'. What goss would only
+//! notice on the host, as an error of the check, is a mistake in the file here.
 
 use std::ops::Range;
 
 use super::{
     Matcher,
     diagnostic::nearest,
+    matcher::number,
     pattern::Pattern,
-    tree::{Entry, Findings, Node, Value},
-    vocabulary::{self, Kind},
+    tree::{Findings, Node, Value},
+    vocabulary::Kind,
 };
 
 /// Nested deeper than this is refused (HCL's parser has the same limit).
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
-/// Reads the demand at an attribute. `None`: a mistake was told, or the demand is an empty list of patterns or
-/// elements, which asserts nothing (goss writes such lists).
-pub(super) fn read(findings: &mut Findings<'_>, name: &str, kind: Kind, node: &Node) -> Option<Matcher> {
-    Reader { findings, name, kind }.demand(node, 0)
+/// Which language the suite is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// assay's own: what can never be met is refused.
+    Hcl,
+    /// goss's: what goss runs is run, also where it can never be met.
+    Goss,
 }
 
-struct Reader<'r, 'a> {
-    findings: &'r mut Findings<'a>,
-    name: &'r str,
-    kind: Kind,
+/// What an attribute says.
+pub(super) enum Demand {
+    /// This.
+    Is(Matcher),
+    /// An empty list of patterns (or elements, in HCL), or in goss's files `null`: nothing.
+    Nothing,
+    /// A mistake, which was told.
+    Broken,
+}
+
+/// Reads the demand at an attribute.
+pub(super) fn read(findings: &mut Findings<'_>, dialect: Dialect, name: &str, kind: Kind, node: &Node) -> Demand {
+    let nothing = match &node.value {
+        Value::List(items) => items.is_empty() && nothing_in_empty(dialect, kind),
+        Value::Null => dialect == Dialect::Goss,
+        _ => false,
+    };
+    if nothing {
+        return Demand::Nothing;
+    }
+    let mut reader = Reader { findings, dialect, name, kind };
+    let matcher = match &node.value {
+        Value::List(items) => reader.top_list(node, items),
+        _ => reader.demand(node, kind, 0),
+    };
+    matcher.map_or(Demand::Broken, Demand::Is)
+}
+
+/// goss does not look at an empty list of patterns; an empty list of elements it finds held by any list.
+fn nothing_in_empty(dialect: Dialect, kind: Kind) -> bool {
+    match kind {
+        Kind::Lines => true,
+        Kind::List => dialect == Dialect::Hcl,
+        _ => false,
+    }
+}
+
+pub(super) struct Reader<'r, 'a> {
+    pub findings: &'r mut Findings<'a>,
+    pub dialect: Dialect,
+    pub name: &'r str,
+    /// What the attribute holds.
+    pub kind: Kind,
 }
 
 impl Reader<'_, '_> {
-    fn demand(&mut self, node: &Node, depth: usize) -> Option<Matcher> {
+    /// A demand on a value of this kind; within matchers a list is always one of elements.
+    pub fn demand(&mut self, node: &Node, kind: Kind, depth: usize) -> Option<Matcher> {
         if depth > MAX_DEPTH {
             self.wrong(&node.span, "matchers nested too deep", "the limit is 64", None);
             return None;
@@ -40,22 +84,30 @@ impl Reader<'_, '_> {
                 self.wrong(&node.span, &format!("{:?} has no value", self.name), "null", Some(&help));
                 None
             }
-            Value::Map(entries) => self.matcher(node, entries, depth),
-            Value::List(items) => self.list(node, items),
-            Value::Bool(_) | Value::Number(_) | Value::Text(_) => self.plain(node),
+            Value::Map(entries) => self.matcher(node, entries, kind, depth),
+            Value::List(items) => self.nested_list(node, items, kind, depth),
+            Value::Bool(_) | Value::Number(_) | Value::Text(_) => self.plain(node, kind, depth),
         }
     }
 
     /// A plain text, number or boolean: equality.
-    fn plain(&mut self, node: &Node) -> Option<Matcher> {
-        let fits = match (&self.kind, &node.value) {
-            (Kind::Bool, Value::Bool(_)) | (Kind::Text | Kind::Lines, Value::Text(_)) => true,
-            (Kind::Number, Value::Number(number)) => number.is_i64() || number.is_u64(),
-            (Kind::Number, Value::Text(text)) => text.parse::<i64>().is_ok(),
-            (Kind::Text, Value::Number(_)) => true,
-            (Kind::List, _) => true,
+    fn plain(&mut self, node: &Node, kind: Kind, depth: usize) -> Option<Matcher> {
+        // goss compares whatever stands within a matcher.
+        let free = self.dialect == Dialect::Goss && depth > 0;
+        let fits = match (kind, &node.value) {
+            _ if free => true,
+            (Kind::Any | Kind::Reader, _) | (Kind::Bool, Value::Bool(_)) => true,
+            (Kind::Text | Kind::Lines | Kind::List, Value::Text(_) | Value::Number(_)) => true,
+            (Kind::Bool, Value::Text(text)) => self.dialect == Dialect::Goss && (text == "true" || text == "false"),
+            (Kind::Number, Value::Number(_)) => true,
+            (Kind::Number, Value::Text(text)) => {
+                if let Ok(number) = text.parse::<i64>() {
+                    return Some(Matcher::Equal(number.into()));
+                }
+                false
+            }
             (Kind::Mode, Value::Text(text)) => return self.mode(node, text),
-            (Kind::Mode, Value::Number(number)) => return self.bare_mode(node, &number.to_string()),
+            (Kind::Mode, Value::Number(number)) => return self.bare_mode(node, number),
             (Kind::Word(words), Value::Text(text)) => return self.word(node, words, text),
             _ => false,
         };
@@ -65,11 +117,17 @@ impl Reader<'_, '_> {
             self.wrong(&node.span, &title, "", Some(&help));
             return None;
         }
-        let value = node.to_json()?;
-        Some(if self.kind == Kind::List { Matcher::ContainElements(vec![value]) } else { Matcher::Equal(value) })
+        let plain = match &node.value {
+            Value::Number(n) if !n.is_i64() && !n.is_u64() => number(n.as_f64()?),
+            _ => node.to_json()?,
+        };
+        Some(Matcher::Equal(plain))
     }
 
     fn mode(&mut self, node: &Node, text: &str) -> Option<Matcher> {
+        if self.dialect == Dialect::Goss {
+            return Some(Matcher::Equal(text.into()));
+        }
         let octal = (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..b'8').contains(&b));
         if !octal {
             let title = format!("{text:?} are no file permissions");
@@ -79,15 +137,19 @@ impl Reader<'_, '_> {
         Some(Matcher::Equal(format!("{:0>4}", text.trim_start_matches('0')).into()))
     }
 
-    fn bare_mode(&mut self, node: &Node, number: &str) -> Option<Matcher> {
-        let written = self.findings.source.text.get(node.span.clone()).unwrap_or(number).to_owned();
-        let help = format!("permissions stand in quotes, so that they are read as octal: \"{:0>4}\"", written.trim());
+    /// A number without quotes: goss's file says 644 and means these digits; with a zero in front YAML reads octal.
+    fn bare_mode(&mut self, node: &Node, number: &serde_json::Number) -> Option<Matcher> {
+        let written = self.findings.source.text.get(node.span.clone()).unwrap_or_default().trim().to_owned();
+        if self.dialect == Dialect::Goss && !written.starts_with('0') {
+            return Some(Matcher::Equal(serde_json::Value::Number(number.clone())));
+        }
+        let help = format!("permissions stand in quotes, so that they are read as octal: \"{written:0>4}\"");
         self.wrong(&node.span, "\"mode\" cannot be a number", "", Some(&help));
         None
     }
 
     fn word(&mut self, node: &Node, words: &[&'static str], text: &str) -> Option<Matcher> {
-        if words.contains(&text) {
+        if self.dialect == Dialect::Goss || words.contains(&text) {
             return Some(Matcher::Equal(text.into()));
         }
         let help = match nearest(text, words.iter().copied()) {
@@ -98,187 +160,80 @@ impl Reader<'_, '_> {
         None
     }
 
-    /// A plain list: patterns for lines, elements for lists.
-    fn list(&mut self, node: &Node, items: &[Node]) -> Option<Matcher> {
+    /// The attribute itself is a list: patterns for lines, elements for lists.
+    fn top_list(&mut self, node: &Node, items: &[Node]) -> Option<Matcher> {
         match self.kind {
-            Kind::Lines if items.is_empty() => None,
-            Kind::Lines => self.patterns(items),
-            Kind::List if items.is_empty() => None,
-            Kind::List => self.elements(items).map(Matcher::ContainElements),
-            Kind::ExactList => self.elements(items).map(|values| Matcher::Equal(values.into())),
-            _ => {
-                let help = self.wanted();
-                self.wrong(&node.span, &format!("{:?} cannot be a list", self.name), "", Some(&help));
-                None
-            }
+            Kind::Lines | Kind::Reader => self.patterns(items).map(Matcher::HavePatterns),
+            Kind::List | Kind::Any => self.elements(items, self.kind, 0).map(Matcher::Elements),
+            Kind::ExactList => self.values(items).map(|values| Matcher::Equal(values.into())),
+            _ => self.no_list(node),
         }
     }
 
-    fn patterns(&mut self, items: &[Node]) -> Option<Matcher> {
-        let mut patterns = Vec::with_capacity(items.len());
-        let mut whole = true;
-        for item in items {
-            let text = match &item.value {
-                Value::Text(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-                _ => {
-                    let help = "foo, !foo, /regexp/ or !/regexp/ in quotes";
-                    self.wrong(&item.span, &format!("a pattern cannot be {}", item.kind()), "", Some(help));
-                    whole = false;
-                    continue;
-                }
-            };
-            if let Err(error) = Pattern::parse(&text) {
-                self.bad_regex(&item.span, &text, &error);
-                whole = false;
-            }
-            patterns.push(text);
+    /// A list within a matcher holds elements, and only a list can hold them: goss reports an error on the host.
+    fn nested_list(&mut self, node: &Node, items: &[Node], kind: Kind, depth: usize) -> Option<Matcher> {
+        let list = matches!(kind, Kind::List | Kind::ExactList | Kind::Any | Kind::Reader);
+        if list || self.dialect == Dialect::Goss {
+            return self.elements(items, kind, depth).map(Matcher::Elements);
         }
-        whole.then_some(Matcher::HavePatterns(patterns))
-    }
-
-    fn elements(&mut self, items: &[Node]) -> Option<Vec<serde_json::Value>> {
-        let mut values = Vec::with_capacity(items.len());
-        let mut whole = true;
-        for item in items {
-            if item.is_scalar() {
-                values.extend(item.to_json());
-            } else {
-                whole = false;
-                if item.value != Value::Broken {
-                    let help = "matchers inside lists come in a later release";
-                    self.wrong(&item.span, "an element is a text, a number or a boolean", item.kind(), Some(help));
-                }
-            }
-        }
-        whole.then_some(values)
-    }
-
-    /// `{ gt = 0 }`: exactly one matcher per map.
-    fn matcher(&mut self, node: &Node, entries: &[Entry], depth: usize) -> Option<Matcher> {
-        let [entry] = entries else {
-            let (title, help) = match entries.len() {
-                0 => ("an empty map", "write one matcher, like { gt = 0 }"),
-                _ => ("more than one matcher in one map", "join them: { and = [{ … }, { … }] }"),
-            };
-            let span = entries.get(1).map_or(&node.span, |e| &e.name_span);
-            self.wrong(span, title, "one matcher per map", Some(help));
-            return None;
-        };
-        let argument = &entry.node;
-        match entry.name.as_str() {
-            "not" => self.demand(argument, depth + 1).map(|inner| Matcher::Not(Box::new(inner))),
-            "and" => self.all_of(argument, depth).map(Matcher::And),
-            "or" => self.all_of(argument, depth).map(Matcher::Or),
-            "gt" => self.number(entry).map(Matcher::Gt),
-            "ge" => self.number(entry).map(Matcher::Ge),
-            "lt" => self.number(entry).map(Matcher::Lt),
-            "le" => self.number(entry).map(Matcher::Le),
-            "have-prefix" => self.text(entry).map(Matcher::HavePrefix),
-            "have-suffix" => self.text(entry).map(Matcher::HaveSuffix),
-            "contain-substring" => self.text(entry).map(Matcher::ContainSubstring),
-            "match-regexp" => self.regexp(entry),
-            "have-len" => self.length(entry),
-            "equal" => argument.to_json().map(Matcher::Equal),
-            "contain-element" => self.elements(std::slice::from_ref(argument)).map(Matcher::ContainElements),
-            "contain-elements" => self.argument_list(entry, Self::elements).map(Matcher::ContainElements),
-            "have-patterns" => self.argument_list(entry, Self::patterns),
-            other => self.unknown(entry, other),
-        }
-    }
-
-    fn all_of(&mut self, argument: &Node, depth: usize) -> Option<Vec<Matcher>> {
-        let Value::List(items) = &argument.value else {
-            self.wrong(&argument.span, "and/or take a list of matchers", argument.kind(), None);
-            return None;
-        };
-        if items.is_empty() {
-            self.wrong(&argument.span, "and/or of nothing", "needs at least one matcher", None);
+        if kind == Kind::Lines {
+            let help = "for patterns write { have-patterns = [ … ] }, for whole lines { contain-elements = [ … ] }";
+            self.wrong(&node.span, "a plain list within a matcher", "a text has no elements", Some(help));
             return None;
         }
-        let inner: Vec<Option<Matcher>> = items.iter().map(|item| self.demand(item, depth + 1)).collect();
-        inner.into_iter().collect()
-    }
-
-    fn argument_list<T>(&mut self, entry: &Entry, read: impl FnOnce(&mut Self, &[Node]) -> Option<T>) -> Option<T> {
-        match &entry.node.value {
-            Value::List(items) if !items.is_empty() => read(self, items),
-            Value::Broken => None,
-            _ => {
-                let title = format!("{:?} takes a list with at least one element", entry.name);
-                self.wrong(&entry.node.span, &title, entry.node.kind(), None);
-                None
-            }
-        }
-    }
-
-    fn number(&mut self, entry: &Entry) -> Option<f64> {
-        let number = match &entry.node.value {
-            Value::Number(number) => number.as_f64(),
-            Value::Text(text) => text.trim().parse::<f64>().ok().filter(|n| n.is_finite()),
-            _ => None,
-        };
-        if number.is_none() && entry.node.value != Value::Broken {
-            self.wrong(&entry.node.span, &format!("{:?} takes a number", entry.name), entry.node.kind(), None);
-        }
-        number
-    }
-
-    fn text(&mut self, entry: &Entry) -> Option<String> {
-        match &entry.node.value {
-            Value::Text(text) => Some(text.clone()),
-            Value::Broken => None,
-            _ => {
-                self.wrong(&entry.node.span, &format!("{:?} takes a text", entry.name), entry.node.kind(), None);
-                None
-            }
-        }
-    }
-
-    fn regexp(&mut self, entry: &Entry) -> Option<Matcher> {
-        let text = self.text(entry)?;
-        if let Err(error) = regex::Regex::new(&text) {
-            self.bad_regex(&entry.node.span, &text, &error);
-            return None;
-        }
-        Some(Matcher::MatchRegexp(text))
-    }
-
-    fn length(&mut self, entry: &Entry) -> Option<Matcher> {
-        match &entry.node.value {
-            Value::Number(number) if number.is_u64() => number.as_u64().map(Matcher::HaveLen),
-            Value::Broken => None,
-            _ => {
-                self.wrong(&entry.node.span, "\"have-len\" takes a length", "0 or a whole number above", None);
-                None
-            }
-        }
-    }
-
-    fn unknown(&mut self, entry: &Entry, name: &str) -> Option<Matcher> {
-        if vocabulary::LATER_MATCHERS.contains(&name) {
-            let title = format!("matcher {name:?} is not supported yet");
-            let help = format!("supported today: {}", vocabulary::MATCHERS.join(", "));
-            self.wrong(&entry.name_span, &title, "comes in a later release", Some(&help));
-            return None;
-        }
-        let help = match nearest(name, vocabulary::MATCHERS.iter().copied()) {
-            Some(near) => format!("did you mean {near:?}?"),
-            None => format!("one of {}", vocabulary::MATCHERS.join(", ")),
-        };
-        self.wrong(&entry.name_span, &format!("unknown matcher {name:?}"), "", Some(&help));
+        self.wrong(&node.span, "a list within a list or matcher", "needs a text, a number or a matcher", None);
         None
     }
 
-    fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &regex::Error) {
-        let reason = error.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        self.wrong(
-            span,
-            &format!("{text:?} is no regular expression"),
-            &reason,
-            Some("the syntax is RE2's, as in goss"),
-        );
+    fn no_list(&mut self, node: &Node) -> Option<Matcher> {
+        let help = self.wanted();
+        self.wrong(&node.span, &format!("{:?} cannot be a list", self.name), "", Some(&help));
+        None
+    }
+
+    pub fn patterns(&mut self, items: &[Node]) -> Option<Vec<String>> {
+        let mut patterns = Vec::with_capacity(items.len());
+        for item in items {
+            let Value::Text(text) = &item.value else {
+                if item.value != Value::Broken {
+                    let written = self.findings.source.text.get(item.span.clone()).unwrap_or_default().trim();
+                    let help = match item.is_scalar() {
+                        true => format!("in quotes: {written:?}"),
+                        false => "foo, !foo, /regexp/ or !/regexp/ in quotes".to_owned(),
+                    };
+                    self.wrong(&item.span, &format!("a pattern cannot be {}", item.kind()), "", Some(&help));
+                }
+                continue;
+            };
+            match Pattern::parse(text) {
+                Ok(_) => patterns.push(text.clone()),
+                Err(error) => self.bad_regex(&item.span, text, &error),
+            }
+        }
+        (patterns.len() == items.len()).then_some(patterns)
+    }
+
+    /// The elements of a list, each a plain value or a matcher.
+    pub fn elements(&mut self, items: &[Node], kind: Kind, depth: usize) -> Option<Vec<Matcher>> {
+        let kind = kind.of_elements();
+        let inner: Vec<Option<Matcher>> = items.iter().map(|item| self.demand(item, kind, depth + 1)).collect();
+        inner.into_iter().collect()
+    }
+
+    fn values(&mut self, items: &[Node]) -> Option<Vec<serde_json::Value>> {
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            if item.is_scalar() {
+                values.extend(item.to_json());
+            } else if item.value != Value::Broken {
+                self.wrong(&item.span, "an element is a text, a number or a boolean", item.kind(), None);
+            }
+        }
+        (values.len() == items.len()).then_some(values)
+    }
+
+    pub fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {
+        self.wrong(span, &format!("{text:?} is no regular expression"), error, Some("the syntax is RE2's, as in goss"));
     }
 
     /// What a value of this kind looks like.
@@ -292,11 +247,12 @@ impl Reader<'_, '_> {
             Kind::List => "a list, like [\"a\", \"b\"]",
             Kind::ExactList => "a list; [] means: none",
             Kind::Lines => "a list of patterns, like [\"foo\", \"!bar\", \"/re/\"], or the whole text in quotes",
+            Kind::Any | Kind::Reader => "a value, a list or a matcher",
         };
         format!("{} = {example}", self.name)
     }
 
-    fn wrong(&mut self, span: &Range<usize>, title: &str, label: &str, help: Option<&str>) {
+    pub fn wrong(&mut self, span: &Range<usize>, title: &str, label: &str, help: Option<&str>) {
         self.findings.wrong(span, title, label, help);
     }
 }

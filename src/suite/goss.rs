@@ -1,5 +1,5 @@
-//! goss.yaml and goss.json into the common tree. It owns YAML's syntax here, with spans; it refuses aliases, duplicate
-//! keys (goss lets the last one win, which loses checks silently) and, until a later release, templates.
+//! goss.yaml and goss.json into the common tree. It owns YAML's syntax here, with spans; it refuses aliases
+//! that multiply, duplicate keys (goss lets the last one win, which loses checks silently) and, until a later release, templates.
 
 use std::{fmt, ops::Range};
 
@@ -16,6 +16,10 @@ use super::tree::{Entry, Findings, Node, RawCheck, RawSuite, Value};
 
 /// Nested deeper than this is refused.
 const MAX_DEPTH: usize = 64;
+/// The most aliases of one file, and the most that all of them may add to it (a value is an event, a map or list two):
+/// a few hundred bytes of aliases of aliases would else become gigabytes.
+const MAX_ALIASES: usize = 1000;
+const MAX_REPLAYED: usize = 50_000;
 
 /// Reads the file as one suite called `name`. Mistakes go to `findings`.
 pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Vec<RawSuite> {
@@ -87,13 +91,19 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
 fn options() -> serde_saphyr::Options {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = MAX_DEPTH;
-    budget.max_aliases = 0;
-    budget.max_anchors = 0;
+    budget.max_aliases = MAX_ALIASES;
+    budget.max_anchors = MAX_ALIASES;
     budget.max_documents = 1;
+    let alias_limits = serde_saphyr::alias_limits! {
+        max_total_replayed_events: MAX_REPLAYED,
+        max_replay_stack_depth: 16,
+    };
     serde_saphyr::options! {
         budget: Some(budget),
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        merge_keys: MergeKeyPolicy::AsOrdinary,
+        merge_keys: MergeKeyPolicy::Merge,
+        alias_limits: alias_limits,
+        legacy_octal_numbers: true,
         strict_booleans: true,
         with_snippet: false,
     }
@@ -102,8 +112,8 @@ fn options() -> serde_saphyr::Options {
 /// The parser's complaint without its place, which the mark shows.
 fn message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
-    if text.contains("Anchors") || text.contains("Aliases") {
-        return "anchors and aliases are not accepted here: write the value out".to_owned();
+    if text.contains("Anchors") || text.contains("Aliases") || text.contains("alias replay") {
+        return format!("too many aliases: at most {MAX_ALIASES}, which add at most {MAX_REPLAYED} values");
     }
     match text.rfind(" at line ") {
         Some(end) => text[..end].to_owned(),
@@ -132,6 +142,10 @@ fn byte_range(location: &serde_saphyr::Location) -> Option<Range<usize>> {
 fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
     let span = byte_range(&yaml.referenced).unwrap_or(0..0);
     let value = match yaml.value {
+        // Go reads every number of a JSON text as a float64, which `equal` and `as-reader` can tell.
+        YamlValue::Scalar(Value::Number(number)) if is_json(findings) => {
+            Value::Number(number.as_f64().and_then(serde_json::Number::from_f64).unwrap_or(number))
+        }
         YamlValue::Scalar(value) => value,
         YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item)).collect()),
         YamlValue::Map(pairs) => {
@@ -150,6 +164,10 @@ fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
         }
     };
     Node { value, span }
+}
+
+fn is_json(findings: &Findings<'_>) -> bool {
+    findings.source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
 /// What the parser hands over, before duplicate keys are looked for.

@@ -1,10 +1,18 @@
-//! How a matcher judges a value: pure, total, and with a reason for people. It owns goss's rules of equality (a number
-//! and the text of that number are equal); it refuses to know where a value came from.
+//! How a matcher judges a value: pure, total, and with a reason for people. It owns goss's rules: which matcher makes a
+//! text or a number of what it is given, and that a demand which cannot be judged (a number wanted, a word found) is
+//! not met, not even under `not`. It refuses to know where a value came from.
 
-use regex::Regex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Matcher, pattern::Pattern};
+use super::{
+    Matcher,
+    datum::Datum,
+    json_path,
+    matcher::number,
+    pattern::Pattern,
+    re2,
+    semver_range::{self, Range},
+};
 
 /// What a matcher said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,191 +23,263 @@ pub struct Judgement {
     pub message: String,
 }
 
-impl Judgement {
-    fn of(met: bool, message: impl FnOnce() -> String) -> Self {
-        Self { met, message: if met { String::new() } else { message() } }
-    }
-}
-
-/// Judges `observed`: a boolean, a number, a text (for contents, stdout and stderr the whole of it) or a list.
+/// Judges what a host answered: a boolean, a number, a text (for contents, stdout and stderr the whole of it) or a list
+/// of texts. As in goss, such a list is never the same as one that stands in a file (`equal: [a]`).
 pub fn judge(matcher: &Matcher, observed: &Value) -> Judgement {
+    judgement(matcher, &Datum::answered(observed))
+}
+
+/// Judges a value that is written in the suite, or that assay itself found: its lists hold anything.
+pub fn judge_written(matcher: &Matcher, observed: &Value) -> Judgement {
+    judgement(matcher, &Datum::written(observed))
+}
+
+/// A value as Go writes it, for `as-reader`.
+pub(super) fn as_text(value: &Value) -> String {
+    Datum::written(value).show()
+}
+
+fn judgement(matcher: &Matcher, observed: &Datum) -> Judgement {
+    let message = match meets(matcher, observed) {
+        Ok(true) => return Judgement { met: true, message: String::new() },
+        Ok(false) => why_not(matcher, observed),
+        Err(why) => format!("{why}: expected {}, found {}", short(&matcher.to_json()), shown(observed)),
+    };
+    Judgement { met: false, message }
+}
+
+/// Whether the demand is met; the error says why that cannot be judged.
+fn meets(matcher: &Matcher, observed: &Datum) -> Result<bool, String> {
     match matcher {
-        Matcher::Equal(wanted) => {
-            Judgement::of(equal(wanted, observed), || format!("expected {}, found {}", short(wanted), short(observed)))
+        Matcher::Equal(wanted) => equal(wanted, observed),
+        Matcher::SameAs(wanted) => Ok(Datum::written(wanted) == *observed),
+        Matcher::Elements(wanted) => Ok(assigned(wanted, &elements(observed)?) == wanted.len()),
+        Matcher::ContainElements(wanted) => Ok(assigned(wanted, &elements(&observed.lines())?) == wanted.len()),
+        Matcher::ContainElement(wanted) => contain_element(wanted, &observed.lines()),
+        Matcher::ConsistOf(wanted) => {
+            let found = elements(observed)?;
+            Ok(found.len() == wanted.len() && assigned(wanted, &found) == wanted.len())
         }
-        Matcher::ContainElements(wanted) => contain_elements(wanted, observed),
-        Matcher::HavePatterns(patterns) => have_patterns(patterns, observed),
-        Matcher::MatchRegexp(regexp) => match_regexp(regexp, observed),
-        Matcher::Gt(limit) => compare(observed, *limit, "above", |n, l| n > l),
-        Matcher::Ge(limit) => compare(observed, *limit, "at least", |n, l| n >= l),
-        Matcher::Lt(limit) => compare(observed, *limit, "below", |n, l| n < l),
-        Matcher::Le(limit) => compare(observed, *limit, "at most", |n, l| n <= l),
-        Matcher::Not(inner) => {
-            let met = !judge(inner, observed).met;
-            Judgement::of(met, || format!("expected not {}, found {}", short(&inner.to_json()), short(observed)))
+        Matcher::HavePatterns(patterns) => Ok(unmet_patterns(patterns, &observed.text())?.is_empty()),
+        Matcher::MatchRegexp(regexp) => {
+            let regex = re2::compile(regexp)?;
+            Ok(regex.is_match(observed.text().as_bytes()))
         }
-        Matcher::And(all) => {
-            all.iter().map(|m| judge(m, observed)).find(|j| !j.met).unwrap_or_else(|| Judgement::of(true, String::new))
-        }
-        Matcher::Or(any) => {
-            let judged: Vec<Judgement> = any.iter().map(|m| judge(m, observed)).collect();
-            let met = judged.iter().any(|j| j.met);
-            let reasons = || judged.iter().map(|j| j.message.as_str()).collect::<Vec<_>>().join("; and ");
-            Judgement::of(met, reasons)
-        }
-        Matcher::HavePrefix(text) => on_text(observed, "begin with", text, |t| t.starts_with(text.as_str())),
-        Matcher::HaveSuffix(text) => on_text(observed, "end with", text, |t| t.ends_with(text.as_str())),
-        Matcher::ContainSubstring(text) => on_text(observed, "contain", text, |t| t.contains(text.as_str())),
-        Matcher::HaveLen(wanted) => have_len(*wanted, observed),
-    }
-}
-
-impl Matcher {
-    /// The demand as goss would write it: a plain value for equality, else a map with one matcher.
-    pub fn to_json(&self) -> Value {
-        match self {
-            Self::Equal(value) => value.clone(),
-            Self::ContainElements(values) => json!({ "contain-elements": values }),
-            Self::HavePatterns(patterns) => json!({ "have-patterns": patterns }),
-            Self::MatchRegexp(text) => json!({ "match-regexp": text }),
-            Self::Gt(n) => json!({ "gt": number(*n) }),
-            Self::Ge(n) => json!({ "ge": number(*n) }),
-            Self::Lt(n) => json!({ "lt": number(*n) }),
-            Self::Le(n) => json!({ "le": number(*n) }),
-            Self::Not(inner) => json!({ "not": inner.to_json() }),
-            Self::And(all) => json!({ "and": all.iter().map(Self::to_json).collect::<Vec<_>>() }),
-            Self::Or(any) => json!({ "or": any.iter().map(Self::to_json).collect::<Vec<_>>() }),
-            Self::HavePrefix(text) => json!({ "have-prefix": text }),
-            Self::HaveSuffix(text) => json!({ "have-suffix": text }),
-            Self::ContainSubstring(text) => json!({ "contain-substring": text }),
-            Self::HaveLen(n) => json!({ "have-len": n }),
-        }
-    }
-
-    /// Whether being met by the beginning of a text means being met by all of it. Where it does not, a text that was
-    /// cut off cannot be judged.
-    pub fn holds_for_longer_text(&self) -> bool {
-        match self {
-            Self::HavePatterns(patterns) => !patterns.iter().any(|p| p.starts_with('!')),
-            Self::HavePrefix(_) | Self::ContainSubstring(_) => true,
-            Self::And(all) | Self::Or(all) => all.iter().all(Self::holds_for_longer_text),
-            _ => false,
-        }
-    }
-}
-
-/// A whole number without its decimal point.
-fn number(n: f64) -> Value {
-    if n.fract() == 0.0 && n.abs() < 9e15 { (n as i64).into() } else { n.into() }
-}
-
-fn equal(wanted: &Value, observed: &Value) -> bool {
-    match (wanted, observed) {
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
-        (scalar, Value::Array(list)) if !scalar.is_array() => matches!(list.as_slice(), [one] if equal(scalar, one)),
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Number(_), Value::String(_)) | (Value::String(_), Value::Number(_)) => {
-            matches!((as_number(wanted), as_number(observed)), (Some(a), Some(b)) if a == b)
-        }
-        (Value::Bool(b), Value::String(text)) | (Value::String(text), Value::Bool(b)) => *text == b.to_string(),
-        _ => wanted == observed,
-    }
-}
-
-fn as_number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok().filter(|n: &f64| n.is_finite()),
-        Value::Array(list) => match list.as_slice() {
-            [one] if !one.is_array() => as_number(one),
-            _ => None,
+        Matcher::Gt(limit) => Ok(float(observed)? > *limit),
+        Matcher::Ge(limit) => Ok(float(observed)? >= *limit),
+        Matcher::Lt(limit) => Ok(float(observed)? < *limit),
+        Matcher::Le(limit) => Ok(float(observed)? <= *limit),
+        Matcher::Not(inner) => meets(inner, observed).map(|met| !met),
+        Matcher::And(all) => every(all.iter(), |m| meets(m, observed)),
+        Matcher::Or(any) => every(any.iter(), |m| meets(m, observed).map(|met| !met)).map(|none| !none),
+        Matcher::HavePrefix(text) => Ok(observed.text().starts_with(text.as_str())),
+        Matcher::HaveSuffix(text) => Ok(observed.text().ends_with(text.as_str())),
+        Matcher::ContainSubstring(text) => Ok(observed.text().contains(text.as_str())),
+        Matcher::HaveLen(wanted) => Ok(length(observed)? == *wanted),
+        Matcher::HaveKey(key) => match observed {
+            Datum::Map(pairs) => {
+                every(pairs.iter(), |(k, _)| meets(key, &Datum::Text(k.clone())).map(|met| !met)).map(|none| !none)
+            }
+            _ => Err("only a map has keys".to_owned()),
         },
-        _ => None,
+        Matcher::SemverConstraint(range) => in_range(range, observed),
+        Matcher::Gjson(paths) => every(paths.iter(), |(path, inner)| match observed {
+            Datum::Text(text) => meets(inner, &Datum::of_json(&json_path::at(text, path)?)),
+            _ => Err("JSON is a text".to_owned()),
+        }),
     }
 }
 
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(b) => Some(b.to_string()),
-        Value::Array(list) => match list.as_slice() {
-            [one] if !one.is_array() => as_text(one),
-            _ => None,
+/// Whether all hold, up to the first that does not or cannot be judged.
+fn every<T>(all: impl Iterator<Item = T>, mut holds: impl FnMut(T) -> Result<bool, String>) -> Result<bool, String> {
+    for one in all {
+        if !holds(one)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// A plain value: what was found is made a text where a text is wanted, a number where a number is wanted.
+fn equal(wanted: &Value, observed: &Datum) -> Result<bool, String> {
+    match wanted {
+        Value::String(text) => Ok(observed.text() == *text),
+        Value::Number(_) => match (Datum::written(wanted), observed.number()?) {
+            (Datum::Whole(a), Datum::Whole(b)) => Ok(a == b),
+            (a, b) => Ok(float(&a)? == float(&b)?),
         },
-        _ => None,
+        Value::Array(items) => {
+            let found = elements(observed)?;
+            Ok(found.len() == items.len() && every(items.iter().zip(&found), |(w, f)| equal(w, f))?)
+        }
+        _ => Ok(Datum::written(wanted) == *observed),
     }
 }
 
-fn contain_elements(wanted: &[Value], observed: &Value) -> Judgement {
-    let found: Vec<Value> = match observed {
-        Value::Array(list) => list.clone(),
-        Value::String(text) => text.lines().map(Value::from).collect(),
-        other => vec![other.clone()],
-    };
-    let missing: Vec<&Value> = wanted.iter().filter(|w| !found.iter().any(|f| equal(w, f))).collect();
-    Judgement::of(missing.is_empty(), || format!("missing {}, found {}", short(&json!(missing)), short(observed)))
+fn float(value: &Datum) -> Result<f64, String> {
+    Ok(match value.number()? {
+        Datum::Whole(n) => n as f64,
+        Datum::Fraction(n) => n,
+        _ => f64::NAN,
+    })
 }
 
-fn have_patterns(patterns: &[String], observed: &Value) -> Judgement {
-    let text = match observed {
-        Value::Array(list) => list.iter().filter_map(as_text).collect::<Vec<_>>().join("\n"),
-        other => as_text(other).unwrap_or_default(),
+fn elements(value: &Datum) -> Result<Vec<Datum>, String> {
+    value.elements().ok_or_else(|| "this is no list".to_owned())
+}
+
+fn length(value: &Datum) -> Result<u64, String> {
+    let length = match value {
+        Datum::Text(text) => text.len(),
+        Datum::Map(pairs) => pairs.len(),
+        other => elements(other).map_err(|_| "this has no length")?.len(),
     };
-    let mut reasons = Vec::new();
+    Ok(length as u64)
+}
+
+/// One that cannot be judged does not count, unless none is found.
+fn contain_element(wanted: &Matcher, observed: &Datum) -> Result<bool, String> {
+    let mut last = Ok(false);
+    for element in elements(observed)? {
+        match meets(wanted, &element) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            error => last = error,
+        }
+    }
+    last
+}
+
+/// For how many of the demands an element of its own can be found: a largest matching (Kuhn's algorithm), so that a
+/// demand which many elements meet does not take the only element that another one has.
+fn assigned(wanted: &[Matcher], found: &[Datum]) -> usize {
+    let fits: Vec<Vec<usize>> =
+        wanted.iter().map(|m| (0..found.len()).filter(|i| meets(m, &found[*i]) == Ok(true)).collect()).collect();
+    let mut taken: Vec<Option<usize>> = vec![None; found.len()];
+    (0..wanted.len()).filter(|demand| assign(*demand, &fits, &mut taken, &mut vec![false; found.len()])).count()
+}
+
+fn assign(demand: usize, fits: &[Vec<usize>], taken: &mut [Option<usize>], tried: &mut [bool]) -> bool {
+    for &element in &fits[demand] {
+        if std::mem::replace(&mut tried[element], true) {
+            continue;
+        }
+        let free = match taken[element] {
+            None => true,
+            Some(other) => assign(other, fits, taken, tried),
+        };
+        if free {
+            taken[element] = Some(demand);
+            return true;
+        }
+    }
+    false
+}
+
+fn unmet_patterns<'p>(patterns: &'p [String], text: &str) -> Result<Vec<&'p str>, String> {
+    let mut unmet = Vec::new();
     for written in patterns {
-        match Pattern::parse(written) {
-            Ok(pattern) if pattern.is_held_by(&text) != pattern.inverse => {}
-            Ok(pattern) if pattern.inverse => reasons.push(format!("a line holds what {written:?} forbids")),
-            Ok(_) => reasons.push(format!("no line holds {written:?}")),
-            Err(_) => reasons.push(format!("{written:?} is no pattern")),
+        if !Pattern::parse(written)?.is_met_by(text) {
+            unmet.push(written.as_str());
         }
     }
-    Judgement::of(reasons.is_empty(), || reasons.join("; "))
+    Ok(unmet)
 }
 
-fn match_regexp(regexp: &str, observed: &Value) -> Judgement {
-    match (Regex::new(regexp), as_text(observed)) {
-        (Ok(regex), Some(text)) => {
-            Judgement::of(regex.is_match(&text), || format!("expected to match /{regexp}/, found {}", short(observed)))
-        }
-        (Err(_), _) => Judgement { met: false, message: format!("/{regexp}/ is no regular expression") },
-        (_, None) => Judgement { met: false, message: format!("expected a text, found {}", short(observed)) },
-    }
-}
-
-fn compare(observed: &Value, limit: f64, word: &str, holds: impl Fn(f64, f64) -> bool) -> Judgement {
-    match as_number(observed) {
-        Some(found) => {
-            Judgement::of(holds(found, limit), || format!("expected {word} {}, found {}", number(limit), number(found)))
-        }
-        None => Judgement { met: false, message: format!("expected a number, found {}", short(observed)) },
-    }
-}
-
-fn on_text(observed: &Value, verb: &str, wanted: &str, holds: impl Fn(&str) -> bool) -> Judgement {
-    match as_text(observed) {
-        Some(text) => {
-            Judgement::of(holds(&text), || format!("expected to {verb} {wanted:?}, found {}", short(observed)))
-        }
-        None => Judgement { met: false, message: format!("expected a text, found {}", short(observed)) },
-    }
-}
-
-fn have_len(wanted: u64, observed: &Value) -> Judgement {
-    let length = match observed {
-        Value::Array(list) => list.len() as u64,
-        other => match as_text(other) {
-            Some(text) => text.len() as u64,
-            None => return Judgement { met: false, message: format!("{} has no length", short(observed)) },
-        },
+fn in_range(range: &str, observed: &Datum) -> Result<bool, String> {
+    let range = Range::parse(range)?;
+    let texts = match observed {
+        Datum::Text(_) => vec![observed.clone()],
+        Datum::Map(_) => Vec::new(),
+        other => other.elements().unwrap_or_default(),
     };
-    Judgement::of(length == wanted, || format!("expected a length of {wanted}, found {length}"))
+    let version = |datum: &Datum| match datum {
+        Datum::Text(text) => semver_range::version(text),
+        _ => None,
+    };
+    match texts.iter().map(version).collect::<Option<Vec<_>>>() {
+        Some(versions) if !versions.is_empty() => Ok(versions.iter().all(|v| range.holds(v))),
+        _ => Err("only versions like 1.2.3 can be compared so".to_owned()),
+    }
+}
+
+/// The reason for people of a demand that was judged and is not met.
+fn why_not(matcher: &Matcher, observed: &Datum) -> String {
+    let found = shown(observed);
+    match matcher {
+        Matcher::Equal(wanted) => format!("expected {}, found {found}", short(wanted)),
+        Matcher::SameAs(wanted) => format!("expected exactly {}, found {found}", short(wanted)),
+        Matcher::Elements(wanted) => missing(wanted, observed),
+        Matcher::ContainElements(wanted) => missing(wanted, &observed.lines()),
+        Matcher::ContainElement(wanted) => format!("no element is {}, found {found}", short(&wanted.to_json())),
+        Matcher::ConsistOf(wanted) => {
+            let all: Value = wanted.iter().map(Matcher::to_json).collect();
+            format!("expected exactly the elements {}, found {found}", short(&all))
+        }
+        Matcher::HavePatterns(patterns) => {
+            let unmet = unmet_patterns(patterns, &observed.text()).unwrap_or_default();
+            unmet.iter().map(|p| unmet_pattern(p)).collect::<Vec<_>>().join("; ")
+        }
+        Matcher::MatchRegexp(regexp) => format!("expected to match /{regexp}/, found {found}"),
+        Matcher::Gt(limit) => compared("above", *limit, observed),
+        Matcher::Ge(limit) => compared("at least", *limit, observed),
+        Matcher::Lt(limit) => compared("below", *limit, observed),
+        Matcher::Le(limit) => compared("at most", *limit, observed),
+        Matcher::Not(inner) => format!("expected not {}, found {found}", short(&inner.to_json())),
+        Matcher::And(all) => {
+            all.iter().find(|m| meets(m, observed) == Ok(false)).map_or_else(String::new, |m| why_not(m, observed))
+        }
+        Matcher::Or(any) => any.iter().map(|m| why_not(m, observed)).collect::<Vec<_>>().join("; and "),
+        Matcher::HavePrefix(text) => format!("expected to begin with {text:?}, found {found}"),
+        Matcher::HaveSuffix(text) => format!("expected to end with {text:?}, found {found}"),
+        Matcher::ContainSubstring(text) => format!("expected to contain {text:?}, found {found}"),
+        Matcher::HaveLen(wanted) => {
+            format!("expected a length of {wanted}, found {}", length(observed).unwrap_or_default())
+        }
+        Matcher::HaveKey(key) => format!("no key is {}, found {found}", short(&key.to_json())),
+        Matcher::SemverConstraint(range) => format!("expected a version in {range:?}, found {found}"),
+        Matcher::Gjson(paths) => paths.iter().find_map(|path| why_not_at(path, observed)).unwrap_or_default(),
+    }
+}
+
+fn why_not_at((path, inner): &(String, Matcher), observed: &Datum) -> Option<String> {
+    let Datum::Text(text) = observed else { return None };
+    let found = Datum::of_json(&json_path::at(text, path).ok()?);
+    (meets(inner, &found) == Ok(false)).then(|| format!("at {path:?}: {}", why_not(inner, &found)))
+}
+
+fn missing(wanted: &[Matcher], observed: &Datum) -> String {
+    let found = observed.elements().unwrap_or_default();
+    let none = |m: &&Matcher| !found.iter().any(|f| meets(m, f) == Ok(true));
+    let missing: Value = wanted.iter().filter(none).map(Matcher::to_json).collect();
+    if missing.as_array().is_some_and(Vec::is_empty) {
+        let all: Value = wanted.iter().map(Matcher::to_json).collect();
+        return format!("not an element for each of {}, found {}", short(&all), shown(observed));
+    }
+    format!("missing {}, found {}", short(&missing), shown(observed))
+}
+
+fn unmet_pattern(pattern: &str) -> String {
+    match pattern.starts_with('!') {
+        true => format!("a line holds what {pattern:?} forbids"),
+        false => format!("no line holds {pattern:?}"),
+    }
+}
+
+fn compared(word: &str, limit: f64, observed: &Datum) -> String {
+    format!("expected {word} {}, found {}", number(limit), number(float(observed).unwrap_or(f64::NAN)))
 }
 
 /// A value in a message: JSON, at most 200 characters.
 fn short(value: &Value) -> String {
-    let text = value.to_string();
+    cut(value.to_string())
+}
+
+fn shown(datum: &Datum) -> String {
+    cut(datum.json().to_string())
+}
+
+fn cut(text: String) -> String {
     match text.char_indices().nth(200) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,

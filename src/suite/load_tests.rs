@@ -124,7 +124,7 @@ package:
     assert_eq!((checks[3].id.as_str(), checks[3].subject()), ("machine", "uname -m"));
     assert_eq!(names(&checks[3]), ["exit-status", "stdout"], "an empty list asserts nothing");
     assert_eq!((checks[4].id.as_str(), checks[4].line), ("22", 23));
-    assert_eq!(checks[5].properties[2].matcher, Matcher::ContainElements(vec![json!("root")]));
+    assert_eq!(checks[5].properties[2].matcher, Matcher::Elements(vec![Matcher::Equal(json!("root"))]));
     assert!(checks[6].skip);
     assert_eq!(checks[6].title.as_deref(), Some("the door"));
 }
@@ -194,6 +194,39 @@ fn every_mistake_of_a_goss_file() {
 }
 
 #[test]
+fn every_mistake_about_matchers() {
+    insta::assert_snapshot!(mistakes("goss.yaml", include_str!("fixtures/matchers.yaml")));
+}
+
+#[test]
+fn every_mistake_about_matchers_that_only_assays_own_language_tells() {
+    insta::assert_snapshot!(mistakes("suite.hcl", include_str!("fixtures/matchers.hcl")));
+}
+
+#[test]
+fn what_goss_runs_is_run_though_it_can_never_be_met() {
+    let suites = goss(
+        r#"
+file:
+  /a: {exists: "true", mode: "644", filetype: directroy, size: "12", uid: 0.0}
+  /b: {exists: {not: false}, mode: 644, contents: {not: [x]}, size: {equal: "12"}}
+command:
+  x: {exec: "", exit-status: "0", stdout: 5, timeout: 0, title: null, meta: {a: 1}, skip: yes}
+user:
+  root: {exists: true, groups: [], home: {gt: 5}}
+"#,
+    );
+    let checks = &suites[0].checks;
+    assert_eq!(checks[0].properties[0].matcher, Matcher::Equal(json!("true")));
+    assert_eq!(checks[0].properties[1].matcher, Matcher::Equal(json!("644")));
+    assert_eq!(checks[1].properties[1].matcher, Matcher::Equal(json!(644)));
+    assert_eq!(checks[1].properties[3].matcher, Matcher::SameAs(json!("12")));
+    assert_eq!((checks[2].subject(), checks[2].timeout.as_secs(), checks[2].skip), ("x", 10, true));
+    assert_eq!(checks[2].properties[0].matcher, Matcher::Equal(json!(0)));
+    assert_eq!(checks[3].properties[1].matcher, Matcher::Elements(Vec::new()));
+}
+
+#[test]
 fn broken_syntax() {
     insta::assert_snapshot!(
         [
@@ -221,13 +254,54 @@ fn broken_syntax() {
 }
 
 #[test]
+fn aliases_and_merges_are_what_they_stand_for() {
+    let suites = goss(
+        r#"
+file:
+  /a: &base
+    exists: true
+    mode: "0644"
+    contents: &text [x, y]
+  /b: *base
+  /c:
+    <<: *base
+    mode: "0600"
+  /d:
+    mode: "0700"
+    <<: [*base]
+user:
+  root: {exists: true, groups: *text}
+"#,
+    );
+    let seen: Vec<(&str, Vec<&str>, &Matcher)> =
+        suites[0].checks.iter().map(|c| (c.id.as_str(), names(c), &c.properties[1].matcher)).collect();
+    let mode = |text: &str| Matcher::Equal(json!(text));
+    let elements = Matcher::Elements(vec![Matcher::Equal(json!("x")), Matcher::Equal(json!("y"))]);
+    assert_eq!(
+        seen,
+        [
+            ("/a", vec!["exists", "mode", "contents"], &mode("0644")),
+            ("/b", vec!["exists", "mode", "contents"], &mode("0644")),
+            ("/c", vec!["exists", "mode", "contents"], &mode("0600")),
+            ("/d", vec!["exists", "mode", "contents"], &mode("0700")),
+            ("root", vec!["exists", "groups"], &elements),
+        ]
+    );
+}
+
+#[test]
 fn bombs_are_errors() {
     let deep_yaml = format!("file:\n  /x:\n    size: {}1{}", "{not: ".repeat(5000), "}".repeat(5000));
     assert!(read(Path::new("a.yaml"), deep_yaml.as_bytes()).is_err());
     let deep_hcl = format!("suite \"x\" {{\n x = {}1{}\n}}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(read(Path::new("a.hcl"), deep_hcl.as_bytes()).is_err());
-    let laugh = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nfile: *c\n";
-    assert!(read(Path::new("a.yaml"), laugh.as_bytes()).is_err());
+    let mut laugh = String::from("matching:\n  a: {matches: 1, content: &a0 [x, x]}\n");
+    for n in 1..30 {
+        let before = n - 1;
+        laugh += &format!("  b{n}: {{matches: 1, content: &a{n} [*a{before}, *a{before}]}}\n");
+    }
+    let told = mistakes("a.yaml", &laugh);
+    assert!(told.contains("too many aliases"), "{told}");
 }
 
 #[test]

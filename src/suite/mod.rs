@@ -5,17 +5,22 @@
 //! [`Property`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer
 //! that must come back.
 
+mod arguments;
 mod check;
+mod datum;
 mod demand;
 mod diagnostic;
 mod duration;
 mod goss;
 mod hcl;
+mod json_path;
 mod judge;
 mod load;
 mod matcher;
 mod pattern;
+mod re2;
 mod resource;
+mod semver_range;
 mod tree;
 mod vocabulary;
 
@@ -27,7 +32,7 @@ use crate::model::Digest;
 
 pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
-pub use judge::{Judgement, judge};
+pub use judge::{Judgement, judge, judge_written};
 pub use load::load;
 pub use matcher::Matcher;
 pub use resource::{Asker, Resource};

@@ -1,46 +1,65 @@
-//! goss's line patterns, as they stand in lists at `contents`, `stdout` and `stderr`: `foo` is held by some line,
-//! `!foo` by none, `/re/` and `!/re/` likewise with a regular expression, `\!foo` is the text `!foo` itself.
+//! goss's line patterns, as they stand in lists at `contents`, `stdout`, `stderr`, `headers` and `body`: `foo` is held
+//! by some line, `!foo` by none, `/re/` and `!/re/` likewise with a regular expression (goss's
+//! `matchers/have_patterns.go`).
 
-use regex::Regex;
+use regex::bytes::Regex;
+
+use super::re2;
 
 /// One pattern, ready to be searched for.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
-    /// `!`: no line may hold it.
-    pub inverse: bool,
+    inverse: bool,
     needle: Needle,
 }
 
 #[derive(Debug, Clone)]
 enum Needle {
+    /// The pattern `""`: held even where there is no line at all.
+    Nothing,
     Text(String),
     Regex(Regex),
 }
 
 impl Pattern {
-    /// Reads one pattern; fails with the regular expression's own complaint.
-    pub fn parse(text: &str) -> Result<Self, regex::Error> {
+    /// Reads one pattern; fails with the regular expression's own complaint, in one line.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (inverse, body) = match text.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let needle = if body.len() >= 2 && body.starts_with('/') && body.ends_with('/') {
-            Needle::Regex(Regex::new(&body[1..body.len() - 1])?)
-        } else if let Some(literal) = body.strip_prefix('\\').filter(|b| b.starts_with('!') || b.starts_with('/')) {
-            Needle::Text(literal.to_owned())
+        let needle = if body == "/" {
+            return Err("a slash alone is no pattern".to_owned());
+        } else if body.starts_with('/') && body.ends_with('/') {
+            Needle::Regex(re2::compile(&body[1..body.len() - 1])?)
+        } else if text.is_empty() {
+            Needle::Nothing
         } else {
-            Needle::Text(body.to_owned())
+            // Whatever stands in front of these, goss searches without them: `\!x`, `/x` and `!x` are all `x`.
+            Needle::Text(text.trim_start_matches(['\\', '/', '!']).to_owned())
         };
         Ok(Self { inverse, needle })
     }
 
-    /// Whether some line of `text` holds it, `inverse` left aside.
-    pub fn is_held_by(&self, text: &str) -> bool {
-        text.lines().any(|line| match &self.needle {
-            Needle::Text(needle) => line.contains(needle.as_str()),
-            Needle::Regex(regex) => regex.is_match(line),
-        })
+    /// Whether `text` is as the pattern wants it.
+    pub fn is_met_by(&self, text: &str) -> bool {
+        let held = match &self.needle {
+            Needle::Nothing => true,
+            Needle::Text(needle) => lines(text).any(|line| line.contains(needle.as_str())),
+            Needle::Regex(regex) => lines(text).any(|line| regex.is_match(line.as_bytes())),
+        };
+        held != self.inverse
     }
+}
+
+/// Whether the pattern says what no line may hold.
+pub(super) fn is_inverse(text: &str) -> bool {
+    text.starts_with('!')
+}
+
+/// The lines as Go's scanner gives them: without their ends, and without one carriage return before that.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split_terminator('\n').map(|line| line.strip_suffix('\r').unwrap_or(line))
 }
 
 #[cfg(test)]
@@ -49,21 +68,31 @@ mod tests {
 
     #[test]
     fn each_form() {
-        let text = "root:x:0:0\n!important /x/\nv1.2";
-        for (pattern, inverse, held) in [
-            ("root:x", false, true),
-            ("nobody", false, false),
-            ("!root:x", true, true),
-            ("\\!important", false, true),
-            ("/^root:/", false, true),
-            ("!/^x/", true, false),
-            ("/v\\d\\.\\d$/", false, true),
-            ("\\/x/", false, true),
-            ("/", false, true),
+        let text = "root:x:0:0\n!important /x/\r\nv1.2";
+        for (pattern, met) in [
+            ("root:x", true),
+            ("nobody", false),
+            ("!root:x", false),
+            ("!nobody", true),
+            ("\\!important", true),
+            ("!!important", false),
+            ("/^root:/", true),
+            ("!/^x/", true),
+            ("/v\\d\\.\\d$/", true),
+            ("/x/$/", true),
+            ("\\/x/", true),
+            ("/x", true),
+            ("//", true),
+            ("", true),
         ] {
             let it = Pattern::parse(pattern).expect(pattern);
-            assert_eq!((it.inverse, it.is_held_by(text)), (inverse, held), "{pattern}");
+            assert_eq!(it.is_met_by(text), met, "{pattern}");
         }
-        assert!(Pattern::parse("/(/").is_err());
+        for (pattern, met) in [("", true), ("//", false), ("x", false), ("!x", true), ("!", true)] {
+            assert_eq!(Pattern::parse(pattern).expect(pattern).is_met_by(""), met, "{pattern}");
+        }
+        for bad in ["/(/", "/", "!/"] {
+            assert!(Pattern::parse(bad).is_err(), "{bad}");
+        }
     }
 }

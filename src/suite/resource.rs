@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds of resource, by goss's names, and assay's own.
+/// The kinds of resource: goss's, by its names, then assay's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
@@ -134,6 +134,11 @@ impl Resource {
             | Self::SecondBoot
             | Self::Sshd => None,
         }
+    }
+
+    /// Whether goss has it too, and so its rules hold.
+    pub fn is_goss(self) -> bool {
+        self <= Self::User
     }
 
     /// Who answers.

@@ -15,6 +15,7 @@ mod cleanup;
 mod command_line;
 mod external;
 mod failing;
+mod goss;
 mod launching;
 mod older_packers;
 mod privacy;

@@ -38,7 +38,9 @@ print +(getnameinfo($_->{addr}, NI_NUMERICHOST, NIx_NOSERV))[1], "\n" for @found
 # $1: a server; $2: its port; $3 and, where there is one, $4: a packet in printf's octal. What the server answers to each.
 ask_dns_server() {
   begin
-  o=$T T=$(((T + 2) / 3))
+  # One packet may get lost, so each try gets half of the time, and two seconds at least.
+  o=$T T=$(((T + 1) / 2))
+  [ "$T" -lt 2 ] && T=2
   for t in bash python3 perl nc none; do
     command -v "$t" >/dev/null 2>&1 && "udp_$t" && break
   done
@@ -87,11 +89,13 @@ use strict;
 use Socket qw(:DEFAULT :addrinfo);
 my ($error, $to) = getaddrinfo($ARGV[0], $ARGV[1], {socktype => SOCK_DGRAM});
 exit 1 if $error;
-socket(my $it, $to->{family}, $to->{socktype}, $to->{protocol}) && connect($it, $to->{addr}) or exit 1;
+my $it;
+socket($it, $to->{family}, $to->{socktype}, $to->{protocol}) && connect($it, $to->{addr}) or exit 1;
 binmode STDIN;
 binmode STDOUT;
 local $/;
-defined send($it, <STDIN>, 0) && defined recv($it, my $answer, 8192, 0) or exit 1;
+my $answer;
+defined send($it, <STDIN>, 0) && defined recv($it, $answer, 8192, 0) or exit 1;
 print $answer' "$1" "$2"
 }
 exchange_nc() { limit "$T" nc -u -w "$T" "$1" "$2" | dd bs=8192 count=1; }

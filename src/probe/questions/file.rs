@@ -57,7 +57,7 @@ fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
 
 fn unreadable(word: Option<&str>) -> Seen {
     match word {
-        Some("-") => Seen::Nothing("it has no contents: it is a directory or a socket".into()),
+        Some("-") => Seen::Nothing("it has no contents: it is a directory, a socket, or a link to nothing".into()),
         Some("late") => Seen::unknown("it could not be read to its end in time"),
         _ => Seen::unknown("this user may not read it, and sudo -n does not work (or the suite says sudo = false)"),
     }

@@ -65,8 +65,16 @@ $($r readlink -- "$1" 2>/dev/null | enc)"
 file_data() {
   if [ -z "$r" ] && [ ! -r "$1" ] && root; then r=$S; fi
   if ! $r test -r "$1"; then
-    a="$a
+    # What a link points at may be nowhere, or only hidden.
+    l=$($r readlink -- "$1")
+    case $l in '' | /*) ;; *) l=${1%/*}/$l ;; esac
+    if [ -n "$l" ] && ! $r test -e "$1" && { [ -n "$r" ] || ! hidden "$l"; }; then
+      a="$a
+.c -"
+    else
+      a="$a
 .c ?"
+    fi
     return
   fi
   # A folder and a socket have no contents. A pipe or a device may have some, or none ever.

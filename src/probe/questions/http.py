@@ -1,5 +1,5 @@
 # One HTTP request on a host without curl: the request as JSON on stdin; on stdout the head of the last response and a
-# line about it, on stderr its body. The exit status says what went wrong, in curl's numbers.
+# line about it, on stderr its body. The exit status says what went wrong, in the numbers of curl.
 import base64, http.client, json, os, socket, ssl, sys, time, urllib.parse, urllib.request
 
 want = json.load(sys.stdin)

@@ -147,7 +147,7 @@ pub(super) const RESOURCES: &[Entry] = &[
     Entry {
         resource: Resource::Matching,
         subject: "",
-        properties: &[("matches", Kind::List)],
+        properties: &[("matches", Kind::Any)],
         parameters: &[("content", Parameter::Any), ("as-reader", Parameter::Bool)],
         later: &[],
         example: "a name",

@@ -5,6 +5,8 @@ mod external;
 mod goss;
 mod image;
 
+use std::time::Duration;
+
 use super::Resource;
 
 /// What kind of value an attribute has, and so what a plain value there means.
@@ -26,6 +28,20 @@ pub(super) enum Kind {
     ExactList,
     /// A stream of lines; a plain text means "exactly this", a plain list means "every pattern is met".
     Lines,
+    /// Any value (goss's `matching`).
+    Any,
+    /// Any value, read as a stream of lines (goss's `matching` with `as-reader`).
+    Reader,
+}
+
+impl Kind {
+    /// What the elements of such a value are: a host's lists, and the lines of its texts, are texts.
+    pub fn of_elements(self) -> Self {
+        match self {
+            Self::Any | Self::Reader => Self::Any,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// What kind of value a parameter takes.
@@ -91,6 +107,10 @@ pub(super) const MATCHERS: &[&str] = &[
     "have-patterns",
     "contain-element",
     "contain-elements",
+    "consist-of",
+    "have-key",
+    "semver-constraint",
+    "gjson",
     "not",
     "and",
     "or",
@@ -100,8 +120,8 @@ pub(super) const MATCHERS: &[&str] = &[
     "le",
 ];
 
-/// goss's matchers that assay does not have yet.
-pub(super) const LATER_MATCHERS: &[&str] = &["have-key", "consist-of", "semver-constraint", "gjson", "xml"];
+/// Matchers of goss versions after 0.4.9, which assay does not have.
+pub(super) const LATER_MATCHERS: &[&str] = &["xml"];
 
 /// How an instance can be made to boot again: the ids that `reboot` takes.
 pub(super) const REBOOTS: &[&str] = &["soft", "stop-start"];
@@ -119,4 +139,25 @@ pub fn properties(name: &str) -> impl Iterator<Item = &'static str> {
 /// Every resource that can be asked today.
 pub(super) fn resources() -> impl Iterator<Item = &'static Entry> + Clone {
     goss::RESOURCES.iter().chain(image::RESOURCES).chain(external::RESOURCES)
+}
+
+/// The property that goss's files must give. goss reports an error on the host where it is missing.
+pub(super) fn required(resource: Resource) -> Option<&'static str> {
+    match resource {
+        Resource::Command => Some("exit-status"),
+        Resource::KernelParam => Some("value"),
+        Resource::Matching => Some("matches"),
+        Resource::CloudInit => None,
+        other => other.gate(),
+    }
+}
+
+/// How long one attempt may take where nothing is said. goss has 0.5 s for addr and dns, which is too short for a host
+/// that just booted, and 1 s for mounts.
+pub(super) fn timeout(resource: Resource) -> Duration {
+    Duration::from_secs(match resource {
+        Resource::Addr | Resource::Dns => 2,
+        Resource::Http => 5,
+        _ => 10,
+    })
 }

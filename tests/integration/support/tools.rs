@@ -53,3 +53,8 @@ pub fn copy(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
     assert!(status.success(), "cp -a {} {}", from.display(), to.display());
 }
+
+/// goss 0.4.9, the peer that our checks are compared with.
+pub fn goss() -> PathBuf {
+    present(tools().join("bin/goss"), "scripts/tools")
+}
