@@ -96,10 +96,11 @@ fn one(verdict: Verdict, matcher: &Matcher, seen: &Seen) -> Judged {
             Judged::new(outcome, value, &judgement.message)
         }
         Seen::Beginning(text) => {
-            // The last line may go on, so it is not looked at.
-            let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
             let value = Value::from(text.as_str());
-            if matcher.holds_for_longer_text() && verdict(matcher, &whole.into()).met {
+            // The last line may go on, so it is not looked at as a line.
+            let lines = text.rfind('\n').map_or("", |end| &text[..=end]);
+            let looked_at = if matcher.reads_lines() { lines } else { text };
+            if matcher.holds_for_longer_text() && verdict(matcher, &looked_at.into()).met {
                 return Judged::new(Outcome::Passed, &value, "");
             }
             let message = format!("longer than the {} KiB that are kept, so this cannot be judged", text.len() >> 10);

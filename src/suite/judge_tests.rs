@@ -181,4 +181,6 @@ fn a_text_that_was_cut_off_is_judged_only_where_that_is_sound() {
     assert!(!Matcher::Equal(json!("a")).holds_for_longer_text());
     assert!(!Matcher::Not(Box::new(patterns(&["a"]))).holds_for_longer_text());
     assert!(!Matcher::MatchRegexp("a$".into()).holds_for_longer_text());
+    assert!(patterns(&["a", "/b$/"]).reads_lines() && !patterns(&["a", "b"]).reads_lines());
+    assert!(Matcher::ContainElement(Box::new(plain(json!("a")))).reads_lines());
 }

@@ -90,8 +90,8 @@ impl Matcher {
         }
     }
 
-    /// Whether being met by some whole lines at the beginning of a text means being met by all of it. Where it does
-    /// not, a text that was cut off cannot be judged.
+    /// Whether being met by the beginning of a text means being met by all of it. Where it does not, a text that was
+    /// cut off cannot be judged. Some need the beginning to end with a whole line: see [`Self::reads_lines`].
     pub fn holds_for_longer_text(&self) -> bool {
         match self {
             Self::HavePatterns(patterns) => !patterns.iter().any(|p| is_inverse(p)),
@@ -99,6 +99,16 @@ impl Matcher {
             Self::ContainElement(_) | Self::ContainElements(_) => true,
             Self::And(all) | Self::Or(all) => all.iter().all(Self::holds_for_longer_text),
             _ => false,
+        }
+    }
+
+    /// Whether it looks at lines as wholes, so that one that was cut off would mislead it.
+    pub fn reads_lines(&self) -> bool {
+        match self {
+            Self::HavePatterns(patterns) => patterns.iter().any(|p| p.starts_with('/')),
+            Self::HavePrefix(_) | Self::ContainSubstring(_) => false,
+            Self::And(all) | Self::Or(all) => all.iter().any(Self::reads_lines),
+            _ => true,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{cell::RefCell, iter::Peekable, str::Chars};
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Go's limit of `{n,m}`.
+/// Go's limit of `{n,m}`, and of such counts within each other.
 const MAX_COUNT: u32 = 1000;
 /// How deep groups may stand in each other.
 const MAX_DEPTH: usize = 200;
@@ -40,11 +40,17 @@ fn compiled(pattern: &str) -> Result<Regex, String> {
 
 /// Go's syntax into the crate's.
 fn translate(pattern: &str) -> Result<String, String> {
-    let mut it = Translation { rest: pattern.chars().peekable(), out: String::new(), depth: 0, last: Last::Nothing };
+    let mut it = Translation {
+        rest: pattern.chars().peekable(),
+        out: String::new(),
+        groups: vec![1],
+        before: 1,
+        last: Last::Nothing,
+    };
     while let Some(c) = it.rest.next() {
         it.one(c)?;
     }
-    if it.depth > 0 { Err("missing closing )".to_owned()) } else { Ok(it.out) }
+    if it.groups.len() > 1 { Err("missing closing )".to_owned()) } else { Ok(it.out) }
 }
 
 /// What stands before a repetition.
@@ -58,7 +64,10 @@ enum Last {
 struct Translation<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
-    depth: usize,
+    /// For each open group, and everything at last: how often its most repeated part stands in it.
+    groups: Vec<u32>,
+    /// The same of what stands before.
+    before: u32,
     last: Last,
 }
 
@@ -67,16 +76,17 @@ impl Translation<'_> {
         match c {
             '(' => return self.open(),
             ')' => {
-                self.depth = self.depth.checked_sub(1).ok_or("unexpected )")?;
+                let inner = self.groups.pop().filter(|_| !self.groups.is_empty()).ok_or("unexpected )")?;
                 self.atom(")");
+                self.repeated(inner);
             }
             '|' => {
                 self.out.push('|');
                 self.last = Last::Nothing;
             }
-            '*' | '+' | '?' => return self.repeat(&c.to_string()),
+            '*' | '+' | '?' => return self.repeat(&c.to_string(), 1),
             '{' => match self.count()? {
-                Some(count) => return self.repeat(&count),
+                Some((count, times)) => return self.repeat(&count, times),
                 None => self.atom("\\{"),
             },
             '[' => {
@@ -93,6 +103,15 @@ impl Translation<'_> {
     fn atom(&mut self, text: &str) {
         self.out.push_str(text);
         self.last = Last::Atom;
+        self.before = 1;
+    }
+
+    /// Notes how often the most repeated part of what was just read stands in it.
+    fn repeated(&mut self, times: u32) {
+        self.before = times;
+        if let Some(group) = self.groups.last_mut() {
+            *group = times.max(*group);
+        }
     }
 
     fn literal(&mut self, c: char) {
@@ -102,7 +121,7 @@ impl Translation<'_> {
     }
 
     /// A repetition of what stands before it, with the `?` that makes it lazy.
-    fn repeat(&mut self, text: &str) -> Result<(), String> {
+    fn repeat(&mut self, text: &str, times: u32) -> Result<(), String> {
         let lazy = self.rest.next_if_eq(&'?').is_some();
         match self.last {
             Last::Nothing => return Err(format!("missing argument to repetition operator: {text}")),
@@ -114,11 +133,17 @@ impl Translation<'_> {
             self.out.push('?');
         }
         self.last = Last::Repetition;
+        let all = self.before.saturating_mul(times.max(1));
+        if all > MAX_COUNT && times > 1 {
+            return Err(format!("invalid repeat count: {text}"));
+        }
+        self.repeated(all);
         Ok(())
     }
 
-    /// `{n}`, `{n,}` or `{n,m}` after its brace; `None`: a brace that is itself.
-    fn count(&mut self) -> Result<Option<String>, String> {
+    /// `{n}`, `{n,}` or `{n,m}` after its brace, and how often that is at most (without an end: at least); `None`: a
+    /// brace that is itself.
+    fn count(&mut self) -> Result<Option<(String, u32)>, String> {
         let ahead: String = self.rest.clone().take_while(|c| *c != '}').take(40).collect();
         let (low, high) = match ahead.split_once(',') {
             None => (ahead.as_str(), Some(ahead.as_str())),
@@ -136,19 +161,18 @@ impl Translation<'_> {
         let value = |text: &str| text.parse::<u32>().ok().filter(|n| *n <= MAX_COUNT);
         let wrong = || format!("invalid repeat count: {{{ahead}}}");
         let least = value(low).ok_or_else(wrong)?;
-        if let Some(high) = high
-            && value(high).ok_or_else(wrong)? < least
-        {
+        let most = high.map_or(Ok(least), |high| value(high).ok_or_else(wrong))?;
+        if most < least {
             return Err(wrong());
         }
         self.rest.by_ref().take(ahead.chars().count() + 1).for_each(drop);
-        Ok(Some(format!("{{{ahead}}}")))
+        Ok(Some((format!("{{{ahead}}}"), most)))
     }
 
     /// A group after its parenthesis. Which groups capture does not matter here, so names are only checked.
     fn open(&mut self) -> Result<(), String> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
+        self.groups.push(1);
+        if self.groups.len() > MAX_DEPTH {
             return Err("groups nested too deep".to_owned());
         }
         self.last = Last::Nothing;
@@ -193,7 +217,7 @@ impl Translation<'_> {
                     if c == ':' {
                         self.out.push_str(&format!("(?{on}{minus}:"));
                     } else {
-                        self.depth -= 1;
+                        self.groups.pop();
                         if !on.is_empty() || !off.is_empty() {
                             self.out.push_str(&format!("(?{on}{minus})"));
                         }
@@ -427,6 +451,7 @@ mod tests {
             ("(?m)^b$", "a\nb\nc", true),
             ("(?P<n>a)(?<m>b)", "ab", true),
             (r"[^\D]", "x5", true),
+            ("^((a{10}b?){10}){10}$|x", "x", true),
         ] {
             let regex = compile(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
             assert_eq!(regex.is_match(text.as_bytes()), held, "{pattern} on {text:?} became {regex}");

@@ -75,7 +75,7 @@ fn agree(file: &Path) -> (usize, usize) {
 #[test]
 fn the_fine_points_of_every_matcher() {
     let (passed, failed) = agree(&tools::root().join("tests/fixtures/goss/matching.yaml"));
-    assert!(passed > 180 && failed > 100, "{passed} passed, {failed} failed");
+    assert!(passed > 180 && failed > 80, "{passed} passed, {failed} failed");
 }
 
 /// One value of each type, and of each shape that a matcher may look for.
@@ -125,7 +125,7 @@ fn demands() -> Vec<Value> {
         json!({"have-patterns": ["15"]}),
         json!({"have-patterns": ["/^a/", "!moo"]}),
         json!({"have-key": "a"}),
-        json!({"have-key": 15}),
+        json!({"have-key": "15"}),
         json!({"have-key": {"have-prefix": "mo"}}),
         json!({"contain-element": "abc"}),
         json!({"contain-element": 15}),

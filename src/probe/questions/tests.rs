@@ -94,6 +94,7 @@ fn what_was_cut_off_is_not_judged_by_its_absence() {
         outcomes(&format!("command \"x\" {{ stdout = {stdout} }}"), &[("s 0", ""), ("e", ""), ("o", &long)])
     };
     assert_eq!(ask("[\"xxx\"]"), [Passed]);
+    assert_eq!(ask("[\"/x$/\"]"), [Undecided]);
     assert_eq!(ask("[\"y\"]"), [Undecided]);
     assert_eq!(ask("[\"xxx\", \"!y\"]"), [Undecided]);
     assert_eq!(ask("\"x\""), [Undecided]);
