@@ -46,7 +46,7 @@ pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
 
 fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
     let (name, span) = label(findings, block, "a name, like suite \"smoke\" { … }")?;
-    let mut raw = RawSuite { name, span, attributes: Vec::new(), checks: Vec::new() };
+    let mut raw = RawSuite { name, span, attributes: Vec::new(), checks: Vec::new(), due: true };
     for structure in &block.body {
         match structure {
             Structure::Attribute(attribute) => raw.attributes.push(entry(findings, attribute)),

@@ -1,0 +1,1 @@
+//! Tests of goss files with others in them.
