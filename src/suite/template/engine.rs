@@ -15,10 +15,11 @@ use gotmpl::{MissingKey, Template, TemplateError, Value, parse::ListNode};
 use super::{
     Environment, Mistake, Reach, Rendered,
     environment::withheld,
+    format,
     functions::{self, Function},
     instrument::{AT, Instrument, OUT},
     rendered::Mark,
-    value::{MAX_WEIGHT, map, show, weigh},
+    value::{map, show, weigh},
 };
 
 /// The longest output.
@@ -88,7 +89,8 @@ impl Course {
     }
 }
 
-fn too_heavy() -> TemplateError {
+/// The mistake of a value that is too heavy.
+pub(super) fn too_heavy() -> TemplateError {
     TemplateError::Exec("makes a value of more than 1 MiB, or one nested more than 64 deep".to_owned())
 }
 
@@ -117,13 +119,12 @@ pub(in crate::suite) fn render(source: &str, world: &Arc<World>) -> Result<Rende
     // Names, definitions and syntax are judged by the crate itself; only then markers are put in.
     let parsed = Template::new(NAME).parse(source).map_err(|error| vec![unparsable(source, &error)])?;
     let mut instrument = Instrument::new(source);
-    let trees: Vec<(String, ListNode)> = parsed
-        .templates()
-        .into_iter()
-        .map(str::to_owned)
-        .chain([NAME.to_owned()])
-        .filter_map(|name| Some((name.clone(), instrument.list(parsed.lookup(&name)?))))
-        .collect();
+    let mut names: Vec<String> = parsed.templates().into_iter().map(str::to_owned).collect();
+    if !names.iter().any(|name| name == NAME) {
+        names.push(NAME.to_owned());
+    }
+    let trees = names.into_iter().filter_map(|name| Some((instrument.list(parsed.lookup(&name)?), name)));
+    let trees: Vec<(ListNode, String)> = trees.collect();
     if !instrument.mistakes.is_empty() {
         instrument.mistakes.sort_by_key(|mistake| mistake.span.start);
         return Err(instrument.mistakes);
@@ -131,7 +132,7 @@ pub(in crate::suite) fn render(source: &str, world: &Arc<World>) -> Result<Rende
     execute(trees, &instrument.marks, world)
 }
 
-fn execute(trees: Vec<(String, ListNode)>, marks: &[Mark], world: &Arc<World>) -> Result<Rendered, Vec<Mistake>> {
+fn execute(trees: Vec<(ListNode, String)>, marks: &[Mark], world: &Arc<World>) -> Result<Rendered, Vec<Mistake>> {
     let course = Arc::new(Course {
         begun: Instant::now(),
         spent: AtomicU64::new(0),
@@ -140,7 +141,7 @@ fn execute(trees: Vec<(String, ListNode)>, marks: &[Mark], world: &Arc<World>) -
         pieces: Mutex::new(Vec::new()),
     });
     let mut template = with_functions(Template::new(NAME), world, &course);
-    for (name, tree) in trees {
+    for (tree, name) in trees {
         template = template.add_parse_tree(&name, tree);
     }
     let data = map([("Vars".into(), world.vars.clone()), ("Env".into(), world.env.value())].into());
@@ -205,7 +206,7 @@ fn with_functions(mut template: Template, world: &Arc<World>, course: &Arc<Cours
     }
     for name in ["printf", "print", "println", "html", "js", "urlquery"] {
         let course = course.clone();
-        template = template.func(name, move |args| course.weighed(formatted(name, args)?));
+        template = template.func(name, move |args| course.weighed(format::formatted(name, args)?));
     }
     let (here, seen) = (course.clone(), world.clone());
     template = template.func("index", move |args| here.weighed(indexed(args, &seen.env)?));
@@ -242,30 +243,6 @@ fn called(function: &Function, args: &[Value]) -> Result<Value, TemplateError> {
         return Err(TemplateError::Exec(format!("{name} takes {wanted} arguments, not {}", args.len())));
     }
     body(args).map_err(|why| TemplateError::Exec(format!("{name}: {why}")))
-}
-
-/// text/template's own functions that make text, by the crate, after a look at how much that will be.
-fn formatted(name: &str, args: &[Value]) -> Result<Value, TemplateError> {
-    let mut longest = 0;
-    let mut all = 0;
-    for arg in args {
-        let weight = weigh(arg).ok_or_else(too_heavy)?;
-        longest = longest.max(weight);
-        all += weight;
-    }
-    if let ("printf", Some(Value::String(format))) = (name, args.first()) {
-        let numbers = format.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<usize>().ok());
-        let widest = args.iter().filter_map(Value::as_int).map(|width| usize::try_from(width).unwrap_or(0)).max();
-        let stars = format.matches('*').count().saturating_mul(widest.unwrap_or(0).min(usize::from(u16::MAX)));
-        all = format.matches('%').count().saturating_mul(longest).saturating_add(all).saturating_add(stars);
-        all = numbers.fold(all, |sum, width| sum.saturating_add(width.min(usize::from(u16::MAX))));
-    }
-    if all > 4 * MAX_WEIGHT {
-        return Err(too_heavy());
-    }
-    let places: Vec<String> = (0..args.len()).map(|at| format!("(index . {at})")).collect();
-    let source = format!("{{{{{name} {}}}}}", places.join(" "));
-    Template::new("").parse(&source)?.execute_to_string(&Value::List(args.into())).map(Into::into)
 }
 
 /// `index`; what the environment lacks is an empty text, as in Go, where it is a map of texts.

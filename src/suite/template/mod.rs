@@ -7,6 +7,7 @@
 
 mod engine;
 mod environment;
+mod format;
 mod functions;
 mod instrument;
 mod reach;
