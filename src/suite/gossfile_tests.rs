@@ -53,9 +53,15 @@ const USER: &str = "user:\n  NAME: {exists: true}\n";
 #[test]
 fn files_are_merged_with_the_place_of_each_check() {
     let folder = Folder::of(&[
-        ("suites/goss.yaml", "gossfile:\n  zz: {file: common/last.yaml}\n  common/[ab].yaml: {}\n  off.yaml: {skip: true}\nuser:\n  root: {exists: true}\n"),
+        (
+            "suites/goss.yaml",
+            "gossfile:\n  zz: {file: common/last.yaml}\n  common/[ab].yaml: {}\n  off.yaml: {skip: true}\nuser:\n  root: {exists: true}\n",
+        ),
         ("suites/common/a.yaml", &USER.replace("NAME", "a")),
-        ("suites/common/b.yaml", "{{ range .Vars.names }}\nuser:\n  {{ . }}:\n    exists: true\n{{ end }}gossfile: {../deep.json: {}}\n"),
+        (
+            "suites/common/b.yaml",
+            "{{ range .Vars.names }}\nuser:\n  {{ . }}:\n    exists: true\n{{ end }}gossfile: {../deep.json: {}}\n",
+        ),
         ("suites/deep.json", "{\n\"user\": {\n\"deep\": {\"exists\": true}}}"),
         ("suites/common/last.yaml", "# again\ngossfile: {../deep.json: {}}\n\nuser:\n  last: {exists: true}\n"),
         ("suites/off.yaml", "not read at all: ["),
@@ -86,7 +92,10 @@ fn what_decides_the_outcome_is_in_the_digest() {
     let make = |included: &str, read: &str| {
         Folder::of(&[
             ("plain.yaml", &USER.replace("NAME", "x")),
-            ("t.yaml", "gossfile: {i.yaml: {}}\nuser:\n  u{{ .Vars.n }}: {exists: true, title: '{{ readFile \"r.txt\" }}'}\n"),
+            (
+                "t.yaml",
+                "gossfile: {i.yaml: {}}\nuser:\n  u{{ .Vars.n }}: {exists: true, title: '{{ readFile \"r.txt\" }}'}\n",
+            ),
             ("i.yaml", &USER.replace("NAME", included)),
             ("r.txt", read),
         ])
@@ -139,7 +148,9 @@ fn mistakes_in_rendered_text_are_told_of_the_source() {
 #[test]
 fn a_chain_of_fifty_files_ends() {
     let files: Vec<(String, String)> = (0..60)
-        .map(|n| (format!("{n}.yaml"), format!("gossfile: {{{}.yaml: {{}}}}\nuser: {{u{n}: {{exists: true}}}}\n", n + 1)))
+        .map(|n| {
+            (format!("{n}.yaml"), format!("gossfile: {{{}.yaml: {{}}}}\nuser: {{u{n}: {{exists: true}}}}\n", n + 1))
+        })
         .collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     let told = Folder::of(&files).told("0.yaml", "{}");

@@ -94,7 +94,7 @@ fn read_here(path: &Path, bytes: &[u8], surroundings: &Surroundings) -> Result<V
     };
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {
-        "hcl" => hcl_suites(path, text),
+        "hcl" => hcl_suites(path, text, &surroundings.vars),
         "yaml" | "yml" | "json" => gossfile::read(path, text, surroundings).map(|suite| vec![suite]),
         _ => {
             let help = "a suite is a .hcl file, or goss's .yaml, .yml or .json";
@@ -103,14 +103,19 @@ fn read_here(path: &Path, bytes: &[u8], surroundings: &Surroundings) -> Result<V
     }
 }
 
-fn hcl_suites(path: &Path, text: &str) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+fn hcl_suites(path: &Path, text: &str, vars: &Vars) -> Result<Vec<Suite>, Vec<Diagnostic>> {
     let mut findings = Findings::new(Source { path, text });
+    findings.vars = &vars.entries;
     let raw = hcl::read(&mut findings);
     if raw.is_empty() && findings.list.is_empty() {
         let help = Some("write suite \"name\" { … } with at least one resource in it");
         findings.list.push(Diagnostic::file(path, "no suite in this file", help));
     }
-    let digest = Digest::of(text.as_bytes());
+    // Where variables may have a part in it, they are part of what was run.
+    let digest = match text.contains("var.") && !vars.bytes.is_empty() {
+        true => Digest::of(&[text.as_bytes(), &[0], &vars.bytes].concat()),
+        false => Digest::of(text.as_bytes()),
+    };
     let suites: Vec<Suite> = raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest)).collect();
     if findings.list.is_empty() {
         return Ok(suites);

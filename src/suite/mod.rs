@@ -13,6 +13,7 @@ mod glob;
 mod goss;
 mod gossfile;
 mod hcl;
+mod hcl_var;
 mod judge;
 mod load;
 mod matcher;

@@ -99,18 +99,20 @@ impl Node {
 pub(super) struct Findings<'a> {
     pub source: Source<'a>,
     pub list: Vec<Diagnostic>,
+    /// What `var.…` means in HCL.
+    pub vars: &'a [Entry],
     /// What was rendered from the source. Then spans are those of the rendered text; mistakes are told of the source.
     rendered: Option<&'a Rendered>,
 }
 
 impl<'a> Findings<'a> {
     pub fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), rendered: None }
+        Self { source, list: Vec::new(), vars: &[], rendered: None }
     }
 
     /// For a file that is a template.
     pub fn of_template(source: Source<'a>, rendered: &'a Rendered) -> Self {
-        Self { source, list: Vec::new(), rendered: Some(rendered) }
+        Self { source, list: Vec::new(), vars: &[], rendered: Some(rendered) }
     }
 
     /// The text to read; spans are places in it.
