@@ -16,6 +16,7 @@ mod command_line;
 mod external;
 mod failing;
 mod goss;
+mod goss_render;
 mod launching;
 mod older_packers;
 mod privacy;

@@ -1,13 +1,19 @@
 //! The command line's shape: global flags and the list of commands. Commands that do not exist yet are not listed.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{commit, completions, lint, man, option_flags::problem, packer_install, probe, report, sweep, validate};
-use crate::config::{
-    Problem,
-    request::{Format, Outputs},
+use crate::{
+    config::{
+        Problem,
+        request::{Format, Outputs},
+    },
+    suite::VarSources,
 };
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
@@ -54,6 +60,24 @@ pub struct Globals {
         help_heading = "Global options"
     )]
     pub log: Log,
+}
+
+/// Variables for suites, for the commands without options of their own for them.
+#[derive(Debug, Clone, Default, Args)]
+pub struct VarFlags {
+    /// A file of variables for the suites, YAML or JSON; may be given several times, a later one outweighs an earlier one
+    #[arg(long, value_name = "FILE")]
+    vars: Vec<PathBuf>,
+    /// Variables for the suites, as a text of YAML or JSON; they outweigh those of files
+    #[arg(long, value_name = "YAML|JSON")]
+    vars_inline: Option<String>,
+}
+
+impl VarFlags {
+    /// Where the variables come from; paths start from `folder`.
+    pub fn sources(&self, folder: &Path) -> VarSources {
+        VarSources { folder: folder.to_owned(), files: self.vars.clone(), inline: self.vars_inline.clone() }
+    }
 }
 
 /// `--format FORMAT[=FILE]`.

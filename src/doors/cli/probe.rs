@@ -9,7 +9,12 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output, results, shard};
+use super::{
+    args::{Globals, VarFlags},
+    dispatch, live,
+    option_flags::problem,
+    output, results, shard,
+};
 use crate::{
     config::{
         Problem,
@@ -33,6 +38,8 @@ pub struct ProbeArgs {
     /// The suites to run
     #[arg(long = "suite", value_name = "FILE", num_args = 1.., required = true)]
     suites: Vec<PathBuf>,
+    #[command(flatten)]
+    vars: VarFlags,
     /// The machine's host key, like "ssh-ed25519 AAAA…"
     #[arg(long, value_name = "LINE", conflicts_with = "known_hosts")]
     host_key: Option<String>,
@@ -78,7 +85,7 @@ pub(super) fn plan_in(
     }
     let outputs = globals.outputs().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     let shard = shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default();
-    let suites = load_suites(&args.suites, working_dir);
+    let suites = load_suites(&args.suites, working_dir, &args.vars.sources(working_dir));
     let (hosts, shard) = match shard {
         Some(shard) if problems.is_empty() => {
             let (hosts, record) = shard::divide(shard, &args.hosts, ToString::to_string);
