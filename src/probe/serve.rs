@@ -26,7 +26,7 @@ use super::{
     engine::{self, Event, Listener, Order, Step, Stop},
     host_key::{self, HostKey},
     proto::{self, prober_server::ProberServer},
-    session,
+    questions, session,
 };
 use crate::{
     model::{Outcome, UndecidedKind},
@@ -174,7 +174,8 @@ fn order(request: proto::ProbeRequest) -> Result<Order, String> {
     let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
     let port =
         u16::try_from(request.port).ok().filter(|p| *p > 0).ok_or_else(|| format!("{} is no port", request.port))?;
-    let suites: Vec<Suite> = serde_json::from_slice(&request.suites_json).map_err(|e| format!("suites: {e}"))?;
+    let mut suites: Vec<Suite> = serde_json::from_slice(&request.suites_json).map_err(|e| format!("suites: {e}"))?;
+    questions::introduce(&mut suites, &request.private_key);
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
     Ok(Order {
         address: SocketAddr::new(ip, port),

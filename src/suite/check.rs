@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use super::{
-    Check, Property, Resource, Sudo, Suite, demand,
+    Check, Matcher, Property, Resource, Sudo, Suite, demand,
     diagnostic::nearest,
     duration::parse_duration,
     tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
@@ -69,7 +69,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         skip: false,
         retry: defaults.retry,
         retry_delay: defaults.retry_delay,
-        timeout: defaults.timeout,
+        timeout: defaults.timeout.max(vocabulary::patience(entry.resource)),
         parameters: BTreeMap::new(),
         properties: Vec::new(),
         line: findings.line(&raw.id_span),
@@ -86,6 +86,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     } else if entry.resource == Resource::Command {
         check.properties.sort_by_key(|p| rank(&p.name) != Some(0));
     }
+    imply(findings, raw, &mut check, before);
     let broken = raw.attributes.iter().any(|a| a.node.to_json().is_none());
     if check.properties.is_empty() && findings.list.len() == before && !broken {
         let names: Vec<&str> = entry.properties.iter().map(|(name, _)| *name).collect();
@@ -94,6 +95,18 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         findings.wrong(&raw.id_span, format!("{} {:?} asserts nothing", raw.resource, raw.id), "", Some(&help));
     }
     Some(check)
+}
+
+/// A block that names no property of a resource of findings demands that there are none.
+fn imply(findings: &Findings<'_>, raw: &RawCheck, check: &mut Check, mistakes_before: usize) {
+    if check.properties.is_empty() && findings.list.len() == mistakes_before {
+        let line = findings.line(&raw.resource_span);
+        let none = || Matcher::Equal(serde_json::Value::Array(Vec::new()));
+        check.properties = vocabulary::implied(check.resource)
+            .into_iter()
+            .map(|name| Property { name: name.to_owned(), matcher: none(), line })
+            .collect();
+    }
 }
 
 /// Takes one attribute into the check. True when it was a list that asserts nothing.

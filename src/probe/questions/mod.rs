@@ -7,6 +7,7 @@
 mod cloud_init;
 mod command;
 mod file;
+mod hygiene;
 mod package;
 mod port;
 mod process;
@@ -18,6 +19,7 @@ mod user;
 use serde_json::Value;
 
 pub(super) use cloud_init::SHELL as CLOUD_INIT;
+pub(super) use hygiene::introduce;
 
 use super::frames::Frame;
 use crate::suite::{Asker, Check, Resource};
@@ -43,6 +45,7 @@ pub(super) fn of(resource: Resource) -> Option<&'static Kind> {
         Resource::CloudInit => &cloud_init::KIND,
         Resource::Command => &command::KIND,
         Resource::File => &file::KIND,
+        Resource::Hygiene => &hygiene::KIND,
         Resource::Package => &package::KIND,
         Resource::Port => &port::KIND,
         Resource::Process => &process::KIND,

@@ -6,6 +6,8 @@ mod image;
 
 use super::Resource;
 
+pub(super) use image::{implied, patience};
+
 /// What kind of value an attribute has, and so what a plain value there means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
