@@ -113,10 +113,11 @@ fn imply(findings: &Findings<'_>, raw: &RawCheck, check: &mut Check, mistakes_be
 fn apply(findings: &mut Findings<'_>, entry: &vocabulary::Entry, check: &mut Check, attribute: &Entry) -> bool {
     let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
     let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
+    let name = vocabulary::canonical(entry.resource, name).unwrap_or(name);
     if let Some((known, kind)) = entry.properties.iter().find(|(known, _)| *known == name) {
         let line = findings.line(&attribute.name_span);
         if check.properties.iter().any(|p| p.name == *known) {
-            if alias.is_some() {
+            if name != attribute.name {
                 findings.wrong(&attribute.name_span, format!("{known:?} a second time"), "", None);
             }
             return false;

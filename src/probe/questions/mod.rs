@@ -4,15 +4,19 @@
 //!
 //! A new kind is two files here, a line in [`of`], and its names in the suite's vocabulary.
 
+mod boot;
 mod cloud_init;
 mod command;
 mod file;
 mod hygiene;
+mod listening;
 mod package;
 mod port;
 mod process;
+mod root_filesystem;
 mod service;
 mod sockets;
+mod sshd;
 mod systemd;
 mod user;
 
@@ -42,14 +46,18 @@ pub(super) struct Kind {
 /// How hosts are asked about `resource`; `None` where hosts are not asked at all.
 pub(super) fn of(resource: Resource) -> Option<&'static Kind> {
     Some(match resource {
+        Resource::Boot => &boot::KIND,
         Resource::CloudInit => &cloud_init::KIND,
         Resource::Command => &command::KIND,
         Resource::File => &file::KIND,
         Resource::Hygiene => &hygiene::KIND,
+        Resource::Listening => &listening::KIND,
         Resource::Package => &package::KIND,
         Resource::Port => &port::KIND,
         Resource::Process => &process::KIND,
+        Resource::RootFilesystem => &root_filesystem::KIND,
         Resource::Service => &service::KIND,
+        Resource::Sshd => &sshd::KIND,
         Resource::Systemd => &systemd::KIND,
         Resource::User => &user::KIND,
         _ => return None,

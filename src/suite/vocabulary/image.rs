@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Entry, Kind, Parameter};
+use super::{Entry, Kind, Parameter, sshd};
 use crate::suite::Resource;
 
 /// assay's own resources.
@@ -30,6 +30,53 @@ pub(super) const RESOURCES: &[Entry] = &[
         parameters: &[("allow", Parameter::Texts)],
         later: &[],
         example: "image",
+    },
+    Entry {
+        resource: Resource::Sshd,
+        subject: "",
+        properties: sshd::KEYWORDS,
+        parameters: &[("match", Parameter::Text)],
+        later: &[],
+        example: "effective",
+    },
+    Entry {
+        resource: Resource::Boot,
+        subject: "",
+        properties: &[
+            ("seconds", Kind::Number),
+            ("failed-units", Kind::ExactList),
+            ("cloud-init", Kind::Word(&["done", "error", "running", "disabled", "absent"])),
+            ("kernel-taint", Kind::Number),
+            ("reboot-required", Kind::Bool),
+            ("oom-kills", Kind::Number),
+        ],
+        parameters: &[],
+        later: &[],
+        example: "first",
+    },
+    Entry {
+        resource: Resource::Listening,
+        subject: "",
+        properties: &[("unexpected", Kind::ExactList), ("ports", Kind::ExactList)],
+        parameters: &[("allow", Parameter::Texts)],
+        later: &[],
+        example: "ports",
+    },
+    Entry {
+        resource: Resource::RootFilesystem,
+        subject: "",
+        properties: &[
+            ("grown", Kind::Bool),
+            ("usage", Kind::Number),
+            ("inodes", Kind::Number),
+            ("free", Kind::Number),
+            ("size", Kind::Number),
+            ("filesystem", Kind::Text),
+            ("read-only", Kind::Bool),
+        ],
+        parameters: &[],
+        later: &[],
+        example: "root",
     },
 ];
 
@@ -65,6 +112,7 @@ const SUID_FILES: &str = "suid-files";
 pub(in crate::suite) fn implied(resource: Resource) -> Vec<&'static str> {
     match resource {
         Resource::Hygiene => HYGIENE.iter().map(|(name, _)| *name).filter(|name| *name != SUID_FILES).collect(),
+        Resource::Listening => vec!["unexpected"],
         _ => Vec::new(),
     }
 }
@@ -76,4 +124,10 @@ pub(in crate::suite) fn patience(resource: Resource) -> Duration {
         Resource::Hygiene => Duration::from_secs(120),
         _ => Duration::ZERO,
     }
+}
+
+/// The name that a property of `resource` has here, where it may be spelled in other ways.
+pub(in crate::suite) fn canonical(resource: Resource, name: &str) -> Option<&'static str> {
+    let keywords = Some(sshd::KEYWORDS).filter(|_| resource == Resource::Sshd)?;
+    keywords.iter().map(|(keyword, _)| *keyword).find(|keyword| sshd::same(keyword, name))
 }

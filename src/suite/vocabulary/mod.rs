@@ -3,10 +3,11 @@
 
 mod goss;
 mod image;
+mod sshd;
 
 use super::Resource;
 
-pub(super) use image::{implied, patience};
+pub(super) use image::{canonical, implied, patience};
 
 /// What kind of value an attribute has, and so what a plain value there means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
