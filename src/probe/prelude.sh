@@ -52,6 +52,13 @@ else
   }
 fi
 
+# Only inside $(…): runs a command within $T seconds, with messages in English.
+plain() {
+  LC_ALL=C
+  export LC_ALL
+  limit "$T" "$@"
+}
+
 # The first $1 bytes of stdin; the rest is read and dropped, so that the writer never notices. Ends after $2 seconds even when the pipe stays open.
 kept() { limit "$2" head -c "$1" 2>/dev/null && limit "$2" cat >/dev/null 2>&1; }
 

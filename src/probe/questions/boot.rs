@@ -6,7 +6,7 @@ use super::{CLOUD_INIT, Kind, Seen, first_line, systemd, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[CLOUD_INIT, include_str!("boot.sh")], ask, observe };
+pub(super) const KIND: Kind = Kind { shell: &[CLOUD_INIT, include_str!("boot.sh")], ask, observe, slow: true };
 
 fn ask(check: &Check) -> String {
     if wants(check, "reboot-required") { "ask_boot r".to_owned() } else { "ask_boot".to_owned() }

@@ -4,7 +4,7 @@ use super::{Kind, OUTPUT_KEPT, Seen, kept, quote};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("command.sh")], ask, observe: command };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("command.sh")], ask, observe: command, slow: true };
 
 fn ask(check: &Check) -> String {
     format!("ask_command {} {}", quote(check.subject()), OUTPUT_KEPT + 1)

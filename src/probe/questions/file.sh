@@ -30,7 +30,9 @@ ask_file() {
   if [ "$a" = '.x 1' ]; then
     a="$a
 .t
-$($r stat -c '%f %s %u %g %U %G' -- "$1" 2>/dev/null | enc)
+$($r stat -c '%f %s %u %g
+%U
+%G' -- "$1" 2>/dev/null | enc)
 .l
 $($r readlink -- "$1" 2>/dev/null | enc)"
     [ -n "$2" ] && file_data "$@"
@@ -44,10 +46,18 @@ file_data() {
 .c ?"
     return
   fi
-  if ! $r test -f "$1"; then
+  # A folder and a socket have no contents. A pipe or a device may have some, or none ever.
+  if $r test -d "$1" || $r test -S "$1"; then
     a="$a
 .c -"
     return
+  fi
+  if ! $r test -f "$1"; then
+    limit "$T" $r head -c "$3" -- "$1" >/dev/null 2>&1 || {
+      a="$a
+.c late"
+      return
+    }
   fi
   case $2 in *c*) a="$a
 .c

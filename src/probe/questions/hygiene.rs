@@ -29,6 +29,7 @@ pub(super) const KIND: Kind = Kind {
     ],
     ask,
     observe,
+    slow: true,
 };
 
 /// What the prober adds to a check's parameters: the public half of the key that it logs in with, `type base64`.

@@ -9,7 +9,7 @@ use super::{Kind, Seen, sockets};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("listening.sh")], ask, observe };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("listening.sh")], ask, observe, slow: false };
 
 /// Each list of the kernel's, by the letter of its field.
 const TABLES: [(char, &str, bool); 4] =

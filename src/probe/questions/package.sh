@@ -1,19 +1,31 @@
+# Which tool knows the packages, into M: the distribution's own, else the first one there is.
+package_manager() {
+  distribution
+  case $D in
+  ubuntu | debian) M=dpkg ;;
+  redhat) M=rpm ;;
+  alpine) M=apk ;;
+  arch) M=pacman ;;
+  esac
+  for q in $M dpkg rpm apk pacman; do
+    [ "$q" = dpkg ] && q=dpkg-query
+    command -v "$q" >/dev/null 2>&1 && M=${q%-query} && return
+  done
+  M=none
+}
+M=
 ask_package() {
   begin
-  if [ -e /var/lib/dpkg/status ] && command -v dpkg-query >/dev/null 2>&1; then
-    m=dpkg
-    v=$(limit "$T" dpkg-query -W -f '${Status} ${Version}\n' -- "$1" 2>&1)
-  elif command -v rpm >/dev/null 2>&1; then
-    m=rpm
-    v=$(limit "$T" rpm -q --nosignature --nodigest --qf '%{VERSION}\n' -- "$1" 2>&1)
-  elif command -v apk >/dev/null 2>&1; then
-    m=apk
-    v=$(limit "$T" apk info -e -v -- "$1" 2>&1)
-  else
-    m=none v=
-  fi
+  [ -z "$M" ] && package_manager
+  case $M in
+  dpkg) v=$(plain dpkg-query -f '${Status} ${Version}\n' -W -- "$1" 2>&1) ;;
+  rpm) v=$(plain rpm -q --nosignature --nodigest --qf '%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\n' -- "$1" 2>&1) ;;
+  apk) v=$(limit "$T" apk info -e -v -- "$1" 2>&1) ;;
+  pacman) v=$(plain pacman -Q --color never --noconfirm -- "$1" 2>&1) ;;
+  *) v= ;;
+  esac
   a=".s $?
-.m $m
+.m $M
 .o
 $(printf '%s' "$v" | head -c 65536 | enc)"
   answer

@@ -4,7 +4,7 @@ use super::{Kind, Seen};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("root_filesystem.sh")], ask, observe };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("root_filesystem.sh")], ask, observe, slow: false };
 
 /// What may be left behind: the file system's own tables, rounding, a backup of the partition table.
 const LEFT_PARTS: u64 = 20;

@@ -7,7 +7,7 @@ use super::{Kind, Seen, first_line, quote};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("sshd.sh")], ask, observe };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("sshd.sh")], ask, observe, slow: false };
 
 /// Lists in one line, divided by commas.
 const COMMAS: &[&str] = &[

@@ -1,29 +1,23 @@
+# $2: whether the groups are wanted.
 ask_user() {
   begin
-  f=
   if [ -r /etc/passwd ]; then
-    a='.x 0'
-    while IFS= read -r l || [ -n "$l" ]; do
-      case $l in "$1":*)
-        f=$l
-        break
-        ;;
-      esac
-    done </etc/passwd
-  else
-    a='.x ?'
-  fi
-  if [ -n "$f" ]; then
+    entries /etc/passwd "$1" ''
     a=".x 1
 .p
-$(printf '%s' "$f" | enc)"
-    if [ -n "$2" ]; then
-      v=$(limit "$T" id -Gn -- "$1" 2>&1)
+$(printf '%s' "$f" | head -c 65536 | enc)"
+    if [ -n "$2" ] && [ -r /etc/group ]; then
+      l="
+$f"
+      l=${l#*"
+$1":*:*:}
+      entries /etc/group "$1" "${l%%:*}"
       a="$a
-.s $?
 .g
-$(printf '%s' "$v" | enc)"
+$(printf '%s' "$f" | head -c 65536 | enc)"
     fi
+  else
+    a='.x ?'
   fi
   answer
 }
