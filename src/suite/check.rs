@@ -47,7 +47,7 @@ pub(super) fn read(findings: &mut Findings<'_>, raw: RawSuite, path: &Path, dige
         }
         checks.push(check);
     }
-    if raw.checks.is_empty() {
+    if raw.checks.is_empty() && raw.due {
         let help =
             "a suite that checks nothing can never pass; add a resource, like service \"ssh\" { running = true }";
         findings.wrong(&raw.span, format!("suite {:?} has no checks", raw.name), "", Some(help));
@@ -72,6 +72,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         timeout: defaults.timeout.max(vocabulary::patience(entry.resource)),
         parameters: BTreeMap::new(),
         properties: Vec::new(),
+        path: None,
         line: findings.line(&raw.id_span),
     };
     let before = findings.list.len();

@@ -9,13 +9,17 @@ mod check;
 mod demand;
 mod diagnostic;
 mod duration;
+mod glob;
 mod goss;
+mod gossfile;
 mod hcl;
+mod hcl_var;
 mod judge;
 mod load;
 mod matcher;
 mod pattern;
 mod resource;
+mod template;
 mod tree;
 mod vocabulary;
 
@@ -28,9 +32,10 @@ use crate::model::Digest;
 pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
 pub use judge::{Judgement, judge};
-pub use load::load;
+pub use load::{load, load_with};
 pub use matcher::Matcher;
 pub use resource::{Asker, Resource};
+pub use template::VarSources;
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +44,8 @@ pub struct Suite {
     pub name: String,
     /// The file as the user named it.
     pub path: PathBuf,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its bytes; of a template or a file with others in it: of all these files, the variables and what was
+    /// rendered.
     pub digest: Digest,
     /// Whether its checks run as root on the host.
     #[serde(default)]
@@ -97,6 +103,9 @@ pub struct Check {
     /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …)
     /// first.
     pub properties: Vec<Property>,
+    /// The file that it stands in, where that is not the suite's own (goss's `gossfile`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
     /// 1-based line of the resource in its file.
     pub line: u32,
 }

@@ -13,6 +13,7 @@ mod build;
 mod cleanup;
 mod command_line;
 mod failing;
+mod goss_render;
 mod older_packers;
 mod privacy;
 mod prober;

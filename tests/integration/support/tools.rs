@@ -43,6 +43,11 @@ pub fn plugins() -> PathBuf {
     present(tools().join("plugins"), "scripts/tools")
 }
 
+/// goss's own binary, v0.4.9.
+pub fn goss() -> PathBuf {
+    present(tools().join("bin/goss"), "scripts/tools goss")
+}
+
 /// The mini cloud's launcher.
 pub fn mini_cloud() -> PathBuf {
     present(root().join("examples/mini-cloud/mini-cloud"), "a full checkout")
