@@ -18,6 +18,7 @@ mod judge;
 mod load;
 mod matcher;
 mod pattern;
+mod profiles;
 mod resource;
 mod template;
 mod tree;
@@ -34,6 +35,7 @@ pub use duration::parse_duration;
 pub use judge::{Judgement, judge};
 pub use load::{load, load_with};
 pub use matcher::Matcher;
+pub use profiles::{PROFILES, Profile};
 pub use resource::{Asker, Resource};
 pub use template::VarSources;
 

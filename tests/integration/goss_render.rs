@@ -65,9 +65,11 @@ fn the_same_files_are_right_for_assay() {
 #[test]
 fn a_suite_cannot_print_the_pipelines_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
-    for template in
-        ["{{ .Env.DEPLOY_TOKEN }}", "{{ getEnv \"DEPLOY_TOKEN\" }}", "{{ range $k, $v := .Env }}{{ $v }} {{ end }}{{ fail \"seen\" }}"]
-    {
+    for template in [
+        "{{ .Env.DEPLOY_TOKEN }}",
+        "{{ getEnv \"DEPLOY_TOKEN\" }}",
+        "{{ range $k, $v := .Env }}{{ $v }} {{ end }}{{ fail \"seen\" }}",
+    ] {
         let suite = format!("user:\n  root:\n    exists: true\n    title: '{template}'\n");
         std::fs::write(folder.path().join("goss.yaml"), suite).expect("written");
         let output = lint(folder.path(), &["goss.yaml"]);

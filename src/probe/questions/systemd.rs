@@ -6,7 +6,8 @@ use super::{Kind, Seen, first_line};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("systemd.sh")], ask, observe: |_, _, frame| failed(frame), slow: false };
+pub(super) const KIND: Kind =
+    Kind { shell: &[include_str!("systemd.sh")], ask, observe: |_, _, frame| failed(frame), slow: false };
 
 fn ask(_: &Check) -> String {
     "ask_systemd".to_owned()
