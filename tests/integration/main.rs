@@ -14,6 +14,7 @@ mod cleanup;
 mod command_line;
 mod failing;
 mod goss_render;
+mod hygiene;
 mod older_packers;
 mod privacy;
 mod prober;
