@@ -155,4 +155,6 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 #[cfg(test)]
+mod image_tests;
+#[cfg(test)]
 mod tests;

@@ -76,7 +76,7 @@ pub(super) fn authorized(facts: &Facts<'_>) -> Vec<Finding> {
     for [user, number, path, text] in facts.answer.section("keys").facts() {
         let place = format!("{user}: {path} line {number}");
         let Some(key) = Key::read(text) else {
-            found.extend((!text.trim().is_empty()).then(|| Finding::new(&[user, path], format!("{place} is no key"))));
+            found.extend(is_entry(text).then(|| Finding::new(&[user, path], format!("{place} is no key"))));
             continue;
         };
         if facts.launch_key.is_some_and(|launch| key.is(launch)) {
@@ -93,6 +93,12 @@ pub(super) fn authorized(facts: &Facts<'_>) -> Vec<Finding> {
         found.push(Finding::new(&[user, path, &fingerprint, &key.comment], text));
     }
     found
+}
+
+/// Whether a line says anything: blank ones and comments do not.
+fn is_entry(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.is_empty() && !line.starts_with('#')
 }
 
 /// Packer's temporary keys are named `packer_` and a UUID.

@@ -56,7 +56,8 @@ changed() { stat -c %Y -- "$1" || echo 0; }
 bytes() { stat -c %s -- "$1" || echo 0; }
 
 # When this instance booted for the first time. This boot began with process 1: the kernel's own time is the host's in a container. An earlier
-# boot is known from what cloud-init does once for each instance, some time after that boot began.
+# boot is known from what cloud-init does once for each instance, some time after that boot began; where cloud-init does not run in this boot, what
+# it left may be another instance's.
 first_boot() {
   b=0
   while read -r k v x; do
@@ -66,7 +67,8 @@ first_boot() {
   set -- ${l##*) }
   b=$((b + ${20:-0} / 100))
   f=$b
-  e=$(stat -c %Y -- "$R"/var/lib/cloud/instance/sem/* | sort -n | head -n 1)
+  e=
+  [ -e /run/cloud-init/result.json ] && e=$(stat -c %Y -- "$R"/var/lib/cloud/instance/sem/* | sort -n | head -n 1)
   if [ -n "$e" ] && [ "$e" -lt "$b" ]; then f=$((e - 120)); fi
   say first "$f" "$(date +%s)"
 }
