@@ -35,8 +35,10 @@ pub(super) struct Include {
 
 /// Reads the file as one suite called `name`, and what it includes. Mistakes go to `findings`.
 pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite, Vec<Include>)> {
-    let root = parse(findings, "this is not YAML that a suite can be read from")?;
-    let Value::Map(resources) = root.value else {
+    let root = parse(findings, "this is not YAML that a suite can be read from", false)?;
+    // A template whose conditions are all false makes an empty file.
+    let resources = if root.value == Value::Null { Value::Map(Vec::new()) } else { root.value.clone() };
+    let Value::Map(resources) = resources else {
         let help = "for example\nfile:\n  /etc/passwd:\n    exists: true";
         findings.wrong(&root.span, "a goss file is a map of resources", format!("this is {}", root.kind()), Some(help));
         return None;
@@ -60,9 +62,9 @@ pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite,
 }
 
 /// Reads YAML or JSON with spans, telling duplicate keys. `None`, and a mistake with the title `what`, where it is
-/// neither.
-pub(super) fn parse(findings: &mut Findings<'_>, what: &str) -> Option<Node> {
-    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(findings.text(), options()) {
+/// neither. `octal`: a whole number that begins with 0 is octal, as in Go's yaml.v3.
+pub(super) fn parse(findings: &mut Findings<'_>, what: &str, octal: bool) -> Option<Node> {
+    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(findings.text(), options(octal)) {
         Ok(tree) => Some(into_node(findings, tree)),
         Err(error) => {
             let offset = error.location().map_or(0, |location| offset(findings.text(), &location));
@@ -158,7 +160,7 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
     }
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(octal: bool) -> serde_saphyr::Options {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = MAX_DEPTH;
     budget.max_aliases = 0;
@@ -169,6 +171,7 @@ fn options() -> serde_saphyr::Options {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         strict_booleans: true,
+        legacy_octal_numbers: octal,
         with_snippet: false,
     }
 }

@@ -57,17 +57,17 @@ pub struct Globals {
 #[derive(Debug, Clone, Default, Args)]
 pub struct VarFlags {
     /// A file of variables for the suites, YAML or JSON; may be given several times, a later one outweighs an earlier one
-    #[arg(long = "vars", value_name = "FILE")]
-    files: Vec<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    vars: Vec<PathBuf>,
     /// Variables for the suites, as a text of YAML or JSON; they outweigh those of files
-    #[arg(long = "vars-inline", value_name = "YAML|JSON")]
-    inline: Option<String>,
+    #[arg(long, value_name = "YAML|JSON")]
+    vars_inline: Option<String>,
 }
 
 impl VarFlags {
     /// Where the variables come from; paths start from `folder`.
     pub fn sources(&self, folder: &Path) -> VarSources {
-        VarSources { folder: folder.to_owned(), files: self.files.clone(), inline: self.inline.clone() }
+        VarSources { folder: folder.to_owned(), files: self.vars.clone(), inline: self.vars_inline.clone() }
     }
 }
 

@@ -25,7 +25,9 @@ impl Reach {
         let repository = base.as_deref().and_then(|base| base.ancestors().find(|folder| folder.join(".git").exists()));
         let folder = suite.parent().filter(|folder| *folder != Path::new("")).unwrap_or(base_dir);
         let roots = [repository.map(Path::to_owned).or_else(|| base.clone()), folder.canonicalize().ok()];
-        Self { roots: roots.into_iter().flatten().collect() }
+        let mut roots: Vec<PathBuf> = roots.into_iter().flatten().collect();
+        roots.dedup();
+        Self { roots }
     }
 
     /// The file's real path, links followed. Fails with a fragment that says why it may not be read.

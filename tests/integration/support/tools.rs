@@ -43,11 +43,6 @@ pub fn plugins() -> PathBuf {
     present(tools().join("plugins"), "scripts/tools")
 }
 
-/// goss's own binary, v0.4.9.
-pub fn goss() -> PathBuf {
-    present(tools().join("bin/goss"), "scripts/tools goss")
-}
-
 /// The mini cloud's launcher.
 pub fn mini_cloud() -> PathBuf {
     present(root().join("examples/mini-cloud/mini-cloud"), "a full checkout")
@@ -57,4 +52,9 @@ pub fn mini_cloud() -> PathBuf {
 pub fn copy(from: &Path, to: &Path) {
     let status = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
     assert!(status.success(), "cp -a {} {}", from.display(), to.display());
+}
+
+/// goss 0.4.9, the peer that our checks are compared with.
+pub fn goss() -> PathBuf {
+    present(tools().join("bin/goss"), "scripts/tools")
 }

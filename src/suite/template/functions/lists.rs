@@ -47,11 +47,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 const MOST_COMPARED: usize = 2000;
 
 fn rest(args: &[Value]) -> Answer {
-    Ok(list(args, 0)?.split_first().map_or(Value::Nil, |(_, rest)| Value::List(rest.into())))
+    Ok(list(args, 0)?.split_first().map_or_else(|| Value::List([].into()), |(_, rest)| Value::List(rest.into())))
 }
 
 fn initial(args: &[Value]) -> Answer {
-    Ok(list(args, 0)?.split_last().map_or(Value::Nil, |(_, initial)| Value::List(initial.into())))
+    Ok(list(args, 0)?.split_last().map_or_else(|| Value::List([].into()), |(_, initial)| Value::List(initial.into())))
 }
 
 fn append(args: &[Value]) -> Answer {
