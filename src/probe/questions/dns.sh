@@ -30,9 +30,8 @@ print +(getnameinfo($_->{addr}, NI_NUMERICHOST, NIx_NOSERV))[1], "\n" for @found
     ;;
   none) q=none v= ;;
   esac
-  a=".s $q
-.o
-$(printf '%s' "$v" | head -c 65536 | enc)"
+  a=".s $q"
+  part o "$v"
   answer
 }
 

@@ -2,9 +2,8 @@ ask_group() {
   begin
   if [ -r /etc/group ]; then
     entries /etc/group "$1" ''
-    a=".x 1
-.g
-$(printf '%s' "$f" | head -c 65536 | enc)"
+    a=".x 1"
+    part g "$f"
   else
     a='.x ?'
   fi

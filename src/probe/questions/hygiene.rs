@@ -13,6 +13,7 @@ mod users;
 
 use serde_json::Value;
 
+pub(in crate::probe) use self::keys::public_half;
 use self::{allow::allowed, answer::Answer};
 use super::{Kind, Seen};
 use crate::{
@@ -99,13 +100,13 @@ const PROPERTIES: &[Property] = &[
     dated("logs", "logs", files::logs),
 ];
 
-/// Tells every hygiene check the key that the prober logs in with: it is there because of the test. A key whose public
-/// half cannot be read is left out; then keys that are found cannot be told apart from it.
-pub(in crate::probe) fn introduce(suites: &mut [Suite], private_key: &str) {
-    let Some(public) = keys::public_half(private_key) else { return };
+/// Tells every hygiene check the public half of the key that the prober logs in with: it is there because of the test.
+/// Where it is not known, keys that are found cannot be told apart from it.
+pub(in crate::probe) fn introduce(suites: &mut [Suite], public: Option<&str>) {
+    let Some(public) = public else { return };
     let checks = suites.iter_mut().flat_map(|suite| &mut suite.checks);
     for check in checks.filter(|check| check.resource == Resource::Hygiene) {
-        check.parameters.insert(LAUNCH_KEY.to_owned(), Value::from(public.as_str()));
+        check.parameters.insert(LAUNCH_KEY.to_owned(), Value::from(public));
     }
 }
 

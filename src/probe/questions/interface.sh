@@ -14,9 +14,8 @@ ask_interface() {
       if command -v ip >/dev/null 2>&1; then
         v=$(limit "$T" ip addr show dev "$1" 2>&1)
         a="$a
-.s $?
-.o
-$(printf '%s' "$v" | head -c 65536 | enc)"
+.s $?"
+        part o "$v"
       else
         a="$a
 .s none"

@@ -33,7 +33,7 @@ mod user;
 use serde_json::Value;
 
 pub(super) use cloud_init::SHELL as CLOUD_INIT;
-pub(super) use hygiene::introduce;
+pub(super) use hygiene::{introduce, public_half};
 
 use super::frames::Frame;
 use crate::suite::{Asker, Check, Resource};

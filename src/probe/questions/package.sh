@@ -13,10 +13,27 @@ package_manager() {
   done
   M=none
 }
-M=
+M= K=
+# What dpkg says of several packages at once, into K, for the questions that follow. One that is missing there, or there twice, is asked about alone.
+packages_ahead() {
+  [ -z "$M" ] && package_manager
+  [ "$M" = dpkg ] && K=$(plain dpkg-query -f '\n${Package}\t${Status} ${Version}\n' -W -- "$@" 2>/dev/null)$L
+}
 ask_package() {
   begin
   [ -z "$M" ] && package_manager
+  l="$L$1	"
+  case $K in
+  *"$l"*"$l"*) ;;
+  *"$l"*)
+    v=${K#*"$l"}
+    a=".s 0
+.m dpkg"
+    part o "${v%%"$L"*}"
+    answer
+    return
+    ;;
+  esac
   case $M in
   dpkg) v=$(plain dpkg-query -f '${Status} ${Version}\n' -W -- "$1" 2>&1) ;;
   rpm) v=$(plain rpm -q --nosignature --nodigest --qf '%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\n' -- "$1" 2>&1) ;;
@@ -25,8 +42,7 @@ ask_package() {
   *) v= ;;
   esac
   a=".s $?
-.m $M
-.o
-$(printf '%s' "$v" | head -c 65536 | enc)"
+.m $M"
+  part o "$v"
   answer
 }

@@ -61,9 +61,8 @@ sysv_enabled() {
 sysv_running() {
   service_status "$1"
   a="$a
-.q $q
-.u
-$(printf '%s' "$v" | head -c 65536 | enc)"
+.q $q"
+  part u "$v"
 }
 # $2: which of e(nabled) r(unning) l(evels) are wanted.
 I=
@@ -75,18 +74,16 @@ ask_service() {
     case $2 in *e*)
       v=$(plain systemctl is-enabled -- "$1" 2>&1)
       a="$a
-.e $?
-.E
-$(printf '%s' "$v" | head -c 65536 | enc)"
+.e $?"
+      part E "$v"
       ;;
     esac
     case $2 in *r*)
       if [ -d /run/systemd/system ]; then
         v=$(plain systemctl is-active -- "$1" 2>&1)
         a="$a
-.r $?
-.R
-$(printf '%s' "$v" | head -c 65536 | enc)"
+.r $?"
+        part R "$v"
       else
         a="$a
 .r absent"

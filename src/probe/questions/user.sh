@@ -3,18 +3,15 @@ ask_user() {
   begin
   if [ -r /etc/passwd ]; then
     entries /etc/passwd "$1" ''
-    a=".x 1
-.p
-$(printf '%s' "$f" | head -c 65536 | enc)"
+    a=".x 1"
+    part p "$f"
     if [ -n "$2" ] && [ -r /etc/group ]; then
       l="
 $f"
       l=${l#*"
 $1":*:*:}
       entries /etc/group "$1" "${l%%:*}"
-      a="$a
-.g
-$(printf '%s' "$f" | head -c 65536 | enc)"
+      part g "$f"
     fi
   else
     a='.x ?'

@@ -63,7 +63,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// `type base64` of a private key in OpenSSH's form; encrypted ones hold it in the clear.
-pub(super) fn public_half(private_key: &str) -> Option<String> {
+pub(in crate::probe) fn public_half(private_key: &str) -> Option<String> {
     let key = ssh_key::PrivateKey::from_openssh(private_key.trim()).ok()?;
     let line = key.public_key().to_openssh().ok()?;
     let (kind, rest) = line.split_once(' ')?;
