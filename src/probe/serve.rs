@@ -27,7 +27,7 @@ use super::{
     engine::{self, Event, Listener, Order, Step, Stop},
     host_key::{self, HostKey},
     proto::{self, prober_server::ProberServer},
-    reports, session,
+    questions, reports, session,
 };
 use crate::{
     model::{Digest, Outcome, UndecidedKind},
@@ -142,15 +142,18 @@ struct Service {
 struct SuitesInUse(Mutex<Vec<(Digest, Weak<[Suite]>)>>);
 
 impl SuitesInUse {
-    /// The suites in `json`, read only where nobody uses them yet.
-    fn read(&self, json: &[u8]) -> Result<Arc<[Suite]>, serde_json::Error> {
-        let digest = Digest::of(json);
+    /// The suites in `json` for a login with `private_key`, read only where nobody uses them yet.
+    fn read(&self, json: &[u8], private_key: &str) -> Result<Arc<[Suite]>, serde_json::Error> {
+        let login = questions::public_half(private_key);
+        let digest = Digest::of(&[json, b"\n", login.as_deref().unwrap_or_default().as_bytes()].concat());
         // A panic of another thread leaves at most a list that is too short.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(suites) = known.iter().find(|(of, _)| *of == digest).and_then(|(_, suites)| suites.upgrade()) {
             return Ok(suites);
         }
-        let suites: Arc<[Suite]> = serde_json::from_slice::<Vec<Suite>>(json)?.into();
+        let mut suites = serde_json::from_slice::<Vec<Suite>>(json)?;
+        questions::introduce(&mut suites, login.as_deref());
+        let suites: Arc<[Suite]> = suites.into();
         known.retain(|(of, suites)| *of != digest && suites.strong_count() > 0);
         known.truncate(SUITES_KEPT - 1);
         known.push((digest, Arc::downgrade(&suites)));
@@ -211,7 +214,7 @@ fn order(request: proto::ProbeRequest, known: &SuitesInUse) -> Result<Order, Str
     let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
     let port =
         u16::try_from(request.port).ok().filter(|p| *p > 0).ok_or_else(|| format!("{} is no port", request.port))?;
-    let suites = known.read(&request.suites_json).map_err(|e| format!("suites: {e}"))?;
+    let suites = known.read(&request.suites_json, &request.private_key).map_err(|e| format!("suites: {e}"))?;
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
     Ok(Order {
         address: SocketAddr::new(ip, port),

@@ -80,7 +80,10 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         skip: false,
         retry: defaults.retry,
         retry_delay: defaults.retry_delay,
-        timeout: defaults.timeout.unwrap_or_else(|| vocabulary::timeout(entry.resource)),
+        timeout: defaults
+            .timeout
+            .unwrap_or_else(|| vocabulary::timeout(entry.resource))
+            .max(vocabulary::patience(entry.resource)),
         parameters: BTreeMap::new(),
         properties: Vec::new(),
         path: None,
@@ -104,6 +107,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     } else if entry.resource == Resource::Command {
         check.properties.sort_by_key(|p| rank(&p.name) != Some(0));
     }
+    imply(findings, raw, &mut check, before);
     let broken = raw.attributes.iter().any(|a| a.node.to_json().is_none());
     if findings.list.len() == before && !broken {
         complete(findings, entry, defaults.dialect, raw, &check, empty);
@@ -133,6 +137,18 @@ fn complete(
     }
 }
 
+/// A block that names no property of a resource of findings demands that there are none.
+fn imply(findings: &Findings<'_>, raw: &RawCheck, check: &mut Check, mistakes_before: usize) {
+    if check.properties.is_empty() && findings.list.len() == mistakes_before {
+        let line = findings.line(&raw.resource_span);
+        let none = || Matcher::Equal(serde_json::Value::Array(Vec::new()));
+        check.properties = vocabulary::implied(check.resource)
+            .into_iter()
+            .map(|name| Property { name: name.to_owned(), matcher: none(), line })
+            .collect();
+    }
+}
+
 /// goss's `matching` with `as-reader`: its content is read as a stream of lines.
 fn is_reader(raw: &RawCheck) -> bool {
     let on = |a: &Entry| a.name == "as-reader" && matches!(&a.node.value, Value::Bool(true));
@@ -153,8 +169,9 @@ impl Attributes<'_, '_> {
     fn apply(&mut self, check: &mut Check, attribute: &Entry) {
         let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
         let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
+        let name = vocabulary::canonical(self.entry.resource, name).unwrap_or(name);
         if let Some((known, kind)) = self.entry.properties.iter().find(|(known, _)| *known == name) {
-            self.property(check, attribute, known, *kind, alias.is_some());
+            self.property(check, attribute, known, *kind, name != attribute.name);
         } else if self.dialect == Dialect::Goss && attribute.node.value == Value::Null && self.knows(name) {
             // In goss's files null says nothing.
         } else if let Some((known, kind)) = self.entry.parameters.iter().find(|(known, _)| *known == name) {
@@ -218,7 +235,7 @@ fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check, defa
         return;
     }
     if !raw.attributes.iter().any(|a| a.name == "timeout") {
-        check.timeout = defaults.timeout.max(EXTERNAL_TIMEOUT);
+        check.timeout = check.timeout.max(EXTERNAL_TIMEOUT);
     }
     if check.properties.is_empty() {
         let matcher = Matcher::Equal(true.into());

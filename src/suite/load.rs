@@ -11,7 +11,7 @@ use std::{
 use super::{
     Suite, check,
     diagnostic::{Diagnostic, Source},
-    gossfile, hcl,
+    gossfile, hcl, profiles,
     template::{self, Environment, VarSources, Vars},
     tree::Findings,
 };
@@ -28,8 +28,8 @@ pub fn load(paths: &[PathBuf], base_dir: &Path) -> Result<Vec<Suite>, Vec<Diagno
 }
 
 /// Reads the suites in `paths`, relative ones from `base_dir`: `.hcl` files hold `suite` blocks, `.yaml`, `.yml` and
-/// `.json` files are goss's, templates with `vars`, and make one suite each, named after the file. Returns all suites
-/// in order, or every mistake of every file.
+/// `.json` files are goss's, templates with `vars`, and make one suite each, named after the file; `profile:NAME` is a
+/// ready suite ([`super::PROFILES`]). Returns all suites in order, or every mistake of every file.
 pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Result<Vec<Suite>, Vec<Diagnostic>> {
     on_a_thread(|| {
         let vars = template::load_vars(vars)?;
@@ -37,6 +37,16 @@ pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Resul
         let mut suites = Vec::new();
         let mut mistakes = Vec::new();
         for path in paths {
+            if let Some(profile) = profiles::find(path) {
+                match profile
+                    .map_err(|mistake| vec![mistake])
+                    .and_then(|text| hcl_suites(path, text, &surroundings.vars))
+                {
+                    Ok(found) => suites.extend(found),
+                    Err(found) => mistakes.extend(found),
+                }
+                continue;
+            }
             match bytes(&base_dir.join(path), path).map_err(|mistake| vec![mistake]) {
                 Ok(bytes) => match read_here(path, &bytes, &surroundings) {
                     Ok(found) => suites.extend(found),

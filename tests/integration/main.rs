@@ -17,6 +17,7 @@ mod external;
 mod failing;
 mod goss;
 mod goss_render;
+mod hygiene;
 mod launching;
 mod older_packers;
 mod privacy;

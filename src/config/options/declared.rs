@@ -16,7 +16,7 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "suites",
         Kind::List,
         Origin::Assay,
-        "Suite files to run, HCL or goss YAML/JSON. Paths in a template start from the folder in which Packer runs, those in assay.hcl from its folder.",
+        "Suite files to run, HCL or goss YAML/JSON, or `profile:NAME` for one that comes with assay (smoke, hygiene, cis-lite). Paths in a template start from the folder in which Packer runs, those in assay.hcl from its folder.",
     )
     .needed()
     .file(Section::Suites, "candidate")

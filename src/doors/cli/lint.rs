@@ -18,6 +18,8 @@ use crate::{
 };
 
 /// Check assay.hcl and suites; prints every mistake
+///
+/// A suite is a file, or one that comes with assay: profile:smoke, profile:hygiene, profile:cis-lite.
 #[derive(Debug, Args)]
 pub struct LintArgs {
     /// Files named assay.hcl, and suites; default: the assay.hcl in the working folder or above it, with its suites

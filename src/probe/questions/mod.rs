@@ -6,6 +6,7 @@
 
 mod accounts;
 mod addr;
+mod boot;
 mod cloud_init;
 mod command;
 mod dns;
@@ -14,20 +15,25 @@ mod file;
 mod group;
 mod http;
 mod http_answer;
+mod hygiene;
 mod interface;
 mod kernel_param;
+mod listening;
 mod mount;
 mod package;
 mod port;
 mod process;
+mod root_filesystem;
 mod service;
 mod sockets;
+mod sshd;
 mod systemd;
 mod user;
 
 use serde_json::Value;
 
 pub(super) use cloud_init::SHELL as CLOUD_INIT;
+pub(super) use hygiene::{introduce, public_half};
 
 use super::frames::Frame;
 use crate::suite::{Asker, Check, Resource};
@@ -57,19 +63,24 @@ pub(super) struct Kind {
 pub(super) fn of(resource: Resource) -> Option<&'static Kind> {
     Some(match resource {
         Resource::Addr => &addr::KIND,
+        Resource::Boot => &boot::KIND,
         Resource::CloudInit => &cloud_init::KIND,
         Resource::Command => &command::KIND,
         Resource::Dns => &dns::KIND,
         Resource::File => &file::KIND,
         Resource::Group => &group::KIND,
         Resource::Http => &http::KIND,
+        Resource::Hygiene => &hygiene::KIND,
         Resource::Interface => &interface::KIND,
         Resource::KernelParam => &kernel_param::KIND,
+        Resource::Listening => &listening::KIND,
         Resource::Mount => &mount::KIND,
         Resource::Package => &package::KIND,
         Resource::Port => &port::KIND,
         Resource::Process => &process::KIND,
+        Resource::RootFilesystem => &root_filesystem::KIND,
         Resource::Service => &service::KIND,
+        Resource::Sshd => &sshd::KIND,
         Resource::Systemd => &systemd::KIND,
         Resource::User => &user::KIND,
         _ => return None,
@@ -146,5 +157,7 @@ pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+#[cfg(test)]
+mod image_tests;
 #[cfg(test)]
 mod tests;

@@ -25,12 +25,14 @@ pub(super) fn listening(table: &str, family: &str, port: u16) -> Vec<String> {
     found
 }
 
-fn ipv4(hex: &str) -> Option<String> {
+/// An IPv4 address from one word.
+pub(super) fn ipv4(hex: &str) -> Option<String> {
     let word = Some(hex).filter(|h| h.len() == 8)?;
     Some(Ipv4Addr::from(u32::from_str_radix(word, 16).ok()?.to_le_bytes()).to_string())
 }
 
-fn ipv6(hex: &str) -> Option<String> {
+/// An IPv6 address from four words.
+pub(super) fn ipv6(hex: &str) -> Option<String> {
     if hex.len() != 32 || !hex.is_ascii() {
         return None;
     }

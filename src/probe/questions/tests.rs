@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The one check of an HCL resource.
-fn check(resource: &str) -> Check {
+pub(super) fn check(resource: &str) -> Check {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.hcl");
     std::fs::write(&path, format!("suite \"x\" {{\n{resource}\n}}\n")).expect("written");
@@ -22,7 +22,7 @@ fn check(resource: &str) -> Check {
 }
 
 /// An answer with these fields: a letter, its word, and the bytes under it.
-fn frame(fields: &[(&str, &str)]) -> Frame {
+pub(super) fn frame(fields: &[(&str, &str)]) -> Frame {
     let body: String = fields.iter().map(|(head, bytes)| format!(".{head}\n{}\n", STANDARD.encode(bytes))).collect();
     let mut frames = Frames::new("n");
     frames.feed(format!("n 0 1.00 1.50 b\n{body}n .\n").as_bytes());

@@ -4,10 +4,13 @@
 mod external;
 mod goss;
 mod image;
+mod sshd;
 
 use std::time::Duration;
 
 use super::Resource;
+
+pub(super) use image::{canonical, implied, patience};
 
 /// What kind of value an attribute has, and so what a plain value there means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
