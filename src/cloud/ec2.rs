@@ -17,11 +17,13 @@ use aws_sdk_ec2::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::{BoxFuture, FutureExt};
 
-use super::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, Instance, Named, RunInstances};
+use super::{Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, Named, RunInstances, Subnet};
 use crate::model::{AccountId, AmiId, Region};
 
 mod answer;
 mod convert;
+mod network;
+mod retry;
 
 use answer::{cloud_error, incomplete};
 
@@ -45,6 +47,7 @@ impl Ec2 {
     pub(super) fn new(region: Region, sdk: &SdkConfig, endpoint: Option<&str>) -> Self {
         let mut config =
             aws_sdk_ec2::config::Builder::from(sdk).region(aws_sdk_ec2::config::Region::new(region.to_string()));
+        config = config.retry_classifier(retry::LackIsFinal);
         if let Some(url) = endpoint {
             config = config.endpoint_url(url);
         }
@@ -287,17 +290,12 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn vpc_of<'a>(&'a self, subnet: Option<&'a str>) -> BoxFuture<'a, CloudResult<Option<String>>> {
-        async move {
-            let Some(subnet) = subnet else {
-                let default = convert::filter("is-default", ["true".to_owned()]);
-                let answer = call!(self, "DescribeVpcs", self.client.describe_vpcs().filters(default));
-                return Ok(answer.vpcs().iter().find_map(|vpc| vpc.vpc_id()).map(str::to_owned));
-            };
-            let answer = call!(self, "DescribeSubnets", self.client.describe_subnets().subnet_ids(subnet));
-            Ok(answer.subnets().iter().find_map(|subnet| subnet.vpc_id()).map(str::to_owned))
-        }
-        .boxed()
+    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+        self.vpcs_where(filters).boxed()
+    }
+
+    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>> {
+        self.subnets_where(filters).boxed()
     }
 
     fn create_security_group<'a>(
@@ -343,14 +341,17 @@ impl Cloud for Ec2 {
             if tags.is_empty() {
                 return Ok(Vec::new());
             }
-            let request = self.client.describe_security_groups().set_filters(Some(convert::tag_filters(tags)));
-            let mut pages = request.into_paginator().send();
-            let mut found = Vec::new();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|e| cloud_error("DescribeSecurityGroups", self.region.as_str(), e))?;
-                found.extend(page.security_groups().iter().filter_map(convert::security_group));
+            self.groups_where(convert::tag_filters(tags)).await
+        }
+        .boxed()
+    }
+
+    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+        async move {
+            if filters.is_empty() {
+                return Ok(Vec::new());
             }
-            Ok(found)
+            self.groups_where(convert::filters(filters)).await
         }
         .boxed()
     }

@@ -85,6 +85,40 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{061C}' | '\u{FEFF}')
 }
 
+/// What EC2 could not give for a launch, and with it where the next try may do better. Such an answer says for certain that nothing was launched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// Room, addresses or the type itself in this availability zone: another one may have it.
+    Zone,
+    /// Quota, or a price, that holds for the type in the whole region: another type may be free of it.
+    Type,
+}
+
+impl Lack {
+    /// What an EC2 error code says is lacking. The codes: "Error codes for the Amazon EC2 API" in the EC2 API reference. EC2 sends some of them with
+    /// HTTP status 500, which clients take for a passing failure of the service.
+    pub fn of_code(code: &str) -> Option<Self> {
+        match code {
+            "InsufficientInstanceCapacity"
+            | "InsufficientHostCapacity"
+            | "InsufficientCapacity"
+            | "InsufficientVolumeCapacity"
+            | "InsufficientFreeAddressesInSubnet"
+            | "Unsupported"
+            | "SpotMaxPriceTooLow" => Some(Self::Zone),
+            "InstanceLimitExceeded" | "VcpuLimitExceeded" | "MaxSpotInstanceCountExceeded" => Some(Self::Type),
+            _ => None,
+        }
+    }
+}
+
+impl CloudError {
+    /// What a launch lacked, where another zone or type may have it.
+    pub fn lack(&self) -> Option<Lack> {
+        Lack::of_code(&self.code)
+    }
+}
+
 impl CloudErrorKind {
     /// Sorts an EC2 or STS error code that came with HTTP status `status`. The codes: "Error codes for the Amazon EC2 API" in the EC2 API
     /// reference. A 5xx without a meaning of its own says that the service failed at some point, not that nothing was done: `Unknown`.

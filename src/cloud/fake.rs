@@ -14,7 +14,7 @@ use std::{
 
 use futures::future::{BoxFuture, FutureExt};
 
-use super::{Cloud, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, RunInstances};
+use super::{Cloud, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, RunInstances, Subnet};
 use crate::model::{AccountId, AmiId, Region};
 
 mod region;
@@ -28,6 +28,8 @@ type Tags = BTreeMap<String, String>;
 pub enum Fault {
     /// It is not done, and the answer says why.
     Refuse(CloudErrorKind),
+    /// It is not done, and this is EC2's error code.
+    Code(&'static str),
     /// It is done, and the answer is lost.
     LoseAnswer,
     /// It is not done, and nothing answers.
@@ -59,6 +61,19 @@ struct State {
     end_looks: u32,
     keep_volumes: bool,
     dies_at_boot: Option<String>,
+    shortages: Vec<Shortage>,
+    most_alive: usize,
+}
+
+/// Launches that EC2 has no room for.
+#[derive(Debug, Clone, Default)]
+pub struct Shortage {
+    /// Only of this type.
+    pub instance_type: Option<String>,
+    /// Only in this subnet; `-`: only where none is named.
+    pub subnet: Option<String>,
+    /// EC2's error code.
+    pub code: String,
 }
 
 /// What exists in one region.
@@ -72,6 +87,10 @@ pub struct Stock {
     pub groups: BTreeMap<String, FakeGroup>,
     /// By id.
     pub volumes: BTreeMap<String, Tags>,
+    /// By id; the default VPC, `vpc-1`, is always there.
+    pub vpcs: BTreeMap<String, Tags>,
+    /// Those of `vpc-1` are the defaults of their zones.
+    pub subnets: Vec<(Subnet, Tags)>,
 }
 
 /// Name, tags, and rules as port and block.
@@ -136,6 +155,16 @@ impl FakeCloud {
     /// Instances terminate by themselves instead of running, for this reason.
     pub fn dies_at_boot(&self, reason: &str) {
         self.lock().dies_at_boot = Some(reason.to_owned());
+    }
+
+    /// From now on EC2 has no room for such launches.
+    pub fn lacks(&self, shortage: Shortage) {
+        self.lock().shortages.push(shortage);
+    }
+
+    /// The most instances that were pending or running at one time, in all regions.
+    pub fn most_alive(&self) -> usize {
+        self.lock().most_alive
     }
 
     /// The account whose credentials are used.
@@ -252,6 +281,25 @@ impl State {
         Ok(())
     }
 
+    fn alive(&self) -> usize {
+        let all = self.regions.values().flat_map(|stock| stock.instances.values());
+        all.filter(|i| matches!(i.told.state.as_str(), "pending" | "running")).count()
+    }
+
+    fn shortage(&self, request: &RunInstances) -> Option<String> {
+        let subnet = request.subnet_id.as_deref().unwrap_or("-");
+        let met = |s: &&Shortage| {
+            s.instance_type.as_ref().is_none_or(|wanted| *wanted == request.instance_type)
+                && s.subnet.as_ref().is_none_or(|wanted| wanted == subnet)
+        };
+        self.shortages.iter().find(met).map(|shortage| shortage.code.clone())
+    }
+
+    fn zone_of(&mut self, region: &Region, request: &RunInstances) -> Option<String> {
+        let subnets = &self.stock(region).subnets;
+        subnets.iter().find(|(s, _)| Some(&s.id) == request.subnet_id.as_ref()).and_then(|(s, _)| s.zone.clone())
+    }
+
     fn launch(&mut self, region: &Region, request: &RunInstances) -> Result<Instance, CloudErrorKind> {
         let same = |i: &&FakeInstance| i.request.client_token == request.client_token;
         if let Some(earlier) = self.stock(region).instances.values().find(same) {
@@ -274,6 +322,7 @@ impl State {
             public_dns: None,
             private_dns: None,
             ipv6: None,
+            availability_zone: self.zone_of(region, request),
             client_token: Some(request.client_token.clone()),
             key_name: Some(request.key_name.clone()),
             launch_time: Some(jiff::Timestamp::now().as_second()),
@@ -285,6 +334,7 @@ impl State {
         let stock = self.stock(region);
         stock.instances.insert(id, instance);
         stock.volumes.insert(volume, request.tags.clone());
+        self.most_alive = self.most_alive.max(self.alive());
         Ok(Instance { volumes: Vec::new(), public_ip: None, ..told })
     }
 }

@@ -16,7 +16,10 @@ mod error;
 pub mod fake;
 
 pub use access::Ec2Factory;
-pub use error::{CloudError, CloudErrorKind, CloudResult, plain};
+pub use error::{CloudError, CloudErrorKind, CloudResult, Lack, plain};
+
+/// Filters of a Describe call in EC2's names (`tag:Class`, `vpc-id`): all must match, each by any one of its values.
+pub type Filters = BTreeMap<String, Vec<String>>;
 
 /// What DescribeImages says of an AMI.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +119,8 @@ pub struct Instance {
     pub private_dns: Option<String>,
     /// First IPv6 address.
     pub ipv6: Option<String>,
+    /// The availability zone that it is in.
+    pub availability_zone: Option<String>,
     /// The ClientToken of its launch.
     pub client_token: Option<String>,
     /// The key pair's name.
@@ -126,6 +131,19 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// EBS volume ids.
     pub volumes: Vec<String>,
+}
+
+/// What DescribeSubnets says of a subnet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// `subnet-…`.
+    pub id: String,
+    /// The VPC that it is in.
+    pub vpc: String,
+    /// Its availability zone.
+    pub zone: Option<String>,
+    /// How many private IPv4 addresses it has left.
+    pub free_addresses: i32,
 }
 
 /// A named thing with tags: key pair or security group.
@@ -207,8 +225,10 @@ pub trait Cloud: Send + Sync + 'static {
     fn delete_key_pair<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeKeyPairs by tag filter (all pairs must match) — empty filter: none.
     fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
-    /// The VPC of a subnet (DescribeSubnets), or the default VPC (DescribeVpcs) where `subnet` is `None`; `None`: there is no default VPC.
-    fn vpc_of<'a>(&'a self, subnet: Option<&'a str>) -> BoxFuture<'a, CloudResult<Option<String>>>;
+    /// DescribeVpcs: the ids of the VPCs that match, in no particular order — no filter: none.
+    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>>;
+    /// DescribeSubnets: those that match, in no particular order — no filter: none.
+    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>>;
     /// CreateSecurityGroup. Returns its id.
     fn create_security_group<'a>(
         &'a self,
@@ -227,7 +247,9 @@ pub trait Cloud: Send + Sync + 'static {
     fn delete_security_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeSecurityGroups by tag filter (all pairs must match) — empty filter: none.
     fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
-    /// RunInstances, exactly one.
+    /// DescribeSecurityGroups: those that match, whoever made them — no filter: none.
+    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
+    /// RunInstances, exactly one. A lack of room ([`Lack`]) is answered once and not tried again.
     fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>>;
     /// DescribeInstances for these ids, in one call; an id that is not visible yet is left out.
     fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;

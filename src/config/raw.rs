@@ -143,12 +143,13 @@ impl Layer {
     }
 }
 
-/// Options that say the same thing in two ways.
-pub const SAME_THING: [[&str; 2]; 4] = [
-    ["user_data", "user_data_file"],
-    ["subnet_id", "subnet_ids"],
-    ["security_group_id", "security_group_ids"],
-    ["instance_type", "instance_types"],
+/// Options that say the same thing in several ways: a source that gives one of them outweighs all of them in the sources beneath it.
+pub const SAME_THING: [&[&str]; 5] = [
+    &["user_data", "user_data_file"],
+    &["subnet_id", "subnet_ids", "subnet_filter"],
+    &["vpc_id", "vpc_filter"],
+    &["security_group_id", "security_group_ids", "security_group_filter"],
+    &["instance_type", "instance_types", "spot_instance_types"],
 ];
 
 struct Mismatch {

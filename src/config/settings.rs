@@ -113,19 +113,30 @@ pub struct BastionSettings {
     pub private_key_file: PathBuf,
 }
 
+/// How many test instances are alive at once where `max_parallel` does not say.
+pub const MAX_PARALLEL: usize = 20;
+
 /// Boot settings; names as packer-plugin-amazon's run configuration.
 #[derive(Debug, Clone)]
 pub struct LaunchSettings {
     /// `instance_type`, or `instance_types` with every AMI tested on each of them; empty: one, by the AMI's architecture.
     pub instance_types: Vec<String>,
-    /// `subnet_id`, per region where several are tested (`subnet_ids = { region = id }`); absent: the default VPC.
-    pub subnets: BTreeMap<Region, String>,
+    /// Types to try where EC2 has no room for the wanted one: `instance_type_fallbacks`, or what follows the first of `spot_instance_types`.
+    pub fallback_types: Vec<String>,
+    /// `subnet_ids = { region = "id, id" }`: per region, in the order in which they are tried; absent: the default VPC.
+    pub subnets: BTreeMap<Region, Vec<String>>,
     /// A `subnet_id` given without a region: only legal when one region is tested.
     pub subnet_id: Option<String>,
-    /// `vpc_id`, only to place the temporary security group.
+    /// `subnet_filter`; a subnet by id outweighs it.
+    pub subnet_filter: Option<SubnetFilter>,
+    /// `vpc_id`: where the temporary security group is made, and where subnets are looked for.
     pub vpc_id: Option<String>,
-    /// `security_group_ids`; empty: a temporary group is made.
+    /// `vpc_filter`; a `vpc_id` outweighs it.
+    pub vpc_filter: Option<Filters>,
+    /// `security_group_ids`; empty: those of the filter, else a temporary group is made.
     pub security_group_ids: Vec<String>,
+    /// `security_group_filter`; groups by id outweigh it.
+    pub security_group_filter: Option<Filters>,
     /// `temporary_security_group_source_cidrs`; empty: the caller's own address (see `launch`).
     pub source_cidrs: Vec<Cidr>,
     /// `iam_instance_profile`; default none.
@@ -138,7 +149,9 @@ pub struct LaunchSettings {
     pub run_tags: BTreeMap<String, String>,
     /// `spot_price`: a maximum in dollars, or `auto`.
     pub spot_price: Option<String>,
-    /// `ttl`: the latest end of a test instance; it powers itself off then and may be swept. Default 1 hour.
+    /// `max_parallel`: how many test instances are alive at once, over all regions; default [`MAX_PARALLEL`].
+    pub max_parallel: usize,
+    /// `ttl`: the latest end of a test instance, counted from its launch; it powers itself off then and may be swept. Default 1 hour.
     pub ttl: Duration,
 }
 
@@ -146,19 +159,47 @@ impl Default for LaunchSettings {
     fn default() -> Self {
         Self {
             instance_types: Vec::new(),
+            fallback_types: Vec::new(),
             subnets: BTreeMap::new(),
             subnet_id: None,
+            subnet_filter: None,
             vpc_id: None,
+            vpc_filter: None,
             security_group_ids: Vec::new(),
+            security_group_filter: None,
             source_cidrs: Vec::new(),
             iam_instance_profile: None,
             associate_public_ip_address: None,
             user_data: None,
             run_tags: BTreeMap::new(),
             spot_price: None,
+            max_parallel: MAX_PARALLEL,
             ttl: Duration::from_secs(3600),
         }
     }
+}
+
+/// EC2's filters by name; all must match, each by any one of its values.
+pub type Filters = BTreeMap<String, Vec<String>>;
+
+/// `subnet_filter { … }`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubnetFilter {
+    /// What the subnets must match; at least one filter.
+    pub filters: Filters,
+    /// What becomes of several matches.
+    pub pick: SubnetPick,
+}
+
+/// Which of several subnets is tried first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubnetPick {
+    /// Several are a mistake.
+    Only,
+    /// `most_free`: the one with most free addresses, then the next.
+    MostFree,
+    /// `random`
+    Random,
 }
 
 /// An address block in CIDR notation (RFC 4632).

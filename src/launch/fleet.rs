@@ -1,9 +1,9 @@
-//! All instances of a run: launched in all regions at once, handed over one by one, ended together. It owns the order of things inside a region
-//! and that a creating call, once begun, is waited for even when the run is cancelled.
+//! All instances of a run: launched in all regions at once, handed over one by one, ended together, never more alive than `max_parallel`. It owns the order of
+//! things inside a region and that a creating call, once begun, is waited for even when the run is cancelled.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant as Clock,
 };
 
@@ -14,18 +14,21 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Identity, LaunchError, LaunchedTarget, Order,
-    ground::{Ground, Pace, Site},
-    start, tags,
-    target::cancelled,
+    ground::{Ground, Site},
+    patience::{Pace, Patience},
+    places::{NoneLeft, Place, Places},
+    start::{self, NotStarted, Started},
+    tags,
+    target::{cancelled, undecided},
     user_data::{self, Expiry},
     wait::Waiting,
 };
 use crate::{
-    cloud::{CloudFactory, CloudResult, Image, plain},
+    cloud::{CloudErrorKind, CloudFactory, CloudResult, Image, plain},
     config::{SshInterface, settings::Cidr},
     journal::{Journal, UndoPolicy, undo},
     model::{
-        Region, TargetId,
+        Region, TargetId, UndecidedKind,
         evidence::{Leftover, Undecided},
     },
 };
@@ -37,13 +40,21 @@ pub struct Fleet {
     pub(super) order: Order,
     identity: Identity,
     cidrs: Vec<String>,
-    tags: BTreeMap<String, String>,
-    pub(super) expiry: Expiry,
     pub(super) pace: Pace,
     cancel: CancellationToken,
     tasks: TaskTracker,
-    instances: Mutex<BTreeMap<TargetId, String>>,
+    places: Places,
+    instances: Mutex<BTreeMap<TargetId, Alive>>,
 }
+
+/// An instance, and its place until its end was accepted.
+struct Alive {
+    id: String,
+    place: Option<Place>,
+}
+
+/// One target with the AMI that it is launched from.
+type Wanted = (TargetId, Image);
 
 impl Fleet {
     /// Prepares a fleet: makes the run's key, learns our address, checks the user data. Creates nothing in the cloud.
@@ -69,13 +80,8 @@ impl Fleet {
         user_data::check(order.launch.user_data.as_deref())?;
         let cidrs = source_cidrs(clouds.as_ref(), &order).await?;
         let identity = Identity::generate(&order.run.resource_prefix()).map_err(LaunchError::Key)?;
-        let ttl = order.launch.ttl;
-        let now = Timestamp::now().as_second();
-        let at = now.saturating_add(i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
-        let expires_at = Timestamp::from_second(at).unwrap_or(Timestamp::MAX);
         Ok(Arc::new(Self {
-            tags: tags::of_order(&order, expires_at),
-            expiry: Expiry { at: expires_at.as_second(), ttl: ttl.as_secs() },
+            places: Places::new(order.launch.max_parallel),
             clouds,
             journal,
             order,
@@ -101,15 +107,19 @@ impl Fleet {
 
     /// Launches all `targets`, each from its AMI as EC2 described it, all regions at once. Every one of them comes out of the channel exactly once, in the
     /// order in which they are decided; one that is missing when the channel closes was lost to a defect of ours, and is undecided.
+    ///
+    /// At most `max_parallel` instances are alive: the others are launched, in the order given here, as [`Fleet::end`] makes room. So a target's instance must
+    /// be ended without waiting for another target.
     pub fn launch(self: &Arc<Self>, targets: Vec<(TargetId, Image)>) -> mpsc::Receiver<LaunchedTarget> {
         let (sender, receiver) = mpsc::channel(targets.len().max(1));
-        let mut regions: BTreeMap<Region, Vec<(TargetId, Image)>> = BTreeMap::new();
+        let turns = u32::try_from(targets.len().div_ceil(self.order.launch.max_parallel.max(1))).unwrap_or(u32::MAX);
+        let mut regions: BTreeMap<Region, Vec<Wanted>> = BTreeMap::new();
         for (target, image) in targets {
             regions.entry(target.region().clone()).or_default().push((target, image));
         }
         for (region, targets) in regions {
             let (fleet, sender) = (self.clone(), sender.clone());
-            self.tasks.spawn(async move { fleet.launch_region(region, targets, sender).await });
+            self.tasks.spawn(async move { fleet.launch_region(region, targets, turns, sender).await });
         }
         receiver
     }
@@ -131,11 +141,25 @@ impl Fleet {
         Some(format!("{} is {}: {}", instance.id, plain(&instance.state), plain(&why)))
     }
 
-    /// Begins to end the target's instance as soon as it is no longer needed. Nothing is waited for: [`Fleet::release`] confirms it.
-    pub async fn end(&self, target: &TargetId) {
-        let Some(id) = self.instance_of(target) else { return };
-        if let Err(error) = self.clouds.region(target.region()).terminate_instance(&id).await {
-            tracing::info!(%error, id, "ending an instance early failed; it is tried again at the end");
+    /// Begins to end the target's instance as soon as it is no longer needed, and gives its place to the next. Where EC2 does not answer, it is tried again in
+    /// the background. Nothing else is waited for: [`Fleet::release`] confirms it.
+    pub async fn end(self: &Arc<Self>, target: &TargetId) {
+        let Some((id, place)) = self.leave(target) else { return };
+        let region = target.region().clone();
+        let Err(error) = self.clouds.region(&region).terminate_instance(&id).await else { return };
+        tracing::info!(%error, id, "ending an instance early failed; it is tried again");
+        let Some(place) = place else { return };
+        let fleet = self.clone();
+        self.tasks.spawn(async move { fleet.end_later(&region, &id, place).await });
+    }
+
+    async fn end_later(&self, region: &Region, id: &str, place: Place) {
+        let cloud = self.clouds.region(region);
+        // NotFound: it was launched a moment ago.
+        let outcome = self.patience().insist(&[CloudErrorKind::NotFound], || cloud.terminate_instance(id)).await;
+        if let Err(error) = outcome.answer {
+            tracing::warn!(%error, id, "an instance could not be ended early; fewer are launched at once from here on");
+            self.places.lose(place);
         }
     }
 
@@ -151,64 +175,81 @@ impl Fleet {
     }
 
     pub(super) fn instance_of(&self, target: &TargetId) -> Option<String> {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).get(target).cloned()
+        self.alive().get(target).map(|alive| alive.id.clone())
+    }
+
+    /// The target's instance, and its place where it still holds one.
+    fn leave(&self, target: &TargetId) -> Option<(String, Option<Place>)> {
+        self.alive().get_mut(target).map(|alive| (alive.id.clone(), alive.place.take()))
+    }
+
+    fn remember(&self, target: &TargetId, id: &str, place: Place) {
+        self.alive().insert(target.clone(), Alive { id: id.to_owned(), place: Some(place) });
+    }
+
+    fn alive(&self) -> MutexGuard<'_, BTreeMap<TargetId, Alive>> {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn patience(&self) -> Patience<'_> {
+        Patience { pace: self.pace, cancel: &self.cancel, deadline: Instant::now() + self.order.ssh.timeout }
+    }
+
+    /// The end of what is launched now, and the tags that say so. What `turns` launches after each other need must live as long as the last of them.
+    fn expiry(&self, turns: u32) -> (Expiry, BTreeMap<String, String>) {
+        let ttl = self.order.launch.ttl;
+        let length = i64::try_from(ttl.saturating_mul(turns).as_secs()).unwrap_or(i64::MAX);
+        let at = Timestamp::now().as_second().saturating_add(length);
+        let expires_at = Timestamp::from_second(at).unwrap_or(Timestamp::MAX);
+        (Expiry { at: expires_at.as_second(), ttl: ttl.as_secs() }, tags::of_order(&self.order, expires_at))
     }
 
     async fn launch_region(
-        &self,
+        self: Arc<Self>,
         region: Region,
-        targets: Vec<(TargetId, Image)>,
+        targets: Vec<Wanted>,
+        turns: u32,
         sender: mpsc::Sender<LaunchedTarget>,
     ) {
         let cloud = self.clouds.region(&region);
-        let began = Clock::now();
+        let (_, tags) = self.expiry(turns);
         let site = Site {
             cloud: cloud.as_ref(),
             journal: &self.journal,
             order: &self.order,
-            tags: &self.tags,
-            cancel: &self.cancel,
-            pace: self.pace,
-            deadline: Instant::now() + self.order.ssh.timeout,
+            tags: &tags,
+            patience: self.patience(),
         };
         match site.prepare(&self.identity.public_key, &self.cidrs).await {
-            Ok(ground) => self.launch_targets(&site, &ground, targets, began, &sender).await,
+            Ok(ground) => self.launch_targets(&site, &ground, &targets, &sender).await,
             Err(reason) => {
                 for (target, _) in targets {
-                    deliver(&sender, vec![not_launched(target, reason.clone(), began)]).await;
+                    deliver(&sender, vec![not_launched(target, reason.clone().into())]).await;
                 }
             }
         }
     }
 
-    /// Launches are begun together, and each is waited for from the moment it is accepted.
+    /// Launches are begun together, as far as there are places, and each is waited for from the moment it is accepted.
     async fn launch_targets(
-        &self,
+        self: &Arc<Self>,
         site: &Site<'_>,
         ground: &Ground,
-        targets: Vec<(TargetId, Image)>,
-        began: Clock,
+        targets: &[Wanted],
         sender: &mpsc::Sender<LaunchedTarget>,
     ) {
-        let mut starting: FuturesUnordered<_> = targets
-            .iter()
-            .map(|(target, image)| async move {
-                (target, start::start(site, ground, target, image, self.expiry, began).await)
-            })
-            .collect();
-        let mut waiting = Waiting::new(site.pace);
+        let mut starting: FuturesUnordered<_> =
+            targets.iter().map(|wanted| async move { (&wanted.0, self.start(site, ground, wanted).await) }).collect();
+        let mut waiting = Waiting::new(self.pace);
         let mut next_look = Instant::now();
         while !(starting.is_empty() && waiting.is_empty()) {
             tokio::select! {
                 Some((target, outcome)) = starting.next() => match outcome {
                     Ok(started) => {
-                        self.remember(&started.target, &started.id);
                         waiting.add(started);
                         next_look = Instant::now() + waiting.interval();
                     }
-                    Err(reason) => {
-                        deliver(sender, vec![not_launched(target.clone(), reason, began)]).await;
-                    }
+                    Err(reason) => deliver(sender, vec![not_launched(target.clone(), reason)]).await,
                 },
                 () = self.cancel.cancelled(), if !waiting.is_empty() => {
                     deliver(sender, waiting.give_up(&cancelled())).await;
@@ -219,6 +260,7 @@ impl Fleet {
                         decided = waiting.look(site) => decided,
                         () = self.cancel.cancelled() => Vec::new(),
                     };
+                    self.end_lost(&decided);
                     deliver(sender, decided).await;
                     next_look = Instant::now() + waiting.interval();
                 }
@@ -226,14 +268,41 @@ impl Fleet {
         }
     }
 
-    fn remember(&self, target: &TargetId, id: &str) {
-        self.instances.lock().unwrap_or_else(PoisonError::into_inner).insert(target.clone(), id.to_owned());
+    /// Waits for a place, and launches one target in it. `ssh_timeout` and `ttl` count from there.
+    async fn start(&self, site: &Site<'_>, ground: &Ground, (target, image): &Wanted) -> Result<Started, NotStarted> {
+        let place = tokio::select! {
+            place = self.places.take() => place.map_err(|NoneLeft| nothing_ended())?,
+            () = self.cancel.cancelled() => return Err(cancelled().into()),
+        };
+        let (expiry, tags) = self.expiry(1);
+        let site = Site { tags: &tags, patience: self.patience(), ..*site };
+        let outcome = start::start(&site, ground, target, image, expiry).await;
+        match &outcome {
+            Ok(started) => self.remember(target, &started.id, place),
+            Err(NotStarted { unclear: true, .. }) => self.places.lose(place),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// What was launched and never came up is not tested by anybody, and makes room.
+    fn end_lost(self: &Arc<Self>, decided: &[LaunchedTarget]) {
+        for lost in decided.iter().filter(|launched| launched.instance.is_err()) {
+            let (fleet, target) = (self.clone(), lost.target.clone());
+            self.tasks.spawn(async move { fleet.end(&target).await });
+        }
     }
 }
 
+/// Every place is held by an instance that could not be ended.
+fn nothing_ended() -> Undecided {
+    let reason = "as many instances as max_parallel allows are there, and EC2 did not end them";
+    undecided(UndecidedKind::Cloud, reason)
+}
+
 /// A target of which no instance came up.
-fn not_launched(target: TargetId, reason: Undecided, began: Clock) -> LaunchedTarget {
-    LaunchedTarget { target, instance: Err(reason), phases: Vec::new(), started: began }
+fn not_launched(target: TargetId, NotStarted { reason, refused, .. }: NotStarted) -> LaunchedTarget {
+    LaunchedTarget { target, instance: Err(reason), phases: Vec::new(), refused, started: Clock::now() }
 }
 
 /// Hands targets over. Nobody listening any more is no reason to stop: the loop must still see its calls through.
@@ -248,7 +317,7 @@ async fn deliver(sender: &mpsc::Sender<LaunchedTarget>, targets: Vec<LaunchedTar
 /// Whom the temporary group admits: what the user says, else the address that the instance will see us from.
 async fn source_cidrs(clouds: &dyn CloudFactory, order: &Order) -> Result<Vec<String>, LaunchError> {
     let launch = &order.launch;
-    if !launch.security_group_ids.is_empty() {
+    if !launch.security_group_ids.is_empty() || launch.security_group_filter.is_some() {
         return Ok(Vec::new());
     }
     if !launch.source_cidrs.is_empty() {

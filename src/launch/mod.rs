@@ -1,14 +1,19 @@
 //! Boots AMIs and ends what it booted. `fleet` is the door: it is given AMIs, and hands over each instance as soon as it has an
 //! address, whichever region was fastest.
 //!
-//! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `ground` (key pair and security group of a region), `start`
-//! (one launch), `wait` (until it has an address), `fleet`, `power` (the same instance booted again).
+//! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `patience` (calls made again), `network` (VPC, subnets, groups), `ground` (key
+//! pair and security group of a region), `offers` (where and as what to launch, in which order), `start` (one launch), `wait` (until it has an address),
+//! `places` (how many at once), `fleet`, `power` (the same instance booted again).
 //!
 //! Deliberately absent: status checks are not waited for, nothing connects to an instance, and nothing judges it.
 
 mod fleet;
 mod ground;
 mod keys;
+mod network;
+mod offers;
+mod patience;
+mod places;
 mod power;
 mod start;
 mod tags;
@@ -16,6 +21,8 @@ mod target;
 pub mod user_data;
 mod wait;
 
+#[cfg(test)]
+mod room_tests;
 #[cfg(test)]
 mod tests;
 

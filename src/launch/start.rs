@@ -1,18 +1,23 @@
-//! One launch: the request, and the call that is made until it is answered. It owns what a test instance is launched with.
+//! One target's launch: the request, and the calls that are made until one is answered. It owns what a test instance is launched with, and that what EC2 has no
+//! room for is tried in the next place under a new name and token, never again under the same.
 
 use std::time::Instant as Clock;
 
 use super::{
     Identity,
     ground::{Ground, Site},
+    offers::{Offer, Offers},
     tags,
     target::{of_cloud, undecided},
     user_data::{self, Expiry},
 };
 use crate::{
-    cloud::{CloudErrorKind, Image, RunInstances},
+    cloud::{CloudError, CloudErrorKind, Image, Lack, RunInstances},
     journal::Kind,
-    model::{Boot, Phase, TargetId, UndecidedKind, evidence::Undecided},
+    model::{
+        Boot, Phase, TargetId, UndecidedKind,
+        evidence::{RefusedLaunch, Undecided},
+    },
 };
 
 /// A launch that EC2 accepted.
@@ -25,54 +30,140 @@ pub(super) struct Started {
     pub(super) began: Clock,
     pub(super) launched: Clock,
     pub(super) phases: Vec<Phase>,
+    pub(super) refused: Vec<RefusedLaunch>,
 }
 
-/// Launches `target` from `image`. On an error the journal says whether something may have come of it.
+/// A target of which nothing was launched, as far as we know.
+#[derive(Debug)]
+pub(super) struct NotStarted {
+    pub(super) reason: Undecided,
+    /// A call went unanswered: an instance may be there all the same, and the journal leads to it.
+    pub(super) unclear: bool,
+    pub(super) refused: Vec<RefusedLaunch>,
+}
+
+impl From<Undecided> for NotStarted {
+    fn from(reason: Undecided) -> Self {
+        Self { reason, unclear: false, refused: Vec::new() }
+    }
+}
+
+/// Launches `target` from `image`, in the first place that has room for it. On an error the journal says whether something may have come of it.
 pub(super) async fn start(
     site: &Site<'_>,
     ground: &Ground,
     target: &TargetId,
     image: &Image,
     expiry: Expiry,
-    began: Clock,
-) -> Result<Started, Undecided> {
-    let called = Clock::now();
-    let instance_type = instance_type(site, target, image)?;
-    let Preparation { user_data, host_key } = prepare(site, target.boot, expiry)?;
-    let step = site.begin(Kind::Instance)?;
-    let request = RunInstances {
-        image: image.id.clone(),
-        instance_type: instance_type.clone(),
-        client_token: step.name.clone(),
-        key_name: ground.key_name.clone(),
-        security_group_ids: ground.security_group_ids.clone(),
-        subnet_id: ground.subnet_id.clone(),
-        associate_public_ip_address: site.order.launch.associate_public_ip_address,
-        iam_instance_profile: site.order.launch.iam_instance_profile.clone(),
-        user_data,
-        delete_on_termination: kept_devices(image),
-        spot_price: site.order.launch.spot_price.clone(),
-        tags: tags::named(site.tags, &step.name),
-    };
+) -> Result<Started, NotStarted> {
+    let began = Clock::now();
+    let preparation = prepare(site, target.boot, expiry)?;
+    let mut offers = Offers::new(types(site, target, image)?, &ground.spots);
+    let mut refused = Vec::new();
+    let mut unclear = false;
+    while let Some(offer) = offers.current() {
+        let request = request(site, ground, image, &offer, &preparation);
+        let error = match attempt(site, request).await {
+            Ok(id) => {
+                return Ok(Started {
+                    target: target.clone(),
+                    id,
+                    instance_type: offer.instance_type,
+                    host_key: preparation.host_key,
+                    began,
+                    launched: Clock::now(),
+                    phases: vec![phase("launch", began, Clock::now())],
+                    refused,
+                });
+            }
+            Err(Failed::Here(reason)) => return Err(NotStarted { reason, unclear, refused }),
+            Err(Failed::Call { error, ambiguous }) => {
+                unclear |= ambiguous;
+                error
+            }
+        };
+        let Some(lack) = error.lack() else {
+            return Err(NotStarted { reason: of_cloud(&error), unclear, refused });
+        };
+        refused.push(refusal(&offer, &error));
+        if lack == Lack::Zone && offers.is_ec2s_choice() {
+            offers.add(default_spots(site, ground).await);
+        }
+        offers.advance(lack);
+    }
+    Err(NotStarted { reason: no_room(&refused), unclear, refused })
+}
+
+/// Where EC2 would have chosen from. Where that cannot be learned there is no other place to try, and the refusal itself says why.
+async fn default_spots<'a>(site: &Site<'_>, ground: &'a Ground) -> &'a [super::offers::Spot] {
+    match ground.default_spots.get_or_try_init(|| site.default_spots()).await {
+        Ok(spots) => spots,
+        Err(reason) => {
+            tracing::info!(reason = reason.reason, "the default subnets could not be listed");
+            &[]
+        }
+    }
+}
+
+fn refusal(offer: &Offer, error: &CloudError) -> RefusedLaunch {
+    RefusedLaunch {
+        instance_type: offer.instance_type.clone(),
+        availability_zone: offer.spot.as_ref().and_then(|spot| spot.zone.clone()),
+        subnet: offer.spot.as_ref().map(|spot| spot.subnet.clone()),
+        reason: format!("{}: {}", error.code, error.message),
+    }
+}
+
+/// All that was asked for is exhausted.
+fn no_room(refused: &[RefusedLaunch]) -> Undecided {
+    let tried: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    undecided(UndecidedKind::NoCapacity, format!("EC2 has no room for this launch: {}", tried.join("; ")))
+}
+
+/// Why one call launched nothing.
+enum Failed {
+    /// It was not made: a cancellation, or no journal.
+    Here(Undecided),
+    /// EC2's error, and whether an earlier try of the same call went unanswered.
+    Call { error: CloudError, ambiguous: bool },
+}
+
+/// One call under one name and token, which stand in the journal before it. Returns the instance's id.
+async fn attempt(site: &Site<'_>, mut request: RunInstances) -> Result<String, Failed> {
+    let step = site.begin(Kind::Instance).map_err(Failed::Here)?;
+    request.client_token.clone_from(&step.name);
+    request.tags = tags::named(site.tags, &step.name);
     // NotFound: key pair and group were made a moment ago.
-    let outcome = site.insist(&[CloudErrorKind::NotFound], || site.cloud.run_instance(&request)).await;
+    let outcome = site.patience.insist(&[CloudErrorKind::NotFound], || site.cloud.run_instance(&request)).await;
     match outcome.answer {
         Ok(instance) => {
             site.made(&step, &instance.id);
-            Ok(Started {
-                target: target.clone(),
-                id: instance.id,
-                instance_type,
-                host_key,
-                began,
-                launched: Clock::now(),
-                phases: vec![phase("launch", called, Clock::now())],
-            })
+            Ok(instance.id)
         }
         Err(error) => {
             site.not_made(&step, &error, outcome.ambiguous);
-            Err(of_cloud(&error))
+            let ambiguous = outcome.ambiguous || error.kind == CloudErrorKind::Unknown;
+            Err(Failed::Call { error, ambiguous })
         }
+    }
+}
+
+/// The request, without the token that makes it a certain one.
+fn request(site: &Site<'_>, ground: &Ground, image: &Image, offer: &Offer, preparation: &Preparation) -> RunInstances {
+    let launch = &site.order.launch;
+    RunInstances {
+        image: image.id.clone(),
+        instance_type: offer.instance_type.clone(),
+        client_token: String::new(),
+        key_name: ground.key_name.clone(),
+        security_group_ids: ground.security_group_ids.clone(),
+        subnet_id: offer.spot.as_ref().map(|spot| spot.subnet.clone()),
+        associate_public_ip_address: launch.associate_public_ip_address,
+        iam_instance_profile: launch.iam_instance_profile.clone(),
+        user_data: preparation.user_data.clone(),
+        delete_on_termination: kept_devices(image),
+        spot_price: launch.spot_price.clone(),
+        tags: Default::default(),
     }
 }
 
@@ -98,14 +189,18 @@ fn prepare(site: &Site<'_>, boot: Boot, expiry: Expiry) -> Result<Preparation, U
     Ok(Preparation { user_data, host_key: Some(host_key.public_line()) })
 }
 
-/// The target's own where several are tested, else the settings', else by architecture.
-fn instance_type(site: &Site<'_>, target: &TargetId, image: &Image) -> Result<String, Undecided> {
-    let by_settings = || site.order.launch.instance_types.first().cloned();
+/// The types to try, in order: the target's own where several are tested, else the settings', else by architecture; then what the settings would take in its place.
+fn types(site: &Site<'_>, target: &TargetId, image: &Image) -> Result<Vec<String>, Undecided> {
+    let launch = &site.order.launch;
+    let by_settings = || launch.instance_types.first().cloned();
     let by_architecture = || image.architecture.map(|a| a.default_instance_type().to_owned());
-    target.instance_type.clone().or_else(by_settings).or_else(by_architecture).ok_or_else(|| {
+    let wanted = target.instance_type.clone().or_else(by_settings).or_else(by_architecture).ok_or_else(|| {
         let reason = format!("{} has an architecture that assay does not know: set instance_type", image.id);
         undecided(UndecidedKind::Configuration, reason)
-    })
+    })?;
+    let fallbacks = launch.fallback_types.iter().filter(|other| **other != wanted).cloned();
+    let fallbacks: Vec<String> = fallbacks.collect();
+    Ok([vec![wanted], fallbacks].concat())
 }
 
 /// Devices whose volumes the AMI would leave behind. The others go with their instance already, and EC2 takes one override per device.

@@ -7,7 +7,10 @@ use crate::{
     cloud::{CloudError, CloudResult},
     config::{LaunchSettings, SshSettings},
     journal::JournalError,
-    model::{ImageName, Phase, Provenance, RunId, TargetId, UndecidedKind, evidence::Undecided},
+    model::{
+        ImageName, Phase, Provenance, RunId, TargetId, UndecidedKind,
+        evidence::{RefusedLaunch, Undecided},
+    },
 };
 
 /// What a fleet is launched for and how.
@@ -60,6 +63,8 @@ pub struct RunningInstance {
     pub id: String,
     /// e.g. `t3.small`.
     pub instance_type: String,
+    /// Its availability zone, where EC2 says it.
+    pub availability_zone: Option<String>,
     /// The name or address to dial, by `ssh_interface`.
     pub address: String,
     /// The port to dial.
@@ -78,7 +83,9 @@ pub struct LaunchedTarget {
     pub instance: Result<RunningInstance, Undecided>,
     /// `launch` and `running`, as far as they were gone through.
     pub phases: Vec<Phase>,
-    /// When its launch was begun: `ssh_timeout` counts from here.
+    /// Launches that EC2 had no room for, in order.
+    pub refused: Vec<RefusedLaunch>,
+    /// When its launch was begun, after waiting for a place: `ssh_timeout` counts from here.
     pub started: Instant,
 }
 

@@ -12,7 +12,7 @@ use std::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{ground::Pace, *};
+use super::{patience::Pace, *};
 use crate::{
     cloud::{
         BlockDevice, CloudErrorKind, Image,
@@ -57,16 +57,16 @@ pub(crate) fn image(number: u32) -> Image {
 }
 
 /// AMI `number` of `region`, to be launched as the settings say.
-fn target(name: &str, number: u32) -> (TargetId, Image) {
+pub(super) fn target(name: &str, number: u32) -> (TargetId, Image) {
     let image = image(number);
     (AmiRef { region: region(name), id: image.id.clone() }.into(), image)
 }
 
 pub(super) struct Bench {
     pub(super) cloud: FakeCloud,
-    journal: Arc<Journal>,
-    cancel: CancellationToken,
-    order: Order,
+    pub(super) journal: Arc<Journal>,
+    pub(super) cancel: CancellationToken,
+    pub(super) order: Order,
     dir: TempDir,
 }
 
@@ -127,7 +127,7 @@ fn quick() -> UndoPolicy {
     UndoPolicy { settle: ms(50), pause: ms(1), longest_pause: ms(10), ..UndoPolicy::within(Duration::from_secs(60)) }
 }
 
-fn kind_of(target: &LaunchedTarget) -> UndecidedKind {
+pub(super) fn kind_of(target: &LaunchedTarget) -> UndecidedKind {
     target.instance.as_ref().expect_err("undecided").kind
 }
 

@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     LaunchedTarget, Order, RunningInstance,
-    ground::{Pace, Site, jittered},
+    ground::Site,
+    patience::{Pace, jittered},
     start::{Started, phase},
     target::{of_cloud, undecided},
 };
@@ -94,6 +95,7 @@ impl Waiting {
                         return Some(Ok(RunningInstance {
                             id: started.id.clone(),
                             instance_type: started.instance_type.clone(),
+                            availability_zone: instance.availability_zone.clone(),
                             address,
                             port: site.order.ssh.port,
                             host_key: started.host_key.clone(),
@@ -168,9 +170,14 @@ fn interface_name(interface: SshInterface) -> &'static str {
 
 fn handed_over(mut started: Started, running: RunningInstance) -> LaunchedTarget {
     started.phases.push(phase("running", started.launched, Clock::now()));
-    LaunchedTarget { target: started.target, instance: Ok(running), phases: started.phases, started: started.began }
+    decided(started, Ok(running))
 }
 
 fn ended(started: Started, reason: Undecided) -> LaunchedTarget {
-    LaunchedTarget { target: started.target, instance: Err(reason), phases: started.phases, started: started.began }
+    decided(started, Err(reason))
+}
+
+fn decided(started: Started, instance: Result<RunningInstance, Undecided>) -> LaunchedTarget {
+    let Started { target, phases, refused, began, .. } = started;
+    LaunchedTarget { target, instance, phases, refused, started: began }
 }

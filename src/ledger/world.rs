@@ -139,16 +139,9 @@ impl<'a> Build<'a> {
 
     fn evidence(&self) -> Evidence {
         let target = |ami: &CandidateAmi| TargetEvidence {
-            target: ami.record.ami.to_string(),
             verdict: self.verdict(),
-            undecided: None,
             host_key: HostKeyPin::Injected,
-            ami: Some(ami.record.clone()),
-            instance: None,
-            instance_type: None,
-            phases: Vec::new(),
-            checks: Vec::new(),
-            console: None,
+            ..TargetEvidence::new(ami.record.ami.to_string(), Some(ami.record.clone()))
         };
         Evidence {
             schema: EVIDENCE_SCHEMA,

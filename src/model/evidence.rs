@@ -111,6 +111,12 @@ pub struct TargetEvidence {
     /// Its instance type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance_type: Option<String>,
+    /// The availability zone that it ran in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
+    /// Launches that EC2 had no room for before this one, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_launches: Vec<RefusedLaunch>,
     /// Where the time went, in order.
     pub phases: Vec<Phase>,
     /// Every property asked, in the suites' order.
@@ -118,6 +124,32 @@ pub struct TargetEvidence {
     /// File name of the saved console output, beside the report; only where the instance could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<String>,
+}
+
+/// A launch that EC2 had no room for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedLaunch {
+    /// What was to be launched.
+    pub instance_type: String,
+    /// Where, if we chose it and know it; absent: EC2 was to choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
+    /// The subnet, if we chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
+    /// EC2's code and words, escaped and bounded.
+    pub reason: String,
+}
+
+impl std::fmt::Display for RefusedLaunch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = match (&self.availability_zone, &self.subnet) {
+            (Some(zone), Some(subnet)) => format!("{zone} ({subnet})"),
+            (Some(place), None) | (None, Some(place)) => place.clone(),
+            (None, None) => "any zone".to_owned(),
+        };
+        write!(f, "{} in {place}: {}", self.instance_type, self.reason)
+    }
 }
 
 /// Why a target is undecided.
@@ -243,6 +275,8 @@ impl TargetEvidence {
             ami,
             instance: None,
             instance_type: None,
+            availability_zone: None,
+            refused_launches: Vec::new(),
             phases: Vec::new(),
             checks: Vec::new(),
             console: None,

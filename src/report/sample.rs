@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::model::{
     AmiRecord, CheckEvidence, Digest, Evidence, HostKeyPin, Outcome, Phase, Provenance, TargetEvidence, UndecidedKind,
     Verdict,
-    evidence::{EVIDENCE_SCHEMA, Leftover, SuiteRef, Undecided},
+    evidence::{EVIDENCE_SCHEMA, Leftover, RefusedLaunch, SuiteRef, Undecided},
 };
 
 pub fn check(resource: &str, id: &str, property: &str, outcome: Outcome) -> CheckEvidence {
@@ -59,11 +59,18 @@ fn failed_target() -> TargetEvidence {
         }),
         instance: Some("i-0abcdef1234567890".to_owned()),
         instance_type: Some("t3.small".to_owned()),
+        availability_zone: Some("us-east-1b".to_owned()),
+        refused_launches: vec![RefusedLaunch {
+            instance_type: "t3.small".to_owned(),
+            availability_zone: Some("us-east-1a".to_owned()),
+            subnet: Some("subnet-0abcdef1234567890".to_owned()),
+            reason: "InsufficientInstanceCapacity: no room".to_owned(),
+        }],
         phases: [("launch", 1200), ("running", 15_000), ("ssh", 8_040), ("checks", 730)]
             .map(|(name, duration_ms)| Phase { name: name.to_owned(), duration_ms })
             .to_vec(),
         checks: checks(),
-        console: None,
+        ..TargetEvidence::new(String::new(), None)
     }
 }
 
@@ -80,11 +87,9 @@ fn undecided_target() -> TargetEvidence {
         }),
         host_key: HostKeyPin::None,
         ami: None,
-        instance: None,
-        instance_type: None,
-        phases: Vec::new(),
         checks: vec![lost],
         console: Some("console-eu-west-1-ami-0abcdef1234567891.txt".to_owned()),
+        ..TargetEvidence::new(String::new(), None)
     }
 }
 

@@ -269,21 +269,29 @@ async fn examine(
     let record = admitted.and_then(Admitted::record);
     tell_phases(context, &launched);
     let mut evidence = TargetEvidence::new(launched.target.to_string(), record);
+    for refused in &launched.refused {
+        context.events.note(format!("{}: EC2 has no room for {refused}", launched.target));
+    }
     evidence.phases = launched.phases.clone();
+    evidence.refused_launches = launched.refused.clone();
     match &launched.instance {
         Err(reason) => evidence.undecided = Some(reason.clone()),
         Ok(instance) => {
             evidence.instance = Some(instance.id.clone());
             evidence.instance_type = Some(instance.instance_type.clone());
+            evidence.availability_zone = instance.availability_zone.clone();
             let with = probing(context, ready);
             let facts = stages::needs_facts(context.request);
             let met = probing::probe(&with, &launched, instance, facts, &mut evidence).await;
             let image = admitted.and_then(|one| one.image.as_ref());
-            stages::go_through(&with, &launched, instance, image, met, second, &mut evidence).await;
-            let explained = probing::explain(&with, &launched.target, &mut evidence);
-            let _explained = hurry::bounded(context.cancel, explained).await;
+            let seen = stages::own(&with, &launched, instance, image, met, &mut evidence).await;
+            if stages::is_unclear(&evidence) {
+                let explained = probing::explain(&with, &launched.target, &mut evidence);
+                let _explained = hurry::bounded(context.cancel, explained).await;
+            }
             // The release ends it again where this was cut short.
             let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.target)).await;
+            stages::compared(&with, seen, second, &mut evidence).await;
         }
     }
     (launched.target, evidence)

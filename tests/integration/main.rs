@@ -14,6 +14,7 @@ mod build;
 mod cleanup;
 mod command_line;
 mod failing;
+mod launching;
 mod older_packers;
 mod privacy;
 mod prober;

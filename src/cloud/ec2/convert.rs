@@ -5,13 +5,18 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
 use crate::{
-    cloud::{BlockDevice, Image, ImageAttributes, Instance, Named},
+    cloud::{BlockDevice, Filters, Image, ImageAttributes, Instance, Named, Subnet},
     model::Architecture,
 };
 
 /// `tag:<key>` filters, all of which must match.
 pub(super) fn tag_filters(tags: &[(String, String)]) -> Vec<Filter> {
     tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [value.clone()])).collect()
+}
+
+/// Filters in the SDK's shape.
+pub(super) fn filters(filters: &Filters) -> Vec<Filter> {
+    filters.iter().map(|(name, values)| filter(name, values.iter().cloned())).collect()
 }
 
 /// One filter; any of `values` matches.
@@ -109,6 +114,7 @@ pub(super) fn instance(instance: &types::Instance) -> Option<Instance> {
         public_dns: some(instance.public_dns_name()),
         private_dns: some(instance.private_dns_name()),
         ipv6,
+        availability_zone: some(instance.placement().and_then(|placement| placement.availability_zone())),
         client_token: some(instance.client_token()),
         key_name: some(instance.key_name()),
         launch_time: instance.launch_time().map(|time| time.secs()),
@@ -124,6 +130,16 @@ pub(super) fn key_pair(pair: &types::KeyPairInfo) -> Option<Named> {
         name: pair.key_name()?.to_owned(),
         created_at: pair.create_time().map(|time| time.secs()),
         tags: tag_map(pair.tags()),
+    })
+}
+
+/// A subnet; `None` without its id or its VPC's.
+pub(super) fn subnet(subnet: &types::Subnet) -> Option<Subnet> {
+    Some(Subnet {
+        id: subnet.subnet_id()?.to_owned(),
+        vpc: subnet.vpc_id()?.to_owned(),
+        zone: subnet.availability_zone().map(str::to_owned),
+        free_addresses: subnet.available_ip_address_count().unwrap_or(0),
     })
 }
 

@@ -9,7 +9,7 @@ use futures::future::{BoxFuture, FutureExt};
 
 use super::{FakeCloud, FakeInstance, Fault, State, Tags};
 use crate::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, Instance, Named, RunInstances},
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, Named, RunInstances, Subnet},
     model::{AmiId, Region},
 };
 
@@ -23,6 +23,11 @@ impl FakeRegion {
     fn error(&self, action: &'static str, kind: CloudErrorKind) -> CloudError {
         let code = format!("Fake.{kind:?}");
         CloudError { action, region: self.region.to_string(), kind, code, message: "scripted".to_owned() }
+    }
+
+    fn refused(&self, action: &'static str, code: &str) -> CloudError {
+        let kind = CloudErrorKind::of_code(code, 500);
+        CloudError { code: code.to_owned(), ..self.error(action, kind) }
     }
 
     /// One call: the hook, the log, the fault, and `work` on this region's stock.
@@ -57,6 +62,7 @@ impl FakeRegion {
         let fault = state.faults.get_mut(action).and_then(VecDeque::pop_front);
         match fault {
             Some(Fault::Refuse(kind)) => return Err(self.error(action, kind)),
+            Some(Fault::Code(code)) => return Err(self.refused(action, code)),
             Some(Fault::Drop) => return Err(self.error(action, CloudErrorKind::Unknown)),
             Some(Fault::Panic) => {
                 drop(state);
@@ -71,6 +77,16 @@ impl FakeRegion {
 
 fn matches(tags: &Tags, wanted: &[(String, String)]) -> bool {
     !wanted.is_empty() && wanted.iter().all(|(key, value)| tags.get(key) == Some(value))
+}
+
+/// By the `tag:…` filters alone.
+fn tagged(tags: &Tags, filters: &Filters) -> bool {
+    let by_tag = filters.iter().filter_map(|(name, values)| Some((name.strip_prefix("tag:")?, values)));
+    by_tag.into_iter().all(|(key, values)| tags.get(key).is_some_and(|has| values.contains(has)))
+}
+
+fn named(id: &str, name: &str, tags: &Tags) -> Named {
+    Named { id: id.to_owned(), name: name.to_owned(), created_at: None, tags: tags.clone() }
 }
 
 impl Cloud for FakeRegion {
@@ -161,8 +177,36 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn vpc_of<'a>(&'a self, _subnet: Option<&'a str>) -> BoxFuture<'a, CloudResult<Option<String>>> {
-        self.call("DescribeVpcs", "", |_, _| Ok(Some("vpc-1".to_owned())))
+    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+        self.call("DescribeVpcs", "", move |state, region| {
+            if filters.contains_key("is-default") {
+                return Ok(vec!["vpc-1".to_owned()]);
+            }
+            let vpcs = state.stock(region).vpcs.iter();
+            Ok(vpcs.filter(|(_, tags)| tagged(tags, filters)).map(|(id, _)| id.clone()).collect())
+        })
+    }
+
+    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>> {
+        self.call("DescribeSubnets", "", move |state, region| {
+            let fits = |name: &str, value: &str| filters.get(name).is_none_or(|v| v.iter().any(|one| one == value));
+            let subnets = state.stock(region).subnets.iter();
+            let found = subnets.filter(|(subnet, tags)| {
+                let default = if subnet.vpc == "vpc-1" { "true" } else { "false" };
+                fits("subnet-id", &subnet.id)
+                    && fits("vpc-id", &subnet.vpc)
+                    && fits("default-for-az", default)
+                    && tagged(tags, filters)
+            });
+            Ok(found.map(|(subnet, _)| subnet.clone()).collect())
+        })
+    }
+
+    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+        self.call("DescribeSecurityGroups", "", move |state, region| {
+            let groups = state.stock(region).groups.iter().filter(|(_, (_, tags, _))| tagged(tags, filters));
+            Ok(groups.map(|(id, (name, tags, _))| named(id, name, tags)).collect())
+        })
     }
 
     fn create_security_group<'a>(
@@ -213,19 +257,21 @@ impl Cloud for FakeRegion {
     fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
         self.call("DescribeSecurityGroups", "", move |state, region| {
             let found = state.stock(region).groups.iter().filter(|(_, (_, has, _))| matches(has, tags));
-            Ok(found
-                .map(|(id, (name, tags, _))| Named {
-                    id: id.clone(),
-                    name: name.clone(),
-                    created_at: None,
-                    tags: tags.clone(),
-                })
-                .collect())
+            Ok(found.map(|(id, (name, tags, _))| named(id, name, tags)).collect())
         })
     }
 
     fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>> {
-        self.call("RunInstances", &launch.client_token, move |state, region| state.launch(region, launch))
+        async move {
+            let answered = self.call("RunInstances", &launch.client_token, |state, region| {
+                Ok(match state.shortage(launch) {
+                    Some(code) => Err(self.refused("RunInstances", &code)),
+                    None => Ok(state.launch(region, launch)?),
+                })
+            });
+            answered.await?
+        }
+        .boxed()
     }
 
     fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {

@@ -1,34 +1,60 @@
 //! The boot settings.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use super::{LONGEST_USER_DATA, access::is_name, checker::Checker, results::tags, ssh::duration};
+use super::{
+    LONGEST_USER_DATA,
+    access::is_name,
+    checker::Checker,
+    network::{filters, resource_id, security_groups, subnet_filter, subnets},
+    results::tags,
+    ssh::duration,
+};
 use crate::{
     config::{
         settings::{Cidr, LaunchSettings},
         units,
     },
-    model::{Region, target},
+    model::target,
 };
 
+/// Options of which only one may be given; a filter beside an id is outweighed by it and no mistake, as in amazon's builders.
+const ONLY_ONE: [(&str, &str); 6] = [
+    ("user_data", "user_data_file"),
+    ("subnet_id", "subnet_ids"),
+    ("security_group_id", "security_group_ids"),
+    ("instance_type", "instance_types"),
+    ("instance_type", "spot_instance_types"),
+    ("instance_types", "spot_instance_types"),
+];
+
 pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> LaunchSettings {
-    for [first, second] in crate::config::raw::SAME_THING {
+    for (first, second) in ONLY_ONE {
         checker.only_one_of(first, second);
     }
     let defaults = LaunchSettings::default();
     let source_cidrs = source_cidrs(checker);
+    let (instance_types, fallback_types) = types(checker);
     LaunchSettings {
-        instance_types: instance_types(checker),
+        instance_types,
+        fallback_types,
         subnets: subnets(checker),
         subnet_id: checker.parsed("subnet_id", |text| resource_id(text, "subnet-")),
+        subnet_filter: subnet_filter(checker),
         vpc_id: checker.parsed("vpc_id", |text| resource_id(text, "vpc-")),
+        vpc_filter: filters(checker, "vpc_filter"),
         security_group_ids: security_groups(checker),
+        security_group_filter: filters(checker, "security_group_filter"),
         source_cidrs,
         iam_instance_profile: checker.parsed("iam_instance_profile", instance_profile),
         associate_public_ip_address: checker.flag("associate_public_ip_address"),
         user_data: user_data(checker),
         run_tags: tags(checker, "run_tags"),
         spot_price: checker.parsed("spot_price", spot_price),
+        max_parallel: checker
+            .whole("max_parallel", 1, 10_000)
+            .and_then(|count| usize::try_from(count).ok())
+            .unwrap_or(defaults.max_parallel),
         ttl: ttl(checker, ssh_timeout).unwrap_or(defaults.ttl),
     }
 }
@@ -52,11 +78,27 @@ fn instance_type(text: &str) -> Result<String, String> {
     target::checked(text).map_err(|_| format!("{text:?} is not an instance type; expected one like \"t3.small\""))
 }
 
-/// What every AMI is tested on, each type once.
-fn instance_types(checker: &mut Checker<'_>) -> Vec<String> {
+/// What every AMI is tested on, each type once; and what is tried where EC2 has no room for it.
+fn types(checker: &mut Checker<'_>) -> (Vec<String>, Vec<String>) {
     let mut types: Vec<String> = checker.parsed("instance_type", instance_type).into_iter().collect();
     types.extend(type_list(checker, "instance_types"));
-    types
+    let mut fallbacks = type_list(checker, "instance_type_fallbacks");
+    if types.len() > 1 && !fallbacks.is_empty() {
+        let message = "cannot be given where instance_types names several: each of them is to be tested itself";
+        checker.wrong("instance_type_fallbacks", message);
+    }
+    let mut spot = type_list(checker, "spot_instance_types").into_iter();
+    if let Some(first) = spot.next() {
+        if checker.given("spot_price").is_none() && !checker.is_unknown("spot_price") {
+            checker.wrong(
+                "spot_instance_types",
+                "needs spot_price; for launches that are not spot use instance_type_fallbacks",
+            );
+        }
+        types.push(first);
+        fallbacks.splice(0..0, spot);
+    }
+    (types, fallbacks)
 }
 
 /// A list of instance types, each once.
@@ -70,48 +112,6 @@ fn type_list(checker: &mut Checker<'_>, name: &str) -> Vec<String> {
         }
     }
     types
-}
-
-fn resource_id(text: &str, prefix: &str) -> Result<String, String> {
-    let fits = text.strip_prefix(prefix).is_some_and(|rest| {
-        (8..=17).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    });
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "{text:?} is not an id; expected {prefix} and 8 to 17 hexadecimal digits, like {prefix}0abcdef1234567890"
-        ))
-    }
-}
-
-fn subnets(checker: &mut Checker<'_>) -> BTreeMap<Region, String> {
-    let mut subnets = BTreeMap::new();
-    for (region, subnet) in checker.map("subnet_ids") {
-        match (region.parse::<Region>(), resource_id(&subnet, "subnet-")) {
-            (Ok(region), Ok(subnet)) => {
-                subnets.insert(region, subnet);
-            }
-            (region, subnet) => {
-                for message in [region.err().map(|error| error.to_string()), subnet.err()].into_iter().flatten() {
-                    checker.wrong("subnet_ids", message);
-                }
-            }
-        }
-    }
-    subnets
-}
-
-fn security_groups(checker: &mut Checker<'_>) -> Vec<String> {
-    let mut groups: Vec<String> = Vec::new();
-    groups.extend(checker.parsed("security_group_id", |text| resource_id(text, "sg-")));
-    for group in checker.list("security_group_ids") {
-        match resource_id(&group, "sg-") {
-            Ok(group) => groups.push(group),
-            Err(message) => checker.wrong("security_group_ids", message),
-        }
-    }
-    groups
 }
 
 fn source_cidrs(checker: &mut Checker<'_>) -> Vec<Cidr> {

@@ -7,6 +7,7 @@
 mod access;
 mod checker;
 mod launch;
+mod network;
 mod results;
 mod ssh;
 

@@ -63,7 +63,8 @@ fn interface(text: &str) -> Result<SshInterface, String> {
         ("ipv6", SshInterface::Ipv6),
     ];
     if text == "session_manager" {
-        return Err("\"session_manager\" is not supported: Session Manager comes in a later release".to_owned());
+        return Err("\"session_manager\" is not supported: use ssh_proxy_command = \"aws ssm start-session --target {instance_id} \
+                    --document-name AWS-StartSSHSession --parameters portNumber={port}\"".to_owned());
     }
     WORDS.iter().find(|(word, _)| *word == text).map(|(_, interface)| *interface).ok_or_else(|| {
         format!("{text:?} is not an interface; expected public_ip, private_ip, public_dns, private_dns or ipv6")

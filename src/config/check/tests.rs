@@ -7,7 +7,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    config::{SshInterface, settings::OnFailure},
+    config::{
+        SshInterface,
+        settings::{OnFailure, SubnetPick},
+    },
     model::Digest,
     suite::Suite,
 };
@@ -165,7 +168,6 @@ fn other_mistakes_are_still_found_beside_placeholders() {
 fn each_refusal_names_the_option_and_the_cure() {
     insta::assert_snapshot!(
         [
-            json!({"subnet_filter": {"filters": {"tag:Class": "build"}}}),
             json!({"ssh_bastion_host": "jump"}),
             json!({"prober": {"address": "10.0.0.1:7443"}}),
             json!({"winrm_username": "Administrator"}),
@@ -176,13 +178,12 @@ fn each_refusal_names_the_option_and_the_cure() {
         .map(only_message)
         .join("\n"),
         @r#"
-    subnet_filter: is not supported: comes in a later release
     ssh_bastion_host: is not supported: comes in a later release
     prober: is not supported: comes in a later release
     winrm_username: is not supported: assay logs in by SSH only; Windows images over WinRM cannot be tested
     ssh_private_key_file: is not supported: assay makes its own throw-away ed25519 key for each run; leave it out
     run_tag: is not supported: blocks of key and value are not read; write a map, like tags = { Team = "platform" }
-    ssh_interface: "session_manager" is not supported: Session Manager comes in a later release
+    ssh_interface: "session_manager" is not supported: use ssh_proxy_command = "aws ssm start-session --target {instance_id} --document-name AWS-StartSSHSession --parameters portNumber={port}"
     "#
     );
 }
@@ -200,6 +201,15 @@ fn each_wrong_value_says_what_would_be_right() {
             json!({"subnet_id": "vpc-0abcdef1234567890"}),
             json!({"subnet_ids": {"europe": "subnet-0abcdef1234567890"}}),
             json!({"subnet_id": "subnet-0abcdef1234567890", "subnet_ids": {"eu-west-1": "subnet-0abcdef1234567890"}}),
+            json!({"subnet_ids": {"eu-west-1": "subnet-0abcdef1234567890,europe"}}),
+            json!({"subnet_filter": {"random": true}}),
+            json!({"vpc_filter": {"filters": {"tag:Class": "a,,b"}}}),
+            json!({"security_group_filter": {"filters": {"tag:Class": "a"}, "random": true}}),
+            json!({"instance_types": ["t3.small", "t3.small"]}),
+            json!({"instance_type": "t3.small", "instance_types": ["t3.large"]}),
+            json!({"instance_types": ["t3.small", "t3.large"], "instance_type_fallbacks": ["t3a.small"]}),
+            json!({"spot_instance_types": ["t3.small"]}),
+            json!({"max_parallel": 1.5}),
             json!({"user_data": "a", "user_data_file": "smoke.hcl"}),
             json!({"user_data": "x".repeat(LONGEST_USER_DATA + 1)}),
             json!({"user_data_file": "nosuch"}),
@@ -374,4 +384,51 @@ fn a_config_file_that_is_named_must_be_there() {
     let messages = messages(&checked);
     assert_eq!(messages.len(), 1, "{messages:#?}");
     assert!(messages[0].starts_with("config: cannot read nosuch.hcl: "), "{messages:#?}");
+}
+
+#[test]
+fn where_and_as_what_is_launched() {
+    let folder = folder();
+    let launch = |options: Json| {
+        let mut all = json!({"image": "base", "suites": ["smoke.hcl"]});
+        all.as_object_mut().expect("an object").extend(options.as_object().expect("an object").clone());
+        let checked = check_in(&folder, &template(all));
+        assert_eq!(messages(&checked), Vec::<String>::new());
+        checked.settings.expect("settings").launch
+    };
+    let plain = launch(json!({}));
+    assert_eq!((plain.instance_types.len(), plain.max_parallel), (0, 20));
+    assert!(plain.subnet_filter.is_none() && plain.vpc_filter.is_none() && plain.security_group_filter.is_none());
+    let matrix = launch(json!({"instance_types": ["t3.small", "t3.large"], "max_parallel": 2}));
+    assert_eq!((matrix.instance_types, matrix.max_parallel), (vec!["t3.small".to_owned(), "t3.large".to_owned()], 2));
+    let spot = launch(json!({"spot_price": "auto", "spot_instance_types": ["t3.small", "t3a.small", "m5.large"]}));
+    assert_eq!((spot.instance_types.as_slice(), spot.fallback_types.len()), (&["t3.small".to_owned()][..], 2));
+    let network = launch(json!({
+        "subnet_ids": {"eu-west-1": "subnet-0abcdef1234567890, subnet-0abcdef1234567891"},
+        "subnet_filter": [{"filters": {"tag:Class": "build, test"}, "most_free": true, "random": true}],
+        "vpc_filter": {"filters": {"isDefault": true}},
+        "security_group_id": "sg-0abcdef1234567890", "security_group_filter": {"filters": {"group-name": "ssh"}},
+    }));
+    assert_eq!(network.subnets.values().next().map(Vec::len), Some(2));
+    let filter = network.subnet_filter.expect("a filter");
+    assert_eq!(filter.filters["tag:Class"], ["build", "test"]);
+    assert_eq!(filter.pick, SubnetPick::MostFree, "as amazon's builders decide");
+    assert_eq!(network.vpc_filter.expect("a filter")["isDefault"], ["true"]);
+}
+
+#[test]
+fn a_template_that_says_where_outweighs_every_other_way_to_say_it() {
+    let folder = folder();
+    let file = "image \"base\" {\n  launch {\n    subnet_id = \"subnet-0abcdef1234567890\"\n    instance_type = \"t3.nano\"\n    vpc_filter {\n      filters = { \"tag:a\" = \"b\" }\n    }\n  }\n}\n";
+    fs::write(folder.path().join("assay.hcl"), file).expect("written");
+    let options = json!({
+        "image": "base", "suites": ["smoke.hcl"], "instance_types": ["t3.small", "t3.large"],
+        "subnet_filter": {"filters": {"tag:Class": "test"}, "random": true},
+    });
+    let checked = check_in(&folder, &template(options));
+    assert_eq!(messages(&checked), Vec::<String>::new());
+    let launch = checked.settings.expect("settings").launch;
+    assert_eq!((launch.subnet_id, launch.instance_types.len()), (None, 2));
+    assert_eq!(launch.subnet_filter.expect("the template's").pick, SubnetPick::Random);
+    assert_eq!(launch.vpc_filter.expect("the file's")["tag:a"], ["b"]);
 }

@@ -9,6 +9,18 @@ const ASSUME_ROLE: &[Field] = &[
     field("duration_seconds", FieldKind::Number, "How long the session lives, 900 to 43200."),
 ];
 
+const FILTERS: Field = field(
+    "filters",
+    FieldKind::Map,
+    "EC2's filters by name, each with one value or several with commas between them: `{ \"tag:Class\" = \"test\" }`.",
+);
+const SUBNET_FILTER: &[Field] = &[
+    FILTERS,
+    field("most_free", FieldKind::Bool, "Of several subnets take the one with most free addresses, then the next."),
+    field("random", FieldKind::Bool, "Of several subnets take any, then any other."),
+];
+const FILTER: &[Field] = &[FILTERS];
+
 /// See the module.
 pub(super) const OPTIONS: &[OptionDecl] = &[
     launch(
@@ -25,6 +37,19 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     )
     .file(Section::Launch, "instance_types")
     .flag("instance-type"),
+    option(
+        "instance_type_fallbacks",
+        Kind::List,
+        Origin::Assay,
+        "Types to try in order where EC2 has no room for the wanted one in any subnet. Not where several `instance_types` are tested.",
+    )
+    .file(Section::Launch, "instance_type_fallbacks")
+    .flag("instance-type-fallback"),
+    launch(
+        "spot_instance_types",
+        Kind::List,
+        "Types for a spot launch in place of `instance_type`; they are tried in this order. Needs `spot_price`.",
+    ),
     launch("subnet_id", Kind::String, "The subnet to launch in. Only where all AMIs are in one region.")
         .default("a subnet of the default VPC")
         .flag("subnet-id"),
@@ -32,12 +57,18 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "subnet_ids",
         Kind::Map,
         Origin::Assay,
-        "The subnet to launch in, by region: `{ us-east-1 = \"subnet-…\" }`. Not together with `subnet_id`.",
+        "The subnet to launch in, by region: `{ us-east-1 = \"subnet-…\" }`. Several, with commas between them, are tried in that order. Not together with `subnet_id`.",
     )
     .file(Section::Launch, "subnet_ids"),
-    launch("vpc_id", Kind::String, "The VPC in which the temporary security group is made.")
+    launch(
+        "subnet_filter",
+        Kind::Block(SUBNET_FILTER),
+        "The subnet to launch in, by EC2's filters; where EC2 has no room in it, the next one that matches. Several matches need `most_free` or `random`. A subnet by id outweighs it.",
+    ),
+    launch("vpc_id", Kind::String, "The VPC to launch in, and in which the temporary security group is made.")
         .default("that of the subnet, else the default VPC")
         .flag("vpc-id"),
+    launch("vpc_filter", Kind::Block(FILTER), "The VPC, by EC2's filters: exactly one must match. `vpc_id` outweighs it."),
     launch("security_group_id", Kind::String, "A security group to use in place of a temporary one."),
     launch(
         "security_group_ids",
@@ -45,6 +76,11 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "Security groups to use in place of a temporary one. Not together with `security_group_id`.",
     )
     .flag("security-group-id"),
+    launch(
+        "security_group_filter",
+        Kind::Block(FILTER),
+        "Security groups to use in place of a temporary one, by EC2's filters: every one that matches in the VPC. Groups by id outweigh it.",
+    ),
     launch(
         "temporary_security_group_source_cidrs",
         Kind::List,
@@ -83,10 +119,19 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     )
     .flag("spot-price"),
     option(
+        "max_parallel",
+        Kind::Number,
+        Origin::Assay,
+        "How many test instances are alive at once, over all AMIs, regions and instance types of a call; the others wait for their turn.",
+    )
+    .default("20")
+    .file(Section::Launch, "max_parallel")
+    .flag("max-parallel"),
+    option(
         "ttl",
         Kind::String,
         Origin::Assay,
-        "The latest end of a test instance, as a duration like `1h`: it powers itself off then, and `assay sweep` may remove it. Longer than `ssh_timeout`.",
+        "The latest end of a test instance, counted from its launch, as a duration like `1h`: it powers itself off then, and `assay sweep` may remove it. Longer than `ssh_timeout`.",
     )
     .default("1h")
     .file(Section::Launch, "ttl")

@@ -9,13 +9,8 @@ const OWN_KEY: &str = "assay makes its own throw-away ed25519 key for each run; 
 const OWN_DISCIPLINE: &str = "assay sets this itself on its test instances; leave it out";
 const ONLY_BUILD: &str = "a test instance does without it; leave it in the source block";
 const USE_MAP: &str = "blocks of key and value are not read; write a map, like tags = { Team = \"platform\" }";
-const SESSION_MANAGER: &str = "Session Manager comes in a later release; give assay a network path to the instance";
+const SESSION_MANAGER: &str = "assay opens no Session Manager session itself; use ssh_proxy_command = \"aws ssm start-session --target {instance_id} --document-name AWS-StartSSHSession --parameters portNumber={port}\"";
 
-const FILTER: &[Field] = &[
-    field("filters", FieldKind::Map, ""),
-    field("most_free", FieldKind::Bool, ""),
-    field("random", FieldKind::Bool, ""),
-];
 const KEY_VALUE: &[Field] =
     &[field("key", FieldKind::String, ""), field("value", FieldKind::String, ""), field("name", FieldKind::String, "")];
 const PROBER: &[Field] = &[
@@ -80,10 +75,11 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     ssh_later("ssh_proxy_port", Kind::Number, "proxy_port"),
     ssh_later("ssh_proxy_username", Kind::String, "proxy_username"),
     ssh_later("ssh_proxy_password", Kind::String, "proxy_password"),
-    amazon("subnet_filter", Kind::Block(FILTER), LATER),
-    amazon("vpc_filter", Kind::Block(FILTER), LATER),
-    amazon("security_group_filter", Kind::Block(FILTER), LATER),
-    amazon("availability_zone", Kind::String, "name a subnet_id in that zone"),
+    amazon(
+        "availability_zone",
+        Kind::String,
+        "name a subnet_id in that zone, or filter by it: subnet_filter { filters = { availability-zone = \"…\" } }",
+    ),
     amazon("session_manager_port", Kind::Number, SESSION_MANAGER),
     amazon("pause_before_ssm", Kind::String, SESSION_MANAGER),
     amazon("run_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
@@ -96,8 +92,11 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     amazon("tag", Kind::BlockList(KEY_VALUE), USE_MAP),
     amazon("snapshot_tags", Kind::Map, "tags are put on AMI and snapshots"),
     amazon("snapshot_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
-    amazon("spot_allocation_strategy", Kind::String, LATER),
-    amazon("spot_instance_types", Kind::List, LATER),
+    amazon(
+        "spot_allocation_strategy",
+        Kind::String,
+        "spot_instance_types are tried in the order in which they are named",
+    ),
     amazon("spot_price_auto_product", Kind::String, "spot_price = \"auto\" needs no product"),
     amazon("block_duration_minutes", Kind::Number, "EC2 has given up blocks of spot time; use ttl"),
     amazon("capacity_reservation_preference", Kind::String, LATER),

@@ -1,0 +1,47 @@
+//! The Describe calls behind VPC, subnet and group filters. It owns their paging; which filters are meant, and what too many or too few matches mean, is its callers' business.
+
+use super::{Ec2, answer::cloud_error, convert};
+use crate::cloud::{CloudResult, Filters, Named, Subnet};
+
+impl Ec2 {
+    /// See [`crate::cloud::Cloud::find_vpcs`].
+    pub(super) async fn vpcs_where(&self, filters: &Filters) -> CloudResult<Vec<String>> {
+        let mut found = Vec::new();
+        if filters.is_empty() {
+            return Ok(found);
+        }
+        let request = self.client.describe_vpcs().set_filters(Some(convert::filters(filters)));
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| cloud_error("DescribeVpcs", self.region.as_str(), e))?;
+            found.extend(page.vpcs().iter().filter_map(|vpc| vpc.vpc_id()).map(str::to_owned));
+        }
+        Ok(found)
+    }
+
+    /// See [`crate::cloud::Cloud::find_subnets`].
+    pub(super) async fn subnets_where(&self, filters: &Filters) -> CloudResult<Vec<Subnet>> {
+        let mut found = Vec::new();
+        if filters.is_empty() {
+            return Ok(found);
+        }
+        let request = self.client.describe_subnets().set_filters(Some(convert::filters(filters)));
+        let mut pages = request.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| cloud_error("DescribeSubnets", self.region.as_str(), e))?;
+            found.extend(page.subnets().iter().filter_map(convert::subnet));
+        }
+        Ok(found)
+    }
+
+    /// DescribeSecurityGroups by these filters.
+    pub(super) async fn groups_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<Named>> {
+        let mut pages = self.client.describe_security_groups().set_filters(Some(filters)).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| cloud_error("DescribeSecurityGroups", self.region.as_str(), e))?;
+            found.extend(page.security_groups().iter().filter_map(convert::security_group));
+        }
+        Ok(found)
+    }
+}
