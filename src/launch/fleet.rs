@@ -50,8 +50,6 @@ pub struct Fleet {
 /// An instance, and its place until its end was accepted.
 struct Alive {
     id: String,
-    /// When it powers itself off, in seconds of the epoch.
-    expires_at: i64,
     place: Option<Place>,
 }
 
@@ -185,20 +183,15 @@ impl Fleet {
         self.alive().get_mut(target).map(|alive| (alive.id.clone(), alive.place.take()))
     }
 
-    fn remember(&self, target: &TargetId, id: &str, expires_at: i64, place: Place) {
-        self.alive().insert(target.clone(), Alive { id: id.to_owned(), expires_at, place: Some(place) });
-    }
-
-    /// When the target's instance powers itself off, in seconds of the epoch.
-    pub(super) fn expires_at(&self, target: &TargetId) -> Option<i64> {
-        self.alive().get(target).map(|alive| alive.expires_at)
+    fn remember(&self, target: &TargetId, id: &str, place: Place) {
+        self.alive().insert(target.clone(), Alive { id: id.to_owned(), place: Some(place) });
     }
 
     fn alive(&self) -> MutexGuard<'_, BTreeMap<TargetId, Alive>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn patience(&self) -> Patience<'_> {
+    pub(super) fn patience(&self) -> Patience<'_> {
         Patience { pace: self.pace, cancel: &self.cancel, deadline: Instant::now() + self.order.ssh.timeout }
     }
 
@@ -285,7 +278,7 @@ impl Fleet {
         let site = Site { tags: &tags, patience: self.patience(), ..*site };
         let outcome = start::start(&site, ground, target, image, expiry).await;
         match &outcome {
-            Ok(started) => self.remember(target, &started.id, expiry.at, place),
+            Ok(started) => self.remember(target, &started.id, place),
             Err(NotStarted { unclear: true, .. }) => self.places.lose(place),
             Err(_) => {}
         }

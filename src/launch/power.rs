@@ -3,12 +3,11 @@
 
 use std::{future::Future, time::Duration};
 
-use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Fleet,
-    patience::jittered,
+    Fleet, LaunchedTarget,
+    patience::{Patience, jittered},
     target::{of_cloud, undecided},
     wait::address,
 };
@@ -18,10 +17,9 @@ use crate::{
 };
 
 impl Fleet {
-    /// How long the target's instance has until it powers itself off; none where there is no instance.
-    pub fn life_left(&self, target: &TargetId) -> Duration {
-        let left = self.expires_at(target).unwrap_or(0).saturating_sub(Timestamp::now().as_second());
-        Duration::from_secs(u64::try_from(left).unwrap_or(0))
+    /// How long the instance has until it powers itself off, or may be swept.
+    pub fn life_left(&self, launched: &LaunchedTarget) -> Duration {
+        self.order.launch.ttl.saturating_sub(launched.started.elapsed())
     }
 
     /// EC2's word for the state of the target's instance; `None` where it cannot be had.
@@ -34,19 +32,16 @@ impl Fleet {
     /// Asks EC2 to reboot the target's instance. It goes on for some seconds before it goes down.
     pub async fn reboot(&self, target: &TargetId, deadline: Instant) -> Result<(), Undecided> {
         let (cloud, id) = self.powered(target)?;
-        let again = [CloudErrorKind::Throttled, CloudErrorKind::Unknown];
-        self.persist(deadline, &again, || cloud.reboot_instance(&id)).await
+        self.persist(deadline, &[], || cloud.reboot_instance(&id)).await
     }
 
     /// Stops the target's instance and starts it again. Returns the name or address to dial from now on: a public address that is no Elastic IP is another one.
     pub async fn stop_and_start(&self, target: &TargetId, deadline: Instant) -> Result<String, Undecided> {
         let (cloud, id) = self.powered(target)?;
-        let again = [CloudErrorKind::Throttled, CloudErrorKind::Unknown];
-        self.persist(deadline, &again, || cloud.stop_instance(&id)).await?;
+        self.persist(deadline, &[], || cloud.stop_instance(&id)).await?;
         self.await_state(cloud.as_ref(), &id, deadline, |i| (i.state == "stopped").then_some(())).await?;
         // An instance that has only just stopped may refuse for a moment; a host with room may be found a little later.
-        let again =
-            [CloudErrorKind::Throttled, CloudErrorKind::Unknown, CloudErrorKind::InUse, CloudErrorKind::NoCapacity];
+        let again = [CloudErrorKind::InUse, CloudErrorKind::NoCapacity];
         self.persist(deadline, &again, || cloud.start_instance(&id)).await?;
         let dialable = |i: &Instance| if i.state == "running" { address(&self.order, i) } else { None };
         self.await_state(cloud.as_ref(), &id, deadline, dialable).await
@@ -57,25 +52,18 @@ impl Fleet {
         Ok((self.clouds.region(target.region()), self.instance_of(target).ok_or_else(gone)?))
     }
 
-    /// Makes a call until it is answered by something else than an error of the kinds in `again`, with growing pauses, until the deadline.
+    /// Makes a call until it is answered by something else than silence, throttling, or an error of the kinds in `again`.
     async fn persist<F>(
         &self,
         deadline: Instant,
         again: &[CloudErrorKind],
-        mut call: impl FnMut() -> F,
+        call: impl FnMut() -> F,
     ) -> Result<(), Undecided>
     where
         F: Future<Output = CloudResult<()>>,
     {
-        let mut pause = self.pace.first_pause;
-        loop {
-            let Err(error) = call().await else { return Ok(()) };
-            if !again.contains(&error.kind) || Instant::now() + pause >= deadline {
-                return Err(of_cloud(&error));
-            }
-            sleep(jittered(pause)).await;
-            pause = (pause * 2).min(self.pace.longest_pause);
-        }
+        let patience = Patience { deadline, ..self.patience() };
+        patience.insist(again, call).await.answer.map_err(|error| of_cloud(&error))
     }
 
     /// Looks at an instance until `wanted` finds what it wants in EC2's description of it.

@@ -292,11 +292,14 @@ async fn examine(
             let facts = stages::needs_facts(context.request);
             let met = probing::probe(&with, &launched, instance, facts, &mut evidence).await;
             let image = admitted.and_then(|one| one.image.as_ref());
-            stages::go_through(&with, &launched, instance, image, met, second, &mut evidence).await;
-            let explained = probing::explain(&with, &launched.target, &mut evidence);
-            let _explained = hurry::bounded(context.cancel, explained).await;
+            let seen = stages::own(&with, &launched, instance, image, met, &mut evidence).await;
+            if stages::is_unclear(&evidence) {
+                let explained = probing::explain(&with, &launched.target, &mut evidence);
+                let _explained = hurry::bounded(context.cancel, explained).await;
+            }
             // The release ends it again where this was cut short.
             let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.target)).await;
+            stages::compared(&with, seen, second, &mut evidence).await;
         }
     }
     (launched.target, evidence)

@@ -125,7 +125,7 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
     if before.boot_id.is_empty() {
         return Outcome::unknown("the host shows no boot id, so that a new boot could not be told from the old one");
     }
-    let life = with.fleet.life_left(&subject.launched.target);
+    let life = with.fleet.life_left(subject.launched);
     let budget = budget(stage, with.request.settings.ssh.timeout, life);
     if budget < LEAST {
         let left = life.as_secs();
@@ -174,7 +174,7 @@ async fn asked_after(
     key: String,
     again: Vec<Suite>,
 ) -> Vec<CheckEvidence> {
-    let total = CHECKS_AT_MOST.min(with.fleet.life_left(&subject.launched.target).saturating_sub(MARGIN));
+    let total = CHECKS_AT_MOST.min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
     let round = Round { suites: Arc::from(again), host_keys: vec![key], connect_within: LEAST, total, facts: false };
     ask(with, &subject.launched.target, address, round).await.checks
 }
@@ -240,7 +240,7 @@ async fn returned(
             return Return::Away(last);
         }
         // cloud-init may take as long again as the boot.
-        let total = (left * 2).min(with.fleet.life_left(&subject.launched.target).saturating_sub(MARGIN));
+        let total = (left * 2).min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
         let host_keys = vec![key.to_owned()];
         let round = Round { suites: Arc::from([]), host_keys, connect_within: left, total, facts: true };
         let found = ask(with, &subject.launched.target, address, round).await;

@@ -167,7 +167,7 @@ async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningI
         true => answers::asked_again(all, WHEN),
         false => Vec::new(),
     };
-    suites.push(arming(with.fleet.life_left(&launched.target)));
+    suites.push(arming(with.fleet.life_left(launched)));
     let connect_within = left(with, launched);
     let total = connect_within + CHECKS_AT_MOST;
     let round = Round { suites: Arc::from(suites), host_keys, connect_within, total, facts: true };

@@ -13,8 +13,8 @@ use crate::{
     cloud::Image,
     external::Host,
     launch::{LaunchedTarget, RunningInstance},
-    model::{CheckEvidence, TargetEvidence},
-    probe::amounts_to,
+    model::{CheckEvidence, Outcome, TargetEvidence, evidence::Undecided},
+    probe::{HostFacts, amounts_to},
     suite::{Resource, Suite},
 };
 
@@ -31,41 +31,98 @@ fn any(suites: &[Suite]) -> bool {
         .any(|it| answers::asks(suites, *it, None))
 }
 
-/// Answers in `evidence` what only EC2 and other boots can tell, and writes what all of it amounts to. `second`: where the undisturbed instance's result comes from.
-/// A cancel ends it at once; what was learned until then stays.
-pub async fn go_through(
+/// What is left to say of a target when its own instance is no longer needed.
+pub struct Seen {
+    /// What its first boot said.
+    first: Option<HostFacts>,
+    /// What kept its testing from its end.
+    stopped: Option<Undecided>,
+    /// The checks that were asked again.
+    more: Vec<CheckEvidence>,
+}
+
+/// Answers in `evidence` what EC2 and further boots of the instance tell. A cancel ends it at once; what was learned until then stays.
+pub async fn own(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
     image: Option<&Image>,
     mut met: Met,
-    second: Option<oneshot::Receiver<Second>>,
     evidence: &mut TargetEvidence,
-) {
+) -> Seen {
     let suites = &with.request.settings.suites;
+    let mut seen = Seen { first: met.facts.clone(), stopped: met.stopped.clone(), more: Vec::new() };
     if !any(suites) || evidence.checks.is_empty() {
-        return;
+        return seen;
     }
     if let Some(image) = image {
         answers::answer(suites, Resource::Ami, None, &mut evidence.checks, |_, property| {
             ami_checks::known(image, property)
         });
     }
-    let mut more = Vec::new();
-    let first = met.facts.clone();
     let rest = async {
-        externals(with, launched, instance, &met, evidence, &mut more).await;
-        reboots(with, launched, instance, &mut met, evidence, &mut more).await;
-        compare(with, first.as_ref(), second, evidence, &mut more).await;
+        externals(with, launched, instance, &met, evidence, &mut seen.more).await;
+        reboots(with, launched, instance, &mut met, evidence, &mut seen.more).await;
     };
     let cut_short = tokio::select! {
         () = rest => None,
         () = with.cancel.cancelled() => Some(cancelled()),
     };
-    let planned = suites.iter().map(Suite::planned).sum::<usize>() + more.len();
-    evidence.checks.append(&mut more);
-    let stopped = met.stopped.or(cut_short);
-    (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());
+    seen.stopped = seen.stopped.or(cut_short);
+    amount(suites, &seen, evidence);
+    seen
+}
+
+/// Answers what only an undisturbed instance tells, once it is there: by then the target's own instance is gone, so that two never wait for each other's place.
+pub async fn compared(
+    with: &Probing<'_>,
+    mut seen: Seen,
+    second: Option<oneshot::Receiver<Second>>,
+    evidence: &mut TargetEvidence,
+) {
+    let suites = &with.request.settings.suites;
+    if !answers::asks(suites, Resource::SecondBoot, None) || evidence.checks.is_empty() {
+        evidence.checks.append(&mut seen.more);
+        return;
+    }
+    if seen.stopped.is_some() {
+        // It may say by now what became of the instance.
+        seen.stopped = evidence.undecided.clone().or(seen.stopped);
+    }
+    let missing = || Second::unknown("there is no undisturbed instance");
+    let arrived = async {
+        match second {
+            Some(receiver) => receiver.await.unwrap_or_else(|_| missing()),
+            None => missing(),
+        }
+    };
+    let mut second = tokio::select! {
+        second = arrived => second,
+        () = with.cancel.cancelled() => {
+            seen.stopped.get_or_insert_with(cancelled);
+            Second::unknown("the run was cancelled")
+        }
+    };
+    answers::answer(suites, Resource::SecondBoot, None, &mut evidence.checks, |_, property| {
+        second.known(seen.first.as_ref(), property)
+    });
+    seen.more.append(&mut second.checks);
+    amount(suites, &seen, evidence);
+    evidence.checks.append(&mut seen.more);
+}
+
+/// Whether the instance's console should be looked at while it is still there: something was not answered, beside what a second instance answers.
+pub fn is_unclear(evidence: &TargetEvidence) -> bool {
+    let second = Resource::SecondBoot.as_str();
+    let open = |c: &CheckEvidence| c.outcome == Outcome::Undecided && c.resource != second;
+    evidence.undecided.is_some() && (evidence.checks.is_empty() || evidence.checks.iter().any(open))
+}
+
+/// Writes what all answers amount to.
+fn amount(suites: &[Suite], seen: &Seen, evidence: &mut TargetEvidence) {
+    let planned = suites.iter().map(Suite::planned).sum::<usize>() + seen.more.len();
+    let all: Vec<CheckEvidence> = evidence.checks.iter().chain(&seen.more).cloned().collect();
+    (evidence.verdict, evidence.undecided) = amounts_to(&all, planned, seen.stopped.as_ref());
 }
 
 /// The external suites, on the host as it first booted.
@@ -127,29 +184,6 @@ async fn reboots(
         evidence.phases.extend(outcome.phase.take());
         more.append(&mut outcome.checks);
     }
-}
-
-/// The comparison with the undisturbed instance, once it is known what that says.
-async fn compare(
-    with: &Probing<'_>,
-    first: Option<&crate::probe::HostFacts>,
-    second: Option<oneshot::Receiver<Second>>,
-    evidence: &mut TargetEvidence,
-    more: &mut Vec<CheckEvidence>,
-) {
-    let suites = &with.request.settings.suites;
-    if !answers::asks(suites, Resource::SecondBoot, None) {
-        return;
-    }
-    let missing = || Second::unknown("there is no undisturbed instance");
-    let mut second = match second {
-        Some(receiver) => receiver.await.unwrap_or_else(|_| missing()),
-        None => missing(),
-    };
-    answers::answer(suites, Resource::SecondBoot, None, &mut evidence.checks, |_, property| {
-        second.known(first, property)
-    });
-    more.append(&mut second.checks);
 }
 
 /// What a suite that asks for a second instance launches beside `targets`.
