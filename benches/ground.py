@@ -8,14 +8,19 @@ import contextlib
 import getpass
 import os
 import pathlib
+import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+# Ended from outside, a bench ends what it started too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOOLS = pathlib.Path(os.environ.get("ASSAY_TOOLS") or pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "assay/tools")
