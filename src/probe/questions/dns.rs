@@ -90,7 +90,10 @@ fn from_resolver(frame: &Frame) -> Result<Vec<String>, Seen> {
         Some("0") => {
             let first = output.lines().filter_map(|l| l.split_whitespace().next());
             // getent shows IPv4 addresses in IPv6 form where IPv6 ones are asked for.
-            Ok(sorted(first.filter(|a| !a.starts_with("::ffff:")).map(str::to_owned).collect()))
+            let mut found = sorted(first.filter(|a| !a.starts_with("::ffff:")).map(str::to_owned).collect());
+            // … and each address once for each kind of socket.
+            found.dedup();
+            Ok(found)
         }
         Some("2") => Ok(Vec::new()),
         Some("124" | "137" | "143") => Err(Seen::Nothing("no answer within its timeout".into())),
