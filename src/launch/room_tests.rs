@@ -135,6 +135,16 @@ async fn all_exhausted_is_undecided_with_every_reason() {
 }
 
 #[tokio::test]
+async fn a_type_that_is_nowhere_is_no_lack_of_capacity() {
+    let bench = Bench::new();
+    add_subnet(&bench, "subnet-a", "vpc-1", "a", 10);
+    lacks(&bench, None, None, "Unsupported");
+    let launched = one(&bench).await;
+    assert_eq!(kind_of(&launched), UndecidedKind::Cloud);
+    assert_eq!(refused(&launched), ["t3.small -", "t3.small us-east-1a"]);
+}
+
+#[tokio::test]
 async fn another_error_is_no_reason_to_try_elsewhere() {
     for code in ["InvalidParameterValue", "UnauthorizedOperation", "VolumeLimitExceeded"] {
         let mut bench = Bench::new();
