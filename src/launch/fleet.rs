@@ -108,8 +108,8 @@ impl Fleet {
     /// Launches all `targets`, each from its AMI as EC2 described it, all regions at once. Every one of them comes out of the channel exactly once, in the
     /// order in which they are decided; one that is missing when the channel closes was lost to a defect of ours, and is undecided.
     ///
-    /// At most `max_parallel` instances are alive: the others are launched, in the order given here, as [`Fleet::end`] makes room. So a target's instance must
-    /// be ended without waiting for another target.
+    /// At most `max_parallel` instances are alive: the others are launched, each region's in the order given here, as [`Fleet::end`] makes room. So a target's
+    /// instance must be ended without waiting for another target, but for one of its region that stands before it here and waits for nobody itself.
     pub fn launch(self: &Arc<Self>, targets: Vec<(TargetId, Image)>) -> mpsc::Receiver<LaunchedTarget> {
         let (sender, receiver) = mpsc::channel(targets.len().max(1));
         let turns = u32::try_from(targets.len().div_ceil(self.order.launch.max_parallel.max(1))).unwrap_or(u32::MAX);

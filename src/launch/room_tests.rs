@@ -135,6 +135,16 @@ async fn all_exhausted_is_undecided_with_every_reason() {
 }
 
 #[tokio::test]
+async fn a_type_that_is_nowhere_is_no_lack_of_capacity() {
+    let bench = Bench::new();
+    add_subnet(&bench, "subnet-a", "vpc-1", "a", 10);
+    lacks(&bench, None, None, "Unsupported");
+    let launched = one(&bench).await;
+    assert_eq!(kind_of(&launched), UndecidedKind::Cloud);
+    assert_eq!(refused(&launched), ["t3.small -", "t3.small us-east-1a"]);
+}
+
+#[tokio::test]
 async fn another_error_is_no_reason_to_try_elsewhere() {
     for code in ["InvalidParameterValue", "UnauthorizedOperation", "VolumeLimitExceeded"] {
         let mut bench = Bench::new();
@@ -333,4 +343,36 @@ async fn what_waited_for_a_place_has_its_whole_time() {
             assert!((590..=601).contains(&left), "{left}");
         }
     });
+}
+
+/// More than tokio lets one task do in one go (128 operations), so that a turn taken away by it shows too.
+const MANY: u32 = 140;
+
+#[tokio::test]
+async fn places_are_given_in_the_order_in_which_targets_are_named() {
+    let mut bench = Bench::new();
+    bench.order.launch.max_parallel = 1;
+    let tokens = Arc::new(Mutex::new(Vec::new()));
+    let seen = tokens.clone();
+    bench.cloud.on_call(move |action, token| {
+        if action == "RunInstances" {
+            seen.lock().expect("lock").push(token.to_owned());
+        }
+    });
+    let fleet = bench.fleet().await;
+    let mut receiver = fleet.launch((1..=MANY).map(|number| target(HERE, number)).collect());
+    while let Some(launched) = receiver.recv().await {
+        assert!(launched.instance.is_ok());
+        fleet.end(&launched.target).await;
+    }
+    let image_of = |token: &String| {
+        bench.cloud.edit(&region(HERE), |stock| {
+            let made = stock.instances.values().find(|i| i.request.client_token == *token);
+            made.expect("an instance").request.image.to_string()
+        })
+    };
+    let order: Vec<String> = tokens.lock().expect("lock").iter().map(image_of).collect();
+    let given: Vec<String> = (1..=MANY).map(|number| target(HERE, number).0.image().to_string()).collect();
+    assert_eq!(order, given);
+    assert_eq!(bench.release(&fleet).await, []);
 }

@@ -60,7 +60,7 @@ pub(super) async fn start(
     let preparation = prepare(site, target.boot, expiry)?;
     let mut offers = Offers::new(types(site, target, image)?, &ground.spots);
     let mut refused = Vec::new();
-    let mut unclear = false;
+    let (mut unclear, mut kind) = (false, UndecidedKind::Cloud);
     while let Some(offer) = offers.current() {
         let request = request(site, ground, image, &offer, &preparation);
         let error = match attempt(site, request).await {
@@ -86,12 +86,15 @@ pub(super) async fn start(
             return Err(NotStarted { reason: of_cloud(&error), unclear, refused });
         };
         refused.push(refusal(&offer, &error));
+        if error.kind == CloudErrorKind::NoCapacity {
+            kind = UndecidedKind::NoCapacity;
+        }
         if lack == Lack::Zone && offers.is_ec2s_choice() {
             offers.add(default_spots(site, ground).await);
         }
         offers.advance(lack);
     }
-    Err(NotStarted { reason: no_room(&refused), unclear, refused })
+    Err(NotStarted { reason: no_room(kind, &refused), unclear, refused })
 }
 
 /// Where EC2 would have chosen from. Where that cannot be learned there is no other place to try, and the refusal itself says why.
@@ -114,10 +117,11 @@ fn refusal(offer: &Offer, error: &CloudError) -> RefusedLaunch {
     }
 }
 
-/// All that was asked for is exhausted.
-fn no_room(refused: &[RefusedLaunch]) -> Undecided {
+/// All that was asked for is exhausted: for lack of capacity somewhere, or because the type is known nowhere.
+fn no_room(kind: UndecidedKind, refused: &[RefusedLaunch]) -> Undecided {
     let tried: Vec<String> = refused.iter().map(ToString::to_string).collect();
-    undecided(UndecidedKind::NoCapacity, format!("EC2 has no room for this launch: {}", tried.join("; ")))
+    let cure = "more subnets (subnet_ids, subnet_filter) or instance_type_fallbacks may have it";
+    undecided(kind, format!("EC2 has no room for this launch: {}; {cure}", tried.join("; ")))
 }
 
 /// Why one call launched nothing.

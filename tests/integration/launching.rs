@@ -31,7 +31,9 @@ impl Scene {
     /// Validates the AMI; the exit code and the JSON on stdout.
     fn validate(&self, more: &[&str]) -> (Option<i32>, Value) {
         let named = format!("us-east-1:{}", self.ami);
-        let output = self.workshop.assay(&[&["validate", "--ami", &named, "--format", "json"], more].concat());
+        let output = self
+            .workshop
+            .assay(&[&["validate", "--image", "base", "--ami", &named, "--format", "json"], more].concat());
         let text = String::from_utf8_lossy(&output.stdout);
         let result = serde_json::from_str(&text).unwrap_or_else(|error| {
             panic!("{error}: {text}\n{}", String::from_utf8_lossy(&output.stderr));
