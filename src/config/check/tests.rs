@@ -166,8 +166,9 @@ fn each_refusal_names_the_option_and_the_cure() {
     insta::assert_snapshot!(
         [
             json!({"subnet_filter": {"filters": {"tag:Class": "build"}}}),
-            json!({"ssh_bastion_host": "jump"}),
-            json!({"prober": {"address": "10.0.0.1:7443"}}),
+            json!({"ssh_bastion_password": "x"}),
+            json!({"ssh_bastion_agent_auth": true}),
+            json!({"ssh_proxy_host": "x"}),
             json!({"winrm_username": "Administrator"}),
             json!({"ssh_private_key_file": "~/.ssh/id"}),
             json!({"run_tag": [{"key": "a", "value": "b"}]}),

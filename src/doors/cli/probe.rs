@@ -7,12 +7,11 @@ use std::{
 };
 
 use clap::Args;
-use zeroize::Zeroizing;
 
 use super::{args::Globals, dispatch, live, option_flags::problem, output, results};
 use crate::{
     config::{
-        Problem,
+        Problem, private_key,
         request::{HostKeyTrust, ProbeHost, ProbeRequest},
         suites, units,
     },
@@ -63,7 +62,7 @@ pub(super) fn plan_in(
     if hosts.len() < args.hosts.len() {
         problems.push(problem("--host", "names a machine twice"));
     }
-    problems.extend(key(&working_dir.join(&args.key)).err().map(|why| {
+    problems.extend(private_key::usable(&working_dir.join(&args.key)).err().map(|why| {
         let path = args.key.display();
         problem("--key", format!("{path}: {why}"))
     }));
@@ -100,27 +99,6 @@ pub fn execute(request: ProbeRequest) -> Exit {
             Exit::Usage
         }
     })
-}
-
-/// Whether the file is a private key that can be used unattended: a `.pub` file or a passphrase would only show as logins that never work.
-fn key(path: &Path) -> Result<(), String> {
-    let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?);
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    if !(first.starts_with("-----BEGIN ") && first.contains("PRIVATE KEY-----")) {
-        let public = if first.starts_with("ssh-") || first.starts_with("ecdsa-") {
-            "is a public key"
-        } else {
-            "is no private key"
-        };
-        return Err(format!("{public}; expected a private one, which begins with \"-----BEGIN … PRIVATE KEY-----\""));
-    }
-    let openssh = ssh_key::PrivateKey::from_openssh(text);
-    let legacy = text.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED"));
-    if legacy || first.contains("ENCRYPTED") || openssh.is_ok_and(|key| key.is_encrypted()) {
-        return Err("has a passphrase, and nobody is asked for one; expected a key without".to_owned());
-    }
-    Ok(())
 }
 
 fn host_key(args: &ProbeArgs, working_dir: &Path, problems: &mut Vec<Problem>) -> HostKeyTrust {
