@@ -13,7 +13,7 @@ use super::{
     host_key::HostKey,
     rounds::{self, Answered},
     script,
-    session::{Limits, Session, SessionError},
+    session::{Session, SessionError},
 };
 use crate::{
     model::{
@@ -228,10 +228,11 @@ pub(super) fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), S
 
 fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Result<(), Stop> {
     let nonce = rounds::nonce();
-    let limits = Limits { idle: Duration::from_secs(30), deadline };
     let script = script::cloud_init(&nonce);
-    let Answered { frames, error, .. } =
-        rounds::run_script(session, rounds::AS_LOGIN, &script, &nonce, limits, listener);
+    let idle = Duration::from_secs(30);
+    let asked = vec![rounds::Script { nonce, text: script, idle }];
+    let answered = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop();
+    let Some(Answered { frames, error, .. }) = answered else { return Ok(()) };
     if let Some(error) = error {
         let stop = stop_of(&error);
         return Err(Stop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));
