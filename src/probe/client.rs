@@ -18,13 +18,16 @@ use tokio::{
     net::UnixStream,
     process::{Child, ChildStderr, Command},
     sync::mpsc,
+    task::JoinSet,
     time::timeout,
 };
 use tonic::transport::{Channel, Endpoint};
 
 use super::{
     collect::{Collected, ProbeEvent, TargetProbe},
-    proto::{self, prober_client::ProberClient},
+    proto::{self, probe_event::Event as Wire, prober_client::ProberClient},
+    rounds::nonce,
+    ways::{self, Way},
 };
 use crate::{
     model::{
@@ -38,6 +41,8 @@ use crate::{
 const PROMPT: Duration = Duration::from_secs(20);
 /// How much later than its own deadline the prober may be.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long proxy commands may take to end after a probe.
+const LINES_END: Duration = Duration::from_secs(6);
 /// Events are small.
 const MAX_EVENT: usize = 64 << 10;
 /// Lines of the prober's standard error that go to the log.
@@ -75,6 +80,8 @@ pub struct ProbeRequest {
     pub total: Duration,
     /// Wait until cloud-init has finished (or is not there) before the first check.
     pub wait_cloud_init: bool,
+    /// How it is reached. `address` counts for [`Way::Direct`] only.
+    pub way: Way,
 }
 
 /// A running prober process. Dropping it kills the process.
@@ -123,6 +130,10 @@ impl Prober {
         Ok(Self { client, child: Mutex::new(child), unconfined })
     }
 
+    pub(super) fn client(&self) -> ProberClient<Channel> {
+        self.client.clone()
+    }
+
     /// The process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.child.lock().ok().and_then(|child| child.id())
@@ -153,7 +164,9 @@ impl Prober {
         collected: &mut Collected,
         events: &mpsc::Sender<ProbeEvent>,
     ) -> Result<(), String> {
-        let message = message(request).map_err(|e| format!("the suites cannot be sent: {e}"))?;
+        let ticket = nonce();
+        let message = message(request, &ticket).map_err(|e| format!("the suites cannot be sent: {e}"))?;
+        let mut lines = JoinSet::new();
         let mut stream = self
             .client
             .clone()
@@ -163,13 +176,23 @@ impl Prober {
             .into_inner();
         loop {
             match stream.message().await {
+                Ok(Some(proto::ProbeEvent { event: Some(Wire::Dial(dial)) })) => {
+                    let Way::Carried(carrier) = &request.way else {
+                        return Err("the prober wants a connection that nobody offered".into());
+                    };
+                    lines.spawn(ways::carry(self.client(), ticket.clone(), dial.number, Arc::clone(carrier)));
+                }
                 Ok(Some(event)) => {
                     if let Some(event) = collected.take(event)? {
                         // Nobody has to listen.
                         let _ = events.send(event).await;
                     }
                 }
-                Ok(None) if collected.has_ended() => return Ok(()),
+                Ok(None) if collected.has_ended() => {
+                    // What made the connections ends in order; what does not in time is killed.
+                    let _ = timeout(LINES_END, async { while lines.join_next().await.is_some() {} }).await;
+                    return Ok(());
+                }
                 Ok(None) => return Err("the prober's answer has no end".into()),
                 Err(status) => return Err(format!("the prober's answer broke off: {}", told(status.message()))),
             }
@@ -213,12 +236,17 @@ async fn connect(socket: StdUnixStream) -> Result<ProberClient<Channel>, ProbeEr
     Ok(ProberClient::new(channel).max_decoding_message_size(MAX_EVENT))
 }
 
-fn message(request: &ProbeRequest) -> Result<proto::ProbeRequest, serde_json::Error> {
+fn message(request: &ProbeRequest, ticket: &str) -> Result<proto::ProbeRequest, serde_json::Error> {
+    let (address, port) = match &request.way {
+        Way::Direct => (request.address.ip().to_string(), request.address.port()),
+        Way::Carried(carrier) => (carrier.host.clone(), carrier.port),
+    };
+    let proxied = matches!(request.way, Way::Carried(_));
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Ok(proto::ProbeRequest {
         target: request.target.clone(),
-        address: request.address.ip().to_string(),
-        port: request.address.port().into(),
+        address,
+        port: port.into(),
         user: request.user.clone(),
         private_key: request.private_key.expose_secret().to_owned(),
         host_keys: request.host_keys.clone(),
@@ -226,7 +254,8 @@ fn message(request: &ProbeRequest) -> Result<proto::ProbeRequest, serde_json::Er
         connect_within_ms: milliseconds(request.connect_within),
         total_ms: milliseconds(request.total),
         wait_cloud_init: request.wait_cloud_init,
-        proxied: false,
+        proxied,
+        ticket: if proxied { ticket.to_owned() } else { String::new() },
     })
 }
 

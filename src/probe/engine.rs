@@ -1,16 +1,14 @@
 //! One target from first packet to last answer, in the prober process. It owns the order of things: connect, check the
 //! host key, log in, wait for cloud-init, ask, ask again. It blocks; it runs on a thread of its own.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
 use super::{
     evaluate::Judged,
     host_key::HostKey,
+    reach::{Reach, Word},
     rounds::{self, Answered},
     script,
     session::{Session, SessionError},
@@ -25,7 +23,7 @@ use crate::{
 
 /// What is to be done.
 pub(super) struct Order {
-    pub address: SocketAddr,
+    pub address: Reach,
     pub user: String,
     pub private_key: Zeroizing<String>,
     /// Empty: any.
@@ -52,6 +50,8 @@ pub(super) enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Reached(Step, Duration),
+    /// The conductor is to make this connection.
+    Dial(u32),
     HostKey {
         line: String,
         expected: bool,
@@ -95,27 +95,29 @@ pub(super) trait Listener {
 pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     let began = Instant::now();
     let deadline = began + order.total;
-    let mut session = log_in(order, listener, began)?;
+    let (mut session, word) = log_in(order, listener, began)?;
     listener.tell(Event::Reached(Step::Authenticated, began.elapsed()));
     if order.wait_cloud_init {
-        wait_for_cloud_init(&mut session, deadline, listener)?;
+        wait_for_cloud_init(&mut session, deadline, listener).map_err(|stop| with_last_word(stop, &word))?;
         listener.tell(Event::Reached(Step::CloudInit, began.elapsed()));
     }
     listener.tell(Event::Reached(Step::Checks, began.elapsed()));
     let asked = rounds::ask_all(&mut session, &order.suites, deadline, listener);
     listener.tell(Event::Reached(Step::Answered, began.elapsed()));
-    asked
+    asked.map_err(|stop| with_last_word(stop, &word))
 }
 
 /// Connects again and again until a login works. A refused login may only mean that cloud-init has not put the key
 /// there yet.
-fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<Session, Stop> {
+fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Session, Word), Stop> {
     let deadline = began + order.connect_within.min(order.total);
     let mut refused = 0;
     let mut told = None;
     loop {
-        let error = match attempt(order, listener, began, deadline, &mut told) {
-            Ok(session) => return Ok(session),
+        let mut word = None;
+        let tried = attempt(order, listener, began, deadline, &mut told, &mut word);
+        let error = match explained(tried, order, &word) {
+            Ok(session) => return Ok((session, word)),
             Err(Attempt::Wrong(stop)) => return Err(stop),
             Err(Attempt::Again(error)) => error,
         };
@@ -125,7 +127,7 @@ fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<Sess
                 after_refusal(refused)
             }
             SessionError::Cancelled => return Err(stop_of(&error)),
-            _ => Duration::from_millis(200),
+            _ => order.address.pause(),
         };
         if Instant::now() + pause >= deadline {
             return Err(unreachable(order, &error));
@@ -153,12 +155,13 @@ fn attempt(
     began: Instant,
     deadline: Instant,
     told: &mut Option<HostKey>,
+    word: &mut Word,
 ) -> Result<Session, Attempt> {
     if listener.is_gone() {
         return Err(SessionError::Cancelled.into());
     }
     let prefer: Vec<String> = order.host_keys.iter().map(|k| k.algorithm.clone()).collect();
-    let mut session = Session::open(order.address, deadline, &prefer)?;
+    let mut session = order.address.open(deadline, &prefer, listener, word)?;
     let key = session.host_key()?;
     let expected = order.host_keys.contains(&key);
     if told.is_none() {
@@ -175,6 +178,33 @@ fn attempt(
     }
     session.login(&order.user, &order.private_key)?;
     Ok(session)
+}
+
+/// What the conductor said of a connection that it made outweighs what the end of its bytes looked like here.
+fn explained(tried: Result<Session, Attempt>, order: &Order, word: &Word) -> Result<Session, Attempt> {
+    let last = word.as_ref().and_then(|word| word.get());
+    match (tried, last) {
+        (
+            Err(Attempt::Again(SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Lost(_))),
+            Some(last),
+        ) => {
+            if last.hopeless {
+                let reason = format!("no connection to {}: {}", order.address, last.reason);
+                return Err(Attempt::Wrong(Stop::new(UndecidedKind::Unreachable, &reason)));
+            }
+            Err(Attempt::Again(SessionError::Handshake(last.reason.clone())))
+        }
+        (tried, _) => tried,
+    }
+}
+
+fn with_last_word(stop: Stop, word: &Word) -> Stop {
+    match word.as_ref().and_then(|word| word.get()) {
+        Some(last) if stop.kind == UndecidedKind::Lost => {
+            Stop::new(stop.kind, &format!("{}; {}", stop.reason, last.reason))
+        }
+        _ => stop,
+    }
 }
 
 /// OpenSSH 9.8 and later shut out an address that was refused too often: 5 s for each refusal, and it acts from 15 s

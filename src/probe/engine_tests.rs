@@ -71,7 +71,7 @@ fn suites(text: &str) -> Vec<Suite> {
 
 fn order(sshd: &Sshd, text: &str) -> Order {
     Order {
-        address: sshd.address,
+        address: sshd.address.into(),
         user: sshd.user.clone(),
         private_key: sshd.client_key.clone().into(),
         host_keys: vec![HostKey::from_line(&sshd.host_key).expect("a key")],

@@ -12,7 +12,7 @@ use crate::{
     config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
     journal::reaper::own_program,
     model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, evidence::Undecided},
-    probe::{ProbeRequest, Prober},
+    probe::{ProbeRequest, Prober, Way},
     report,
     suite::Suite,
 };
@@ -81,6 +81,7 @@ async fn one(
             connect_within: request.timeout,
             total: request.timeout + probing::CHECKS_AT_MOST,
             wait_cloud_init: false,
+            way: Way::Direct,
         };
         Ok((probing::watched(prober, asked, events).await, pin))
     };

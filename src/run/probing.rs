@@ -12,7 +12,7 @@ use crate::{
     model::{
         AmiRef, Event, HostKeyPin, TargetEvidence, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
     },
-    probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
+    probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe, Way},
 };
 
 /// The longest that a target's checks may take after the login, beyond what the suites' own timeouts add up to.
@@ -171,6 +171,7 @@ async fn ask(
         connect_within,
         total: connect_within + CHECKS_AT_MOST,
         wait_cloud_init: true,
+        way: Way::Direct,
     };
     watched(with.prober, request, with.events).await
 }
