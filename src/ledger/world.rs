@@ -143,6 +143,7 @@ impl<'a> Build<'a> {
             verdict: self.verdict(),
             undecided: None,
             host_key: HostKeyPin::Injected,
+            bastion_host_key: None,
             ami: Some(ami.record.clone()),
             instance: None,
             instance_type: None,

@@ -26,10 +26,12 @@ use tonic::transport::{Channel, Endpoint};
 use super::{
     collect::{Collected, ProbeEvent, TargetProbe},
     proto::{self, probe_event::Event as Wire, prober_client::ProberClient},
+    remote_client,
     rounds::nonce,
     ways::{self, Way},
 };
 use crate::{
+    config::RemoteProber,
     model::{
         UndecidedKind,
         escape::{bounded, escape_line},
@@ -57,6 +59,14 @@ pub enum ProbeError {
     /// The process started, but does not speak.
     #[error("the prober does not answer: {0}")]
     Silent(String),
+    /// The prober elsewhere cannot be used.
+    #[error("the prober at {address} {why}")]
+    Remote {
+        /// `host:port`
+        address: String,
+        /// Why, as the rest of the sentence; escaped and bounded.
+        why: String,
+    },
 }
 
 /// One target and what to ask it.
@@ -84,12 +94,19 @@ pub struct ProbeRequest {
     pub way: Way,
 }
 
-/// A running prober process. Dropping it kills the process.
+/// A running prober. Dropping it kills its process, where that is ours.
 #[derive(Debug)]
 pub struct Prober {
     client: ProberClient<Channel>,
-    child: Mutex<Child>,
+    place: Place,
     unconfined: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Child(Mutex<Child>),
+    /// `host:port`
+    Elsewhere(String),
 }
 
 impl Prober {
@@ -127,16 +144,27 @@ impl Prober {
                 return Err(ProbeError::Silent(format!("{ended}; {said}")));
             }
         };
-        Ok(Self { client, child: Mutex::new(child), unconfined })
+        Ok(Self { client, place: Place::Child(Mutex::new(child)), unconfined })
     }
 
     pub(super) fn client(&self) -> ProberClient<Channel> {
         self.client.clone()
     }
 
-    /// The process id, while it runs.
+    /// Uses the prober of `assay serve` elsewhere. Fails, without having asked it anything that costs, where it cannot be reached, does not prove to be
+    /// that host, does not take this client, is draining or is another version.
+    pub async fn connect(remote: &RemoteProber) -> Result<Self, ProbeError> {
+        let (channel, unconfined) = remote_client::connect(remote).await?;
+        let client = ProberClient::new(channel).max_decoding_message_size(MAX_EVENT);
+        Ok(Self { client, place: Place::Elsewhere(remote_client::shown(remote)), unconfined })
+    }
+
+    /// The process id, while it runs here.
     pub fn pid(&self) -> Option<u32> {
-        self.child.lock().ok().and_then(|child| child.id())
+        match &self.place {
+            Place::Child(child) => child.lock().ok().and_then(|child| child.id()),
+            Place::Elsewhere(_) => None,
+        }
     }
 
     /// What could not be confined in the prober, in words; empty when all was.
@@ -212,7 +240,11 @@ impl Prober {
 
     /// How the process ended, for messages; empty while it runs.
     fn ended(&self) -> String {
-        match self.child.lock().map(|mut child| child.try_wait()) {
+        let child = match &self.place {
+            Place::Child(child) => child,
+            Place::Elsewhere(address) => return format!(" (the prober is at {address})"),
+        };
+        match child.lock().map(|mut child| child.try_wait()) {
             Ok(Ok(Some(status))) => format!("; the prober process ended: {status}"),
             _ => String::new(),
         }

@@ -19,6 +19,8 @@ mod lanes;
 mod proto;
 mod questions;
 mod reach;
+pub mod remote;
+mod remote_client;
 mod rounds;
 mod script;
 mod serve;

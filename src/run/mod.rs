@@ -11,6 +11,7 @@ mod known_hosts;
 mod probing;
 mod protection;
 mod provenance;
+mod reach;
 mod stamping;
 mod sweep;
 mod validate;

@@ -3,10 +3,10 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use tokio::{net::lookup_host, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, event::Events, hurry};
+use super::{Request, event::Events, hurry, reach::Reach};
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{
@@ -28,6 +28,8 @@ pub struct Probing<'a> {
     pub fleet: &'a Fleet,
     /// The process that speaks SSH.
     pub prober: &'a Prober,
+    /// By which way.
+    pub reach: &'a Reach,
     /// Who listens.
     pub events: &'a Events,
     /// Ends it.
@@ -45,6 +47,7 @@ pub async fn probe(
         found = probe_with_known_key(with, launched, instance) => found,
         () = with.cancel.cancelled() => Err(Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }),
     };
+    evidence.bastion_host_key = with.reach.bastion_host_key();
     match attempt {
         Ok((found, pin)) => {
             evidence.host_key = pin;
@@ -97,8 +100,8 @@ async fn probe_with_known_key(
     launched: &LaunchedTarget,
     instance: &RunningInstance,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
-    let address = resolve(instance).await?;
-    let injected = ask(with, launched, address, vec![instance.host_key.clone()]).await;
+    let target = with.reach.to(&instance.address, instance.port, Some(&instance.id)).await?;
+    let injected = ask(with, launched, &target, vec![instance.host_key.clone()]).await;
     if !is_key_mismatch(&injected) {
         return Ok((injected, HostKeyPin::Injected));
     }
@@ -110,23 +113,14 @@ async fn probe_with_known_key(
             "{}: no host key is known from any side; testing goes on, and the record says \"none\"",
             launched.ami
         ));
-        return Ok((ask(with, launched, address, Vec::new()).await, HostKeyPin::None));
+        return Ok((ask(with, launched, &target, Vec::new()).await, HostKeyPin::None));
     }
-    let pinned = ask(with, launched, address, keys).await;
+    let pinned = ask(with, launched, &target, keys).await;
     Ok((pinned, HostKeyPin::Console))
 }
 
 fn is_key_mismatch(found: &TargetProbe) -> bool {
     found.verdict == Verdict::Undecided && found.undecided.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
-}
-
-/// The prober has no resolver, so names are resolved here.
-async fn resolve(instance: &RunningInstance) -> Result<SocketAddr, Undecided> {
-    let unreachable = |reason: String| Undecided { kind: UndecidedKind::Unreachable, reason };
-    let mut found = lookup_host((instance.address.as_str(), instance.port))
-        .await
-        .map_err(|error| unreachable(format!("the address {} cannot be resolved: {error}", instance.address)))?;
-    found.next().ok_or_else(|| unreachable(format!("the name {} has no address", instance.address)))
 }
 
 /// Reads the console until it names host keys or half of what is left of `ssh_timeout` has passed: EC2 shows it late.
@@ -156,14 +150,14 @@ fn left(with: &Probing<'_>, launched: &LaunchedTarget) -> Duration {
 async fn ask(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
-    address: SocketAddr,
+    (address, way): &(SocketAddr, Way),
     host_keys: Vec<String>,
 ) -> TargetProbe {
     let settings = &with.request.settings;
     let connect_within = left(with, launched);
     let request = ProbeRequest {
         target: launched.ami.to_string(),
-        address,
+        address: *address,
         user: settings.ssh.username.clone().unwrap_or_default(),
         private_key: with.fleet.identity().private_key.clone(),
         host_keys,
@@ -171,7 +165,7 @@ async fn ask(
         connect_within,
         total: connect_within + CHECKS_AT_MOST,
         wait_cloud_init: true,
-        way: Way::Direct,
+        way: way.clone(),
     };
     watched(with.prober, request, with.events).await
 }

@@ -12,6 +12,7 @@ pub mod option_flags;
 pub mod output;
 pub mod packer_install;
 pub mod probe;
+pub mod prober_flags;
 mod results;
 pub mod sweep;
 pub mod validate;

@@ -8,10 +8,17 @@ use std::{
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output, results};
+use super::{
+    args::Globals,
+    dispatch, live,
+    option_flags::{WayFlags, problem},
+    output,
+    prober_flags::ProberFlags,
+    results,
+};
 use crate::{
     config::{
-        Problem, private_key,
+        Problem, check_ways, private_key,
         request::{HostKeyTrust, ProbeHost, ProbeRequest},
         suites, units,
     },
@@ -43,6 +50,10 @@ pub struct ProbeArgs {
     /// The folder for junit.xml, evidence.json and report.txt
     #[arg(long, value_name = "DIR")]
     report_dir: Option<PathBuf>,
+    #[command(flatten)]
+    ways: WayFlags,
+    #[command(flatten)]
+    prober: ProberFlags,
 }
 
 /// Checks the flags. Fails with every mistake.
@@ -70,6 +81,12 @@ pub(super) fn plan_in(
     if let Some(report_dir) = args.report_dir.as_ref().filter(|path| working_dir.join(path).is_file()) {
         problems.push(problem("--report-dir", format!("{} is a file; expected a folder", report_dir.display())));
     }
+    let given = args.ways.given();
+    problems.extend(given.problems.clone());
+    let mut flags = given.layer.clone();
+    args.prober.give(&mut flags, &mut problems);
+    let (ways, wrong) = check_ways(flags, working_dir);
+    problems.extend(wrong);
     let suites = load_suites(&args.suites, working_dir);
     match suites {
         Ok(suites) if problems.is_empty() => Ok(ProbeRequest {
@@ -78,6 +95,7 @@ pub(super) fn plan_in(
             host_key,
             suites,
             timeout: args.ssh_timeout,
+            ways,
             report_dir: args.report_dir.clone(),
             format: globals.format.into(),
         }),
