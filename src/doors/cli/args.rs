@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{commit, completions, lint, man, packer_install, probe, sweep, validate};
+use super::{commit, completions, lint, man, packer_install, probe, serve, sweep, validate};
 use crate::config::request;
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
@@ -112,6 +112,8 @@ pub enum Command {
     Validate(Box<validate::ValidateArgs>),
     /// Run suites on machines that answer SSH; no cloud involved
     Probe(probe::ProbeArgs),
+    /// Test machines for others, over TCP with mutual TLS
+    Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it

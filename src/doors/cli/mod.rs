@@ -14,6 +14,7 @@ pub mod packer_install;
 pub mod probe;
 pub mod prober_flags;
 mod results;
+pub mod serve;
 pub mod sweep;
 pub mod validate;
 

@@ -43,6 +43,12 @@ pub fn warning(message: &dyn Display) {
     labelled("warning", WARNING, message);
 }
 
+/// Writes a line to stderr as it is.
+pub fn note(message: &dyn Display) {
+    // Where stderr is gone there is nobody left to tell.
+    drop(writeln!(anstream::stderr(), "{message}"));
+}
+
 /// Writes an error with its sources, once and in one line: `error: this: because of that`.
 pub fn chain(error: &dyn Error) {
     self::error(&cause::chain(error));
