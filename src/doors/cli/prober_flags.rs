@@ -10,16 +10,16 @@ use crate::config::{Layer, Place, Problem, options};
 #[derive(Debug, Clone, Default, Args)]
 pub struct ProberFlags {
     /// The prober to use in place of a process on this machine: `assay serve` there
-    #[arg(long = "prober-address", value_name = "HOST:PORT", help_heading = "Remote prober")]
+    #[arg(long = "prober-address", id = "prober_address", value_name = "HOST:PORT", help_heading = "Remote prober")]
     address: Option<String>,
     /// The certificate of the authority that signed the prober's
-    #[arg(long = "prober-ca", value_name = "FILE", help_heading = "Remote prober")]
+    #[arg(long = "prober-ca", id = "prober_ca", value_name = "FILE", help_heading = "Remote prober")]
     ca: Option<String>,
     /// The certificate to show to the prober
-    #[arg(long = "prober-cert", value_name = "FILE", help_heading = "Remote prober")]
+    #[arg(long = "prober-cert", id = "prober_cert", value_name = "FILE", help_heading = "Remote prober")]
     cert: Option<String>,
     /// Its private key
-    #[arg(long = "prober-key", value_name = "FILE", help_heading = "Remote prober")]
+    #[arg(long = "prober-key", id = "prober_key", value_name = "FILE", help_heading = "Remote prober")]
     key: Option<String>,
 }
 

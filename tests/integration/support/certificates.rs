@@ -1,9 +1,6 @@
 //! An authority and certificates of its own, made in the test.
 
-use std::{
-    fs,
-    path::PathBuf,
-};
+use std::{fs, path::PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -69,5 +66,4 @@ impl Authority {
         fs::write(&pair.key, key.serialize_pem()).unwrap();
         pair
     }
-
 }
