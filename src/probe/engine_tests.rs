@@ -369,7 +369,7 @@ fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
         }
     });
     let order = Order {
-        address,
+        address: address.into(),
         user: "root".into(),
         private_key: String::new().into(),
         host_keys: Vec::new(),

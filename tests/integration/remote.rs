@@ -167,6 +167,30 @@ fn the_same_checks_have_the_same_outcomes_through_it() {
 }
 
 #[test]
+fn the_certificates_of_the_example_fit() {
+    let (sshd, authority) = (Sshd::start(), Authority::new());
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/remote-prober/make-certificates");
+    for clients in [&["other.example"][..], &["other.example", "ci.example"]] {
+        let made = Command::new(script).arg(folder.path()).arg("localhost").args(clients).output();
+        let made = made.expect("the script runs; it needs OpenSSL: apt-get install openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    }
+    let pair = |name: &str| Pair {
+        cert: folder.path().join(format!("{name}.pem")),
+        key: folder.path().join(format!("{name}.key")),
+    };
+    let ca = folder.path().join("ca.pem");
+    let port = sshd.address.port().to_string();
+    let flags_of_server = ["--allow-loopback-for-tests", "--allow-target", "127.0.0.1/32", "--allow-port", &port];
+    std::fs::copy(&ca, &authority.ca).unwrap();
+    let serve = Serve::start(&authority, &pair("server"), &flags_of_server);
+    let probe = through(Probe::of(&sshd, PASSING), &serve, &authority, &pair("client-ci.example"));
+    let probed = probe.run();
+    assert_eq!(probed.code, Some(0), "{probed:?}");
+}
+
+#[test]
 fn a_wrong_host_key_is_found_there_too() {
     let (sshd, authority) = (Sshd::start(), Authority::new());
     let serve = Serve::loopback(&authority, &sshd, &[]);
@@ -257,7 +281,7 @@ fn targets_that_are_not_on_the_list() {
 fn ten_thousand_checks_are_refused() {
     let (sshd, authority) = (Sshd::start(), Authority::new());
     let serve = Serve::loopback(&authority, &sshd, &[]);
-    let files: String = (0..10_000).map(|n| format!("  file \"/f{n}\" {{\n    exists = true\n  }}\n")).collect();
+    let files: String = (0..2_500).map(|n| format!("  file \"/f{n}\" {{\n    exists = true\n    mode = \"0644\"\n    owner = \"root\"\n    group = \"root\"\n  }}\n")).collect();
     let suite = format!("suite \"s\" {{\n{files}}}\n");
     let probed = through(Probe::of(&sshd, &suite), &serve, &authority, &authority.client("ci.example")).run();
     probed.assert_undecided("prober", &["10000 checks", "5000", "--max-checks"]);
