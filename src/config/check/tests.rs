@@ -178,12 +178,13 @@ fn each_refusal_names_the_option_and_the_cure() {
         .join("\n"),
         @r#"
     subnet_filter: is not supported: comes in a later release
-    ssh_bastion_host: is not supported: comes in a later release
-    prober: is not supported: comes in a later release
+    ssh_bastion_password: is not supported: assay logs in to a bastion with ssh_bastion_private_key_file, unattended
+    ssh_bastion_agent_auth: is not supported: assay logs in to a bastion with ssh_bastion_private_key_file, unattended
+    ssh_proxy_host: is not supported: name the program that speaks to the proxy in ssh_proxy_command, like "nc -X 5 -x proxy:1080 {host} {port}"
     winrm_username: is not supported: assay logs in by SSH only; Windows images over WinRM cannot be tested
     ssh_private_key_file: is not supported: assay makes its own throw-away ed25519 key for each run; leave it out
     run_tag: is not supported: blocks of key and value are not read; write a map, like tags = { Team = "platform" }
-    ssh_interface: "session_manager" is not supported: Session Manager comes in a later release
+    ssh_interface: "session_manager" is not supported: use ssh_proxy_command with `aws ssm start-session`
     "#
     );
 }

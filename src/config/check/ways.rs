@@ -130,6 +130,8 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
     let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
     match name.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
         Some(inner) => inner?.parse::<std::net::Ipv6Addr>().ok().map(|address| (address.to_string(), port)),
+        // Where an address ends and a port begins would be a guess.
+        None if name.contains(':') => None,
         None => host(name).ok().map(|name| (name, port)),
     }
 }
