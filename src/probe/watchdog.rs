@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn each_socket_at_its_own_time() {
-        let (late, mut of_late) = pair();
+        let (late, of_late) = pair();
         let (soon, mut of_soon) = pair();
         let (gone, of_gone) = pair();
         let far = Instant::now() + Duration::from_secs(3600);

@@ -14,7 +14,6 @@ mod quota;
 mod routes;
 
 use std::{
-    future::Future,
     io,
     net::{SocketAddr, TcpListener as StdTcpListener},
     path::{Path, PathBuf},
@@ -206,12 +205,10 @@ async fn run(
     }
 }
 
-fn asked_to_end() -> impl Future<Output = io::Result<()>> {
-    async {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        Ok(())
-    }
+async fn asked_to_end() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    Ok(())
 }
 
 /// Until what runs has ended, the time for it is over, or somebody asks again.

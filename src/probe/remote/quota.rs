@@ -67,8 +67,8 @@ mod tests {
         let first = quotas.place("a", wait).await.expect("free");
         let _second = quotas.place("a", wait).await.expect("free");
         assert!(quotas.place("a", wait).await.expect_err("full").contains("--max-targets"));
-        quotas.place("b", wait).await.expect("another client's");
+        let _other = quotas.place("b", wait).await.expect("another client's");
         drop(first);
-        quotas.place("a", wait).await.expect("free again");
+        let _again = quotas.place("a", wait).await.expect("free again");
     }
 }

@@ -85,7 +85,7 @@ impl Bastion {
             quiet()
         };
         tokio::select! {
-            end = self.from_bastion(&mut from, to) => end,
+            end = self.relay_down(&mut from, to) => end,
             end = upward => end,
         }
     }
@@ -103,7 +103,7 @@ impl Bastion {
         }
     }
 
-    async fn from_bastion(&self, from: &mut Streaming<proto::HopDown>, to: &ToProber) -> proto::CarryEnd {
+    async fn relay_down(&self, from: &mut Streaming<proto::HopDown>, to: &ToProber) -> proto::CarryEnd {
         loop {
             let message = match from.message().await {
                 Ok(Some(message)) => message.down,
