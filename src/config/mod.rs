@@ -5,18 +5,20 @@
 pub mod check;
 pub mod file;
 pub mod options;
+pub mod private_key;
 pub mod problem;
+pub mod proxy_template;
 pub mod raw;
 pub mod request;
 pub mod settings;
 pub mod suites;
 pub mod units;
 
-pub use check::{Checked, Door, Input, check};
+pub use check::{Checked, Door, Input, Ways, check, check_ways};
 pub use file::ConfigFile;
 pub use problem::{Place, Problem};
 pub use raw::{Layer, TemplateOptions};
 pub use settings::{
-    AccessSettings, AssumeRole, BastionSettings, LaunchSettings, OnFailure, ProberSettings, Settings, SshInterface,
-    SshSettings,
+    AccessSettings, AssumeRole, BastionSettings, LaunchSettings, OnFailure, ProberSettings, RemoteProber, Settings,
+    SshInterface, SshSettings,
 };

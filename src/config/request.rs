@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::settings::{AccessSettings, Settings};
+use super::{
+    check::Ways,
+    settings::{AccessSettings, Settings},
+};
 use crate::{
     model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Shard, State, shard::ShardRecord},
     suite::Suite,
@@ -100,6 +103,8 @@ pub struct ProbeRequest {
     pub suites: Vec<Suite>,
     /// How long a login may take to work.
     pub timeout: Duration,
+    /// By which way the machines are reached.
+    pub ways: Ways,
     /// Where reports go.
     pub report_dir: Option<PathBuf>,
     /// Which share of all machines `hosts` is.

@@ -111,6 +111,8 @@ pub struct BastionSettings {
     pub username: String,
     /// `ssh_bastion_private_key_file`
     pub private_key_file: PathBuf,
+    /// `ssh_bastion_known_hosts_file`; absent: any host key.
+    pub known_hosts_file: Option<PathBuf>,
 }
 
 /// How many test instances are alive at once where `max_parallel` does not say.
@@ -253,15 +255,21 @@ pub enum ProberSettings {
     /// A child process on this machine.
     #[default]
     Local,
-    /// `assay serve` elsewhere, over TCP with mutual TLS (a later issue; refused by name until then).
-    Remote {
-        /// host:port
-        address: String,
-        /// CA certificate file.
-        ca: PathBuf,
-        /// Client certificate file.
-        cert: PathBuf,
-        /// Client key file.
-        key: PathBuf,
-    },
+    /// `assay serve` elsewhere, over TCP with mutual TLS.
+    Remote(RemoteProber),
+}
+
+/// A prober on another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteProber {
+    /// Its name or address, which its certificate must hold; without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// CA certificate file.
+    pub ca: PathBuf,
+    /// Client certificate file.
+    pub cert: PathBuf,
+    /// Client key file.
+    pub key: PathBuf,
 }

@@ -109,6 +109,9 @@ pub struct TargetEvidence {
     pub undecided: Option<Undecided>,
     /// How the host key was known before the first byte was trusted.
     pub host_key: HostKeyPin,
+    /// How the bastion's host key was verified; absent where there was no bastion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bastion_host_key: Option<HostKeyPin>,
     /// What EC2 said of the AMI; absent for plain hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ami: Option<AmiRecord>,
@@ -279,6 +282,7 @@ impl TargetEvidence {
             verdict: Verdict::Undecided,
             undecided: None,
             host_key: HostKeyPin::None,
+            bastion_host_key: None,
             ami,
             instance: None,
             instance_type: None,

@@ -18,17 +18,22 @@ use tokio::{
     net::UnixStream,
     process::{Child, ChildStderr, Command},
     sync::{Semaphore, mpsc},
+    task::JoinSet,
     time::timeout,
 };
 use tonic::transport::{Channel, Endpoint};
 
 use super::{
     collect::{Collected, ProbeEvent, TargetProbe},
-    proto::{self, prober_client::ProberClient},
+    proto::{self, probe_event::Event as Wire, prober_client::ProberClient},
+    remote_client,
     reports::{self, MAX_REPORT, ReportFormat, ReportedTest},
+    rounds::nonce,
     serve::MAX_TARGETS,
+    ways::{self, Way},
 };
 use crate::{
+    config::RemoteProber,
     model::{
         UndecidedKind,
         escape::{bounded, escape_line},
@@ -40,6 +45,8 @@ use crate::{
 const PROMPT: Duration = Duration::from_secs(20);
 /// How much later than its own deadline the prober may be.
 const GRACE: Duration = Duration::from_secs(20);
+/// How long proxy commands may take to end after a probe.
+const LINES_END: Duration = Duration::from_secs(6);
 /// Events are small.
 const MAX_EVENT: usize = 64 << 10;
 /// Lines of the prober's standard error that go to the log.
@@ -54,6 +61,14 @@ pub enum ProbeError {
     /// The process started, but does not speak.
     #[error("the prober does not answer: {0}")]
     Silent(String),
+    /// The prober elsewhere cannot be used.
+    #[error("the prober at {address} {why}")]
+    Remote {
+        /// `host:port`
+        address: String,
+        /// Why, as the rest of the sentence; escaped and bounded.
+        why: String,
+    },
 }
 
 /// One target and what to ask it.
@@ -79,16 +94,25 @@ pub struct ProbeRequest {
     pub wait_cloud_init: bool,
     /// Ask the host about itself: [`TargetProbe::facts`].
     pub facts: bool,
+    /// How it is reached. `address` counts for [`Way::Direct`] only.
+    pub way: Way,
 }
 
-/// A running prober process. Dropping it kills the process.
+/// A running prober. Dropping it kills its process, where that is ours.
 #[derive(Debug)]
 pub struct Prober {
     client: ProberClient<Channel>,
-    child: Mutex<Child>,
+    place: Place,
     unconfined: Vec<String>,
     /// As many targets at once as the prober takes.
     places: Semaphore,
+}
+
+#[derive(Debug)]
+enum Place {
+    Child(Mutex<Child>),
+    /// `host:port`
+    Elsewhere(String),
 }
 
 impl Prober {
@@ -126,12 +150,28 @@ impl Prober {
                 return Err(ProbeError::Silent(format!("{ended}; {said}")));
             }
         };
-        Ok(Self { client, child: Mutex::new(child), unconfined, places: Semaphore::new(MAX_TARGETS) })
+        Ok(Self { client, place: Place::Child(Mutex::new(child)), unconfined, places: Semaphore::new(MAX_TARGETS) })
     }
 
-    /// The process id, while it runs.
+    pub(super) fn client(&self) -> ProberClient<Channel> {
+        self.client.clone()
+    }
+
+    /// Uses the prober of `assay serve` elsewhere. Fails, without having asked it anything that costs, where it cannot be reached, does not prove to be
+    /// that host, does not take this client, is draining or is another version.
+    pub async fn connect(remote: &RemoteProber) -> Result<Self, ProbeError> {
+        let (channel, unconfined) = remote_client::connect(remote).await?;
+        let client = ProberClient::new(channel).max_decoding_message_size(MAX_EVENT);
+        let place = Place::Elsewhere(remote_client::shown(remote));
+        Ok(Self { client, place, unconfined, places: Semaphore::new(MAX_TARGETS) })
+    }
+
+    /// The process id, while it runs here.
     pub fn pid(&self) -> Option<u32> {
-        self.child.lock().ok().and_then(|child| child.id())
+        match &self.place {
+            Place::Child(child) => child.lock().ok().and_then(|child| child.id()),
+            Place::Elsewhere(_) => None,
+        }
     }
 
     /// What could not be confined in the prober, in words; empty when all was.
@@ -162,7 +202,9 @@ impl Prober {
         collected: &mut Collected,
         events: &mpsc::Sender<ProbeEvent>,
     ) -> Result<(), String> {
-        let message = message(request).map_err(|e| format!("the suites cannot be sent: {e}"))?;
+        let ticket = nonce();
+        let message = message(request, &ticket).map_err(|e| format!("the suites cannot be sent: {e}"))?;
+        let mut lines = JoinSet::new();
         let mut stream = self
             .client
             .clone()
@@ -172,13 +214,23 @@ impl Prober {
             .into_inner();
         loop {
             match stream.message().await {
+                Ok(Some(proto::ProbeEvent { event: Some(Wire::Dial(dial)) })) => {
+                    let Way::Carried(carrier) = &request.way else {
+                        return Err("the prober wants a connection that nobody offered".into());
+                    };
+                    lines.spawn(ways::carry(self.client(), ticket.clone(), dial.number, Arc::clone(carrier)));
+                }
                 Ok(Some(event)) => {
                     if let Some(event) = collected.take(event)? {
                         // Nobody has to listen.
                         let _ = events.send(event).await;
                     }
                 }
-                Ok(None) if collected.has_ended() => return Ok(()),
+                Ok(None) if collected.has_ended() => {
+                    // What made the connections ends in order; what does not in time is killed.
+                    let _ = timeout(LINES_END, async { while lines.join_next().await.is_some() {} }).await;
+                    return Ok(());
+                }
                 Ok(None) => return Err("the prober's answer has no end".into()),
                 Err(status) => return Err(format!("the prober's answer broke off: {}", told(status.message()))),
             }
@@ -214,7 +266,11 @@ impl Prober {
 
     /// How the process ended, for messages; empty while it runs.
     fn ended(&self) -> String {
-        match self.child.lock().map(|mut child| child.try_wait()) {
+        let child = match &self.place {
+            Place::Child(child) => child,
+            Place::Elsewhere(address) => return format!(" (the prober is at {address})"),
+        };
+        match child.lock().map(|mut child| child.try_wait()) {
             Ok(Ok(Some(status))) => format!("; the prober process ended: {status}"),
             _ => String::new(),
         }
@@ -238,12 +294,17 @@ async fn connect(socket: StdUnixStream) -> Result<ProberClient<Channel>, ProbeEr
     Ok(ProberClient::new(channel).max_decoding_message_size(MAX_EVENT))
 }
 
-fn message(request: &ProbeRequest) -> Result<proto::ProbeRequest, serde_json::Error> {
+fn message(request: &ProbeRequest, ticket: &str) -> Result<proto::ProbeRequest, serde_json::Error> {
+    let (address, port) = match &request.way {
+        Way::Direct => (request.address.ip().to_string(), request.address.port()),
+        Way::Carried(carrier) => (carrier.host.clone(), carrier.port),
+    };
+    let proxied = matches!(request.way, Way::Carried(_));
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Ok(proto::ProbeRequest {
         target: request.target.clone(),
-        address: request.address.ip().to_string(),
-        port: request.address.port().into(),
+        address,
+        port: port.into(),
         user: request.user.clone(),
         private_key: request.private_key.expose_secret().to_owned(),
         host_keys: request.host_keys.clone(),
@@ -251,8 +312,9 @@ fn message(request: &ProbeRequest) -> Result<proto::ProbeRequest, serde_json::Er
         connect_within_ms: milliseconds(request.connect_within),
         total_ms: milliseconds(request.total),
         wait_cloud_init: request.wait_cloud_init,
-        proxied: false,
         facts: request.facts,
+        proxied,
+        ticket: if proxied { ticket.to_owned() } else { String::new() },
     })
 }
 

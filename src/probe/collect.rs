@@ -132,7 +132,7 @@ impl Collected {
                 self.undecided(kind, &undecided.reason);
                 Ok(None)
             }
-            Some(Wire::HostKey(_)) | None => Err("the prober sent what cannot be read".into()),
+            Some(Wire::HostKey(_) | Wire::Dial(_)) | None => Err("the prober sent what cannot be read".into()),
         }
     }
 

@@ -40,6 +40,9 @@ pub fn confine() -> Result<Vec<String>, ConfineError> {
 }
 
 #[cfg(target_os = "linux")]
+pub(super) use linux::leave_root;
+
+#[cfg(target_os = "linux")]
 mod linux {
     use std::{collections::BTreeMap, fmt::Display};
 
@@ -78,7 +81,7 @@ mod linux {
         Ok(missing)
     }
 
-    fn leave_root() -> Result<(), String> {
+    pub(in crate::probe) fn leave_root() -> Result<(), String> {
         if !rustix::process::getuid().is_root() && !rustix::process::geteuid().is_root() {
             return Ok(());
         }

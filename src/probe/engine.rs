@@ -2,8 +2,7 @@
 //! host key, log in, wait for cloud-init, ask, ask again. It blocks; it runs on a thread of its own.
 
 use std::{
-    net::SocketAddr,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -14,6 +13,7 @@ use super::{
     facts,
     host_key::HostKey,
     proto,
+    reach::{Reach, Word},
     rounds::{self, Answered},
     script,
     session::{Session, SessionError},
@@ -28,7 +28,7 @@ use crate::{
 
 /// What is to be done.
 pub(super) struct Order {
-    pub address: SocketAddr,
+    pub address: Reach,
     pub user: String,
     pub private_key: Zeroizing<String>,
     /// Empty: any.
@@ -57,6 +57,8 @@ pub(super) enum Step {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Event {
     Reached(Step, Duration),
+    /// The conductor is to make this connection.
+    Dial(u32),
     HostKey {
         line: String,
         expected: bool,
@@ -101,10 +103,10 @@ pub(super) trait Listener {
 pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     let began = Instant::now();
     let deadline = began + order.total;
-    let mut session = log_in(order, listener, began)?;
+    let (mut session, word) = log_in(order, listener, began)?;
     listener.tell(Event::Reached(Step::Authenticated, began.elapsed()));
     if order.wait_cloud_init {
-        wait_for_cloud_init(&mut session, deadline, listener)?;
+        wait_for_cloud_init(&mut session, deadline, listener).map_err(|stop| with_last_word(stop, &word))?;
         listener.tell(Event::Reached(Step::CloudInit, began.elapsed()));
     }
     if order.facts
@@ -115,18 +117,20 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     listener.tell(Event::Reached(Step::Checks, began.elapsed()));
     let asked = rounds::ask_all(&mut session, &order.suites, deadline, listener);
     listener.tell(Event::Reached(Step::Answered, began.elapsed()));
-    asked
+    asked.map_err(|stop| with_last_word(stop, &word))
 }
 
 /// Connects again and again until a login works. A refused login may only mean that cloud-init has not put the key
 /// there yet.
-fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<Session, Stop> {
+fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Session, Word), Stop> {
     let deadline = began + order.connect_within.min(order.total);
     let mut refused = 0;
     let mut told = None;
     loop {
-        let error = match attempt(order, listener, began, deadline, &mut told) {
-            Ok(session) => return Ok(session),
+        let mut word = None;
+        let tried = attempt(order, listener, began, deadline, &mut told, &mut word);
+        let error = match explained(tried, order, &word) {
+            Ok(session) => return Ok((session, word)),
             Err(Attempt::Wrong(stop)) => return Err(stop),
             Err(Attempt::Again(error)) => error,
         };
@@ -136,7 +140,7 @@ fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<Sess
                 after_refusal(refused)
             }
             SessionError::Cancelled => return Err(stop_of(&error)),
-            _ => Duration::from_millis(200),
+            _ => order.address.pause(),
         };
         if Instant::now() + pause >= deadline {
             return Err(unreachable(order, &error));
@@ -164,14 +168,15 @@ fn attempt(
     began: Instant,
     deadline: Instant,
     told: &mut Option<HostKey>,
+    word: &mut Word,
 ) -> Result<Session, Attempt> {
     if listener.is_gone() {
         return Err(SessionError::Cancelled.into());
     }
     let prefer: Vec<String> = order.host_keys.iter().map(|k| k.algorithm.clone()).collect();
-    let stream = Session::connect(order.address, deadline)?;
+    let stream = order.address.connect(deadline, listener, word)?;
     let _turn = Turn::take();
-    let mut session = Session::over(stream, deadline, &prefer)?;
+    let mut session = stream.session(deadline, &prefer)?;
     let key = session.host_key()?;
     let expected = order.host_keys.contains(&key);
     if told.is_none() {
@@ -216,6 +221,33 @@ impl Drop for Turn {
     fn drop(&mut self) {
         *TURNS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         TURN_OVER.notify_one();
+    }
+}
+
+/// What the conductor said of a connection that it made outweighs what the end of its bytes looked like here.
+fn explained(tried: Result<Session, Attempt>, order: &Order, word: &Word) -> Result<Session, Attempt> {
+    let last = word.as_ref().and_then(|word| word.get());
+    match (tried, last) {
+        (
+            Err(Attempt::Again(SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Lost(_))),
+            Some(last),
+        ) => {
+            if last.hopeless {
+                let reason = format!("no connection to {}: {}", order.address, last.reason);
+                return Err(Attempt::Wrong(Stop::new(UndecidedKind::Unreachable, &reason)));
+            }
+            Err(Attempt::Again(SessionError::Handshake(last.reason.clone())))
+        }
+        (tried, _) => tried,
+    }
+}
+
+fn with_last_word(stop: Stop, word: &Word) -> Stop {
+    match word.as_ref().and_then(|word| word.get()) {
+        Some(last) if stop.kind == UndecidedKind::Lost => {
+            Stop::new(stop.kind, &format!("{}; {}", stop.reason, last.reason))
+        }
+        _ => stop,
     }
 }
 

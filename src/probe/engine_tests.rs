@@ -71,7 +71,7 @@ pub(super) fn suites(text: &str) -> Vec<Suite> {
 
 pub(super) fn order(sshd: &Sshd, text: &str) -> Order {
     Order {
-        address: sshd.address,
+        address: sshd.address.into(),
         user: sshd.user.clone(),
         private_key: sshd.client_key.clone().into(),
         host_keys: vec![HostKey::from_line(&sshd.host_key).expect("a key")],
@@ -370,7 +370,7 @@ fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
         }
     });
     let order = Order {
-        address,
+        address: address.into(),
         user: "root".into(),
         private_key: String::new().into(),
         host_keys: Vec::new(),

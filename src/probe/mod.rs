@@ -3,9 +3,10 @@
 //!
 //! Two halves of one program. The conductor holds a [`Prober`] (`client`, `collect`), which starts the prober process
 //! and speaks gRPC with it (proto/prober.proto). In the prober process [`serve`] confines itself (`confine`), then
-//! runs `engine` on top of `session` (which alone, with `session_lanes`, knows ssh2) and everything that reads what hosts say. No byte
+//! runs `engine` on top of `session` (which alone, with `session_lanes` and `session_hop`, knows ssh2) and everything that reads what hosts say. No byte
 //! that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
 
+mod carry;
 mod client;
 mod collect;
 mod confine;
@@ -13,17 +14,23 @@ mod engine;
 mod evaluate;
 mod facts;
 mod frames;
+mod hop;
 mod host_key;
 mod lanes;
 mod proto;
 mod questions;
 mod reports;
+mod reach;
+pub mod remote;
+mod remote_client;
 mod rounds;
 mod script;
 mod serve;
 mod session;
+mod session_hop;
 mod session_lanes;
 mod watchdog;
+mod ways;
 
 pub use client::{ProbeError, ProbeRequest, Prober};
 pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe, amounts_to};
@@ -32,6 +39,7 @@ pub use evaluate::shown;
 pub use facts::{CloudInitState, HostFacts};
 pub use reports::{ReportFormat, ReportedTest};
 pub use serve::{ServeError, serve};
+pub use ways::{Bastion, BastionOrder, By, Carrier, Way};
 
 #[cfg(test)]
 #[path = "../../tests/support/sshd.rs"]

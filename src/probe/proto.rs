@@ -3,3 +3,6 @@
 #![allow(missing_docs, clippy::all, clippy::pedantic, clippy::unwrap_used)]
 
 tonic::include_proto!("assay.prober.v1");
+
+/// The same as an encoded `FileDescriptorSet`, for gRPC reflection.
+pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/prober.binpb"));

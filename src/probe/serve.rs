@@ -18,19 +18,26 @@ use tokio::{
 };
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     transport::{Server, server::Connected},
 };
 
 use super::{
+    carry::{CarryStream, Tickets},
     confine::{ConfineError, confine},
     engine::{self, Event, Listener, Order, Step, Stop},
+    hop::{self, HopStream},
     host_key::{self, HostKey},
     proto::{self, prober_server::ProberServer},
-    questions, reports, session,
+    questions,
+    reach::Reach,
+    reports, session,
 };
 use crate::{
-    model::{Digest, Outcome, UndecidedKind},
+    model::{
+        Digest, Outcome, UndecidedKind,
+        escape::{bounded, escape_line},
+    },
     suite::Suite,
 };
 
@@ -90,8 +97,8 @@ async fn connection(socket: std::os::unix::net::UnixStream, unconfined: Vec<Stri
     let (alive, ended) = oneshot::channel();
     let line = Line { socket, _alive: alive };
     let incoming = tokio_stream::once(Ok::<_, io::Error>(line)).chain(tokio_stream::pending());
-    let service = ProberServer::new(Service { unconfined, suites: SuitesInUse::default() })
-        .max_decoding_message_size(MAX_REQUEST);
+    let service = Service { unconfined, tickets: Tickets::default(), suites: SuitesInUse::default() };
+    let service = ProberServer::new(service).max_decoding_message_size(MAX_REQUEST);
     tokio::select! {
         served = Server::builder().serve_with_incoming(service, incoming) => Ok(served?),
         _ = ended => Ok(()),
@@ -133,6 +140,7 @@ impl AsyncWrite for Line {
 
 struct Service {
     unconfined: Vec<String>,
+    tickets: Tickets,
     suites: SuitesInUse,
 }
 
@@ -164,6 +172,8 @@ impl SuitesInUse {
 #[tonic::async_trait]
 impl proto::prober_server::Prober for Service {
     type ProbeStream = ReceiverStream<Result<proto::ProbeEvent, Status>>;
+    type CarryStream = CarryStream;
+    type HopStream = HopStream;
 
     async fn get_info(&self, _: Request<proto::GetInfoRequest>) -> Result<Response<proto::GetInfoResponse>, Status> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -171,7 +181,7 @@ impl proto::prober_server::Prober for Service {
     }
 
     async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<Self::ProbeStream>, Status> {
-        let order = order(request.into_inner(), &self.suites).map_err(Status::invalid_argument)?;
+        let order = order(request.into_inner(), &self.tickets, &self.suites).map_err(Status::invalid_argument)?;
         let (events, stream) = mpsc::channel(EVENTS_AHEAD);
         tokio::spawn(async move {
             let teller = Teller { events: events.clone(), told: std::sync::atomic::AtomicU32::new(0) };
@@ -204,20 +214,34 @@ impl proto::prober_server::Prober for Service {
     ) -> Result<Response<proto::ReadReportResponse>, Status> {
         Ok(Response::new(reports::answer(&request.into_inner())))
     }
+
+    async fn carry(&self, request: Request<Streaming<proto::CarryUp>>) -> Result<Response<CarryStream>, Status> {
+        self.tickets.carry(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn hop(&self, request: Request<Streaming<proto::HopUp>>) -> Result<Response<HopStream>, Status> {
+        hop::serve(request.into_inner()).await.map(Response::new)
+    }
+}
+
+/// A port that can be dialled.
+pub(super) fn port(number: u32) -> Result<u16, String> {
+    u16::try_from(number).ok().filter(|port| *port > 0).ok_or_else(|| format!("{number} is no port"))
 }
 
 /// A request, checked. The error says what is wrong with it.
-fn order(request: proto::ProbeRequest, known: &SuitesInUse) -> Result<Order, String> {
-    if request.proxied {
-        return Err("connected sockets (ssh_proxy_command, ssh_bastion_host) come in a later release".into());
-    }
-    let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
-    let port =
-        u16::try_from(request.port).ok().filter(|p| *p > 0).ok_or_else(|| format!("{} is no port", request.port))?;
+fn order(request: proto::ProbeRequest, tickets: &Tickets, known: &SuitesInUse) -> Result<Order, String> {
+    let address = if request.proxied {
+        let at = bounded(&escape_line(&format!("{}:{}", request.address, request.port)), 300);
+        Reach::Carried { at, arrivals: tickets.take(&request.ticket)? }
+    } else {
+        let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
+        SocketAddr::new(ip, port(request.port)?).into()
+    };
     let suites = known.read(&request.suites_json, &request.private_key).map_err(|e| format!("suites: {e}"))?;
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
     Ok(Order {
-        address: SocketAddr::new(ip, port),
+        address,
         user: request.user,
         private_key: request.private_key.into(),
         host_keys: request.host_keys.iter().map(read).collect::<Result<_, _>>()?,
@@ -262,6 +286,7 @@ fn message(event: Event) -> proto::ProbeEvent {
             };
             Wire::Phase(proto::PhaseReached { phase: phase.into(), after_ms: milliseconds(after) })
         }
+        Event::Dial(number) => Wire::Dial(proto::Dial { number }),
         Event::HostKey { line, expected } => Wire::HostKey(proto::HostKeySeen { line, expected }),
         Event::Facts(facts) => Wire::Facts(*facts),
         Event::Check { suite, check, property, judged, attempts, flaky, duration } => Wire::Check(proto::CheckResult {

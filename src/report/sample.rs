@@ -50,6 +50,7 @@ fn failed_target() -> TargetEvidence {
         verdict: Verdict::Failed,
         undecided: None,
         host_key: HostKeyPin::Injected,
+        bastion_host_key: None,
         ami: Some(AmiRecord {
             ami: "us-east-1:ami-0abcdef1234567890".parse().expect("an AMI"),
             architecture: "x86_64".parse().expect("an architecture"),
@@ -87,6 +88,7 @@ fn undecided_target() -> TargetEvidence {
             reason: "port 22 did not answer within 5 m; see the console output".to_owned(),
         }),
         host_key: HostKeyPin::None,
+        bastion_host_key: None,
         ami: None,
         checks: vec![lost],
         console: Some("console-eu-west-1-ami-0abcdef1234567891.txt".to_owned()),

@@ -13,11 +13,13 @@ use super::{
     event::Events,
     external, hurry,
     probing::{self, Probing},
+    reach::{self, Reach},
     second_boot::Second,
     stages,
 };
 use crate::{
     cloud::{CloudFactory, Image},
+    config::{ProberSettings, Settings},
     journal::{
         self, Journal, UndoPolicy,
         reaper::{Reaper, own_program},
@@ -145,6 +147,7 @@ struct Ready {
     journal: Arc<Journal>,
     reaper: Reaper,
     prober: Arc<Prober>,
+    reach: Reach,
     fleet: Arc<Fleet>,
 }
 
@@ -168,18 +171,31 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
     let program = program()?;
     let reaper = Reaper::start(&program, &journal, &settings.access).await.map_err(|e| configuration(&e))?;
     let rest = async {
-        let prober = Prober::start(&program).await.map_err(|e| undecided_by(UndecidedKind::Prober, &e))?;
+        let prober = reach::prober(&settings.prober, &program).await?;
+        let ssh = &settings.ssh;
+        source_is_known(settings)?;
+        let reach = Reach::prepare(ssh.bastion.as_ref(), ssh.proxy_command.as_deref(), &program).await?;
         let fleet = prepare_fleet(context, journal.clone()).await.map_err(|e| configuration(&e))?;
-        Ok((Arc::new(prober), fleet))
+        Ok((Arc::new(prober), reach, fleet))
     };
     match rest.await {
-        Ok((prober, fleet)) => Ok(Ready { journal, reaper, prober, fleet }),
+        Ok((prober, reach, fleet)) => Ok(Ready { journal, reaper, prober, reach, fleet }),
         Err(reason) => {
             // Nothing was created.
             dismiss(&journal, reaper).await;
             Err(reason)
         }
     }
+}
+
+/// A prober elsewhere dials from an address that cannot be learned here: the temporary group would admit the wrong one.
+fn source_is_known(settings: &Settings) -> Result<(), Undecided> {
+    let launch = &settings.launch;
+    let ours = settings.prober == ProberSettings::Local;
+    if ours || !launch.source_cidrs.is_empty() || !launch.security_group_ids.is_empty() {
+        return Ok(());
+    }
+    Err(undecided_by(UndecidedKind::Configuration, &LaunchError::SourceNotOurs { option: "prober" }))
 }
 
 async fn prepare_fleet(context: &Context<'_>, journal: Arc<Journal>) -> Result<Arc<Fleet>, LaunchError> {
@@ -310,6 +326,7 @@ fn probing<'a>(context: &'a Context<'_>, ready: &'a Ready) -> Probing<'a> {
         request: context.request,
         fleet: &ready.fleet,
         prober: &ready.prober,
+        reach: &ready.reach,
         events: context.events,
         cancel: context.cancel,
     }

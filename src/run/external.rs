@@ -17,6 +17,10 @@ use crate::{
     suite::{Check, Resource, Suite},
 };
 
+/// Why no external suite is run behind a bastion.
+pub const NO_WAY_THROUGH_A_BASTION: &str =
+    "external suites do not go through a bastion, whose key they may not have; use ssh_proxy_command";
+
 /// What an external suite came to, and its tests.
 struct Found<'a> {
     check: &'a Check,

@@ -4,10 +4,16 @@ use std::{path::Path, sync::Arc};
 
 use futures::future::join_all;
 use secrecy::SecretString;
-use tokio::net::lookup_host;
 use tokio_util::sync::CancellationToken;
 
-use super::{Finished, event::Events, examine::Examined, external, known_hosts, probing, validate::evidence_of};
+use super::{
+    Finished,
+    event::Events,
+    examine::Examined,
+    external, known_hosts, probing,
+    reach::{self, Reach},
+    validate::evidence_of,
+};
 use crate::{
     config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
     external::Host,
@@ -18,7 +24,7 @@ use crate::{
     suite::Suite,
 };
 
-/// Runs the suites on every host at once. Fails where key or known hosts cannot be read, or the prober does not start.
+/// Runs the suites on every host at once. Fails where the key cannot be read. Where there is no prober, every host is undecided.
 pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -> Result<Finished, String> {
     let started_at = jiff::Timestamp::now().to_string();
     let key =
@@ -29,14 +35,28 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
         return Err(problems.join("\nerror: "));
     }
     let program = own_program().map_err(|e| format!("cannot find this program: {e}"))?;
-    let prober = Prober::start(&program).await.map_err(|e| e.to_string())?;
     let run = RunId::generate();
     let targets = request.hosts.iter().map(ToString::to_string).collect();
     events.tell(Event::Started { run: run.to_string(), targets });
-    let suites: Arc<[Suite]> = Arc::from(request.suites.clone());
-    let found = request.hosts.iter().map(|host| one(&request, host, &key, &suites, &prober, &events, &cancel));
-    let targets = join_all(found).await;
-    let examined = Examined { targets, confinement: prober.confinement(), leftovers: Vec::new() };
+    let ready = async {
+        let prober = reach::prober(&request.ways.prober, &program).await?;
+        let ways = &request.ways;
+        let reach = Reach::prepare(ways.bastion.as_ref(), ways.proxy_command.as_deref(), &program).await?;
+        Ok((prober, reach))
+    };
+    let ready = tokio::select! {
+        ready = ready => ready,
+        () = cancel.cancelled() => Err(cancelled()),
+    };
+    let examined = match ready {
+        Ok((prober, reach)) => {
+            let suites: Arc<[Suite]> = Arc::from(request.suites.clone());
+            let asking = Asking { request: &request, key, suites, prober: &prober, reach: &reach };
+            let targets = join_all(request.hosts.iter().map(|host| one(&asking, host, &events, &cancel))).await;
+            Examined { targets, confinement: prober.confinement(), leftovers: Vec::new() }
+        }
+        Err(reason) => untested(&request, &reason, &events),
+    };
     let mut evidence = evidence_of(run, None, Provenance::default(), &request.suites, started_at, examined);
     evidence.shard = request.shard.clone();
     let mut finished = Finished::unrecorded(evidence);
@@ -49,43 +69,52 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     Ok(finished)
 }
 
-async fn one(
-    request: &Wanted,
-    host: &ProbeHost,
-    key: &SecretString,
-    suites: &Arc<[Suite]>,
-    prober: &Prober,
-    events: &Events,
-    cancel: &CancellationToken,
-) -> TargetEvidence {
+/// What every host is asked with.
+struct Asking<'a> {
+    request: &'a Wanted,
+    key: SecretString,
+    suites: Arc<[Suite]>,
+    prober: &'a Prober,
+    reach: &'a Reach,
+}
+
+fn cancelled() -> Undecided {
+    Undecided { kind: UndecidedKind::Cancelled, reason: "cancelled".to_owned() }
+}
+
+/// No host was asked anything, for one reason.
+fn untested(request: &Wanted, reason: &Undecided, events: &Events) -> Examined {
+    let targets: Vec<TargetEvidence> =
+        request.hosts.iter().map(|host| TargetEvidence::untested(host.to_string(), None, reason.clone())).collect();
+    targets.iter().for_each(|target| events.judged(target));
+    Examined { targets, confinement: Vec::new(), leftovers: Vec::new() }
+}
+
+async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &CancellationToken) -> TargetEvidence {
     let mut evidence = TargetEvidence::new(host.to_string(), None);
+    evidence.bastion_host_key = with.reach.bastion_host_key();
     let asked = async {
-        let host_keys = known(request, host)?;
-        let address = lookup_host((host.host.as_str(), host.port)).await.ok().and_then(|mut found| found.next());
-        let Some(address) = address else {
-            return Err(Undecided {
-                kind: UndecidedKind::Unreachable,
-                reason: format!("{} has no address", host.host),
-            });
-        };
+        let host_keys = known(with.request, host)?;
+        let (address, way) = with.reach.to(&host.host, host.port, None).await?;
         let pin = if host_keys.is_empty() { HostKeyPin::None } else { HostKeyPin::Given };
         let asked = ProbeRequest {
             target: host.to_string(),
             address,
             user: host.user.clone(),
-            private_key: key.clone(),
+            private_key: with.key.clone(),
             host_keys,
-            suites: Arc::clone(suites),
-            connect_within: request.timeout,
-            total: request.timeout + probing::CHECKS_AT_MOST,
+            suites: Arc::clone(&with.suites),
+            connect_within: with.request.timeout,
+            total: with.request.timeout + probing::CHECKS_AT_MOST,
             wait_cloud_init: false,
             facts: false,
+            way,
         };
-        Ok((probing::watched(prober, asked, events).await, pin))
+        Ok((probing::watched(with.prober, asked, events).await, pin))
     };
     let outcome = tokio::select! {
         outcome = asked => outcome,
-        () = cancel.cancelled() => Err(Undecided { kind: UndecidedKind::Cancelled, reason: "cancelled".to_owned() }),
+        () = cancel.cancelled() => Err(cancelled()),
     };
     match outcome {
         Ok((found, pin)) => {
@@ -100,11 +129,12 @@ async fn one(
                 address: host.host.clone(),
                 port: host.port,
                 user: host.user.clone(),
-                private_key: key.clone(),
+                private_key: with.key.clone(),
                 host_key: seen,
-                proxy_command: None,
+                proxy_command: with.reach.proxy_command(&host.host, host.port, None),
             };
-            externals(suites, prober, &reached, found.stopped, &mut evidence, events, cancel).await;
+            let stopped = found.stopped.or_else(|| with.reach.has_bastion().then(|| Undecided { kind: UndecidedKind::Configuration, reason: external::NO_WAY_THROUGH_A_BASTION.to_owned() }));
+            externals(&with.suites, with.prober, &reached, stopped, &mut evidence, events, cancel).await;
         }
         Err(reason) => evidence.undecided = Some(reason),
     }

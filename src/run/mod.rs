@@ -14,6 +14,7 @@ mod known_hosts;
 mod probing;
 mod protection;
 mod provenance;
+mod reach;
 mod reboot;
 mod second_boot;
 mod stages;

@@ -1,12 +1,16 @@
 //! One target's probe: address, host key, checks, and what to do where the key is another than expected. It owns the order "injected, else console, else
 //! none" in which a host key comes to be known; it refuses to parse what the instance sent (the prober does, the console's bytes too).
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use tokio::{net::lookup_host, sync::mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Request, event::Events};
+use super::{
+    Request,
+    event::Events,
+    reach::{Place, Reach},
+};
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, escape::escape_bytes, evidence::Undecided},
@@ -27,6 +31,8 @@ pub struct Probing<'a> {
     pub fleet: &'a Fleet,
     /// The process that speaks SSH.
     pub prober: &'a Prober,
+    /// By which way.
+    pub reach: &'a Reach,
     /// Who listens.
     pub events: &'a Events,
     /// Ends it.
@@ -56,6 +62,7 @@ pub async fn probe(
         found = probe_with_known_key(with, launched, instance, facts) => found,
         () = with.cancel.cancelled() => Err(cancelled()),
     };
+    evidence.bastion_host_key = with.reach.bastion_host_key();
     match attempt {
         Ok((found, pin)) => {
             evidence.host_key = pin;
@@ -127,14 +134,14 @@ async fn probe_with_known_key(
     instance: &RunningInstance,
     facts: bool,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
-    let address = resolve(&instance.address, instance.port).await?;
+    let place = with.reach.to(&instance.address, instance.port, Some(&instance.id)).await?;
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
         Round { suites: suites.clone(), host_keys, connect_within, total: connect_within + CHECKS_AT_MOST, facts }
     };
     if let Some(key) = &instance.host_key {
-        let injected = ask(with, &launched.target, address, round(vec![key.clone()])).await;
+        let injected = ask(with, &launched.target, &place, round(vec![key.clone()])).await;
         if !is_key_mismatch(&injected) {
             return Ok((injected, HostKeyPin::Injected));
         }
@@ -149,24 +156,15 @@ async fn probe_with_known_key(
             "{}: no host key is known from any side; testing goes on, and the record says \"none\"",
             launched.target
         ));
-        return Ok((ask(with, &launched.target, address, round(Vec::new())).await, HostKeyPin::None));
+        return Ok((ask(with, &launched.target, &place, round(Vec::new())).await, HostKeyPin::None));
     }
-    let pinned = ask(with, &launched.target, address, round(keys)).await;
+    let pinned = ask(with, &launched.target, &place, round(keys)).await;
     Ok((pinned, HostKeyPin::Console))
 }
 
 /// Whether the host showed another key than the ones that were named.
 pub fn is_key_mismatch(found: &TargetProbe) -> bool {
     found.stopped.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
-}
-
-/// The prober has no resolver, so names are resolved here.
-pub async fn resolve(address: &str, port: u16) -> Result<SocketAddr, Undecided> {
-    let unreachable = |reason: String| Undecided { kind: UndecidedKind::Unreachable, reason };
-    let mut found = lookup_host((address, port))
-        .await
-        .map_err(|error| unreachable(format!("the address {address} cannot be resolved: {error}")))?;
-    found.next().ok_or_else(|| unreachable(format!("the name {address} has no address")))
 }
 
 /// Reads the console until it names host keys or half of what is left of `ssh_timeout` has passed: EC2 shows it late.
@@ -208,10 +206,10 @@ pub struct Round {
 }
 
 /// One session with an instance of ours, with the run's key, after cloud-init.
-pub async fn ask(with: &Probing<'_>, target: &TargetId, address: SocketAddr, round: Round) -> TargetProbe {
+pub async fn ask(with: &Probing<'_>, target: &TargetId, (address, way): &Place, round: Round) -> TargetProbe {
     let request = ProbeRequest {
         target: target.to_string(),
-        address,
+        address: *address,
         user: with.request.settings.ssh.username.clone().unwrap_or_default(),
         private_key: with.fleet.identity().private_key.clone(),
         host_keys: round.host_keys,
@@ -220,6 +218,7 @@ pub async fn ask(with: &Probing<'_>, target: &TargetId, address: SocketAddr, rou
         total: round.total,
         wait_cloud_init: true,
         facts: round.facts,
+        way: way.clone(),
     };
     watched(with.prober, request, with.events).await
 }

@@ -145,10 +145,11 @@ async fn externals(
         user: settings.ssh.username.clone().unwrap_or_default(),
         private_key: with.fleet.identity().private_key.clone(),
         host_key: met.host_key.clone(),
-        proxy_command: None,
+        proxy_command: with.reach.proxy_command(&instance.address, instance.port, Some(&instance.id)),
     };
     let host = match &met.stopped {
         Some(stopped) => Err(stopped.reason.as_str()),
+        None if with.reach.has_bastion() => Err(external::NO_WAY_THROUGH_A_BASTION),
         None => Ok(&host),
     };
     let checks = &mut evidence.checks;

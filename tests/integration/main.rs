@@ -24,4 +24,6 @@ mod privacy;
 mod prober;
 mod program;
 mod regions;
+mod remote;
 mod samples;
+mod ways;

@@ -11,7 +11,7 @@ use std::{
 
 use assay::{
     model::{Outcome, UndecidedKind, Verdict},
-    probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober},
+    probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, Way},
     suite::{Suite, load},
 };
 use tokio::sync::mpsc;
@@ -38,6 +38,7 @@ fn request(sshd: &Sshd, text: &str) -> ProbeRequest {
         total: Duration::from_secs(60),
         wait_cloud_init: true,
         facts: false,
+        way: Way::Direct,
     }
 }
 

@@ -10,6 +10,7 @@ mod launch;
 mod network;
 mod results;
 mod ssh;
+mod ways;
 
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,12 @@ use super::{
     options,
     problem::{Place, Problem},
     raw::{Layer, TemplateOptions, template_layer},
-    settings::{AccessSettings, ProberSettings, Settings},
+    settings::{AccessSettings, Settings},
     suites::{self, SuiteLoader},
 };
 use crate::model::{ImageName, artifact::BUILDER_TYPES_WITHOUT_AMI};
 use checker::Checker;
+pub use ways::{Ways, check_ways};
 
 /// Bytes of the 16 KiB of user data (EC2's limit, before base64) that are kept for assay's own parts.
 pub const OWN_USER_DATA: usize = 4 * 1024;
@@ -220,7 +222,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
         custom_data: results.custom_data,
         report_dir: results.report_dir,
         on_failure: results.on_failure,
-        prober: ProberSettings::Local,
+        prober: ways::prober(checker),
         owner: results.owner,
         inputs,
         projections: checker.projections(&base_dir),

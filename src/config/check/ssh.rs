@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Door, checker::Checker};
+use super::{Door, checker::Checker, ways};
 use crate::config::{
     settings::{SshInterface, SshSettings},
     units,
@@ -20,8 +20,8 @@ pub(super) fn settings(checker: &mut Checker<'_>) -> SshSettings {
         port: checker.whole("ssh_port", 1, 65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(defaults.port),
         timeout: duration(checker, "ssh_timeout", Duration::from_secs(1), DAY).unwrap_or(defaults.timeout),
         interface: checker.parsed("ssh_interface", interface),
-        bastion: None,
-        proxy_command: None,
+        bastion: ways::bastion(checker),
+        proxy_command: ways::proxy_command(checker),
     }
 }
 

@@ -168,8 +168,9 @@ fn other_mistakes_are_still_found_beside_placeholders() {
 fn each_refusal_names_the_option_and_the_cure() {
     insta::assert_snapshot!(
         [
-            json!({"ssh_bastion_host": "jump"}),
-            json!({"prober": {"address": "10.0.0.1:7443"}}),
+            json!({"ssh_bastion_password": "x"}),
+            json!({"ssh_bastion_agent_auth": true}),
+            json!({"ssh_proxy_host": "x"}),
             json!({"winrm_username": "Administrator"}),
             json!({"ssh_private_key_file": "~/.ssh/id"}),
             json!({"run_tag": [{"key": "a", "value": "b"}]}),
@@ -178,8 +179,9 @@ fn each_refusal_names_the_option_and_the_cure() {
         .map(only_message)
         .join("\n"),
         @r#"
-    ssh_bastion_host: is not supported: comes in a later release
-    prober: is not supported: comes in a later release
+    ssh_bastion_password: is not supported: assay logs in to a bastion with ssh_bastion_private_key_file, unattended
+    ssh_bastion_agent_auth: is not supported: assay logs in to a bastion with ssh_bastion_private_key_file, unattended
+    ssh_proxy_host: is not supported: name the program that speaks to the proxy in ssh_proxy_command, like "nc -X 5 -x proxy:1080 {host} {port}"
     winrm_username: is not supported: assay logs in by SSH only; Windows images over WinRM cannot be tested
     ssh_private_key_file: is not supported: assay makes its own throw-away ed25519 key for each run; leave it out
     run_tag: is not supported: blocks of key and value are not read; write a map, like tags = { Team = "platform" }

@@ -4,6 +4,7 @@
 
 mod declared;
 mod declared_launch;
+mod declared_ways;
 mod markdown;
 mod refused;
 mod spec;
@@ -178,7 +179,7 @@ impl Section {
 
 /// Every option in the order of the documentation: first those that are honoured, then those that are refused by name.
 pub fn all() -> impl Iterator<Item = &'static OptionDecl> {
-    declared::OPTIONS.iter().chain(declared_launch::OPTIONS).chain(refused::OPTIONS)
+    declared::OPTIONS.iter().chain(declared_ways::OPTIONS).chain(declared_launch::OPTIONS).chain(refused::OPTIONS)
 }
 
 /// The option of that name in a Packer template.

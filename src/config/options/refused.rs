@@ -9,16 +9,13 @@ const OWN_KEY: &str = "assay makes its own throw-away ed25519 key for each run; 
 const OWN_DISCIPLINE: &str = "assay sets this itself on its test instances; leave it out";
 const ONLY_BUILD: &str = "a test instance does without it; leave it in the source block";
 const USE_MAP: &str = "blocks of key and value are not read; write a map, like tags = { Team = \"platform\" }";
+const BASTION_KEY: &str = "assay logs in to a bastion with ssh_bastion_private_key_file, unattended";
+const PROXY: &str =
+    "name the program that speaks to the proxy in ssh_proxy_command, like \"nc -X 5 -x proxy:1080 {host} {port}\"";
 const SESSION_MANAGER: &str = "assay opens no Session Manager session itself; use ssh_proxy_command = \"aws ssm start-session --target {instance_id} --document-name AWS-StartSSHSession --parameters portNumber={port}\"";
 
 const KEY_VALUE: &[Field] =
     &[field("key", FieldKind::String, ""), field("value", FieldKind::String, ""), field("name", FieldKind::String, "")];
-const PROBER: &[Field] = &[
-    field("address", FieldKind::String, "host:port of `assay serve`."),
-    field("ca", FieldKind::String, "CA certificate file."),
-    field("cert", FieldKind::String, "Client certificate file."),
-    field("key", FieldKind::String, "Client key file."),
-];
 const POLLING: &[Field] =
     &[field("delay_seconds", FieldKind::Number, ""), field("max_attempts", FieldKind::Number, "")];
 const VAULT: &[Field] = &[
@@ -57,24 +54,14 @@ const POLICY: &[Field] = &[field("Version", FieldKind::String, "")];
 
 /// See the module.
 pub(super) const OPTIONS: &[OptionDecl] = &[
-    option("prober", Kind::Block(PROBER), Origin::Assay, "A prober on another host, reached over TCP with mutual TLS.")
-        .file(Section::Top, "prober")
-        .refused(LATER),
-    ssh_later("ssh_bastion_host", Kind::String, "bastion_host"),
-    ssh_later("ssh_bastion_port", Kind::Number, "bastion_port"),
-    ssh_later("ssh_bastion_username", Kind::String, "bastion_username"),
-    ssh_later("ssh_bastion_password", Kind::String, "bastion_password"),
-    ssh_later("ssh_bastion_private_key_file", Kind::String, "bastion_private_key_file"),
-    ssh_later("ssh_bastion_certificate_file", Kind::String, "bastion_certificate_file"),
-    ssh_later("ssh_bastion_agent_auth", Kind::Bool, "bastion_agent_auth"),
-    ssh_later("ssh_bastion_interactive", Kind::Bool, "bastion_interactive"),
-    option("ssh_proxy_command", Kind::String, Origin::Assay, "A command whose input and output are the connection.")
-        .file(Section::Ssh, "proxy_command")
-        .refused(LATER),
-    ssh_later("ssh_proxy_host", Kind::String, "proxy_host"),
-    ssh_later("ssh_proxy_port", Kind::Number, "proxy_port"),
-    ssh_later("ssh_proxy_username", Kind::String, "proxy_username"),
-    ssh_later("ssh_proxy_password", Kind::String, "proxy_password"),
+    ssh("ssh_bastion_password", Kind::String, "bastion_password", BASTION_KEY),
+    ssh("ssh_bastion_certificate_file", Kind::String, "bastion_certificate_file", BASTION_KEY),
+    ssh("ssh_bastion_agent_auth", Kind::Bool, "bastion_agent_auth", BASTION_KEY),
+    ssh("ssh_bastion_interactive", Kind::Bool, "bastion_interactive", BASTION_KEY),
+    ssh("ssh_proxy_host", Kind::String, "proxy_host", PROXY),
+    ssh("ssh_proxy_port", Kind::Number, "proxy_port", PROXY),
+    ssh("ssh_proxy_username", Kind::String, "proxy_username", PROXY),
+    ssh("ssh_proxy_password", Kind::String, "proxy_password", PROXY),
     amazon(
         "availability_zone",
         Kind::String,
@@ -190,6 +177,6 @@ const fn communicator(name: &'static str, kind: Kind, sentence: &'static str) ->
     option(name, kind, Origin::Communicator, "").refused(sentence)
 }
 
-const fn ssh_later(name: &'static str, kind: Kind, in_file: &'static str) -> OptionDecl {
-    option(name, kind, Origin::Communicator, "").file(Section::Ssh, in_file).refused(LATER)
+const fn ssh(name: &'static str, kind: Kind, in_file: &'static str, sentence: &'static str) -> OptionDecl {
+    option(name, kind, Origin::Communicator, "").file(Section::Ssh, in_file).refused(sentence)
 }

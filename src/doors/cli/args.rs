@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{commit, completions, lint, man, option_flags::problem, packer_install, probe, report, sweep, validate};
+use super::{commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate};
 use crate::{
     config::{
         Problem,
@@ -186,6 +186,8 @@ pub enum Command {
     Validate(Box<validate::ValidateArgs>),
     /// Run suites on machines that answer SSH; no cloud involved
     Probe(probe::ProbeArgs),
+    /// Test machines for others, over TCP with mutual TLS
+    Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    commit, completions, lint, man, output, packer_install, probe, report, sweep, validate,
+    commit, completions, lint, man, output, packer_install, probe, report, serve, sweep, validate,
 };
 use crate::{config::Problem, exit::Exit};
 
@@ -38,6 +38,7 @@ fn command(command: Command, globals: &Globals) -> Exit {
     match command {
         Command::Validate(args) => planned(validate::plan(&args, globals), validate::execute),
         Command::Probe(args) => planned(probe::plan(&args, globals), probe::execute),
+        Command::Serve(args) => planned(serve::plan(&args), serve::execute),
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),

@@ -17,6 +17,10 @@ pub struct OptionFlags(Given);
 #[derive(Debug, Clone, Default)]
 pub struct AccessFlags(Given);
 
+/// Those that say by which way a machine is reached.
+#[derive(Debug, Clone, Default)]
+pub struct WayFlags(Given);
+
 /// What was given.
 #[derive(Debug, Clone, Default)]
 pub struct Given {
@@ -40,6 +44,13 @@ impl AccessFlags {
     }
 }
 
+impl WayFlags {
+    /// What was given.
+    pub fn given(&self) -> &Given {
+        &self.0
+    }
+}
+
 /// A mistake on the command line.
 pub fn problem(flag: &str, message: impl Into<String>) -> Problem {
     Problem::new(Place::Flag, flag, message)
@@ -51,6 +62,10 @@ fn every(option: &OptionDecl) -> bool {
 
 fn access(option: &OptionDecl) -> bool {
     every(option) && matches!(option.file, Some((Section::Access, _)))
+}
+
+fn way(option: &OptionDecl) -> bool {
+    every(option) && (option.name.starts_with("ssh_bastion_") || option.name == "ssh_proxy_command")
 }
 
 fn augment(command: Command, wanted: fn(&OptionDecl) -> bool) -> Command {
@@ -85,14 +100,22 @@ fn heading(option: &OptionDecl) -> &'static str {
 
 fn value_name(option: &OptionDecl) -> &'static str {
     match option.name {
-        "suites" | "vars" | "manifest" | "user_data_file" | "shared_credentials_file" => "FILE",
+        "suites"
+        | "vars"
+        | "manifest"
+        | "user_data_file"
+        | "shared_credentials_file"
+        | "ssh_bastion_private_key_file"
+        | "ssh_bastion_known_hosts_file" => "FILE",
         "vars_inline" => "YAML|JSON",
         "report_dir" => "DIR",
         "image" | "profile" | "iam_instance_profile" => "NAME",
         "instance_types" | "instance_type_fallbacks" => "TYPE",
         "ssh_interface" => "KIND",
-        "ssh_username" => "USER",
-        "ssh_port" => "PORT",
+        "ssh_username" | "ssh_bastion_username" => "USER",
+        "ssh_port" | "ssh_bastion_port" => "PORT",
+        "ssh_bastion_host" => "HOST",
+        "ssh_proxy_command" => "COMMAND",
         "ssh_timeout" | "ttl" => "DURATION",
         "on_failure" => "quarantine|destroy",
         "temporary_security_group_source_cidrs" => "CIDR",
@@ -166,3 +189,4 @@ macro_rules! flags {
 
 flags!(OptionFlags, every);
 flags!(AccessFlags, access);
+flags!(WayFlags, way);

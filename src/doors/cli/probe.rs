@@ -7,17 +7,18 @@ use std::{
 };
 
 use clap::Args;
-use zeroize::Zeroizing;
 
 use super::{
     args::{Globals, VarFlags},
     dispatch, live,
-    option_flags::problem,
-    output, results, shard,
+    option_flags::{WayFlags, problem},
+    output,
+    prober_flags::ProberFlags,
+    results, shard,
 };
 use crate::{
     config::{
-        Problem,
+        Problem, check_ways, private_key,
         request::{HostKeyTrust, ProbeHost, ProbeRequest},
         suites, units,
     },
@@ -55,6 +56,10 @@ pub struct ProbeArgs {
     /// Only this share of the machines, like 2/4; default: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, where a job has several containers
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    #[command(flatten)]
+    ways: WayFlags,
+    #[command(flatten)]
+    prober: ProberFlags,
 }
 
 /// Checks the flags. Fails with every mistake.
@@ -75,7 +80,7 @@ pub(super) fn plan_in(
     if hosts.len() < args.hosts.len() {
         problems.push(problem("--host", "names a machine twice"));
     }
-    problems.extend(key(&working_dir.join(&args.key)).err().map(|why| {
+    problems.extend(private_key::usable(&working_dir.join(&args.key)).err().map(|why| {
         let path = args.key.display();
         problem("--key", format!("{path}: {why}"))
     }));
@@ -85,6 +90,12 @@ pub(super) fn plan_in(
     }
     let outputs = globals.outputs().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     let shard = shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default();
+    let given = args.ways.given();
+    problems.extend(given.problems.clone());
+    let mut flags = given.layer.clone();
+    args.prober.give(&mut flags, &mut problems);
+    let (ways, wrong) = check_ways(flags, working_dir);
+    problems.extend(wrong);
     let suites = load_suites(&args.suites, working_dir, &args.vars.sources(working_dir));
     let (hosts, shard) = match shard {
         Some(shard) if problems.is_empty() => {
@@ -100,6 +111,7 @@ pub(super) fn plan_in(
             host_key,
             suites,
             timeout: args.ssh_timeout,
+            ways,
             report_dir: args.report_dir.clone(),
             shard,
             outputs,
@@ -125,27 +137,6 @@ pub fn execute(request: ProbeRequest) -> Exit {
             Exit::Usage
         }
     })
-}
-
-/// Whether the file is a private key that can be used unattended: a `.pub` file or a passphrase would only show as logins that never work.
-fn key(path: &Path) -> Result<(), String> {
-    let bytes = Zeroizing::new(std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?);
-    let text = std::str::from_utf8(&bytes).unwrap_or_default();
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    if !(first.starts_with("-----BEGIN ") && first.contains("PRIVATE KEY-----")) {
-        let public = if first.starts_with("ssh-") || first.starts_with("ecdsa-") {
-            "is a public key"
-        } else {
-            "is no private key"
-        };
-        return Err(format!("{public}; expected a private one, which begins with \"-----BEGIN … PRIVATE KEY-----\""));
-    }
-    let openssh = ssh_key::PrivateKey::from_openssh(text);
-    let legacy = text.lines().any(|line| line.starts_with("Proc-Type:") && line.contains("ENCRYPTED"));
-    if legacy || first.contains("ENCRYPTED") || openssh.is_ok_and(|key| key.is_encrypted()) {
-        return Err("has a passphrase, and nobody is asked for one; expected a key without".to_owned());
-    }
-    Ok(())
 }
 
 fn host_key(args: &ProbeArgs, working_dir: &Path, problems: &mut Vec<Problem>) -> HostKeyTrust {

@@ -78,7 +78,10 @@ fn the_help_is_what_it_was() {
 #[test]
 fn commands_of_later_releases_are_not_listed() {
     let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    assert_eq!(names, ["validate", "probe", "commit", "sweep", "lint", "report", "packer", "completions", "man"]);
+    assert_eq!(
+        names,
+        ["validate", "probe", "serve", "commit", "sweep", "lint", "report", "packer", "completions", "man"]
+    );
 }
 
 #[test]

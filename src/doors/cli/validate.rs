@@ -8,7 +8,9 @@ use super::{
     args::Globals,
     dispatch, live,
     option_flags::{OptionFlags, problem},
-    output, results, shard,
+    output,
+    prober_flags::ProberFlags,
+    results, shard,
 };
 use crate::{
     config::{
@@ -47,6 +49,8 @@ pub struct ValidateArgs {
     shard: Option<Shard>,
     #[command(flatten)]
     options: OptionFlags,
+    #[command(flatten)]
+    prober: ProberFlags,
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
@@ -65,6 +69,7 @@ pub(super) fn plan_in(
     let given = args.options.given();
     let mut problems = given.problems.clone();
     let mut flags = given.layer.clone();
+    args.prober.give(&mut flags, &mut problems);
     let builds = args.from_manifest.as_deref().map(|path| builds(&working_dir.join(path), path, &flags));
     let builds = builds.transpose().unwrap_or_else(|problem| {
         problems.push(problem);
