@@ -80,7 +80,7 @@ fn undecided_target() -> TargetEvidence {
             reason: "port 22 did not answer within 5 m; see the console output".to_owned(),
         }),
         host_key: HostKeyPin::None,
-        bastion_host_key: None,
+        bastion_host_key: Some(HostKeyPin::None),
         ami: None,
         instance: None,
         instance_type: None,
