@@ -88,7 +88,7 @@ fn undecided_target() -> TargetEvidence {
             reason: "port 22 did not answer within 5 m; see the console output".to_owned(),
         }),
         host_key: HostKeyPin::None,
-        bastion_host_key: None,
+        bastion_host_key: Some(HostKeyPin::None),
         ami: None,
         checks: vec![lost],
         console: Some("console-eu-west-1-ami-0abcdef1234567891.txt".to_owned()),
