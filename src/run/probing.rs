@@ -127,14 +127,14 @@ async fn probe_with_known_key(
     instance: &RunningInstance,
     facts: bool,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
-    let address = resolve(&instance.address, instance.port).await?;
+    let road = road(instance).await?;
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
         Round { suites: suites.clone(), host_keys, connect_within, total: connect_within + CHECKS_AT_MOST, facts }
     };
     if let Some(key) = &instance.host_key {
-        let injected = ask(with, &launched.target, address, round(vec![key.clone()])).await;
+        let injected = ask(with, &launched.target, &road, round(vec![key.clone()])).await;
         if !is_key_mismatch(&injected) {
             return Ok((injected, HostKeyPin::Injected));
         }
@@ -149,9 +149,9 @@ async fn probe_with_known_key(
             "{}: no host key is known from any side; testing goes on, and the record says \"none\"",
             launched.target
         ));
-        return Ok((ask(with, &launched.target, address, round(Vec::new())).await, HostKeyPin::None));
+        return Ok((ask(with, &launched.target, &road, round(Vec::new())).await, HostKeyPin::None));
     }
-    let pinned = ask(with, &launched.target, address, round(keys)).await;
+    let pinned = ask(with, &launched.target, &road, round(keys)).await;
     Ok((pinned, HostKeyPin::Console))
 }
 
@@ -160,10 +160,14 @@ pub fn is_key_mismatch(found: &TargetProbe) -> bool {
     found.stopped.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
 }
 
-/// The prober has no resolver, so names are resolved here.
-pub async fn resolve(address: &str, port: u16) -> Result<SocketAddr, Undecided> {
+/// Where an instance is dialled.
+pub type Road = SocketAddr;
+
+/// The way to an instance at its present address. The prober has no resolver, so names are resolved here.
+pub async fn road(instance: &RunningInstance) -> Result<Road, Undecided> {
+    let address = &instance.address;
     let unreachable = |reason: String| Undecided { kind: UndecidedKind::Unreachable, reason };
-    let mut found = lookup_host((address, port))
+    let mut found = lookup_host((address.as_str(), instance.port))
         .await
         .map_err(|error| unreachable(format!("the address {address} cannot be resolved: {error}")))?;
     found.next().ok_or_else(|| unreachable(format!("the name {address} has no address")))
@@ -208,10 +212,10 @@ pub struct Round {
 }
 
 /// One session with an instance of ours, with the run's key, after cloud-init.
-pub async fn ask(with: &Probing<'_>, target: &TargetId, address: SocketAddr, round: Round) -> TargetProbe {
+pub async fn ask(with: &Probing<'_>, target: &TargetId, road: &Road, round: Round) -> TargetProbe {
     let request = ProbeRequest {
         target: target.to_string(),
-        address,
+        address: *road,
         user: with.request.settings.ssh.username.clone().unwrap_or_default(),
         private_key: with.fleet.identity().private_key.clone(),
         host_keys: round.host_keys,

@@ -1,14 +1,14 @@
 //! The resource `reboot`: the same instance in another boot. It owns what counts as having come back, the time that each stage may take, and what two boots of one
 //! instance must have in common; it refuses to stretch the life of an instance: where too little of it is left, a stage is undecided.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::{
     answers::{self, Known},
-    probing::{self, CHECKS_AT_MOST, Met, Probing, Round, ask, is_key_mismatch, resolve},
+    probing::{self, CHECKS_AT_MOST, Met, Probing, Road, Round, ask, is_key_mismatch, road},
 };
 use crate::{
     launch::{LaunchedTarget, RunningInstance},
@@ -137,11 +137,11 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
     with.events.note(format!("{target}: {} (up to {} s)", stage.name(), budget.as_secs()));
     let began = Instant::now();
     let deadline = began + budget;
-    let address = match power(with, subject, stage, deadline).await {
-        Ok(address) => address,
+    let road = match power(with, subject, stage, deadline).await {
+        Ok(road) => road,
         Err(reason) => return Outcome::unknown(&format!("{} did not come about: {}", stage.name(), reason.reason)),
     };
-    match returned(with, subject, address, &key, &before, deadline).await {
+    match returned(with, subject, &road, &key, &before, deadline).await {
         Return::Back { facts, at } => {
             let seconds = at.saturating_duration_since(began);
             let mut outcome = compared(&before, &facts, stage, seconds);
@@ -152,7 +152,7 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
             });
             subject.met.facts = Some(*facts);
             if !again.is_empty() {
-                outcome.checks = asked_after(with, subject, address, key, again).await;
+                outcome.checks = asked_after(with, subject, &road, key, again).await;
                 outcome.suite = passed_again(&outcome.checks);
             }
             outcome
@@ -170,13 +170,13 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
 async fn asked_after(
     with: &Probing<'_>,
     subject: &Subject<'_>,
-    address: SocketAddr,
+    road: &Road,
     key: String,
     again: Vec<Suite>,
 ) -> Vec<CheckEvidence> {
     let total = CHECKS_AT_MOST.min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
     let round = Round { suites: Arc::from(again), host_keys: vec![key], connect_within: LEAST, total, facts: false };
-    ask(with, &subject.launched.target, address, round).await.checks
+    ask(with, &subject.launched.target, road, round).await.checks
 }
 
 /// How long a stage may take until the login: `ssh_timeout`, and as much again for EC2's stop and start; never more than what is left of the instance's life.
@@ -194,13 +194,13 @@ async fn power(
     subject: &mut Subject<'_>,
     stage: Stage,
     deadline: Instant,
-) -> Result<SocketAddr, Undecided> {
+) -> Result<Road, Undecided> {
     let target = &subject.launched.target;
     match stage {
         Stage::Soft => with.fleet.reboot(target, deadline).await?,
         Stage::StopStart => subject.instance.address = with.fleet.stop_and_start(target, deadline).await?,
     }
-    resolve(&subject.instance.address, subject.instance.port).await
+    road(&subject.instance).await
 }
 
 /// What became of an instance that was to boot again.
@@ -227,7 +227,7 @@ enum Away {
 async fn returned(
     with: &Probing<'_>,
     subject: &Subject<'_>,
-    address: SocketAddr,
+    road: &Road,
     key: &str,
     before: &HostFacts,
     deadline: Instant,
@@ -243,7 +243,7 @@ async fn returned(
         let total = (left * 2).min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
         let host_keys = vec![key.to_owned()];
         let round = Round { suites: Arc::from([]), host_keys, connect_within: left, total, facts: true };
-        let found = ask(with, &subject.launched.target, address, round).await;
+        let found = ask(with, &subject.launched.target, road, round).await;
         if is_key_mismatch(&found) {
             return Return::OtherKey(reason_of(&found));
         }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     answers::{self, Known},
-    probing::{self, CHECKS_AT_MOST, Probing, Round, ask, left, resolve},
+    probing::{self, CHECKS_AT_MOST, Probing, Round, ask, left, road},
     reboot::passed_again,
 };
 use crate::{
@@ -154,8 +154,8 @@ pub async fn visit(with: &Probing<'_>, launched: &LaunchedTarget) -> Second {
 }
 
 async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningInstance) -> Second {
-    let address = match resolve(&instance.address, instance.port).await {
-        Ok(address) => address,
+    let road = match road(instance).await {
+        Ok(road) => road,
         Err(reason) => return Second::unknown(reason.reason),
     };
     let host_keys = probing::console_keys(with, launched).await;
@@ -171,7 +171,7 @@ async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningI
     let connect_within = left(with, launched);
     let total = connect_within + CHECKS_AT_MOST;
     let round = Round { suites: Arc::from(suites), host_keys, connect_within, total, facts: true };
-    let mut found = ask(with, &launched.target, address, round).await;
+    let mut found = ask(with, &launched.target, &road, round).await;
     if let Some(armed) = found.checks.pop().filter(|c| c.outcome != Outcome::Passed && found.facts.is_some()) {
         with.events.warn(format!(
             "{}: no power-off timer could be armed ({}); only this run, its reaper and a sweep end the instance",
