@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::suite::{self, Suite};
+use crate::suite::{self, Suite, VarSources};
 
-/// Reads suites: paths and the folder that they start from. Fails with every diagnostic, each naming file and line.
-pub type SuiteLoader = fn(&[PathBuf], &Path) -> Result<Vec<Suite>, Vec<String>>;
+/// Reads suites: paths, the folder that they start from, and variables. Fails with every diagnostic, each naming file and line.
+pub type SuiteLoader = fn(&[PathBuf], &Path, &VarSources) -> Result<Vec<Suite>, Vec<String>>;
 
 /// The loader of the suite room.
-pub fn load(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
-    suite::load(paths, folder)
+pub fn load(paths: &[PathBuf], folder: &Path, vars: &VarSources) -> Result<Vec<Suite>, Vec<String>> {
+    suite::load_with(paths, folder, vars)
         .map_err(|diagnostics| diagnostics.iter().map(|text| fragment(text.to_string())).collect())
 }
 

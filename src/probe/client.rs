@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::UnixStream,
     process::{Child, ChildStderr, Command},
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::timeout,
 };
 use tonic::transport::{Channel, Endpoint};
@@ -25,6 +25,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::{
     collect::{Collected, ProbeEvent, TargetProbe},
     proto::{self, prober_client::ProberClient},
+    serve::MAX_TARGETS,
 };
 use crate::{
     model::{
@@ -69,9 +70,9 @@ pub struct ProbeRequest {
     pub host_keys: Vec<String>,
     /// The suites, at least one.
     pub suites: Arc<[Suite]>,
-    /// From now until a login must have worked.
+    /// From the target's turn until a login must have worked.
     pub connect_within: Duration,
-    /// From now until everything must be done.
+    /// From the target's turn until everything must be done.
     pub total: Duration,
     /// Wait until cloud-init has finished (or is not there) before the first check.
     pub wait_cloud_init: bool,
@@ -83,6 +84,8 @@ pub struct Prober {
     client: ProberClient<Channel>,
     child: Mutex<Child>,
     unconfined: Vec<String>,
+    /// As many targets at once as the prober takes.
+    places: Semaphore,
 }
 
 impl Prober {
@@ -120,7 +123,7 @@ impl Prober {
                 return Err(ProbeError::Silent(format!("{ended}; {said}")));
             }
         };
-        Ok(Self { client, child: Mutex::new(child), unconfined })
+        Ok(Self { client, child: Mutex::new(child), unconfined, places: Semaphore::new(MAX_TARGETS) })
     }
 
     /// The process id, while it runs.
@@ -133,11 +136,14 @@ impl Prober {
         self.unconfined.clone()
     }
 
-    /// Probes one target; several calls may run at once. What happens on the way goes to `events`; nobody has to
+    /// Probes one target; any number of calls may run at once. Where more run than the prober takes on, they wait for
+    /// their turn, and the request's times begin with it. What happens on the way goes to `events`; nobody has to
     /// listen. Never fails: what keeps it from a verdict is in the result. Dropping the future ends the session with
     /// the target.
     pub async fn probe(&self, request: ProbeRequest, events: mpsc::Sender<ProbeEvent>) -> TargetProbe {
         let mut collected = Collected::new(Arc::clone(&request.suites));
+        // It is never closed, so an error cannot come; without a place the prober itself would queue.
+        let _place = self.places.acquire().await;
         let asked = timeout(request.total + GRACE, self.ask(&request, &mut collected, &events)).await;
         match asked {
             Ok(Ok(())) => {}

@@ -3,6 +3,7 @@
 
 use std::{
     net::SocketAddr,
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use super::{
     host_key::HostKey,
     rounds::{self, Answered},
     script,
-    session::{Limits, Session, SessionError},
+    session::{Session, SessionError},
 };
 use crate::{
     model::{
@@ -30,7 +31,7 @@ pub(super) struct Order {
     pub private_key: Zeroizing<String>,
     /// Empty: any.
     pub host_keys: Vec<HostKey>,
-    pub suites: Vec<Suite>,
+    pub suites: Arc<[Suite]>,
     /// From the start until a login must have worked.
     pub connect_within: Duration,
     /// From the start until the end.
@@ -158,7 +159,9 @@ fn attempt(
         return Err(SessionError::Cancelled.into());
     }
     let prefer: Vec<String> = order.host_keys.iter().map(|k| k.algorithm.clone()).collect();
-    let mut session = Session::open(order.address, deadline, &prefer)?;
+    let stream = Session::connect(order.address, deadline)?;
+    let _turn = Turn::take();
+    let mut session = Session::over(stream, deadline, &prefer)?;
     let key = session.host_key()?;
     let expected = order.host_keys.contains(&key);
     if told.is_none() {
@@ -175,6 +178,35 @@ fn attempt(
     }
     session.login(&order.user, &order.private_key)?;
     Ok(session)
+}
+
+/// How many targets exchange keys at once. The work is this machine's processors'; more at once only makes each of them
+/// late, and a server that waits too long hangs up.
+const TURNS: usize = 32;
+/// How long a target waits for its turn at most: servers that never answer must not hold up the others.
+const TURN_WITHIN: Duration = Duration::from_secs(3);
+
+/// One target's turn to exchange keys and to log in, until it is dropped.
+struct Turn;
+
+static TURNS_TAKEN: Mutex<usize> = Mutex::new(0);
+static TURN_OVER: Condvar = Condvar::new();
+
+impl Turn {
+    fn take() -> Self {
+        // The number stays right whatever panics: it is changed in one step.
+        let taken = TURNS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = TURN_OVER.wait_timeout_while(taken, TURN_WITHIN, |taken| *taken >= TURNS);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURN_OVER.notify_one();
+    }
 }
 
 /// OpenSSH 9.8 and later shut out an address that was refused too often: 5 s for each refusal, and it acts from 15 s
@@ -228,10 +260,11 @@ pub(super) fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), S
 
 fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Result<(), Stop> {
     let nonce = rounds::nonce();
-    let limits = Limits { idle: Duration::from_secs(30), deadline };
     let script = script::cloud_init(&nonce);
-    let Answered { frames, error, .. } =
-        rounds::run_script(session, rounds::AS_LOGIN, &script, &nonce, limits, listener);
+    let idle = Duration::from_secs(30);
+    let asked = vec![rounds::Script { nonce, text: script, idle }];
+    let answered = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop();
+    let Some(Answered { frames, error, .. }) = answered else { return Ok(()) };
     if let Some(error) = error {
         let stop = stop_of(&error);
         return Err(Stop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));
@@ -243,6 +276,9 @@ fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn 
     Err(Stop::new(UndecidedKind::Lost, &format!("the host's shell did not wait for cloud-init; it said: {noise}")))
 }
 
+#[cfg(test)]
+#[path = "engine_lanes_tests.rs"]
+mod lanes_tests;
 #[cfg(test)]
 #[path = "engine_tests.rs"]
 mod tests;

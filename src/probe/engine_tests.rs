@@ -20,7 +20,7 @@ use crate::{
 
 /// Keeps what is told.
 #[derive(Default)]
-struct Recorder {
+pub(super) struct Recorder {
     events: Mutex<Vec<Event>>,
     gone: AtomicBool,
 }
@@ -35,16 +35,16 @@ impl Listener for Recorder {
 }
 
 impl Recorder {
-    fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<Event> {
         self.events.lock().expect("not poisoned").clone()
     }
 
-    fn reached(&self, step: Step) -> bool {
+    pub(super) fn reached(&self, step: Step) -> bool {
         self.events().iter().any(|e| matches!(e, Event::Reached(s, _) if *s == step))
     }
 
     /// What was told of each property, by `resource id property`; each must have been told once.
-    fn results(&self, suites: &[Suite]) -> BTreeMap<String, (Judged, u32, bool)> {
+    pub(super) fn results(&self, suites: &[Suite]) -> BTreeMap<String, (Judged, u32, bool)> {
         let mut results = BTreeMap::new();
         for event in self.events() {
             let Event::Check { suite, check, property, judged, attempts, flaky, .. } = event else { continue };
@@ -56,12 +56,12 @@ impl Recorder {
         results
     }
 
-    fn outcomes(&self, suites: &[Suite]) -> Vec<(String, Outcome)> {
+    pub(super) fn outcomes(&self, suites: &[Suite]) -> Vec<(String, Outcome)> {
         self.results(suites).into_iter().map(|(name, (judged, _, _))| (name, judged.outcome)).collect()
     }
 }
 
-fn suites(text: &str) -> Vec<Suite> {
+pub(super) fn suites(text: &str) -> Vec<Suite> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.hcl");
     std::fs::write(&path, text).expect("written");
@@ -69,20 +69,20 @@ fn suites(text: &str) -> Vec<Suite> {
         .unwrap_or_else(|e| panic!("{}", e.iter().map(|d| format!("{d}\n")).collect::<String>()))
 }
 
-fn order(sshd: &Sshd, text: &str) -> Order {
+pub(super) fn order(sshd: &Sshd, text: &str) -> Order {
     Order {
         address: sshd.address,
         user: sshd.user.clone(),
         private_key: sshd.client_key.clone().into(),
         host_keys: vec![HostKey::from_line(&sshd.host_key).expect("a key")],
-        suites: suites(text),
+        suites: suites(text).into(),
         connect_within: Duration::from_secs(30),
         total: Duration::from_secs(60),
         wait_cloud_init: false,
     }
 }
 
-fn in_suite(body: &str) -> String {
+pub(super) fn in_suite(body: &str) -> String {
     format!("suite \"x\" {{\n{body}\n}}\n")
 }
 
@@ -160,7 +160,7 @@ fn endless_output_and_endless_time_end() {
             command "yes" { stdout = ["y"] }
             command "sleep 100" { exit-status = 0 }
             command "trap '' TERM; sleep 100 & wait; sleep 100" { exit-status = 0 }
-            command "setsid sleep 9 & echo started" { exit-status = 0 }
+            command "setsid sleep 9 & echo started" { stdout = ["started"] }
             command "true" { exit-status = 0 }"#,
         ),
     );
@@ -269,7 +269,7 @@ fn a_session_killed_in_the_middle_is_undecided() {
     let order = order(
         &sshd,
         &in_suite(&format!(
-            "{TRUE}\ncommand \"touch {at}/here; sleep 60\" {{ exit-status = 0 }}\ncommand \"id\" {{ exit-status = 0 }}"
+            "user \"root\" {{ exists = true }}\ncommand \"touch {at}/here; sleep 60\" {{ exit-status = 0 }}\nfile \"/\" {{ exists = true }}"
         )),
     );
     let recorder = Recorder::default();
@@ -283,7 +283,7 @@ fn a_session_killed_in_the_middle_is_undecided() {
     });
     assert_eq!(stop.kind, UndecidedKind::Lost, "{}", stop.reason);
     let outcomes: Vec<Outcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
-    // In the order of the names: id, touch, true.
+    // In the order of the names: touch, /, root.
     assert_eq!(outcomes, [Undecided, Undecided, Passed]);
 }
 
@@ -373,7 +373,7 @@ fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
         user: "root".into(),
         private_key: String::new().into(),
         host_keys: Vec::new(),
-        suites: suites(&in_suite(TRUE)),
+        suites: suites(&in_suite(TRUE)).into(),
         connect_within: Duration::from_millis(1_500),
         total: Duration::from_secs(10),
         wait_cloud_init: true,

@@ -111,8 +111,8 @@ fn one(verdict: Verdict, matcher: &Matcher, seen: &Seen) -> Judged {
     }
 }
 
-/// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; a longer list or text
-/// becomes a text that is cut.
+/// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; of a longer list the
+/// beginning and how many more there are, a longer text is cut.
 pub(super) fn shown(value: &Value) -> Value {
     let escaped = match value {
         Value::String(text) => Value::from(bounded(&escape(text), ACTUAL_KEPT / 2)),
@@ -124,9 +124,29 @@ pub(super) fn shown(value: &Value) -> Value {
     if json.len() <= ACTUAL_KEPT {
         return escaped;
     }
+    if let Value::Array(items) = escaped {
+        return beginning(items);
+    }
     let text = escaped.as_str().map_or(json, str::to_owned);
     // Each character may take six bytes as JSON.
     Value::from(bounded(&text, ACTUAL_KEPT / 6 - 40))
+}
+
+/// The first elements of a list, as many as may be shown, and a text that says how many follow.
+fn beginning(mut items: Vec<Value>) -> Value {
+    // Room for that text, and for the brackets.
+    let mut room = ACTUAL_KEPT - 64;
+    let fit = items.iter().take_while(|item| {
+        let length = item.to_string().len() + 1;
+        let fits = length <= room;
+        room = room.saturating_sub(length);
+        fits
+    });
+    let fit = fit.count();
+    let more = items.len() - fit;
+    items.truncate(fit);
+    items.push(format!("… and {more} more").into());
+    Value::Array(items)
 }
 
 #[cfg(test)]

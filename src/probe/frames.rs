@@ -1,5 +1,6 @@
 //! What comes back from a script, cut into answers. It owns the framing: a line `NONCE INDEX START END ENCODING`, the
-//! fields, a line `NONCE .`. It refuses everything else as noise: shells greet, hosts print banners, and a command may
+//! fields, a line `NONCE .`. A field is a line `.LETTER WORD` and lines of data: encoded as the head says, in hexadecimal
+//! behind a space, or plain behind `=` (a line of its own for each line, so what is plain cannot look like a mark). It refuses everything else as noise: shells greet, hosts print banners, and a command may
 //! print what looks like an answer but cannot know the nonce.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -70,7 +71,27 @@ struct Open {
     hex: bool,
     size: usize,
     good: bool,
-    fields: Vec<(char, String, Vec<u8>)>,
+    fields: Vec<Sent>,
+}
+
+/// A field as it came.
+#[derive(Debug)]
+struct Sent {
+    letter: char,
+    word: String,
+    lines: Lines,
+}
+
+/// How a field's lines say its bytes. One field keeps to one way.
+#[derive(Debug)]
+enum Lines {
+    None,
+    /// As the frame's head says.
+    Encoded(Vec<u8>),
+    /// In hexadecimal, each line behind a space, as od writes it.
+    Hex(Vec<u8>),
+    /// As they are, each line behind `=`.
+    Plain(Vec<u8>),
 }
 
 impl Frames {
@@ -196,22 +217,54 @@ impl Open {
         }
         if let [b'.', letter, rest @ ..] = line {
             let word = String::from_utf8_lossy(rest.strip_prefix(b" ").unwrap_or(rest)).into_owned();
-            self.good &= letter.is_ascii_alphabetic() && !self.fields.iter().any(|(l, _, _)| *l == char::from(*letter));
-            self.fields.push((char::from(*letter), word, Vec::new()));
-        } else if let Some((_, _, encoded)) = self.fields.last_mut() {
-            encoded.extend(line.iter().filter(|b| !b.is_ascii_whitespace()));
+            let letter = char::from(*letter);
+            self.good &= letter.is_ascii_alphabetic() && !self.fields.iter().any(|sent| sent.letter == letter);
+            self.fields.push(Sent { letter, word, lines: Lines::None });
         } else {
-            self.good = false;
+            self.good &= self.fields.last_mut().is_some_and(|sent| sent.lines.take(line));
         }
     }
 
     fn finish(self) -> Option<Frame> {
         let mut frame = Frame { elapsed: self.elapsed, fields: BTreeMap::new() };
-        for (letter, word, encoded) in self.fields {
-            let bytes = if self.hex { unhex(&encoded)? } else { STANDARD.decode(&encoded).ok()? };
+        for Sent { letter, word, lines } in self.fields {
+            let bytes = match lines {
+                Lines::None => Vec::new(),
+                Lines::Plain(bytes) => bytes,
+                Lines::Hex(digits) => unhex(&digits)?,
+                Lines::Encoded(digits) if self.hex => unhex(&digits)?,
+                Lines::Encoded(text) => STANDARD.decode(&text).ok()?,
+            };
             frame.fields.insert(letter, Field { word, bytes });
         }
         self.good.then_some(frame)
+    }
+}
+
+impl Lines {
+    /// Adds a line; whether it is of the same way as those before it.
+    fn take(&mut self, line: &[u8]) -> bool {
+        let tight = |bytes: &mut Vec<u8>| bytes.extend(line.iter().filter(|b| !b.is_ascii_whitespace()));
+        if matches!(self, Self::None) {
+            *self = match line {
+                [b'=', rest @ ..] => Self::Plain(rest.to_vec()),
+                [b' ', ..] => Self::Hex(Vec::new()),
+                _ => Self::Encoded(Vec::new()),
+            };
+            if matches!(self, Self::Plain(_)) {
+                return true;
+            }
+        }
+        match (self, line) {
+            (Self::Plain(bytes), [b'=', rest @ ..]) => {
+                bytes.push(b'\n');
+                bytes.extend_from_slice(rest);
+            }
+            (Self::Hex(bytes), [b' ', ..]) => tight(bytes),
+            (Self::Encoded(bytes), [first, ..]) if !b" =".contains(first) => tight(bytes),
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -250,6 +303,17 @@ mod tests {
         assert_eq!((frames.answers[&1].elapsed, frames.end), (None, Some(2)));
         assert_eq!(frames.noise, b"Welcome!\n");
         assert_eq!(first.word('q'), None);
+    }
+
+    #[test]
+    fn each_field_in_its_own_way() {
+        let frames = fed("abc 0 - - b\n.o\n 68 69\n 0a\n.p\n=root:x\n=abc .\n=\n.q\n=\n.r\naGVs\nabc .\n");
+        let frame = &frames.answers[&0];
+        assert_eq!((frame.bytes('o'), frame.bytes('p')), (Some(&b"hi\n"[..]), Some(&b"root:x\nabc .\n"[..])));
+        assert_eq!((frame.bytes('q'), frame.bytes('r')), (Some(&b""[..]), Some(&b"hel"[..])));
+        for mixed in ["=a\n 68", " 68\n=a", "aGVs\n=a", "aGVs\n 68", "=a\naGVs", " 6"] {
+            assert_eq!(fed(&format!("abc 3 - - b\n.o\n{mixed}\nabc .\n")).broken, [3], "{mixed:?}");
+        }
     }
 
     #[test]

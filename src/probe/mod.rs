@@ -3,7 +3,7 @@
 //!
 //! Two halves of one program. The conductor holds a [`Prober`] (`client`, `collect`), which starts the prober process
 //! and speaks gRPC with it (proto/prober.proto). In the prober process [`serve`] confines itself (`confine`), then
-//! runs `engine` on top of `session` (the only file that knows ssh2) and everything that reads what hosts say. No byte
+//! runs `engine` on top of `session` (which alone, with `session_lanes`, knows ssh2) and everything that reads what hosts say. No byte
 //! that a host sent is parsed in the conductor: it gets typed outcomes, escaped and bounded.
 
 mod client;
@@ -13,12 +13,15 @@ mod engine;
 mod evaluate;
 mod frames;
 mod host_key;
+mod lanes;
 mod proto;
 mod questions;
 mod rounds;
 mod script;
 mod serve;
 mod session;
+mod session_lanes;
+mod watchdog;
 
 pub use client::{ProbeError, ProbeRequest, Prober};
 pub use collect::{ProbeEvent, ProbePhase, SeenHostKey, TargetProbe};

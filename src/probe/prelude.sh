@@ -52,6 +52,34 @@ else
   }
 fi
 
+# Only inside $(…): runs a command within $T seconds, with messages in English.
+plain() {
+  LC_ALL=C
+  export LC_ALL
+  limit "$T" "$@"
+}
+
+# Adds field $1 with text $2 to the answer. A short one goes as it is, each line behind a mark, and costs no process.
+part() {
+  a="$a
+.$1"
+  if [ "${#2}" -gt 4096 ]; then
+    a="$a
+$(printf '%s' "$2" | head -c 65536 | enc)"
+    return
+  fi
+  x=$2
+  while :; do
+    l=${x%%"$L"*}
+    a="$a
+=$l"
+    [ "$l" = "$x" ] && return
+    x=${x#*"$L"}
+  done
+}
+L='
+'
+
 # The first $1 bytes of stdin; the rest is read and dropped, so that the writer never notices. Ends after $2 seconds even when the pipe stays open.
 kept() { limit "$2" head -c "$1" 2>/dev/null && limit "$2" cat >/dev/null 2>&1; }
 

@@ -13,9 +13,11 @@ use super::{
     engine::{Event, Listener, Stop, pause_for, stop_of},
     evaluate::{Judged, evaluate, skipped, unanswered, written},
     frames::Frames,
+    lanes,
     questions::not_asked,
     script::{self, DONE, Question},
-    session::{Ended, Limits, Session, SessionError},
+    session::{Session, SessionError},
+    session_lanes::{Ended, Job, LaneEnd, Limits},
 };
 use crate::{
     model::{Outcome, UndecidedKind, escape::escape_bytes},
@@ -27,11 +29,22 @@ pub(super) const AS_LOGIN: &str = "exec sh -s";
 /// The same as root. The login shell may be any: it only has to start sh.
 const AS_ROOT: &str = r#"exec sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -s; else exec sudo -n sh -s; fi'"#;
 
+/// A script, ready to run.
+pub(super) struct Script {
+    /// What its answers begin with.
+    pub nonce: String,
+    pub text: String,
+    /// The longest that it can be silent.
+    pub idle: Duration,
+}
+
 /// What a script gave.
 pub(super) struct Answered {
     pub frames: Frames,
     /// The session's error, where it had one: nothing more can be asked.
     pub error: Option<SessionError>,
+    /// Nothing of it ran: the server does not run it beside others.
+    refused: bool,
     /// Why the script's end proves nothing; `None` when it ended as it should.
     improper: Option<String>,
 }
@@ -116,27 +129,64 @@ struct Round {
     error: Option<SessionError>,
 }
 
-/// One script for `asked`. What is decided is told; what may be asked again goes to `again`.
+/// Asks `asked` once, in as many scripts side by side as are worth it and the server allows. What is decided is told;
+/// what may be asked again goes to `again`.
 fn round<'a>(
     session: &mut Session,
-    asked: Vec<Pending<'a>>,
+    mut asked: Vec<Pending<'a>>,
     as_root: bool,
     deadline: Instant,
     listener: &dyn Listener,
     again: &mut Vec<Pending<'a>>,
 ) -> Round {
-    let questions: Vec<Question<'_>> =
-        (0..).zip(&asked).map(|(index, p)| Question { index, check: p.check, sudo: p.sudo }).collect();
-    let nonce = nonce();
-    let script = script::checks(&nonce, &questions);
-    let limits = Limits { idle: script::longest_silence(&questions), deadline };
+    let mut round = Round { problem: None, error: None };
     let command = if as_root { AS_ROOT } else { AS_LOGIN };
-    let mut answered = run_script(session, command, &script, &nonce, limits, listener);
-    if answered.improper.is_none() && answered.frames.end != Some(asked.len()) {
-        answered.improper = Some("the script's last word is missing".into());
+    while !asked.is_empty() {
+        let lanes = in_lanes(asked, session);
+        let scripts: Vec<Script> = lanes.iter().map(|lane| script_of(lane)).collect();
+        let answers = run_scripts(session, command, &scripts, deadline, listener);
+        asked = Vec::new();
+        for (lane, answered) in lanes.into_iter().zip(answers) {
+            if answered.refused {
+                asked.extend(lane);
+                continue;
+            }
+            round.problem = round.problem.or(conclude(lane, &answered, listener, again));
+            round.error = round.error.or(answered.error);
+        }
+        if let Some(error) = &round.error {
+            give_up(listener, std::mem::take(&mut asked), error);
+        }
     }
+    round
+}
+
+/// What is asked, dealt out over lanes.
+fn in_lanes<'a>(asked: Vec<Pending<'a>>, session: &Session) -> Vec<Vec<Pending<'a>>> {
+    let checks: Vec<&Check> = asked.iter().map(|p| p.check).collect();
+    let dealt = lanes::deal(&checks, session.round_trip(), session.lanes());
+    let mut asked: Vec<Option<Pending<'a>>> = asked.into_iter().map(Some).collect();
+    dealt.iter().map(|lane| lane.iter().filter_map(|index| asked[*index].take()).collect()).collect()
+}
+
+fn script_of(asked: &[Pending<'_>]) -> Script {
+    let questions: Vec<Question<'_>> =
+        (0..).zip(asked).map(|(index, p)| Question { index, check: p.check, sudo: p.sudo }).collect();
+    let nonce = nonce();
+    let text = script::checks(&nonce, &questions);
+    Script { nonce, text, idle: script::longest_silence(&questions) }
+}
+
+/// What one lane's answers say of what it was asked. Returns why they are not to be trusted, where they are not.
+fn conclude<'a>(
+    asked: Vec<Pending<'a>>,
+    answered: &Answered,
+    listener: &dyn Listener,
+    again: &mut Vec<Pending<'a>>,
+) -> Option<Stop> {
+    let missing = (answered.frames.end != Some(asked.len())).then_some("the script's last word is missing");
+    let improper = answered.improper.as_deref().or(missing);
     let complete = asked.len() == answered.frames.answers.len();
-    let improper = answered.improper.as_deref();
     for (index, mut pending) in (0..).zip(asked) {
         let frame = answered.frames.answers.get(&index);
         let mut judged = match (frame, improper) {
@@ -162,47 +212,62 @@ fn round<'a>(
             tell(listener, &pending, judged, elapsed);
         }
     }
-    let problem =
-        improper.map(|why| Stop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")));
-    Round { problem, error: answered.error }
+    improper.map(|why| Stop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")))
 }
 
-/// Runs `script` and reads its answers.
-pub(super) fn run_script(
+/// Runs `scripts` side by side and reads their answers, each with its own nonce: no script can answer for another.
+pub(super) fn run_scripts(
     session: &mut Session,
     command: &str,
-    script: &str,
-    nonce: &str,
-    limits: Limits,
+    scripts: &[Script],
+    deadline: Instant,
     listener: &dyn Listener,
-) -> Answered {
-    let mut frames = Frames::new(nonce);
-    let mut complaints = Vec::new();
-    let ended =
-        session.run(command, script.as_bytes(), limits, &mut |bytes| frames.feed(bytes), &mut complaints, &|| {
-            listener.is_gone()
-        });
-    let improper = match &ended {
-        Ok(Ended { status: DONE, signal: None }) => None,
-        Ok(Ended { signal: Some(signal), .. }) => Some(format!("the host's shell was ended by signal {signal}")),
-        Ok(Ended { status: 0, .. }) => {
-            Some("the host's shell ended without a word, or its exit status got lost".into())
-        }
-        Ok(Ended { status, .. }) => Some(format!("the host's shell ended with exit status {status}")),
-        Err(error) => Some(error.to_string()),
-    };
-    let improper = improper.map(|mut why| {
-        let said = frames.refusal.clone().unwrap_or_else(|| {
-            let said = if complaints.is_empty() { &frames.noise } else { &complaints };
-            escape_bytes(said).trim().to_owned()
-        });
-        if !said.is_empty() && ended.is_ok() {
-            why.push_str("; it said: ");
-            why.push_str(&said);
-        }
-        why
+) -> Vec<Answered> {
+    let mut frames: Vec<Frames> = scripts.iter().map(|script| Frames::new(&script.nonce)).collect();
+    let mut outputs: Vec<_> = frames.iter_mut().map(|frames| |bytes: &[u8]| frames.feed(bytes)).collect();
+    let jobs = scripts.iter().zip(&mut outputs).map(|(script, output)| Job {
+        command,
+        stdin: script.text.as_bytes(),
+        idle: script.idle,
+        output,
     });
-    Answered { frames, error: ended.err(), improper }
+    let ended = session.run(jobs.collect(), &Limits { deadline, cancelled: &|| listener.is_gone() });
+    drop(outputs);
+    frames.into_iter().zip(ended).map(|(frames, (end, complaints))| answered(frames, end, &complaints)).collect()
+}
+
+fn answered(frames: Frames, end: LaneEnd, complaints: &[u8]) -> Answered {
+    let improper = match &end {
+        LaneEnd::Refused => None,
+        LaneEnd::Broken(error) => Some(error.to_string()),
+        LaneEnd::Ended(ended) => unlike_done(ended).map(|why| with_words(why, &frames, complaints)),
+    };
+    let refused = end == LaneEnd::Refused;
+    let error = if let LaneEnd::Broken(error) = end { Some(error) } else { None };
+    Answered { frames, error, refused, improper }
+}
+
+/// What is wrong with how a script ended; `None` when it ended as it should.
+fn unlike_done(ended: &Ended) -> Option<String> {
+    match ended {
+        Ended { status: DONE, signal: None } => None,
+        Ended { signal: Some(signal), .. } => Some(format!("the host's shell was ended by signal {signal}")),
+        Ended { status: 0, .. } => Some("the host's shell ended without a word, or its exit status got lost".into()),
+        Ended { status, .. } => Some(format!("the host's shell ended with exit status {status}")),
+    }
+}
+
+/// `why`, and what the host said beside its answers.
+fn with_words(mut why: String, frames: &Frames, complaints: &[u8]) -> String {
+    let said = frames.refusal.clone().unwrap_or_else(|| {
+        let said = if complaints.is_empty() { &frames.noise } else { complaints };
+        escape_bytes(said).trim().to_owned()
+    });
+    if !said.is_empty() {
+        why.push_str("; it said: ");
+        why.push_str(&said);
+    }
+    why
 }
 
 /// Takes back what passed: all answers are there, but not the proof that they are the script's.

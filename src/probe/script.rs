@@ -8,7 +8,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::questions::{self, CLOUD_INIT};
-use crate::suite::{Check, Sudo};
+use crate::suite::{Check, Resource, Sudo};
 
 /// The functions that ask, run by dash, bash and busybox alike.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -29,7 +29,8 @@ pub(super) struct Question<'a> {
 /// The script that asks `questions` in order. `nonce` is letters and digits.
 pub(super) fn checks(nonce: &str, questions: &[Question<'_>]) -> String {
     let mut body = String::new();
-    for question in questions {
+    for (at, question) in questions.iter().enumerate() {
+        look_ahead(&mut body, &questions[..at], &questions[at..]);
         ask(&mut body, question);
     }
     write(&mut body, format_args!("i=end s= a='.n {}'\nanswer\n", questions.len()));
@@ -60,6 +61,38 @@ fn ask(body: &mut String, question: &Question<'_>) {
     let sudo = if question.sudo == Sudo::Auto { "auto" } else { "never" };
     let timeout = seconds(check.timeout);
     write(body, format_args!("i={} A={sudo} T={timeout}\n{}\n", question.index, (kind.ask)(check)));
+}
+
+/// How many things of a kind are looked up at once.
+const AHEAD: usize = 20;
+
+/// Where `left` begins with a file or a package, and as many of its kind as fit were asked before it (`done`): has the
+/// next ones looked up with one process. Never beyond a question that may change the host, and only plain names.
+fn look_ahead(body: &mut String, done: &[Question<'_>], left: &[Question<'_>]) {
+    let Some(first) = left.first() else { return };
+    let function = match first.check.resource {
+        Resource::File => "files_ahead",
+        Resource::Package => "packages_ahead",
+        _ => return,
+    };
+    let is_quick = |q: &&Question<'_>| questions::of(q.check.resource).is_some_and(|kind| !kind.slow);
+    let is_alike = |q: &&Question<'_>| q.check.resource == first.check.resource;
+    let before = done.iter().rev().take_while(is_quick).filter(is_alike).count();
+    if !before.is_multiple_of(AHEAD) {
+        return;
+    }
+    let next = left.iter().take_while(is_quick).filter(is_alike).take(AHEAD);
+    let names: Vec<String> = next.map(|q| q.check.subject()).filter(|s| is_plain(s)).map(questions::quote).collect();
+    if names.len() > 1 {
+        write(body, format_args!("T=10\n{function} {}\n", names.join(" ")));
+    }
+}
+
+/// Whether a path or a package's name has nothing in it that a tool or a shell could take for anything else.
+fn is_plain(name: &str) -> bool {
+    name.len() < 200
+        && !name.starts_with('-')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+'))
 }
 
 /// The functions that `questions` need, each once.

@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::AsFd,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,17 +27,22 @@ use super::{
     engine::{self, Event, Listener, Order, Step, Stop},
     host_key::{self, HostKey},
     proto::{self, prober_server::ProberServer},
-    session,
+    questions, session,
 };
 use crate::{
-    model::{Outcome, UndecidedKind},
+    model::{Digest, Outcome, UndecidedKind},
     suite::Suite,
 };
 
 /// Requests hold whole suites.
 const MAX_REQUEST: usize = 64 << 20;
-/// Targets at once; one more waits.
-const MAX_TARGETS: usize = 256;
+/// Targets at once, each with a thread that mostly waits; one more waits for one of them to end, and its time has not
+/// begun. The conductor keeps to it too.
+pub(super) const MAX_TARGETS: usize = 256;
+/// What a target's thread may need: libssh2, OpenSSL, and the reading of one answer.
+const STACK: usize = 512 << 10;
+/// How many different lists of suites are remembered while they are in use.
+const SUITES_KEPT: usize = 8;
 /// Room for the answers of one target that the conductor has not taken yet.
 const EVENTS_AHEAD: usize = 256;
 
@@ -69,7 +75,7 @@ pub fn serve() -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(MAX_TARGETS)
-        .thread_stack_size(1 << 20)
+        .thread_stack_size(STACK)
         .enable_all()
         .build()
         .map_err(ServeError::Connection)?;
@@ -84,7 +90,8 @@ async fn connection(socket: std::os::unix::net::UnixStream, unconfined: Vec<Stri
     let (alive, ended) = oneshot::channel();
     let line = Line { socket, _alive: alive };
     let incoming = tokio_stream::once(Ok::<_, io::Error>(line)).chain(tokio_stream::pending());
-    let service = ProberServer::new(Service { unconfined }).max_decoding_message_size(MAX_REQUEST);
+    let service = ProberServer::new(Service { unconfined, suites: SuitesInUse::default() })
+        .max_decoding_message_size(MAX_REQUEST);
     tokio::select! {
         served = Server::builder().serve_with_incoming(service, incoming) => Ok(served?),
         _ = ended => Ok(()),
@@ -126,6 +133,32 @@ impl AsyncWrite for Line {
 
 struct Service {
     unconfined: Vec<String>,
+    suites: SuitesInUse,
+}
+
+/// The suites that targets are being asked, by the bytes that they came in. Hundreds of targets are asked the same:
+/// they share one list.
+#[derive(Default)]
+struct SuitesInUse(Mutex<Vec<(Digest, Weak<[Suite]>)>>);
+
+impl SuitesInUse {
+    /// The suites in `json` for a login with `private_key`, read only where nobody uses them yet.
+    fn read(&self, json: &[u8], private_key: &str) -> Result<Arc<[Suite]>, serde_json::Error> {
+        let login = questions::public_half(private_key);
+        let digest = Digest::of(&[json, b"\n", login.as_deref().unwrap_or_default().as_bytes()].concat());
+        // A panic of another thread leaves at most a list that is too short.
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(suites) = known.iter().find(|(of, _)| *of == digest).and_then(|(_, suites)| suites.upgrade()) {
+            return Ok(suites);
+        }
+        let mut suites = serde_json::from_slice::<Vec<Suite>>(json)?;
+        questions::introduce(&mut suites, login.as_deref());
+        let suites: Arc<[Suite]> = suites.into();
+        known.retain(|(of, suites)| *of != digest && suites.strong_count() > 0);
+        known.truncate(SUITES_KEPT - 1);
+        known.push((digest, Arc::downgrade(&suites)));
+        Ok(suites)
+    }
 }
 
 #[tonic::async_trait]
@@ -138,7 +171,7 @@ impl proto::prober_server::Prober for Service {
     }
 
     async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<Self::ProbeStream>, Status> {
-        let order = order(request.into_inner()).map_err(Status::invalid_argument)?;
+        let order = order(request.into_inner(), &self.suites).map_err(Status::invalid_argument)?;
         let (events, stream) = mpsc::channel(EVENTS_AHEAD);
         tokio::spawn(async move {
             let teller = Teller { events: events.clone(), told: std::sync::atomic::AtomicU32::new(0) };
@@ -167,14 +200,14 @@ impl proto::prober_server::Prober for Service {
 }
 
 /// A request, checked. The error says what is wrong with it.
-fn order(request: proto::ProbeRequest) -> Result<Order, String> {
+fn order(request: proto::ProbeRequest, known: &SuitesInUse) -> Result<Order, String> {
     if request.proxied {
         return Err("connected sockets (ssh_proxy_command, ssh_bastion_host) come in a later release".into());
     }
     let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
     let port =
         u16::try_from(request.port).ok().filter(|p| *p > 0).ok_or_else(|| format!("{} is no port", request.port))?;
-    let suites: Vec<Suite> = serde_json::from_slice(&request.suites_json).map_err(|e| format!("suites: {e}"))?;
+    let suites = known.read(&request.suites_json, &request.private_key).map_err(|e| format!("suites: {e}"))?;
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
     Ok(Order {
         address: SocketAddr::new(ip, port),

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
 
 use super::{
-    Check, Property, Resource, Sudo, Suite,
+    Check, Matcher, Property, Resource, Sudo, Suite,
     demand::{self, Demand, Dialect},
     diagnostic::nearest,
     duration::parse_duration,
@@ -56,7 +56,7 @@ pub(super) fn read(findings: &mut Findings<'_>, raw: RawSuite, path: &Path, dige
         }
         checks.push(check);
     }
-    if raw.checks.is_empty() {
+    if raw.checks.is_empty() && raw.due {
         let help =
             "a suite that checks nothing can never pass; add a resource, like service \"ssh\" { running = true }";
         findings.wrong(&raw.span, format!("suite {:?} has no checks", raw.name), "", Some(help));
@@ -78,9 +78,10 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         skip: false,
         retry: defaults.retry,
         retry_delay: defaults.retry_delay,
-        timeout: defaults.timeout.unwrap_or_else(|| vocabulary::timeout(entry.resource)),
+        timeout: patience(entry.resource, defaults),
         parameters: BTreeMap::new(),
         properties: Vec::new(),
+        path: None,
         line: findings.line(&raw.id_span),
     };
     let before = findings.list.len();
@@ -100,6 +101,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     } else if entry.resource == Resource::Command {
         check.properties.sort_by_key(|p| rank(&p.name) != Some(0));
     }
+    imply(findings, raw, &mut check, before);
     let broken = raw.attributes.iter().any(|a| a.node.to_json().is_none());
     if findings.list.len() == before && !broken {
         complete(findings, entry, defaults.dialect, raw, &check, empty);
@@ -129,6 +131,23 @@ fn complete(
     }
 }
 
+/// The longest that an attempt may take where its own block says nothing.
+fn patience(resource: Resource, defaults: Defaults) -> Duration {
+    defaults.timeout.unwrap_or_else(|| vocabulary::timeout(resource)).max(vocabulary::patience(resource))
+}
+
+/// A block that names no property of a resource of findings demands that there are none.
+fn imply(findings: &Findings<'_>, raw: &RawCheck, check: &mut Check, mistakes_before: usize) {
+    if check.properties.is_empty() && findings.list.len() == mistakes_before {
+        let line = findings.line(&raw.resource_span);
+        let none = || Matcher::Equal(serde_json::Value::Array(Vec::new()));
+        check.properties = vocabulary::implied(check.resource)
+            .into_iter()
+            .map(|name| Property { name: name.to_owned(), matcher: none(), line })
+            .collect();
+    }
+}
+
 /// goss's `matching` with `as-reader`: its content is read as a stream of lines.
 fn is_reader(raw: &RawCheck) -> bool {
     let on = |a: &Entry| a.name == "as-reader" && matches!(&a.node.value, Value::Bool(true));
@@ -149,8 +168,9 @@ impl Attributes<'_, '_> {
     fn apply(&mut self, check: &mut Check, attribute: &Entry) {
         let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
         let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
+        let name = vocabulary::canonical(self.entry.resource, name).unwrap_or(name);
         if let Some((known, kind)) = self.entry.properties.iter().find(|(known, _)| *known == name) {
-            self.property(check, attribute, known, *kind, alias.is_some());
+            self.property(check, attribute, known, *kind, name != attribute.name);
         } else if self.dialect == Dialect::Goss && attribute.node.value == Value::Null && self.knows(name) {
             // In goss's files null says nothing.
         } else if let Some((known, kind)) = self.entry.parameters.iter().find(|(known, _)| *known == name) {

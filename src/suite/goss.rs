@@ -1,5 +1,6 @@
-//! goss.yaml and goss.json into the common tree. It owns YAML's syntax here, with spans; it refuses aliases
-//! that multiply, duplicate keys (goss lets the last one win, which loses checks silently) and, until a later release, templates.
+//! goss.yaml and goss.json, rendered, into the common tree. It owns YAML's syntax here, with spans, and what `gossfile`
+//! may say; it refuses aliases that multiply, and duplicate keys (goss lets the last one of JSON win, which loses checks
+//! silently).
 
 use std::{fmt, ops::Range};
 
@@ -12,7 +13,10 @@ use serde_saphyr::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy},
 };
 
-use super::tree::{Entry, Findings, Node, RawCheck, RawSuite, Value};
+use super::{
+    diagnostic::nearest,
+    tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
+};
 
 /// Nested deeper than this is refused.
 const MAX_DEPTH: usize = 64;
@@ -21,38 +25,111 @@ const MAX_DEPTH: usize = 64;
 const MAX_ALIASES: usize = 1000;
 const MAX_REPLAYED: usize = 50_000;
 
-/// Reads the file as one suite called `name`. Mistakes go to `findings`.
-pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Vec<RawSuite> {
-    if let Some(at) = findings.source.text.find("{{") {
-        let help = "templates come in a later release; until then render the file with goss: goss -g FILE render";
-        findings.wrong(&(at..at + 2), "a goss template", "templates are not supported yet", Some(help));
-        return Vec::new();
-    }
-    let tree: Spanned<YamlValue> = match serde_saphyr::from_str_with_options(findings.source.text, options()) {
-        Ok(tree) => tree,
-        Err(error) => {
-            let offset = error.location().map_or(0, |location| offset(findings.source.text, &location));
-            findings.wrong(
-                &(offset..offset + 1),
-                "this is not YAML that a suite can be read from",
-                message(&error),
-                None,
-            );
-            return Vec::new();
-        }
-    };
-    let root = into_node(findings, tree);
-    let Value::Map(resources) = root.value else {
+/// One entry of goss's `gossfile` (goss: resource/gossfile.go).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Include {
+    /// Its id.
+    pub id: String,
+    /// The path or glob, relative to the file that it stands in.
+    pub pattern: String,
+    /// Whether it is left out.
+    pub skip: bool,
+    /// Where the path is written.
+    pub span: Range<usize>,
+}
+
+/// Reads the file as one suite called `name`, and what it includes. Mistakes go to `findings`.
+pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite, Vec<Include>)> {
+    let root = parse(findings, "this is not YAML that a suite can be read from", true)?;
+    // A template whose conditions are all false makes an empty file.
+    let resources = if root.value == Value::Null { Value::Map(Vec::new()) } else { root.value.clone() };
+    let Value::Map(resources) = resources else {
         let help = "for example\nfile:\n  /etc/passwd:\n    exists: true";
         findings.wrong(&root.span, "a goss file is a map of resources", format!("this is {}", root.kind()), Some(help));
-        return Vec::new();
+        return None;
     };
-    let mut suite =
-        RawSuite { name: name.to_owned(), span: root.span.clone(), attributes: Vec::new(), checks: Vec::new() };
+    let mut suite = RawSuite {
+        name: name.to_owned(),
+        span: root.span.clone(),
+        attributes: Vec::new(),
+        checks: Vec::new(),
+        due: false,
+    };
+    let mut included = Vec::new();
     for resource in resources {
-        checks(findings, resource, &mut suite.checks);
+        if resource.name == "gossfile" {
+            includes(findings, resource, &mut included);
+        } else {
+            checks(findings, resource, &mut suite.checks);
+        }
     }
-    vec![suite]
+    Some((suite, included))
+}
+
+/// Reads YAML or JSON with spans, telling duplicate keys. `None`, and a mistake with the title `what`, where it is
+/// neither. `octal`: a whole number that begins with 0 is octal, as in Go's yaml.v3.
+pub(super) fn parse(findings: &mut Findings<'_>, what: &str, octal: bool) -> Option<Node> {
+    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(findings.text(), options(octal)) {
+        Ok(tree) => Some(into_node(findings, tree)),
+        Err(error) => {
+            let offset = error.location().map_or(0, |location| offset(findings.text(), &location));
+            findings.wrong(&(offset..offset + 1), what, message(&error), None);
+            None
+        }
+    }
+}
+
+fn includes(findings: &mut Findings<'_>, resource: Entry, found: &mut Vec<Include>) {
+    let Value::Map(ids) = resource.node.value else {
+        if !matches!(resource.node.value, Value::Broken | Value::Null) {
+            let title = format!("{:?} holds {}", resource.name, resource.node.kind());
+            findings.wrong(&resource.name_span, title, "needs a map of files", Some("gossfile:\n  other.yaml: {}"));
+        }
+        return;
+    };
+    for entry in ids {
+        let mut include =
+            Include { pattern: entry.name.clone(), id: entry.name, skip: false, span: entry.name_span.clone() };
+        let attributes = match entry.node.value {
+            Value::Map(attributes) => attributes,
+            Value::Null => Vec::new(),
+            Value::Broken => continue,
+            _ => {
+                let title = format!("gossfile {:?} holds {}", include.id, entry.node.kind());
+                findings.wrong(&entry.name_span, title, "needs a map of attributes", None);
+                continue;
+            }
+        };
+        for attribute in attributes {
+            include_attribute(findings, &mut include, attribute);
+        }
+        found.push(include);
+    }
+}
+
+fn include_attribute(findings: &mut Findings<'_>, include: &mut Include, attribute: Entry) {
+    const KNOWN: [&str; 4] = ["file", "skip", "title", "meta"];
+    match (attribute.name.as_str(), &attribute.node.value) {
+        ("title" | "meta", _) | (_, Value::Broken) => {}
+        ("skip", Value::Bool(skip)) => include.skip = *skip,
+        ("file", Value::Text(text)) if text.is_empty() => {}
+        ("file", Value::Text(text)) => {
+            include.pattern.clone_from(text);
+            include.span = attribute.node.span.clone();
+        }
+        ("skip" | "file", _) => {
+            let wanted = if attribute.name == "skip" { "true or false" } else { "a path or glob" };
+            let title = format!("{:?} cannot be {}", attribute.name, attribute.node.kind());
+            findings.wrong(&attribute.node.span, title, "", Some(&format!("{}: {wanted}", attribute.name)));
+        }
+        (name, _) => {
+            let help = match nearest(name, KNOWN) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("known: {}", KNOWN.join(", ")),
+            };
+            findings.wrong(&attribute.name_span, format!("unknown attribute {name:?} of gossfile"), "", Some(&help));
+        }
+    }
 }
 
 fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawCheck>) {
@@ -88,7 +165,7 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
     }
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(octal: bool) -> serde_saphyr::Options {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = MAX_DEPTH;
     budget.max_aliases = MAX_ALIASES;
@@ -103,8 +180,8 @@ fn options() -> serde_saphyr::Options {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Merge,
         alias_limits: alias_limits,
-        legacy_octal_numbers: true,
         strict_booleans: true,
+        legacy_octal_numbers: octal,
         with_snippet: false,
     }
 }

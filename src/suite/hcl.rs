@@ -1,5 +1,5 @@
 //! HCL suites into the common tree. It owns HCL's syntax here: blocks, labels, literals with their spans. It refuses
-//! to evaluate: a suite is data, so variables, functions and `${…}` are mistakes.
+//! to evaluate: a suite is data, so functions and every expression but a variable are mistakes.
 
 use std::ops::Range;
 
@@ -11,7 +11,10 @@ use hcl_edit::{
     template::Element,
 };
 
-use super::tree::{Entry, Findings, Node, RawCheck, RawSuite, Value};
+use super::{
+    hcl_var,
+    tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
+};
 
 /// Reads every `suite` block of the file. Mistakes go to `findings`; what could be read is returned all the same.
 pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
@@ -46,7 +49,7 @@ pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
 
 fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
     let (name, span) = label(findings, block, "a name, like suite \"smoke\" { … }")?;
-    let mut raw = RawSuite { name, span, attributes: Vec::new(), checks: Vec::new() };
+    let mut raw = RawSuite { name, span, attributes: Vec::new(), checks: Vec::new(), due: true };
     for structure in &block.body {
         match structure {
             Structure::Attribute(attribute) => raw.attributes.push(entry(findings, attribute)),
@@ -125,9 +128,10 @@ fn node(findings: &mut Findings<'_>, expression: &Expression, near: &Range<usize
         Expression::Object(object) => {
             Value::Map(object.iter().filter_map(|(key, value)| member(findings, key, value.expr(), &span)).collect())
         }
+        Expression::Traversal(it) if hcl_var::is_variable(it) => hcl_var::value(findings, it, &span),
         Expression::Variable(it) => {
-            let help = format!("text stands in quotes: {:?}", it.as_str());
-            findings.wrong(&span, format!("{} is not a value", it.as_str()), "a suite has no variables", Some(&help));
+            let help = format!("text stands in quotes: {:?}; a variable is var.{}", it.as_str(), it.as_str());
+            findings.wrong(&span, format!("{} is not a value", it.as_str()), "", Some(&help));
             Value::Broken
         }
         _ => evaluated(findings, &span),
@@ -156,8 +160,22 @@ fn literal<'e>(findings: &mut Findings<'_>, elements: impl Iterator<Item = &'e E
     for element in elements {
         match element {
             Element::Literal(part) => text.push_str(part.value()),
+            Element::Interpolation(it) if matches!(&it.expr, Expression::Traversal(var) if hcl_var::is_variable(var)) =>
+            {
+                let span = element.span().unwrap_or_else(|| span.clone());
+                let value = node(findings, &it.expr, &span).value;
+                match hcl_var::text(&value) {
+                    Some(part) => text.push_str(&part),
+                    None => {
+                        if value != Value::Broken {
+                            findings.wrong(&span, "only a text, number or boolean can stand in a text", "", None);
+                        }
+                        return Value::Broken;
+                    }
+                }
+            }
             Element::Interpolation(_) | Element::Directive(_) => {
-                let help = "a suite is data and is not evaluated; for these characters themselves write $${ or %%{";
+                let help = "only ${var.name} is put in; for these characters themselves write $${ or %%{";
                 let span = element.span().unwrap_or_else(|| span.clone());
                 findings.wrong(&span, "a template in a text", "would have to be evaluated", Some(help));
                 return Value::Broken;

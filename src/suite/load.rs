@@ -11,7 +11,8 @@ use std::{
 use super::{
     Suite, check,
     diagnostic::{Diagnostic, Source},
-    goss, hcl,
+    gossfile, hcl, profiles,
+    template::{self, Environment, VarSources, Vars},
     tree::Findings,
 };
 use crate::model::Digest;
@@ -21,41 +22,79 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Room for the parsers' recursion.
 const PARSER_STACK: usize = 16 << 20;
 
-/// Reads the suites in `paths`, relative ones from `base_dir`: `.hcl` files hold `suite` blocks, `.yaml`, `.yml` and
-/// `.json` files are goss's and make one suite each, named after the file. Returns all suites in order, or every
-/// mistake of every file.
+/// Reads the suites in `paths` without any variables; see [`load_with`].
 pub fn load(paths: &[PathBuf], base_dir: &Path) -> Result<Vec<Suite>, Vec<Diagnostic>> {
-    let mut suites = Vec::new();
-    let mut mistakes = Vec::new();
-    for path in paths {
-        match bytes(&base_dir.join(path), path) {
-            Ok(bytes) => match read(path, &bytes) {
-                Ok(found) => suites.extend(found),
+    load_with(paths, base_dir, &VarSources::default())
+}
+
+/// Reads the suites in `paths`, relative ones from `base_dir`: `.hcl` files hold `suite` blocks, `.yaml`, `.yml` and
+/// `.json` files are goss's, templates with `vars`, and make one suite each, named after the file; `profile:NAME` is a
+/// ready suite ([`super::PROFILES`]). Returns all suites in order, or every mistake of every file.
+pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    on_a_thread(|| {
+        let vars = template::load_vars(vars)?;
+        let surroundings = Surroundings { base_dir: base_dir.to_owned(), vars, env: Environment::of_process() };
+        let mut suites = Vec::new();
+        let mut mistakes = Vec::new();
+        for path in paths {
+            if let Some(profile) = profiles::find(path) {
+                match profile
+                    .map_err(|mistake| vec![mistake])
+                    .and_then(|text| hcl_suites(path, text, &surroundings.vars))
+                {
+                    Ok(found) => suites.extend(found),
+                    Err(found) => mistakes.extend(found),
+                }
+                continue;
+            }
+            match bytes(&base_dir.join(path), path).map_err(|mistake| vec![mistake]) {
+                Ok(bytes) => match read_here(path, &bytes, &surroundings) {
+                    Ok(found) => suites.extend(found),
+                    Err(found) => mistakes.extend(found),
+                },
                 Err(found) => mistakes.extend(found),
-            },
-            Err(mistake) => mistakes.push(mistake),
+            }
         }
-    }
-    if mistakes.is_empty() { Ok(suites) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(suites) } else { Err(mistakes) }
+    })
+}
+
+/// What all suites of one reading share.
+#[derive(Debug, Clone)]
+pub(super) struct Surroundings {
+    /// The folder that relative paths start from.
+    pub base_dir: PathBuf,
+    /// The variables.
+    pub vars: Vars,
+    /// The environment.
+    pub env: Environment,
 }
 
 /// Reads one file's bytes as suites; `path` is for its kind and for messages.
-///
-/// The parsers recurse (at most 64 levels, their own limit), and in a debug build that takes more than the 2 MiB that
-/// a thread of the runtime has: so they run on a thread with a stack of known size.
+#[cfg(test)]
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    let surroundings =
+        Surroundings { base_dir: PathBuf::from("."), vars: Vars::default(), env: Environment::default() };
+    on_a_thread(|| read_here(path, bytes, &surroundings))
+}
+
+/// Runs `work` on a thread with a stack of known size: the parsers recurse (at most 64 levels, their own limit), and in
+/// a debug build that takes more than the 2 MiB that a thread of the runtime has.
+fn on_a_thread(
+    work: impl FnOnce() -> Result<Vec<Suite>, Vec<Diagnostic>> + Send,
+) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    let broken = |title: &str| Err(vec![Diagnostic::file(Path::new("suites"), title, None)]);
     std::thread::scope(|scope| {
         let reader = std::thread::Builder::new().name("suite".into()).stack_size(PARSER_STACK);
-        let outcome = reader.spawn_scoped(scope, || read_here(path, bytes)).map(|thread| thread.join());
-        match outcome {
+        match reader.spawn_scoped(scope, work).map(|thread| thread.join()) {
             Ok(Ok(read)) => read,
-            Ok(Err(_)) => Err(vec![Diagnostic::file(path, "the reader of suites broke down on this file", None)]),
-            Err(error) => Err(vec![Diagnostic::file(path, &format!("no thread to read it: {error}"), None)]),
+            Ok(Err(_)) => broken("the reader of suites broke down on these files"),
+            Err(error) => broken(&format!("no thread to read them: {error}")),
         }
     })
 }
 
-fn read_here(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+fn read_here(path: &Path, bytes: &[u8], surroundings: &Surroundings) -> Result<Vec<Suite>, Vec<Diagnostic>> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
@@ -63,24 +102,30 @@ fn read_here(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
             return Err(vec![Diagnostic::file(path, &title, Some("save the file as UTF-8 text"))]);
         }
     };
-    let mut findings = Findings::new(Source { path, text });
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
-    let raw = match extension.as_str() {
-        "hcl" => hcl::read(&mut findings),
-        "yaml" | "yml" | "json" => {
-            let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
-            goss::read(&mut findings, stem)
-        }
+    match extension.as_str() {
+        "hcl" => hcl_suites(path, text, &surroundings.vars),
+        "yaml" | "yml" | "json" => gossfile::read(path, text, surroundings).map(|suite| vec![suite]),
         _ => {
             let help = "a suite is a .hcl file, or goss's .yaml, .yml or .json";
-            return Err(vec![Diagnostic::file(path, "no known kind of suite file", Some(help))]);
+            Err(vec![Diagnostic::file(path, "no known kind of suite file", Some(help))])
         }
-    };
+    }
+}
+
+fn hcl_suites(path: &Path, text: &str, vars: &Vars) -> Result<Vec<Suite>, Vec<Diagnostic>> {
+    let mut findings = Findings::new(Source { path, text });
+    findings.vars = &vars.entries;
+    let raw = hcl::read(&mut findings);
     if raw.is_empty() && findings.list.is_empty() {
         let help = Some("write suite \"name\" { … } with at least one resource in it");
         findings.list.push(Diagnostic::file(path, "no suite in this file", help));
     }
-    let digest = Digest::of(bytes);
+    // Where variables may have a part in it, they are part of what was run.
+    let digest = match text.contains("var.") && !vars.bytes.is_empty() {
+        true => Digest::of(&[text.as_bytes(), &[0], &vars.bytes].concat()),
+        false => Digest::of(text.as_bytes()),
+    };
     let suites: Vec<Suite> = raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest)).collect();
     if findings.list.is_empty() {
         return Ok(suites);

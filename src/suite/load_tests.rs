@@ -253,6 +253,38 @@ user:
 }
 
 #[test]
+fn variables_in_hcl() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("vars.yaml", "port: 8080\nuser: app\nlists: {sizes: [1, 2]}\nopen: true\n");
+    write(
+        "good.hcl",
+        "suite \"x\" {\n  sudo = var.open\n  user \"a\" {\n    home = \"/srv/${var.user}-${var.port}\"\n    uid  = var.lists.sizes[1]\n  }\n}\n",
+    );
+    write(
+        "bad.hcl",
+        "suite \"x\" {\n  user \"a\" {\n    home = var.usr\n    uid = var.lists.sizes[7]\n    shell = \"${var.lists}\"\n    exists = upper(\"x\")\n  }\n}\n",
+    );
+    let vars = VarSources { folder: folder.path().to_owned(), files: vec!["vars.yaml".into()], inline: None };
+    let suites = load_with(&["good.hcl".into()], folder.path(), &vars).unwrap_or_else(|e| panic!("{}", all(&e)));
+    assert_eq!(suites[0].sudo, Sudo::Always);
+    let values: Vec<&Matcher> = suites[0].checks[0].properties.iter().map(|p| &p.matcher).collect();
+    let said = format!("{values:?}");
+    assert!(said.contains("/srv/app-8080") && said.contains("Number(2)"), "{said}");
+    let mistakes = load_with(&["bad.hcl".into()], folder.path(), &vars).expect_err("four");
+    let titles: Vec<&str> = mistakes.iter().map(|m| m.title.as_str()).collect();
+    assert_eq!(
+        titles,
+        [
+            "there is no var.usr",
+            "there is no var.lists.sizes.7",
+            "only a text, number or boolean can stand in a text",
+            "an expression instead of a value"
+        ]
+    );
+}
+
+#[test]
 fn bombs_are_errors() {
     let deep_yaml = format!("file:\n  /x:\n    size: {}1{}", "{not: ".repeat(5000), "}".repeat(5000));
     assert!(read(Path::new("a.yaml"), deep_yaml.as_bytes()).is_err());

@@ -11,16 +11,21 @@ mod datum;
 mod demand;
 mod diagnostic;
 mod duration;
+mod glob;
 mod goss;
+mod gossfile;
 mod hcl;
+mod hcl_var;
 mod json_path;
 mod judge;
 mod load;
 mod matcher;
 mod pattern;
+mod profiles;
 mod re2;
 mod resource;
 mod semver_range;
+mod template;
 mod tree;
 mod vocabulary;
 
@@ -33,9 +38,11 @@ use crate::model::Digest;
 pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
 pub use judge::{Judgement, judge, judge_written};
-pub use load::load;
+pub use load::{load, load_with};
 pub use matcher::Matcher;
+pub use profiles::{PROFILES, Profile};
 pub use resource::{Asker, Resource};
+pub use template::VarSources;
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +51,8 @@ pub struct Suite {
     pub name: String,
     /// The file as the user named it.
     pub path: PathBuf,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its bytes; of a template or a file with others in it: of all these files, the variables and what was
+    /// rendered.
     pub digest: Digest,
     /// Whether its checks run as root on the host.
     #[serde(default)]
@@ -102,6 +110,9 @@ pub struct Check {
     /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …)
     /// first.
     pub properties: Vec<Property>,
+    /// The file that it stands in, where that is not the suite's own (goss's `gossfile`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
     /// 1-based line of the resource in its file.
     pub line: u32,
 }

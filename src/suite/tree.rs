@@ -3,7 +3,10 @@
 
 use std::ops::Range;
 
-use super::diagnostic::{Diagnostic, Source};
+use super::{
+    diagnostic::{Diagnostic, Source},
+    template::Rendered,
+};
 
 /// A value and the bytes that it was written in.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +53,8 @@ pub(super) struct RawSuite {
     pub span: Range<usize>,
     pub attributes: Vec<Entry>,
     pub checks: Vec<RawCheck>,
+    /// Whether it must hold a check; a goss file with others in it, or in another, need not.
+    pub due: bool,
 }
 
 impl Node {
@@ -94,20 +99,54 @@ impl Node {
 pub(super) struct Findings<'a> {
     pub source: Source<'a>,
     pub list: Vec<Diagnostic>,
+    /// What `var.…` means in HCL.
+    pub vars: &'a [Entry],
+    /// What was rendered from the source. Then spans are those of the rendered text; mistakes are told of the source.
+    rendered: Option<&'a Rendered>,
 }
 
 impl<'a> Findings<'a> {
     pub fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new() }
+        Self { source, list: Vec::new(), vars: &[], rendered: None }
     }
 
-    /// Notes a mistake; see [`Diagnostic::at`].
+    /// For a file that is a template.
+    pub fn of_template(source: Source<'a>, rendered: &'a Rendered) -> Self {
+        Self { source, list: Vec::new(), vars: &[], rendered: Some(rendered) }
+    }
+
+    /// The text to read; spans are places in it.
+    pub fn text(&self) -> &'a str {
+        self.rendered.map_or(self.source.text, |rendered| &rendered.text)
+    }
+
+    /// Notes a mistake; see [`Diagnostic::at`]. Where a template made the line, the help also says what it became.
     pub fn wrong(&mut self, span: &Range<usize>, title: impl AsRef<str>, label: impl AsRef<str>, help: Option<&str>) {
-        self.list.push(Diagnostic::at(&self.source, span.clone(), title.as_ref(), label.as_ref(), help));
+        let came_out = self.rendered.and_then(|rendered| rendered.evaluated_line(span));
+        let help = match (help, came_out) {
+            (help, None) => help.map(str::to_owned),
+            (None, Some(line)) => Some(rendered_as(line)),
+            (Some(help), Some(line)) => Some(format!("{help}\n{}", rendered_as(line))),
+        };
+        let span = self.in_source(span);
+        self.list.push(Diagnostic::at(&self.source, span, title.as_ref(), label.as_ref(), help.as_deref()));
     }
 
-    /// The 1-based line of a place.
+    /// The 1-based line of a place, in the source.
     pub fn line(&self, span: &Range<usize>) -> u32 {
-        self.source.position(span.start).0
+        self.source.position(self.in_source(span).start).0
     }
+
+    fn in_source(&self, span: &Range<usize>) -> Range<usize> {
+        self.rendered.map_or_else(|| span.clone(), |rendered| rendered.source(span))
+    }
+}
+
+/// The longest part of a rendered line that is shown, in characters.
+const SHOWN: usize = 200;
+
+fn rendered_as(line: &str) -> String {
+    let cut: String = line.chars().take(SHOWN).collect();
+    let more = if cut.len() < line.len() { "…" } else { "" };
+    format!("the template made this line of it: {cut}{more}")
 }

@@ -14,6 +14,8 @@ mod cleanup;
 mod command_line;
 mod failing;
 mod goss;
+mod goss_render;
+mod hygiene;
 mod older_packers;
 mod privacy;
 mod prober;

@@ -217,3 +217,43 @@ fn nothing_is_missing_on_this_system() {
     let allowed = |line: &String| !landlock && line.contains("landlock");
     assert!(missing.iter().all(allowed), "{missing:?}");
 }
+
+/// Three hundred targets, more than the prober takes on at once: all pass, and it has no more threads than it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_of_targets_with_a_bounded_number_of_threads() {
+    let servers: Vec<Sshd> = (0..4).map(|_| Sshd::start()).collect();
+    let prober = Prober::start(Path::new(ASSAY)).await.expect("it starts");
+    let status = format!("/proc/{}/status", prober.pid().expect("it runs"));
+    let suites = suites("suite \"x\" {\n user \"root\" { exists = true }\n file \"/\" { exists = true }\n}\n");
+    let asked = (0..300).map(|n| {
+        let sshd = &servers[n % servers.len()];
+        let mut request = request(sshd, "suite \"x\" {\n user \"root\" { exists = true }\n}\n");
+        request.suites = Arc::clone(&suites);
+        request.wait_cloud_init = false;
+        (request.connect_within, request.total) = (Duration::from_secs(300), Duration::from_secs(400));
+        prober.probe(request, mpsc::channel(1).0)
+    });
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let count = async {
+        let mut most = 0;
+        while !over.load(std::sync::atomic::Ordering::SeqCst) {
+            let text = tokio::fs::read_to_string(&status).await.expect("the prober lives");
+            let threads = text.lines().find_map(|l| l.strip_prefix("Threads:")).expect("proc(5) has it");
+            most = most.max(threads.trim().parse::<usize>().expect("a number"));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        most
+    };
+    let all = async {
+        let results = futures::future::join_all(asked).await;
+        over.store(true, std::sync::atomic::Ordering::SeqCst);
+        results
+    };
+    let (results, most) = tokio::join!(all, count);
+    for result in &results {
+        assert_eq!((result.verdict, &result.undecided), (Verdict::Passed, &None));
+    }
+    assert_eq!(results.len(), 300);
+    // A thread for each target that it takes on (256), one that watches all deadlines, and the runtime's own.
+    assert!((2..=256 + 8).contains(&most), "{most} threads");
+}

@@ -84,6 +84,9 @@ class Cloud:
             raise RuntimeError("the mini cloud is going down")
         layers = self.layers[instance.image_id]
         user_data = base64.b64decode(str(instance.user_data)) if instance.user_data else None
+        if public_key and instance.key_name:
+            # EC2's metadata has the key pair's name as the key's comment; Packer's leftovers are known by it.
+            public_key = " ".join([*public_key.split()[:2], instance.key_name])
         launch = seed.Launch(instance.id, "", public_key, user_data)
         machine = KINDS[layers.kind](self.state, self.network, launch, list(layers.folders))
         machine.reachable = not (instance.image_id in self.unreachable or image_tags.get(UNREACHABLE_TAG) == "true")

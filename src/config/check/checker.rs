@@ -17,7 +17,7 @@ use crate::{
         suites::SuiteLoader,
     },
     model::ImageName,
-    suite::Suite,
+    suite::{Suite, VarSources},
 };
 
 /// What [`super::check`] works with.
@@ -183,7 +183,10 @@ impl<'a> Checker<'a> {
             }
             return None;
         }
-        match (self.load_suites)(&paths, &self.base_dir("suites")) {
+        if self.is_unknown("vars") || self.is_unknown("vars_inline") {
+            return None;
+        }
+        match (self.load_suites)(&paths, &self.base_dir("suites"), &self.vars()) {
             Ok(suites) => Some(suites),
             Err(diagnostics) => {
                 for diagnostic in diagnostics {
@@ -191,6 +194,15 @@ impl<'a> Checker<'a> {
                 }
                 None
             }
+        }
+    }
+
+    /// Where the variables of suites come from.
+    pub(super) fn vars(&self) -> VarSources {
+        VarSources {
+            folder: self.base_dir("vars"),
+            files: self.list("vars").into_iter().map(PathBuf::from).collect(),
+            inline: self.text("vars_inline"),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
-fn fake_suites(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
+fn fake_suites(paths: &[PathBuf], folder: &Path, _: &crate::suite::VarSources) -> Result<Vec<Suite>, Vec<String>> {
     let (mut suites, mut wrong) = (Vec::new(), Vec::new());
     for path in paths {
         match fs::read(folder.join(path)) {

@@ -16,11 +16,27 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "suites",
         Kind::List,
         Origin::Assay,
-        "Suite files to run, HCL or goss YAML/JSON. Paths in a template start from the folder in which Packer runs, those in assay.hcl from its folder.",
+        "Suite files to run, HCL or goss YAML/JSON, or `profile:NAME` for one that comes with assay (smoke, hygiene, cis-lite). Paths in a template start from the folder in which Packer runs, those in assay.hcl from its folder.",
     )
     .needed()
     .file(Section::Suites, "candidate")
     .flag("suite"),
+    option(
+        "vars",
+        Kind::List,
+        Origin::Assay,
+        "Files of variables for suites, YAML or JSON. A later file outweighs an earlier one, by whole top-level keys; paths start as those of `suites` do.",
+    )
+    .file(Section::Suites, "vars")
+    .flag("vars"),
+    option(
+        "vars_inline",
+        Kind::String,
+        Origin::Assay,
+        "Variables for suites, as a text of YAML or JSON; they outweigh those of files. No place for secrets: reports may show them.",
+    )
+    .file(Section::Suites, "vars_inline")
+    .flag("vars-inline"),
     option(
         "on_failure",
         Kind::String,

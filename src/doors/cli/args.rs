@@ -1,11 +1,11 @@
 //! The command line's shape: global flags and the list of commands. Commands that do not exist yet are not listed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{commit, completions, lint, man, packer_install, probe, sweep, validate};
-use crate::config::request;
+use crate::{config::request, suite::VarSources};
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
 #[derive(Debug, Parser)]
@@ -51,6 +51,24 @@ pub struct Globals {
         help_heading = "Global options"
     )]
     pub log: Log,
+}
+
+/// Variables for suites, for the commands without options of their own for them.
+#[derive(Debug, Clone, Default, Args)]
+pub struct VarFlags {
+    /// A file of variables for the suites, YAML or JSON; may be given several times, a later one outweighs an earlier one
+    #[arg(long, value_name = "FILE")]
+    vars: Vec<PathBuf>,
+    /// Variables for the suites, as a text of YAML or JSON; they outweigh those of files
+    #[arg(long, value_name = "YAML|JSON")]
+    vars_inline: Option<String>,
+}
+
+impl VarFlags {
+    /// Where the variables come from; paths start from `folder`.
+    pub fn sources(&self, folder: &Path) -> VarSources {
+        VarSources { folder: folder.to_owned(), files: self.vars.clone(), inline: self.vars_inline.clone() }
+    }
 }
 
 /// See [`request::Format`].

@@ -5,18 +5,28 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::{args::Globals, dispatch, option_flags::problem, output};
+use super::{
+    args::{Globals, VarFlags},
+    dispatch,
+    option_flags::problem,
+    output,
+};
 use crate::{
     config::{Door, Input, Layer, Place, Problem, check, check::check_access, file, options, request::Format, suites},
     exit::Exit,
+    suite::VarSources,
 };
 
 /// Check assay.hcl and suites; prints every mistake
+///
+/// A suite is a file, or one that comes with assay: profile:smoke, profile:hygiene, profile:cis-lite.
 #[derive(Debug, Args)]
 pub struct LintArgs {
     /// Files named assay.hcl, and suites; default: the assay.hcl in the working folder or above it, with its suites
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    vars: VarFlags,
 }
 
 /// What was looked at and what is wrong with it.
@@ -59,7 +69,7 @@ pub(super) fn lint(
         let named = args.files.is_empty() || path.file_name() == Some(file::FILE_NAME.as_ref());
         if named || globals.config.as_ref() == Some(&path) {
             config(&path, folder, load_suites, &mut linted);
-        } else if let Err(diagnostics) = load_suites(std::slice::from_ref(&path), folder) {
+        } else if let Err(diagnostics) = load_suites(std::slice::from_ref(&path), folder, &args.vars.sources(folder)) {
             linted.problems.extend(diagnostics.into_iter().map(|text| problem("", text)));
         }
         linted.files.push(path);
@@ -82,11 +92,22 @@ fn config(path: &Path, folder: &Path, load_suites: suites::SuiteLoader, linted: 
         if image.gold_suites.is_empty() {
             continue;
         }
-        if let Err(diagnostics) = load_suites(&image.gold_suites, &config.folder) {
+        if let Err(diagnostics) = load_suites(&image.gold_suites, &config.folder, &vars(image, &config.folder)) {
             let place = Place::File { path: shown.to_owned(), line: image.line };
             let of_gold = |text: String| Problem::new(place.clone(), "suites.gold", text);
             add(linted, diagnostics.into_iter().map(of_gold).collect());
         }
+    }
+}
+
+/// The variables that an image's suites get.
+fn vars(image: &file::ImageDecl, folder: &Path) -> VarSources {
+    let given = |name: &str| image.options.given.get(name).map(|given| &given.value);
+    let files = given("vars").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    VarSources {
+        folder: folder.to_owned(),
+        files: files.map(PathBuf::from).collect(),
+        inline: given("vars_inline").and_then(Json::as_str).map(str::to_owned),
     }
 }
 

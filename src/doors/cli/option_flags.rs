@@ -85,7 +85,8 @@ fn heading(option: &OptionDecl) -> &'static str {
 
 fn value_name(option: &OptionDecl) -> &'static str {
     match option.name {
-        "suites" | "manifest" | "user_data_file" | "shared_credentials_file" => "FILE",
+        "suites" | "vars" | "manifest" | "user_data_file" | "shared_credentials_file" => "FILE",
+        "vars_inline" => "YAML|JSON",
         "report_dir" => "DIR",
         "image" | "profile" | "iam_instance_profile" => "NAME",
         "instance_type" => "TYPE",

@@ -9,7 +9,12 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output, results};
+use super::{
+    args::{Globals, VarFlags},
+    dispatch, live,
+    option_flags::problem,
+    output, results,
+};
 use crate::{
     config::{
         Problem,
@@ -32,6 +37,8 @@ pub struct ProbeArgs {
     /// The suites to run
     #[arg(long = "suite", value_name = "FILE", num_args = 1.., required = true)]
     suites: Vec<PathBuf>,
+    #[command(flatten)]
+    vars: VarFlags,
     /// The machine's host key, like "ssh-ed25519 AAAA…"
     #[arg(long, value_name = "LINE", conflicts_with = "known_hosts")]
     host_key: Option<String>,
@@ -71,7 +78,7 @@ pub(super) fn plan_in(
     if let Some(report_dir) = args.report_dir.as_ref().filter(|path| working_dir.join(path).is_file()) {
         problems.push(problem("--report-dir", format!("{} is a file; expected a folder", report_dir.display())));
     }
-    let suites = load_suites(&args.suites, working_dir);
+    let suites = load_suites(&args.suites, working_dir, &args.vars.sources(working_dir));
     match suites {
         Ok(suites) if problems.is_empty() => Ok(ProbeRequest {
             hosts: args.hosts.clone(),

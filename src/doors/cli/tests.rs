@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
-fn fake_suites(paths: &[PathBuf], folder: &Path) -> Result<Vec<Suite>, Vec<String>> {
+fn fake_suites(paths: &[PathBuf], folder: &Path, _: &crate::suite::VarSources) -> Result<Vec<Suite>, Vec<String>> {
     let read = |path: &PathBuf| match fs::read(folder.join(path)) {
         Ok(bytes) => Ok(Suite {
             name: "smoke".to_owned(),

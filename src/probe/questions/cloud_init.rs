@@ -8,7 +8,7 @@ use crate::{probe::frames::Frame, suite::Check};
 /// The functions that wait for it and ask about it.
 pub(in crate::probe) const SHELL: &str = include_str!("cloud_init.sh");
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[SHELL], ask, observe: cloud_init };
+pub(super) const KIND: Kind = Kind { shell: &[SHELL], ask, observe: cloud_init, slow: false };
 
 fn ask(_: &Check) -> String {
     "ask_cloud_init".to_owned()

@@ -1,13 +1,15 @@
 //! A command line: run by `sh -c` with its own input, output and error, bounded in time and size.
 
-use super::{Kind, OUTPUT_KEPT, Seen, kept, quote};
+use super::{Kind, OUTPUT_KEPT, Seen, kept, quote, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("command.sh")], ask, observe: command };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("command.sh")], ask, observe: command, slow: true };
 
 fn ask(check: &Check) -> String {
-    format!("ask_command {} {}", quote(check.subject()), OUTPUT_KEPT + 1)
+    let letter = |name, letter| if wants(check, name) { letter } else { "" };
+    let wanted = [letter("stdout", "o"), letter("stderr", "e")].concat();
+    format!("ask_command {} {} '{wanted}'", quote(check.subject()), OUTPUT_KEPT + 1)
 }
 
 fn command(check: &Check, property: &str, frame: &Frame) -> Seen {

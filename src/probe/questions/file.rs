@@ -4,7 +4,7 @@ use super::{CONTENTS_KEPT, Kind, Seen, exists, kept, quote, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("file.sh")], ask, observe: file };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("file.sh")], ask, observe: file, slow: false };
 
 fn ask(check: &Check) -> String {
     let wanted: String = [("contents", 'c'), ("md5", 'm'), ("sha256", 'h'), ("sha512", 'H')]
@@ -12,7 +12,21 @@ fn ask(check: &Check) -> String {
         .filter(|(name, _)| wants(check, name))
         .map(|(_, letter)| letter)
         .collect();
-    format!("ask_file {} '{wanted}' {}", quote(check.subject()), CONTENTS_KEPT + 1)
+    format!("ask_file {} '{wanted}' {}", quote(&cleaned(check.subject())), CONTENTS_KEPT + 1)
+}
+
+/// An absolute path as goss looks it up: `.`, `..`, repeated and trailing slashes resolved by the text alone (Go,
+/// filepath.Clean).
+fn cleaned(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
 }
 
 fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
@@ -43,7 +57,8 @@ fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
 
 fn unreadable(word: Option<&str>) -> Seen {
     match word {
-        Some("-") => Seen::Nothing("it is no regular file".into()),
+        Some("-") => Seen::Nothing("it has no contents: it is a directory or a socket".into()),
+        Some("late") => Seen::unknown("it could not be read to its end in time"),
         _ => Seen::unknown("this user may not read it, and sudo -n does not work (or the suite says sudo = false)"),
     }
 }
@@ -56,12 +71,13 @@ fn digest(frame: &Frame, letter: char, length: usize) -> Seen {
     }
 }
 
-/// `stat -c '%f %s %u %g %U %G'`: the mode in hexadecimal with the type in its upper bits (POSIX sys/stat.h), size,
-/// uid, gid, owner, group.
+/// `stat -c '%f %s %u %g %U %G'`, with lines' ends before the two names, which may hold spaces: the mode in hexadecimal
+/// with the type in its upper bits (POSIX sys/stat.h), size, uid, gid, owner, group.
 fn stat(property: &str, frame: &Frame) -> Seen {
     let text = frame.text('t').unwrap_or_default();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let [mode, size, uid, gid, owner, group] = words.as_slice() else {
+    let lines: Vec<&str> = text.lines().collect();
+    let words: Vec<&str> = lines.first().map(|l| l.split(' ').collect()).unwrap_or_default();
+    let ([mode, size, uid, gid], [_, owner, group]) = (words.as_slice(), lines.as_slice()) else {
         return Seen::unknown("stat said nothing that can be read");
     };
     let Ok(mode) = u32::from_str_radix(mode, 16) else {
@@ -76,10 +92,18 @@ fn stat(property: &str, frame: &Frame) -> Seen {
         "size" => number(size),
         "uid" => number(uid),
         "gid" => number(gid),
-        "owner" => Seen::Value((*owner).into()),
-        "group" => Seen::Value((*group).into()),
+        "owner" => name(owner, uid),
+        "group" => name(group, gid),
         "filetype" => Seen::Value(file_type(mode).into()),
         _ => Seen::unknown("no such property"),
+    }
+}
+
+/// stat's word where the number has no name.
+fn name(name: &str, number: &str) -> Seen {
+    match name {
+        "UNKNOWN" => Seen::Nothing(format!("the number {number} has no name")),
+        name => Seen::Value(name.into()),
     }
 }
 

@@ -11,6 +11,15 @@ hidden() {
   return 1
 }
 
+# What stat says of several files at once, into F, for the questions that follow. One that is missing there is asked about alone.
+F=
+files_ahead() {
+  F="$L$L$(stat -c '%n
+=%f %s %u %g
+=%U
+=%G' -- "$@" 2>/dev/null)$L"
+}
+
 # $2: which of c(ontents) m(d5) h(sha256) H(sha512) are wanted too; $3: how much of the contents.
 ask_file() {
   begin
@@ -30,9 +39,25 @@ ask_file() {
   if [ "$a" = '.x 1' ]; then
     a="$a
 .t
-$($r stat -c '%f %s %u %g %U %G' -- "$1" 2>/dev/null | enc)
+"
+    case $r$F in
+    "$L"*"$L$1$L"*)
+      l=${F#*"$L$1$L"}
+      a="$a${l%%"$L/"*}"
+      ;;
+    *)
+      a="$a$($r stat -c '=%f %s %u %g
+=%U
+=%G' -- "$1" 2>/dev/null)"
+      ;;
+    esac
+    if [ -n "$r" ] || [ -L "$1" ]; then
+      a="$a
 .l
 $($r readlink -- "$1" 2>/dev/null | enc)"
+    else
+      part l ''
+    fi
     [ -n "$2" ] && file_data "$@"
   fi
   answer
@@ -44,10 +69,18 @@ file_data() {
 .c ?"
     return
   fi
-  if ! $r test -f "$1"; then
+  # A folder and a socket have no contents. A pipe or a device may have some, or none ever.
+  if $r test -d "$1" || $r test -S "$1"; then
     a="$a
 .c -"
     return
+  fi
+  if ! $r test -f "$1"; then
+    limit "$T" $r head -c "$3" -- "$1" >/dev/null 2>&1 || {
+      a="$a
+.c late"
+      return
+    }
   fi
   case $2 in *c*) a="$a
 .c

@@ -4,20 +4,36 @@
 //!
 //! A new kind is two files here, a line in [`of`], and its names in the suite's vocabulary.
 
+mod accounts;
+mod addr;
+mod boot;
 mod cloud_init;
 mod command;
+mod dns;
+mod dns_message;
 mod file;
+mod group;
+mod http;
+mod http_answer;
+mod hygiene;
+mod interface;
+mod kernel_param;
+mod listening;
+mod mount;
 mod package;
 mod port;
 mod process;
+mod root_filesystem;
 mod service;
 mod sockets;
+mod sshd;
 mod systemd;
 mod user;
 
 use serde_json::Value;
 
 pub(super) use cloud_init::SHELL as CLOUD_INIT;
+pub(super) use hygiene::{introduce, public_half};
 
 use super::frames::Frame;
 use crate::suite::{Asker, Check, Resource};
@@ -35,18 +51,33 @@ pub(super) struct Kind {
     pub ask: fn(&Check) -> String,
     /// What an answer says about a property.
     pub observe: fn(&Check, &str, &Frame) -> Seen,
+    /// Whether an answer may wait for others than the host (a network, a command), so that it is better not waited for
+    /// in line.
+    pub slow: bool,
 }
 
 /// How hosts are asked about `resource`; `None` where hosts are not asked at all.
 pub(super) fn of(resource: Resource) -> Option<&'static Kind> {
     Some(match resource {
+        Resource::Addr => &addr::KIND,
+        Resource::Boot => &boot::KIND,
         Resource::CloudInit => &cloud_init::KIND,
         Resource::Command => &command::KIND,
+        Resource::Dns => &dns::KIND,
         Resource::File => &file::KIND,
+        Resource::Group => &group::KIND,
+        Resource::Http => &http::KIND,
+        Resource::Hygiene => &hygiene::KIND,
+        Resource::Interface => &interface::KIND,
+        Resource::KernelParam => &kernel_param::KIND,
+        Resource::Listening => &listening::KIND,
+        Resource::Mount => &mount::KIND,
         Resource::Package => &package::KIND,
         Resource::Port => &port::KIND,
         Resource::Process => &process::KIND,
+        Resource::RootFilesystem => &root_filesystem::KIND,
         Resource::Service => &service::KIND,
+        Resource::Sshd => &sshd::KIND,
         Resource::Systemd => &systemd::KIND,
         Resource::User => &user::KIND,
         _ => return None,
@@ -113,10 +144,17 @@ fn wants(check: &Check, property: &str) -> bool {
     check.properties.iter().any(|p| p.name == property)
 }
 
+/// The parameter `name` of `check`, where it is a text and not empty.
+fn text<'a>(check: &'a Check, name: &str) -> Option<&'a str> {
+    check.parameters.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
 /// `text` as one word of sh.
 pub(super) fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
+#[cfg(test)]
+mod image_tests;
 #[cfg(test)]
 mod tests;

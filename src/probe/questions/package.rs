@@ -1,10 +1,13 @@
-//! A package of dpkg, rpm or apk.
+//! A package of dpkg, rpm, apk or pacman, with versions as goss words them (goss, system/package_*.go).
 
 use super::{Kind, Seen, first_line, quote};
 use crate::{probe::frames::Frame, suite::Check};
 
+/// Tells the distribution; services ask for it too.
+pub(super) const DISTRIBUTION: &str = include_str!("distribution.sh");
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("package.sh")], ask, observe: package };
+pub(super) const KIND: Kind =
+    Kind { shell: &[DISTRIBUTION, include_str!("package.sh")], ask, observe: package, slow: false };
 
 fn ask(check: &Check) -> String {
     format!("ask_package {}", quote(check.subject()))
@@ -19,11 +22,12 @@ fn package(check: &Check, property: &str, frame: &Frame) -> Seen {
         ("dpkg", "1") if output.contains("no packages found") => Vec::new(),
         ("rpm", "0") => output.lines().map(str::to_owned).collect(),
         ("rpm", "1") if output.contains("is not installed") => Vec::new(),
-        ("apk", "0") => {
-            output.lines().filter_map(|l| l.trim().strip_prefix(name)?.strip_prefix('-')).map(str::to_owned).collect()
-        }
-        ("apk", "1") => Vec::new(),
-        ("none", _) => return Seen::unknown("the host has neither dpkg, rpm nor apk"),
+        ("apk", "0") => apk_versions(&output, name),
+        ("apk", "1") if !output.contains("ERROR") => Vec::new(),
+        // `pacman -Q`: the name, a space, the version.
+        ("pacman", "0") => output.lines().filter_map(|l| l.split_whitespace().nth(1)).map(str::to_owned).collect(),
+        ("pacman", "1") if output.contains("was not found") => Vec::new(),
+        ("none", _) => return Seen::unknown("the host has neither dpkg, rpm, apk nor pacman"),
         (manager, status) => {
             return Seen::unknown(format!("{manager} ended with status {status}: {}", first_line(&output)));
         }
@@ -45,4 +49,9 @@ fn dpkg_versions(output: &str) -> Vec<String> {
         })
         .map(str::to_owned)
         .collect()
+}
+
+/// `apk info -e -v`: lines of `NAME-1.2.5-r1`.
+fn apk_versions(output: &str, name: &str) -> Vec<String> {
+    output.lines().filter_map(|l| l.trim().strip_prefix(name)?.strip_prefix('-')).map(str::to_owned).collect()
 }

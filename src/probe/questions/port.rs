@@ -4,12 +4,13 @@ use super::{Kind, Seen, sockets};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, observe: listening };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, observe: listening, slow: false };
 
 fn ask(check: &Check) -> String {
     let (family, number) = port(check.subject());
-    let state = if family.starts_with("tcp") { "0A" } else { "07" };
-    format!("ask_port {family} {number:04X} {state}")
+    // goss takes every UDP socket of that port, a connected one too.
+    let state = if family.starts_with("tcp") { "0A" } else { "[0-9A-F][0-9A-F]" };
+    format!("ask_port {family} {number:04X} '{state}'")
 }
 
 /// The family and the number of `tcp6:22`; a number alone is of family tcp.

@@ -4,14 +4,17 @@ use super::{Kind, Seen, exists, quote};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("process.sh")], ask, observe };
+pub(super) const KIND: Kind = Kind { shell: &[include_str!("process.sh")], ask, observe: process, slow: false };
 
+/// The name as the kernel keeps it, 15 bytes; goss reads it from /proc/PID/stat up to the first `)`. A longer name is
+/// no process's name, there and here.
 fn ask(check: &Check) -> String {
-    // The kernel keeps 15 bytes of a process's name.
-    let name: String = check.subject().chars().take(15).collect();
-    format!("ask_process {}", quote(&name))
+    format!("ask_process {}", quote(check.subject()))
 }
 
-fn observe(_: &Check, _: &str, frame: &Frame) -> Seen {
-    exists(frame, "this user may not see other users' processes")
+fn process(_: &Check, _: &str, frame: &Frame) -> Seen {
+    exists(
+        frame,
+        "this user may not see other users' processes, and sudo -n does not work (or the suite says sudo = false)",
+    )
 }

@@ -1,14 +1,32 @@
-ask_process() {
-  begin
-  a='.x 0'
+# The names of all processes, one a line, are looked up once for all questions of a script, into P.
+processes() {
+  P='
+'
   for q in /proc/[0-9]*; do
     c=
-    { read -r c <"$q/comm"; } 2>/dev/null
-    if [ "$c" = "$1" ]; then
-      a='.x 1'
-      break
-    fi
+    { IFS= read -r c <"$q/comm"; } 2>/dev/null && P="$P${c%%)*}
+"
   done
-  [ "$a" = '.x 0' ] && [ ! -r /proc/1/comm ] && a='.x ?'
+  # Where others' processes are hidden (the option hidepid of /proc), so is the first one.
+  if [ ! -r /proc/1/comm ]; then
+    P=
+    root && P="
+$($S sh -c 'cat /proc/[0-9]*/comm' 2>/dev/null | sed 's/).*//')
+"
+  fi
+}
+P=
+ask_process() {
+  begin
+  [ -z "$P" ] && processes
+  case $P in
+  *"
+$1
+"*) a='.x 1' ;;
+  '' | '
+
+') a='.x ?' ;;
+  *) a='.x 0' ;;
+  esac
   answer
 }

@@ -3,34 +3,36 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// TCP_LISTEN and TCP_CLOSE of the kernel's net/tcp_states.h; an unconnected UDP socket is in the latter.
+/// TCP_LISTEN of the kernel's net/tcp_states.h.
 const LISTEN: &str = "0A";
-const UNCONNECTED: &str = "07";
 
-/// The local addresses, in the list's order without repeats, of the sockets in `table` that listen on `port`. `family`
-/// is tcp, tcp6, udp or udp6. Lines that cannot be read are left out.
+/// The local addresses, in the list's order, of the sockets in `table` that listen on `port`; for UDP, of all sockets
+/// of that port. `family` is tcp, tcp6, udp or udp6. Addresses are worded as goss words them: in capitals, and an IPv4
+/// address in an IPv6 one as the former. Lines that cannot be read are left out.
 pub(super) fn listening(table: &str, family: &str, port: u16) -> Vec<String> {
-    let state = if family.starts_with("tcp") { LISTEN } else { UNCONNECTED };
+    let tcp = family.starts_with("tcp");
     let mut found = Vec::new();
     for line in table.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, local, _, this_state, ..] = words.as_slice() else { continue };
         let Some((address, this_port)) = local.split_once(':') else { continue };
-        if !this_state.eq_ignore_ascii_case(state) || u16::from_str_radix(this_port, 16) != Ok(port) {
+        if (tcp && !this_state.eq_ignore_ascii_case(LISTEN)) || u16::from_str_radix(this_port, 16) != Ok(port) {
             continue;
         }
         let address = if family.ends_with('6') { ipv6(address) } else { ipv4(address) };
-        found.extend(address.filter(|a| !found.contains(a)));
+        found.extend(address);
     }
     found
 }
 
-fn ipv4(hex: &str) -> Option<String> {
+/// An IPv4 address from one word.
+pub(super) fn ipv4(hex: &str) -> Option<String> {
     let word = Some(hex).filter(|h| h.len() == 8)?;
     Some(Ipv4Addr::from(u32::from_str_radix(word, 16).ok()?.to_le_bytes()).to_string())
 }
 
-fn ipv6(hex: &str) -> Option<String> {
+/// An IPv6 address from four words.
+pub(super) fn ipv6(hex: &str) -> Option<String> {
     if hex.len() != 32 || !hex.is_ascii() {
         return None;
     }
@@ -39,7 +41,8 @@ fn ipv6(hex: &str) -> Option<String> {
         let word = u32::from_str_radix(&hex[at * 8..at * 8 + 8], 16).ok()?;
         chunk.copy_from_slice(&word.to_le_bytes());
     }
-    Some(Ipv6Addr::from(bytes).to_string())
+    let address = Ipv6Addr::from(bytes);
+    Some(address.to_ipv4_mapped().map_or_else(|| address.to_string().to_ascii_uppercase(), |mapped| mapped.to_string()))
 }
 
 #[cfg(test)]
@@ -51,11 +54,13 @@ mod tests {
 
     #[test]
     fn only_what_listens_on_that_port() {
-        assert_eq!(listening(TCP, "tcp", 22), ["0.0.0.0", "127.0.0.1"]);
+        assert_eq!(listening(TCP, "tcp", 22), ["0.0.0.0", "127.0.0.1", "127.0.0.1"]);
         assert_eq!(listening(TCP, "tcp", 23), ["127.0.0.1"]);
         assert!(listening(TCP, "tcp", 24).is_empty());
-        assert!(listening(TCP, "udp", 22).is_empty());
-        assert_eq!(listening(TCP6, "tcp6", 22), ["::", "::1", "::ffff:127.0.0.1"]);
+        assert_eq!(listening(TCP6, "tcp6", 22), ["::", "::1", "127.0.0.1"]);
         assert_eq!(listening("  9: 0100007F:0035 00000000:0000 07 0\n", "udp", 53), ["127.0.0.1"]);
+        assert_eq!(listening("  9: 0100007F:0035 0100007F:0036 01 0\n", "udp", 53), ["127.0.0.1"], "connected");
+        let link = "  1: 000080FE00000000FF005450000000FE:0016 0:0 0A 0\n";
+        assert_eq!(listening(link, "tcp6", 22), ["FE80::5054:FF:FE00:0"]);
     }
 }

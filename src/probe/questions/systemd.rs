@@ -6,7 +6,8 @@ use super::{Kind, Seen, first_line};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("systemd.sh")], ask, observe: systemd };
+pub(super) const KIND: Kind =
+    Kind { shell: &[include_str!("systemd.sh")], ask, observe: |_, _, frame| failed(frame), slow: false };
 
 fn ask(_: &Check) -> String {
     "ask_systemd".to_owned()
@@ -26,7 +27,7 @@ pub(super) fn systemctl(frame: &Frame) -> Result<String, Seen> {
 }
 
 /// `systemctl list-units --plain --no-legend`: the unit is each line's first word.
-fn systemd(_: &Check, _: &str, frame: &Frame) -> Seen {
+pub(super) fn failed(frame: &Frame) -> Seen {
     match systemctl(frame) {
         Ok(output) => {
             let units: Vec<&str> =

@@ -2,9 +2,8 @@ ask_systemd() {
   begin
   if command -v systemctl >/dev/null 2>&1; then
     v=$(limit "$T" systemctl list-units --state=failed --plain --no-legend --no-pager --full 2>&1)
-    a=".s $?
-.o
-$(printf '%s' "$v" | head -c 65536 | enc)"
+    a=".s $?"
+    part o "$v"
   else
     a='.s none'
   fi

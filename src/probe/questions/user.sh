@@ -1,29 +1,20 @@
+# $2: whether the groups are wanted.
 ask_user() {
   begin
-  f=
   if [ -r /etc/passwd ]; then
-    a='.x 0'
-    while IFS= read -r l || [ -n "$l" ]; do
-      case $l in "$1":*)
-        f=$l
-        break
-        ;;
-      esac
-    done </etc/passwd
+    entries /etc/passwd "$1" ''
+    a=".x 1"
+    part p "$f"
+    if [ -n "$2" ] && [ -r /etc/group ]; then
+      l="
+$f"
+      l=${l#*"
+$1":*:*:}
+      entries /etc/group "$1" "${l%%:*}"
+      part g "$f"
+    fi
   else
     a='.x ?'
-  fi
-  if [ -n "$f" ]; then
-    a=".x 1
-.p
-$(printf '%s' "$f" | enc)"
-    if [ -n "$2" ]; then
-      v=$(limit "$T" id -Gn -- "$1" 2>&1)
-      a="$a
-.s $?
-.g
-$(printf '%s' "$v" | enc)"
-    fi
   fi
   answer
 }

@@ -1,6 +1,8 @@
 //! assay's own resources, for images. goss has none of these names.
 
-use super::{Entry, Kind};
+use std::time::Duration;
+
+use super::{Entry, Kind, Parameter, sshd};
 use crate::suite::Resource;
 
 /// assay's own resources.
@@ -21,4 +23,111 @@ pub(super) const RESOURCES: &[Entry] = &[
         later: &[],
         example: "units",
     },
+    Entry {
+        resource: Resource::Hygiene,
+        subject: "",
+        properties: HYGIENE,
+        parameters: &[("allow", Parameter::Texts)],
+        later: &[],
+        example: "image",
+    },
+    Entry {
+        resource: Resource::Sshd,
+        subject: "",
+        properties: sshd::KEYWORDS,
+        parameters: &[("match", Parameter::Text)],
+        later: &[],
+        example: "effective",
+    },
+    Entry {
+        resource: Resource::Boot,
+        subject: "",
+        properties: &[
+            ("seconds", Kind::Number),
+            ("failed-units", Kind::ExactList),
+            ("cloud-init", Kind::Word(&["done", "error", "running", "disabled", "absent"])),
+            ("kernel-taint", Kind::Number),
+            ("reboot-required", Kind::Bool),
+            ("oom-kills", Kind::Number),
+        ],
+        parameters: &[],
+        later: &[],
+        example: "first",
+    },
+    Entry {
+        resource: Resource::Listening,
+        subject: "",
+        properties: &[("unexpected", Kind::ExactList), ("ports", Kind::ExactList)],
+        parameters: &[("allow", Parameter::Texts)],
+        later: &[],
+        example: "ports",
+    },
+    Entry {
+        resource: Resource::RootFilesystem,
+        subject: "",
+        properties: &[
+            ("grown", Kind::Bool),
+            ("usage", Kind::Number),
+            ("inodes", Kind::Number),
+            ("free", Kind::Number),
+            ("size", Kind::Number),
+            ("filesystem", Kind::Text),
+            ("read-only", Kind::Bool),
+        ],
+        parameters: &[],
+        later: &[],
+        example: "root",
+    },
 ];
+
+/// What an image must not carry into its instances. Each is a list of findings.
+const HYGIENE: &[(&str, Kind)] = &[
+    ("authorized-keys", Kind::ExactList),
+    ("host-keys", Kind::ExactList),
+    ("machine-id", Kind::ExactList),
+    ("cloud-init", Kind::ExactList),
+    ("random-seed", Kind::ExactList),
+    ("histories", Kind::ExactList),
+    ("known-hosts", Kind::ExactList),
+    ("private-keys", Kind::ExactList),
+    ("cloud-credentials", Kind::ExactList),
+    ("git-directories", Kind::ExactList),
+    ("empty-passwords", Kind::ExactList),
+    ("password-logins", Kind::ExactList),
+    ("uid0", Kind::ExactList),
+    ("sudoers", Kind::ExactList),
+    ("suid", Kind::ExactList),
+    ("world-writable", Kind::ExactList),
+    ("unowned", Kind::ExactList),
+    ("core-dumps", Kind::ExactList),
+    ("tmp-residue", Kind::ExactList),
+    ("logs", Kind::ExactList),
+    (SUID_FILES, Kind::ExactList),
+];
+
+/// Not a finding but a list to compare: every program with set-uid or set-gid.
+const SUID_FILES: &str = "suid-files";
+
+/// The properties that a block of this resource demands to be `[]` when it names none itself.
+pub(in crate::suite) fn implied(resource: Resource) -> Vec<&'static str> {
+    match resource {
+        Resource::Hygiene => HYGIENE.iter().map(|(name, _)| *name).filter(|name| *name != SUID_FILES).collect(),
+        Resource::Listening => vec!["unexpected"],
+        _ => Vec::new(),
+    }
+}
+
+/// The least time that one attempt of a check of this resource gets, unless its own block says otherwise: reading a
+/// whole disk that is still being fetched takes longer than a file.
+pub(in crate::suite) fn patience(resource: Resource) -> Duration {
+    match resource {
+        Resource::Hygiene => Duration::from_secs(120),
+        _ => Duration::ZERO,
+    }
+}
+
+/// The name that a property of `resource` has here, where it may be spelled in other ways.
+pub(in crate::suite) fn canonical(resource: Resource, name: &str) -> Option<&'static str> {
+    let keywords = Some(sshd::KEYWORDS).filter(|_| resource == Resource::Sshd)?;
+    keywords.iter().map(|(keyword, _)| *keyword).find(|keyword| sshd::same(keyword, name))
+}

@@ -3,10 +3,13 @@
 
 mod goss;
 mod image;
+mod sshd;
 
 use std::time::Duration;
 
 use super::Resource;
+
+pub(super) use image::{canonical, implied, patience};
 
 /// What kind of value an attribute has, and so what a plain value there means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,8 +138,7 @@ pub(super) fn required(resource: Resource) -> Option<&'static str> {
         Resource::Command => Some("exit-status"),
         Resource::KernelParam => Some("value"),
         Resource::Matching => Some("matches"),
-        Resource::CloudInit => None,
-        other => other.gate(),
+        other => other.gate().filter(|_| other.is_goss()),
     }
 }
 

@@ -1,0 +1,161 @@
+//! What an image must not carry into its instances: keys, identities, histories, credentials, open doors. It owns the
+//! question, which section of the host's answer each property is read from, what the suite allows, and the rule that
+//! what was not looked through to its end is not clean. The findings themselves are in the files below.
+
+mod allow;
+mod answer;
+mod files;
+mod identity;
+mod keys;
+mod secrets;
+mod stock;
+mod users;
+
+use serde_json::Value;
+
+pub(in crate::probe) use self::keys::public_half;
+use self::{allow::allowed, answer::Answer};
+use super::{Kind, Seen};
+use crate::{
+    probe::frames::Frame,
+    suite::{Check, Resource, Suite},
+};
+
+/// See the file. The program runs in a shell of its own, as root; it is one brace group, for it takes that shell's
+/// standard input away.
+pub(super) const KIND: Kind = Kind {
+    shell: &[
+        concat!("hygiene_program() {\ncat <<'HYGIENE'\n{\n", include_str!("hygiene/program.sh"), "}\nHYGIENE\n}"),
+        include_str!("hygiene.sh"),
+    ],
+    ask,
+    observe,
+    slow: true,
+};
+
+/// What the prober adds to a check's parameters: the public half of the key that it logs in with, `type base64`.
+const LAUNCH_KEY: &str = "launch-key";
+/// The longest finding, in characters.
+const FINDING_KEPT: usize = 300;
+
+/// Something that an image should not carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Finding {
+    /// For people; names the user, the path, the line, and never a secret.
+    text: String,
+    /// What `allow` may name it by: a path, a user, a key's fingerprint or comment.
+    names: Vec<String>,
+}
+
+impl Finding {
+    fn new(names: &[&str], text: String) -> Self {
+        Self { text, names: names.iter().map(|n| (*n).to_owned()).collect() }
+    }
+}
+
+/// What findings are made from.
+struct Facts<'a> {
+    answer: &'a Answer<'a>,
+    /// `type base64`, where it is known.
+    launch_key: Option<&'a str>,
+}
+
+struct Property {
+    name: &'static str,
+    section: &'static str,
+    /// Whether it takes the time of the first boot to tell.
+    dated: bool,
+    find: fn(&Facts<'_>) -> Vec<Finding>,
+}
+
+const fn property(name: &'static str, section: &'static str, find: fn(&Facts<'_>) -> Vec<Finding>) -> Property {
+    Property { name, section, dated: false, find }
+}
+
+const fn dated(name: &'static str, section: &'static str, find: fn(&Facts<'_>) -> Vec<Finding>) -> Property {
+    Property { name, section, dated: true, find }
+}
+
+const PROPERTIES: &[Property] = &[
+    property("authorized-keys", "keys", keys::authorized),
+    dated("host-keys", "hostkeys", keys::host),
+    dated("machine-id", "machine", identity::machine_id),
+    dated("cloud-init", "cloud", identity::cloud_init),
+    dated("random-seed", "seed", identity::random_seed),
+    property("histories", "hist", secrets::histories),
+    property("known-hosts", "known", secrets::known_hosts),
+    property("private-keys", "private", secrets::private_keys),
+    property("cloud-credentials", "creds", secrets::credentials),
+    property("git-directories", "files", files::git_directories),
+    property("empty-passwords", "shadow", users::empty_passwords),
+    property("password-logins", "shadow", users::password_logins),
+    property("uid0", "shadow", users::uid0),
+    property("sudoers", "sudo", users::sudoers),
+    property("suid", "files", files::suid),
+    property("suid-files", "files", files::suid_files),
+    property("world-writable", "files", files::world_writable),
+    property("unowned", "files", files::unowned),
+    property("core-dumps", "cores", files::core_dumps),
+    dated("tmp-residue", "tmp", files::tmp_residue),
+    dated("logs", "logs", files::logs),
+];
+
+/// Tells every hygiene check the public half of the key that the prober logs in with: it is there because of the test.
+/// Where it is not known, keys that are found cannot be told apart from it.
+pub(in crate::probe) fn introduce(suites: &mut [Suite], public: Option<&str>) {
+    let Some(public) = public else { return };
+    let checks = suites.iter_mut().flat_map(|suite| &mut suite.checks);
+    for check in checks.filter(|check| check.resource == Resource::Hygiene) {
+        check.parameters.insert(LAUNCH_KEY.to_owned(), Value::from(public));
+    }
+}
+
+fn known(name: &str) -> Option<&'static Property> {
+    PROPERTIES.iter().find(|p| p.name == name)
+}
+
+fn ask(check: &Check) -> String {
+    let mut sections: Vec<&str> = Vec::new();
+    for property in check.properties.iter().filter_map(|p| known(&p.name)) {
+        if !sections.contains(&property.section) {
+            sections.push(property.section);
+        }
+    }
+    format!("ask_hygiene {}", sections.join(" "))
+}
+
+fn observe(check: &Check, name: &str, frame: &Frame) -> Seen {
+    let Some(property) = known(name) else { return Seen::unknown("no such property") };
+    if frame.word('x') != Some("1") {
+        let why = "what an image carries is root's to see, and this user is not root and sudo -n does not work (or the suite says sudo = false)";
+        return Seen::unknown(why);
+    }
+    let text = frame.text('o').unwrap_or_default();
+    let answer = Answer::read(&text);
+    if property.dated && answer.first_boot <= 0 {
+        return Seen::unknown("the host does not tell when it booted");
+    }
+    let launch_key = check.parameters.get(LAUNCH_KEY).and_then(Value::as_str);
+    let mut found = (property.find)(&Facts { answer: &answer, launch_key });
+    found.retain(|finding| !allowed(check, name, finding));
+    let mut texts: Vec<String> = found.into_iter().map(|f| f.text.chars().take(FINDING_KEPT).collect()).collect();
+    texts.sort();
+    texts.dedup();
+    let section = answer.section(property.section);
+    if section.more > 0 {
+        texts.push(format!("… and {} more of its kind that were not looked at", section.more));
+    }
+    if !section.whole && texts.is_empty() {
+        let seconds = check.timeout.as_secs();
+        return Seen::unknown(format!("the host did not look through everything within {seconds} s; set timeout"));
+    }
+    if name == "authorized-keys" && launch_key.is_none() && !texts.is_empty() {
+        let why = "which of these is the key of this login is not known, for its public half cannot be read from the key's file: ";
+        return Seen::unknown(format!("{why}{}", texts.join("; ")));
+    }
+    Seen::Value(texts.into())
+}
+
+#[cfg(test)]
+#[path = "hygiene/tests.rs"]
+mod tests;

@@ -1,0 +1,146 @@
+//! Files by their mode, owner and place.
+
+use super::{Facts, Finding, stock};
+
+/// A log folder larger than this came from somewhere, in KiB.
+const LOGS_KIB: u64 = 200 << 10;
+
+/// One of the files that the host named: `files`: mode in hexadecimal, uid, gid, user, group, path.
+struct File<'a> {
+    mode: u32,
+    uid: &'a str,
+    gid: &'a str,
+    user: &'a str,
+    group: &'a str,
+    path: &'a str,
+}
+
+impl File<'_> {
+    fn is_regular(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    fn is_directory(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    fn is_world_writable(&self) -> bool {
+        self.mode & 0o002 != 0
+    }
+
+    /// Whether it is a program that runs as its owner or group.
+    fn is_privileged(&self) -> bool {
+        self.is_regular() && self.mode & 0o6000 != 0
+    }
+
+    fn privilege(&self) -> String {
+        let mut parts = Vec::new();
+        if self.mode & 0o4000 != 0 {
+            parts.push(format!("set-uid {}", self.user));
+        }
+        if self.mode & 0o2000 != 0 {
+            parts.push(format!("set-gid {}", self.group));
+        }
+        format!("{}, mode {:04o}", parts.join(", "), self.mode & 0o7777)
+    }
+}
+
+fn files<'a>(facts: &Facts<'a>) -> Vec<File<'a>> {
+    let lines = facts.answer.section("files").facts();
+    let read = lines.into_iter().filter_map(|[mode, uid, gid, user, group, path]| {
+        let mode = u32::from_str_radix(mode, 16).ok()?;
+        Some(File { mode, uid, gid, user, group, path })
+    });
+    read.collect()
+}
+
+/// Programs with set-uid or set-gid that no stock distribution has.
+pub(super) fn suid(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for file in files(facts).iter().filter(|f| f.is_privileged()) {
+        if !stock::is_known(file.path) || file.is_world_writable() {
+            found.push(Finding::new(&[file.path], format!("{} ({})", file.path, file.privilege())));
+        }
+    }
+    found
+}
+
+/// All of them, by path.
+pub(super) fn suid_files(facts: &Facts<'_>) -> Vec<Finding> {
+    let files = files(facts);
+    files.iter().filter(|f| f.is_privileged()).map(|f| Finding::new(&[f.path], f.path.to_owned())).collect()
+}
+
+/// Files that anybody may write, and directories where anybody may take away others' files.
+pub(super) fn world_writable(facts: &Facts<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for file in files(facts).iter().filter(|f| f.is_world_writable()) {
+        let open = file.is_regular() || (file.is_directory() && file.mode & 0o1000 == 0);
+        if open {
+            let kind = if file.is_directory() { "a directory without the sticky bit, " } else { "" };
+            let text = format!("{} ({kind}mode {:04o})", file.path, file.mode & 0o7777);
+            found.push(Finding::new(&[file.path], text));
+        }
+    }
+    found
+}
+
+/// Files whose owner or group has no name. GNU's stat says UNKNOWN then, busybox's the number.
+pub(super) fn unowned(facts: &Facts<'_>) -> Vec<Finding> {
+    let nameless = |name: &str| name == "UNKNOWN" || (!name.is_empty() && name.bytes().all(|b| b.is_ascii_digit()));
+    let mut found = Vec::new();
+    for file in files(facts) {
+        let whose = match (nameless(file.user), nameless(file.group)) {
+            (true, _) => format!("uid {}", file.uid),
+            (_, true) => format!("gid {}", file.gid),
+            _ => continue,
+        };
+        found.push(Finding::new(&[file.path], format!("{} belongs to {whose}, which has no name", file.path)));
+    }
+    found
+}
+
+/// Work trees of git.
+pub(super) fn git_directories(facts: &Facts<'_>) -> Vec<Finding> {
+    let files = files(facts);
+    let trees = files.iter().filter(|f| f.is_directory() && f.path.ends_with("/.git"));
+    trees.map(|f| Finding::new(&[f.path], format!("{} is a git repository", f.path))).collect()
+}
+
+/// `cores`: bytes, path.
+pub(super) fn core_dumps(facts: &Facts<'_>) -> Vec<Finding> {
+    let lines = facts.answer.section("cores").facts();
+    lines.iter().map(|[bytes, path]| Finding::new(&[path], format!("{path} ({bytes} bytes)"))).collect()
+}
+
+/// `tmp`: time, path.
+pub(super) fn tmp_residue(facts: &Facts<'_>) -> Vec<Finding> {
+    let lines = facts.answer.section("tmp").facts();
+    lines.into_iter().filter(|[time, _]| facts.answer.is_older(time)).map(|[_, path]| older(path)).collect()
+}
+
+/// `logs journal` and `logs file`: time, path; `logs size`: KiB, path.
+pub(super) fn logs(facts: &Facts<'_>) -> Vec<Finding> {
+    let section = facts.answer.section("logs");
+    let mut found = Vec::new();
+    for [_, path] in section.of_kind("journal") {
+        found.push(Finding::new(&[path], format!("{path} is another machine's journal")));
+    }
+    found.extend(
+        section
+            .of_kind("file")
+            .into_iter()
+            .filter(|[time, _]| facts.answer.is_older(time))
+            .map(|[_, path]| older(path)),
+    );
+    for [kib, path] in section.of_kind("size") {
+        if let Some(kib) = kib.parse::<u64>().ok().filter(|kib| *kib > LOGS_KIB) {
+            found.push(Finding::new(&[path], format!("{path} holds {} MiB, which is more than 200 MiB", kib >> 10)));
+        }
+    }
+    found
+}
+
+fn older(path: &str) -> Finding {
+    Finding::new(&[path], format!("{path} is older than the first boot"))
+}

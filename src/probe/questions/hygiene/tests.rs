@@ -1,0 +1,409 @@
+//! The program on made-up trees, in each shell: what is planted is found by name, a clean tree has no finding; and what
+//! hostile answers become.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{PermissionsExt, chown},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, SystemTime},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    probe::{frames::Frames, script, sshd::is_root},
+    suite::{Sudo, load},
+};
+
+const OURS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOgUU+3ZS6lkaZeLuuEw0gdhQnjh5ztmvXBj3xbior/D";
+const THEIRS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKBTE0AbpOWTLGdKmaVnNDAp8kgLtzGc9Azkt4WTuvX6";
+/// All programs that the tests' busybox stands for.
+const TOOLS: &[&str] = &[
+    "sh", "base64", "od", "head", "tail", "cat", "stat", "readlink", "timeout", "grep", "id", "find", "cut", "tr",
+    "sort", "date", "wc", "du", "sed", "true", "printf", "test", "sleep",
+];
+
+/// The check of one block, as the prober has it.
+fn check(block: &str) -> Check {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.hcl");
+    fs::write(&path, format!("suite \"x\" {{\nhygiene \"image\" {{\n{block}\n}}\n}}\n")).expect("written");
+    let mut suites = load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e[0]));
+    suites[0].checks[0].parameters.insert(LAUNCH_KEY.into(), OURS.into());
+    suites[0].checks.remove(0)
+}
+
+/// A made-up image.
+struct Tree(tempfile::TempDir);
+
+impl Tree {
+    /// What every image has and nobody minds.
+    fn clean() -> Self {
+        let tree = Self(tempfile::tempdir().expect("a folder"));
+        tree.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nadmin:x:1000:1000::/home/admin:/bin/sh\nnobody:x:65534:65534::/nonexistent:/bin/false\n");
+        tree.write("etc/shadow", "root:*:1:0:::::\nadmin:!:1:0:::::\nnobody:*:1:0:::::\n");
+        tree.write("etc/group", "root:x:0:\nadmin:x:1000:\n");
+        tree.write("etc/sudoers", "# %wheel ALL=(ALL) NOPASSWD: ALL\nroot ALL=(ALL:ALL) ALL\n");
+        tree.write("etc/sudoers.d/90-cloud-init-users", "admin ALL=(ALL) NOPASSWD:ALL\n");
+        tree.write("etc/machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n");
+        tree.write("etc/ssh/ssh_host_ed25519_key", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+        tree.write("etc/ssh/ssh_host_ed25519_key.pub", THEIRS);
+        tree.write("home/admin/.ssh/authorized_keys", &format!("# ours\n{OURS} assay\n"));
+        tree.write(
+            "root/.ssh/authorized_keys",
+            &format!("no-pty,command=\"echo 'log in as \\\"admin\\\"'\" {OURS} assay\n"),
+        );
+        tree.write("root/.bashrc", "alias ll='ls -l'\n");
+        tree.write("root/.bash_history", "");
+        tree.write("home/admin/.npmrc", "//registry.example.org/:_authToken=${NPM_TOKEN}\n");
+        tree.write("var/lib/cloud/instances/i-1/user-data.txt", "x");
+        std::os::unix::fs::symlink("/var/lib/cloud/instances/i-1", tree.0.path().join("var/lib/cloud/instance"))
+            .expect("linked");
+        tree.write("var/log/wtmp", "x");
+        tree.old("var/log/btmp", "");
+        tree.write("usr/bin/su", "x").mode("usr/bin/su", 0o4755);
+        fs::create_dir_all(tree.0.path().join("tmp/systemd-private-1")).expect("made");
+        tree.mode("tmp", 0o1777);
+        tree
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) -> &Self {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("in the tree")).expect("made");
+        fs::write(&path, text).expect("written");
+        self
+    }
+
+    /// The same, long before the first boot.
+    fn old(&self, path: &str, text: &str) -> &Self {
+        self.write(path, text);
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        fs::File::options().append(true).open(self.path(path)).expect("opened").set_modified(time).expect("set");
+        self
+    }
+
+    fn mode(&self, path: &str, mode: u32) -> &Self {
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).expect("set");
+        self
+    }
+
+    /// What `check`'s properties are, by name, asked in each shell; all must say the same.
+    fn seen(&self, check: &Check) -> Vec<(String, Seen)> {
+        let question = script::Question { index: 0, check, sudo: Sudo::Auto };
+        let text = script::checks("nonce", &[question])
+            .replace("\nR=\n", &format!("\nR='{}'\n", self.0.path().display()))
+            // find names the tree's files by their whole paths.
+            .replace("\"look_$section\" | few", "\"look_$section\" | sed \"s,$R/,/,\" | few")
+            // Who runs the tests may see the whole tree.
+            .replace("if [ \"$(id -u)\" != 0 ]", "if false");
+        let mut all: Vec<Vec<(String, Seen)>> = Vec::new();
+        for mut shell in shells() {
+            let mut child = shell
+                .0
+                .arg("-s")
+                .current_dir("/")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("the shell starts");
+            child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
+            let output = child.wait_with_output().expect("it ends");
+            let mut frames = Frames::new("nonce");
+            frames.feed(&output.stdout);
+            let frame = frames.answers.remove(&0).expect("an answer");
+            all.push(check.properties.iter().map(|p| (p.name.clone(), observe(check, &p.name, &frame))).collect());
+        }
+        assert_eq!(all[0], all[1], "dash and bash");
+        assert_eq!(all[0], all[2], "dash and busybox");
+        all.remove(0)
+    }
+}
+
+/// dash, bash, and busybox with its own tools first.
+fn shells() -> Vec<(Command, Option<tempfile::TempDir>)> {
+    let found = |name: &str| {
+        let path = ["/bin", "/usr/bin"].iter().map(|folder| Path::new(folder).join(name)).find(|p| p.exists());
+        path.unwrap_or_else(|| panic!("this test needs {name}: apt-get install {name}"))
+    };
+    let mut bash = Command::new(found("bash"));
+    bash.arg("--posix");
+    let tools = tempfile::tempdir().expect("a folder");
+    for tool in TOOLS {
+        std::os::unix::fs::symlink(found("busybox"), tools.path().join(tool)).expect("linked");
+    }
+    let mut ash = Command::new(found("busybox"));
+    ash.arg("sh").env("PATH", tools.path());
+    vec![(Command::new(found("dash")), None), (bash, None), (ash, Some(tools))]
+}
+
+fn texts(seen: &Seen) -> Vec<String> {
+    match seen {
+        Seen::Value(Value::Array(items)) => items.iter().map(|i| i.as_str().expect("a text").to_owned()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_clean_image_has_no_finding() {
+    for (name, seen) in Tree::clean().seen(&check("")) {
+        assert_eq!(seen, Seen::Value(json!([])), "{name}");
+    }
+}
+
+#[test]
+fn an_empty_block_demands_everything_and_a_property_only_itself() {
+    let all: Vec<String> = check("").properties.iter().map(|p| p.name.clone()).collect();
+    let known: Vec<&str> = PROPERTIES.iter().map(|p| p.name).filter(|n| *n != "suid-files").collect();
+    assert_eq!(
+        {
+            let mut all = all.clone();
+            all.sort();
+            all
+        },
+        {
+            let mut known = known.clone();
+            known.sort_unstable();
+            known
+        }
+    );
+    assert_eq!(check("allow = [\"/opt/*\"]").properties.len(), all.len());
+    let one = check("uid0 = []");
+    assert_eq!(one.properties.len(), 1);
+    assert_eq!(ask(&one), "ask_hygiene shadow");
+    assert_eq!(one.timeout, Duration::from_secs(120));
+    assert_eq!(check("timeout = \"5s\"").timeout, Duration::from_secs(5));
+}
+
+/// Everything that is looked for, each at a place of its own.
+fn plant(tree: &Tree) -> Vec<(&'static str, Vec<&'static str>)> {
+    let packer = format!("{THEIRS} packer_65a1b2c3-d4e5-f607-1829-3a4b5c6d7e8f\n");
+    tree.write("home/admin/.ssh/authorized_keys", &format!("{OURS} assay\n{packer}"));
+    tree.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nadmin:x:1000:1000::/home/admin:/bin/sh\ntoor:x:0:0::/root:/bin/sh\nguest::1001:1001::/home/guest:/bin/sh\n");
+    tree.write("etc/shadow", "root:*:1::::::\nadmin:$6$salt$hashhashhash:1::::::\ntoor::1::::::\nguest:!:1::::::\n");
+    tree.write("etc/sudoers.d/deploy", "deploy ALL=(ALL) NOPASSWD: ALL\n")
+        .write("etc/sudoers.d/left.out", "x ALL=NOPASSWD: ALL\n");
+    tree.old("etc/ssh/ssh_host_rsa_key", "x").write("etc/ssh/ssh_host_rsa_key.pub", THEIRS);
+    tree.write("var/log/cloud-init.log", "2001-01-01 00:00:00,1 - util.py[DEBUG]: Attempting to remove /etc/ssh/ssh_host_dsa_key\n2199-01-01 00:00:00,1 - util.py[DEBUG]: Attempting to remove /etc/ssh/ssh_host_ecdsa_key\n");
+    tree.old("etc/machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n")
+        .write("var/lib/cloud/instances/i-0/user-data.txt", "x");
+    tree.old("var/lib/cloud/sem/config_scripts_per_once.once", "x").old("var/lib/systemd/random-seed", "x");
+    tree.write("root/.bash_history", "ls\n")
+        .write("home/ghost/.python_history", "1\n")
+        .write("root/.ssh/known_hosts", "a\nb\n");
+    tree.write("opt/app/tls.key", "# the key\n-----BEGIN RSA PRIVATE KEY-----\n")
+        .write("home/admin/.ssh/id_x", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
+    tree.write("home/admin/.aws/credentials", "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\n");
+    tree.write("root/.netrc", "machine x login y password z\n")
+        .write("root/.git-credentials", "https://me:secret@git.example.org\n");
+    tree.write("etc/environment", "A=b\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\n")
+        .write("root/.docker/config.json", "{\"auths\":{\"r\":{\"auth\":\"c2VjcmV0\"}}}");
+    tree.write("srv/app/.git/config", "x").write("var/crash/_usr_bin_x.0.crash", "x").write("core", "x");
+    tree.write("usr/local/bin/backdoor", "x").mode("usr/local/bin/backdoor", 0o4755);
+    tree.write("usr/bin/helper", "x").mode("usr/bin/helper", 0o2755).mode("usr/bin/su", 0o4757);
+    tree.write("etc/open.conf", "x").mode("etc/open.conf", 0o666).write("srv/drop/x", "x").mode("srv/drop", 0o777);
+    tree.old("tmp/script_1234.sh", "x")
+        .old("var/log/auth.log", "x")
+        .write("var/log/journal/0123456789abcdef/system.journal", "x");
+    vec![
+        ("authorized-keys", vec!["/home/admin/.ssh/authorized_keys line 2: ssh-ed25519 SHA256:"]),
+        (
+            "host-keys",
+            vec!["/etc/ssh/ssh_host_ecdsa_key was in the image", "/etc/ssh/ssh_host_rsa_key (ssh-ed25519 SHA256:"],
+        ),
+        ("machine-id", vec!["/etc/machine-id is older"]),
+        (
+            "cloud-init",
+            vec!["/var/lib/cloud/instances/i-0 is of another instance, with", "config_scripts_per_once.once"],
+        ),
+        ("random-seed", vec!["/var/lib/systemd/random-seed"]),
+        ("histories", vec!["ghost: /home/ghost/.python_history", "root: /root/.bash_history holds 3 bytes"]),
+        ("known-hosts", vec!["root: /root/.ssh/known_hosts knows hosts (2 lines)"]),
+        ("private-keys", vec!["/home/admin/.ssh/id_x line 1", "/opt/app/tls.key line 2"]),
+        (
+            "cloud-credentials",
+            vec![
+                "/etc/environment line 2: an access key",
+                "/home/admin/.aws/credentials line 3: an AWS key",
+                "/root/.docker/config.json line 1: a registry password",
+                "/root/.git-credentials line 1: a git password",
+                "/root/.netrc line 1: a password",
+            ],
+        ),
+        ("git-directories", vec!["/srv/app/.git"]),
+        (
+            "empty-passwords",
+            vec!["guest has an empty password in /etc/passwd", "toor has an empty password in /etc/shadow"],
+        ),
+        ("password-logins", vec!["admin has a password (SHA-512)"]),
+        ("uid0", vec!["toor has uid 0"]),
+        ("sudoers", vec!["/etc/sudoers.d/deploy line 1: deploy needs no password"]),
+        ("suid", vec!["/usr/bin/helper (set-gid", "/usr/bin/su (set-uid", "/usr/local/bin/backdoor (set-uid"]),
+        (
+            "world-writable",
+            vec![
+                "/etc/open.conf (mode 0666)",
+                "/srv/drop (a directory without the sticky bit, mode 0777)",
+                "/usr/bin/su (mode 4757)",
+            ],
+        ),
+        ("unowned", vec![]),
+        ("core-dumps", vec!["/core (1 bytes)", "/var/crash/_usr_bin_x.0.crash"]),
+        ("tmp-residue", vec!["/tmp/script_1234.sh"]),
+        ("logs", vec!["/var/log/auth.log is older", "/var/log/journal/0123456789abcdef is another"]),
+    ]
+}
+
+#[test]
+fn whatever_is_planted_is_found_by_name() {
+    let tree = Tree::clean();
+    let wanted = plant(&tree);
+    for (name, seen) in tree.seen(&check("")) {
+        let mut wanted = wanted.iter().find(|(n, _)| *n == name).expect("every property is planted").1.clone();
+        if name == "unowned" && is_root() {
+            continue;
+        }
+        let found = texts(&seen);
+        assert_eq!(found.len(), wanted.len(), "{name}: {found:#?}");
+        for text in found {
+            let at = wanted.iter().position(|w| text.contains(w)).unwrap_or_else(|| panic!("{name}: {text}"));
+            wanted.remove(at);
+            for secret in ["wJalr", "secret", "$6$", "AAAAC3", "c2Vj"] {
+                assert!(!text.contains(secret), "{name}: {text}");
+            }
+            assert!(!(text.contains("packer") ^ (name == "authorized-keys")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn files_of_nobody_are_found() {
+    if !is_root() {
+        // Only root can give files away.
+        return;
+    }
+    let tree = Tree::clean();
+    tree.write("opt/lost", "x").write("opt/lost-group", "x");
+    chown(tree.path("opt/lost"), Some(54321), None).expect("given away");
+    chown(tree.path("opt/lost-group"), None, Some(54322)).expect("given away");
+    let seen = tree.seen(&check("unowned = []"));
+    let found = texts(&seen[0].1);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].ends_with("/opt/lost belongs to uid 54321, which has no name"), "{found:?}");
+    assert!(found[1].ends_with("/opt/lost-group belongs to gid 54322, which has no name"), "{found:?}");
+}
+
+#[test]
+fn no_name_of_a_file_hides_another() {
+    let tree = Tree::clean();
+    let hostile = [
+        "usr/bin/su\nfiles\t89ed\t0\t0\troot\troot\t/usr/bin/sudo",
+        "a\tb",
+        "c\u{1b}[2J",
+        "files .",
+        "-x",
+        "{}",
+        "$(id)",
+        "%s",
+    ];
+    for name in hostile {
+        let path = format!("opt/{name}");
+        tree.write(&path, "x").mode(&path, 0o4755);
+    }
+    let seen = tree.seen(&check("suid = []"));
+    assert_eq!(texts(&seen[0].1).len(), hostile.len(), "{seen:#?}");
+}
+
+#[test]
+fn a_flood_of_one_kind_is_bounded_and_hides_no_other() {
+    let tree = Tree::clean();
+    for n in 0..700 {
+        let path = format!("srv/open/{n}");
+        tree.write(&path, "").mode(&path, 0o666);
+    }
+    tree.write("usr/zz", "x").mode("usr/zz", 0o4755);
+    for (name, seen) in tree.seen(&check("suid = []\nworld-writable = []")) {
+        let found = texts(&seen);
+        assert_eq!(
+            found.last().map(String::as_str),
+            Some("… and 400 more of its kind that were not looked at"),
+            "{name}"
+        );
+        assert_eq!(found.len(), if name == "suid" { 2 } else { 301 }, "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn what_is_allowed_is_no_finding() {
+    let tree = Tree::clean();
+    plant(&tree);
+    let allow = "allow = [\"suid:*/backdoor\", \"*/usr/bin/*\", \"toor\", \"uid0:nobody\", \"packer_*\"]";
+    let seen = tree.seen(&check(&format!("{allow}\nsuid = []\nuid0 = []\nauthorized-keys = []\nempty-passwords = []")));
+    let counts: Vec<usize> = seen.iter().map(|(_, seen)| texts(seen).len()).collect();
+    assert_eq!(counts, [0, 0, 0, 1], "{seen:#?}");
+}
+
+/// An answer with this output.
+fn frame(word: &str, output: &str) -> Frame {
+    let mut frames = Frames::new("n");
+    frames.feed(format!("n 0 1.00 1.50 b\n.x {word}\n.o\n{}\nn .\n", STANDARD.encode(output)).as_bytes());
+    frames.answers.remove(&0).expect("it is well formed")
+}
+
+#[test]
+fn what_was_not_looked_at_is_not_clean() {
+    let check = check("");
+    let whole = |section: &str| format!("first\t1000000000\t1795396878\n{section}\nshadow .\nend .\n");
+    let see = |property: &str, frame: &Frame| observe(&check, property, frame);
+    assert!(matches!(see("uid0", &frame("?", "")), Seen::Unknown(why) if why.contains("sudo -n")));
+    assert!(matches!(see("uid0", &frame("1", "")), Seen::Unknown(why) if why.contains("120 s")));
+    assert!(matches!(see("machine-id", &frame("1", "machine .\n")), Seen::Unknown(why) if why.contains("booted")));
+    assert_eq!(see("uid0", &frame("1", &whole(""))), Seen::Value(json!([])));
+    assert!(matches!(see("suid", &frame("1", &whole(""))), Seen::Unknown(_)));
+    // What was found before the time was over stands.
+    let partly = frame("1", "first\t1\t2\nfiles\t89ed\t0\t0\troot\troot\t/x\n");
+    assert_eq!(texts(&see("suid", &partly)), ["/x (set-uid root, mode 4755)"]);
+    let unknown_key = frame("1", &whole(&format!("keys\troot\t1\t/root/.ssh/authorized_keys\t{OURS} x\nkeys .")));
+    let mut stranger = check.clone();
+    assert_eq!(observe(&stranger, "authorized-keys", &unknown_key), Seen::Value(json!([])));
+    stranger.parameters.remove(LAUNCH_KEY);
+    assert!(matches!(observe(&stranger, "authorized-keys", &unknown_key), Seen::Unknown(_)));
+}
+
+#[test]
+fn the_public_half_of_the_login_key() {
+    let key = ssh_key::PrivateKey::random(&mut rand_core::OsRng, ssh_key::Algorithm::Ed25519).expect("a key");
+    let text = key.to_openssh(ssh_key::LineEnding::LF).expect("text");
+    let public = key.public_key().to_openssh().expect("text");
+    assert_eq!(keys::public_half(&text).as_deref(), Some(public.trim()));
+    assert_eq!(keys::public_half("-----BEGIN RSA PRIVATE KEY-----\n"), None);
+}
+
+mod any_bytes {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever a host answers, every property is something, and its findings are bounded.
+        #[test]
+        fn are_survived(lines in proptest::collection::vec("(keys|files|shadow|sudo|logs|first|hostkeys|seed|cloud|machine|creds)[\t ](\\PC{0,20}\t?){0,7}|[\\x00-\\xff]{0,40}", 0..20)) {
+            let check = check("");
+            let frame = frame("1", &format!("first\t99\t100\n{}", lines.join("\n")));
+            for property in &check.properties {
+                if let Seen::Value(Value::Array(items)) = observe(&check, &property.name, &frame) {
+                    prop_assert!(items.iter().all(|i| i.as_str().is_some_and(|t| t.chars().count() <= FINDING_KEPT)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! A kernel parameter, as /proc/sys shows it.
+
+use super::{Kind, Seen, quote};
+use crate::{probe::frames::Frame, suite::Check};
+
+/// See the file.
+pub(super) const KIND: Kind =
+    Kind { shell: &[include_str!("kernel_param.sh")], ask, observe: kernel_param, slow: false };
+
+fn ask(check: &Check) -> String {
+    format!("ask_kernel_param {}", quote(&format!("/proc/sys/{}", check.subject().replace('.', "/"))))
+}
+
+/// The file's text without white space around it (sysctl.Get of the library that goss uses).
+fn kernel_param(_: &Check, _: &str, frame: &Frame) -> Seen {
+    match frame.word('x') {
+        Some("1") => Seen::Value(frame.text('o').unwrap_or_default().trim().into()),
+        Some("0") => Seen::Nothing("the kernel has no such parameter".into()),
+        Some("-") => Seen::unknown(
+            "this user may not read it, and sudo -n does not work (or the suite says sudo = false), or it can only be written",
+        ),
+        _ => Seen::unknown("the host does not show its kernel parameters in /proc/sys"),
+    }
+}

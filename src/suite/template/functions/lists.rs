@@ -1,0 +1,116 @@
+//! Lists (Sprig: list.go; `mkSlice`: goss).
+
+use gotmpl::Value;
+
+use super::{
+    super::value::type_of,
+    Answer, Function, MANY,
+    arguments::{empty, list, text_list, texts, whole},
+    function,
+};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    function("list", 0, MANY, |a| Ok(Value::List(a.into()))),
+    function("tuple", 0, MANY, |a| Ok(Value::List(a.into()))),
+    function("mkSlice", 0, MANY, |a| Ok(Value::List(a.into()))),
+    function("first", 1, 1, |a| Ok(list(a, 0)?.first().cloned().unwrap_or(Value::Nil))),
+    function("mustFirst", 1, 1, |a| Ok(list(a, 0)?.first().cloned().unwrap_or(Value::Nil))),
+    function("last", 1, 1, |a| Ok(list(a, 0)?.last().cloned().unwrap_or(Value::Nil))),
+    function("mustLast", 1, 1, |a| Ok(list(a, 0)?.last().cloned().unwrap_or(Value::Nil))),
+    function("rest", 1, 1, rest),
+    function("mustRest", 1, 1, rest),
+    function("initial", 1, 1, initial),
+    function("mustInitial", 1, 1, initial),
+    function("append", 2, 2, append),
+    function("mustAppend", 2, 2, append),
+    function("push", 2, 2, append),
+    function("mustPush", 2, 2, append),
+    function("prepend", 2, 2, prepend),
+    function("mustPrepend", 2, 2, prepend),
+    function("concat", 0, MANY, concat),
+    function("reverse", 1, 1, |a| Ok(Value::List(list(a, 0)?.iter().rev().cloned().collect()))),
+    function("mustReverse", 1, 1, |a| Ok(Value::List(list(a, 0)?.iter().rev().cloned().collect()))),
+    function("uniq", 1, 1, uniq),
+    function("mustUniq", 1, 1, uniq),
+    function("without", 1, MANY, |a| kept(a, |item| !a[1..].contains(item))),
+    function("mustWithout", 1, MANY, |a| kept(a, |item| !a[1..].contains(item))),
+    function("compact", 1, 1, |a| kept(a, |item| !empty(item))),
+    function("mustCompact", 1, 1, |a| kept(a, |item| !empty(item))),
+    function("has", 2, 2, has),
+    function("mustHas", 2, 2, has),
+    function("slice", 1, MANY, slice),
+    function("mustSlice", 1, MANY, slice),
+    function("sortAlpha", 1, 1, sort_alpha),
+];
+
+/// The most items that are compared with each other.
+const MOST_COMPARED: usize = 2000;
+
+fn rest(args: &[Value]) -> Answer {
+    Ok(list(args, 0)?.split_first().map_or_else(|| Value::List([].into()), |(_, rest)| Value::List(rest.into())))
+}
+
+fn initial(args: &[Value]) -> Answer {
+    Ok(list(args, 0)?.split_last().map_or_else(|| Value::List([].into()), |(_, initial)| Value::List(initial.into())))
+}
+
+fn append(args: &[Value]) -> Answer {
+    Ok(Value::List(list(args, 0)?.iter().chain([&args[1]]).cloned().collect()))
+}
+
+fn prepend(args: &[Value]) -> Answer {
+    Ok(Value::List([&args[1]].into_iter().chain(list(args, 0)?).cloned().collect()))
+}
+
+fn concat(args: &[Value]) -> Answer {
+    let lists = (0..args.len()).map(|at| list(args, at)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Value::List(lists.concat().into()))
+}
+
+fn kept(args: &[Value], keep: impl Fn(&Value) -> bool) -> Answer {
+    Ok(Value::List(list(args, 0)?.iter().filter(|item| keep(item)).cloned().collect()))
+}
+
+fn uniq(args: &[Value]) -> Answer {
+    let items = list(args, 0)?;
+    if items.len() > MOST_COMPARED {
+        return Err(format!("the list has {} elements; at most {MOST_COMPARED} are compared", items.len()));
+    }
+    let mut seen: Vec<Value> = Vec::new();
+    for item in items {
+        if !seen.contains(item) {
+            seen.push(item.clone());
+        }
+    }
+    Ok(Value::List(seen.into()))
+}
+
+fn has(args: &[Value]) -> Answer {
+    match &args[1] {
+        Value::Nil => Ok(Value::Bool(false)),
+        _ => Ok(Value::Bool(list(args, 1)?.contains(&args[0]))),
+    }
+}
+
+fn slice(args: &[Value]) -> Answer {
+    let items = list(args, 0)?;
+    if items.is_empty() {
+        return Ok(Value::Nil);
+    }
+    let all = i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let (start, end) = (args.get(1).map_or(0, whole), args.get(2).map_or(all, whole));
+    let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+    match range.and_then(|(start, end)| items.get(start..end)) {
+        Some(part) => Ok(Value::List(part.into())),
+        None => Err(format!("elements {start} to {end} are no part of a list of {all}")),
+    }
+}
+
+fn sort_alpha(args: &[Value]) -> Answer {
+    if matches!(args[0], Value::Nil) {
+        return Err(format!("argument 1 must be a list, not {}", type_of(&args[0])));
+    }
+    let mut all = texts(&args[0]);
+    all.sort();
+    Ok(text_list(all))
+}

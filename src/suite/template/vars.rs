@@ -1,0 +1,127 @@
+//! Variables for suites: YAML or JSON files and a text given inline, as goss's `--vars` and `--vars-inline` (goss v0.4.9:
+//! store.go, loadVars). It owns their order: a later file outweighs an earlier one, the inline text all files, each by
+//! whole top-level keys. Files of variables are no templates.
+
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use gotmpl::Value;
+
+use super::value;
+use crate::suite::{
+    diagnostic::{Diagnostic, Source},
+    goss,
+    tree::{Entry, Findings, Node, Value as Read_},
+};
+
+/// The largest file of variables.
+const MAX_BYTES: u64 = 1 << 20;
+/// How the inline text is named in messages.
+const INLINE: &str = "--vars-inline";
+
+/// Where variables come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VarSources {
+    /// The folder that relative paths start from.
+    pub folder: PathBuf,
+    /// YAML or JSON files, each a map.
+    pub files: Vec<PathBuf>,
+    /// YAML or JSON, a map.
+    pub inline: Option<String>,
+}
+
+/// The variables.
+#[derive(Debug, Clone)]
+pub(in crate::suite) struct Vars {
+    /// As a template sees them.
+    pub value: Value,
+    /// As an HCL suite sees them.
+    pub entries: Vec<Entry>,
+    /// All sources' bytes, for the digest.
+    pub bytes: Vec<u8>,
+}
+
+impl Default for Vars {
+    fn default() -> Self {
+        Self { value: value::map(Default::default()), entries: Vec::new(), bytes: Vec::new() }
+    }
+}
+
+/// Reads all variables, or tells every mistake in every source.
+pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnostic>> {
+    let mut vars = Vars::default();
+    let mut values = std::collections::BTreeMap::new();
+    let mut mistakes = Vec::new();
+    let files = sources.files.iter().map(|path| (path.as_path(), file(&sources.folder.join(path), path)));
+    let inline = sources.inline.iter().map(|text| (Path::new(INLINE), Ok(text.clone())));
+    for (path, text) in files.chain(inline) {
+        let text = match text {
+            Ok(text) => text,
+            Err(mistake) => {
+                mistakes.push(mistake);
+                continue;
+            }
+        };
+        match entries(path, &text) {
+            Ok(entries) => {
+                let floats = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+                for entry in entries {
+                    values.insert(entry.name.as_str().into(), value::from_node(&entry.node, floats));
+                    vars.entries.retain(|other| other.name != entry.name);
+                    vars.entries.push(entry);
+                }
+                vars.bytes.extend((text.len() as u64).to_be_bytes());
+                vars.bytes.extend(text.as_bytes());
+            }
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    vars.value = value::map(values);
+    if value::weigh(&vars.value).is_none() {
+        mistakes.push(Diagnostic::file(
+            Path::new("variables"),
+            "they are too large or too deep",
+            Some("keep them below 1 MiB"),
+        ));
+    }
+    if mistakes.is_empty() { Ok(vars) } else { Err(mistakes) }
+}
+
+fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
+    let mut findings = Findings::new(Source { path, text });
+    let root = goss::parse(&mut findings, "this is neither YAML nor JSON", true);
+    if !findings.list.is_empty() {
+        return Err(findings.list);
+    }
+    match root {
+        None => Ok(Vec::new()),
+        Some(Node { value: Read_::Null, .. }) => Ok(Vec::new()),
+        Some(Node { value: Read_::Map(entries), .. }) => Ok(entries),
+        Some(other) => {
+            let label = format!("this is {}", other.kind());
+            findings.wrong(&other.span, "variables are a map", label, Some("for example: user: app"));
+            Err(findings.list)
+        }
+    }
+}
+
+fn file(from: &Path, named: &Path) -> Result<String, Diagnostic> {
+    let looked = format!("looked for {}", from.display());
+    let wrong = |title: &str| Diagnostic::file(named, title, Some(&looked));
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => wrong("no such file of variables"),
+        _ => wrong(&format!("the variables cannot be read: {error}")),
+    };
+    if !std::fs::metadata(from).map_err(unreadable)?.is_file() {
+        return Err(wrong("not a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(from).map_err(unreadable)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(wrong("larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| wrong(&format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))
+}
