@@ -80,10 +80,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         skip: false,
         retry: defaults.retry,
         retry_delay: defaults.retry_delay,
-        timeout: defaults
-            .timeout
-            .unwrap_or_else(|| vocabulary::timeout(entry.resource))
-            .max(vocabulary::patience(entry.resource)),
+        timeout: patience(entry.resource, defaults),
         parameters: BTreeMap::new(),
         properties: Vec::new(),
         path: None,
@@ -100,7 +97,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         check.parameters.insert("content".to_owned(), as_text(&content).into());
     }
     subject(findings, entry, raw, &check);
-    external(findings, raw, &mut check, defaults);
+    external(findings, raw, &mut check);
     let rank = |name: &str| entry.properties.iter().position(|(known, _)| *known == name);
     if let Some(gate) = entry.resource.gate() {
         check.properties.sort_by_key(|p| p.name != gate);
@@ -135,6 +132,11 @@ fn complete(
             format!("say at least one of {}{}", names.join(", "), if empty { "; [] asserts nothing" } else { "" });
         findings.wrong(&raw.id_span, format!("{} {:?} asserts nothing", raw.resource, raw.id), "", Some(&help));
     }
+}
+
+/// The longest that an attempt may take where its own block says nothing.
+fn patience(resource: Resource, defaults: Defaults) -> Duration {
+    defaults.timeout.unwrap_or_else(|| vocabulary::timeout(resource)).max(vocabulary::patience(resource))
 }
 
 /// A block that names no property of a resource of findings demands that there are none.
@@ -230,7 +232,7 @@ impl Attributes<'_, '_> {
 }
 
 /// What an external suite takes for granted: that it passes, in ten minutes where nothing is said.
-fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check, defaults: Defaults) {
+fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check) {
     if check.resource != Resource::External {
         return;
     }

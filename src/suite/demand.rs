@@ -139,7 +139,7 @@ impl Reader<'_, '_> {
 
     /// A number without quotes: goss's file says 644 and means these digits; with a zero in front YAML reads octal.
     fn bare_mode(&mut self, node: &Node, number: &serde_json::Number) -> Option<Matcher> {
-        let written = self.findings.source.text.get(node.span.clone()).unwrap_or_default().trim().to_owned();
+        let written = self.findings.text().get(node.span.clone()).unwrap_or_default().trim().to_owned();
         if self.dialect == Dialect::Goss && !written.starts_with('0') {
             return Some(Matcher::Equal(serde_json::Value::Number(number.clone())));
         }
@@ -196,7 +196,7 @@ impl Reader<'_, '_> {
         for item in items {
             let Value::Text(text) = &item.value else {
                 if item.value != Value::Broken {
-                    let written = self.findings.source.text.get(item.span.clone()).unwrap_or_default().trim();
+                    let written = self.findings.text().get(item.span.clone()).unwrap_or_default().trim();
                     let help = match item.is_scalar() {
                         true => format!("in quotes: {written:?}"),
                         false => "foo, !foo, /regexp/ or !/regexp/ in quotes".to_owned(),

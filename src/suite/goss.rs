@@ -1,5 +1,5 @@
 //! goss.yaml and goss.json, rendered, into the common tree. It owns YAML's syntax here, with spans, and what `gossfile`
-//! may say; it refuses aliases that multiply, and duplicate keys (goss lets the last one win, which loses checks
+//! may say; it refuses aliases that multiply, and duplicate keys (goss lets the last one of JSON win, which loses checks
 //! silently).
 
 use std::{fmt, ops::Range};
@@ -40,7 +40,7 @@ pub(super) struct Include {
 
 /// Reads the file as one suite called `name`, and what it includes. Mistakes go to `findings`.
 pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite, Vec<Include>)> {
-    let root = parse(findings, "this is not YAML that a suite can be read from", false)?;
+    let root = parse(findings, "this is not YAML that a suite can be read from", true)?;
     // A template whose conditions are all false makes an empty file.
     let resources = if root.value == Value::Null { Value::Map(Vec::new()) } else { root.value.clone() };
     let Value::Map(resources) = resources else {
@@ -67,9 +67,9 @@ pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite,
 }
 
 /// Reads YAML or JSON with spans, telling duplicate keys. `None`, and a mistake with the title `what`, where it is
-/// neither. A whole number that begins with 0 is octal, as in Go's yaml.v3.
-pub(super) fn parse(findings: &mut Findings<'_>, what: &str) -> Option<Node> {
-    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(findings.text(), options()) {
+/// neither. `octal`: a whole number that begins with 0 is octal, as in Go's yaml.v3.
+pub(super) fn parse(findings: &mut Findings<'_>, what: &str, octal: bool) -> Option<Node> {
+    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(findings.text(), options(octal)) {
         Ok(tree) => Some(into_node(findings, tree)),
         Err(error) => {
             let offset = error.location().map_or(0, |location| offset(findings.text(), &location));
@@ -165,7 +165,7 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
     }
 }
 
-fn options() -> serde_saphyr::Options {
+fn options(octal: bool) -> serde_saphyr::Options {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = MAX_DEPTH;
     budget.max_aliases = MAX_ALIASES;
@@ -180,8 +180,8 @@ fn options() -> serde_saphyr::Options {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Merge,
         alias_limits: alias_limits,
-        legacy_octal_numbers: true,
         strict_booleans: true,
+        legacy_octal_numbers: octal,
         with_snippet: false,
     }
 }

@@ -167,7 +167,12 @@ fn wrong_variables_are_told_of_all_sources_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("list.yaml"), "- a\n").expect("written");
     std::fs::write(folder.path().join("twice.yaml"), "a: 1\na: 2\n").expect("written");
-    std::fs::write(folder.path().join("bomb.yaml"), "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n").expect("written");
+    let mut bomb = String::from("v0: &v0 [x, x]\n");
+    for n in 1..30 {
+        let before = n - 1;
+        bomb += &format!("v{n}: &v{n} [*v{before}, *v{before}]\n");
+    }
+    std::fs::write(folder.path().join("bomb.yaml"), bomb).expect("written");
     std::fs::write(folder.path().join("empty.yaml"), "").expect("written");
     let sources = VarSources {
         folder: folder.path().to_owned(),

@@ -92,7 +92,7 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
 
 fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
     let mut findings = Findings::new(Source { path, text });
-    let root = goss::parse(&mut findings, "this is neither YAML nor JSON");
+    let root = goss::parse(&mut findings, "this is neither YAML nor JSON", true);
     if !findings.list.is_empty() {
         return Err(findings.list);
     }

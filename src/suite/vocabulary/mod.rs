@@ -150,8 +150,7 @@ pub(super) fn required(resource: Resource) -> Option<&'static str> {
         Resource::Command => Some("exit-status"),
         Resource::KernelParam => Some("value"),
         Resource::Matching => Some("matches"),
-        Resource::CloudInit => None,
-        other => other.gate(),
+        other => other.gate().filter(|_| other.is_goss()),
     }
 }
 
