@@ -2,7 +2,7 @@
 //! host key, log in, wait for cloud-init, ask, ask again. It blocks; it runs on a thread of its own.
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 

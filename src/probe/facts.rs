@@ -6,12 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{
-    client::told,
-    engine::Listener,
-    frames::Frame,
-    host_key::HostKey,
-    proto, rounds, script,
-    session::Session,
+    client::told, engine::Listener, frames::Frame, host_key::HostKey, proto, rounds, script, session::Session,
 };
 use crate::model::escape::{bounded, escape_line};
 

@@ -126,7 +126,8 @@ fn through(order: &Order, down: &Sender, socket: &StdUnixStream) -> Result<(), F
 
 fn connect(order: &Order, down: &Sender) -> Result<Forwarded, Failure> {
     let prefer: Vec<String> = order.host_keys.iter().map(|key| key.algorithm.clone()).collect();
-    let mut session = Session::open(order.bastion, order.deadline, &prefer).map_err(|e| failure(order, &e))?;
+    let stream = Session::connect(order.bastion, order.deadline).map_err(|e| failure(order, &e))?;
+    let mut session = Session::over(stream, order.deadline, &prefer).map_err(|e| failure(order, &e))?;
     let key = session.host_key().map_err(|e| failure(order, &e))?;
     let expected = order.host_keys.contains(&key);
     let seen = proto::HostKeySeen { line: key.to_string(), expected };

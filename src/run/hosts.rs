@@ -133,7 +133,12 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
                 host_key: seen,
                 proxy_command: with.reach.proxy_command(&host.host, host.port, None),
             };
-            let stopped = found.stopped.or_else(|| with.reach.has_bastion().then(|| Undecided { kind: UndecidedKind::Configuration, reason: external::NO_WAY_THROUGH_A_BASTION.to_owned() }));
+            let stopped = found.stopped.or_else(|| {
+                with.reach.has_bastion().then(|| Undecided {
+                    kind: UndecidedKind::Configuration,
+                    reason: external::NO_WAY_THROUGH_A_BASTION.to_owned(),
+                })
+            });
             externals(&with.suites, with.prober, &reached, stopped, &mut evidence, events, cancel).await;
         }
         Err(reason) => evidence.undecided = Some(reason),

@@ -206,7 +206,6 @@ fn arming(life: Duration) -> Suite {
         resource: Resource::Command,
         id: "power-off timer".to_owned(),
         path: None,
-        path: None,
         subject: Some(command),
         title: None,
         skip: false,

@@ -63,7 +63,13 @@ fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
 /// An external suite that stands alone is a suite of its own name.
 fn alone(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
     let check = check(findings, block)?;
-    Some(RawSuite { name: check.id.clone(), span: check.id_span.clone(), attributes: Vec::new(), checks: vec![check], due: true })
+    Some(RawSuite {
+        name: check.id.clone(),
+        span: check.id_span.clone(),
+        attributes: Vec::new(),
+        checks: vec![check],
+        due: true,
+    })
 }
 
 fn check(findings: &mut Findings<'_>, block: &Block) -> Option<RawCheck> {

@@ -331,6 +331,7 @@ fn request(sshd: &Sshd, suite: &str) -> ProbeRequest {
         connect_within: Duration::from_secs(30),
         total: Duration::from_secs(120),
         wait_cloud_init: false,
+        facts: false,
         way: Way::Direct,
     }
 }

@@ -7,7 +7,9 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::{commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate};
+use super::{
+    commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+};
 use crate::{
     config::{
         Problem,

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     model::escape::{bounded, escape_line},
-    probe::proto,
+    probe::{proto, reports::MAX_REPORT},
     suite::Suite,
 };
 
@@ -147,6 +147,16 @@ impl proto::prober_server::Prober for Front {
     ) -> Result<Response<proto::ParseConsoleResponse>, Status> {
         let (_, peer) = who(&request)?;
         let asked = peer.prober().await?.client().parse_console(request.into_inner()).await;
+        Ok(Response::new(asked.map_err(passed_on)?.into_inner()))
+    }
+
+    async fn read_report(
+        &self,
+        request: Request<proto::ReadReportRequest>,
+    ) -> Result<Response<proto::ReadReportResponse>, Status> {
+        let (_, peer) = who(&request)?;
+        let mut prober = peer.prober().await?.client().max_decoding_message_size(MAX_REPORT);
+        let asked = prober.read_report(request.into_inner()).await;
         Ok(Response::new(asked.map_err(passed_on)?.into_inner()))
     }
 

@@ -15,7 +15,7 @@ use crate::model::{
 };
 
 /// A report larger than this is not read.
-pub(super) const MAX_REPORT: usize = 16 << 20;
+pub(in crate::probe) const MAX_REPORT: usize = 16 << 20;
 /// A report of more tests than this is not read.
 const MAX_TESTS: usize = 20_000;
 /// The longest name of a test and the longest message that leave the prober, in bytes.
