@@ -211,6 +211,9 @@ pub struct Phase {
 pub struct CheckEvidence {
     /// The suite's name.
     pub suite: String,
+    /// The file that the check stands in, as the user named it; absent for the tests of an external suite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// goss's resource name: `file`, `service`, ….
     pub resource: String,
     /// The resource's id: a path, a unit, ….
@@ -335,6 +338,7 @@ mod tests {
     fn check(outcome: Outcome) -> CheckEvidence {
         CheckEvidence {
             suite: "smoke".into(),
+            file: None,
             resource: "file".into(),
             id: "/etc/passwd".into(),
             property: "exists".into(),

@@ -164,6 +164,7 @@ impl Collected {
         let property = check.properties.get(property)?;
         Some(CheckEvidence {
             suite: suite.name.clone(),
+            file: Some(check.path.as_ref().unwrap_or(&suite.path).display().to_string()),
             resource: check.resource.to_string(),
             id: check.id.clone(),
             property: property.name.clone(),

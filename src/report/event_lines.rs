@@ -100,6 +100,7 @@ mod tests {
     fn a_failed_check_shows_expected_and_actual_and_no_control_character() {
         let check = CheckEvidence {
             suite: "smoke".into(),
+            file: None,
             resource: "file".into(),
             id: "/etc/\u{1b}[2Jpasswd".into(),
             property: "mode".into(),

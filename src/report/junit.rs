@@ -51,7 +51,7 @@ fn suite(evidence: &Evidence, target: &TargetEvidence) -> TestSuite {
     }
     suite.set_time(target.phases.iter().map(|phase| Duration::from_millis(phase.duration_ms)).sum());
     for check in &target.checks {
-        suite.add_test_case(case(evidence, check));
+        suite.add_test_case(case(check));
     }
     // A target without a verdict must not look green because none of its checks ran.
     if target.verdict == Verdict::Undecided {
@@ -73,13 +73,13 @@ fn undecided_case(target: &TargetEvidence) -> TestCase {
     case
 }
 
-fn case(evidence: &Evidence, check: &CheckEvidence) -> TestCase {
+fn case(check: &CheckEvidence) -> TestCase {
     let name = format!("{} {} {}", check.resource, check.id, check.property);
     let mut case = TestCase::new(escape_line(&name), status(check));
     case.set_classname(escape_line(&check.suite));
     case.set_time(Duration::from_millis(check.duration_ms));
-    if let Some(suite) = evidence.suites.iter().find(|suite| suite.name == check.suite) {
-        case.extra.insert("file".into(), escape_line(&suite.path).into());
+    if let Some(file) = &check.file {
+        case.extra.insert("file".into(), escape_line(file).into());
     }
     case
 }

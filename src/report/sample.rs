@@ -12,6 +12,7 @@ use crate::model::{
 pub fn check(resource: &str, id: &str, property: &str, outcome: Outcome) -> CheckEvidence {
     CheckEvidence {
         suite: "smoke".to_owned(),
+        file: Some("suites/smoke.hcl".to_owned()),
         resource: resource.to_owned(),
         id: id.to_owned(),
         property: property.to_owned(),

@@ -168,6 +168,7 @@ mod tests {
             for check in &suite.checks {
                 checks.extend(check.properties.iter().map(|property| CheckEvidence {
                     suite: suite.name.clone(),
+                    file: None,
                     resource: check.resource.to_string(),
                     id: check.id.clone(),
                     property: property.name.clone(),

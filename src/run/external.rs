@@ -156,6 +156,7 @@ impl<'a> Found<'a> {
         let preset = self.check.parameters.get("preset").and_then(Value::as_str).unwrap_or("command");
         let test = |test: &ReportedTest| CheckEvidence {
             suite: self.check.id.clone(),
+            file: None,
             resource: preset.to_owned(),
             id: test.name.clone(),
             property: "passed".to_owned(),

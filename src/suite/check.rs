@@ -1,7 +1,9 @@
 //! The common tree into [`Suite`]s: every name is looked up, every value checked, and every mistake told, not only the
 //! first. It owns defaults and what an id may look like.
 
-use std::{collections::BTreeMap, ops::Range, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range, path::Path, time::Duration};
 
 use super::{
     Check, Matcher, Property, Resource, Sudo, Suite,
@@ -50,12 +52,15 @@ pub(super) fn read(findings: &mut Findings<'_>, raw: RawSuite, path: &Path, dige
         }
     }
     let mut checks: Vec<Check> = Vec::new();
+    let mut lines: HashMap<(Resource, String), u32> = HashMap::new();
     for raw in &raw.checks {
         let Some(check) = check(findings, raw, defaults) else { continue };
-        if let Some(first) = checks.iter().find(|c| c.resource == check.resource && c.id == check.id) {
-            let help = format!("it stands already on line {}: join the two", first.line);
+        let name = (check.resource, check.id.clone());
+        if let Some(first) = lines.get(&name) {
+            let help = format!("it stands already on line {first}: join the two");
             findings.wrong(&raw.id_span, format!("{} {:?} a second time", check.resource, check.id), "", Some(&help));
         }
+        lines.entry(name).or_insert(check.line);
         checks.push(check);
     }
     if raw.checks.is_empty() && raw.due {

@@ -2,7 +2,7 @@
 //! may say; it refuses aliases that multiply, and duplicate keys (goss lets the last one of JSON win, which loses checks
 //! silently).
 
-use std::{fmt, ops::Range};
+use std::{collections::HashMap, fmt, ops::Range};
 
 use serde::{
     Deserialize, Deserializer,
@@ -227,14 +227,16 @@ fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
         YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item)).collect()),
         YamlValue::Map(pairs) => {
             let mut entries: Vec<Entry> = Vec::new();
+            let mut places: HashMap<String, Range<usize>> = HashMap::new();
             for (key, value) in pairs {
                 let name_span = byte_range(&key.referenced).unwrap_or(0..0);
                 let node = into_node(findings, value);
-                if let Some(first) = entries.iter().find(|e| e.name == key.value.0) {
-                    let help = format!("it stands already on line {}", findings.line(&first.name_span));
+                if let Some(first) = places.get(&key.value.0) {
+                    let help = format!("it stands already on line {}", findings.line(first));
                     let title = format!("duplicate key {:?}", key.value.0);
                     findings.wrong(&name_span, title, "only one of the two would be heard", Some(&help));
                 }
+                places.entry(key.value.0.clone()).or_insert_with(|| name_span.clone());
                 entries.push(Entry { name: key.value.0, name_span, node });
             }
             Value::Map(entries)

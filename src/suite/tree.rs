@@ -101,18 +101,20 @@ pub(super) struct Findings<'a> {
     pub list: Vec<Diagnostic>,
     /// What `var.…` means in HCL.
     pub vars: &'a [Entry],
+    /// Where each line of the source begins: a suite of ten thousand checks asks for as many lines.
+    line_starts: Vec<usize>,
     /// What was rendered from the source. Then spans are those of the rendered text; mistakes are told of the source.
     rendered: Option<&'a Rendered>,
 }
 
 impl<'a> Findings<'a> {
     pub fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), vars: &[], rendered: None }
+        Self { source, list: Vec::new(), vars: &[], line_starts: line_starts(source.text), rendered: None }
     }
 
     /// For a file that is a template.
     pub fn of_template(source: Source<'a>, rendered: &'a Rendered) -> Self {
-        Self { source, list: Vec::new(), vars: &[], rendered: Some(rendered) }
+        Self { rendered: Some(rendered), ..Self::new(source) }
     }
 
     /// The text to read; spans are places in it.
@@ -134,12 +136,17 @@ impl<'a> Findings<'a> {
 
     /// The 1-based line of a place, in the source.
     pub fn line(&self, span: &Range<usize>) -> u32 {
-        self.source.position(self.in_source(span).start).0
+        let before = self.line_starts.partition_point(|start| *start <= self.in_source(span).start);
+        u32::try_from(before).unwrap_or(u32::MAX)
     }
 
     fn in_source(&self, span: &Range<usize>) -> Range<usize> {
         self.rendered.map_or_else(|| span.clone(), |rendered| rendered.source(span))
     }
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 /// The longest part of a rendered line that is shown, in characters.

@@ -180,3 +180,28 @@ fn every_matcher_on_every_type_of_value() {
         assert!(passed > 800 && failed > 800, "{name}: {passed} passed, {failed} failed");
     }
 }
+
+/// Every resource and attribute, passing and failing, on a booted Debian with systemd: `tests/tools/goss-agreement` runs goss's binary there and assay from here, and
+/// compares property by property. What differs with a reason stands in docs/goss-differences.md.
+#[test]
+fn goss_and_assay_agree_about_a_booted_instance() {
+    let goss = tools::goss();
+    let root = tools::root();
+    let mini_cloud = tools::mini_cloud();
+    let output = Command::new(&mini_cloud)
+        .args(["run", "--"])
+        .arg(&mini_cloud)
+        .arg("python")
+        .arg(root.join("tests/tools/on-an-instance"))
+        .arg(root.join("tests/tools/goss-agreement"))
+        .args(["--host", "{host}", "--key", "{key}", "--assay", env!("CARGO_BIN_EXE_assay"), "--goss"])
+        .arg(goss)
+        .output()
+        .expect("the mini cloud runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let last = text.lines().last().unwrap_or_default();
+    let agree: usize = last.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    assert!(output.status.success() && agree >= 300, "{:?}\n{text}\n{complaint}", output.status);
+    println!("{last}");
+}

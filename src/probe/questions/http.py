@@ -2,6 +2,11 @@
 # line about it, on stderr its body. The exit status says what went wrong, in the numbers of curl.
 import base64, http.client, json, os, socket, ssl, sys, time, urllib.parse, urllib.request
 
+try:
+    import zlib
+except ImportError:
+    zlib = None
+
 want = json.load(sys.stdin)
 end = time.monotonic() + want["timeout"]
 
@@ -54,6 +59,8 @@ def once(url, method, body, headers):
     it.putrequest(method, path, skip_host="host" in names, skip_accept_encoding=True)
     for name, value in headers:
         it.putheader(name, value)
+    if want["packed"] and zlib:
+        it.putheader("Accept-Encoding", "gzip")
     if body or method in ("POST", "PUT", "PATCH"):
         it.putheader("Content-Length", str(len(body)))
     it.endheaders(body or None)
@@ -91,12 +98,16 @@ try:
     head += "".join("%s: %s\r\n" % h for h in response.getheaders())
     os.write(1, (head + "\r\n\n%03d %d" % (response.status, redirects)).encode("latin-1", "replace"))
     sys.stdout.close()
+    packed = want["packed"] and zlib and (response.getheader("Content-Encoding") or "").lower() == "gzip"
+    unpack = zlib.decompressobj(31) if packed else None
     kept = 0
     while True:
         part = response.read(65536)
         if not part:
             break
         left()
+        if unpack:
+            part = unpack.decompress(part, 1 << 20)
         kept += len(part)
         if kept < 1 << 20:
             sys.stderr.buffer.write(part)
@@ -111,5 +122,5 @@ except ConnectionRefusedError:
     sys.exit(7)
 except FileNotFoundError:
     sys.exit(58)
-except (OSError, http.client.HTTPException, ValueError):
+except (OSError, http.client.HTTPException, ValueError, getattr(zlib, "error", ValueError)):
     sys.exit(56)

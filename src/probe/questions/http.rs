@@ -169,6 +169,7 @@ impl<'a> Request<'a> {
             "url": self.url, "method": self.method, "body": self.body, "headers": headers, "timeout": timeout,
             "follow": self.follow, "insecure": self.insecure, "user": self.user, "password": self.password,
             "ca": self.ca, "cert": self.cert, "key": self.key, "proxy": self.proxy, "direct": self.is_local(),
+            "packed": self.may_be_packed(),
         });
         request.to_string()
     }
