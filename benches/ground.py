@@ -85,6 +85,8 @@ def listening(folder: pathlib.Path, ports: list[int]) -> Iterator[None]:
     lines = [f"Port {port}" for port in ports] + [
         "ListenAddress 127.0.0.1", f"HostKey {folder}/host_key", f"AuthorizedKeysFile {folder}/authorized_keys", "PidFile none", "UsePAM no", "StrictModes no",
         "PermitRootLogin yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "MaxStartups 2000", "LoginGraceTime 600", "LogLevel ERROR", "Subsystem sftp internal-sftp",
+        # Else bash runs the user's own start-up files for every session, the peers' ones too.
+        f"SetEnv HOME={folder}",
     ]  # fmt: skip
     config.write_text("\n".join(lines) + "\n")
     with open(folder / f"log_{ports[0]}", "wb") as log:

@@ -73,15 +73,19 @@ impl Preset {
     }
 }
 
-/// goss on the host: copied there with its suite, run as root where that works, its report brought back. The remote folder goes away in any case.
+/// goss on the host: copied there with the folder of its suite, run as root where that works, its report brought back. The remote folder goes away in any
+/// case. Without scp: a server may have no SFTP.
 const GOSS: &str = r#"
 set -u
 goss=$(command -v goss) || { echo "goss is not on PATH" >&2; exit 127; }
+if [ -d "$1" ]; then folder=$1 file=goss.yaml; else folder=${1%/*} file=${1##*/}; fi
 run() { ssh -F "$ASSAY_SSH_CONFIG" target "$@"; }
 there=$(run 'mktemp -d') || exit 125
 trap 'run "rm -rf $there"' EXIT
-scp -q -F "$ASSAY_SSH_CONFIG" -r "$goss" "$1" "target:$there/" || exit 125
-run "cd $there && chmod 755 . goss && if [ \$(id -u) = 0 ]; then s=; else s='sudo -n'; fi; \$s ./goss -g '$2' validate -f json --no-color" >"$ASSAY_REPORT"
+mkdir_there="mkdir -p $there/tests && cat >$there/goss && chmod 755 $there $there/goss"
+run "$mkdir_there" <"$goss" || exit 125
+tar -C "$folder" -cf - . | run "tar -C $there/tests -xf -" || exit 125
+run "cd $there/tests && if [ \$(id -u) = 0 ]; then s=; else s='sudo -n'; fi; \$s ../goss -g './$file' validate -f json --no-color" >"$ASSAY_REPORT"
 "#;
 
 /// The command line: the program and its arguments.
@@ -109,9 +113,8 @@ pub(super) fn command_line(external: &External, workspace: &Workspace) -> Vec<St
             line
         }
         Preset::Goss => {
-            let name = workspace.tests().and_then(Path::file_name).map(|n| n.to_string_lossy().into_owned());
             let mut line = words(&["sh", "-c", GOSS, "goss"]);
-            line.extend([tests.clone(), name.unwrap_or_default()]);
+            line.push(tests);
             return line;
         }
         Preset::Command => return command(&external.arguments),

@@ -515,8 +515,7 @@ fn services_of_each_sort() {
                 let script = changed(&script, "q#/etc/rc}", &format!("q#{at}/rc}}"));
                 let script = changed(&script, "/etc/runlevels", &format!("{at}/runlevels"));
                 let script = changed(&script, "/etc/init/", &format!("{at}/init/"));
-                let script = changed(&script, "[ -z \"$I\" ] && init_system", &format!("I={sort}"));
-                script
+                changed(&script, "[ -z \"$I\" ] && init_system", &format!("I={sort}"))
             }
         };
         for sort in ["systemd", "sysv", "openrc", "upstart"] {

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    ops::Range, path::Path, time::Duration};
+    ops::Range,
+    path::Path,
+    time::Duration,
+};
 
 use super::{
     Check, Matcher, Property, Resource, Sudo, Suite,

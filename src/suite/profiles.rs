@@ -66,7 +66,7 @@ mod tests {
         for profile in PROFILES {
             let path = PathBuf::from(format!("{PREFIX}{}", profile.name));
             let suites: Vec<Suite> =
-                load(&[path.clone()], Path::new("/nowhere")).unwrap_or_else(|e| panic!("{}", e[0]));
+                load(std::slice::from_ref(&path), Path::new("/nowhere")).unwrap_or_else(|e| panic!("{}", e[0]));
             assert_eq!(suites.len(), 1, "{}", profile.name);
             assert_eq!((suites[0].name.as_str(), &suites[0].path), (profile.name, &path));
             for check in &suites[0].checks {

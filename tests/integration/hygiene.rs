@@ -48,7 +48,7 @@ fn whatever_plain_packer_leaves_behind_is_found_by_name() {
     let ami = artifact.split_once(':').expect("region:ami").1;
 
     let output = validate(&workshop, ami, &["profile:hygiene"]);
-    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     let checks = checks(&workshop);
     for (property, words) in [
         ("authorized-keys", "left behind by Packer"),

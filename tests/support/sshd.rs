@@ -99,10 +99,12 @@ fn listen(program: &Path, folder: &Path, config: &str) -> (Child, SocketAddr) {
         let path = folder.join("sshd_config");
         let keys = folder.join("authorized_keys");
         let text = format!(
-            "{config}\nListenAddress 127.0.0.1\nPort {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nMaxAuthTries 10\n",
+            "{config}\nListenAddress 127.0.0.1\nPort {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nMaxStartups 100\nMaxAuthTries 10\nSetEnv HOME={}\n",
             address.port(),
             folder.join("host_key").display(),
-            keys.display()
+            keys.display(),
+            // Else the user's own start-up files would be run for every session (bash reads ~/.bashrc under sshd).
+            folder.display()
         );
         fs::write(&path, text).expect("written");
         let log = fs::File::create(folder.join("log")).expect("a log");
