@@ -82,6 +82,7 @@ if [ -d "$1" ]; then folder=$1 file=goss.yaml; else folder=${1%/*} file=${1##*/}
 run() { ssh -F "$ASSAY_SSH_CONFIG" target "$@"; }
 there=$(run 'mktemp -d') || exit 125
 trap 'run "rm -rf $there"' EXIT
+trap 'exit 143' TERM INT HUP
 mkdir_there="mkdir -p $there/tests && cat >$there/goss && chmod 755 $there $there/goss"
 run "$mkdir_there" <"$goss" || exit 125
 tar -C "$folder" -cf - . | run "tar -C $there/tests -xf -" || exit 125

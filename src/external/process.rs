@@ -62,12 +62,12 @@ pub(super) async fn run(
         };
         format!("{:?} cannot be started: {error}{hint}", line.first().map_or("", String::as_str))
     })?;
-    let group = child.id().and_then(|id| rustix::process::Pid::from_raw(id as i32));
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw));
     let output = tokio::spawn(tail(child.stdout.take()));
     let complaints = tokio::spawn(tail(child.stderr.take()));
-    let (status, stopped) = ended(&mut child, group, external.timeout, cancel).await?;
+    let (status, stopped) = ended(&mut child, &group, external.timeout, cancel).await?;
     // What it left running would hold its folder, its key and our pipes.
-    signal(group, rustix::process::Signal::KILL);
+    drop(group);
     let (output, complaints) = tokio::join!(heard(output), heard(complaints));
     let said = if complaints.trim_ascii().is_empty() { output } else { complaints };
     let said = bounded(&escape_bytes(said.trim_ascii()), KEPT);
@@ -122,7 +122,7 @@ async fn heard(tail: JoinHandle<Vec<u8>>) -> Vec<u8> {
 /// Waits for the end, or brings it about.
 async fn ended(
     child: &mut Child,
-    group: Option<rustix::process::Pid>,
+    group: &Group,
     longest: Duration,
     cancel: &CancellationToken,
 ) -> Result<(std::process::ExitStatus, Option<Stopped>), String> {
@@ -133,21 +133,32 @@ async fn ended(
         () = sleep_until(deadline) => Stopped::Timeout,
         () = cancel.cancelled() => Stopped::Cancelled,
     };
-    signal(group, rustix::process::Signal::TERM);
+    group.signal(rustix::process::Signal::TERM);
     let status = match tokio::time::timeout(GRACE, child.wait()).await {
         Ok(status) => status,
         Err(_) => {
-            signal(group, rustix::process::Signal::KILL);
+            group.signal(rustix::process::Signal::KILL);
             child.wait().await
         }
     };
     Ok((status.map_err(lost)?, Some(stopped)))
 }
 
-fn signal(group: Option<rustix::process::Pid>, signal: rustix::process::Signal) {
-    if let Some(group) = group {
-        // A group that is gone needs no signal.
-        let _ = rustix::process::kill_process_group(group, signal);
+/// The suite's process group, killed when this is dropped: however the run ends, also where nobody waits for it any more.
+struct Group(Option<rustix::process::Pid>);
+
+impl Group {
+    fn signal(&self, signal: rustix::process::Signal) {
+        if let Some(group) = self.0 {
+            // A group that is gone needs no signal.
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(rustix::process::Signal::KILL);
     }
 }
 

@@ -149,3 +149,48 @@ fn what_a_suite_file_gets_wrong_is_told() {
     };
     assert!(External::of(&suites[0].checks[0], folder.path()).expect_err("a problem")[0].contains("nosuch"));
 }
+
+#[tokio::test]
+async fn what_a_link_leads_to_is_not_given_away_and_a_linked_report_is_none() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    use std::os::unix::fs::MetadataExt;
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("tests")).expect("made");
+    let outside = folder.path().join("outside");
+    fs::write(&outside, "mine").expect("written");
+    std::os::unix::fs::symlink(&outside, folder.path().join("tests/link")).expect("linked");
+    let external = external(
+        folder.path(),
+        "path = \"tests\"\ncommand = [\"mkdir ../other; mv $HOME ../other/h; ln -s /etc ../../home; ls -l > /dev/null\"]",
+    );
+    let run = external.run(&host(), &CancellationToken::new()).await.expect("it ran");
+    assert_eq!(fs::metadata(&outside).expect("there").uid(), 0, "the file behind the link is still root's");
+    assert!(run.report.is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_suite_that_nobody_waits_for_any_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mark = folder.path().join("pid");
+    fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).expect("set");
+    let external = external(folder.path(), &format!("command = [\"sleep 987 & echo $! > {}; wait\"]", mark.display()));
+    let (host, cancel) = (host(), CancellationToken::new());
+    let running = external.run(&host, &cancel);
+    let begun = async {
+        while fs::read_to_string(&mark).unwrap_or_default().trim().is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! { _ = running => panic!("it sleeps"), () = begun => {} }
+    let pid = fs::read_to_string(&mark).expect("a pid");
+    let gone = || !fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default().contains("987");
+    for _ in 0..100 {
+        if gone() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{} still runs", pid.trim());
+}

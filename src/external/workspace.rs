@@ -4,7 +4,7 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink},
     path::{Path, PathBuf},
 };
 
@@ -58,6 +58,9 @@ impl Workspace {
         workspace.write("key", host.private_key.expose_secret().as_bytes()).map_err(io("the key cannot be written"))?;
         let known = host.host_key.as_ref().map_or(String::new(), |key| format!("{ALIAS} {key}\n"));
         workspace.write("known_hosts", known.as_bytes()).map_err(io("known_hosts cannot be written"))?;
+        if host.proxy_command.as_ref().is_some_and(|command| command.contains(['\n', '\r'])) {
+            return Err("ssh_proxy_command has several lines, which OpenSSH's ProxyCommand cannot have".to_owned());
+        }
         let config = ssh_config(host, workspace.folder.path());
         workspace.write("ssh_config", config.as_bytes()).map_err(io("ssh_config cannot be written"))?;
         workspace.give(workspace.folder.path()).map_err(io("the folder cannot be given to its user"))?;
@@ -105,7 +108,10 @@ impl Workspace {
         let path = self.report_path();
         let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
         let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path).ok()?;
-        if !file.metadata().ok()?.is_file() {
+        // Nor may a hard link, or a file that stands where the suite has put a link to another folder.
+        let told = file.metadata().ok()?;
+        let own = self.owner.is_none_or(|owner| told.uid() == owner.uid);
+        if !told.is_file() || told.nlink() != 1 || !own {
             return None;
         }
         let mut bytes = Vec::new();
@@ -142,16 +148,15 @@ impl Workspace {
         Ok(file.map_or_else(|| to.clone(), |file| to.join(file)))
     }
 
-    /// Gives a tree to its user.
+    /// Gives a tree to its user: what is in a folder before the folder, so that nobody can change what is walked; and never what a link leads to.
     fn give(&self, path: &Path) -> std::io::Result<()> {
         let Some(owner) = self.owner else { return Ok(()) };
-        std::os::unix::fs::lchown(path, Some(owner.uid), Some(owner.gid))?;
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
                 self.give(&entry?.path())?;
             }
         }
-        chown(path, Some(owner.uid), Some(owner.gid)).or(Ok(()))
+        lchown(path, Some(owner.uid), Some(owner.gid))
     }
 }
 
@@ -185,7 +190,9 @@ fn copy_folder(from: &Path, to: &Path, left: &mut (usize, u64), depth: usize) ->
 fn ssh_config(host: &Host, folder: &Path) -> String {
     let folder = folder.display();
     let checking = if host.host_key.is_some() { "yes" } else { "no" };
-    let proxy = host.proxy_command.as_ref().map_or(String::new(), |command| format!("  ProxyCommand {command}\n"));
+    // OpenSSH fills in % signs of its own, and takes the rest of one line.
+    let command = host.proxy_command.as_ref().map(|command| command.replace('%', "%%"));
+    let proxy = command.map_or(String::new(), |command| format!("  ProxyCommand {command}\n"));
     format!(
         "Host {ALIAS}\n  HostName {}\n  Port {}\n  User {}\n  IdentityFile {folder}/key\n  IdentitiesOnly yes\n  IdentityAgent none\n  \
          BatchMode yes\n  HostKeyAlias {ALIAS}\n  UserKnownHostsFile {folder}/known_hosts\n  GlobalKnownHostsFile /dev/null\n  \

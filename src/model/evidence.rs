@@ -304,7 +304,7 @@ impl TargetEvidence {
 
     /// The name by which work is divided into shares: an AMI goes to one share as a whole.
     pub fn divided_as(&self) -> String {
-        self.ami.as_ref().map_or_else(|| self.target.clone(), |record| record.ami.to_string())
+        self.tested_ami().map_or_else(|| self.target.clone(), |ami| ami.to_string())
     }
 
     /// The properties that a person wants to see while a run goes on (the report lists every one): what failed, and what is undecided although others were answered. Where nothing was answered

@@ -107,6 +107,12 @@ fn alike(parts: &[(String, Evidence)]) -> Result<(), MergeError> {
         if let Some(suite) = other.suites.iter().find(named) {
             return Err(differ(format!("suite {:?} ({})", suite.name, suite.path)));
         }
+        // The same suites, but not the same number of them: the shorter part would pass for all of it.
+        let lacks =
+            |a: &Evidence, b: &Evidence| a.suites.iter().find(|s| !b.suites.contains(s)).map(|s| s.name.clone());
+        if let Some(name) = lacks(one, other).or_else(|| lacks(other, one)) {
+            return Err(differ(format!("their suites: only one of them ran {name:?}")));
+        }
         let planned = |evidence: &Evidence| evidence.shard.as_ref().map(|s| s.planned.clone());
         if let (Some(a), Some(b)) = (planned(one), planned(other))
             && a != b

@@ -49,6 +49,8 @@ const GRACE: Duration = Duration::from_secs(20);
 const LINES_END: Duration = Duration::from_secs(6);
 /// Events are small.
 const MAX_EVENT: usize = 64 << 10;
+/// Connections for one target that live at once.
+const MAX_LINES: usize = 8;
 /// Lines of the prober's standard error that go to the log.
 const MAX_COMPLAINTS: usize = 200;
 
@@ -205,6 +207,7 @@ impl Prober {
         let ticket = nonce();
         let message = message(request, &ticket).map_err(|e| format!("the suites cannot be sent: {e}"))?;
         let mut lines = JoinSet::new();
+        let mut dialled = 0;
         let mut stream = self
             .client
             .clone()
@@ -218,6 +221,12 @@ impl Prober {
                     let Way::Carried(carrier) = &request.way else {
                         return Err("the prober wants a connection that nobody offered".into());
                     };
+                    while lines.try_join_next().is_some() {}
+                    dialled += 1;
+                    // Each starts a program that has our credentials: a prober gone bad gets no endless supply.
+                    if lines.len() >= MAX_LINES || dialled > most_dials(request) {
+                        return Err("the prober asks for more connections than one target needs".into());
+                    }
                     lines.spawn(ways::carry(self.client(), ticket.clone(), dial.number, Arc::clone(carrier)));
                 }
                 Ok(Some(event)) => {
@@ -275,6 +284,11 @@ impl Prober {
             _ => String::new(),
         }
     }
+}
+
+/// The most connections that one probe may ask for: one a second as long as a login may take, and some more.
+fn most_dials(request: &ProbeRequest) -> u64 {
+    request.connect_within.as_secs().saturating_add(16)
 }
 
 async fn connect(socket: StdUnixStream) -> Result<ProberClient<Channel>, ProbeError> {

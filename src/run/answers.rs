@@ -11,7 +11,7 @@ use crate::{
         escape::{bounded, escape_line},
     },
     probe::shown,
-    suite::{Asker, Check, Resource, Suite, judge},
+    suite::{Asker, Check, Matcher, Property, Resource, Suite, judge_written},
 };
 
 /// The longest message in evidence, in bytes.
@@ -50,7 +50,8 @@ pub fn asks(suites: &[Suite], resource: Resource, id: Option<&str>) -> bool {
 
 /// Whether a check of this resource and id demands something of `property`.
 pub fn asks_property(suites: &[Suite], resource: Resource, id: Option<&str>, property: &str) -> bool {
-    wanted(suites, resource, id).any(|check| check.properties.iter().any(|p| p.name == property))
+    let demanded = |p: &Property| p.name == property && p.matcher != Matcher::Equal(false.into());
+    wanted(suites, resource, id).any(|check| check.properties.iter().any(demanded))
 }
 
 fn wanted<'a>(suites: &'a [Suite], resource: Resource, id: Option<&'a str>) -> impl Iterator<Item = &'a Check> {
@@ -75,6 +76,18 @@ pub fn answer(
     }
 }
 
+/// Writes how often a check was tried and how long it took, where `known` says so. What passed after a retry is flaky.
+pub fn note_attempts(suites: &[Suite], checks: &mut [CheckEvidence], known: impl Fn(&Check) -> Option<(u32, u64)>) {
+    for (check, place) in places(suites) {
+        if let (Some((attempts, duration_ms)), Some(entries)) = (known(check), checks.get_mut(place)) {
+            for entry in entries.iter_mut().filter(|entry| entry.outcome != Outcome::Skipped) {
+                (entry.attempts, entry.duration_ms) = (attempts, duration_ms);
+                entry.flaky = entry.outcome == Outcome::Passed && attempts > 1;
+            }
+        }
+    }
+}
+
 /// Every check with the place of its properties among all answers.
 fn places(suites: &[Suite]) -> impl Iterator<Item = (&Check, Range<usize>)> {
     let mut next = 0;
@@ -95,7 +108,7 @@ fn decide(check: &Check, entries: &mut [CheckEvidence], known: impl Fn(&Check, &
         let seen = known(check, &property.name);
         match &seen {
             Known::Value(value) | Known::Because(value, _) => {
-                let judgement = judge(&property.matcher, value);
+                let judgement = judge_written(&property.matcher, value);
                 let why = match &seen {
                     Known::Because(_, why) if !judgement.met => format!("{}: {why}", judgement.message),
                     _ => judgement.message,

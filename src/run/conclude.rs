@@ -129,6 +129,10 @@ fn append_manifest(
     };
     for build in &request.builds {
         let part = Part::of(build, admitted, &evidence.targets, stamped);
+        if part.amis.is_empty() && request.shard.is_some() {
+            // All of it is in other shares.
+            continue;
+        }
         let entry = entry(build, &part, request, evidence, image, &relative(evidence_path, &path), digest);
         if let Err(error) = report::append(&path, &entry) {
             problems.push(chain(&error));
@@ -150,8 +154,15 @@ impl Part {
     fn of(build: &PackerBuild, admitted: &[Admitted], targets: &[TargetEvidence], stamped: &[Stamped]) -> Self {
         let mine = |name: &str| build.artifact_id.split(',').any(|part| part.trim() == name);
         let amis = admitted.iter().map(|a| &a.ami).filter(|ami| mine(&ami.to_string()));
-        let verdict = Verdict::over(amis.map(|ami| verdict_on(ami, targets)));
-        let states: Vec<State> = stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
+        // An AMI of the build that was not looked at (it is another share's) leaves the build without a verdict.
+        let whole = amis.clone().count() == build.artifact_id.split(',').filter(|part| !part.trim().is_empty()).count();
+        let missing = (!whole).then_some(Verdict::Undecided);
+        let verdict = Verdict::over(amis.map(|ami| verdict_on(ami, targets)).chain(missing));
+        let mut states: Vec<State> =
+            stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
+        if !whole && !states.is_empty() {
+            states.push(State::Untested);
+        }
         Self {
             records: admitted.iter().filter(|a| mine(&a.ami.to_string())).filter_map(Admitted::record).collect(),
             amis: admitted

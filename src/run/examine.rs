@@ -192,7 +192,8 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
 fn source_is_known(settings: &Settings) -> Result<(), Undecided> {
     let launch = &settings.launch;
     let ours = settings.prober == ProberSettings::Local;
-    if ours || !launch.source_cidrs.is_empty() || !launch.security_group_ids.is_empty() {
+    let own_groups = !launch.security_group_ids.is_empty() || launch.security_group_filter.is_some();
+    if ours || !launch.source_cidrs.is_empty() || own_groups {
         return Ok(());
     }
     Err(undecided_by(UndecidedKind::Configuration, &LaunchError::SourceNotOurs { option: "prober" }))

@@ -1,9 +1,14 @@
 //! External suites in a run: each one that the suites ask for is run against the host, its report is read by the prober, and both its own answer and every test of it
 //! go into the evidence. It owns the order (one after the other: they share the host) and retries; it refuses to read a report itself.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use futures::future::BoxFuture;
 use serde_json::Value;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -17,6 +22,8 @@ use crate::{
     suite::{Check, Resource, Suite},
 };
 
+/// With less time than this left of an instance's life nothing is begun.
+const LEAST: Duration = Duration::from_secs(30);
 /// Why no external suite is run behind a bastion.
 pub const NO_WAY_THROUGH_A_BASTION: &str =
     "external suites do not go through a bastion, whose key they may not have; use ssh_proxy_command";
@@ -51,63 +58,88 @@ fn declared<'a>(
     base_dir: &'a Path,
 ) -> impl Iterator<Item = (&'a Suite, &'a Check, Result<External, Vec<String>>)> {
     suites.iter().flat_map(move |suite| {
-        let folder: PathBuf = base_dir.join(&suite.path).parent().map_or_else(|| base_dir.to_owned(), Path::to_owned);
         let asked = suite.checks.iter().filter(|check| check.resource == Resource::External && !check.skip);
-        asked.map(move |check| (suite, check, External::of(check, &folder)))
+        asked.map(move |check| {
+            let file = base_dir.join(check.path.as_ref().unwrap_or(&suite.path));
+            let folder: PathBuf = file.parent().map_or_else(|| base_dir.to_owned(), Path::to_owned);
+            (suite, check, External::of(check, &folder))
+        })
     })
 }
 
-/// Runs every external suite against `host`, answers their checks in `checks`, and returns their tests as further checks. A cancel ends them.
+/// The host that external suites are run against, and what they need to know of its life.
+pub struct Subject<'a> {
+    /// How it is reached, or why nothing can be run against it.
+    pub host: Result<&'a Host, &'a str>,
+    /// When it will be gone; absent where it stays.
+    pub until: Option<Instant>,
+    /// Whether it still answers: a host that went away in the middle makes tests fail that say nothing about the image.
+    pub alive: &'a (dyn Fn() -> BoxFuture<'a, bool> + Sync),
+}
+
+/// Runs every external suite against `subject`, answers their checks in `checks`, and returns their tests as further checks. A cancel ends them.
 pub async fn answer(
     prober: &Prober,
     suites: &[Suite],
     base_dir: &Path,
-    host: Result<&Host, &str>,
+    subject: Subject<'_>,
     checks: &mut [CheckEvidence],
     events: &Events,
     cancel: &CancellationToken,
 ) -> Vec<CheckEvidence> {
     let mut all = Vec::new();
     for (_, check, external) in declared(suites, base_dir) {
-        all.push(match (external, host) {
+        all.push(match (external, subject.host) {
             (Ok(external), Ok(host)) => {
                 events.note(format!("{}: external suite {:?}", host.target, external.name));
-                repeated(prober, check, &external, host, cancel).await
+                let mut found = repeated(prober, check, &external, host, subject.until, cancel).await;
+                if found.amount.outcome == Outcome::Failed && !(subject.alive)().await {
+                    found.doubt("the host does not answer any more, so what failed may be no fault of the image");
+                }
+                found
             }
             (Err(why), _) => Found::undecided(check, why.join("; ")),
             (_, Err(why)) => Found::undecided(check, why.to_owned()),
         });
     }
-    for found in &all {
-        let mine = |c: &&mut CheckEvidence| c.resource == Resource::External.as_str() && c.id == found.check.id;
-        checks.iter_mut().filter(mine).for_each(|entry| entry.duration_ms = found.duration_ms);
-    }
+    let of = |check: &Check| all.iter().find(|found| std::ptr::eq(found.check, check));
     answers::answer(suites, Resource::External, None, checks, |check, _| {
-        match all.iter().find(|found| std::ptr::eq(found.check, check)) {
-            Some(found) => found.known(),
-            None => Known::unknown("it was not run"),
-        }
+        of(check).map_or_else(|| Known::unknown("it was not run"), Found::known)
     });
+    answers::note_attempts(suites, checks, |check| of(check).map(|found| (found.attempts, found.duration_ms)));
     all.iter().flat_map(Found::evidence).collect()
 }
 
-/// As often as the suite says.
+/// As often as the suite says, as long as the host lives.
 async fn repeated<'a>(
     prober: &Prober,
     check: &'a Check,
     external: &External,
     host: &Host,
+    until: Option<Instant>,
     cancel: &CancellationToken,
 ) -> Found<'a> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let mut found = once(prober, check, external, host, cancel).await;
+        if cancel.is_cancelled() {
+            return Found::undecided(check, "the run was cancelled".to_owned());
+        }
+        let left = until.map_or(external.timeout, |until| until.saturating_duration_since(Instant::now()));
+        if left < LEAST {
+            let why = "the instance powers itself off too soon for it: set a longer ttl";
+            return Found::undecided(check, why.to_owned());
+        }
+        let external = External { timeout: external.timeout.min(left), ..external.clone() };
+        let mut found = once(prober, check, &external, host, cancel).await;
         found.attempts = attempts;
-        if found.amount.outcome == Outcome::Passed || attempts > check.retry || cancel.is_cancelled() {
+        if found.amount.outcome == Outcome::Passed || attempts > check.retry {
             return found;
         }
-        tokio::time::sleep(check.retry_delay).await;
+        tokio::select! {
+            () = tokio::time::sleep(check.retry_delay) => {}
+            () = cancel.cancelled() => return found,
+        }
     }
 }
 
@@ -118,7 +150,7 @@ async fn once<'a>(
     host: &Host,
     cancel: &CancellationToken,
 ) -> Found<'a> {
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let run = match external.run(host, cancel).await {
         Ok(run) => run,
         Err(why) => return Found::undecided(check, why),
@@ -141,6 +173,14 @@ impl<'a> Found<'a> {
     fn undecided(check: &'a Check, message: String) -> Self {
         let amount = Amount { outcome: Outcome::Undecided, message };
         Self { check, amount, attempts: 1, duration_ms: 0, tests: Vec::new() }
+    }
+
+    /// Takes back every failure.
+    fn doubt(&mut self, why: &str) {
+        self.amount = Amount { outcome: Outcome::Undecided, message: format!("{why} ({})", self.amount.message) };
+        for test in self.tests.iter_mut().filter(|test| test.outcome == Outcome::Failed) {
+            test.outcome = Outcome::Undecided;
+        }
     }
 
     fn known(&self) -> Known {

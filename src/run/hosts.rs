@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use futures::future::join_all;
+use futures::{FutureExt, future::join_all};
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
@@ -123,23 +123,8 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             evidence.undecided = found.undecided;
             evidence.checks = found.checks;
             evidence.phases = found.phases;
-            let seen = found.host_key.map(|key| key.line);
-            let reached = Host {
-                target: host.to_string(),
-                address: host.host.clone(),
-                port: host.port,
-                user: host.user.clone(),
-                private_key: with.key.clone(),
-                host_key: seen,
-                proxy_command: with.reach.proxy_command(&host.host, host.port, None),
-            };
-            let stopped = found.stopped.or_else(|| {
-                with.reach.has_bastion().then(|| Undecided {
-                    kind: UndecidedKind::Configuration,
-                    reason: external::NO_WAY_THROUGH_A_BASTION.to_owned(),
-                })
-            });
-            externals(&with.suites, with.prober, &reached, stopped, &mut evidence, events, cancel).await;
+            externals(with, host, found.host_key.map(|key| key.line), found.stopped, &mut evidence, events, cancel)
+                .await;
         }
         Err(reason) => evidence.undecided = Some(reason),
     }
@@ -147,28 +132,63 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
     evidence
 }
 
-/// External suites, and what all of it amounts to with them.
+/// External suites, and what all of it amounts to with them. `host_key`: the one that the host showed and that was accepted.
 async fn externals(
-    suites: &[Suite],
-    prober: &Prober,
-    host: &Host,
+    with: &Asking<'_>,
+    host: &ProbeHost,
+    host_key: Option<String>,
     stopped: Option<Undecided>,
     evidence: &mut TargetEvidence,
     events: &Events,
     cancel: &CancellationToken,
 ) {
-    if !external::asked(suites) || evidence.checks.is_empty() {
+    if !external::asked(&with.suites) || evidence.checks.is_empty() {
         return;
     }
-    let reached = match &stopped {
-        Some(stopped) => Err(stopped.reason.as_str()),
-        None => Ok(host),
+    let reached = Host {
+        target: host.to_string(),
+        address: host.host.clone(),
+        port: host.port,
+        user: host.user.clone(),
+        private_key: with.key.clone(),
+        host_key: host_key.clone(),
+        proxy_command: with.reach.proxy_command(&host.host, host.port, None),
     };
-    let base_dir = Path::new("");
-    let mut more = external::answer(prober, suites, base_dir, reached, &mut evidence.checks, events, cancel).await;
+    let alive = || still_there(with, host, host_key.clone()).boxed();
+    let subject = external::Subject {
+        host: match &stopped {
+            Some(stopped) => Err(stopped.reason.as_str()),
+            None if with.reach.has_bastion() => Err(external::NO_WAY_THROUGH_A_BASTION),
+            None => Ok(&reached),
+        },
+        until: None,
+        alive: &alive,
+    };
+    let (suites, base_dir, checks) = (&with.suites, Path::new(""), &mut evidence.checks);
+    let mut more = external::answer(with.prober, suites, base_dir, subject, checks, events, cancel).await;
     let planned = suites.iter().map(Suite::planned).sum::<usize>() + more.len();
     evidence.checks.append(&mut more);
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());
+}
+
+/// Whether a login still works.
+async fn still_there(with: &Asking<'_>, host: &ProbeHost, host_key: Option<String>) -> bool {
+    let Ok((address, way)) = with.reach.to(&host.host, host.port, None).await else { return false };
+    let nothing = ProbeRequest {
+        target: host.to_string(),
+        address,
+        user: host.user.clone(),
+        private_key: with.key.clone(),
+        host_keys: host_key.into_iter().collect(),
+        suites: Arc::from([]),
+        connect_within: with.request.timeout,
+        total: with.request.timeout * 2,
+        wait_cloud_init: false,
+        facts: false,
+        way,
+    };
+    let (nobody, _) = tokio::sync::mpsc::channel(1);
+    with.prober.probe(nothing, nobody).await.stopped.is_none()
 }
 
 /// The host keys that may be shown. A known_hosts file that does not know the host is a reason not to go there at all.

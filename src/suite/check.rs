@@ -253,6 +253,15 @@ fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check) {
     }
     let has = |name: &str| check.parameters.contains_key(name);
     let preset = check.parameters.get("preset").and_then(|p| p.as_str()).unwrap_or("command");
+    if has("arguments") && matches!(preset, "goss" | "command") {
+        let title = format!("external {:?}: arguments are not taken by preset {preset:?}", check.id);
+        let help = "a command's arguments stand in command; for goss's flags write command = [\"…\"]";
+        findings.wrong(&raw.id_span, title, "", Some(help));
+    }
+    if has("command") && preset != "command" {
+        let title = format!("external {:?}: command and preset exclude each other", check.id);
+        findings.wrong(&raw.id_span, title, "", Some("leave one of the two out"));
+    }
     let (missing, example) = match preset {
         "command" if !has("command") => ("command", "command = [\"./test.sh\"]; or name a preset and its path"),
         "command" => return,

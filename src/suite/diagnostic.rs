@@ -55,6 +55,15 @@ impl Diagnostic {
     }
 }
 
+impl Diagnostic {
+    /// A mistake on a line of a file whose text is no longer at hand.
+    pub fn on_line(path: &Path, line: u32, title: &str, help: &str) -> Self {
+        let path = path.display().to_string();
+        let text = format!("error: {title}\n --> {path}:{line}\n  |\n  = help: {help}");
+        Self { path, line, column: 0, title: title.to_owned(), text: escape(&text) }
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

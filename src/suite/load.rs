@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Suite, check,
+    Resource, Suite, check,
     diagnostic::{Diagnostic, Source},
     gossfile, hcl, profiles,
     template::{self, Environment, VarSources, Vars},
@@ -55,8 +55,22 @@ pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Resul
                 Err(found) => mistakes.extend(found),
             }
         }
+        mistakes.extend(suites.iter().flat_map(|suite| missing_tests(suite, base_dir)));
         if mistakes.is_empty() { Ok(suites) } else { Err(mistakes) }
     })
+}
+
+/// The external suites whose tests are not there. Their paths start from the folder of the file that names them.
+fn missing_tests(suite: &Suite, base_dir: &Path) -> Vec<Diagnostic> {
+    let missing = suite.checks.iter().filter(|check| check.resource == Resource::External).filter_map(|check| {
+        let file = check.path.as_ref().unwrap_or(&suite.path);
+        let folder = base_dir.join(file).parent().map_or_else(|| base_dir.to_owned(), Path::to_owned);
+        let tests = folder.join(check.parameters.get("path")?.as_str()?);
+        let help = format!("looked for {}", tests.display());
+        let title = format!("external {:?}: its tests are not there", check.id);
+        (!tests.exists()).then(|| Diagnostic::on_line(file, check.line, &title, &help))
+    });
+    missing.collect()
 }
 
 /// What all suites of one reading share.

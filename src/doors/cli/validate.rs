@@ -89,7 +89,15 @@ pub(super) fn plan_in(
     let image = checked.settings.as_ref().and_then(|settings| settings.image.clone());
     let builds = builds.map(|(_, builds)| builds);
     let outputs = globals.outputs().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
-    let shard = shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default();
+    // What --state finds changes while other containers stamp: an AMI could fall out of every share.
+    let shard = match (args.state, args.shard) {
+        (Some(_), Some(_)) => {
+            problems.push(problem("--shard", "cannot divide what --state finds, since that changes while others test; name the AMIs with --ami or --manifest"));
+            None
+        }
+        (Some(_), None) => None,
+        (None, _) => shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default(),
+    };
     let targets = targets(args, builds, image, checked.access.region, environment, &mut problems);
     match (checked.settings, targets) {
         (Some(settings), Some(targets)) if problems.is_empty() => {

@@ -47,7 +47,7 @@ use quota::Quotas;
 use routes::Routes;
 
 /// Requests hold whole suites.
-const MAX_REQUEST: usize = 8 << 20;
+const MAX_REQUEST: usize = 20 << 20;
 /// The longest that a client may take for TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a client is pinged, and how long its answer may take.
