@@ -142,12 +142,10 @@ fn what_a_suite_file_gets_wrong_is_told() {
     {
         assert!(all.contains(part), "{part} in {all}");
     }
-    let suites = {
-        fs::write(folder.path().join("y.hcl"), "external \"a\" {\n preset = \"testinfra\"\n path = \"nosuch\"\n}\n")
-            .expect("written");
-        load(&[folder.path().join("y.hcl")], folder.path()).expect("a suite")
-    };
-    assert!(External::of(&suites[0].checks[0], folder.path()).expect_err("a problem")[0].contains("nosuch"));
+    let path = folder.path().join("y.hcl");
+    fs::write(&path, "external \"a\" {\n preset = \"testinfra\"\n path = \"nosuch\"\n}\n").expect("written");
+    let missing = load(&[path], folder.path()).expect_err("a mistake")[0].to_string();
+    assert!(missing.contains("y.hcl:1") && missing.contains("nosuch"), "{missing}");
 }
 
 #[tokio::test]
