@@ -17,7 +17,7 @@ fn a_name_at_the_top_may_hold_anchors() {
     let merged = "agent_versions: &agent_versions\n  versions:\n    or: [\"1\", \"2\"]\n\
                   package:\n  agent:\n    installed: true\n    <<: *agent_versions\n";
     let read = suite(merged).expect("the anchor is used");
-    let names: Vec<&str> = read.checks[0].properties.iter().map(|it| it.name).collect();
+    let names: Vec<&str> = read.checks[0].properties.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["installed", "versions"]);
     let deep = "x-common:\n  on: &on\n    running: true\n  off:\n    - &off {running: false}\n\
                 service:\n  a: *on\n  b: *off\n";
@@ -46,4 +46,27 @@ fn a_resource_without_ids_checks_nothing() {
     assert_eq!(read.checks.len(), 1);
     assert_eq!(suite("service:\n").expect_err("nothing is left"), "suite \"x\" has no checks");
     assert_eq!(suite("services:\n").expect_err("a misspelling"), "\"services\" holds null");
+}
+
+#[test]
+fn where_a_text_is_wanted_it_is_as_written() {
+    let read = suite(
+        "command:\n  a:\n    exec: true\n    exit-status: 0\n    title: 1.10\n  b: &b\n    exec: False\n    \
+         exit-status: 1\n  c:\n    <<: *b\n    title: 0x1F\n",
+    )
+    .expect("goss takes them");
+    let said = |at: usize| (read.checks[at].subject().to_owned(), read.checks[at].title.clone());
+    assert_eq!(said(0), ("true".into(), Some("1.10".into())));
+    assert_eq!(said(1), ("False".into(), None));
+    assert_eq!(said(2).0, "False");
+}
+
+#[test]
+fn a_path_may_begin_with_somebodys_home() {
+    let read = suite("file:\n  ~root:\n    exists: true\n  here:\n    path: ~root/.profile\n    exists: true\n");
+    assert_eq!(read.expect("a user is named").checks.len(), 2);
+    for path in ["\"~\"", "~/x", "x", "\"~a:b\""] {
+        let refused = suite(&format!("file:\n  {path}:\n    exists: true\n")).expect_err("whose home?");
+        assert!(refused.contains("is not absolute"), "{refused}");
+    }
 }
