@@ -51,14 +51,14 @@ fn a_resource_without_ids_checks_nothing() {
 #[test]
 fn where_a_text_is_wanted_it_is_as_written() {
     let read = suite(
-        "command:\n  a:\n    exec: true\n    exit-status: 0\n    title: 1.10\n  b: &b\n    exec: False\n    \
+        "command:\n  a:\n    exec: true\n    exit-status: 0\n    title: 1.10\n  b: &b\n    exec: false\n    \
          exit-status: 1\n  c:\n    <<: *b\n    title: 0x1F\n",
     )
     .expect("goss takes them");
     let said = |at: usize| (read.checks[at].subject().to_owned(), read.checks[at].title.clone());
     assert_eq!(said(0), ("true".into(), Some("1.10".into())));
-    assert_eq!(said(1), ("False".into(), None));
-    assert_eq!(said(2).0, "False");
+    assert_eq!(said(1), ("false".into(), None));
+    assert_eq!(said(2).0, "false");
 }
 
 #[test]
