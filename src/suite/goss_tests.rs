@@ -1,3 +1,6 @@
+//! What goss files of other people do that is easily refused by mistake: anchors at the top, empty resources, texts
+//! without quotes, homes.
+
 use std::path::Path;
 
 use super::super::{Suite, load};
