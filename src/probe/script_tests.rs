@@ -160,6 +160,28 @@ fn every_shell_gives_the_same_answers() {
 }
 
 #[test]
+fn a_path_below_somebodys_home() {
+    let suite = suite(
+        r#"suite "x" {
+          file "~root" {
+            exists   = true
+            filetype = "directory"
+          }
+          file "~root/no such file" { exists = false }
+          file "~daemon/../../etc/passwd" { exists = true }
+          file "~no-such-user-'$(id)'/x" { exists = false }
+        }"#,
+    );
+    for mut shell in shells() {
+        for (what, (outcome, told)) in
+            outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
+        {
+            assert_eq!(outcome, Passed, "{}: {what}: {told}", shell.name);
+        }
+    }
+}
+
+#[test]
 fn without_base64_and_timeout_it_works_too() {
     thirty_everywhere(|script| {
         let poorer = script

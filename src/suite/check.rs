@@ -219,7 +219,7 @@ impl Attributes<'_, '_> {
         let (findings, dialect) = (&mut *self.findings, self.dialect);
         let zero = matches!(&attribute.node.value, Value::Number(n) if n.as_f64() == Some(0.0));
         match name {
-            "title" => check.title = text(findings, attribute),
+            "title" => check.title = text(findings, dialect, attribute),
             "meta" => {
                 if dialect == Dialect::Goss && !matches!(attribute.node.value, Value::Map(_) | Value::Broken) {
                     mistyped::<()>(findings, attribute, "a map");
@@ -232,7 +232,7 @@ impl Attributes<'_, '_> {
             "timeout" if dialect == Dialect::Goss && zero => {}
             "timeout" => set(&mut check.timeout, timeout(findings, attribute)),
             subject if !subject.is_empty() && subject == self.entry.subject => {
-                check.subject = text(findings, attribute).filter(|s| !s.is_empty() || dialect == Dialect::Hcl);
+                check.subject = text(findings, dialect, attribute).filter(|s| !s.is_empty() || dialect == Dialect::Hcl);
             }
             other => unknown_attribute(findings, self.entry, attribute, other),
         }
@@ -286,8 +286,11 @@ fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawChec
         wrong(format!("{} without an id", entry.resource), &example);
     } else if text.contains('\0') || (entry.resource != Resource::Command && text.chars().any(char::is_control)) {
         wrong(format!("{} {text:?} holds a control character", entry.resource), &example);
-    } else if entry.resource == Resource::File && !text.starts_with('/') {
-        wrong(format!("path {text:?} is not absolute"), "paths on the host begin with /; ~ is not expanded");
+    } else if entry.resource == Resource::File && !text.starts_with('/') && !is_below_a_home(text) {
+        wrong(
+            format!("path {text:?} is not absolute"),
+            "paths on the host begin with /, or with ~ and a user: ~root/x",
+        );
     } else if entry.resource == Resource::Port && !is_port(text) {
         wrong(format!("{text:?} is no port"), "tcp:22, tcp6:22, udp:53, udp6:53, or 22 for tcp:22");
     } else if entry.resource == Resource::Reboot && !vocabulary::REBOOTS.contains(&text) {
@@ -297,6 +300,12 @@ fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawChec
     } else if matches!(entry.resource, Resource::Package | Resource::Service) && text.starts_with('-') {
         wrong(format!("{} {text:?} begins with -", entry.resource), &example);
     }
+}
+
+/// `~root` or `~root/x`. Whose home `~` alone is would depend on who looks.
+fn is_below_a_home(text: &str) -> bool {
+    let user = text.strip_prefix('~').map(|rest| rest.split('/').next().unwrap_or(rest));
+    user.is_some_and(|user| !user.is_empty() && !user.contains(':'))
 }
 
 fn is_port(text: &str) -> bool {
@@ -358,11 +367,27 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-fn text(findings: &mut Findings<'_>, entry: &Entry) -> Option<String> {
-    match &entry.node.value {
+fn text(findings: &mut Findings<'_>, dialect: Dialect, entry: &Entry) -> Option<String> {
+    match word(findings, dialect, &entry.node) {
+        Some(text) => Some(text),
+        None => mistyped(findings, entry, "a text in quotes"),
+    }
+}
+
+/// A text, or what stands for one: in goss's files `true` and `1.10` without quotes are the texts that they look like
+/// (Go's yaml.v3, where a string is wanted).
+fn word(findings: &Findings<'_>, dialect: Dialect, node: &Node) -> Option<String> {
+    let written = findings.text().get(node.span.clone()).unwrap_or_default();
+    match &node.value {
         Value::Text(text) => Some(text.clone()),
+        Value::Number(number) if dialect == Dialect::Goss && written.parse().ok() == number.as_f64() => {
+            Some(written.to_owned())
+        }
         Value::Number(number) => Some(number.to_string()),
-        _ => mistyped(findings, entry, "a text in quotes"),
+        Value::Bool(_) if dialect == Dialect::Hcl => None,
+        Value::Bool(yes) if written.eq_ignore_ascii_case(&yes.to_string()) => Some(written.to_owned()),
+        Value::Bool(yes) => Some(yes.to_string()),
+        _ => None,
     }
 }
 
@@ -373,14 +398,9 @@ fn parameter(
     kind: Parameter,
     entry: &Entry,
 ) -> Option<serde_json::Value> {
-    let word = |node: &Node| match &node.value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
     match (kind, &entry.node.value) {
         (Parameter::Bool, _) => boolean(findings, dialect, entry).map(Into::into),
-        (Parameter::Text, _) => text(findings, entry).map(Into::into),
+        (Parameter::Text, _) => text(findings, dialect, entry).map(Into::into),
         (Parameter::Any, _) => entry.node.to_json(),
         (Parameter::Word(words), Value::Text(text)) if words.contains(&text.as_str()) => Some(text.as_str().into()),
         (Parameter::Word(words), Value::Text(text)) => {
@@ -392,11 +412,13 @@ fn parameter(
             None
         }
         (Parameter::Word(words), _) => mistyped(findings, entry, &format!("one of {}", words.join(", "))),
-        (Parameter::Texts, Value::List(items)) => match items.iter().map(word).collect::<Option<Vec<_>>>() {
-            Some(texts) => Some(texts.into()),
-            None => mistyped(findings, entry, "a list of texts"),
-        },
-        (Parameter::Texts, _) => match word(&entry.node) {
+        (Parameter::Texts, Value::List(items)) => {
+            match items.iter().map(|item| word(findings, dialect, item)).collect::<Option<Vec<_>>>() {
+                Some(texts) => Some(texts.into()),
+                None => mistyped(findings, entry, "a list of texts"),
+            }
+        }
+        (Parameter::Texts, _) => match word(findings, dialect, &entry.node) {
             Some(text) => Some(vec![text].into()),
             None => mistyped(findings, entry, "a list of texts"),
         },

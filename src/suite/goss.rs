@@ -16,6 +16,7 @@ use serde_saphyr::{
 use super::{
     diagnostic::nearest,
     tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
+    vocabulary,
 };
 
 /// Nested deeper than this is refused.
@@ -56,9 +57,13 @@ pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite,
         due: false,
     };
     let mut included = Vec::new();
-    for resource in resources {
+    let ends: Vec<usize> = resources.iter().skip(1).map(|next| next.name_span.start).collect();
+    for (at, resource) in resources.into_iter().enumerate() {
+        let end = ends.get(at).copied().unwrap_or(findings.text().len());
         if resource.name == "gossfile" {
             includes(findings, resource, &mut included);
+        } else if is_definition(findings.text(), &resource, end) {
+            // goss ignores names at the top that it does not know, so this is where people keep what they refer to.
         } else {
             checks(findings, resource, &mut suite.checks);
         }
@@ -134,7 +139,9 @@ fn include_attribute(findings: &mut Findings<'_>, include: &mut Include, attribu
 
 fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawCheck>) {
     let Value::Map(ids) = resource.node.value else {
-        if resource.node.value != Value::Broken {
+        // A template that loops over nothing leaves the resource's name alone.
+        let empty = resource.node.value == Value::Null && vocabulary::resource(&resource.name).is_some();
+        if resource.node.value != Value::Broken && !empty {
             findings.wrong(
                 &resource.name_span,
                 format!("{:?} holds {}", resource.name, resource.node.kind()),
@@ -163,6 +170,30 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
             attributes,
         });
     }
+}
+
+/// Whether `entry`, which ends before `end`, only defines anchors (`versions: &versions`) for other parts of the file.
+/// A name that is nearly a resource's is a misspelled resource, unless an alias does refer to it.
+fn is_definition(text: &str, entry: &Entry, end: usize) -> bool {
+    if vocabulary::is_goss_name(&entry.name) {
+        return false;
+    }
+    let anchors = anchors(text.get(entry.name_span.end..end).unwrap_or_default());
+    let misspelled = nearest(&entry.name, vocabulary::resources().map(|known| known.resource.as_str())).is_some();
+    let referred = |name: &&str| {
+        let mut words = text.split(|c: char| c.is_whitespace() || ",[]{}".contains(c));
+        words.any(|word| word.strip_prefix('*') == Some(*name))
+    };
+    if misspelled { anchors.iter().any(referred) } else { !anchors.is_empty() }
+}
+
+/// The names of the anchors in a piece of YAML that follows a key. The parser does not hand them over.
+fn anchors(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let opens = |word: &str| word.ends_with([':', '[', ',']) || word == "-" || word == "{";
+    let pairs = words.windows(2).filter(|pair| opens(pair[0]));
+    pairs.filter_map(|pair| pair[1].strip_prefix('&')).filter(|name| !name.is_empty()).collect()
 }
 
 fn options(octal: bool) -> serde_saphyr::Options {
@@ -331,3 +362,7 @@ impl<'de> Visitor<'de> for YamlVisitor {
         Ok(YamlValue::Map(pairs))
     }
 }
+
+#[cfg(test)]
+#[path = "goss_tests.rs"]
+mod tests;

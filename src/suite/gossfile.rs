@@ -1,6 +1,6 @@
 //! A goss file with everything that it includes, as one suite. It owns rendering each file, finding the files that
 //! `gossfile` names, and merging (goss v0.4.9: store.go, mergeJSONData). It refuses what goss lets pass silently: one
-//! check in two files, of which only the later would be made.
+//! check in two files, of which only the later would be made, unless the two say the same.
 //!
 //! A file is read once, however often it is included: its variables are the same everywhere, so nothing is lost.
 
@@ -133,6 +133,9 @@ impl Reader<'_> {
             let same = |other: &&Check| other.resource == check.resource && other.id == check.id;
             let mine = Some(&suite.path).filter(|_| !root);
             if let Some(first) = whole.checks.iter().filter(|other| other.path.as_ref() != mine).find(same) {
+                if is_repeated(first, &check) {
+                    continue;
+                }
                 let there = first.path.as_ref().unwrap_or(&whole.path).display();
                 let help =
                     format!("it stands already in {there} on line {}; goss would make only one of the two", first.line);
@@ -208,6 +211,17 @@ impl Reader<'_> {
         }
         Ok(suite)
     }
+}
+
+/// Whether the two ask and demand the same, so that nothing is lost where one of them is made.
+fn is_repeated(first: &Check, second: &Check) -> bool {
+    let bare = |check: &Check| {
+        let mut bare = check.clone();
+        (bare.title, bare.path, bare.line) = (None, None, 0);
+        bare.properties.iter_mut().for_each(|property| property.line = 0);
+        bare
+    };
+    bare(first) == bare(second)
 }
 
 /// Adds a part to a record so that no two lists of parts make the same record.

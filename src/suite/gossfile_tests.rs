@@ -88,6 +88,19 @@ fn a_file_that_only_includes_is_a_suite() {
 }
 
 #[test]
+fn what_two_files_say_alike_is_checked_once() {
+    let folder = Folder::of(&[
+        ("goss.yaml", "gossfile: {a.yaml: {}, b.yaml: {}}\nuser:\n  a: {exists: true, title: mine}\n"),
+        ("a.yaml", &USER.replace("NAME", "a")),
+        ("b.yaml", "\n\nuser:\n  a: {exists: true, meta: {from: b}}\n  b: {exists: true}\n"),
+        ("other.yaml", "gossfile: {a.yaml: {}}\nuser:\n  a: {exists: true, skip: true}\n"),
+    ]);
+    let made = [("a".to_owned(), None, 3), ("b".to_owned(), Some("b.yaml".into()), 5)];
+    assert_eq!(places(&folder.suite("goss.yaml")), made);
+    assert!(folder.told("other.yaml", "{}").contains("a second time"));
+}
+
+#[test]
 fn what_decides_the_outcome_is_in_the_digest() {
     let make = |included: &str, read: &str| {
         Folder::of(&[
@@ -115,7 +128,7 @@ fn every_refusal() {
     let folder = Folder::of(&[
         ("cycle.yaml", "user: {x: {exists: true}}\ngossfile:\n  sub/back.yaml: {}\n"),
         ("sub/back.yaml", "gossfile:\n  ../cycle.yaml: {}\n"),
-        ("twice.yaml", "user:\n  a: {exists: true}\ngossfile: {a.yaml: {}, b.yaml: {}}\n"),
+        ("twice.yaml", "user:\n  a: {exists: false}\ngossfile: {a.yaml: {}, b.yaml: {}}\n"),
         ("a.yaml", &USER.replace("NAME", "a")),
         ("b.yaml", "\n\nuser:\n  '{{ \"a\" }}':\n    exists: true\n"),
         ("none.yaml", "gossfile:\n  no/*.yaml: {}\n  x: {fiel: y, skip: 1}\n  '[': {}\n"),

@@ -12,7 +12,14 @@ fn ask(check: &Check) -> String {
         .filter(|(name, _)| wants(check, name))
         .map(|(_, letter)| letter)
         .collect();
-    format!("ask_file {} '{wanted}' {}", quote(&cleaned(check.subject())), CONTENTS_KEPT + 1)
+    let kept = CONTENTS_KEPT + 1;
+    match check.subject().strip_prefix('~') {
+        Some(home) => {
+            let (user, below) = home.find('/').map_or((home, ""), |at| home.split_at(at));
+            format!("ask_home {} {} '{wanted}' {kept}", quote(user), quote(below.trim_end_matches('/')))
+        }
+        None => format!("ask_file {} '{wanted}' {kept}", quote(&cleaned(check.subject()))),
+    }
 }
 
 /// An absolute path as goss looks it up: `.`, `..`, repeated and trailing slashes resolved by the text alone (Go,

@@ -62,6 +62,20 @@ $($r readlink -- "$1" 2>/dev/null | enc)"
   fi
   answer
 }
+# A path below the home of user $1, who is looked for where goss's own binary looks; $2: the rest; $3 and $4 as for ask_file.
+ask_home() {
+  h=
+  while IFS=: read -r u x x x x d x; do
+    [ "$u" = "$1" ] && h=$d && break
+  done </etc/passwd
+  if [ -n "$h" ]; then
+    ask_file "$h$2" "$3" "$4"
+  else
+    begin
+    a='.x 0'
+    answer
+  fi
+}
 file_data() {
   if [ -z "$r" ] && [ ! -r "$1" ] && root; then r=$S; fi
   if ! $r test -r "$1"; then

@@ -19,13 +19,11 @@ pub(in crate::suite) struct Reach {
 }
 
 impl Reach {
-    /// Within the repository that `base_dir` is in (without one: `base_dir` itself), and within the folder of the suite.
+    /// Within the repository that `base_dir` is in (without one: `base_dir` itself), and within the repository that the
+    /// suite is in (without one: the suite's folder).
     pub(in crate::suite) fn new(base_dir: &Path, suite: &Path) -> Self {
-        let base = base_dir.canonicalize().ok();
-        let repository = base.as_deref().and_then(|base| base.ancestors().find(|folder| folder.join(".git").exists()));
         let folder = suite.parent().filter(|folder| *folder != Path::new("")).unwrap_or(base_dir);
-        let roots = [repository.map(Path::to_owned).or_else(|| base.clone()), folder.canonicalize().ok()];
-        let mut roots: Vec<PathBuf> = roots.into_iter().flatten().collect();
+        let mut roots: Vec<PathBuf> = [base_dir, folder].into_iter().filter_map(repository).collect();
         roots.dedup();
         Self { roots }
     }
@@ -69,6 +67,13 @@ impl Reach {
     }
 }
 
+/// The repository that a folder is in, or the folder itself where it is in none.
+fn repository(folder: &Path) -> Option<PathBuf> {
+    let real = folder.canonicalize().ok()?;
+    let found = real.ancestors().find(|above| above.join(".git").exists()).map(Path::to_owned);
+    Some(found.unwrap_or(real))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +99,8 @@ mod tests {
         assert_eq!(why("repo/packer"), "not a file");
         let named = Reach::new(&at("repo/packer"), &at("elsewhere/goss.yaml"));
         assert_eq!(named.read(&at("elsewhere/secret")).as_deref(), Ok("elsewhere/secret"));
+        let from_afar = Reach::new(&at("elsewhere"), &at("repo/packer/suites/goss.yaml"));
+        assert_eq!(from_afar.read(&at("repo/x")).as_deref(), Ok("repo/x"));
+        assert!(from_afar.read(&at("other/.aws/y")).is_err());
     }
 }

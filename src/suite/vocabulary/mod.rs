@@ -134,6 +134,11 @@ pub(super) fn resource(name: &str) -> Option<&'static Entry> {
     resources().find(|e| e.resource.as_str() == name)
 }
 
+/// Whether the name means something at the top of a goss file, here or in goss.
+pub(super) fn is_goss_name(name: &str) -> bool {
+    resource(name).is_some() || LATER_RESOURCES.contains(&name) || WINDOWS_RESOURCES.contains(&name)
+}
+
 /// The names of a resource's properties; none for an unknown resource.
 pub fn properties(name: &str) -> impl Iterator<Item = &'static str> {
     resource(name).into_iter().flat_map(|entry| entry.properties).map(|(name, _)| *name)

@@ -1,0 +1,75 @@
+//! What goss files of other people do that is easily refused by mistake: anchors at the top, empty resources, texts
+//! without quotes, homes.
+
+use std::path::Path;
+
+use super::super::{Suite, load};
+
+fn suite(text: &str) -> Result<Suite, String> {
+    let read = load::read(Path::new("x.yaml"), text.as_bytes());
+    let titles = |mistakes: Vec<_>| {
+        let titles: Vec<String> =
+            mistakes.into_iter().map(|mistake: super::super::diagnostic::Diagnostic| mistake.title).collect();
+        titles.join("; ")
+    };
+    read.map(|mut suites| suites.remove(0)).map_err(titles)
+}
+
+#[test]
+fn a_name_at_the_top_may_hold_anchors() {
+    let merged = "agent_versions: &agent_versions\n  versions:\n    or: [\"1\", \"2\"]\n\
+                  package:\n  agent:\n    installed: true\n    <<: *agent_versions\n";
+    let read = suite(merged).expect("the anchor is used");
+    let names: Vec<&str> = read.checks[0].properties.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["installed", "versions"]);
+    let deep = "x-common:\n  on: &on\n    running: true\n  off:\n    - &off {running: false}\n\
+                service:\n  a: *on\n  b: *off\n";
+    assert_eq!(suite(deep).expect("anchors further in").checks.len(), 2);
+    // A template leaves out what refers to it.
+    let unused = "defaults: &defaults\n  exists: true\nfile:\n  /x:\n    exists: true\n";
+    assert_eq!(suite(unused).expect("a definition all the same").checks.len(), 1);
+}
+
+#[test]
+fn a_misspelled_resource_is_no_definition() {
+    let rest = "file:\n  /x:\n    exists: true\n";
+    let lost = suite(&format!("packages: &all\n  agent:\n    installed: true\n{rest}"));
+    assert_eq!(lost.expect_err("nothing refers to it"), "unknown resource \"packages\"");
+    let referred = format!("packages: &all\n  agent:\n    installed: true\npackage: *all\n{rest}");
+    assert_eq!(suite(&referred).expect("an alias refers to it").checks.len(), 2);
+    let plain = suite(&format!("defaults:\n  a:\n    exists: true\n{rest}"));
+    assert_eq!(plain.expect_err("no anchor"), "unknown resource \"defaults\"");
+    let shell = suite(&format!("daemons:\n  a:\n    exec: run &\n    title: this & that\n  # b: &c\n{rest}"));
+    assert_eq!(shell.expect_err("no anchor"), "unknown resource \"daemons\"");
+}
+
+#[test]
+fn a_resource_without_ids_checks_nothing() {
+    let read = suite("service:\nfile:\n  /x:\n    exists: true\nport: {}\n").expect("a loop over nothing");
+    assert_eq!(read.checks.len(), 1);
+    assert_eq!(suite("service:\n").expect_err("nothing is left"), "suite \"x\" has no checks");
+    assert_eq!(suite("services:\n").expect_err("a misspelling"), "\"services\" holds null");
+}
+
+#[test]
+fn where_a_text_is_wanted_it_is_as_written() {
+    let read = suite(
+        "command:\n  a:\n    exec: true\n    exit-status: 0\n    title: 1.10\n  b: &b\n    exec: false\n    \
+         exit-status: 1\n  c:\n    <<: *b\n    title: 0x1F\n",
+    )
+    .expect("goss takes them");
+    let said = |at: usize| (read.checks[at].subject().to_owned(), read.checks[at].title.clone());
+    assert_eq!(said(0), ("true".into(), Some("1.10".into())));
+    assert_eq!(said(1), ("false".into(), None));
+    assert_eq!(said(2).0, "false");
+}
+
+#[test]
+fn a_path_may_begin_with_somebodys_home() {
+    let read = suite("file:\n  ~root:\n    exists: true\n  here:\n    path: ~root/.profile\n    exists: true\n");
+    assert_eq!(read.expect("a user is named").checks.len(), 2);
+    for path in ["\"~\"", "~/x", "x", "\"~a:b\""] {
+        let refused = suite(&format!("file:\n  {path}:\n    exists: true\n")).expect_err("whose home?");
+        assert!(refused.contains("is not absolute"), "{refused}");
+    }
+}
