@@ -94,7 +94,6 @@ impl Reader<'_> {
         let mut findings = Findings::of_template(source, &rendered);
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
         if let Some((raw, mut includes)) = goss::read(&mut findings, stem) {
-            let places: Vec<_> = raw.checks.iter().map(|check| (check.id.clone(), check.id_span.clone())).collect();
             let root = self.open.len() <= 1;
             // A root without any check of its own is still the suite that the included ones go into.
             let empty = root.then(|| Suite {
@@ -106,7 +105,7 @@ impl Reader<'_> {
             });
             let read = check::read(&mut findings, raw, path, &Digest::of(text.as_bytes())).or(empty);
             if let Some(suite) = read {
-                self.merge(&mut findings, suite, &places, root);
+                self.merge(suite, root);
             }
             // goss takes them by name, so that the order is the same each time.
             includes.sort_by(|a, b| a.id.cmp(&b.id));
@@ -118,30 +117,22 @@ impl Reader<'_> {
         self.mistakes.extend(findings.list);
     }
 
-    fn merge(
-        &mut self,
-        findings: &mut Findings<'_>,
-        suite: Suite,
-        places: &[(String, std::ops::Range<usize>)],
-        root: bool,
-    ) {
+    fn merge(&mut self, suite: Suite, root: bool) {
         let Some(whole) = &mut self.suite else {
             self.suite = Some(suite);
             return;
         };
         for mut check in suite.checks {
-            let same = |other: &&Check| other.resource == check.resource && other.id == check.id;
+            // As in goss, the file that is read later has the last word: that is how files override what they include in common.
             let mine = Some(&suite.path).filter(|_| !root);
-            if let Some(first) = whole.checks.iter().filter(|other| other.path.as_ref() != mine).find(same) {
-                if is_repeated(first, &check) {
-                    continue;
+            let other_file = |other: &Check| other.path.as_ref() != mine;
+            let same = |other: &Check| other.resource == check.resource && other.id == check.id;
+            if let Some(first) = whole.checks.iter_mut().find(|other| other_file(other) && same(other)) {
+                if !is_repeated(first, &check) {
+                    check.path = mine.cloned();
+                    *first = check;
                 }
-                let there = first.path.as_ref().unwrap_or(&whole.path).display();
-                let help =
-                    format!("it stands already in {there} on line {}; goss would make only one of the two", first.line);
-                let place = places.iter().find(|(id, span)| *id == check.id && findings.line(span) == check.line);
-                let span = place.map_or(0..0, |(_, span)| span.clone());
-                findings.wrong(&span, format!("{} {:?} a second time", check.resource, check.id), "", Some(&help));
+                continue;
             }
             check.path = mine.cloned();
             whole.checks.push(check);
