@@ -1,10 +1,7 @@
 //! External suites in a run: each one that the suites ask for is run against the host, its report is read by the prober, and both its own answer and every test of it
 //! go into the evidence. It owns the order (one after the other: they share the host) and retries; it refuses to read a report itself.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -59,11 +56,7 @@ fn declared<'a>(
 ) -> impl Iterator<Item = (&'a Suite, &'a Check, Result<External, Vec<String>>)> {
     suites.iter().flat_map(move |suite| {
         let asked = suite.checks.iter().filter(|check| check.resource == Resource::External && !check.skip);
-        asked.map(move |check| {
-            let file = base_dir.join(check.path.as_ref().unwrap_or(&suite.path));
-            let folder: PathBuf = file.parent().map_or_else(|| base_dir.to_owned(), Path::to_owned);
-            (suite, check, External::of(check, &folder))
-        })
+        asked.map(move |check| (suite, check, External::of(check, &suite.folder_of(check, base_dir))))
     })
 }
 

@@ -60,12 +60,11 @@ pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Resul
     })
 }
 
-/// The external suites whose tests are not there. Their paths start from the folder of the file that names them.
+/// The external suites whose tests are not there.
 fn missing_tests(suite: &Suite, base_dir: &Path) -> Vec<Diagnostic> {
     let missing = suite.checks.iter().filter(|check| check.resource == Resource::External).filter_map(|check| {
         let file = check.path.as_ref().unwrap_or(&suite.path);
-        let folder = base_dir.join(file).parent().map_or_else(|| base_dir.to_owned(), Path::to_owned);
-        let tests = folder.join(check.parameters.get("path")?.as_str()?);
+        let tests = suite.folder_of(check, base_dir).join(check.parameters.get("path")?.as_str()?);
         let help = format!("looked for {}", tests.display());
         let title = format!("external {:?}: its tests are not there", check.id);
         (!tests.exists()).then(|| Diagnostic::on_line(file, check.line, &title, &help))

@@ -29,7 +29,11 @@ mod template;
 mod tree;
 mod vocabulary;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +67,12 @@ pub struct Suite {
 }
 
 impl Suite {
+    /// The folder that paths in `check` start from: that of the file in which it stands. `base_dir`: where the suites' own paths start from.
+    pub fn folder_of(&self, check: &Check, base_dir: &Path) -> PathBuf {
+        let file = base_dir.join(check.path.as_ref().unwrap_or(&self.path));
+        file.parent().map_or_else(|| base_dir.to_owned(), Path::to_owned)
+    }
+
     /// The number of properties: the number of answers due per target.
     pub fn planned(&self) -> usize {
         self.checks.iter().map(|c| c.properties.len()).sum()

@@ -9,7 +9,10 @@ use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
     commit, completions, lint, man, output, packer_install, probe, report, serve, sweep, validate,
 };
-use crate::{config::Problem, exit::Exit};
+use crate::{
+    config::{Problem, request::Format},
+    exit::Exit,
+};
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
 pub fn run(arguments: Vec<OsString>) -> Exit {
@@ -42,15 +45,22 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
-        Command::Lint(args) => lint::execute(&args, globals),
-        Command::Packer(PackerCommand::Install(args)) => packer_install::execute(&args, globals),
+        Command::Lint(args) => planned(plain_format(globals), |format| lint::execute(&args, globals, format)),
+        Command::Packer(PackerCommand::Install(args)) => {
+            planned(plain_format(globals), |format| packer_install::execute(&args, format))
+        }
         Command::Completions(args) => completions::execute(&args),
         Command::Man(args) => man::execute(&args),
     }
 }
 
+/// For commands whose only plan is how they answer.
+fn plain_format(globals: &Globals) -> Result<Format, Vec<Problem>> {
+    globals.plain_format().map_err(|problem| vec![problem])
+}
+
 /// Executes what could be planned, or prints every mistake.
-fn planned<R>(plan: Result<R, Vec<Problem>>, execute: fn(R) -> Exit) -> Exit {
+fn planned<R>(plan: Result<R, Vec<Problem>>, execute: impl FnOnce(R) -> Exit) -> Exit {
     match plan {
         Ok(request) => execute(request),
         Err(problems) => {

@@ -37,14 +37,7 @@ pub(super) struct Linted {
 }
 
 /// Checks and prints.
-pub fn execute(args: &LintArgs, globals: &Globals) -> Exit {
-    let format = match globals.plain_format() {
-        Ok(format) => format,
-        Err(problem) => {
-            output::error(&problem);
-            return Exit::Usage;
-        }
-    };
+pub fn execute(args: &LintArgs, globals: &Globals, format: Format) -> Exit {
     let linted = dispatch::working_dir().and_then(|folder| lint(args, globals, &folder, suites::load));
     match linted {
         Ok(linted) => print(&linted, format),

@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{args::Globals, output};
+use super::output;
 use crate::{config::request::Format, exit::Exit};
 
 /// The plugin protocol that the program speaks, as in `describe` and in file names.
@@ -47,14 +47,7 @@ pub(super) enum InstallError {
 }
 
 /// Installs and says where.
-pub fn execute(args: &InstallArgs, globals: &Globals) -> Exit {
-    let format = match globals.plain_format() {
-        Ok(format) => format,
-        Err(problem) => {
-            output::error(&problem);
-            return Exit::Usage;
-        }
-    };
+pub fn execute(args: &InstallArgs, format: Format) -> Exit {
     match install(args) {
         Ok(written) => {
             let paths: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{
     Seen, observe,
-    tests::{check, frame},
+    tests::{check, every_answer_is_judged, frame},
 };
 use crate::{
     model::Outcome,
@@ -76,19 +76,7 @@ proptest! {
     /// Whatever a host answers, there is one outcome per property, escaped and bounded.
     #[test]
     fn any_bytes_are_survived(fields in proptest::collection::vec(("[a-zA-Z]( [01?-]| none| vm| container| [ -~]{0,8})?", "\\PC{0,40}|[\\x00-\\xff]{0,40}|[0-9A-F: \n]{0,60}|(device|disk|part|layers) [a-z]{1,3} [0-9]{0,20} [0-9]{0,20}\n"), 0..8)) {
-        let mut seen = std::collections::BTreeSet::new();
-        let fields: Vec<(&str, &str)> =
-            fields.iter().filter(|(head, _)| seen.insert(head.as_bytes()[0])).map(|(h, b)| (h.as_str(), b.as_str())).collect();
-        let frame = frame(&fields);
-        for resource in ALL {
-            let check = check(resource);
-            let judged = evaluate(&check, &frame);
-            prop_assert_eq!(judged.len(), check.properties.len());
-            for one in judged {
-                prop_assert!(!one.message.chars().any(char::is_control));
-                prop_assert!(one.actual.to_string().len() <= 4096);
-            }
-        }
+        every_answer_is_judged(&ALL, &fields)?;
     }
 }
 

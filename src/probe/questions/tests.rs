@@ -29,6 +29,30 @@ pub(super) fn frame(fields: &[(&str, &str)]) -> Frame {
     frames.answers.remove(&0).expect("it is well formed")
 }
 
+/// Whatever `fields` hold (of fields with the same letter only the first), there is one outcome per property of each resource, escaped and bounded.
+pub(super) fn every_answer_is_judged(
+    resources: &[&str],
+    fields: &[(String, String)],
+) -> Result<(), proptest::test_runner::TestCaseError> {
+    let mut seen = std::collections::BTreeSet::new();
+    let fields: Vec<(&str, &str)> = fields
+        .iter()
+        .filter(|(head, _)| seen.insert(head.as_bytes()[0]))
+        .map(|(h, b)| (h.as_str(), b.as_str()))
+        .collect();
+    let frame = frame(&fields);
+    for resource in resources {
+        let check = check(resource);
+        let judged = evaluate(&check, &frame);
+        proptest::prop_assert_eq!(judged.len(), check.properties.len());
+        for one in judged {
+            proptest::prop_assert!(!one.message.chars().any(char::is_control));
+            proptest::prop_assert!(one.actual.to_string().len() <= 4096);
+        }
+    }
+    Ok(())
+}
+
 fn outcomes(resource: &str, fields: &[(&str, &str)]) -> Vec<Outcome> {
     evaluate(&check(resource), &frame(fields)).iter().map(|j| j.outcome).collect()
 }
@@ -320,19 +344,7 @@ mod any_bytes {
         /// Whatever a host answers, there is one outcome per property, escaped and bounded.
         #[test]
         fn are_survived(fields in proptest::collection::vec(("[a-zA-Z]( [01?-]| none| dpkg| curl| wget| systemd| [ -~]{0,8})?", "\\PC{0,40}|[\\x00-\\xff]{0,40}|[0-9A-F: \n]{0,60}"), 0..6)) {
-            let mut seen = std::collections::BTreeSet::new();
-            let fields: Vec<(&str, &str)> =
-                fields.iter().filter(|(head, _)| seen.insert(head.as_bytes()[0])).map(|(h, b)| (h.as_str(), b.as_str())).collect();
-            let frame = frame(&fields);
-            for resource in ALL {
-                let check = check(resource);
-                let judged = evaluate(&check, &frame);
-                prop_assert_eq!(judged.len(), check.properties.len());
-                for one in judged {
-                    prop_assert!(!one.message.chars().any(char::is_control));
-                    prop_assert!(one.actual.to_string().len() <= 4096);
-                }
-            }
+            every_answer_is_judged(&ALL, &fields)?;
         }
     }
 }
