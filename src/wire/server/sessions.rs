@@ -103,7 +103,8 @@ async fn hear(wire: &mut DuplexStream, said: &mut Said) {
 
 async fn replay(name: &str, encoding: SpecEncoding) {
     let (near, mut wire) = duplex(1 << 20);
-    let serving = tokio::spawn(serve_connection(near, Arc::new(greeter::Greeter::default()), encoding));
+    let serving =
+        tokio::spawn(serve_connection(near, Component::PostProcessor(Arc::new(greeter::Greeter::default())), encoding));
     let (mut theirs, mut ours) = (Said::new(), Said::new());
     for frame in recording(name) {
         match frame {
