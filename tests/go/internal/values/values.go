@@ -41,7 +41,7 @@ func All() []Named {
 			"amis": byRegion, "id": text("ami-1"),
 		})},
 		{Name: "image", Why: "the shape of what assay's own data source answers", Crowded: true, Value: object(map[string]cty.Value{
-			"amis": byRegion, "id": text("ami-1"), "name": text("base-20261122"), "owner": text("github.com/example/images"),
+			"amis": byRegion, "id": text("ami-1"), "name": text("base-20261122"), "owner": text("123456789012"),
 			"promoted_at": text("2026-11-22T12:00:00Z"), "run": text("01KAQ3B6G0R8ZJ5Q2X7V9N4M1C"), "source_digest": cty.NullVal(cty.String),
 		})},
 	}
