@@ -8,6 +8,7 @@ mod conclude;
 mod event;
 mod examine;
 mod external;
+mod gold;
 mod hosts;
 mod hurry;
 mod known_hosts;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 
 pub use admit::Admitted;
 pub use event::Events;
+pub use gold::{Gold, GoldError, GoldRequest, gold};
 pub use hosts::probe;
 pub use stamping::Stamped;
 pub use sweep::{Swept, sweep};
