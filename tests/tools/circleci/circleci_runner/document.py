@@ -6,6 +6,8 @@ the runner does not run must not look as if it had been tested.
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 import yaml
@@ -54,6 +56,12 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 
 def parse(text: str) -> Any:
     """The YAML of a text."""
+    return copy.deepcopy(_parsed(text))
+
+
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:
+    # Pipelines of one project mostly read one text, and PyYAML is slow.
     try:
         return yaml.load(text, _Loader)  # noqa: S506: a SafeLoader
     except yaml.YAMLError as error:

@@ -16,7 +16,7 @@ import time
 import zipfile
 
 ROLES = {"plan": "builder", "build": "builder", "validate": "tester", "promote": "promoter", "sweep": "sweeper", "prune": "sweeper", "status": "promoter"}
-HOME = pathlib.Path(os.environ["HOME"])
+HOME = pathlib.Path(os.environ.get("HOME", "/"))
 
 
 def call(program: str, arguments: list[str]) -> None:
@@ -41,9 +41,9 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def digest() -> str:
+def digest(content: bytes | None = None) -> str:
     """Of what the image is made from."""
-    return hashlib.sha256(pathlib.Path("packer/base.pkr.hcl").read_bytes()).hexdigest()[:12]
+    return hashlib.sha256(content or pathlib.Path("packer/base.pkr.hcl").read_bytes()).hexdigest()[:12]
 
 
 def lock() -> dict[str, dict[str, str]]:
