@@ -158,6 +158,14 @@ pub enum LedgerError {
         /// Its words.
         words: String,
     },
+    /// The protected branch is not there.
+    #[error("{remote} has no branch {branch}; name the protected branch in assay.hcl: git {{ branch = \"…\" }}")]
+    NoBranch {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+    },
     /// Others were always faster.
     #[error("{branch} at {remote} moved under each of {tries} pushes; nothing was changed. Run it again")]
     Raced {
@@ -198,7 +206,7 @@ impl LedgerError {
             Self::Intake(IntakeError::Disagree { .. } | IntakeError::Merge { .. }) => Exit::Conflict,
             Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } => Exit::Undecided,
             Self::Plan { source, .. } if matches!(**source, PlanError::Git(_)) => Exit::Usage,
-            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } => Exit::Usage,
+            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::NoBranch { .. } => Exit::Usage,
             Self::Plan { .. } | Self::TagTaken { .. } | Self::Refused { .. } | Self::Raced { .. } => Exit::Conflict,
         }
     }
@@ -407,7 +415,7 @@ impl Race {
 }
 
 /// A random pause that grows with the number of tries, from at most 100 ms to at most 3 s: writers that collided do not collide again.
-fn pause(tries: u32) -> Duration {
+pub(super) fn pause(tries: u32) -> Duration {
     let longest = 50_u64.saturating_mul(1 << tries.min(6)).min(3000);
     let random = RandomState::new().build_hasher().finish();
     Duration::from_millis(random % longest.max(1))

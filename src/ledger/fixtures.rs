@@ -2,7 +2,7 @@
 
 use crate::model::{
     AmiRecord, Candidate, CandidateAmi, Digest, Provenance, State, Verdict,
-    lock::{Lock, LockEntry},
+    lock::{Lock, LockCopy, LockEntry},
 };
 
 pub const RUN: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
@@ -49,15 +49,30 @@ pub fn candidate_of_two_builds() -> Candidate {
 }
 
 pub fn lock() -> Lock {
-    let entry = |state, reason: &str, previous| LockEntry {
-        candidate: candidate(),
+    let candidate = candidate();
+    let mut lock = Lock::new(candidate.image.clone());
+    let entry = |state, reason: &str, candidate| LockEntry {
+        run: RUN.parse().expect("a run"),
         state,
         by: "https://ci.example/7".to_owned(),
         at: "2026-11-22T12:00:00Z".to_owned(),
         reason: reason.to_owned(),
-        previous,
+        evidence: None,
+        effective_at: None,
+        previous: None,
+        candidate,
+        copies: Vec::new(),
     };
-    let vetted = entry(State::Vetted, "full suite passed", None);
-    let gold = entry(State::Gold, "promoted", Some(super::lock_file::entry_digest(&vetted)));
-    Lock { image: "base".parse().expect("a name"), gold: Some(candidate().run), entries: vec![vetted, gold] }
+    let copy = LockCopy {
+        record: ami("x86_64", "eu-west-1", 3, b"one", "2026-11-22T10:05:00Z").record,
+        of: candidate.amis[0].record.ami.clone(),
+    };
+    let vetted = LockEntry {
+        evidence: Some(Digest::of(b"full")),
+        ..entry(State::Vetted, "full suite passed", Some(candidate.clone()))
+    };
+    super::lock_file::append(&mut lock, vetted);
+    super::lock_file::append(&mut lock, LockEntry { copies: vec![copy], ..entry(State::Gold, "promoted", None) });
+    lock.gold = Some(candidate.run);
+    lock
 }

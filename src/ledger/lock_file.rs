@@ -3,12 +3,12 @@
 
 use super::{
     candidate_file::{read_section, write_block},
-    hcl_text::{Found, HclError, Source, Writer, quote},
+    hcl_text::{Found, HclError, Source, Writer, quote, quote_list},
 };
 use crate::model::{
-    Digest, ImageName,
+    AmiRecord, AmiRef, Digest, ImageName, RunId, State,
     ids::IdError,
-    lock::{Lock, LockEntry},
+    lock::{Lock, LockCopy, LockEntry},
 };
 
 /// First line of every lock file.
@@ -40,6 +40,12 @@ pub fn entry_digest(entry: &LockEntry) -> Digest {
     Digest::of(writer.finish().as_bytes())
 }
 
+/// Adds an entry and sets its `previous`. It refuses nothing: which move is legal is the caller's to know.
+pub fn append(lock: &mut Lock, mut entry: LockEntry) {
+    entry.previous = lock.entries.last().map(entry_digest);
+    lock.entries.push(entry);
+}
+
 fn write_entry(writer: &mut Writer, entry: &LockEntry) {
     let mut attributes = vec![
         ("state", quote(entry.state.as_str())),
@@ -47,66 +53,124 @@ fn write_entry(writer: &mut Writer, entry: &LockEntry) {
         ("at", quote(&entry.at)),
         ("reason", quote(&entry.reason)),
     ];
-    if let Some(previous) = &entry.previous {
-        attributes.push(("previous", quote(previous.as_str())));
-    }
-    writer.block("entry", &attributes, |writer| {
-        let head = format!("candidate {}", quote(entry.candidate.image.as_str()));
-        write_block(writer, &head, &entry.candidate);
+    let optional = [
+        ("evidence", entry.evidence.as_ref().map(Digest::as_str)),
+        ("effective_at", entry.effective_at.as_deref()),
+        ("previous", entry.previous.as_ref().map(Digest::as_str)),
+    ];
+    attributes.extend(optional.into_iter().filter_map(|(name, value)| value.map(|value| (name, quote(value)))));
+    writer.block(&format!("entry {}", quote(&entry.run.to_string())), &attributes, |writer| {
+        if let Some(candidate) = &entry.candidate {
+            write_block(writer, &format!("candidate {}", quote(candidate.image.as_str())), candidate);
+        }
+        for copy in &entry.copies {
+            write_copy(writer, copy);
+        }
     });
 }
 
+fn write_copy(writer: &mut Writer, copy: &LockCopy) {
+    let record = &copy.record;
+    let head = format!("copy {} {}", quote(record.architecture.as_str()), quote(record.ami.region.as_str()));
+    let attributes = [
+        ("id", quote(record.ami.id.as_str())),
+        ("of", quote(&copy.of.to_string())),
+        ("name", quote(&record.name)),
+        ("owner", quote(record.owner.as_str())),
+        ("created_at", quote(&record.created_at)),
+        ("snapshots", quote_list(record.snapshots.iter().map(String::as_str))),
+    ];
+    writer.block(&head, &attributes, |_| {});
+}
+
 /// Reads a lock file's text; `file` is what errors call it. Fails with file and line on anything but what [`write()`] could have
-/// written, on a broken chain, and on a gold run that no entry made gold.
+/// written, on a broken chain, on an entry of a run that was never moved in, and on a gold run whose last entry is not gold.
 pub fn read(file: &str, text: &str) -> Result<Lock, HclError> {
     let source = Source { file, text };
     let body = source.parse()?;
     let (label, section) = source.only_block(&body, "lock")?;
     section.allow(&["gold"], &["entry"])?;
     let image: ImageName = label.parse().map_err(|error: IdError| section.error(error.to_string()))?;
-    let mut entries: Vec<LockEntry> = Vec::new();
+    let mut lock = Lock::new(image);
     for found in section.blocks("entry") {
-        let entry = read_entry(&found, &image)?;
-        let due = entries.last().map(entry_digest);
-        if entry.previous != due {
-            let due = due.map_or("no previous (it is the first)".to_owned(), |digest| {
-                format!("previous = {:?}", digest.as_str())
-            });
-            let message =
-                format!("the chain is broken: this entry must name {due}; an earlier entry was changed or dropped");
-            return Err(found.section().error(message));
+        let entry = read_entry(&found, &lock.image)?;
+        in_chain(&lock, &entry).map_err(|message| found.section().error(message))?;
+        lock.entries.push(entry);
+    }
+    lock.gold = section.optional_value("gold")?;
+    match lock.gold {
+        Some(run) if lock.state_of(run) != Some(State::Gold) => {
+            Err(section.error(format!("gold names run {run}, whose last entry is not gold")))
         }
-        entries.push(entry);
+        _ => Ok(lock),
     }
-    let gold = section.optional_value("gold")?;
-    if let Some(run) = gold
-        && !entries.iter().any(|e| e.candidate.run == run && e.state == crate::model::State::Gold)
-    {
-        return Err(section.error(format!("gold names run {run}, which no entry made gold")));
+}
+
+/// Whether an entry may follow those of `lock`.
+fn in_chain(lock: &Lock, entry: &LockEntry) -> Result<(), String> {
+    let due = lock.entries.last().map(entry_digest);
+    if entry.previous != due {
+        let due = due
+            .map_or("no previous (it is the first)".to_owned(), |digest| format!("previous = {:?}", digest.as_str()));
+        return Err(format!(
+            "the chain is broken: this entry must name {due}; an earlier entry was changed or dropped"
+        ));
     }
-    Ok(Lock { image, gold, entries })
+    match (&entry.candidate, lock.candidate(entry.run)) {
+        (None, None) => Err(format!("run {} was never moved in: its first entry needs its candidate block", entry.run)),
+        (Some(_), Some(_)) => Err(format!("run {} was moved in before", entry.run)),
+        (Some(candidate), None) if candidate.run != entry.run => {
+            Err(format!("the entry is of run {}, its candidate of run {}", entry.run, candidate.run))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_entry(found: &Found<'_>, image: &ImageName) -> Result<LockEntry, HclError> {
     let section = found.section();
-    section.allow(&["state", "by", "at", "reason", "previous"], &["candidate"])?;
-    found.labels(0)?;
+    let names = ["state", "by", "at", "reason", "evidence", "effective_at", "previous"];
+    section.allow(&names, &["candidate", "copy"])?;
+    let run: RunId = found.labels(1)?[0].parse().map_err(|error: IdError| section.error(error.to_string()))?;
     let blocks = section.blocks("candidate");
-    let [candidate] = blocks.as_slice() else {
-        return Err(section.error(format!("an entry holds one candidate block, found {}", blocks.len())));
-    };
-    if candidate.labels(1)?[0] != image.as_str() {
+    if blocks.len() > 1 {
+        return Err(section.error(format!("an entry holds at most one candidate block, found {}", blocks.len())));
+    }
+    if let Some(candidate) = blocks.first()
+        && candidate.labels(1)?[0] != image.as_str()
+    {
         return Err(candidate.section().error(format!("the lock of {image} holds an entry of another image")));
     }
     section.value::<jiff::Timestamp>("at")?;
+    section.optional_value::<jiff::Timestamp>("effective_at")?;
+    let candidate = blocks.first().map(|block| read_section(&block.section(), image.clone())).transpose()?;
     Ok(LockEntry {
-        candidate: read_section(&candidate.section(), image.clone())?,
+        run,
         state: section.value("state")?,
         by: section.text("by")?,
         at: section.text("at")?,
         reason: section.text("reason")?,
+        evidence: section.optional_value("evidence")?,
+        effective_at: section.optional("effective_at")?,
         previous: section.optional_value("previous")?,
+        candidate,
+        copies: section.blocks("copy").iter().map(read_copy).collect::<Result<_, _>>()?,
     })
+}
+
+fn read_copy(found: &Found<'_>) -> Result<LockCopy, HclError> {
+    let section = found.section();
+    section.allow(&["id", "of", "name", "owner", "created_at", "snapshots"], &[])?;
+    let labels = found.labels(2)?;
+    let wrong = |error: IdError| section.error(error.to_string());
+    let record = AmiRecord {
+        ami: AmiRef { region: labels[1].parse().map_err(wrong)?, id: section.value("id")? },
+        architecture: labels[0].parse().map_err(wrong)?,
+        name: section.text("name")?,
+        owner: section.value("owner")?,
+        created_at: section.text("created_at")?,
+        snapshots: section.list("snapshots")?,
+    };
+    Ok(LockCopy { record, of: section.value("of")? })
 }
 
 #[cfg(test)]
@@ -128,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_empty_lock() {
-        let empty = Lock { image: "base".parse().expect("a name"), gold: None, entries: Vec::new() };
+        let empty = Lock::new("base".parse().expect("a name"));
         assert_eq!(read("l", &write(&empty)).expect("reads"), empty);
     }
 
@@ -148,6 +212,6 @@ mod tests {
     fn gold_must_have_been_made_gold() {
         let mut wrong = lock();
         wrong.entries.pop();
-        assert!(read("l", &write(&wrong)).expect_err("never gold").message.contains("no entry made gold"));
+        assert!(read("l", &write(&wrong)).expect_err("never gold").message.contains("whose last entry is not gold"));
     }
 }

@@ -2,6 +2,7 @@
 //! what can be learned from a repository about where a run came from. It is the only room that runs `git`; it refuses to touch the
 //! user's work tree, index and branches.
 
+pub mod books;
 mod branch;
 pub mod candidate_file;
 pub mod commit;
@@ -26,6 +27,7 @@ mod words;
 #[cfg(test)]
 mod world;
 
+pub use books::{Books, BooksRequest, Edit, NewTag, WriteRequest, Written};
 pub use branch::BranchError;
 pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, TagOutcome, commit};
 pub use git::{Environment, GitError, environment_of_process};

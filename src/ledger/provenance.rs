@@ -210,6 +210,27 @@ async fn source_digest(
     digest_of(&listed, &sources).ok_or_else(|| "every input was deleted from the work tree".to_owned())
 }
 
+/// [`source_digest`] of the files as a commit holds them; `folder` is where `inputs` and `projections` start from. `Err` says in words why there is none.
+pub async fn source_digest_of_commit(
+    folder: &Path,
+    environment: &Environment,
+    commit: &str,
+    inputs: &[String],
+    projections: &[String],
+) -> Result<Digest, String> {
+    let words = |error: GitError| error.to_string();
+    let git = Git::new(folder, environment);
+    let sources = Inputs::new(&git, inputs, projections).await.map_err(words)?;
+    let scratch = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
+    let variables = || vec![("GIT_INDEX_FILE", scratch.path().join("index").into_os_string())];
+    let read = Call { arguments: vec!["read-tree", commit], variables: variables(), ..Call::default() };
+    git.run(read).await.map_err(words)?;
+    let mut arguments = vec!["ls-files", "--stage", "--full-name", "-z", "--"];
+    arguments.extend(sources.pathspecs.iter().map(String::as_str));
+    let listed = git.run(Call { arguments, variables: variables(), ..Call::default() }).await.map_err(words)?;
+    digest_of(&listed, &sources).ok_or_else(|| format!("none of the inputs matches a file of commit {commit}"))
+}
+
 /// What the inputs are, for git and for us.
 struct Inputs {
     /// Git's own globs (gitglossary(7), pathspec): `*` stays within a folder, `**` does not, a folder means all that is in it.

@@ -1,9 +1,11 @@
 //! assay.hcl: images declared once for all doors. It owns finding and reading the file, its names and places; what the options in it mean
-//! is `check`'s business. What later releases act on (parent, max_age, retention, projection, the gold suites) is read and checked
-//! here already, so that a file does not break with an upgrade.
+//! is `check`'s business. What only the image manager asks (parent, build, distribution, promotion, retention, …) are no options of a
+//! template and are read and checked here.
 
 mod literal;
+mod manager;
 mod read;
+mod read_manager;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +16,9 @@ use std::{
 };
 
 use super::raw::Layer;
-use crate::model::ImageName;
+use crate::model::{Architecture, ImageName, Region};
 
+pub use manager::{BuildDecl, Distribution, GitDecl, Keep, Projection, PromotionDecl, Retention};
 pub use read::{parse, read};
 
 /// The file's name.
@@ -30,6 +33,10 @@ pub struct ConfigFile {
     pub folder: PathBuf,
     /// `owner` and `access { … }`: options that hold for every image.
     pub options: Layer,
+    /// `git { … }`: where the protected branch is.
+    pub git: GitDecl,
+    /// `promotion { … }`: what evidence must be like.
+    pub promotion: PromotionDecl,
     /// The images, in file order.
     pub images: Vec<ImageDecl>,
 }
@@ -49,28 +56,18 @@ pub struct ImageDecl {
     pub parent: Option<ImageName>,
     /// `max_age`: when a rebuild is due at the latest.
     pub max_age: Option<Duration>,
+    /// `regions`: those that gold must cover; empty: those that the candidate has.
+    pub regions: Vec<Region>,
+    /// `architectures`: those that gold must cover; empty: those that the candidate has.
+    pub architectures: Vec<Architecture>,
+    /// `build { … }`: how Packer builds it; absent: something else does.
+    pub build: Option<BuildDecl>,
+    /// `distribution { … }`: where a gold AMI goes.
+    pub distribution: Distribution,
     /// `retention { … }`.
     pub retention: Retention,
     /// `projection "FILE" { … }`, in file order.
     pub projections: Vec<Projection>,
-}
-
-/// How much is kept when old AMIs are pruned; names as in packer-plugin-amazon-ami-management.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Retention {
-    /// `keep_releases`: at least this many of the newest.
-    pub keep_releases: Option<u32>,
-    /// `keep_days`: all that are younger.
-    pub keep_days: Option<u32>,
-}
-
-/// A file outside `images/` into which the gold AMI's ids are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Projection {
-    /// The block's label: a path from the file's folder.
-    pub path: PathBuf,
-    /// `variable`: the name to set in it.
-    pub variable: String,
 }
 
 impl ConfigFile {

@@ -8,12 +8,11 @@ use hcl_edit::{
 };
 use serde_json::{Map, Value as Json};
 
-use super::{ConfigFile, ImageDecl, Projection, Retention, literal::literal};
+use super::{ConfigFile, GitDecl, ImageDecl, PromotionDecl, literal::literal};
 use crate::config::{
     options::{self, Kind, OptionDecl, Section},
     problem::{Place, Problem},
     raw::Layer,
-    units,
 };
 use crate::model::ImageName;
 
@@ -53,7 +52,7 @@ pub fn parse(path: &Path, shown: &Path, text: &str, problems: &mut Vec<Problem>)
     Some(reader.file(&body))
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     path: &'a Path,
     shown: &'a Path,
     text: &'a str,
@@ -66,9 +65,15 @@ impl Reader<'_> {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
             _ => PathBuf::from("."),
         };
-        let mut file =
-            ConfigFile { shown: self.shown.to_owned(), folder, options: Layer::default(), images: Vec::new() };
-        let mut access = 0;
+        let mut file = ConfigFile {
+            shown: self.shown.to_owned(),
+            folder,
+            options: Layer::default(),
+            git: GitDecl::default(),
+            promotion: PromotionDecl::default(),
+            images: Vec::new(),
+        };
+        let (mut access, mut git, mut promotion) = (0, 0, 0);
         for structure in body {
             match (name_of(structure), structure) {
                 ("image", Structure::Block(block)) => self.image(block, &mut file.images),
@@ -76,7 +81,18 @@ impl Reader<'_> {
                     self.once(&mut access, block);
                     self.plain_section(Section::Access, block, &mut file.options);
                 }
-                _ => self.option(Section::Top, &["image", "access"], structure, &mut file.options),
+                ("git", Structure::Block(block)) => {
+                    self.once(&mut git, block);
+                    self.git(block, &mut file.git);
+                }
+                ("promotion", Structure::Block(block)) => {
+                    self.once(&mut promotion, block);
+                    self.promotion(block, &mut file.promotion);
+                }
+                _ => {
+                    let others = ["image", "access", "git", "promotion"];
+                    self.option(Section::Top, &others, structure, &mut file.options);
+                }
             }
         }
         file
@@ -100,7 +116,11 @@ impl Reader<'_> {
             gold_suites: Vec::new(),
             parent: None,
             max_age: None,
-            retention: Retention::default(),
+            regions: Vec::new(),
+            architectures: Vec::new(),
+            build: None,
+            distribution: Default::default(),
+            retention: Default::default(),
             projections: Vec::new(),
         };
         let mut seen = [0; 4];
@@ -111,7 +131,6 @@ impl Reader<'_> {
     }
 
     fn in_image(&mut self, structure: &Structure, image: &mut ImageDecl, seen: &mut [usize; 4]) {
-        const NAMES: [&str; 7] = ["suites", "ssh", "launch", "retention", "projection", "parent", "max_age"];
         match (name_of(structure), structure) {
             ("suites", Structure::Block(block)) => {
                 self.once(&mut seen[0], block);
@@ -129,31 +148,12 @@ impl Reader<'_> {
                 self.once(&mut seen[3], block);
                 self.retention(block, &mut image.retention);
             }
-            ("projection", Structure::Block(block)) => self.projection(block, image),
-            ("parent", Structure::Attribute(attribute)) => {
-                image.parent =
-                    self.text(attribute, "parent").and_then(|(line, text)| match text.parse::<ImageName>() {
-                        Ok(parent) if parent == image.name => {
-                            self.problem(line, "parent", "an image cannot be its own parent");
-                            None
-                        }
-                        Ok(parent) => Some(parent),
-                        Err(error) => {
-                            self.problem(line, "parent", error.to_string());
-                            None
-                        }
-                    });
+            _ if self.of_manager(structure, image) => {}
+            _ => {
+                let blocks = ["suites", "ssh", "launch", "retention"];
+                let others: Vec<&str> = blocks.into_iter().chain(super::read_manager::IN_IMAGE).collect();
+                self.option(Section::Image, &others, structure, &mut image.options);
             }
-            ("max_age", Structure::Attribute(attribute)) => {
-                image.max_age = self.text(attribute, "max_age").and_then(|(line, text)| {
-                    let age = units::age(&text).filter(|age| !age.is_zero());
-                    if age.is_none() {
-                        self.problem(line, "max_age", format!("{text:?} is not an age; expected one like \"30d\""));
-                    }
-                    age
-                });
-            }
-            _ => self.option(Section::Image, &NAMES, structure, &mut image.options),
         }
     }
 
@@ -174,54 +174,6 @@ impl Reader<'_> {
         }
     }
 
-    fn retention(&mut self, block: &Block, retention: &mut Retention) {
-        for structure in &block.body {
-            let shown = format!("retention.{}", name_of(structure));
-            let field = match name_of(structure) {
-                "keep_releases" => &mut retention.keep_releases,
-                "keep_days" => &mut retention.keep_days,
-                _ => {
-                    let message = unknown(name_of(structure), &["keep_releases", "keep_days"]);
-                    self.problem(self.line(structure), shown, message);
-                    continue;
-                }
-            };
-            let Structure::Attribute(attribute) = structure else {
-                self.problem(self.line(structure), shown, "is no block; write it as name = number");
-                continue;
-            };
-            let Some(value) = self.value(attribute, &shown) else { continue };
-            *field = value.as_u64().and_then(|count| u32::try_from(count).ok());
-            if field.is_none() {
-                self.problem(self.line(attribute), shown, format!("{value} is not a whole number, 0 or more"));
-            }
-        }
-    }
-
-    fn projection(&mut self, block: &Block, image: &mut ImageDecl) {
-        let line = self.line(block);
-        let Some(path) = self.label(block, "the file, like projection \"infra/base.auto.tfvars\"") else { return };
-        let shown = format!("projection {path:?}");
-        let mut variable = None;
-        for structure in &block.body {
-            match (name_of(structure), structure) {
-                ("variable", Structure::Attribute(attribute)) => {
-                    variable = self.text(attribute, &format!("{shown}: variable")).map(|(_, text)| text);
-                }
-                (name, _) => {
-                    self.problem(self.line(structure), format!("{shown}: {name}"), unknown(name, &["variable"]))
-                }
-            }
-        }
-        if Path::new(&path).is_absolute() || path.split('/').any(|part| part == "..") {
-            self.problem(line, &shown, "must stay within the folder of assay.hcl");
-        }
-        match variable {
-            Some(variable) => image.projections.push(Projection { path: path.into(), variable }),
-            None => self.problem(line, shown, "needs variable = \"NAME\""),
-        }
-    }
-
     /// A block that holds nothing but options.
     fn plain_section(&mut self, section: Section, block: &Block, layer: &mut Layer) {
         if !block.labels.is_empty() {
@@ -233,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// One option, or a name that is none; `others` are names in this place that are no options.
-    fn option(&mut self, section: Section, others: &[&str], structure: &Structure, layer: &mut Layer) {
+    pub(super) fn option(&mut self, section: Section, others: &[&str], structure: &Structure, layer: &mut Layer) {
         let name = name_of(structure);
         let line = self.line(structure);
         let shown = section.shown(name);
@@ -306,7 +258,7 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, attribute: &Attribute, shown: &str) -> Option<Json> {
+    pub(super) fn value(&mut self, attribute: &Attribute, shown: &str) -> Option<Json> {
         literal(&attribute.value)
             .map_err(|wrong| {
                 let line = wrong.span.map_or_else(|| self.line(attribute), |span| self.line_at(span.start));
@@ -315,7 +267,7 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn text(&mut self, attribute: &Attribute, shown: &str) -> Option<(usize, String)> {
+    pub(super) fn text(&mut self, attribute: &Attribute, shown: &str) -> Option<(usize, String)> {
         let line = self.line(attribute);
         match self.value(attribute, shown)? {
             Json::String(text) if !text.is_empty() => Some((line, text)),
@@ -326,7 +278,7 @@ impl Reader<'_> {
         }
     }
 
-    fn label(&mut self, block: &Block, what: &str) -> Option<String> {
+    pub(super) fn label(&mut self, block: &Block, what: &str) -> Option<String> {
         match block.labels.as_slice() {
             [label] => Some(label.as_str().to_owned()),
             labels => {
@@ -337,18 +289,18 @@ impl Reader<'_> {
         }
     }
 
-    fn once(&mut self, count: &mut usize, block: &Block) {
+    pub(super) fn once(&mut self, count: &mut usize, block: &Block) {
         *count += 1;
         if *count > 1 {
             self.problem(self.line(block), block.ident.as_str(), "is declared twice");
         }
     }
 
-    fn problem(&mut self, line: usize, option: impl Into<String>, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, line: usize, option: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem::in_file(self.shown, line, option, message));
     }
 
-    fn line(&self, spanned: &impl Span) -> usize {
+    pub(super) fn line(&self, spanned: &impl Span) -> usize {
         spanned.span().map_or(1, |span| self.line_at(span.start))
     }
 
@@ -357,14 +309,14 @@ impl Reader<'_> {
     }
 }
 
-fn name_of(structure: &Structure) -> &str {
+pub(super) fn name_of(structure: &Structure) -> &str {
     match structure {
         Structure::Attribute(attribute) => attribute.key.as_str(),
         Structure::Block(block) => block.ident.as_str(),
     }
 }
 
-fn unknown(name: &str, known: &[&str]) -> String {
+pub(super) fn unknown(name: &str, known: &[&str]) -> String {
     match options::nearest(name, known.iter().copied()) {
         Some(near) => format!("there is no such name here; did you mean {near:?}?"),
         None => format!("there is no such name here; known are {}", known.join(", ")),

@@ -67,7 +67,10 @@ image "app" {
     let base = &file.images[0];
     assert_eq!(base.max_age.expect("max_age").as_secs(), 30 * 86_400);
     assert_eq!(base.gold_suites, [Path::new("suites/full.hcl"), Path::new("goss.yaml")]);
-    assert_eq!(base.retention, Retention { keep_releases: Some(5), keep_days: Some(30) });
+    assert_eq!(
+        base.retention,
+        Retention { all: Keep { keep_releases: Some(5), keep_days: Some(30) }, ..Retention::default() }
+    );
     assert_eq!(base.projections[0].variable, "base_ami");
     assert_eq!(base.options.given["tags"].value["cost:centre"], "42");
     assert_eq!(base.options.given["ssh_username"].shown, "ssh.username");
@@ -161,4 +164,97 @@ fn the_nearest_file_above_is_found() {
     assert_eq!(find(&deep), Some(folder.path().join("assay.hcl")));
     std::fs::write(folder.path().join("a/assay.hcl"), "").expect("written");
     assert_eq!(find(&deep), Some(folder.path().join("a/assay.hcl")));
+}
+
+#[test]
+fn what_the_image_manager_asks_is_read() {
+    let (file, problems) = parse_text(
+        r#"git {
+  branch = "trunk"
+  remote = "upstream"
+}
+promotion {
+  evidence_max_age        = "2h"
+  allowed_signers         = "images/allowed_signers"
+  require_signature       = true
+  require_pinned_host_key = false
+}
+image "base" {
+  regions       = ["us-east-1", "eu-west-1"]
+  architectures = ["x86_64", "arm64"]
+  build {
+    template  = "packer/base.pkr.hcl"
+    only      = ["amazon-ebs.*"]
+    var_files = ["packer/ci.pkrvars.hcl"]
+    variables = { region = "us-east-1" }
+  }
+  distribution {
+    ami_regions   = ["eu-central-1"]
+    ami_users     = ["210987654321"]
+    ami_org_arns  = ["arn:aws:organizations::123456789012:organization/o-abcde12345"]
+    ssm_parameter = "/images/base/{architecture}"
+  }
+  retention {
+    keep_days = 30
+    state "rejected" {
+      keep_days     = 7
+      keep_releases = 1
+    }
+  }
+  projection "infra/base.json" {
+    variable     = "base_ami"
+    region       = "us-east-1"
+    architecture = "arm64"
+  }
+}
+"#,
+    );
+    assert_eq!(problems, "");
+    let file = file.expect("a file");
+    assert_eq!((file.git.branch.as_str(), file.git.remote.as_deref()), ("trunk", Some("upstream")));
+    assert_eq!(file.promotion.evidence_max_age.as_secs(), 7200);
+    assert!(file.promotion.require_signature && !file.promotion.require_pinned_host_key);
+    let base = &file.images[0];
+    assert_eq!((base.regions.len(), base.architectures.len()), (2, 2));
+    assert_eq!(base.build.as_ref().expect("build").variables["region"], "us-east-1");
+    assert_eq!(base.distribution.ami_users[0].as_str(), "210987654321");
+    let rejected = base.retention.of(crate::model::State::Rejected);
+    assert_eq!((rejected.keep_days, rejected.keep_releases), (Some(7), Some(1)));
+    assert_eq!(base.retention.of(crate::model::State::Candidate).keep_days, Some(30));
+    assert_eq!(base.projections[0].architecture.map(|a| a.as_str()), Some("arm64"));
+}
+
+#[test]
+fn mistakes_in_what_the_image_manager_asks() {
+    let (_, problems) = parse_text(
+        r#"git {
+  branch = "-f"
+}
+promotion {
+  evidence_max_age  = "soon"
+  allowed_signers   = "../signers"
+  require_signature = "yes"
+}
+image "base" {
+  regions = ["us-east-1", "us-east-1", "Mars"]
+  build {
+    only = "amazon-ebs.*"
+  }
+  distribution {
+    ami_users     = ["me"]
+    ami_org_arns  = ["o-abcde12345"]
+    ssm_parameter = "/images/{arch}"
+    ami_groups    = ["all"]
+  }
+  retention {
+    state "gold" {
+      keep_days = 1
+    }
+    state "rejectd" {
+    }
+  }
+}
+"#,
+    );
+    insta::assert_snapshot!(problems);
 }
