@@ -17,6 +17,7 @@ mod provenance;
 mod reach;
 mod reboot;
 mod second_boot;
+mod signing;
 mod stages;
 mod stamping;
 mod sweep;
@@ -31,6 +32,7 @@ use std::path::PathBuf;
 pub use admit::Admitted;
 pub use event::Events;
 pub use hosts::probe;
+pub use signing::EvidenceSigner;
 pub use stamping::Stamped;
 pub use sweep::{Swept, sweep};
 pub use validate::validate;
@@ -43,7 +45,7 @@ use crate::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
     config::{AccessSettings, Settings},
     exit::Exit,
-    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
+    model::{AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
     report::ReportPaths,
 };
 
@@ -69,6 +71,10 @@ pub struct Request {
     pub stamp: bool,
     /// Which share of the work this is.
     pub shard: Option<ShardRecord>,
+    /// The candidate that the AMIs are of: the evidence is about its run, and says where that came from.
+    pub candidate: Option<Candidate>,
+    /// What signs the evidence file.
+    pub signer: Option<EvidenceSigner>,
 }
 
 /// A Packer build, in the words of Packer's manifest.
