@@ -4,6 +4,7 @@
 mod admit;
 mod ami_checks;
 mod answers;
+mod candidate;
 mod conclude;
 mod event;
 mod examine;
@@ -30,6 +31,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use admit::Admitted;
+pub use candidate::{NoCandidate, candidate};
 pub use event::Events;
 pub use hosts::probe;
 pub use signing::EvidenceSigner;
@@ -97,6 +99,8 @@ pub struct Finished {
     pub evidence: Evidence,
     /// Where the reports are, where a folder for them was given.
     pub reports: Option<ReportPaths>,
+    /// The evidence file's signature, where one was asked for.
+    pub signature: Option<PathBuf>,
     /// The manifest, where one was written.
     pub manifest: Option<PathBuf>,
     /// What became of each AMI's tags.
@@ -113,6 +117,7 @@ impl Finished {
         Self {
             evidence,
             reports: None,
+            signature: None,
             manifest: None,
             stamped: Vec::new(),
             protected: Vec::new(),
