@@ -9,7 +9,7 @@ pub mod commit;
 #[cfg(test)]
 mod commit_tests;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod git;
 mod hcl_text;
 mod intake;
@@ -25,7 +25,7 @@ mod remote;
 mod repository;
 mod words;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 pub use books::{Books, BooksRequest, Edit, NewTag, WriteRequest, Written};
 pub use branch::BranchError;
