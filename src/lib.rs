@@ -14,6 +14,8 @@ pub mod suite;
 
 pub mod config;
 
+pub mod iam;
+
 pub mod cloud;
 
 pub mod journal;
