@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, lint, man, option_flags::problem, packer_install, probe, prune, report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -194,6 +194,8 @@ pub enum Command {
     Commit(commit::CommitArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
+    /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
+    Prune(prune::PruneArgs),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
     /// Everything about reports
