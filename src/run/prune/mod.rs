@@ -11,6 +11,8 @@ mod record;
 mod subject;
 
 #[cfg(test)]
+mod test_world;
+#[cfg(test)]
 mod tests;
 
 pub use conduct::{PruneError, Pruned, prune};

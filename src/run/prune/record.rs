@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     ledger::{Books, LedgerError},
-    model::{AmiId, AmiRecord, AmiRef, Candidate, ImageName, RunId, State, lock::Lock},
+    model::{AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State, lock::Lock},
 };
 
 /// The books of the protected branch, as far as they name AMIs.
@@ -74,15 +74,25 @@ impl Record {
 
     /// What is recorded of an AMI, with the image and run that it is recorded under.
     pub fn ami(&self, ami: &AmiRef) -> Option<(&ImageName, RunId, AmiRecord)> {
+        self.amis().find(|(_, _, record)| record.ami == *ami)
+    }
+
+    /// The AMI that is recorded as this run's of this architecture and region.
+    pub fn at_place(&self, image: &ImageName, run: RunId, of: Architecture, region: &Region) -> Option<AmiId> {
+        let there = |record: &AmiRecord| record.architecture == of && record.ami.region == *region;
+        let mut here = self.amis().filter(|(line, its, record)| (*line, *its) == (image, run) && there(record));
+        here.next().map(|(_, _, record)| record.ami.id)
+    }
+
+    fn amis(&self) -> impl Iterator<Item = (&ImageName, RunId, AmiRecord)> {
         let locked = self.locks.values().flat_map(|lock| {
-            lock.runs()
-                .into_iter()
-                .flat_map(move |run| lock.amis(run).into_iter().map(move |ami| (&lock.image, run, ami)))
+            let of_run = move |run| lock.amis(run).into_iter().map(move |ami| (&lock.image, run, ami));
+            lock.runs().into_iter().flat_map(of_run)
         });
         let waiting = self.waiting.values().flatten().flat_map(|candidate| {
             candidate.amis.iter().map(|ami| (&candidate.image, candidate.run, ami.record.clone()))
         });
-        locked.chain(waiting).find(|(_, _, record)| record.ami == *ami)
+        locked.chain(waiting)
     }
 
     /// The AMI that a run was built from.

@@ -5,7 +5,8 @@
 //! 2. Something that nobody puts there by copying a tag agrees: the lock or a candidate file of the protected branch names it with the same name, owner,
 //!    creation date and snapshots; or, for what never got there (rejected, untested, a branch that was not merged), every snapshot of it carries the
 //!    same image and run, which assay writes in the same call and CopyImage with CopyImageTags does not carry over.
-//! 3. It is the only one of its image, run, architecture and region: of two that claim the same place, the one that is not recorded is somebody's copy.
+//! 3. It is the only one of its image, run, architecture and region: of two that claim the same place, the one that is not recorded is somebody's copy, also
+//!    when the recorded one is long gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -155,6 +156,7 @@ impl Ours<'_> {
                 true
             }
             None => {
+                self.not_displaced(ami, image, &line, run)?;
                 witnessed(image, &line, run, snapshot_tags)?;
                 false
             }
@@ -165,6 +167,15 @@ impl Ours<'_> {
         };
         let state = self.record.state(&line, run).or(tagged);
         Ok(Claim { image: line, run, state, tagged, recorded, made_at })
+    }
+
+    /// Git names no other AMI in the place that this one claims; whether that one still exists does not matter.
+    fn not_displaced(&self, ami: &AmiRef, image: &Image, line: &ImageName, run: RunId) -> Result<(), String> {
+        let architecture = image.architecture.ok_or("has an architecture that assay does not know")?;
+        match self.record.at_place(line, run, architecture, &ami.region) {
+            Some(other) => Err(format!("claims the place of {other}, which git records for this run: it is a copy")),
+            None => Ok(()),
+        }
     }
 }
 
