@@ -8,6 +8,7 @@ pub mod options;
 pub mod private_key;
 pub mod problem;
 pub mod proxy_template;
+pub mod prune;
 pub mod raw;
 pub mod request;
 pub mod roles;

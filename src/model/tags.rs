@@ -30,6 +30,8 @@ pub const PARENT: &str = "assay:parent";
 pub const VERDICT: &str = "assay:verdict";
 /// Digest of the evidence file.
 pub const EVIDENCE: &str = "assay:evidence";
+/// On snapshots that are being deleted: the AMI that they belonged to.
+pub const PRUNED: &str = "assay:pruned";
 /// On what is temporary: when it may be swept, RFC 3339 UTC.
 pub const EXPIRES_AT: &str = "assay:expires-at";
 

@@ -68,6 +68,11 @@ impl FakeCloud {
         self.lock().images.get(&(region.clone(), id.clone())).cloned()
     }
 
+    /// Takes an AMI away, whatever holds it.
+    pub fn remove_image(&self, region: &Region, id: &AmiId) {
+        self.lock().images.remove(&(region.clone(), id.clone()));
+    }
+
     /// Every AMI of a region.
     pub fn images(&self, region: &Region) -> Vec<Image> {
         let state = self.lock();

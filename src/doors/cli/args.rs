@@ -8,7 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, iam, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, iam, lint, man, option_flags::problem, packer_install, probe, prune, report, serve, sweep,
+    validate,
 };
 use crate::{
     config::{
@@ -207,6 +208,8 @@ pub enum Command {
     Sweep(sweep::SweepArgs),
     /// Print the IAM policy of a role, made from assay.hcl
     Iam(Box<iam::IamArgs>),
+    /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
+    Prune(prune::PruneArgs),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
     /// Everything about reports

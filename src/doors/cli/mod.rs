@@ -14,6 +14,7 @@ pub mod output;
 pub mod packer_install;
 pub mod probe;
 pub mod prober_flags;
+pub mod prune;
 pub mod report;
 mod results;
 pub mod serve;
