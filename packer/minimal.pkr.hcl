@@ -4,7 +4,7 @@
 #   packer init packer/minimal.pkr.hcl && packer build packer/minimal.pkr.hcl
 #
 # For real AWS only: it needs Debian's mirror and a volume that really is a disk, and the mini cloud of this repository has neither. There it is
-# held to `packer validate`; it was not run against AWS. Not in assay.hcl, so that nothing builds it unasked.
+# held to `packer validate`; it was not run against AWS. Its assay.hcl is its own, so that nothing builds it unasked.
 
 packer {
   required_version = ">= 1.7.0"
@@ -144,7 +144,7 @@ build {
 
   post-processor "assay" {
     image        = "minimal"
-    suites       = ["${path.root}/suites/smoke.hcl"]
+    config       = "${path.root}/minimal/assay.hcl"
     ssh_username = var.ssh_username
     manifest     = "build/manifest.json"
     report_dir   = "build/reports"

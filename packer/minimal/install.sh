@@ -48,6 +48,7 @@ mkdir -p "$root/etc/default/grub.d"
 printf 'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200"\nGRUB_TIMEOUT=1\n' > "$root/etc/default/grub.d/60-image.cfg"
 chroot "$root" update-grub
 
+mkdir -p "$root/run/sshd"
 cp -R "$POLICY" "$root/tmp/policy"
 for script in "$root"/tmp/policy/*.sh; do
     chroot "$root" sh "/tmp/policy/$(basename "$script")"
