@@ -213,5 +213,18 @@ fn app_is_built_on_base_by_ansible_and_shell() {
     assert!(app["name"].as_str().is_some_and(|name| name.starts_with("app-x86_64-")), "{app}");
     let evidence: Value = serde_json::from_str(&workshop.read("build/reports/evidence.json")).expect("JSON");
     assert_eq!((&evidence["image"], &evidence["verdict"]), (&Value::from("app"), &Value::from("passed")));
+
+    // What promotion will ask of them, the base image's suite of its child too.
+    let app = app["id"].as_str().expect("an id").to_owned();
+    let (base_gold, app_gold) = ("packer/suites/gold.hcl", "packer/app/suites/gold.hcl");
+    for (image, ami, suites) in [("base", &base, vec![base_gold]), ("app", &app, vec![base_gold, app_gold])] {
+        let ami = format!("us-east-1:{ami}");
+        let mut arguments = vec!["validate", "--no-stamp", "--image", image, "--ami", &ami];
+        arguments.extend(["--temporary-security-group-source-cidr", "127.0.0.1/32"]);
+        suites.iter().for_each(|suite| arguments.extend(["--suite", suite]));
+        let validated = workshop.assay(&arguments);
+        let text = String::from_utf8_lossy(&validated.stdout) + String::from_utf8_lossy(&validated.stderr);
+        assert_eq!(validated.status.code(), Some(0), "{image}: {text}");
+    }
     cloud.wait_until_clean(5);
 }

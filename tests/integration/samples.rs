@@ -43,15 +43,16 @@ fn texts(path: &Path) -> Vec<String> {
     page.split("```hcl\n").skip(1).filter_map(|rest| rest.split("```").next().map(str::to_owned)).collect()
 }
 
-fn blocks<'a>(body: &'a Body, found: &mut Vec<&'a Block>) {
+/// The blocks of this kind and name, like `post-processor "assay"`, at any depth.
+fn blocks<'a>(body: &'a Body, kind: &str, name: &str, found: &mut Vec<&'a Block>) {
     for structure in body.iter() {
         if let Structure::Block(block) = structure {
-            let is_ours = block.identifier() == "post-processor"
-                && block.labels().first().is_some_and(|label| label.as_str() == "assay");
-            if is_ours {
+            let is_it =
+                block.identifier() == kind && block.labels().first().is_some_and(|label| label.as_str() == name);
+            if is_it {
                 found.push(block);
             } else {
-                blocks(block.body(), found);
+                blocks(block.body(), kind, name, found);
             }
         }
     }
@@ -89,7 +90,7 @@ fn every_template_that_users_copy_is_right() {
         for text in texts(&path).iter().filter(|text| text.contains("post-processor \"assay\"")) {
             let body = hcl::parse(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let mut found = Vec::new();
-            blocks(&body, &mut found);
+            blocks(&body, "post-processor", "assay", &mut found);
             for block in found {
                 // Paths in a page are examples; those in a template must be there.
                 let mut options = options(block.body());
@@ -105,6 +106,31 @@ fn every_template_that_users_copy_is_right() {
         }
     }
     assert!(checked > 0, "no template was found");
+}
+
+#[test]
+fn every_data_source_that_users_copy_has_right_options() {
+    use assay::wire::DataSource;
+    let spec = assay::doors::data_source::Image::default().spec();
+    let mut paths = Vec::new();
+    files(&root(), &mut paths);
+    let mut checked = 0;
+    for path in paths {
+        for text in texts(&path).iter().filter(|text| text.contains("data \"assay-image\"")) {
+            let body = hcl::parse(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let mut found = Vec::new();
+            blocks(&body, "data", "assay-image", &mut found);
+            for block in found {
+                let given = options(block.body());
+                assert!(given.contains_key("image"), "{}", path.display());
+                for name in given.keys() {
+                    assert!(spec.fields.contains_key(name), "{}: {name}", path.display());
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 3, "{checked} data sources were found");
 }
 
 #[test]
