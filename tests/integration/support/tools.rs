@@ -58,3 +58,9 @@ pub fn copy(from: &Path, to: &Path) {
 pub fn goss() -> PathBuf {
     present(tools().join("bin/goss"), "scripts/tools")
 }
+
+/// The folder with `ansible-playbook` in it.
+pub fn ansible() -> PathBuf {
+    present(tools().join("ansible/bin/ansible-playbook"), "scripts/tools ansible");
+    tools().join("ansible/bin")
+}
