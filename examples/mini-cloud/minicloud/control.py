@@ -6,6 +6,7 @@
   POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account;
                                    optional: "tags" (on image and snapshot), "created_at", "architecture"
   POST   /_minicloud/launched      {"image": id, "region": …, "at": RFC 3339, "account": "main"}: when it was last launched
+  POST   /_minicloud/publish       {"version": "1.2"}: apt inside instances of the stock images offers this version of minicloud-motd from now on
   POST   /_minicloud/protect       {"image": id, "region": …, "account": "main"}: deregistration protection on
   POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
 
@@ -18,6 +19,7 @@ import datetime
 import json
 from typing import Any
 
+from .aptnews import publish
 from .cloud import Cloud
 from .faults import BadScript, FaultList
 from .inventory import inventory
@@ -52,6 +54,8 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
             return 200, copy(cloud, json.loads(body))
         case "POST", "launched":
             return 200, launched(cloud, json.loads(body))
+        case "POST", "publish":
+            return 200, publish(cloud, json.loads(body)["version"])
         case "POST", "protect":
             return 200, protect(cloud, json.loads(body))
         case "POST", "unreachable":

@@ -87,6 +87,9 @@ class Gateway:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         action = parameters.get("Action") or target.rpartition(".")[2] or environ["REQUEST_METHOD"] + " " + environ["PATH_INFO"]
         account = accounts.account_of(who.access_key)
+        if action == "AssumeRoleWithWebIdentity" and who.access_key is None:
+            # The one call that is signed by nobody: the token is the proof.
+            account, who = accounts.account_of_role(self.cloud.accounts, parameters), accounts.Caller(None, "us-east-1", "sts")
         call = Call(who.service or "", action, who.region or "", account or "", parameters)
         resources = named.resources(self.cloud, call)
         fault = None
