@@ -13,6 +13,7 @@ mod boots;
 mod build;
 mod cleanup;
 mod command_line;
+mod doctor;
 mod external;
 mod failing;
 mod goss;

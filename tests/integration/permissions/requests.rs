@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::evaluator::{Context, Request, Target};
 
-/// Who calls need no right for: "no permissions are required" (STS API reference, GetCallerIdentity).
-const FREE: [&str; 1] = ["GetCallerIdentity"];
+/// Calls that need no right: STS GetCallerIdentity ("no permissions are required"), and taking a role by a token, which the role's trust policy decides.
+const FREE: [&str; 2] = ["AssumeRoleWithWebIdentity", "GetCallerIdentity"];
 
 /// Everything that IAM is asked about the call of `line`.
 pub fn of(line: &Value) -> Result<Vec<Request>, String> {
