@@ -3,6 +3,7 @@
 //! everything here works offline, in `packer validate` on a pull request.
 
 pub mod check;
+pub mod doctor;
 pub mod file;
 pub mod options;
 pub mod private_key;

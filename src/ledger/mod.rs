@@ -5,6 +5,7 @@
 pub mod books;
 mod branch;
 pub mod candidate_file;
+pub mod checkup;
 pub mod commit;
 #[cfg(test)]
 mod commit_tests;

@@ -6,6 +6,7 @@ mod ami_checks;
 mod answers;
 mod candidate;
 mod conclude;
+pub mod doctor;
 mod event;
 mod examine;
 mod external;

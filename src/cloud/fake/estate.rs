@@ -304,6 +304,10 @@ impl Services for FakeRegion {
         self.call("GetServiceQuota", "", |state, region| Ok(state.held(region).vcpu_quota))
     }
 
+    fn offered_types<'a>(&'a self, types: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+        self.call("DescribeInstanceTypeOfferings", "", |_, _| Ok(types.to_vec()))
+    }
+
     fn dry_run<'a>(&'a self, call: &'a DryRun) -> BoxFuture<'a, CloudResult<DryRunAnswer>> {
         self.call("DryRun", call.action(), move |state, region| {
             let denied = state.held(region).denied.contains(call.action());

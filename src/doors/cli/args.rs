@@ -8,8 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, iam, lint, man, option_flags::problem, packer_install, probe, prune, report, serve, sweep,
-    validate,
+    commit, completions, doctor, iam, lint, man, option_flags::problem, packer_install, probe, prune, report, serve,
+    sweep, validate,
 };
 use crate::{
     config::{
@@ -206,6 +206,8 @@ pub enum Command {
     Commit(commit::CommitArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
+    /// Look whether a run has what it needs: credentials, rights, networks, git, Packer
+    Doctor(doctor::DoctorArgs),
     /// Print the IAM policy of a role, made from assay.hcl
     Iam(Box<iam::IamArgs>),
     /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
