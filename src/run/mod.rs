@@ -11,6 +11,7 @@ mod examine;
 mod external;
 mod hosts;
 mod hurry;
+mod inventories;
 mod known_hosts;
 mod probing;
 mod protection;
