@@ -9,7 +9,7 @@ pub mod commit;
 #[cfg(test)]
 mod commit_tests;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod git;
 mod hcl_text;
 mod intake;
@@ -28,7 +28,7 @@ mod remote;
 mod repository;
 mod words;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 pub mod write;
 #[cfg(test)]
 mod write_tests;
@@ -42,4 +42,4 @@ pub use intake::IntakeError;
 pub use merge::MergeConflict;
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
-pub use provenance::{Learned, ProvenanceRequest, learn, owner_of};
+pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};

@@ -11,6 +11,7 @@ use super::{
     event::Events,
     examine::{self, Examined},
     hurry,
+    inventories::Inventories,
     protection::ProtectionRecord,
     targets,
 };
@@ -43,7 +44,7 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         protections.close();
         return given_up(&request, started_at, &events);
     };
-    let provenance = provenance.unwrap_or_default();
+    let (provenance, workflow) = provenance.unwrap_or_default();
     let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
     let targets = targets::planned(&request.amis, &request.settings.launch);
@@ -57,10 +58,12 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         cancel: &cancel,
         admitted: &admitted,
         targets: &targets,
+        inventories: Inventories::default(),
     })
     .await;
     let mut evidence =
         evidence_of(run, image_of(&request, &admitted), provenance, &request.settings.suites, started_at, examined);
+    evidence.workflow = workflow;
     evidence.shard = request.shard.clone();
     let finished = conclude(&request, &admitted, evidence, &protections, &events, &cancel).await;
     protections.close();
@@ -74,7 +77,7 @@ fn given_up(request: &Request, started_at: String, events: &Events) -> Finished 
     let planned = targets::planned(&request.amis, &request.settings.launch);
     let targets =
         planned.iter().map(|target| TargetEvidence::untested(target.to_string(), None, reason.clone())).collect();
-    let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
+    let examined = Examined { targets, ..Examined::default() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();
     let mut evidence =
@@ -87,6 +90,9 @@ fn given_up(request: &Request, started_at: String, events: &Events) -> Finished 
 fn run_of(request: &Request, admitted: &[Admitted]) -> RunId {
     if request.protect {
         return request.run;
+    }
+    if let Some(candidate) = &request.candidate {
+        return candidate.run;
     }
     agreed(admitted, tags::RUN).and_then(|text| text.parse().ok()).unwrap_or(request.run)
 }
@@ -137,10 +143,12 @@ pub fn evidence_of(
         shard: None,
         image,
         provenance,
+        workflow: None,
         started_at,
         finished_at: jiff::Timestamp::now().to_string(),
         suites: suite_refs(suites),
         targets,
+        inventories: examined.inventories,
         assay_version: env!("CARGO_PKG_VERSION").to_owned(),
         confinement: examined.confinement,
         leftovers: examined.leftovers,
