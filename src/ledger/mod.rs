@@ -15,6 +15,7 @@ mod hcl_text;
 mod intake;
 mod local;
 pub mod lock_file;
+mod lookup;
 mod merge;
 pub mod message;
 mod message_lock;
@@ -26,6 +27,7 @@ mod race;
 mod race_tests;
 mod remote;
 mod repository;
+pub mod verify;
 mod words;
 #[cfg(test)]
 pub(crate) mod world;
