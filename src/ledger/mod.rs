@@ -16,16 +16,19 @@ mod hcl_text;
 mod intake;
 mod local;
 pub mod lock_file;
+mod lookup;
 mod merge;
 pub mod message;
 mod message_lock;
 mod plan;
+pub mod projection;
 pub mod provenance;
 mod race;
 #[cfg(test)]
 mod race_tests;
 mod remote;
 mod repository;
+pub mod verify;
 mod words;
 #[cfg(test)]
 pub(crate) mod world;

@@ -13,6 +13,7 @@ mod external;
 mod gold;
 mod hosts;
 mod hurry;
+mod inventories;
 mod known_hosts;
 mod probing;
 mod protection;
