@@ -10,6 +10,8 @@
 pub mod exit;
 pub mod model;
 
+pub mod signing;
+
 pub mod suite;
 
 pub mod config;

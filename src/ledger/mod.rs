@@ -35,4 +35,4 @@ pub use hcl_text::HclError;
 pub use intake::IntakeError;
 pub use merge::MergeConflict;
 pub use plan::PlanError;
-pub use provenance::{Learned, ProvenanceRequest, learn, owner_of};
+pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};

@@ -156,6 +156,7 @@ impl<'a> Build<'a> {
             suites: Vec::new(),
             targets: self.amis.iter().map(target).collect(),
             assay_version: "0.1.0".to_owned(),
+            workflow: None,
             confinement: Vec::new(),
             leftovers: Vec::new(),
         }
