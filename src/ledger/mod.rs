@@ -16,7 +16,8 @@ mod intake;
 mod local;
 pub mod lock_file;
 mod merge;
-mod message;
+pub mod message;
+mod message_lock;
 mod plan;
 pub mod provenance;
 #[cfg(test)]
@@ -34,5 +35,6 @@ pub use git::{Environment, GitError, environment_of_process};
 pub use hcl_text::HclError;
 pub use intake::IntakeError;
 pub use merge::MergeConflict;
+pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};
