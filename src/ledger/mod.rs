@@ -9,7 +9,7 @@ pub mod commit;
 #[cfg(test)]
 mod commit_tests;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod git;
 mod hcl_text;
 mod intake;
@@ -24,9 +24,10 @@ pub mod provenance;
 mod race_tests;
 mod remote;
 mod repository;
+mod surroundings;
 mod words;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 pub use books::{Books, BooksRequest, Edit, NewTag, WriteRequest, Written};
 pub use branch::BranchError;
@@ -38,3 +39,4 @@ pub use merge::MergeConflict;
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};
+pub use surroundings::{actor, branch_of_job, is_tracked, path_in_repository};
