@@ -13,6 +13,7 @@ mod hosts;
 mod hurry;
 mod known_hosts;
 mod probing;
+pub mod promotion;
 mod protection;
 mod provenance;
 mod reach;
