@@ -20,6 +20,7 @@ pub mod message;
 mod message_lock;
 mod plan;
 pub mod provenance;
+mod race;
 #[cfg(test)]
 mod race_tests;
 mod remote;
@@ -28,8 +29,11 @@ mod surroundings;
 mod words;
 #[cfg(test)]
 pub(crate) mod world;
+pub mod write;
+#[cfg(test)]
+mod write_tests;
 
-pub use books::{Books, BooksRequest, Edit, NewTag, WriteRequest, Written};
+pub use books::{Books, BooksRequest, Edit, NewTag, WriteError, WriteRequest, Written};
 pub use branch::BranchError;
 pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, TagOutcome, commit};
 pub use git::{Environment, GitError, environment_of_process};
