@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, lint, man, moves, option_flags::problem, packer_install, probe, promote, report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -192,6 +192,16 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
+    Promote(promote::PromoteArgs),
+    /// Reject a run: it did not pass what it should
+    Reject(moves::RejectArgs),
+    /// Set a run aside: nothing is wrong with it, and it is not to become gold
+    Retire(moves::RetireArgs),
+    /// Revoke a run: its AMIs must not be used any more
+    Revoke(moves::RevokeArgs),
+    /// Go back to what was gold before; what is gold now is retired
+    Rollback(moves::RollbackArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Check assay.hcl and suites; prints every mistake

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cloud::CloudFactory,
     config::promotion_request::Ledgering,
-    ledger::{self, BooksRequest, Edit, Environment, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag},
+    ledger::{self, Books, BooksRequest, Edit, Environment, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag},
     model::{ImageName, RunId, State, lock::Lock, lock::LockEntry},
     registry,
 };
@@ -77,6 +77,14 @@ impl<'a> Desk<'a> {
     /// The protected branch.
     pub fn branch(&self) -> &str {
         &self.write.books.branch
+    }
+
+    /// The books whose rules hold. With an open branch the edit may go on top of what others pushed there: rules are read from the protected branch all the same.
+    pub async fn law(&self, books: &Books) -> Result<Books, PromotionError> {
+        match self.write.open_branch {
+            Some(_) => Ok(Books::open(&self.write.books).await?),
+            None => Ok(books.clone()),
+        }
     }
 
     /// An entry of now; `reason` where the user gave none.

@@ -153,6 +153,7 @@ async fn reasons(
     let Some(candidate) = lock.candidate(run) else {
         return Ok(vec![Refusal::new(format!("run {run}"), "is not in the lock")]);
     };
+    // The digest in the lock says which bytes count, wherever they lie.
     let proof = match Proof::of_lock(books, lock, run).await? {
         Ok(proof) => proof,
         Err(refusal) => return Ok(vec![refusal]),
@@ -170,7 +171,8 @@ async fn edit(
     copies: &[LockCopy],
 ) -> Result<(Edit, Lock, Rules), PromotionError> {
     let Climb { run, rollback, reason } = climb;
-    let rules = Rules::read(desk, books, &began.image).await?;
+    let law = desk.law(books).await?;
+    let rules = Rules::read(desk, &law, &began.image).await?;
     let mut lock = books.lock(&began.image).await?;
     let before = lock.entries.len();
     let known: BTreeSet<_> = lock.amis(run).into_iter().map(|record| record.ami).collect();
@@ -182,7 +184,7 @@ async fn edit(
         }
     } else {
         meanwhile(began, &lock, run)?;
-        let refusals = reasons(desk, books, &rules, &lock, run, &fresh, rollback).await?;
+        let refusals = reasons(desk, &law, &rules, &lock, run, &fresh, rollback).await?;
         if !refusals.is_empty() {
             return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
         }

@@ -70,10 +70,11 @@ async fn edit(
         Some(candidate) => candidate.clone(),
         None => waiting(books, image, run).await?,
     };
-    let rules = Rules::read(desk, books, image).await?;
+    let law = desk.law(books).await?;
+    let rules = Rules::read(desk, &law, image).await?;
     let case = Case {
         desk,
-        books,
+        books: &law,
         rules: &rules,
         candidate: &candidate,
         copies: Vec::new(),
