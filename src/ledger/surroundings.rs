@@ -74,7 +74,8 @@ pub async fn actor(folder: &Path, environment: &Environment) -> String {
 /// The branch that this CI job builds; `None` outside of CI and for a pull request.
 pub fn branch_of_job(environment: &Environment) -> Option<String> {
     let asks = |(name, no): &(&str, &str)| environment.get(*name).is_some_and(|v| !v.is_empty() && v != no);
-    if PULL_REQUESTS.iter().any(asks) || environment.get("GITHUB_EVENT_NAME").is_some_and(|e| e.contains("pull_request"))
+    if PULL_REQUESTS.iter().any(asks)
+        || environment.get("GITHUB_EVENT_NAME").is_some_and(|e| e.contains("pull_request"))
     {
         return None;
     }

@@ -134,13 +134,8 @@ async fn repair_within(
     now: Timestamp,
 ) -> Repaired {
     let cloud = factory.region(&record.ami.region);
-    let mut repaired = Repaired {
-        ami: record.ami.clone(),
-        state: wanted.state,
-        changed: Vec::new(),
-        gone: false,
-        problem: None,
-    };
+    let mut repaired =
+        Repaired { ami: record.ami.clone(), state: wanted.state, changed: Vec::new(), gone: false, problem: None };
     let image = match cloud.describe_images(std::slice::from_ref(&record.ami.id)).await {
         Ok(images) => images.into_iter().next(),
         Err(error) if error.kind == CloudErrorKind::NotFound => None,

@@ -100,11 +100,8 @@ impl LedgerFlags {
             problems.push(problem("--config", message));
             return None;
         };
-        let input = Input {
-            flags: given.layer.clone(),
-            config_file: Some(path.clone()),
-            ..Input::new(Door::Command, folder)
-        };
+        let input =
+            Input { flags: given.layer.clone(), config_file: Some(path.clone()), ..Input::new(Door::Command, folder) };
         let (access, _owner, mistakes) = check_access(&input);
         problems.extend(mistakes);
         let shown = path.strip_prefix(folder).unwrap_or(&path).to_owned();

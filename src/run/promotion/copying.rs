@@ -192,8 +192,12 @@ mod tests {
 
     #[test]
     fn each_architecture_goes_once_to_each_region_that_lacks_it() {
-        let has = [ami("x86_64", "us-east-1", 1, b"", ""), ami("arm64", "us-east-1", 2, b"", ""), ami("x86_64", "eu-west-1", 3, b"", "")]
-            .map(|ami| ami.record);
+        let has = [
+            ami("x86_64", "us-east-1", 1, b"", ""),
+            ami("arm64", "us-east-1", 2, b"", ""),
+            ami("x86_64", "eu-west-1", 3, b"", ""),
+        ]
+        .map(|ami| ami.record);
         let regions = ["eu-west-1", "us-west-2", "us-west-2", "us-east-1"].map(|r| r.parse().expect("a region"));
         let shown: Vec<String> =
             due(&has, &regions).iter().map(|d| format!("{} {} {}", d.of.architecture, d.of.ami, d.to)).collect();

@@ -11,7 +11,9 @@ use super::{
 use crate::{
     cloud::CloudFactory,
     config::promotion_request::Ledgering,
-    ledger::{self, Books, BooksRequest, Edit, Environment, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag},
+    ledger::{
+        self, Books, BooksRequest, Edit, Environment, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag,
+    },
     model::{ImageName, RunId, State, lock::Lock, lock::LockEntry},
     registry,
 };

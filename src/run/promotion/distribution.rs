@@ -60,11 +60,7 @@ fn pointers<'a>(distribution: &Distribution, amis: &'a [AmiRecord]) -> BTreeMap<
     pointers
 }
 
-async fn share(
-    factory: &dyn CloudFactory,
-    record: &AmiRecord,
-    wanted: &Sharing,
-) -> Result<Option<String>, CloudError> {
+async fn share(factory: &dyn CloudFactory, record: &AmiRecord, wanted: &Sharing) -> Result<Option<String>, CloudError> {
     if wanted.is_empty() {
         return Ok(None);
     }

@@ -51,7 +51,10 @@ pub fn compare(seen: &Seen, wanted: &AmiRecord, image: &ImageName, run: RunId, i
         refusals.push(refuse(format!("is {}, not available", there.state)));
     }
     let Some(found) = record(ami.clone(), there) else {
-        refusals.push(refuse(format!("is of architecture {:?}, not {}", there.attributes.architecture, wanted.architecture)));
+        refusals.push(refuse(format!(
+            "is of architecture {:?}, not {}",
+            there.attributes.architecture, wanted.architecture
+        )));
         return refusals;
     };
     let pairs = [

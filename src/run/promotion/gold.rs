@@ -72,9 +72,7 @@ async fn newest(desk: &Desk<'_>, books: &Books, rules: &Rules, lock: &Lock) -> R
         refusals.extend(found);
     }
     match (open.first(), lock.gold) {
-        (Some(run), _) => {
-            Err(PromotionError::Refused { image: lock.image.clone(), run: Some(*run), refusals })
-        }
+        (Some(run), _) => Err(PromotionError::Refused { image: lock.image.clone(), run: Some(*run), refusals }),
         (None, Some(gold)) => Ok(gold),
         (None, None) => Err(PromotionError::Nothing {
             image: lock.image.clone(),
@@ -225,7 +223,11 @@ fn meanwhile(began: &Lock, now: &Lock, run: RunId) -> Result<(), PromotionError>
     let why = if began.gold != now.gold {
         let last = now.gold.and_then(|gold| now.last(gold));
         let by = last.map_or(String::new(), |entry| format!(", by {} at {}", entry.by, entry.at));
-        format!("gold moved meanwhile from {} to {}{by}; look at it, and run it again", shown(began.gold), shown(now.gold))
+        format!(
+            "gold moved meanwhile from {} to {}{by}; look at it, and run it again",
+            shown(began.gold),
+            shown(now.gold)
+        )
     } else if began.state_of(run) != state {
         format!("became {} meanwhile", state.map_or("unknown", State::as_str))
     } else {
@@ -324,7 +326,8 @@ async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<(Lock, Rules), Prom
 
 /// The run itself, what is gold, and what was moved together with either; gold last, so that none is without its tags while another has them.
 fn concerned(lock: &Lock, run: RunId) -> Vec<RunId> {
-    let times: BTreeSet<&str> = [Some(run), lock.gold].into_iter().flatten().filter_map(|run| lock.gold_since(run)).collect();
+    let times: BTreeSet<&str> =
+        [Some(run), lock.gold].into_iter().flatten().filter_map(|run| lock.gold_since(run)).collect();
     let mut runs: Vec<RunId> = Vec::new();
     let together = lock.entries.iter().filter(|entry| times.contains(entry.at.as_str())).map(|entry| entry.run);
     for one in together.chain([run]).chain(lock.gold) {

@@ -62,12 +62,7 @@ struct Asked {
     force: bool,
 }
 
-async fn edit(
-    desk: &Desk<'_>,
-    books: &Books,
-    mut lock: Lock,
-    asked: Asked,
-) -> Result<(Edit, Lock), PromotionError> {
+async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> Result<(Edit, Lock), PromotionError> {
     let Asked { run, to, at, force } = asked;
     let image = lock.image.clone();
     let effective_at = at.map(|at| at.to_string());

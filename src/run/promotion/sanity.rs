@@ -117,7 +117,9 @@ impl Case<'_> {
                 about,
                 format!("was built on {built_on}, which is not gold of image {parent} (run {gold}); build it again"),
             )],
-            None => vec![Refusal::new(about, format!("the candidate does not say which AMI of {parent} it was built on"))],
+            None => {
+                vec![Refusal::new(about, format!("the candidate does not say which AMI of {parent} it was built on"))]
+            }
         };
         refusals.extend(facts::orphans(seen, self.candidate, &parents, parent));
         Ok(refusals)

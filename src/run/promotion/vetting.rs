@@ -23,10 +23,7 @@ pub async fn vet(
     proof: Option<&Proof>,
 ) -> Result<Moved, PromotionError> {
     let Some(proof) = proof else {
-        return Err(PromotionError::Nothing {
-            image: image.clone(),
-            why: "none of the evidence is of it".to_owned(),
-        });
+        return Err(PromotionError::Nothing { image: image.clone(), why: "none of the evidence is of it".to_owned() });
     };
     let of = proof.evidence.run;
     if let Some(run) = run.filter(|run| *run != of) {

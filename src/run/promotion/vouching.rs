@@ -63,10 +63,12 @@ fn of_this_pipeline(desk: &Desk<'_>, proof: &Proof) -> Vec<String> {
     let branch = desk.branch();
     match ledger::branch_of_job(desk.environment) {
         Some(built) if built == branch => {}
-        Some(built) => reasons.push(format!(
-            "is not signed, and this job builds {built}, not the protected branch {branch}"
-        )),
-        None => reasons.push(format!("is not signed, and nothing says that this job builds the protected branch {branch}")),
+        Some(built) => {
+            reasons.push(format!("is not signed, and this job builds {built}, not the protected branch {branch}"))
+        }
+        None => {
+            reasons.push(format!("is not signed, and nothing says that this job builds the protected branch {branch}"))
+        }
     }
     reasons
 }
