@@ -16,6 +16,8 @@ pub mod suite;
 
 pub mod config;
 
+pub mod iam;
+
 pub mod cloud;
 
 pub mod journal;

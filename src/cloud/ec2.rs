@@ -193,7 +193,8 @@ impl Cloud for Ec2 {
                 return Ok(Vec::new());
             }
             let ids = ids.iter().map(|id| id.to_string()).collect();
-            self.images_where(self.client.describe_images().set_image_ids(Some(ids))).await
+            let request = self.client.describe_images().set_image_ids(Some(ids));
+            self.images_where(request.include_deprecated(true).include_disabled(true)).await
         }
         .boxed()
     }

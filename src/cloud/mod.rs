@@ -202,7 +202,8 @@ pub struct RunInstances {
 pub trait Cloud: Estate + Services + Send + Sync + 'static {
     /// The region that this client speaks to.
     fn region(&self) -> &Region;
-    /// DescribeImages for exactly these ids, in no particular order; an unknown id is `NotFound`.
+    /// DescribeImages for exactly these ids, in no particular order, disabled ones included (`state` says so); an unknown id is `NotFound`, one that was
+    /// deregistered a moment ago may be left out.
     fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
     /// DescribeImages of the caller's own by tag (all pairs must match).
     fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;

@@ -75,3 +75,55 @@ impl EvidenceSigner {
         Ok(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::{
+        cloud::fake::FakeCloud,
+        model::Region,
+        signing::{AllowedSigners, verify},
+    };
+
+    fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+        let made = Command::new("openssl").args(arguments).current_dir(folder).output();
+        let made = made.expect("openssl (package openssl)");
+        assert!(made.status.success(), "{made:?}");
+        made.stdout
+    }
+
+    #[tokio::test]
+    async fn a_key_in_kms_signs_the_file_that_is_on_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = folder.path().to_owned();
+        openssl(&at, &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "key.pem"]);
+        let public = openssl(&at, &["ec", "-in", "key.pem", "-pubout", "-outform", "DER"]);
+        let region: Region = "us-east-1".parse().expect("a region");
+        let fake = FakeCloud::new();
+        let signing = at.clone();
+        fake.holdings(&region, |held| {
+            held.add_key("alias/evidence", public, move |digest| {
+                std::fs::write(signing.join("digest"), digest).expect("written");
+                openssl(&signing, &["pkeyutl", "-sign", "-inkey", "key.pem", "-in", "digest"])
+            });
+        });
+        let cloud = fake.region(&region);
+        let missing = EvidenceSigner::with_kms("alias/nosuch", cloud.clone()).await.expect_err("no such key");
+        assert!(missing.contains("alias/nosuch"), "{missing}");
+
+        let signer = EvidenceSigner::with_kms("alias/evidence", cloud).await.expect("a key");
+        let evidence = at.join("evidence.json");
+        let missing = signer.sign_file(&evidence).await.expect_err("no file");
+        assert!(missing.contains("was not signed"), "{missing}");
+        std::fs::write(&evidence, b"{}\n").expect("written");
+        let path = signer.sign_file(&evidence).await.expect("signed");
+        assert_eq!(path, at.join("evidence.json.sig"));
+        let line = format!("kms {}", signer.signer.public_line().expect("a line"));
+        let allowed = AllowedSigners::parse(&line, "f", &jiff::tz::TimeZone::UTC).expect("signers");
+        let text = std::fs::read_to_string(path).expect("a signature");
+        let by = verify(b"{}\n", &text, &allowed, jiff::Timestamp::now()).expect("verified");
+        assert_eq!(by.principal, "kms");
+    }
+}

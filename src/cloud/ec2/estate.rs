@@ -17,11 +17,14 @@ use crate::{
     model::{AccountId, AmiId, tags},
 };
 
+/// Records in one answer: EC2 recommends paging, and limits unpaged requests.
+const PAGE: i32 = 200;
+
 impl Ec2 {
     /// DescribeImages of the caller's own by one filter, whatever their state.
     async fn own_images_where(&self, filter: aws_sdk_ec2::types::Filter) -> CloudResult<Vec<Image>> {
         let request = self.client.describe_images().owners("self").filters(filter);
-        self.images_where(request.include_deprecated(true).include_disabled(true)).await
+        self.images_where(request.include_deprecated(true).include_disabled(true).max_results(PAGE)).await
     }
 
     async fn copy(&self, copy: &CopyImage) -> CloudResult<AmiId> {
@@ -50,7 +53,7 @@ impl Ec2 {
         if tags.is_empty() {
             return Ok(found);
         }
-        let request = self.client.describe_snapshots().owner_ids("self");
+        let request = self.client.describe_snapshots().owner_ids("self").max_results(PAGE);
         let mut pages = request.set_filters(Some(convert::tag_filters(tags))).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSnapshots", self.region.as_str(), e))?;

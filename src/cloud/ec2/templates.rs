@@ -6,6 +6,9 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification, 
 use super::{Ec2, answer::cloud_error, uses::Sighting};
 use crate::cloud::{CloudResult, UseKind, plain};
 
+/// Templates or versions in one answer; EC2 takes at most 200.
+const PAGE: i32 = 200;
+
 /// A launch template with all its versions.
 pub(super) struct Template {
     id: String,
@@ -41,7 +44,7 @@ impl Ec2 {
     /// Every launch template of the region with every version: an old one can still be launched by number.
     pub(super) async fn launch_templates(&self) -> CloudResult<Vec<Template>> {
         let mut found = Vec::new();
-        let mut pages = self.client.describe_launch_templates().into_paginator().send();
+        let mut pages = self.client.describe_launch_templates().max_results(PAGE).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeLaunchTemplates", self.region.as_str(), e))?;
             for template in page.launch_templates() {
@@ -62,7 +65,7 @@ impl Ec2 {
 
     async fn template_versions(&self, id: &str) -> CloudResult<Vec<(i64, Option<String>)>> {
         let mut found = Vec::new();
-        let request = self.client.describe_launch_template_versions().launch_template_id(id);
+        let request = self.client.describe_launch_template_versions().launch_template_id(id).max_results(PAGE);
         let mut pages = request.into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeLaunchTemplateVersions", self.region.as_str(), e))?;
