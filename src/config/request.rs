@@ -126,6 +126,8 @@ pub struct ProbeRequest {
     pub ways: Ways,
     /// Where reports go.
     pub report_dir: Option<PathBuf>,
+    /// Whether the machines are asked what is in them too.
+    pub inventory: bool,
     /// Which share of all machines `hosts` is.
     pub shard: Option<ShardRecord>,
     /// How the result is written.

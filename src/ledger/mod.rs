@@ -19,6 +19,7 @@ mod merge;
 pub mod message;
 mod message_lock;
 mod plan;
+pub mod projection;
 pub mod provenance;
 mod race;
 #[cfg(test)]

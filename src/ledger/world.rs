@@ -166,6 +166,7 @@ impl<'a> Build<'a> {
             targets: self.amis.iter().map(target).collect(),
             assay_version: "0.1.0".to_owned(),
             workflow: None,
+            inventories: BTreeMap::new(),
             confinement: Vec::new(),
             leftovers: Vec::new(),
         }

@@ -12,6 +12,7 @@ mod external;
 mod gold;
 mod hosts;
 mod hurry;
+mod inventories;
 mod known_hosts;
 mod probing;
 pub mod promotion;
