@@ -8,7 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, iam, lint, man, moves, option_flags::problem, packer_install, probe, promote, report, serve, sweep, validate,
+    commit, completions, iam, lint, man, moves, option_flags::problem, packer_install, probe, promote, report, serve,
+    sweep, validate,
 };
 use crate::{
     config::{
