@@ -8,6 +8,7 @@ pub mod file;
 pub mod options;
 pub mod private_key;
 pub mod problem;
+pub mod promotion_request;
 pub mod proxy_template;
 pub mod prune;
 pub mod raw;

@@ -16,6 +16,7 @@ mod hurry;
 mod inventories;
 mod known_hosts;
 mod probing;
+pub mod promotion;
 mod protection;
 mod provenance;
 mod prune;

@@ -8,8 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, doctor, iam, lint, man, option_flags::problem, packer_install, probe, prune, report, serve,
-    sweep, validate,
+    commit, completions, doctor, iam, lint, man, moves, option_flags::problem, packer_install, probe, promote, prune,
+    report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -204,6 +204,16 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
+    Promote(promote::PromoteArgs),
+    /// Reject a run: it did not pass what it should
+    Reject(moves::RejectArgs),
+    /// Set a run aside: nothing is wrong with it, and it is not to become gold
+    Retire(moves::RetireArgs),
+    /// Revoke a run: its AMIs must not be used any more
+    Revoke(moves::RevokeArgs),
+    /// Go back to what was gold before; what is gold now is retired
+    Rollback(moves::RollbackArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Look whether a run has what it needs: credentials, rights, networks, git, Packer

@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    commit, completions, doctor, iam, lint, man, output, packer_install, probe, prune, report, serve, sweep, validate,
+    commit, completions, doctor, iam, lint, man, moves, output, packer_install, probe, promote, prune, report, serve,
+    sweep, validate,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -43,6 +44,11 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Probe(args) => planned(probe::plan(&args, globals), probe::execute),
         Command::Serve(args) => planned(serve::plan(&args), serve::execute),
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
+        Command::Promote(args) => planned(promote::plan(&args, globals), promote::execute),
+        Command::Reject(args) => planned(moves::reject(&args, globals), moves::execute),
+        Command::Retire(args) => planned(moves::retire(&args, globals), moves::execute),
+        Command::Revoke(args) => planned(moves::revoke(&args, globals), moves::execute),
+        Command::Rollback(args) => planned(moves::rollback(&args, globals), moves::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Doctor(args) => planned(doctor::plan(&args, globals), doctor::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
