@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod file;
+pub mod image_requests;
 pub mod options;
 pub mod private_key;
 pub mod problem;
@@ -13,6 +14,7 @@ pub mod request;
 pub mod settings;
 pub mod suites;
 pub mod units;
+pub mod whole;
 
 pub use check::{Checked, Door, Input, Ways, check, check_ways};
 pub use file::ConfigFile;

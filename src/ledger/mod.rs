@@ -23,6 +23,7 @@ pub mod provenance;
 mod race_tests;
 mod remote;
 mod repository;
+pub mod vantage;
 mod words;
 #[cfg(test)]
 mod world;

@@ -11,6 +11,7 @@ mod external;
 mod hosts;
 mod hurry;
 mod known_hosts;
+pub mod plan;
 mod probing;
 mod protection;
 mod provenance;
