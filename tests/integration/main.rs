@@ -20,6 +20,7 @@ mod goss_render;
 mod hygiene;
 mod launching;
 mod older_packers;
+mod plan;
 mod privacy;
 mod prober;
 mod program;

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, lint, man, option_flags::problem, packer_install, plan, probe, report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -192,6 +192,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Say which images need a build, and why; asks git, not the cloud
+    Plan(plan::PlanArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Check assay.hcl and suites; prints every mistake

@@ -11,6 +11,7 @@ pub mod man;
 pub mod option_flags;
 pub mod output;
 pub mod packer_install;
+pub mod plan;
 pub mod probe;
 pub mod prober_flags;
 pub mod report;

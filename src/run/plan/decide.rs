@@ -114,7 +114,7 @@ impl<'a> Case<'a> {
             return vec![Reason::BranchIsBehind { gold: gold.run }];
         }
         let mut reasons = Vec::new();
-        if !self.mine.iter().any(|made| is_good(made.state)) {
+        if self.mine.iter().all(|made| made.superseded) {
             reasons.push(Reason::InputsChanged { gold: gold.map(|made| made.run) });
         }
         let newest = self.mine.iter().copied().next().or(self.facts.made.first());
