@@ -4,6 +4,7 @@
 mod admit;
 mod ami_checks;
 mod answers;
+pub mod build;
 mod conclude;
 mod event;
 mod examine;

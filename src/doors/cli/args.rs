@@ -8,7 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, lint, man, option_flags::problem, packer_install, plan, probe, report, serve, sweep, validate,
+    build, commit, completions, lint, man, option_flags::problem, packer_install, plan, probe, report, serve, sweep,
+    validate,
 };
 use crate::{
     config::{
@@ -194,6 +195,8 @@ pub enum Command {
     Commit(commit::CommitArgs),
     /// Say which images need a build, and why; asks git, not the cloud
     Plan(plan::PlanArgs),
+    /// Build the images that are due, with Packer, one after the other
+    Build(build::BuildArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Check assay.hcl and suites; prints every mistake

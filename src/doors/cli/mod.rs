@@ -2,6 +2,7 @@
 //! owns words and exit codes; it refuses to decide anything about images. stdout holds results only, everything else goes to stderr.
 
 pub mod args;
+pub mod build;
 pub mod commit;
 pub mod completions;
 mod dispatch;

@@ -70,6 +70,7 @@ pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<
         };
         gathered.images.insert(image.name.clone(), known(&vantage, &image.name, digest).await?);
     }
+    gathered.notes.extend(behind(request, &gathered));
     if problems.is_empty() { Ok(gathered) } else { Err(PlanError::Configuration(problems)) }
 }
 
@@ -84,6 +85,23 @@ fn needed(request: &PlanRequest) -> Vec<&ImageDecl> {
         }
     }
     needed
+}
+
+/// What is said of parents whose gold is another one in this checkout than on the protected branch.
+fn behind(request: &PlanRequest, gathered: &Gathered) -> Vec<String> {
+    let wanted = request.file.images.iter().filter(|image| request.wants(&image.name));
+    let mut parents: Vec<&ImageName> = wanted.filter_map(|image| image.parent.as_ref()).collect();
+    parents.sort();
+    parents.dedup();
+    let different = parents.into_iter().filter_map(|parent| {
+        let known = gathered.images.get(parent)?;
+        let (there, here) = (known.lock.gold?, known.lock_here.gold);
+        (here != Some(there)).then(|| {
+            let here = here.map_or("no gold".to_owned(), |run| format!("gold {run}"));
+            format!("{parent} has {here} in this checkout and gold {there} on the protected branch: what is built here stands on the former")
+        })
+    });
+    different.collect()
 }
 
 fn line_of_inputs(image: &ImageDecl) -> usize {
@@ -218,9 +236,14 @@ impl Known {
         }
     }
 
+    /// The gold to build on. A checkout that is behind can only build on the gold that its own lock names (`data "assay-image"` reads that one): such
+    /// a build is as current as it can be there, or each would lead to another.
     fn parent_gold(&self) -> Option<ParentGold> {
         let run = self.lock.gold?;
-        let amis: Vec<AmiId> = self.lock.amis(run).into_iter().map(|record| record.ami.id).collect();
-        Some(ParentGold { run, amis, since: self.lock.gold_since(run).map_or(Timestamp::UNIX_EPOCH, time) })
+        let locks = [Some((&self.lock, run)), self.lock_here.gold.map(|here| (&self.lock_here, here))];
+        let golds = || locks.iter().flatten();
+        let amis: Vec<AmiId> = golds().flat_map(|(lock, run)| lock.amis(*run)).map(|record| record.ami.id).collect();
+        let since = golds().filter_map(|(lock, run)| lock.gold_since(*run)).map(time).min();
+        Some(ParentGold { run, amis, since: since.unwrap_or(Timestamp::UNIX_EPOCH) })
     }
 }
