@@ -11,6 +11,7 @@ mod support;
 
 mod boots;
 mod build;
+mod build_due;
 mod cleanup;
 mod command_line;
 mod external;
