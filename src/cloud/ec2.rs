@@ -22,10 +22,18 @@ use crate::model::{AccountId, AmiId, Region};
 
 mod answer;
 mod convert;
+mod dry_run;
+mod estate;
+mod fleets;
 mod network;
+mod parameter;
 mod retry;
+mod services;
+mod sharing;
+mod templates;
+mod uses;
 
-use answer::{cloud_error, incomplete};
+use answer::{call, cloud_error, incomplete};
 
 /// EC2 takes at most 200 values in one filter ("Filter" in the EC2 API reference).
 const FILTER_VALUES: usize = 200;
@@ -40,6 +48,8 @@ type Tags = BTreeMap<String, String>;
 pub(super) struct Ec2 {
     region: Region,
     client: Client,
+    /// What the other services' clients are made of, when first asked.
+    sdk: SdkConfig,
 }
 
 impl Ec2 {
@@ -51,7 +61,7 @@ impl Ec2 {
         if let Some(url) = endpoint {
             config = config.endpoint_url(url);
         }
-        Self { region, client: Client::from_conf(config.build()) }
+        Self { region, client: Client::from_conf(config.build()), sdk: sdk.clone() }
     }
 
     fn incomplete(&self, action: &'static str, what: &str) -> CloudError {
@@ -172,13 +182,6 @@ pub(super) async fn regions(client: &Ec2) -> CloudResult<Vec<Region>> {
     Ok(answer.regions().iter().filter_map(|r| r.region_name()?.parse().ok()).collect())
 }
 
-/// Awaits one SDK call under its action's name.
-macro_rules! call {
-    ($self:ident, $action:literal, $request:expr) => {
-        $request.send().await.map_err(|error| cloud_error($action, $self.region.as_str(), error))?
-    };
-}
-
 impl Cloud for Ec2 {
     fn region(&self) -> &Region {
         &self.region
@@ -190,7 +193,8 @@ impl Cloud for Ec2 {
                 return Ok(Vec::new());
             }
             let ids = ids.iter().map(|id| id.to_string()).collect();
-            self.images_where(self.client.describe_images().set_image_ids(Some(ids))).await
+            let request = self.client.describe_images().set_image_ids(Some(ids));
+            self.images_where(request.include_deprecated(true).include_disabled(true)).await
         }
         .boxed()
     }

@@ -17,8 +17,10 @@ use futures::future::{BoxFuture, FutureExt};
 use super::{Cloud, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, RunInstances, Subnet};
 use crate::model::{AccountId, AmiId, Region};
 
+mod estate;
 mod region;
 
+pub use estate::{Holdings, tag_set};
 use region::FakeRegion;
 
 type Tags = BTreeMap<String, String>;
@@ -54,6 +56,7 @@ struct State {
     faults: BTreeMap<String, VecDeque<Fault>>,
     calls: Vec<String>,
     images: BTreeMap<(Region, AmiId), Image>,
+    holdings: BTreeMap<Region, Holdings>,
     account: Option<AccountId>,
     numbers: u32,
     invisible_looks: u32,

@@ -12,11 +12,15 @@ pub mod access;
 mod checkip;
 mod ec2;
 mod error;
+mod estate;
 #[doc(hidden)]
 pub mod fake;
+mod services;
 
 pub use access::Ec2Factory;
 pub use error::{CloudError, CloudErrorKind, CloudResult, Lack, plain};
+pub use estate::{CopyImage, Estate, SharedWith, Sharing, Snapshot, Use, UseKind, Uses};
+pub use services::{DryRun, DryRunAnswer, Services};
 
 /// Filters of a Describe call in EC2's names (`tag:Class`, `vpc-id`): all must match, each by any one of its values.
 pub type Filters = BTreeMap<String, Vec<String>>;
@@ -32,7 +36,7 @@ pub struct Image {
     pub owner: AccountId,
     /// CreationDate, RFC 3339.
     pub created_at: String,
-    /// `available`, `pending`, ….
+    /// `available`, `pending`, `disabled`, ….
     pub state: String,
     /// EC2's word; `None` for one that assay does not know.
     pub architecture: Option<Architecture>,
@@ -81,6 +85,8 @@ pub struct ImageAttributes {
     pub platform_details: String,
     /// The AMI that it was made from.
     pub source_image_id: String,
+    /// The region of that AMI.
+    pub source_image_region: String,
     /// DeprecationTime, RFC 3339.
     pub deprecation_time: String,
     /// Ids of the product codes.
@@ -191,11 +197,13 @@ pub struct RunInstances {
 /// EC2 in one region. Instances end by `terminate`, IMDSv2 is required and `InstanceInitiatedShutdownBehavior` is `terminate` in every launch: the
 /// implementation adds these, callers cannot turn them off.
 ///
-/// Every method makes one API call (listing ones page), bounded by the SDK's timeouts and retries, and fails with [`CloudError`].
-pub trait Cloud: Send + Sync + 'static {
+/// Every method makes one API call (listing ones page), bounded by the SDK's timeouts and retries, and fails with [`CloudError`]. The verbs for AMIs that
+/// stay are in [`Estate`], those of other services in [`Services`]; a `dyn Cloud` has them all.
+pub trait Cloud: Estate + Services + Send + Sync + 'static {
     /// The region that this client speaks to.
     fn region(&self) -> &Region;
-    /// DescribeImages for exactly these ids, in no particular order; an unknown id is `NotFound`.
+    /// DescribeImages for exactly these ids, in no particular order, disabled ones included (`state` says so); an unknown id is `NotFound`, one that was
+    /// deregistered a moment ago may be left out.
     fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
     /// DescribeImages of the caller's own by tag (all pairs must match).
     fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;

@@ -11,6 +11,7 @@ pub mod problem;
 pub mod proxy_template;
 pub mod raw;
 pub mod request;
+pub mod roles;
 pub mod settings;
 pub mod suites;
 pub mod units;

@@ -142,6 +142,12 @@ fn kill_9_of_assay_costs_no_ami_hangs_no_packer_and_leaves_nothing() {
     assert_eq!(image["protected"], true, "protected first, and the reaper lifts nothing");
     assert!(!scene.workshop.path().join("destroyed").exists());
     scene.cloud.wait_until_clean(60);
+    // The reaper has seen to it that nothing is left, and then leaves too: the cloud must not end under its hands.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while children.iter().any(|child| std::path::Path::new("/proc").join(child).exists()) {
+        assert!(Instant::now() < deadline, "the reaper or the prober still lives: {children:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]

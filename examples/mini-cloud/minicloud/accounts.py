@@ -65,3 +65,12 @@ def account_of(access_key: str | None) -> str | None:
         if access_key in partitions["aws"].access_keys:
             return account_id
     return None
+
+
+def account_of_role(accounts: list[Account], parameters: dict[str, str]) -> str | None:
+    """The account whose role AssumeRoleWithWebIdentity names, when there is a token of the form of a JWT; None otherwise. Nobody checks its signature."""
+    role = re.fullmatch(r"arn:aws:iam::(\d{12}):role/[\w+=,.@/-]+", parameters.get("RoleArn", ""))
+    token = parameters.get("WebIdentityToken", "").strip()
+    if role is None or token.count(".") < 2:
+        return None
+    return next((account.id for account in accounts if account.id == role[1]), None)

@@ -3,7 +3,10 @@
   GET    /_minicloud/instances     the machines: id, state, region, account, image, kind, running, pid, address, reachable, open
   GET    /_minicloud/inventory     everything in the cloud with state and tags, see inventory
   GET    /_minicloud/faults        the fault scripts in force; POST a list adds, DELETE clears
-  POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account
+  POST   /_minicloud/copy          {"image": id, "region": …, "name": …, "account": "main"}: a copy owned by that account;
+                                   optional: "tags" (on image and snapshot), "created_at", "architecture"
+  POST   /_minicloud/launched      {"image": id, "region": …, "at": RFC 3339, "account": "main"}: when it was last launched
+  POST   /_minicloud/publish       {"version": "1.2"}: apt inside instances of the stock images offers this version of minicloud-motd from now on
   POST   /_minicloud/protect       {"image": id, "region": …, "account": "main"}: deregistration protection on
   POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
 
@@ -12,9 +15,11 @@ Refuses anything else with 404 or 400 and the reason.
 
 from __future__ import annotations
 
+import datetime
 import json
 from typing import Any
 
+from .aptnews import publish
 from .cloud import Cloud
 from .faults import BadScript, FaultList
 from .inventory import inventory
@@ -47,6 +52,10 @@ def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) 
             return 200, {"in_force": 0}
         case "POST", "copy":
             return 200, copy(cloud, json.loads(body))
+        case "POST", "launched":
+            return 200, launched(cloud, json.loads(body))
+        case "POST", "publish":
+            return 200, publish(cloud, json.loads(body)["version"])
         case "POST", "protect":
             return 200, protect(cloud, json.loads(body))
         case "POST", "unreachable":
@@ -87,8 +96,21 @@ def copy(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
         backend = backend_of(cloud, wish)
         source = backend.describe_images(ami_ids=[wish["image"]])[0]
         image = make(backend, source, wish["name"], source.description, snapshot=f"Copied for DestinationAmi {{ami}} from SourceAmi {source.id}.")
+        image.architecture = wish.get("architecture", image.architecture)
+        if "created_at" in wish:
+            image.creation_date = datetime.datetime.fromisoformat(wish["created_at"]).replace(tzinfo=None)
+        if wish.get("tags"):
+            image.add_tags(wish["tags"])
+            image.ebs_snapshot.add_tags(wish["tags"])
         cloud.copy(source.id, image.id)
-    return {"image": image.id}
+    return {"image": image.id, "snapshot": image.ebs_snapshot.id}
+
+
+def launched(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """Says when an image was last launched, by whomever."""
+    with cloud.lock:
+        backend_of(cloud, wish).amis[wish["image"]].last_launched_time = wish["at"]
+    return {"image": wish["image"]}
 
 
 def protect(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:

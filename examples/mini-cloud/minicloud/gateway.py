@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import re
 import socket
 import time
@@ -26,7 +27,8 @@ from .cloud import Cloud
 from .faults import AsMoto, Call, Fault, FaultList, Fidelity
 
 SETTLE = 2.0  # seconds that CreateImage waits for its image at most
-_ERROR_CODE = re.compile(rb"<Code>([^<]*)</Code>")
+_ERROR_CODE = re.compile(rb'<Code>([^<]*)</Code>|"__type": ?"(?:[^"#]*#)?([^"]*)"')
+JSON_SERVICES = ("ssm", "kms", "servicequotas")
 
 
 @dataclasses.dataclass
@@ -41,11 +43,14 @@ class Answer:
     def error(self) -> str | None:
         """The error code in it, if it is an error."""
         found = _ERROR_CODE.search(self.body) if self.status >= 400 else None
-        return found[1].decode() if found else (str(self.status) if self.status >= 400 else None)
+        return (found[1] or found[2]).decode() if found else (str(self.status) if self.status >= 400 else None)
 
 
 def error_answer(service: str, status: int, code: str, message: str) -> Answer:
-    """An error in the words of the service's protocol: EC2 has its own form, the other query services share one."""
+    """An error in the words of the service's protocol: EC2 has its own form, the other query services share one, the rest speak JSON."""
+    if service in JSON_SERVICES:
+        body = json.dumps({"__type": code, "message": message}).encode()
+        return Answer(status, body, [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid.uuid4()))])
     error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
     request = uuid.uuid4()
     if service == "ec2":
@@ -82,6 +87,9 @@ class Gateway:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         action = parameters.get("Action") or target.rpartition(".")[2] or environ["REQUEST_METHOD"] + " " + environ["PATH_INFO"]
         account = accounts.account_of(who.access_key)
+        if action == "AssumeRoleWithWebIdentity" and who.access_key is None:
+            # The one call that is signed by nobody: the token is the proof.
+            account, who = accounts.account_of_role(self.cloud.accounts, parameters), accounts.Caller(None, "us-east-1", "sts")
         call = Call(who.service or "", action, who.region or "", account or "", parameters)
         fault = None
         if account is None:
@@ -136,11 +144,21 @@ def read_body(environ: dict[str, Any]) -> bytes:
 
 
 def read_parameters(environ: dict[str, Any], body: bytes) -> dict[str, str]:
-    """The flat parameters of a query-protocol request, from its body or its URL."""
+    """The flat parameters of a request: of the query protocol from its body or its URL, of the JSON protocol with dotted names."""
     text = environ.get("QUERY_STRING", "")
+    if "json" in environ.get("CONTENT_TYPE", ""):
+        return flat(json.loads(body or b"{}"))
     if "form-urlencoded" in environ.get("CONTENT_TYPE", ""):
         text = body.decode("utf-8", "replace") or text
     return dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
+
+
+def flat(value: Any, name: str = "") -> dict[str, str]:
+    """A JSON value as parameters: members by name, elements by number from 1."""
+    if isinstance(value, dict | list):
+        members = value.items() if isinstance(value, dict) else enumerate(value, 1)
+        return {key: text for part, inner in members for key, text in flat(inner, f"{name}.{part}" if name else str(part)).items()}
+    return {name: value if isinstance(value, str) else json.dumps(value)}
 
 
 def send(start_response: Callable, answer: Answer) -> list[bytes]:

@@ -38,7 +38,8 @@ def of_backend(backend: Any, account: str) -> dict[str, list[dict[str, Any]]]:
         "images": [
             {
                 "id": a.id, "name": a.name, "state": a.state, "tags": tags_of(a),
-                "protected": bool(backend_protection(a)),
+                "protected": bool(backend_protection(a)), "deprecation_time": a.deprecation_time,
+                "launch_permissions": list(a.launch_permissions),
                 "snapshots": [a.ebs_snapshot.id] if getattr(a, "ebs_snapshot", None) else [],
             }
             for a in backend.amis.values()

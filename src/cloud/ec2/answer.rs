@@ -61,3 +61,14 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     if parts.is_empty() { error.to_string() } else { parts.join(": ") }
 }
+
+/// Awaits one SDK call under its action's name; `$self` has a `region`.
+macro_rules! call {
+    ($self:ident, $action:literal, $request:expr) => {
+        $request
+            .send()
+            .await
+            .map_err(|error| $crate::cloud::ec2::answer::cloud_error($action, $self.region.as_str(), error))?
+    };
+}
+pub(super) use call;

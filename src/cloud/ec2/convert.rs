@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
 use crate::{
-    cloud::{BlockDevice, Filters, Image, ImageAttributes, Instance, Named, Subnet},
+    cloud::{BlockDevice, Filters, Image, ImageAttributes, Instance, Named, Snapshot, Subnet},
     model::Architecture,
 };
 
@@ -80,6 +80,7 @@ fn attributes(image: &types::Image) -> ImageAttributes {
         virtualization_type: text(image.virtualization_type().map(|word| word.as_str())),
         platform_details: text(image.platform_details()),
         source_image_id: text(image.source_image_id()),
+        source_image_region: text(image.source_image_region()),
         deprecation_time: text(image.deprecation_time()),
         product_codes: image
             .product_codes()
@@ -150,5 +151,20 @@ pub(super) fn security_group(group: &types::SecurityGroup) -> Option<Named> {
         name: group.group_name().unwrap_or_default().to_owned(),
         created_at: None,
         tags: tag_map(group.tags()),
+    })
+}
+
+/// A snapshot; `None` without an id.
+pub(super) fn snapshot(snapshot: &types::Snapshot) -> Option<Snapshot> {
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    Some(Snapshot {
+        id: snapshot.snapshot_id()?.to_owned(),
+        owner: text(snapshot.owner_id()),
+        state: text(snapshot.state().map(|state| state.as_str())),
+        description: text(snapshot.description()),
+        encrypted: snapshot.encrypted().unwrap_or(false),
+        volume_size: snapshot.volume_size(),
+        started_at: snapshot.start_time().map(|time| time.secs()),
+        tags: tag_map(snapshot.tags()),
     })
 }

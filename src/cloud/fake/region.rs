@@ -31,7 +31,7 @@ impl FakeRegion {
     }
 
     /// One call: the hook, the log, the fault, and `work` on this region's stock.
-    fn call<'a, T: Send + 'a>(
+    pub(super) fn call<'a, T: Send + 'a>(
         &'a self,
         action: &'static str,
         subject: &str,
@@ -75,7 +75,7 @@ impl FakeRegion {
     }
 }
 
-fn matches(tags: &Tags, wanted: &[(String, String)]) -> bool {
+pub(super) fn matches(tags: &Tags, wanted: &[(String, String)]) -> bool {
     !wanted.is_empty() && wanted.iter().all(|(key, value)| tags.get(key) == Some(value))
 }
 
@@ -115,6 +115,11 @@ impl Cloud for FakeRegion {
                     image.tags.extend(tags.clone());
                 }
             }
+            for snapshot in state.holdings.entry(region.clone()).or_default().snapshots.values_mut() {
+                if ids.contains(&snapshot.id) {
+                    snapshot.tags.extend(tags.clone());
+                }
+            }
             Ok(())
         })
     }
@@ -123,6 +128,8 @@ impl Cloud for FakeRegion {
         self.call("DescribeTags", &ids.join(","), move |state, region| {
             let images = state.images.iter().filter(|((at, _), _)| at == region);
             let mut all: BTreeMap<String, Tags> = images.map(|((_, id), i)| (id.to_string(), i.tags.clone())).collect();
+            let snapshots = state.holdings.entry(region.clone()).or_default().snapshots.values();
+            all.extend(snapshots.map(|snapshot| (snapshot.id.clone(), snapshot.tags.clone())));
             let stock = state.stock(region);
             all.extend(stock.instances.iter().map(|(id, i)| (id.clone(), i.told.tags.clone())));
             all.extend(stock.keys.iter().map(|(name, tags)| (format!("key-{name}"), tags.clone())));

@@ -8,8 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    build, commit, completions, lint, man, option_flags::problem, packer_install, plan, probe, report, serve, sweep,
-    validate,
+    build, commit, completions, iam, lint, man, option_flags::problem, packer_install, plan, probe, report, serve,
+    sweep, validate,
 };
 use crate::{
     config::{
@@ -89,6 +89,8 @@ pub struct FormatFlag {
     format: Format,
     /// Absent: stdout.
     file: Option<PathBuf>,
+    /// `terraform`, which one command alone answers in.
+    terraform: bool,
 }
 
 impl FromStr for FormatFlag {
@@ -106,9 +108,10 @@ impl FromStr for FormatFlag {
             "jsonl" => Format::Jsonl,
             "junit" => Format::Junit,
             "tap" => Format::Tap,
+            "terraform" if file.is_none() => return Ok(Self { format: Format::Text, file, terraform: true }),
             _ => return Err("expected text, json, jsonl, junit or tap, or one of them with =FILE".to_owned()),
         };
-        Ok(Self { format, file })
+        Ok(Self { format, file, terraform: false })
     }
 }
 
@@ -140,7 +143,15 @@ impl Globals {
         }
     }
 
+    /// Whether `--format terraform` was given, and nothing else.
+    pub fn terraform(&self) -> bool {
+        matches!(self.formats.as_slice(), [only] if only.terraform)
+    }
+
     fn stdout(&self) -> Result<Format, Problem> {
+        if self.formats.iter().any(|flag| flag.terraform) {
+            return Err(problem("--format", "terraform is a format of assay iam alone, and of its stdout alone"));
+        }
         let mut named = self.formats.iter().filter(|flag| flag.file.is_none());
         let format = named.next().map_or(Format::Text, |flag| flag.format);
         match named.next() {
@@ -199,6 +210,8 @@ pub enum Command {
     Build(build::BuildArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
+    /// Print the IAM policy of a role, made from assay.hcl
+    Iam(Box<iam::IamArgs>),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
     /// Everything about reports

@@ -6,6 +6,7 @@ pub mod build;
 pub mod commit;
 pub mod completions;
 mod dispatch;
+pub mod iam;
 pub mod lint;
 mod live;
 pub mod man;

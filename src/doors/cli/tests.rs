@@ -88,6 +88,7 @@ fn commands_of_later_releases_are_not_listed() {
             "plan",
             "build",
             "sweep",
+            "iam",
             "lint",
             "report",
             "packer",

@@ -23,11 +23,13 @@ SETTINGS = {
 def install(cloud: Cloud) -> Callable:
     """Patches moto for this cloud, fills in accounts and base images, and returns moto's WSGI application."""
     os.environ.update(SETTINGS)
-    from . import images, instances, tags
+    from . import estate, images, instances, services, tags
 
     tags.install()
     instances.install(cloud)
     images.install(cloud)
+    estate.install(cloud)
+    services.install()
     accounts.register(cloud.accounts)
     register_base_images(cloud)
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app

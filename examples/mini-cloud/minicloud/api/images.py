@@ -5,6 +5,7 @@ Refuses a second image of one name in an account and region, to deregister what 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ..cloud import Cloud
@@ -27,7 +28,7 @@ def install_model() -> None:
     def block_device_mappings(self: Any) -> list[dict[str, Any]]:
         ebs = {
             "SnapshotId": self.ebs_snapshot.id, "VolumeSize": self.ebs_snapshot.volume.size,
-            "DeleteOnTermination": True, "VolumeType": "gp3", "Encrypted": False,
+            "DeleteOnTermination": True, "VolumeType": "gp3", "Encrypted": bool(self.ebs_snapshot.encrypted),
         }  # fmt: skip
         return [{"DeviceName": self.root_device_name, "Ebs": ebs}]
 
@@ -94,9 +95,20 @@ def install_making(cloud: Cloud) -> None:
         cloud.capture(instance, image, reboot=not self._get_param("NoReboot", False))
         return ActionResult({"ImageId": image.id})
 
+    copied: dict[tuple[str, str, str], tuple[str, str]] = {}
+
     def copy_image(self: Any) -> Any:
         self.error_on_dryrun()
         region, source_id = self._get_param("SourceRegion"), self._get_param("SourceImageId")
+        token = self._get_param("ClientToken")
+        key = (self.current_account, self.region, token)
+        asked = json.dumps({k: v for k, v in self.params.items() if k != "ClientToken"}, sort_keys=True, default=str)
+        if token and key in copied:
+            before, image_id = copied[key]
+            if before != asked:
+                text = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+                raise EC2ClientError("IdempotentParameterMismatch", text)
+            return ActionResult({"ImageId": image_id})
         source = ec2_backends[self.current_account][region].describe_images(ami_ids=[source_id])[0]
         if source.state != "available":
             raise EC2ClientError("InvalidRequest", f"The image '{source_id}' is {source.state}: it cannot be copied yet.")
@@ -108,7 +120,12 @@ def install_making(cloud: Cloud) -> None:
         if self._get_param("CopyImageTags", False):
             image.add_tags({entry["key"]: entry["value"] for entry in source.get_tags()})
         tag(image, self._get_param("TagSpecifications", []))
-        cloud.copy(source_id, image.id)
+        image.source_image_id, image.source_image_region = source_id, region
+        image.ebs_snapshot.encrypted = bool(self._get_param("Encrypted", False)) or source.ebs_snapshot.encrypted
+        if source_id in cloud.layers:
+            cloud.copy(source_id, image.id)
+        if token:
+            copied[key] = (asked, image.id)
         return ActionResult({"ImageId": image.id})
 
     AmisResponse.create_image = create_image

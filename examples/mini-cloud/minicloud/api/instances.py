@@ -34,6 +34,9 @@ def install_launch(cloud: Cloud) -> None:
 
     def run_instances(self: Any, image_id: str, count: int, user_data: Any, groups: list[str], **kw: Any) -> Any:
         image = self.describe_images(ami_ids=[image_id])[0] if image_id else None
+        if image and image.architecture != "x86_64":
+            text = f"The mini cloud boots x86_64 only: '{image_id}' is {image.architecture}, registered and not bootable here"
+            raise EC2ClientError("UnsupportedOperation", text)
         if image and (image.state != "available" or image_id not in cloud.layers):
             raise EC2ClientError("InvalidAMIID.Unavailable", f"The image '{image_id}' is not available: it is {image.state}")
         tags = kw.get("tags") or {}
