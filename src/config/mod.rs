@@ -8,6 +8,7 @@ pub mod image_requests;
 pub mod options;
 pub mod private_key;
 pub mod problem;
+pub mod promotion_request;
 pub mod proxy_template;
 pub mod raw;
 pub mod request;

@@ -25,6 +25,7 @@ mod race;
 mod race_tests;
 mod remote;
 mod repository;
+mod surroundings;
 pub mod vantage;
 mod words;
 #[cfg(test)]
@@ -43,3 +44,4 @@ pub use merge::MergeConflict;
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};
+pub use surroundings::{actor, branch_of_job, is_tracked, path_in_repository};

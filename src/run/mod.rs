@@ -16,6 +16,7 @@ mod hurry;
 mod known_hosts;
 pub mod plan;
 mod probing;
+pub mod promotion;
 mod protection;
 mod provenance;
 mod reach;
