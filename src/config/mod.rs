@@ -5,6 +5,7 @@
 pub mod check;
 pub mod doctor;
 pub mod file;
+pub mod image_requests;
 pub mod options;
 pub mod private_key;
 pub mod problem;
@@ -17,6 +18,7 @@ pub mod roles;
 pub mod settings;
 pub mod suites;
 pub mod units;
+pub mod whole;
 
 pub use check::{Checked, Door, Input, Ways, check, check_ways};
 pub use file::ConfigFile;

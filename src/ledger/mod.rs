@@ -29,6 +29,7 @@ mod race_tests;
 mod remote;
 mod repository;
 mod surroundings;
+pub mod vantage;
 pub mod verify;
 mod words;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod admit;
 mod ami_checks;
 mod answers;
+pub mod build;
 mod candidate;
 mod conclude;
 pub mod doctor;
@@ -15,6 +16,7 @@ mod hosts;
 mod hurry;
 mod inventories;
 mod known_hosts;
+pub mod plan;
 mod probing;
 pub mod promotion;
 mod protection;

@@ -11,6 +11,7 @@ mod support;
 
 mod boots;
 mod build;
+mod build_due;
 mod chained;
 mod cleanup;
 mod command_line;
@@ -23,6 +24,7 @@ mod hygiene;
 mod launching;
 mod older_packers;
 mod permissions;
+mod plan;
 mod privacy;
 mod prober;
 mod program;

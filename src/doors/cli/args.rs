@@ -8,8 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, doctor, iam, lint, man, moves, option_flags::problem, packer_install, probe, promote, prune,
-    report, serve, sweep, validate,
+    build, commit, completions, doctor, iam, lint, man, moves, option_flags::problem, packer_install, plan, probe,
+    promote, prune, report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -204,6 +204,10 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Say which images need a build, and why; asks git, not the cloud
+    Plan(plan::PlanArgs),
+    /// Build the images that are due, with Packer, one after the other
+    Build(build::BuildArgs),
     /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
     Promote(promote::PromoteArgs),
     /// Reject a run: it did not pass what it should

@@ -2,6 +2,7 @@
 //! owns words and exit codes; it refuses to decide anything about images. stdout holds results only, everything else goes to stderr.
 
 pub mod args;
+pub mod build;
 pub mod commit;
 pub mod completions;
 mod dispatch;
@@ -14,6 +15,7 @@ pub mod moves;
 pub mod option_flags;
 pub mod output;
 pub mod packer_install;
+pub mod plan;
 pub mod probe;
 pub mod prober_flags;
 pub mod promote;

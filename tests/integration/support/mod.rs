@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod cloud;
+pub mod desk;
 pub mod http;
 pub mod packer;
 pub mod probing;
