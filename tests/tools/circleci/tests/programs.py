@@ -22,7 +22,8 @@ HOME = pathlib.Path(os.environ.get("HOME", "/"))
 def call(program: str, arguments: list[str]) -> None:
     """Writes the call down."""
     role = os.environ.get("AWS_ROLE_ARN", "").rpartition("/")[2]
-    line = {"program": program, "arguments": arguments, "job": os.environ["CIRCLE_JOB"], "role": role, "workflow": os.environ["CIRCLE_WORKFLOW_ID"]}
+    sources = pathlib.Path("Cargo.lock").read_text().strip() if program == "cargo" else ""
+    line = {"program": program, "arguments": arguments, "job": os.environ["CIRCLE_JOB"], "role": role, "sources": sources}
     with open(os.environ["CALLS"], "a") as log:
         log.write(json.dumps(line) + "\n")
 

@@ -15,7 +15,7 @@ import sys
 from typing import Any, Callable, Iterator
 
 import programs
-from circleci_runner import ConfigError, follow
+from circleci_runner import ConfigError, document, follow, pipeline
 from circleci_runner.pipeline import Project, Trigger
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
@@ -32,7 +32,7 @@ class World:
     """A repository, its remote and its project at CircleCI."""
 
     def __init__(self, folder: pathlib.Path, config: str) -> None:
-        self.folder, self.work, self.remote = folder, folder / "work", folder / "remote.git"
+        self.config, self.folder, self.work, self.remote = config, folder, folder / "work", folder / "remote.git"
         self.calls_file = folder / "calls"
         tools = folder / "tools"
         tools.mkdir(parents=True)
@@ -277,6 +277,30 @@ def a_tag(world: World) -> Iterator[str]:
     yield from expect("a pipeline of a tag", world.run("refs/tags/v1")[0]["workflows"], [])
 
 
+def odd_starts(world: World) -> Iterator[str]:
+    """Who may start pipelines by the API starts the schedule's tasks on main only."""
+    world.git("push", "-q", "origin", "main:topic")
+    for task in ("patch", "clean"):
+        yield from expect(f"{task} on a branch", world.run("refs/heads/topic", "api", task=task)[0]["workflows"], [])
+
+
+def sources_elsewhere(world: World) -> Iterator[str]:
+    """Another repository's configuration: assay is built from a repository of its own, at a version."""
+    world.git("switch", "-qc", "assay")
+    world.write("Cargo.lock", "of another repository\n")
+    world.commit("assay")
+    world.git("tag", "v9")
+    world.git("push", "-q", "origin", "v9")
+    config = document.parse(world.config)
+    for flow in config["workflows"].values():
+        flow["jobs"] = [{"assay-binary": {"repository": str(world.remote), "version": "v9"}} if job == "assay-binary" else job for job in flow["jobs"]]
+    world.change("policy", "two\n")
+    record = pipeline.run(world.project, Trigger("refs/heads/policy"), json.dumps(config))
+    yield from green("sources elsewhere", [record], "pull-request")
+    built = [call["sources"] for call in world.calls() if call["program"] == "cargo"]
+    yield from expect("the sources", built, ["of another repository"])
+
+
 SCENES: dict[str, Callable[[World], Iterator[str]]] = {
-    scene.__name__: scene for scene in (pull_request, fork, release, quiet_schedule, rebuild, cleaning, failing, direct_push, a_tag)
+    scene.__name__: scene for scene in (pull_request, fork, release, quiet_schedule, rebuild, cleaning, failing, direct_push, a_tag, odd_starts, sources_elsewhere)
 }
