@@ -10,9 +10,13 @@
 pub mod exit;
 pub mod model;
 
+pub mod signing;
+
 pub mod suite;
 
 pub mod config;
+
+pub mod iam;
 
 pub mod cloud;
 

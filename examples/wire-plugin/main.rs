@@ -1,14 +1,16 @@
-//! A Packer plugin made with assay's wire room alone: one post-processor that greets, and then passes, fails or waits.
+//! A Packer plugin made with assay's wire room alone: a post-processor that greets, and then passes, fails or waits, and a data source.
 //!
 //! It shows that the room needs nothing of assay, and is what the tests drive with the Go SDK's own client. Build it
 //! with `cargo build --example wire-plugin`; Packer takes it as `packer-plugin-reference`.
 
 mod greeter;
+mod greeting;
 
 use std::process::ExitCode;
 
 use assay::wire;
 use greeter::Greeter;
+use greeting::Greeting;
 use wire::{DEFAULT_NAME, Plugin};
 
 #[tokio::main]
@@ -17,7 +19,9 @@ async fn main() -> ExitCode {
         eprintln!("Packer starts this program; by hand it only answers `describe`");
         return ExitCode::FAILURE;
     };
-    let plugin = Plugin::new("0.1.0").post_processor(DEFAULT_NAME, Greeter::default());
+    let plugin = Plugin::new("0.1.0")
+        .post_processor(DEFAULT_NAME, Greeter::default())
+        .data_source("greeting", Greeting::default());
     match wire::serve(invocation, &plugin).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

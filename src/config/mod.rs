@@ -10,6 +10,7 @@ pub mod problem;
 pub mod proxy_template;
 pub mod raw;
 pub mod request;
+pub mod roles;
 pub mod settings;
 pub mod suites;
 pub mod units;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Shard, State, shard::ShardRecord},
+    signing::SigningKey,
     suite::Suite,
 };
 
@@ -61,8 +62,19 @@ pub struct ValidateRequest {
     pub stamp: bool,
     /// Only this share of the AMIs.
     pub shard: Option<Shard>,
+    /// What signs the evidence file; then `settings.report_dir` is given.
+    pub sign: Option<SignAs>,
     /// How the result is written.
     pub outputs: Outputs,
+}
+
+/// What signs evidence.
+#[derive(Debug, Clone)]
+pub enum SignAs {
+    /// A private key that was read already.
+    Key(SigningKey),
+    /// A key in KMS: id, ARN, `alias/NAME` or an alias's ARN.
+    Kms(String),
 }
 
 /// Which AMIs to validate.
@@ -87,6 +99,13 @@ pub enum Targets {
         state: State,
         /// Where to look; at least one.
         regions: Vec<Region>,
+    },
+    /// `--image` with `--candidate`: those of a candidate file in the commit that is checked out. They are never stamped.
+    Candidate {
+        /// The image line.
+        image: ImageName,
+        /// Which run; absent: the newest that was made from the work tree's inputs.
+        run: Option<RunId>,
     },
 }
 

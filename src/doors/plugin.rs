@@ -5,7 +5,7 @@ use std::{ffi::OsString, io::Write};
 
 use tracing_subscriber::EnvFilter;
 
-use super::{post_processor::Assay, undumpable::hide_this_process};
+use super::{data_source, post_processor::Assay, undumpable::hide_this_process};
 use crate::{
     exit::Exit,
     wire::{self, DEFAULT_NAME, Invocation, Plugin},
@@ -23,7 +23,9 @@ pub fn run(arguments: &[OsString]) -> Option<Exit> {
 }
 
 fn plugin() -> Plugin {
-    Plugin::new(env!("CARGO_PKG_VERSION")).post_processor(DEFAULT_NAME, Assay::default())
+    Plugin::new(env!("CARGO_PKG_VERSION"))
+        .post_processor(DEFAULT_NAME, Assay::default())
+        .data_source(data_source::NAME, data_source::Image::default())
 }
 
 /// Without a runtime: Packer asks every plugin at every start.

@@ -14,6 +14,12 @@ pub enum BranchError {
     /// Detached HEAD and no CI variable.
     #[error("HEAD is detached and no CI variable names a branch; say which with --branch")]
     Unknown,
+    /// The protected branch as the one to open a pull request from.
+    #[error("--open-branch {name} is the protected branch itself; name another")]
+    Protected {
+        /// The name.
+        name: String,
+    },
     /// Not a branch name.
     #[error("{name:?} ({origin}) is not a branch name; say which with --branch")]
     Illegal {
@@ -77,7 +83,8 @@ pub async fn resolve(
     checked(repository, &name, variable).await
 }
 
-async fn checked(repository: &Repository, name: &str, origin: &str) -> Result<String, BranchError> {
+/// `name` where git takes it for a branch; `origin` is where it came from.
+pub async fn checked(repository: &Repository, name: &str, origin: &str) -> Result<String, BranchError> {
     let legal = !name.starts_with('-')
         && repository.git().ask(&["check-ref-format", &format!("refs/heads/{name}")]).await?.is_some();
     if legal {

@@ -2,11 +2,7 @@
 //! the loop that makes a rerun change nothing and a lost race start over from parsed data; it refuses to force, and to touch the
 //! user's work tree, index and checked-out branch.
 
-use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     branch::{self, BranchError},
@@ -15,9 +11,9 @@ use super::{
     intake::{self, IntakeError, Submission},
     local, message,
     plan::{Plan, PlanError, plan, read_candidate},
-    remote::{PushAnswer, References, is_hopeless},
+    race::{Race, Sent},
+    remote::References,
     repository::Repository,
-    words::redact,
 };
 use crate::{
     exit::Exit,
@@ -59,9 +55,6 @@ impl Default for Patience {
         Self { tries: 20, time: Duration::from_secs(300) }
     }
 }
-
-/// How often the remote may be silent before that is the answer.
-const MOST_SILENCES: u32 = 4;
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,7 +141,7 @@ pub enum LedgerError {
     },
     /// A hook or a protected branch.
     #[error(
-        "{remote} refused the push to {branch}; nothing was changed. Commit to a branch that this job may push to (--branch), or allow it. The remote said:\n{words}"
+        "{remote} refused the push to {branch}; nothing was changed. Push to a branch that this job may push to (assay commit --branch; where main takes only pull requests: --open-branch), or allow it. The remote said:\n{words}"
     )]
     Refused {
         /// The remote.
@@ -165,6 +158,19 @@ pub enum LedgerError {
         remote: String,
         /// The branch.
         branch: String,
+    },
+    /// The open branch neither holds the protected branch's tip nor is held by it.
+    #[error(
+        "{branch} at {remote} was begun before {protected} moved; nothing was changed. Merge or close its pull request and delete the branch \
+         (git push {remote} --delete {branch}), or name another with --open-branch"
+    )]
+    StaleBranch {
+        /// The remote.
+        remote: String,
+        /// The open branch.
+        branch: String,
+        /// The protected branch.
+        protected: String,
     },
     /// Others were always faster.
     #[error("{branch} at {remote} moved under each of {tries} pushes; nothing was changed. Run it again")]
@@ -207,7 +213,11 @@ impl LedgerError {
             Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } => Exit::Undecided,
             Self::Plan { source, .. } if matches!(**source, PlanError::Git(_)) => Exit::Usage,
             Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::NoBranch { .. } => Exit::Usage,
-            Self::Plan { .. } | Self::TagTaken { .. } | Self::Refused { .. } | Self::Raced { .. } => Exit::Conflict,
+            Self::Plan { .. }
+            | Self::TagTaken { .. }
+            | Self::Refused { .. }
+            | Self::StaleBranch { .. }
+            | Self::Raced { .. } => Exit::Conflict,
         }
     }
 }
@@ -222,49 +232,35 @@ pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerErro
         return local::commit(&repository, &branch, &submissions).await;
     }
     let remote = branch::remote(&repository, request.remote.as_deref(), &branch).await.map_err(in_git)?;
-    let mut race = Race { repository, branch, remote, submissions, pushed: None, tries: 0, silences: 0 };
-    race.run(request.patience).await
+    let race = Race::new(repository, remote, request.patience);
+    Work { race, branch, submissions, pushed: None }.run().await
 }
 
-/// The state of one push race.
-struct Race {
-    repository: Repository,
+/// One commit on its way.
+struct Work {
+    race: Race,
     branch: String,
-    remote: String,
     submissions: Vec<Submission>,
     /// The last commit that was sent, whatever the answer.
     pushed: Option<String>,
-    tries: u32,
-    silences: u32,
 }
 
-/// What one look at the remote led to.
-enum Turn {
-    Over(Box<CommitOutcome>),
-    Again,
-}
-
-impl Race {
-    async fn run(&mut self, patience: Patience) -> Result<CommitOutcome, LedgerError> {
-        let started = Instant::now();
+impl Work {
+    async fn run(&mut self) -> Result<CommitOutcome, LedgerError> {
         loop {
-            if let Turn::Over(outcome) = self.turn().await? {
-                return Ok(*outcome);
+            if let Some(outcome) = self.turn().await? {
+                return Ok(outcome);
             }
-            if self.tries >= patience.tries.max(1) && started.elapsed() >= patience.time {
-                let (remote, branch) = (redact(&self.remote), self.branch.clone());
-                return Err(LedgerError::Raced { remote, branch, tries: self.tries });
-            }
-            tokio::time::sleep(pause(self.tries + self.silences)).await;
+            self.race.wait(&self.branch).await?;
         }
     }
 
-    /// Looks at the remote afresh, and pushes what is missing there. A push whose answer was lost is found here as already there.
-    async fn turn(&mut self) -> Result<Turn, LedgerError> {
-        let Some((base, references)) = self.look().await? else { return Ok(Turn::Again) };
+    /// Looks at the remote afresh, and pushes what is missing there. A push whose answer was lost is found here as already there. `None`: look again.
+    async fn turn(&mut self) -> Result<Option<CommitOutcome>, LedgerError> {
+        let Some((base, references)) = self.look().await? else { return Ok(None) };
         let branch = self.branch.clone();
         let in_git = |error: GitError| LedgerError::plan(&branch, error);
-        let planned = plan(&self.repository, base.as_deref(), &self.submissions).await;
+        let planned = plan(self.race.repository(), base.as_deref(), &self.submissions).await;
         let plan = planned.map_err(|error| LedgerError::plan(&branch, error))?;
         let tags = self.tags(&plan.candidates, &references).await?;
         let commit = self.commit_object(base.as_deref(), &plan).await.map_err(in_git)?;
@@ -274,31 +270,17 @@ impl Race {
         }
         for (candidate, tag) in plan.candidates.iter().zip(&tags).filter(|(_, tag)| tag.created) {
             let words = message::of_tag(candidate);
-            let object = self.repository.tag_object(&tag.name, &commit, &words).await.map_err(in_git)?;
+            let object = self.race.repository().tag_object(&tag.name, &commit, &words).await.map_err(in_git)?;
             refspecs.push(format!("{object}:refs/tags/{}", tag.name));
         }
         let outcome = self.outcome(commit, plan, tags);
         if refspecs.is_empty() {
-            return Ok(Turn::Over(Box::new(outcome)));
+            return Ok(Some(outcome));
         }
-        self.push(refspecs, outcome).await
-    }
-
-    async fn push(&mut self, refspecs: Vec<String>, outcome: CommitOutcome) -> Result<Turn, LedgerError> {
-        self.tries += 1;
         self.pushed = Some(outcome.commit.clone());
-        let answer = self.repository.push(&self.remote, &refspecs).await;
-        match answer.map_err(|error| LedgerError::plan(&self.branch, error))? {
-            PushAnswer::Done => {
-                let outcome = CommitOutcome { change: Change::Pushed, tries: self.tries, ..outcome };
-                Ok(Turn::Over(Box::new(outcome)))
-            }
-            PushAnswer::Race => Ok(Turn::Again),
-            PushAnswer::Refused(words) => {
-                let (remote, branch) = (redact(&self.remote), self.branch.clone());
-                Err(LedgerError::Refused { remote, branch, words })
-            }
-            PushAnswer::Silence(words) => self.silence(words).map(|()| Turn::Again),
+        match self.race.push(&self.branch, &refspecs).await? {
+            Sent::Done(_) => Ok(Some(CommitOutcome { change: Change::Pushed, tries: self.race.tries(), ..outcome })),
+            Sent::Raced | Sent::Unknown => Ok(None),
         }
     }
 
@@ -309,36 +291,24 @@ impl Race {
         names
             .extend(self.submissions.iter().map(|s| format!("refs/tags/{}/*-{}*", s.candidate.image, s.candidate.run)));
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let references = match self.repository.remote_references(&self.remote, &names).await {
-            Ok(references) => references,
-            Err(error) => return self.no_answer(error).map(|()| None),
-        };
-        let in_git = |source| LedgerError::git(&self.repository, source);
+        let Some(references) = self.race.references(&names).await? else { return Ok(None) };
         let Some(tip) = references.get(&branch).cloned() else {
             // A branch that the remote does not have yet begins where this checkout is.
-            let local = self.repository.commit_of(&branch).await.map_err(in_git)?;
-            let base = match local {
+            let base = match self.race.commit_of(&branch).await? {
                 Some(local) => Some(local),
-                None => self.repository.commit_of("HEAD").await.map_err(in_git)?,
+                None => self.race.commit_of("HEAD").await?,
             };
             return Ok(Some((base, references)));
         };
-        if self.repository.commit_of(&tip).await.map_err(in_git)?.is_none() {
-            if let Err(error) = self.repository.fetch(&self.remote, &branch).await {
-                return self.no_answer(error).map(|()| None);
-            }
-            let in_git = |source| LedgerError::git(&self.repository, source);
-            if self.repository.commit_of(&tip).await.map_err(in_git)?.is_none() {
-                // Rewritten between the two calls.
-                self.tries += 1;
-                return Ok(None);
-            }
-        }
-        Ok(Some((Some(tip), references)))
+        Ok(self.race.bring(&branch, &tip).await?.then_some((Some(tip), references)))
     }
 
     /// Which tags there are and which are to be made. A tag that is there must hold this run's AMIs.
-    async fn tags(&self, candidates: &[Candidate], references: &References) -> Result<Vec<TagOutcome>, LedgerError> {
+    async fn tags(
+        &mut self,
+        candidates: &[Candidate],
+        references: &References,
+    ) -> Result<Vec<TagOutcome>, LedgerError> {
         let mut tags = Vec::new();
         for candidate in candidates {
             let name = message::tag_name(candidate);
@@ -354,13 +324,10 @@ impl Race {
         Ok(tags)
     }
 
-    async fn tag_holds(&self, reference: &str, commit: &str, candidate: &Candidate) -> Result<bool, LedgerError> {
-        let in_git = |source| LedgerError::git(&self.repository, source);
-        if self.repository.commit_of(commit).await.map_err(in_git)?.is_none() {
-            self.repository.fetch(&self.remote, reference).await.map_err(in_git)?;
-        }
+    async fn tag_holds(&mut self, reference: &str, commit: &str, candidate: &Candidate) -> Result<bool, LedgerError> {
+        self.race.bring(reference, commit).await?;
         let path = candidate_file::path(candidate);
-        let tagged = read_candidate(&self.repository, commit, &path)
+        let tagged = read_candidate(self.race.repository(), commit, &path)
             .await
             .map_err(|error| LedgerError::plan(&self.branch, error))?;
         Ok(tagged.is_some_and(|tagged| tagged.is_part_of(candidate)))
@@ -368,12 +335,13 @@ impl Race {
 
     /// A new commit, or the one that brought what is already there.
     async fn commit_object(&self, base: Option<&str>, plan: &Plan) -> Result<String, GitError> {
+        let repository = self.race.repository();
         match base {
             Some(tip) if !plan.changed => match plan.candidates.first() {
-                Some(candidate) => self.repository.last_change(tip, &candidate_file::path(candidate)).await,
+                Some(candidate) => repository.last_change(tip, &candidate_file::path(candidate)).await,
                 None => Ok(tip.to_owned()),
             },
-            _ => self.repository.commit_tree(&plan.tree, base, &message::of_commit(&plan.candidates)).await,
+            _ => repository.commit_tree(&plan.tree, base, &message::of_commit(&plan.candidates)).await,
         }
     }
 
@@ -382,41 +350,17 @@ impl Race {
         let change = if self.pushed.as_ref() == Some(&commit) { Change::Pushed } else { Change::AlreadyThere };
         CommitOutcome {
             branch: self.branch.clone(),
-            remote: Some(redact(&self.remote)),
+            remote: Some(self.race.shown_remote()),
             commit,
             change,
             tags,
             candidates: plan.candidates,
             files: plan.files,
-            tries: self.tries,
+            tries: self.race.tries(),
         }
-    }
-
-    fn no_answer(&mut self, error: GitError) -> Result<(), LedgerError> {
-        let words = match error {
-            GitError::Failed { words, .. } => words,
-            GitError::Timeout { .. } => error.to_string(),
-            source => return Err(LedgerError::git(&self.repository, source)),
-        };
-        self.silence(words)
-    }
-
-    fn silence(&mut self, words: String) -> Result<(), LedgerError> {
-        self.silences += 1;
-        if self.silences >= MOST_SILENCES || is_hopeless(&words) {
-            return Err(LedgerError::Unreachable { remote: redact(&self.remote), words });
-        }
-        Ok(())
     }
 
     fn branch_reference(&self) -> String {
         format!("refs/heads/{}", self.branch)
     }
-}
-
-/// A random pause that grows with the number of tries, from at most 100 ms to at most 3 s: writers that collided do not collide again.
-pub(super) fn pause(tries: u32) -> Duration {
-    let longest = 50_u64.saturating_mul(1 << tries.min(6)).min(3000);
-    let random = RandomState::new().build_hasher().finish();
-    Duration::from_millis(random % longest.max(1))
 }

@@ -173,6 +173,11 @@ impl Git {
 
     /// Runs one call to its end or its deadline and returns its stdout.
     pub async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, GitError> {
+        self.run_telling(call).await.map(|(output, _)| output)
+    }
+
+    /// As [`Self::run`], and what it said on stderr, fit to print.
+    pub async fn run_telling(&self, call: Call<'_>) -> Result<(Vec<u8>, String), GitError> {
         let verb = call.arguments.first().copied().unwrap_or_default().to_owned();
         let deadline = call.deadline.unwrap_or(LOCAL_DEADLINE);
         let mut child = self.start(&call)?;
@@ -181,13 +186,14 @@ impl Git {
             return Err(GitError::Timeout { verb, deadline });
         };
         let (status, output, complaint) = ended.map_err(|error| GitError::Missing { reason: error.to_string() })?;
+        let words = clean(&String::from_utf8_lossy(&complaint));
         if status.success() {
-            return Ok(output);
+            return Ok((output, words));
         }
         Err(GitError::Failed {
             verb,
             status: status.to_string(),
-            words: clean(&String::from_utf8_lossy(&complaint)),
+            words,
             output: String::from_utf8_lossy(&output).into_owned(),
         })
     }

@@ -1,8 +1,10 @@
 //! The words of assay's commits and tags. It owns their layout; nothing in them comes from a pull request but names whose grammar is
 //! checked (image, run, AMI ids), so that no text such as `[skip ci]` can be smuggled in. Loops are broken by content, never by a marker.
+//! The words of lock moves are in `message_lock`, and callable from here.
 
 use std::fmt::Write as _;
 
+pub use super::message_lock::{harmless, lock_commit, lock_tag, lock_tag_name};
 use crate::model::Candidate;
 
 /// The commit message: a subject with status, verdict and run, then every AMI, then trailers that scripts can read.

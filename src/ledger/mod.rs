@@ -9,30 +9,36 @@ pub mod commit;
 #[cfg(test)]
 mod commit_tests;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod git;
 mod hcl_text;
 mod intake;
 mod local;
 pub mod lock_file;
 mod merge;
-mod message;
+pub mod message;
+mod message_lock;
 mod plan;
 pub mod provenance;
+mod race;
 #[cfg(test)]
 mod race_tests;
 mod remote;
 mod repository;
 mod words;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
+pub mod write;
+#[cfg(test)]
+mod write_tests;
 
-pub use books::{Books, BooksRequest, Edit, NewTag, WriteRequest, Written};
+pub use books::{Books, BooksRequest, Edit, NewTag, WriteError, WriteRequest, Written};
 pub use branch::BranchError;
 pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, TagOutcome, commit};
 pub use git::{Environment, GitError, environment_of_process};
 pub use hcl_text::HclError;
 pub use intake::IntakeError;
 pub use merge::MergeConflict;
+pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
-pub use provenance::{Learned, ProvenanceRequest, learn, owner_of};
+pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};

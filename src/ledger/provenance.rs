@@ -30,6 +30,8 @@ pub struct ProvenanceRequest<'a> {
 pub struct Learned {
     /// Everything but `parent`, which only Packer knows.
     pub provenance: Provenance,
+    /// The CI workflow that this process is part of, see [`workflow`].
+    pub workflow: Option<String>,
     /// What could not be learned, and why, in words.
     pub unknown: Vec<String>,
 }
@@ -57,6 +59,25 @@ const CI_COMMITS: [&str; 9] = [
     "CODEBUILD_RESOLVED_SOURCE_VERSION",
     "GIT_COMMIT",
 ];
+
+/// CI variables that hold the id of what all jobs of one pass over the pipeline share, each as its CI documents it. Where jobs can be run again,
+/// attempts are not told apart.
+const CI_WORKFLOWS: [&str; 8] = [
+    "CIRCLE_WORKFLOW_ID",
+    "GITHUB_RUN_ID",
+    "CI_PIPELINE_ID",
+    "BUILDKITE_BUILD_ID",
+    "BITBUCKET_PIPELINE_UUID",
+    "TRAVIS_BUILD_ID",
+    "BUILD_BUILDID",
+    "DRONE_BUILD_LINK",
+];
+
+/// The id of the CI workflow that this process is part of, as CI gives it; `None` outside of CI, and where CI has no such thing.
+pub fn workflow(environment: &Environment) -> Option<String> {
+    let set = |name: &&str| environment.get(*name).filter(|value| !value.is_empty());
+    CI_WORKFLOWS.iter().find_map(set).map(|id| clean(&redact(id)))
+}
 
 /// Learns what can be learned. Never fails: a folder that is no repository, or a machine without git, only means less.
 pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
@@ -89,7 +110,7 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
         source_digest,
         parent: None,
     };
-    Learned { provenance, unknown }
+    Learned { provenance, workflow: workflow(request.environment), unknown }
 }
 
 /// The URL of the remote that the branch belongs to, else of `origin`, else of the only one; insteadOf applied.

@@ -12,8 +12,8 @@ use super::{
 /// How a push ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushAnswer {
-    /// The remote took everything.
-    Done,
+    /// The remote took everything. What it said, without git's own words; empty where it said nothing.
+    Done(String),
     /// Somebody else was faster: look again and retry.
     Race,
     /// The remote will not have it: a hook, a protected branch, a rule. Its words.
@@ -61,13 +61,14 @@ impl Repository {
             PushAnswer::Silence(words) if words.contains("does not support --atomic") => {}
             answer => return Ok(answer),
         }
+        let mut said = Vec::new();
         for refspec in refspecs {
-            let answer = self.push_once(remote, std::slice::from_ref(refspec), false).await?;
-            if answer != PushAnswer::Done {
-                return Ok(answer);
+            match self.push_once(remote, std::slice::from_ref(refspec), false).await? {
+                PushAnswer::Done(words) => said.extend(Some(words).filter(|words| !words.is_empty())),
+                answer => return Ok(answer),
             }
         }
-        Ok(PushAnswer::Done)
+        Ok(PushAnswer::Done(said.join("\n")))
     }
 
     async fn push_once(&self, remote: &str, refspecs: &[String], atomic: bool) -> Result<PushAnswer, GitError> {
@@ -78,13 +79,19 @@ impl Repository {
         }
         arguments.extend(["--", remote]);
         arguments.extend(refspecs.iter().map(String::as_str));
-        match self.git().run(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await {
-            Ok(_) => Ok(PushAnswer::Done),
+        match self.git().run_telling(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await {
+            Ok((_, words)) => Ok(PushAnswer::Done(of_remote(&words))),
             Err(GitError::Failed { words, output, .. }) => Ok(read_answer(&output, &words)),
             Err(error @ GitError::Timeout { .. }) => Ok(PushAnswer::Silence(error.to_string())),
             Err(error) => Err(error),
         }
     }
+}
+
+/// The remote's own lines among git's words.
+fn of_remote(words: &str) -> String {
+    let lines = words.lines().filter_map(|line| line.strip_prefix("remote:")).map(str::trim);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// Reasons of a rejected reference that mean "it moved": from git's own `send-pack.c` and `transport.c` (client) and `refs/` (server).

@@ -2,6 +2,7 @@
 //! out stay as they are. It owns trees, commits and tags as objects; it refuses to know their meaning and to talk to a remote (see `remote`).
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -122,8 +123,13 @@ impl Repository {
         self.id(Call { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..Call::default() }).await
     }
 
-    /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own.
+    /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own. A file keeps its mode. Fails where a
+    /// link or a submodule is in a file's place.
     pub async fn tree_with(&self, base: Option<&str>, changes: &[Change]) -> Result<String, GitError> {
+        let modes = match base {
+            Some(base) => self.modes(base, changes).await?,
+            None => BTreeMap::new(),
+        };
         let folder = scratch_folder()?;
         let index = || vec![("GIT_INDEX_FILE", OsString::from(folder.path().join("index")))];
         let read = match base {
@@ -135,7 +141,7 @@ impl Repository {
         let mut input = Vec::new();
         for (path, blob) in changes {
             let line = match blob {
-                Some(blob) => format!("100644 {blob} 0\t{path}\0"),
+                Some(blob) => format!("{} {blob} 0\t{path}\0", modes.get(path).map_or("100644", String::as_str)),
                 None => format!("0 {none} 0\t{path}\0"),
             };
             input.extend_from_slice(line.as_bytes());
@@ -144,7 +150,36 @@ impl Repository {
             let arguments = vec!["update-index", "-z", "--add", "--replace", "--index-info"];
             self.git.run(Call { arguments, input: &input, variables: index(), ..Call::default() }).await?;
         }
-        self.id(Call { arguments: vec!["write-tree"], variables: index(), ..Call::default() }).await
+        // In a partial clone the other files are with the remote, and may stay there.
+        self.id(Call { arguments: vec!["write-tree", "--missing-ok"], variables: index(), ..Call::default() }).await
+    }
+
+    async fn modes(&self, base: &str, changes: &[Change]) -> Result<BTreeMap<String, String>, GitError> {
+        let mut arguments = vec!["ls-tree", "-z", "--full-tree", base, "--"];
+        arguments.extend(changes.iter().map(|(path, _)| path.as_str()));
+        let output = self.git.run(Call { arguments, ..Call::default() }).await?;
+        let mut modes = BTreeMap::new();
+        for row in String::from_utf8_lossy(&output).split('\0') {
+            let Some((meta, path)) = row.split_once('\t') else { continue };
+            let mode = meta.split(' ').next().unwrap_or_default();
+            if matches!(mode, "120000" | "160000") {
+                let answer = super::words::clean(&format!("{mode} {path}"));
+                return Err(GitError::Strange {
+                    verb: "ls-tree".to_owned(),
+                    answer,
+                    expected: "a file there, not a link or a submodule",
+                });
+            }
+            if mode.starts_with("100") {
+                modes.insert(path.to_owned(), mode.to_owned());
+            }
+        }
+        Ok(modes)
+    }
+
+    /// The text of an annotated tag object, if it is here and is one.
+    pub async fn tag_text(&self, object: &str) -> Result<Option<String>, GitError> {
+        self.git.ask(&["cat-file", "tag", object]).await
     }
 
     /// The tree of a commit.

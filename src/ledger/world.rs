@@ -9,10 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{CommitOutcome, CommitRequest, Environment, LedgerError, Patience, commit, fixtures};
+use super::{CommitOutcome, CommitRequest, Environment, LedgerError, Patience, candidate_file, commit, fixtures};
 use crate::model::{
-    CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, State, TargetEvidence,
-    Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, manifest::Stamped,
+    Candidate, CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, State,
+    TargetEvidence, Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, manifest::Stamped,
 };
 
 pub struct World {
@@ -103,6 +103,15 @@ impl World {
         self.git("remote.git", &["rev-parse", "main"])
     }
 
+    /// Writes a candidate's file into a clone and commits it there.
+    pub fn commit_candidate(&self, clone: &str, candidate: &Candidate) {
+        let path = format!("{clone}/{}", candidate_file::path(candidate));
+        std::fs::create_dir_all(self.path(&path).parent().expect("a folder")).expect("a folder");
+        self.write(&path, &candidate_file::write(candidate));
+        self.git(clone, &["add", "images"]);
+        self.git(clone, &["commit", "-q", "-m", &path]);
+    }
+
     /// Checks the remote: sound, and linear in its history.
     pub fn assert_sound(&self) {
         self.git("remote.git", &["fsck", "--strict", "--no-dangling"]);
@@ -156,6 +165,7 @@ impl<'a> Build<'a> {
             suites: Vec::new(),
             targets: self.amis.iter().map(target).collect(),
             assay_version: "0.1.0".to_owned(),
+            workflow: None,
             confinement: Vec::new(),
             leftovers: Vec::new(),
         }

@@ -34,6 +34,10 @@ pub struct Evidence {
     pub image: Option<ImageName>,
     /// Where the run came from: commit, branch, pipeline, owner, source digest, parent.
     pub provenance: Provenance,
+    /// The CI workflow (CircleCI's word; GitHub: run, GitLab: pipeline) that made this evidence, by the id that CI gives it; absent outside of CI.
+    /// Not part of the provenance: that is of the build, this is of the validation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
     /// When testing began and ended, RFC 3339 UTC.
     pub started_at: String,
     /// See `started_at`.

@@ -63,6 +63,7 @@ pub fn merge(parts: Vec<(String, Evidence)>) -> Result<Evidence, MergeError> {
     let mut merged = parts.next().ok_or(MergeError::Empty)?;
     merged.runs = if merged.runs.is_empty() { vec![merged.run] } else { merged.runs };
     for part in parts {
+        merged.workflow = merged.workflow.filter(|workflow| part.workflow.as_ref() == Some(workflow));
         merged.started_at = merged.started_at.min(part.started_at);
         merged.finished_at = merged.finished_at.max(part.finished_at);
         add_new(&mut merged.runs, if part.runs.is_empty() { vec![part.run] } else { part.runs });

@@ -116,6 +116,7 @@ pub fn evidence() -> Evidence {
             source_digest: Some(Digest::of(b"inputs")),
             parent: Some("ami-0abcdef1234567000".parse().expect("an AMI")),
         },
+        workflow: Some("5e4bb2a1-21c2-4a5e-9d0f-0f4ee32a1d55".to_owned()),
         started_at: "2026-11-22T10:00:00Z".to_owned(),
         finished_at: "2026-11-22T10:05:00.5Z".to_owned(),
         suites: vec![SuiteRef {

@@ -44,6 +44,7 @@ pub async fn conclude(
 ) -> Finished {
     let mut problems = Vec::new();
     let recorded = record(request, &evidence, &mut problems);
+    let signature = sign(request, recorded.reports.as_ref(), cancel, &mut problems).await;
     let stamping = stamp(request, admitted, &evidence, recorded.digest.clone(), events);
     let stamped = hurry::bounded(cancel, stamping).await.unwrap_or_else(|| {
         problems.push("the AMIs' tags were not written: cancelled".to_owned());
@@ -54,7 +55,7 @@ pub async fn conclude(
     let on_failure = request.settings.on_failure;
     let settling = settle_protection(admitted, &evidence.targets, problems.is_empty(), on_failure, protections, events);
     let protected = hurry::bounded(cancel, settling).await.unwrap_or_else(|| request.amis.clone());
-    Finished { evidence, reports: recorded.reports, manifest, stamped, protected, problems }
+    Finished { evidence, reports: recorded.reports, signature, manifest, stamped, protected, problems }
 }
 
 fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) -> Recorded {
@@ -76,6 +77,21 @@ fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) ->
     }
     let digest = report::json::pretty(evidence).ok().map(|text| Digest::of(text.as_bytes()));
     Recorded { digest, path: None, reports: None }
+}
+
+/// Signs the evidence file, where that was asked for. Evidence of any verdict is signed: the signature says who found it.
+async fn sign(
+    request: &Request,
+    reports: Option<&ReportPaths>,
+    cancel: &CancellationToken,
+    problems: &mut Vec<String>,
+) -> Option<PathBuf> {
+    let (signer, reports) = (request.signer.as_ref()?, reports?);
+    let signed = hurry::bounded(cancel, signer.sign_file(&reports.evidence)).await;
+    signed
+        .unwrap_or_else(|| Err(format!("{} was not signed: cancelled", reports.evidence.display())))
+        .map_err(|problem| problems.push(problem))
+        .ok()
 }
 
 /// Where evidence goes without a folder for reports: beside the manifest, under a name that no other build of the run has.

@@ -4,10 +4,12 @@
 mod admit;
 mod ami_checks;
 mod answers;
+mod candidate;
 mod conclude;
 mod event;
 mod examine;
 mod external;
+mod gold;
 mod hosts;
 mod hurry;
 mod known_hosts;
@@ -17,6 +19,7 @@ mod provenance;
 mod reach;
 mod reboot;
 mod second_boot;
+mod signing;
 mod stages;
 mod stamping;
 mod sweep;
@@ -29,8 +32,11 @@ mod tests;
 use std::path::PathBuf;
 
 pub use admit::Admitted;
+pub use candidate::{NoCandidate, candidate};
 pub use event::Events;
+pub use gold::{Gold, GoldError, GoldRequest, gold};
 pub use hosts::probe;
+pub use signing::EvidenceSigner;
 pub use stamping::Stamped;
 pub use sweep::{Swept, sweep};
 pub use validate::validate;
@@ -43,7 +49,7 @@ use crate::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
     config::{AccessSettings, Settings},
     exit::Exit,
-    model::{AmiId, AmiRef, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
+    model::{AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
     report::ReportPaths,
 };
 
@@ -69,6 +75,10 @@ pub struct Request {
     pub stamp: bool,
     /// Which share of the work this is.
     pub shard: Option<ShardRecord>,
+    /// The candidate that the AMIs are of: the evidence is about its run, and says where that came from.
+    pub candidate: Option<Candidate>,
+    /// What signs the evidence file.
+    pub signer: Option<EvidenceSigner>,
 }
 
 /// A Packer build, in the words of Packer's manifest.
@@ -91,6 +101,8 @@ pub struct Finished {
     pub evidence: Evidence,
     /// Where the reports are, where a folder for them was given.
     pub reports: Option<ReportPaths>,
+    /// The evidence file's signature, where one was asked for.
+    pub signature: Option<PathBuf>,
     /// The manifest, where one was written.
     pub manifest: Option<PathBuf>,
     /// What became of each AMI's tags.
@@ -107,6 +119,7 @@ impl Finished {
         Self {
             evidence,
             reports: None,
+            signature: None,
             manifest: None,
             stamped: Vec::new(),
             protected: Vec::new(),

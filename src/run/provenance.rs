@@ -6,8 +6,9 @@ use crate::{
     model::Provenance,
 };
 
-/// Commit, branch, owner, pipeline and source digest as far as they can be learned; never fails. What could not be learned is logged.
-pub async fn learn(request: &Request) -> Provenance {
+/// Commit, branch, owner, pipeline and source digest as far as they can be learned, or the candidate's own, and the CI workflow that this job is of;
+/// never fails. What could not be learned is logged.
+pub async fn learn(request: &Request) -> (Provenance, Option<String>) {
     let environment = ledger::environment_of_process();
     let learned = ledger::learn(ProvenanceRequest {
         folder: &request.settings.base_dir,
@@ -20,5 +21,9 @@ pub async fn learn(request: &Request) -> Provenance {
     for reason in &learned.unknown {
         tracing::info!(%reason, "not known of this run");
     }
-    Provenance { parent: request.parent.clone(), ..learned.provenance }
+    let provenance = match &request.candidate {
+        Some(candidate) => candidate.provenance.clone(),
+        None => Provenance { parent: request.parent.clone(), ..learned.provenance },
+    };
+    (provenance, learned.workflow)
 }

@@ -43,7 +43,7 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         protections.close();
         return given_up(&request, started_at, &events);
     };
-    let provenance = provenance.unwrap_or_default();
+    let (provenance, workflow) = provenance.unwrap_or_default();
     let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
     let targets = targets::planned(&request.amis, &request.settings.launch);
@@ -61,6 +61,7 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
     .await;
     let mut evidence =
         evidence_of(run, image_of(&request, &admitted), provenance, &request.settings.suites, started_at, examined);
+    evidence.workflow = workflow;
     evidence.shard = request.shard.clone();
     let finished = conclude(&request, &admitted, evidence, &protections, &events, &cancel).await;
     protections.close();
@@ -87,6 +88,9 @@ fn given_up(request: &Request, started_at: String, events: &Events) -> Finished 
 fn run_of(request: &Request, admitted: &[Admitted]) -> RunId {
     if request.protect {
         return request.run;
+    }
+    if let Some(candidate) = &request.candidate {
+        return candidate.run;
     }
     agreed(admitted, tags::RUN).and_then(|text| text.parse().ok()).unwrap_or(request.run)
 }
@@ -137,6 +141,7 @@ pub fn evidence_of(
         shard: None,
         image,
         provenance,
+        workflow: None,
         started_at,
         finished_at: jiff::Timestamp::now().to_string(),
         suites: suite_refs(suites),

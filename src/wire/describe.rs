@@ -15,13 +15,15 @@ pub const API_VERSION: &str = "x5.0";
 /// Says that the plugin can answer ConfigSpec in protobuf. Without it Packer uses gob for every installed plugin.
 const PROTOCOL_VERSION: &str = "v2";
 
-/// What the plugin says about itself. The other component kinds are empty lists for now.
+/// What the plugin says about itself. The other component kinds are empty lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// The plugin's version, as semver; Packer refuses a prerelease other than `dev` at installation.
     pub version: String,
     /// Names of the post-processors: [`DEFAULT_NAME`], or a suffix to the plugin's name.
     pub post_processors: Vec<String>,
+    /// Names of the data sources, likewise.
+    pub datasources: Vec<String>,
 }
 
 /// The document's shape: `SetDescription` in the SDK's `plugin/set.go`.
@@ -32,7 +34,7 @@ struct Document<'a> {
     builders: [&'static str; 0],
     post_processors: &'a [String],
     provisioners: [&'static str; 0],
-    datasources: [&'static str; 0],
+    datasources: &'a [String],
     protocol_version: &'static str,
 }
 
@@ -45,7 +47,7 @@ impl Description {
             builders: [],
             post_processors: &self.post_processors,
             provisioners: [],
-            datasources: [],
+            datasources: &self.datasources,
             protocol_version: PROTOCOL_VERSION,
         };
         serde_json::to_string(&document).expect("strings and lists of strings always become JSON")
@@ -192,10 +194,14 @@ mod tests {
 
     #[test]
     fn the_description_holds_what_packer_reads() {
-        let description = Description { version: "0.1.0".into(), post_processors: vec![DEFAULT_NAME.into()] };
+        let description = Description {
+            version: "0.1.0".into(),
+            post_processors: vec![DEFAULT_NAME.into()],
+            datasources: vec!["image".into()],
+        };
         assert_eq!(
             description.to_json(),
-            r#"{"version":"0.1.0","api_version":"x5.0","builders":[],"post_processors":["-packer-default-plugin-name-"],"provisioners":[],"datasources":[],"protocol_version":"v2"}"#
+            r#"{"version":"0.1.0","api_version":"x5.0","builders":[],"post_processors":["-packer-default-plugin-name-"],"provisioners":[],"datasources":["image"],"protocol_version":"v2"}"#
         );
     }
 }

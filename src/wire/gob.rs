@@ -1,7 +1,7 @@
-//! A [`Spec`] as Go gob, the way Packer before 1.12 reads it, and any Packer with one old plugin installed.
+//! A [`Spec`] or a value as Go gob, the way Packer before 1.12 reads it, and any Packer with one old plugin installed.
 //!
-//! It owns an encoder for exactly one family of Go types (`hcldec.ObjectSpec` and what it holds) and refuses to be a
-//! general gob library; nothing here decodes. The bytes are those of the Go SDK in a fresh process whose maps happen to
+//! It owns an encoder for exactly two families of Go types (`hcldec.ObjectSpec` and `cty.Value`, see `value`, and what they
+//! hold) and refuses to be a general gob library; nothing here decodes. The bytes are those of the Go SDK in a fresh process whose maps happen to
 //! be in order, so that files made by the SDK can be compared byte for byte.
 //!
 //! The format is that of Go's `encoding/gob` package documentation. Unsigned integers below 128 are one byte, others
@@ -15,6 +15,10 @@
 //! inside its attribute.
 
 use super::spec::{Field, Kind, Spec};
+
+mod value;
+
+pub use value::encode_value;
 
 /// The first number that Go gives to a type that is not its own.
 const FIRST_NUMBER: i64 = 64;
@@ -39,10 +43,31 @@ enum Type {
     Primitive,
     List,
     Map,
+    /// `cty.typeObject`, and the types of its two fields; the last is that of a set's members.
+    Object,
+    AttributeTypes,
+    OptionalAttributes,
+    Nothing,
+    /// `cty.Value`, which encodes itself.
+    Value,
+    /// What `cty.Value` encodes itself as.
+    GobValue,
+    /// `map[string]interface {}` and `[]interface {}`: how cty keeps objects and maps, and lists.
+    Entries,
+    Items,
+}
+
+/// What a definition says of a type (`wireType` in `encoding/gob/type.go`); the numbers are its fields'.
+#[derive(Debug, Clone, Copy)]
+enum Shape {
+    Slice = 2,
+    Struct = 3,
+    Map = 4,
+    Encoder = 5,
 }
 
 impl Type {
-    /// The Go type's own name.
+    /// The Go type's own name; empty where it has none.
     fn name(self) -> &'static str {
         match self {
             Self::Bool => "bool",
@@ -59,6 +84,13 @@ impl Type {
             Self::Primitive => "primitiveType",
             Self::List => "typeList",
             Self::Map => "typeMap",
+            Self::Object => "typeObject",
+            // A field's type without a name of its own goes by its text.
+            Self::AttributeTypes => "map[string]cty.Type",
+            Self::OptionalAttributes => "map[string]struct {}",
+            Self::Value => "Value",
+            Self::GobValue => "gobValue",
+            Self::Nothing | Self::Entries | Self::Items => "",
         }
     }
 
@@ -67,6 +99,9 @@ impl Type {
         match self {
             Self::AttrSpec | Self::BlockSpec | Self::BlockListSpec => format!("*hcldec.{}", self.name()),
             Self::ObjectSpec => "github.com/hashicorp/hcl/v2/hcldec.ObjectSpec".to_owned(),
+            Self::Entries => "map[string]interface {}".to_owned(),
+            Self::Items => "[]interface {}".to_owned(),
+            Self::String | Self::Bool => self.name().to_owned(),
             _ => format!("github.com/zclconf/go-cty/cty.{}", self.name()),
         }
     }
@@ -97,12 +132,35 @@ impl Type {
             Self::Gob => &[("Version", Self::Int), ("Impl", Self::Interface)],
             Self::Primitive => &[("Kind", Self::Uint)],
             Self::List | Self::Map => &[("ElementTypeT", Self::Cty)],
+            Self::Object => &[("AttrTypes", Self::AttributeTypes), ("AttrOptional", Self::OptionalAttributes)],
+            Self::GobValue => &[("Version", Self::Int), ("Ty", Self::Cty), ("V", Self::Interface)],
             _ => &[],
+        }
+    }
+
+    /// What a map's keys and members, or a slice's members, are; nothing for other types.
+    fn members(self) -> &'static [Type] {
+        match self {
+            Self::ObjectSpec | Self::Entries => &[Self::String, Self::Interface],
+            Self::AttributeTypes => &[Self::String, Self::Cty],
+            Self::OptionalAttributes => &[Self::String, Self::Nothing],
+            Self::Items => &[Self::Interface],
+            _ => &[],
+        }
+    }
+
+    fn shape(self) -> Shape {
+        match self {
+            Self::Cty | Self::Value => Shape::Encoder,
+            Self::Items => Shape::Slice,
+            _ if self.members().is_empty() => Shape::Struct,
+            _ => Shape::Map,
         }
     }
 }
 
-/// The numbers of types, as one Go process gives them: in the order of first use, a struct before its fields.
+/// The numbers of types, as one Go process gives them: in the order of first use, a struct before its fields, a map or a
+/// slice after its members (`newTypeObject`).
 #[derive(Debug, Default)]
 struct Numbers {
     known: Vec<Type>,
@@ -113,15 +171,20 @@ impl Numbers {
         if let Some(number) = kind.builtin() {
             return number;
         }
-        let position = self.known.iter().position(|known| *known == kind).unwrap_or_else(|| {
-            self.known.push(kind);
-            let position = self.known.len() - 1;
-            for (_, field) in kind.fields() {
-                self.of(*field);
-            }
-            position
-        });
+        let position = self.known.iter().position(|known| *known == kind).unwrap_or_else(|| self.add(kind));
         FIRST_NUMBER + position as i64
+    }
+
+    fn add(&mut self, kind: Type) -> usize {
+        for member in kind.members() {
+            self.of(*member);
+        }
+        self.known.push(kind);
+        let position = self.known.len() - 1;
+        for (_, field) in kind.fields() {
+            self.of(*field);
+        }
+        position
     }
 }
 
@@ -158,42 +221,38 @@ impl Encoder<'_> {
         self.definition(buffer, kind);
         send(sink, buffer);
         self.defined.push(kind);
-        for (_, field) in kind.fields() {
-            self.define(sink, buffer, *field);
+        for part in kind.fields().iter().map(|(_, field)| field).chain(kind.members()) {
+            self.define(sink, buffer, *part);
         }
     }
 
     /// `wireType` of `encoding/gob/type.go`: one of its fields is set, by what kind of type it is.
     fn definition(&mut self, out: &mut Vec<u8>, kind: Type) {
-        out.push(match kind {
-            Type::ObjectSpec => 4, // MapT
-            Type::Cty => 5,        // GobEncoderT
-            _ => 3,                // StructT
-        });
-        out.extend([1, 1]); // CommonType, and its name
-        string(out, kind.name());
-        out.push(1);
+        out.push(kind.shape() as u8);
+        out.push(1); // CommonType: its name, where it has one, and its number
+        if kind.name().is_empty() {
+            out.push(2);
+        } else {
+            out.push(1);
+            string(out, kind.name());
+            out.push(1);
+        }
         int(out, self.numbers.of(kind));
         out.push(0);
-        match kind {
-            Type::ObjectSpec => {
-                for part in [Type::String, Type::Interface] {
-                    out.push(1);
-                    int(out, self.numbers.of(part));
-                }
-            }
-            Type::Cty => {}
-            _ => {
-                out.push(1);
-                uint(out, kind.fields().len() as u64);
-                for (name, field) in kind.fields() {
-                    out.push(1);
-                    string(out, name);
-                    out.push(1);
-                    int(out, self.numbers.of(*field));
-                    out.push(0);
-                }
-            }
+        for member in kind.members() {
+            out.push(1);
+            int(out, self.numbers.of(*member));
+        }
+        if !kind.fields().is_empty() {
+            out.push(1);
+            uint(out, kind.fields().len() as u64);
+        }
+        for (name, field) in kind.fields() {
+            out.push(1);
+            string(out, name);
+            out.push(1);
+            int(out, self.numbers.of(*field));
+            out.push(0);
         }
         out.extend([0, 0]);
     }

@@ -12,8 +12,9 @@
 //! | [`msgpack`] | bounded reading of msgpack values from a byte stream |
 //! | [`rpc`] | Go's net/rpc: calls and answers, both ends |
 //! | [`spec`], [`spec_proto`], [`gob`] | a component's options, and their two encodings |
+//! | [`cty`], [`encoding`] | a value with its type; which encodings Packer asked for |
 //! | [`config`] | what Packer sends to Configure, as plain values |
-//! | [`ui`], [`artifact`], [`post_processor`] | the remote nouns, both ends of each |
+//! | [`ui`], [`artifact`], [`post_processor`], [`data_source`] | the remote nouns, both ends of each |
 //! | [`server`] | the plugin's side of a session |
 //! | [`packer`] | Packer's side of a session, for tests |
 //!
@@ -27,7 +28,10 @@
 pub mod artifact;
 pub mod broker;
 pub mod config;
+pub mod cty;
+pub mod data_source;
 pub mod describe;
+pub mod encoding;
 pub mod gob;
 pub mod handshake;
 pub mod msgpack;
@@ -45,9 +49,10 @@ mod goldens;
 
 pub use artifact::Artifact;
 pub use config::Config;
+pub use data_source::DataSource;
 pub use describe::{DEFAULT_NAME, Description, Invocation, is_plugin_invocation};
 pub use post_processor::{Outcome, PostProcessor};
 pub use rpc::CallError;
-pub use server::{Plugin, ServeError, serve};
+pub use server::{Component, Plugin, ServeError, serve};
 pub use spec::{Field, Kind, Spec};
 pub use ui::Ui;

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::artifact::{Artifact, Local};
 use super::broker::{Broker, BrokerError};
+use super::data_source;
 use super::msgpack;
 use super::mux::Mode;
 use super::post_processor::{Outcome, Remote};
@@ -23,6 +24,36 @@ use super::ui::{self, Line};
 pub struct Session {
     broker: Arc<Broker>,
     remote: Remote,
+}
+
+/// A running session with a plugin that serves a data source. Packer needs no other stream for it.
+pub struct DataSession {
+    remote: data_source::Remote,
+    // The connection ends with it.
+    _broker: Broker,
+}
+
+impl DataSession {
+    /// Opens Packer's main stream on a connection to a plugin.
+    pub async fn start<T>(connection: T) -> Result<Self, SessionError>
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let broker = Broker::start(connection, Mode::Client);
+        let main = broker.dial(0).await?;
+        Ok(Self { remote: data_source::Remote::new(Client::new(main)), _broker: broker })
+    }
+
+    /// The data source's calls.
+    pub fn data_source(&self) -> &data_source::Remote {
+        &self.remote
+    }
+
+    /// Configures it as Packer 1.16 does: a data source gets its options and nothing of Packer's own.
+    pub async fn configure(&self, options: &Json) -> Result<(), SessionError> {
+        let list = hcl_list(&[], options).split_off(1);
+        Ok(self.remote.configure(list).await?)
+    }
 }
 
 /// What one PostProcess brought.

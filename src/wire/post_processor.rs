@@ -16,10 +16,11 @@ use tokio_util::task::TaskTracker;
 use super::artifact::{Artifact, Proxy};
 use super::broker::Broker;
 use super::config::Config;
+use super::encoding::SpecEncoding;
+use super::msgpack;
 use super::rpc::{self, CallError, Client, Handler, NIL, Reply};
 use super::spec::Spec;
 use super::ui::Ui;
-use super::{gob, msgpack, spec_proto};
 
 /// What a plugin implements to be a post-processor.
 pub trait PostProcessor: Send + Sync + 'static {
@@ -58,15 +59,6 @@ impl Outcome {
     }
 }
 
-/// How ConfigSpec is to be answered; Packer chooses by its command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpecEncoding {
-    /// Go gob.
-    Gob,
-    /// Protobuf (`--protobuf`).
-    Protobuf,
-}
-
 /// The plugin's end: answers `PostProcessor.…` on the main stream.
 pub struct Service {
     component: Arc<dyn PostProcessor>,
@@ -90,11 +82,7 @@ impl Service {
     }
 
     fn config_spec(&self) -> Reply {
-        let spec = self.component.spec();
-        let bytes = match self.encoding {
-            SpecEncoding::Gob => gob::encode(&spec),
-            SpecEncoding::Protobuf => spec_proto::encode(&spec),
-        };
+        let bytes = self.encoding.spec(&self.component.spec());
         Ok(msgpack::encode(&msgpack::map([("ConfigSpec", Value::Binary(bytes))])))
     }
 

@@ -1,22 +1,25 @@
 //! The plugin's side of a session: from the command line to the end of the work.
 //!
 //! It owns the order of things, and nothing else: signals first, then the cookie, socket, session, main stream; at the
-//! end, Cancel and waiting for the work. Provisioners and data sources will be further arms of [`Plugin`] and
-//! [`serve`]; they share everything below this file.
+//! end, Cancel and waiting for the work. Each kind of component is an arm of [`Plugin`] and [`Component`]; they share everything below
+//! this file.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::broker::{Broker, BrokerError};
+use super::data_source::{self, DataSource};
 use super::describe::{ComponentKind, Description, Invocation};
+use super::encoding::SpecEncoding;
 use super::handshake::{self, Environment, HandshakeError, Listener};
 use super::mux::Mode;
-use super::post_processor::{PostProcessor, Service, SpecEncoding};
+use super::post_processor::{self, PostProcessor};
 use super::rpc::{self, RpcError};
 
 /// The number of Packer's main stream.
@@ -27,6 +30,16 @@ const MAIN_STREAM: u32 = 0;
 pub struct Plugin {
     version: String,
     post_processors: BTreeMap<String, Arc<dyn PostProcessor>>,
+    data_sources: BTreeMap<String, Arc<dyn DataSource>>,
+}
+
+/// One component, ready to be served.
+#[derive(Clone)]
+pub enum Component {
+    /// A post-processor.
+    PostProcessor(Arc<dyn PostProcessor>),
+    /// A data source.
+    DataSource(Arc<dyn DataSource>),
 }
 
 /// Why a plugin could not serve Packer. All of them end the process with status 1.
@@ -62,7 +75,7 @@ pub enum ServeError {
 impl Plugin {
     /// A plugin without components.
     pub fn new(version: impl Into<String>) -> Self {
-        Self { version: version.into(), post_processors: BTreeMap::new() }
+        Self { version: version.into(), ..Self::default() }
     }
 
     /// Adds a post-processor under a name, often [`DEFAULT_NAME`](super::DEFAULT_NAME).
@@ -72,18 +85,32 @@ impl Plugin {
         self
     }
 
-    /// What `describe` answers.
-    pub fn description(&self) -> Description {
-        Description { version: self.version.clone(), post_processors: self.post_processors.keys().cloned().collect() }
+    /// Adds a data source under a name: `data "x-image"` of the plugin `packer-plugin-x` is `image`.
+    #[must_use]
+    pub fn data_source(mut self, name: &str, component: impl DataSource) -> Self {
+        self.data_sources.insert(name.to_owned(), Arc::new(component));
+        self
     }
 
-    fn find(&self, kind: ComponentKind, name: &str) -> Result<Arc<dyn PostProcessor>, ServeError> {
+    /// What `describe` answers.
+    pub fn description(&self) -> Description {
+        Description {
+            version: self.version.clone(),
+            post_processors: self.post_processors.keys().cloned().collect(),
+            datasources: self.data_sources.keys().cloned().collect(),
+        }
+    }
+
+    fn find(&self, kind: ComponentKind, name: &str) -> Result<Component, ServeError> {
         let found = match kind {
-            ComponentKind::PostProcessor => self.post_processors.get(name).cloned(),
-            ComponentKind::Builder | ComponentKind::Provisioner | ComponentKind::Datasource => None,
+            ComponentKind::PostProcessor => self.post_processors.get(name).cloned().map(Component::PostProcessor),
+            ComponentKind::Datasource => self.data_sources.get(name).cloned().map(Component::DataSource),
+            ComponentKind::Builder | ComponentKind::Provisioner => None,
         };
         found.ok_or_else(|| {
-            let names: Vec<_> = self.post_processors.keys().map(|name| format!("post-processor `{name}`")).collect();
+            let post_processors = self.post_processors.keys().map(|name| format!("post-processor `{name}`"));
+            let data_sources = self.data_sources.keys().map(|name| format!("datasource `{name}`"));
+            let names: Vec<_> = post_processors.chain(data_sources).collect();
             let known = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
             ServeError::Unknown { kind: kind.word(), name: name.to_owned(), known }
         })
@@ -116,13 +143,9 @@ pub async fn serve(invocation: Invocation, plugin: &Plugin) -> Result<(), ServeE
     }
 }
 
-/// Serves one post-processor on a connection to Packer, until the connection or its main stream ends *and* the work has
-/// ended; the work is told by its cancellation token.
-pub async fn serve_connection<T>(
-    connection: T,
-    component: Arc<dyn PostProcessor>,
-    encoding: SpecEncoding,
-) -> Result<(), ServeError>
+/// Serves one component on a connection to Packer, until the connection or its main stream ends *and* the work has
+/// ended; a post-processor's work is told by its cancellation token, a data source's is dropped.
+pub async fn serve_connection<T>(connection: T, component: Component, encoding: SpecEncoding) -> Result<(), ServeError>
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -130,9 +153,18 @@ where
     let main = broker.expect(MAIN_STREAM).await.map_err(ServeError::MainStream)?;
     let cancel = CancellationToken::new();
     let running = TaskTracker::new();
-    let service = Service::new(component, encoding, Arc::clone(&broker), cancel.clone(), running.clone());
+    let serving = match component {
+        Component::PostProcessor(component) => {
+            let (broker, cancel, running) = (Arc::clone(&broker), cancel.clone(), running.clone());
+            let service = post_processor::Service::new(component, encoding, broker, cancel, running);
+            rpc::serve(main, Arc::new(service)).boxed()
+        }
+        Component::DataSource(component) => {
+            rpc::serve(main, Arc::new(data_source::Service::new(component, encoding))).boxed()
+        }
+    };
     let calls = tokio::select! {
-        calls = rpc::serve(main, Arc::new(service)) => calls,
+        calls = serving => calls,
         // The stream's reader may be busy when the connection ends.
         () = broker.closed().cancelled() => Ok(()),
     };

@@ -57,6 +57,23 @@ impl<'a> Checker<'a> {
         self.file_folder = Some(file.folder);
     }
 
+    /// Adds suites of assay.hcl to those that it gives already; paths that are there stay once.
+    pub(super) fn add_suites(&mut self, paths: &[PathBuf]) {
+        if paths.is_empty() {
+            return;
+        }
+        let place = Place::File { path: PathBuf::from(crate::config::file::FILE_NAME), line: 1 };
+        let fresh = || Given { value: Json::Array(Vec::new()), place, shown: "suites.gold".to_owned() };
+        let given = self.layer.given.entry("suites").or_insert_with(fresh);
+        let Some(items) = given.value.as_array_mut() else { return };
+        for path in paths {
+            let path = Json::from(path.display().to_string());
+            if !items.contains(&path) {
+                items.push(path);
+            }
+        }
+    }
+
     pub(super) fn given(&self, name: &str) -> Option<&Given> {
         debug_assert!(options::find(name).is_some(), "{name} is not declared");
         self.layer.given.get(name)

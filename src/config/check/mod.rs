@@ -60,6 +60,8 @@ pub struct Input<'a> {
     pub working_dir: PathBuf,
     /// Reads suites.
     pub load_suites: SuiteLoader,
+    /// Where no suites are given: take `suites { gold }` of assay.hcl's image beside `suites { candidate }`.
+    pub gold: bool,
 }
 
 impl Input<'_> {
@@ -72,6 +74,7 @@ impl Input<'_> {
             config_file: None,
             working_dir: working_dir.into(),
             load_suites: suites::load,
+            gold: false,
         }
     }
 }
@@ -138,7 +141,11 @@ pub fn check(input: &Input<'_>) -> Checked {
     let image_due = checker.layer.has("image") || checker.door == Door::PostProcessor;
     checker.more_to_come = lost || (image.is_none() && image_due && file.is_some());
     if let Some(file) = file {
+        let gold =
+            image.as_ref().and_then(|name| file.image(name)).filter(|_| input.gold && !checker.layer.has("suites"));
+        let gold: Vec<PathBuf> = gold.map_or_else(Vec::new, |image| image.gold_suites.clone());
         checker.under(file, image.as_ref());
+        checker.add_suites(&gold);
     }
     let access = access::settings(&mut checker);
     let settings = settings(&mut checker, image, access.clone());

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, iam, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -88,6 +88,8 @@ pub struct FormatFlag {
     format: Format,
     /// Absent: stdout.
     file: Option<PathBuf>,
+    /// `terraform`, which one command alone answers in.
+    terraform: bool,
 }
 
 impl FromStr for FormatFlag {
@@ -105,9 +107,10 @@ impl FromStr for FormatFlag {
             "jsonl" => Format::Jsonl,
             "junit" => Format::Junit,
             "tap" => Format::Tap,
+            "terraform" if file.is_none() => return Ok(Self { format: Format::Text, file, terraform: true }),
             _ => return Err("expected text, json, jsonl, junit or tap, or one of them with =FILE".to_owned()),
         };
-        Ok(Self { format, file })
+        Ok(Self { format, file, terraform: false })
     }
 }
 
@@ -139,7 +142,15 @@ impl Globals {
         }
     }
 
+    /// Whether `--format terraform` was given, and nothing else.
+    pub fn terraform(&self) -> bool {
+        matches!(self.formats.as_slice(), [only] if only.terraform)
+    }
+
     fn stdout(&self) -> Result<Format, Problem> {
+        if self.formats.iter().any(|flag| flag.terraform) {
+            return Err(problem("--format", "terraform is a format of assay iam alone, and of its stdout alone"));
+        }
         let mut named = self.formats.iter().filter(|flag| flag.file.is_none());
         let format = named.next().map_or(Format::Text, |flag| flag.format);
         match named.next() {
@@ -194,6 +205,8 @@ pub enum Command {
     Commit(commit::CommitArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
+    /// Print the IAM policy of a role, made from assay.hcl
+    Iam(Box<iam::IamArgs>),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
     /// Everything about reports

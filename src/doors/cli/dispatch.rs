@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    commit, completions, lint, man, output, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, iam, lint, man, output, packer_install, probe, report, serve, sweep, validate,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -44,6 +44,7 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Serve(args) => planned(serve::plan(&args), serve::execute),
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
+        Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
         Command::Lint(args) => planned(plain_format(globals), |format| lint::execute(&args, globals, format)),
         Command::Packer(PackerCommand::Install(args)) => {

@@ -5,6 +5,7 @@ pub mod args;
 pub mod commit;
 pub mod completions;
 mod dispatch;
+pub mod iam;
 pub mod lint;
 mod live;
 pub mod man;

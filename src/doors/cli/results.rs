@@ -39,7 +39,8 @@ fn text(finished: &Finished) -> String {
             text.push_str(&format!("{}: assay:state = {state}\n", stamped.ami));
         }
     }
-    let paths = finished.reports.iter().flat_map(|r| [&r.evidence, &r.junit, &r.text]).chain(&finished.manifest);
+    let paths = finished.reports.iter().flat_map(|r| [&r.evidence, &r.junit, &r.text]);
+    let paths = paths.chain(&finished.signature).chain(&finished.manifest);
     for path in paths {
         text.push_str(&format!("written: {}\n", path.display()));
     }

@@ -15,19 +15,20 @@ use super::{
 use crate::{
     config::{
         Door, Input, Layer, Place, Problem, check, options,
-        request::{Targets, ValidateRequest},
+        request::{SignAs, Targets, ValidateRequest},
         suites,
     },
     exit::Exit,
     model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, Shard, State},
-    run,
+    run::{self, EvidenceSigner},
+    signing::{SignWith, SigningKey},
 };
 
 /// Boot AMIs, run suites on them, tag them and write manifest and reports
 ///
 /// What is not given here comes from assay.hcl.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("targets").required(true).args(["amis", "from_manifest", "state"]))]
+#[command(group = ArgGroup::new("targets").required(true).args(["amis", "from_manifest", "state", "candidate"]))]
 pub struct ValidateArgs {
     /// These AMIs, e.g. us-east-1:ami-0abcdef1234567890; also as Packer's artifact id, joined by commas
     #[arg(long = "ami", id = "amis", value_name = "REGION:AMI", num_args = 1.., value_delimiter = ',')]
@@ -38,6 +39,14 @@ pub struct ValidateArgs {
     /// The AMIs of --image in this state, by their tags
     #[arg(long, requires = "image")]
     state: Option<State>,
+    /// The AMIs of --image's candidate file in the commit that is checked out: of this run, else of the newest that was made from the inputs as they
+    /// are; with the suites of candidate and gold, unless --suite names others. Nothing is tagged
+    #[arg(long, requires = "image", value_name = "RUN", num_args = 0..=1)]
+    candidate: Option<Option<RunId>>,
+    /// Sign evidence.json: with a private key file (OpenSSH's, without passphrase), or with kms:KEY, a key id, ARN or alias/NAME of an
+    /// ECC_NIST_P256 key; needs a report_dir
+    #[arg(long, value_name = "FILE|kms:KEY")]
+    sign_with: Option<SignWith>,
     /// Where to look with --state, and the region for STS calls; default: assay.hcl's, else AWS_REGION
     #[arg(long = "region", value_name = "REGION", num_args = 1..)]
     regions: Vec<Region>,
@@ -82,8 +91,14 @@ pub(super) fn plan_in(
         give(&mut flags, "region", region.as_str(), "--region", &mut problems);
     }
     let image_named = flags.has("image");
-    let input =
-        Input { flags, config_file: globals.config.clone(), load_suites, ..Input::new(Door::Command, working_dir) };
+    let gold = args.candidate.is_some();
+    let input = Input {
+        flags,
+        config_file: globals.config.clone(),
+        load_suites,
+        gold,
+        ..Input::new(Door::Command, working_dir)
+    };
     let checked = check(&input);
     problems.extend(checked.errors);
     let image = checked.settings.as_ref().and_then(|settings| settings.image.clone());
@@ -98,10 +113,13 @@ pub(super) fn plan_in(
         (Some(_), None) => None,
         (None, _) => shard::asked(args.shard, environment).map_err(|wrong| problems.push(wrong)).unwrap_or_default(),
     };
+    let report_dir = checked.settings.as_ref().map(|settings| settings.report_dir.is_some());
+    let sign = args.sign_with.as_ref().and_then(|with| signing_key(with, report_dir, working_dir, &mut problems));
     let targets = targets(args, builds, image, checked.access.region, environment, &mut problems);
     match (checked.settings, targets) {
         (Some(settings), Some(targets)) if problems.is_empty() => {
-            Ok(ValidateRequest { targets, image_named, settings, stamp: !args.no_stamp, shard, outputs })
+            let stamp = !args.no_stamp && args.candidate.is_none();
+            Ok(ValidateRequest { targets, image_named, settings, stamp, shard, sign, outputs })
         }
         _ => Err(problems),
     }
@@ -122,7 +140,17 @@ pub fn execute(request: ValidateRequest) -> Exit {
 
 /// The conductor's request; the AMIs of a state are looked up in the cloud.
 async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
+    let mut candidate = None;
     let (amis, builds) = match request.targets {
+        Targets::Candidate { image, run } => {
+            let found = run::candidate(&request.settings, &image, run).await.map_err(|error| {
+                output::chain(&error);
+                error.exit()
+            })?;
+            let amis = found.amis.iter().map(|ami| ami.record.ami.clone()).collect();
+            candidate = Some(found);
+            (amis, Vec::new())
+        }
         Targets::Amis(amis) => (amis, Vec::new()),
         Targets::Manifest { builds, amis, .. } => (amis, builds.iter().map(packer_build).collect()),
         Targets::State { image, state, regions } => {
@@ -148,6 +176,13 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
     if amis.is_empty() {
         return Err(Exit::Done);
     }
+    let signer = match &request.sign {
+        Some(key) => Some(EvidenceSigner::ready(key, &request.settings.access, &amis).await.map_err(|why| {
+            output::error(&why);
+            Exit::Undecided
+        })?),
+        None => None,
+    };
     Ok(run::Request {
         run: RunId::generate(),
         amis,
@@ -159,7 +194,32 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
         own_only: false,
         stamp: request.stamp,
         shard,
+        candidate,
+        signer,
     })
+}
+
+/// The key that signs, read now: one that cannot be used must not cost an instance. `report_dir`: whether there is a folder for reports, where that is
+/// known.
+fn signing_key(
+    with: &SignWith,
+    report_dir: Option<bool>,
+    working_dir: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<SignAs> {
+    if report_dir == Some(false) {
+        problems.push(problem(
+            "--sign-with",
+            "needs a folder for the evidence; give --report-dir, or report_dir in assay.hcl",
+        ));
+    }
+    match with {
+        SignWith::Kms(key) => Some(SignAs::Kms(key.clone())),
+        SignWith::File(path) => {
+            let key = SigningKey::read(&working_dir.join(path));
+            key.map(SignAs::Key).map_err(|error| problems.push(problem("--sign-with", error.to_string()))).ok()
+        }
+    }
 }
 
 fn packer_build(build: &ManifestBuild) -> run::PackerBuild {
@@ -187,6 +247,9 @@ fn targets(
     if let (Some(path), Some(builds)) = (&args.from_manifest, builds) {
         let amis = artifacts(&builds).map_err(|message| problems.push(problem("--manifest", message))).ok()?;
         return Some(Targets::Manifest { path: path.clone(), builds, amis });
+    }
+    if let Some(run) = args.candidate {
+        return image.map(|image| Targets::Candidate { image, run });
     }
     if let Some(state) = args.state {
         let regions = regions(args, region, environment, problems);

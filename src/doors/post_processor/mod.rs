@@ -147,6 +147,8 @@ async fn test(
         own_only: true,
         stamp: true,
         shard: None,
+        candidate: None,
+        signer: None,
     };
     let finished = run::validate(request, events.clone(), cancel).await;
     for line in report::text::summary_lines(&finished.evidence) {

@@ -79,7 +79,7 @@ type Serving = tokio::task::JoinHandle<Result<(), ServeError>>;
 async fn start(encoding: SpecEncoding) -> (Arc<Probe>, Session, Serving) {
     let probe = Arc::new(Probe::default());
     let (near, far) = duplex(1 << 16);
-    let serving = tokio::spawn(serve_connection(near, Arc::clone(&probe) as Arc<dyn PostProcessor>, encoding));
+    let serving = tokio::spawn(serve_connection(near, Component::PostProcessor(probe.clone()), encoding));
     (probe, Session::start(far).await.unwrap(), serving)
 }
 
@@ -206,7 +206,7 @@ async fn a_peer_that_speaks_nonsense_ends_the_session() {
     for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\0\x01\0\x01\0\0\0\x01\0\0\0\0", b""] {
         let (near, mut wire) = duplex(1 << 16);
         let component = Arc::new(Probe::default());
-        let serving = tokio::spawn(serve_connection(near, component, SpecEncoding::Protobuf));
+        let serving = tokio::spawn(serve_connection(near, Component::PostProcessor(component), SpecEncoding::Protobuf));
         wire.write_all(nonsense).await.unwrap();
         wire.shutdown().await.unwrap();
         assert!(matches!(serving.await.unwrap(), Err(ServeError::MainStream(_))), "{nonsense:?}");
@@ -243,7 +243,7 @@ async fn send(wire: &mut DuplexStream, stream: u32, bytes: &[u8]) {
 async fn the_sdks_transcript_is_answered_byte_for_byte() {
     let (near, mut wire) = duplex(1 << 16);
     let component = Arc::new(Probe::default());
-    tokio::spawn(serve_connection(near, component, SpecEncoding::Protobuf));
+    tokio::spawn(serve_connection(near, Component::PostProcessor(component), SpecEncoding::Protobuf));
     wire.write_all(b"\0\x01\0\x01\0\0\0\x01\0\0\0\0").await.unwrap();
     send(&mut wire, 1, b"\0\0\0\0").await;
     assert_eq!(data(&mut wire, 1, 4).await, b"\0\0\0\0");
@@ -294,7 +294,7 @@ async fn the_artifact_comes_back_under_a_number_of_ours() {
     let (near, mut wire) = duplex(1 << 16);
     let component = Arc::new(Probe::default());
     component.configured.lock().unwrap().push(Config::default());
-    tokio::spawn(serve_connection(near, component, SpecEncoding::Protobuf));
+    tokio::spawn(serve_connection(near, Component::PostProcessor(component), SpecEncoding::Protobuf));
     wire.write_all(b"\0\x01\0\x01\0\0\0\x01\0\0\0\0").await.unwrap();
     send(&mut wire, 1, b"\0\0\0\0").await;
     send(&mut wire, 1, b"\x82\xadServiceMethod\xb9PostProcessor.PostProcess\xa3Seq\x00\x01").await;
@@ -393,7 +393,7 @@ fn packers_bytes() -> Vec<u8> {
 /// Sends bytes, in pieces so that the plugin answers some before it sees others, and waits for the plugin's end.
 async fn plugin_ends_after(bytes: &[u8], piece: usize) -> Vec<u8> {
     let (near, wire) = duplex(1 << 20);
-    let serving = tokio::spawn(serve_connection(near, Arc::new(Idle), SpecEncoding::Gob));
+    let serving = tokio::spawn(serve_connection(near, Component::PostProcessor(Arc::new(Idle)), SpecEncoding::Gob));
     let (mut answers, mut wire) = tokio::io::split(wire);
     for piece in bytes.chunks(piece) {
         // The plugin may have ended already.

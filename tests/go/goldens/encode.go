@@ -11,13 +11,78 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packerrpc "github.com/hashicorp/packer-plugin-sdk/rpc"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+	"github.com/zclconf/go-cty/cty/msgpack"
 	"google.golang.org/protobuf/proto"
 
 	"assay.test/go/internal/specs"
+	"assay.test/go/internal/values"
 )
 
 // maxTries bounds the search for an encoding in order; the largest specification succeeds in 1 of 24 on average.
 const maxTries = 2000
+
+// writeValueGob encodes a value as the SDK's server does (rpc/datasource.go, Execute).
+func writeValueGob(out io.Writer, name string) error {
+	named, found := values.Find(name)
+	if !found {
+		return fmt.Errorf("no value is called %q", name)
+	}
+	return gob.NewEncoder(out).Encode(named.Value)
+}
+
+// orderedValueGob is what orderedGob is, for values. A map is written twice, once for types and once for contents.
+func orderedValueGob(self string, named values.Named) ([]byte, error) {
+	for try := 0; try < maxTries; try++ {
+		encoded, err := exec.Command(self, "-value-gob", named.Name).Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", named.Name, err)
+		}
+		if inOrder(encoded, valuePatterns(named.Value)) {
+			return encoded, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: no try of %d had its keys in order", named.Name, maxTries)
+}
+
+// valuePatterns returns the attributes' names, as the type has them, and then all keys, each with its length before it.
+func valuePatterns(value cty.Value) [][]byte {
+	var names, keys [][]byte
+	for it := value.ElementIterator(); it.Next(); {
+		name, _ := it.Element()
+		names = append(names, append([]byte{byte(len(name.AsString()))}, name.AsString()...))
+	}
+	for _, key := range values.Keys(value) {
+		keys = append(keys, append([]byte{byte(len(key))}, key...))
+	}
+	return append(names, keys...)
+}
+
+// valueMsgpack is what the SDK's server writes under --protobuf.
+func valueMsgpack(named values.Named) ([]byte, error) {
+	return msgpack.Marshal(named.Value, cty.DynamicPseudoType)
+}
+
+// listingOfValues describes the values for readers that are not Go: by name, their types (of the attributes) and contents.
+func listingOfValues(all []values.Named) ([]byte, error) {
+	listing := map[string]interface{}{}
+	for _, named := range all {
+		content, err := ctyjson.Marshal(named.Value, named.Value.Type())
+		if err != nil {
+			return nil, err
+		}
+		types := map[string]cty.Type{}
+		for name, kind := range named.Value.Type().AttributeTypes() {
+			types[name] = kind
+		}
+		listing[named.Name] = map[string]interface{}{
+			"why": named.Why, "types": types, "value": json.RawMessage(content), "crowded": named.Crowded,
+		}
+	}
+	encoded, err := json.MarshalIndent(listing, "", "  ")
+	return append(encoded, '\n'), err
+}
 
 // writeGob encodes a specification as the SDK's server does (rpc/common.go, ConfigSpec).
 func writeGob(out io.Writer, name string) error {

@@ -13,9 +13,12 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packerrpc "github.com/hashicorp/packer-plugin-sdk/rpc"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/msgpack"
 	"google.golang.org/protobuf/proto"
 
 	"assay.test/go/internal/specs"
+	"assay.test/go/internal/values"
 )
 
 const folder = "../../goldens"
@@ -101,6 +104,38 @@ func TestTheGoldensMeanWhatTheirNamesSay(t *testing.T) {
 	}
 }
 
+func mustBe(t *testing.T, got, wanted cty.Value) {
+	t.Helper()
+	if !got.RawEquals(wanted) {
+		t.Errorf("got    %#v\nwanted %#v", got, wanted)
+	}
+}
+
+// The gob of values, ours where Go's own cannot be had in order, means what it should; so does the msgpack.
+func TestPackerReadsTheValues(t *testing.T) {
+	expected := map[string]bool{}
+	for _, named := range values.All() {
+		parts := []string{"values", "gob", named.Name + ".bin"}
+		if named.Crowded {
+			expected[named.Name+".bin"] = true
+			parts = []string{"values", "gob", "ours", named.Name + ".bin"}
+		}
+		t.Run(named.Name, func(t *testing.T) {
+			decoded := cty.Value{}
+			if err := gob.NewDecoder(bytes.NewReader(read(t, parts...))).Decode(&decoded); err != nil {
+				t.Fatalf("Packer cannot decode it: %v", err)
+			}
+			mustBe(t, decoded, named.Value)
+			decoded, err := msgpack.Unmarshal(read(t, "values", "msgpack", named.Name+".bin"), cty.DynamicPseudoType)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustBe(t, decoded, named.Value)
+		})
+	}
+	mustHoldOnly(t, filepath.Join(folder, "values", "gob", "ours"), expected)
+}
+
 // Nobody edited a golden: the SDK still writes these very bytes.
 func TestTheSDKStillWritesTheGoldens(t *testing.T) {
 	self := filepath.Join(t.TempDir(), "goldens")
@@ -122,6 +157,25 @@ func TestTheSDKStillWritesTheGoldens(t *testing.T) {
 				t.Error("the golden differs from what the SDK writes: `go -C tests/go run ./goldens`, and look at the difference")
 			}
 		})
+	}
+	for _, named := range values.All() {
+		t.Run("value "+named.Name, func(t *testing.T) {
+			byMsgpack, err := valueMsgpack(named)
+			if err != nil || !bytes.Equal(byMsgpack, read(t, "values", "msgpack", named.Name+".bin")) {
+				t.Errorf("the golden differs from what the SDK writes (%v): `go -C tests/go run ./goldens`", err)
+			}
+			if named.Crowded {
+				return
+			}
+			byGob, err := orderedValueGob(self, named)
+			if err != nil || !bytes.Equal(byGob, read(t, "values", "gob", named.Name+".bin")) {
+				t.Errorf("the golden differs from what the SDK writes (%v): `go -C tests/go run ./goldens`", err)
+			}
+		})
+	}
+	contents, err := listingOfValues(values.All())
+	if err != nil || !bytes.Equal(contents, read(t, "values.json")) {
+		t.Errorf("values.json is old (%v): `go -C tests/go run ./goldens`", err)
 	}
 	listing, err := listingOf(specs.All())
 	if err != nil || !bytes.Equal(listing, read(t, "specs.json")) {

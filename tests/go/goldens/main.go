@@ -13,17 +13,22 @@ import (
 	"path/filepath"
 
 	"assay.test/go/internal/specs"
+	"assay.test/go/internal/values"
 )
 
 func main() {
 	out := flag.String("out", "../goldens", "the folder of the goldens")
 	one := flag.String("gob", "", "write one specification's gob to stdout (used by this program itself)")
+	value := flag.String("value-gob", "", "write one value's gob to stdout (used by this program itself)")
 	flag.Parse()
 	log.SetOutput(io.Discard)
 	var err error
-	if *one != "" {
+	switch {
+	case *one != "":
 		err = writeGob(os.Stdout, *one)
-	} else {
+	case *value != "":
+		err = writeValueGob(os.Stdout, *value)
+	default:
 		err = writeAll(*out)
 	}
 	if err != nil {
@@ -47,6 +52,19 @@ func writeAll(out string) error {
 			return err
 		}
 		if files[filepath.Join("proto", named.Name+".bin")], err = orderedProtobuf(named); err != nil {
+			return err
+		}
+	}
+	if files["values.json"], err = listingOfValues(values.All()); err != nil {
+		return err
+	}
+	for _, named := range values.All() {
+		if !named.Crowded {
+			if files[filepath.Join("values", "gob", named.Name+".bin")], err = orderedValueGob(self, named); err != nil {
+				return err
+			}
+		}
+		if files[filepath.Join("values", "msgpack", named.Name+".bin")], err = valueMsgpack(named); err != nil {
 			return err
 		}
 	}

@@ -30,6 +30,7 @@ type scene struct {
 type stage struct {
 	tap       *host.Tap
 	processor packersdk.PostProcessor
+	source    packersdk.Datasource
 	ui        *watchedUi
 }
 
@@ -51,6 +52,8 @@ func scenes() []scene {
 		{"fail_gob", "JSON template, gob: PostProcess answers with an error", false, playFail},
 		{"refused", "HCL2 template: Configure answers with an error, and then takes a better configuration", true, playRefused},
 		{"cancel", "Cancel while PostProcess is pending", true, playCancel},
+		{"data_source_protobuf", "a data source: both specifications, Configure, Execute; then a refusal and a failure", true, playDataSource},
+		{"data_source_gob", "the same by gob", false, playDataSource},
 	}
 }
 
@@ -149,6 +152,32 @@ func playCancel(s stage) error {
 	return nil
 }
 
+func playDataSource(s stage) error {
+	s.tap.Comment("ConfigSpec, OutputSpec")
+	_, _ = s.source.ConfigSpec(), s.source.OutputSpec()
+	options := func(who string, tongues cty.Value) cty.Value {
+		return cty.ObjectVal(map[string]cty.Value{"who": cty.StringVal(who), "tongues": tongues})
+	}
+	s.tap.Comment("Configure and Execute")
+	if err := s.source.Configure(options("you", cty.ListVal([]cty.Value{cty.StringVal("en")}))); err != nil {
+		return err
+	}
+	if _, err := s.source.Execute(); err != nil {
+		return err
+	}
+	s.tap.Comment("Configure that is refused; Execute that fails: both errors stand in the header")
+	if err := s.source.Configure(options("nobody", cty.NullVal(cty.List(cty.String)))); err == nil {
+		return fmt.Errorf("Configure should have failed")
+	}
+	if err := s.source.Configure(options("nothing", cty.NullVal(cty.List(cty.String)))); err != nil {
+		return err
+	}
+	if _, err := s.source.Execute(); err == nil {
+		return fmt.Errorf("Execute should have failed")
+	}
+	return nil
+}
+
 const header = `# %s: a recorded session between the client and the post-processor server of packer-plugin-sdk %s.
 # %s.
 # Made by "go -C tests/go run ./goldens" from tests/go/internal/reference; recorded at the client's end.
@@ -168,6 +197,9 @@ func record(s scene) ([]byte, error) {
 	if err := server.RegisterPostProcessor(new(reference.PostProcessor)); err != nil {
 		return nil, err
 	}
+	if err := server.RegisterDatasource(new(reference.DataSource)); err != nil {
+		return nil, err
+	}
 	go server.Serve()
 	tap := host.NewTap(packerEnd)
 	tap.Comment("the client opens stream 0")
@@ -176,7 +208,7 @@ func record(s scene) ([]byte, error) {
 		return nil, err
 	}
 	client.UseProto = s.protobuf
-	if err := s.play(stage{tap, client.PostProcessor(), &watchedUi{row: make(chan struct{})}}); err != nil {
+	if err := s.play(stage{tap, client.PostProcessor(), client.Datasource(), &watchedUi{row: make(chan struct{})}}); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
 	// Window updates and the Cancel's answer may come a moment after the last call's return.

@@ -16,6 +16,7 @@ func main() {
 	set := plugin.NewSet()
 	set.SetVersion(version.NewPluginVersion("0.1.0", "", ""))
 	set.RegisterPostProcessor(plugin.DEFAULT_NAME, new(reference.PostProcessor))
+	set.RegisterDatasource("greeting", new(reference.DataSource))
 	if err := set.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

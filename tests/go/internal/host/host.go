@@ -44,6 +44,14 @@ func PostProcessorArgs(protobuf bool) []string {
 	return []string{"start", "post-processor", plugin.DEFAULT_NAME}
 }
 
+// DataSourceArgs is the command line by which Packer starts one of a plugin's data sources.
+func DataSourceArgs(name string, protobuf bool) []string {
+	if protobuf {
+		return []string{"start", "datasource", "--protobuf", name}
+	}
+	return []string{"start", "datasource", name}
+}
+
 // Environment is this process's environment without the cookie and without anything that leads to a real cloud,
 // plus extra ("NAME=value").
 func Environment(extra ...string) []string {
