@@ -15,6 +15,7 @@ mod cleanup;
 mod command_line;
 mod external;
 mod failing;
+mod gitops;
 mod goss;
 mod goss_render;
 mod hygiene;

@@ -58,3 +58,8 @@ pub fn copy(from: &Path, to: &Path) {
 pub fn goss() -> PathBuf {
     present(tools().join("bin/goss"), "scripts/tools")
 }
+
+/// Python with what the CircleCI runner needs.
+pub fn python() -> PathBuf {
+    present(tools().join("python/bin/python"), "scripts/tools python")
+}
