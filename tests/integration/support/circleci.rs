@@ -3,15 +3,17 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
+    certificates::Authority,
     cloud::Cloud,
     repository::{Repository, git_environment},
     tools,
@@ -28,6 +30,7 @@ const ROLES: [&str; 4] = ["builder", "tester", "promoter", "sweeper"];
 pub struct Project<'a> {
     cloud: &'a Cloud,
     folder: TempDir,
+    sts: Sts,
     /// The developer's clone and the bare remote.
     pub repository: Repository,
 }
@@ -53,7 +56,7 @@ impl<'a> Project<'a> {
         // What the cache holds is a way to the binary under test and not a copy of its hundred megabytes.
         program(&bin.join("assay"), &format!("#!/bin/sh\nexec {} \"$@\"\n", tools::assay().display()));
         let repository = Repository::publish(&work, &folder.path().join("remote.git"));
-        Self { cloud, folder, repository }
+        Self { cloud, folder, sts: Sts::start(cloud), repository }
     }
 
     /// The developer's clone.
@@ -120,7 +123,7 @@ impl<'a> Project<'a> {
         let request = json!({
             "remote": self.folder.path().join("remote.git"), "state": self.folder.path().join("circleci"), "ref": reference, "kind": kind,
             "parameters": parameters.iter().copied().collect::<BTreeMap<_, _>>(), "contexts": self.contexts(), "machine": self.machine(),
-            "caches": { "assay-v1-{{ arch }}-{{ checksum \"target/assay-sources\" }}": self.folder.path().join("home") }, "follow": 8,
+            "caches": { "assay-v1-{{ arch }}-{{ checksum \"target/assay-sources\" }}": self.folder.path().join("home") }, "follow": 30,
         });
         let file = self.folder.path().join("request.json");
         std::fs::write(&file, request.to_string()).expect("written");
@@ -156,6 +159,9 @@ impl<'a> Project<'a> {
         machine.extend([
             ("PATH".to_owned(), format!("{bin}:/usr/local/bin:/usr/bin:/bin")),
             ("PACKER_PLUGIN_PATH".to_owned(), text(self.folder.path().join("plugins"))),
+            // For Packer's plugin alone, see tests/tools/sts-proxy; assay asks where AWS_ENDPOINT_URL says.
+            ("HTTPS_PROXY".to_owned(), format!("http://127.0.0.1:{}", self.sts.port)),
+            ("SSL_CERT_FILE".to_owned(), text(self.sts.authority.ca.clone())),
             ("CHECKPOINT_DISABLE".to_owned(), "1".to_owned()),
             ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
             ("PKR_VAR_ssh_source_cidrs".to_owned(), "[\"127.0.0.1/32\"]".to_owned()),
@@ -201,6 +207,38 @@ impl<'a> Project<'a> {
     pub fn tags(&self) -> Vec<String> {
         let list = self.repository.remote(&["for-each-ref", "--format=%(objecttype) %(refname:short)", "refs/tags"]);
         list.lines().map(str::to_owned).collect()
+    }
+}
+
+/// AWS's token service at its own name, answered by the mini cloud: tests/tools/sts-proxy. Ends with the value.
+struct Sts {
+    child: Child,
+    port: u16,
+    authority: Authority,
+}
+
+impl Sts {
+    fn start(cloud: &Cloud) -> Self {
+        let authority = Authority::new();
+        let pair = authority.server("sts.us-east-1.amazonaws.com");
+        let mut child = Command::new(tools::python())
+            .arg(tools::root().join("tests/tools/sts-proxy"))
+            .arg(cloud.endpoint())
+            .args([pair.cert, pair.key])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the proxy starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        Self { child, port: line.trim().parse().expect("a port"), authority }
+    }
+}
+
+impl Drop for Sts {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ended = self.child.wait();
     }
 }
 
