@@ -4,9 +4,11 @@
 
 pub mod check;
 pub mod file;
+pub mod image_requests;
 pub mod options;
 pub mod private_key;
 pub mod problem;
+pub mod promotion_request;
 pub mod proxy_template;
 pub mod raw;
 pub mod request;
@@ -14,6 +16,7 @@ pub mod roles;
 pub mod settings;
 pub mod suites;
 pub mod units;
+pub mod whole;
 
 pub use check::{Checked, Door, Input, Ways, check, check_ways};
 pub use file::ConfigFile;

@@ -25,6 +25,8 @@ mod race;
 mod race_tests;
 mod remote;
 mod repository;
+mod surroundings;
+pub mod vantage;
 mod words;
 #[cfg(test)]
 pub(crate) mod world;
@@ -42,3 +44,4 @@ pub use merge::MergeConflict;
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};
+pub use surroundings::{actor, branch_of_job, is_tracked, path_in_repository};

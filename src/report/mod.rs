@@ -9,6 +9,7 @@ pub mod json;
 pub mod junit;
 mod lock;
 pub mod manifest;
+pub mod outcomes;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod tap;

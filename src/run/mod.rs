@@ -4,6 +4,7 @@
 mod admit;
 mod ami_checks;
 mod answers;
+pub mod build;
 mod candidate;
 mod conclude;
 mod event;
@@ -13,7 +14,9 @@ mod gold;
 mod hosts;
 mod hurry;
 mod known_hosts;
+pub mod plan;
 mod probing;
+pub mod promotion;
 mod protection;
 mod provenance;
 mod reach;

@@ -11,6 +11,7 @@ mod support;
 
 mod boots;
 mod build;
+mod build_due;
 mod cleanup;
 mod command_line;
 mod external;
@@ -21,6 +22,7 @@ mod goss_render;
 mod hygiene;
 mod launching;
 mod older_packers;
+mod plan;
 mod privacy;
 mod prober;
 mod program;

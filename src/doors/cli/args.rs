@@ -8,7 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, iam, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    build, commit, completions, iam, lint, man, moves, option_flags::problem, packer_install, plan, probe, promote,
+    report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -203,6 +204,20 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Say which images need a build, and why; asks git, not the cloud
+    Plan(plan::PlanArgs),
+    /// Build the images that are due, with Packer, one after the other
+    Build(build::BuildArgs),
+    /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
+    Promote(promote::PromoteArgs),
+    /// Reject a run: it did not pass what it should
+    Reject(moves::RejectArgs),
+    /// Set a run aside: nothing is wrong with it, and it is not to become gold
+    Retire(moves::RetireArgs),
+    /// Revoke a run: its AMIs must not be used any more
+    Revoke(moves::RevokeArgs),
+    /// Go back to what was gold before; what is gold now is retired
+    Rollback(moves::RollbackArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Print the IAM policy of a role, made from assay.hcl

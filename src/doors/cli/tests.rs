@@ -80,7 +80,21 @@ fn commands_of_later_releases_are_not_listed() {
     let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     assert_eq!(
         names,
-        ["validate", "probe", "serve", "commit", "sweep", "lint", "report", "packer", "completions", "man"]
+        [
+            "validate",
+            "probe",
+            "serve",
+            "commit",
+            "plan",
+            "build",
+            "sweep",
+            "iam",
+            "lint",
+            "report",
+            "packer",
+            "completions",
+            "man"
+        ]
     );
 }
 

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod circleci;
 pub mod cloud;
+pub mod desk;
 pub mod http;
 pub mod packer;
 pub mod probing;
