@@ -12,6 +12,7 @@ mod support;
 mod boots;
 mod build;
 mod build_due;
+mod chained;
 mod cleanup;
 mod command_line;
 mod external;

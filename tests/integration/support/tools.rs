@@ -63,3 +63,9 @@ pub fn goss() -> PathBuf {
 pub fn python() -> PathBuf {
     present(tools().join("python/bin/python"), "scripts/tools python")
 }
+
+/// The folder with `ansible-playbook` in it.
+pub fn ansible() -> PathBuf {
+    present(tools().join("ansible/bin/ansible-playbook"), "scripts/tools ansible");
+    tools().join("ansible/bin")
+}
