@@ -157,7 +157,7 @@ impl<'a> Project<'a> {
         let mut machine: BTreeMap<_, _> = self.cloud.environment("main").into_iter().collect();
         machine.retain(|name, _| !matches!(name.as_str(), "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY"));
         machine.extend([
-            ("PATH".to_owned(), format!("{bin}:/usr/local/bin:/usr/bin:/bin")),
+            ("PATH".to_owned(), format!("{bin}:{}:/usr/local/bin:/usr/bin:/bin", tools::ansible().display())),
             ("PACKER_PLUGIN_PATH".to_owned(), text(self.folder.path().join("plugins"))),
             // For Packer's plugin alone, see tests/tools/sts-proxy; assay asks where AWS_ENDPOINT_URL says.
             ("HTTPS_PROXY".to_owned(), format!("http://127.0.0.1:{}", self.sts.port)),

@@ -40,6 +40,7 @@ class World:
         for name in ("cargo", "curl", "unzip"):
             (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {programs.__file__} {name} "$@"\n')
         (tools / "sleep").write_text(SLEEP)
+        (tools / "sudo").write_text('#!/bin/sh\n: > "$HOME/ansible"\n')
         (tools / "dpkg").write_text("#!/bin/sh\necho amd64\n")
         for tool in tools.iterdir():
             tool.chmod(0o755)
@@ -177,7 +178,7 @@ def pull_request(world: World) -> Iterator[str]:
     if first is None:
         yield "no build"
         return
-    yield from stored(first, "artifacts/diff/base.md", "artifacts/reports/junit.xml", "test-results/junit.xml")
+    yield from stored(first, "artifacts/diff/base.md", "artifacts/diff/app.md", "artifacts/reports/junit.xml", "test-results/junit.xml")
 
 
 def fork(world: World) -> Iterator[str]:
@@ -200,6 +201,9 @@ def release(world: World) -> Iterator[str]:
     yield from expect("the lock", world.lock(), {"first": "retired", "second": "gold"})
     yield from expect("tags", world.tags(), ["base/gold", "base/vetted"])
     calls = [call for call in world.calls() if call["program"] == "assay" and call["arguments"][0] in ("validate", "report", "promote")]
+    asked = {call["arguments"][0] for call in calls if "app" in call["arguments"]}
+    yield from expect("the other image", asked, {"validate", "promote"})
+    calls = [call for call in calls if "app" not in call["arguments"]]
     yield from expect("the order", [(c["arguments"][0], c["job"]) for c in calls[:4]], [
         ("validate", "validate-base"), ("report", "promote-base"), ("promote", "promote-base"), ("promote", "promote-base"),
     ])  # fmt: skip
@@ -208,7 +212,7 @@ def release(world: World) -> Iterator[str]:
     yield from stored(first["release/validate-base"], "artifacts/validation/base/0/evidence.json", "test-results/base/0/junit.xml")
     yield from stored(first["release/promote-base"], "artifacts/evidence/base/evidence.json")
     groups = {name: job["serial_group"] for name, job in first.items() if job["serial_group"]}
-    yield from expect("serial groups", groups, {"release/build": "github/acme/images/build", "release/promote-base": "github/acme/images/promote"})
+    yield from expect("serial groups", groups, {"release/build": "github/acme/images/build", "release/promote-base": "github/acme/images/promote", "release/promote-app": "github/acme/images/promote"})
     verbs = world.verbs()
     yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 2))
 
@@ -268,6 +272,7 @@ def direct_push(world: World) -> Iterator[str]:
     records = world.run("refs/heads/main")
     statuses = {job["name"]: job["status"] for job in jobs(records).values()}
     wanted = {"assay-binary": "success", "lint": "failed", "build": "not_run", "validate-base": "not_run", "promote-base": "not_run"}
+    wanted |= {"validate-app": "not_run", "promote-app": "not_run"}
     yield from expect("after a failed lint on main", statuses, wanted)
 
 
