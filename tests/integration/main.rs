@@ -18,6 +18,7 @@ mod command_line;
 mod doctor;
 mod external;
 mod failing;
+mod gitops;
 mod goss;
 mod goss_render;
 mod hygiene;

@@ -99,7 +99,7 @@ class Gateway:
             fault = self.faults.hit(call)
             answer = self._do(call, environ, fault)
         self.log.write(
-            n, account=account, region=who.region, service=who.service, action=action,
+            n, account=account, role=accounts.role_of(who.access_key), region=who.region, service=who.service, action=action,
             parameters=without_secrets(parameters), resources=resources, status=answer.status, error=answer.error,
             fault=fault.kind if fault else None, duration_ms=round((time.monotonic() - began) * 1000, 1),
         )  # fmt: skip

@@ -76,6 +76,11 @@ impl Cloud {
         .to_vec()
     }
 
+    /// The id of an account.
+    pub fn account(&self, name: &str) -> &str {
+        self.ready["accounts"][name]["id"].as_str().expect("an account's id")
+    }
+
     /// The names of the accounts, the usual one first.
     pub fn accounts(&self) -> Vec<String> {
         self.ready["accounts"].as_object().expect("accounts").keys().cloned().collect()
@@ -91,6 +96,16 @@ impl Cloud {
         let all = self.inventory();
         let images = all["images"].as_array().expect("images");
         images.iter().find(|i| i["id"] == id).cloned().unwrap_or(Value::Null)
+    }
+
+    /// The Parameter Store of a region: name → value.
+    pub fn parameters(&self, region: &str) -> Value {
+        let all = self.inventory();
+        let parameters = all["parameters"].as_array().expect("parameters").iter();
+        let mine = parameters.filter(|p| p["region"] == region);
+        mine.map(|p| (p["name"].as_str().expect("a name").to_owned(), p["value"].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 
     /// A copy of the stock image of `kind` (`booted`, or `light`: sshd alone, up in a moment) that belongs to the usual account.
