@@ -6,6 +6,7 @@ mod ami_checks;
 mod answers;
 mod candidate;
 mod conclude;
+mod diff;
 mod event;
 mod examine;
 mod external;
@@ -34,6 +35,7 @@ use std::path::PathBuf;
 
 pub use admit::Admitted;
 pub use candidate::{NoCandidate, candidate};
+pub use diff::{DiffError, diff};
 pub use event::Events;
 pub use gold::{Gold, GoldError, GoldRequest, gold};
 pub use hosts::probe;

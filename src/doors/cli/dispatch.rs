@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    commit, completions, iam, lint, man, output, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, diff, iam, lint, man, output, packer_install, probe, report, serve, sweep, validate,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -46,6 +46,7 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
+        Command::Diff(args) => planned(diff::plan(&args, globals), diff::execute),
         Command::Lint(args) => planned(plain_format(globals), |format| lint::execute(&args, globals, format)),
         Command::Packer(PackerCommand::Install(args)) => {
             planned(plain_format(globals), |format| packer_install::execute(&args, format))

@@ -4,6 +4,7 @@
 pub mod args;
 pub mod commit;
 pub mod completions;
+mod diff;
 mod dispatch;
 pub mod iam;
 pub mod lint;
