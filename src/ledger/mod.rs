@@ -44,7 +44,7 @@ pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, Ta
 pub use git::{Environment, GitError, environment_of_process};
 pub use hcl_text::HclError;
 pub use intake::IntakeError;
-pub use merge::MergeConflict;
+pub use merge::{MergeConflict, evidence_paths};
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};

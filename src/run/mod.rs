@@ -7,6 +7,7 @@ mod answers;
 pub mod build;
 mod candidate;
 mod conclude;
+mod diff;
 pub mod doctor;
 mod event;
 mod examine;
@@ -39,6 +40,7 @@ use std::path::PathBuf;
 
 pub use admit::Admitted;
 pub use candidate::{NoCandidate, candidate};
+pub use diff::{DiffError, diff};
 pub use event::Events;
 pub use gold::{Gold, GoldError, GoldRequest, gold};
 pub use hosts::probe;

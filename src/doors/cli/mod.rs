@@ -5,6 +5,7 @@ pub mod args;
 pub mod build;
 pub mod commit;
 pub mod completions;
+mod diff;
 mod dispatch;
 pub mod doctor;
 pub mod iam;
