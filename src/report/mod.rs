@@ -10,6 +10,7 @@ pub mod json;
 pub mod junit;
 mod lock;
 pub mod manifest;
+pub mod outcomes;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod tap;

@@ -8,8 +8,8 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    commit, completions, diff, iam, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep,
-    validate,
+    build, commit, completions, diff, doctor, iam, lint, man, moves, option_flags::problem, packer_install, plan,
+    probe, promote, prune, report, serve, sweep, validate,
 };
 use crate::{
     config::{
@@ -247,10 +247,28 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Say which images need a build, and why; asks git, not the cloud
+    Plan(plan::PlanArgs),
+    /// Build the images that are due, with Packer, one after the other
+    Build(build::BuildArgs),
+    /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
+    Promote(promote::PromoteArgs),
+    /// Reject a run: it did not pass what it should
+    Reject(moves::RejectArgs),
+    /// Set a run aside: nothing is wrong with it, and it is not to become gold
+    Retire(moves::RetireArgs),
+    /// Revoke a run: its AMIs must not be used any more
+    Revoke(moves::RevokeArgs),
+    /// Go back to what was gold before; what is gold now is retired
+    Rollback(moves::RollbackArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
+    /// Look whether a run has what it needs: credentials, rights, networks, git, Packer
+    Doctor(doctor::DoctorArgs),
     /// Print the IAM policy of a role, made from assay.hcl
     Iam(Box<iam::IamArgs>),
+    /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
+    Prune(prune::PruneArgs),
     /// Say what differs between two runs of an image: packages, kernel, units, ports, accounts, set-id programs, boot time, size
     Diff(Box<diff::DiffArgs>),
     /// Check assay.hcl and suites; prints every mistake
