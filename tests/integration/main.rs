@@ -15,6 +15,7 @@ mod build_due;
 mod chained;
 mod cleanup;
 mod command_line;
+mod differences;
 mod doctor;
 mod external;
 mod failing;
