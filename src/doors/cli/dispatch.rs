@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    build, commit, completions, iam, lint, man, moves, output, packer_install, plan, probe, promote, report, serve,
-    sweep, validate,
+    build, commit, completions, diff, doctor, iam, lint, man, moves, output, packer_install, plan, probe, promote,
+    prune, report, serve, sweep, validate,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -52,8 +52,11 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Revoke(args) => planned(moves::revoke(&args, globals), moves::execute),
         Command::Rollback(args) => planned(moves::rollback(&args, globals), moves::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
+        Command::Doctor(args) => planned(doctor::plan(&args, globals), doctor::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
+        Command::Prune(args) => planned(prune::plan(&args, globals), prune::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
+        Command::Diff(args) => planned(diff::plan(&args, globals), diff::execute),
         Command::Lint(args) => planned(plain_format(globals), |format| lint::execute(&args, globals, format)),
         Command::Packer(PackerCommand::Install(args)) => {
             planned(plain_format(globals), |format| packer_install::execute(&args, format))

@@ -110,10 +110,20 @@ impl Cloud {
 
     /// A copy of the stock image of `kind` (`booted`, or `light`: sshd alone, up in a moment) that belongs to the usual account.
     pub fn own_image(&self, kind: &str, region: &str, name: &str) -> String {
-        let stock = if kind == "light" { &self.ready["light_images"] } else { &self.ready["images"] };
-        let wish = json!({ "image": stock[region], "region": region, "name": name });
+        let wish = json!({ "image": self.stock(kind, region), "region": region, "name": name });
         let answer = http::request(self.endpoint(), "POST", "/_minicloud/copy", Some(&wish));
         answer["image"].as_str().expect("an image id").to_owned()
+    }
+
+    /// The stock image of `kind` in a region.
+    pub fn stock(&self, kind: &str, region: &str) -> &str {
+        let stock = if kind == "light" { &self.ready["light_images"] } else { &self.ready["images"] };
+        stock[region].as_str().expect("an image id")
+    }
+
+    /// Forgets all fault scripts.
+    pub fn clear_faults(&self) {
+        http::request(self.endpoint(), "DELETE", "/_minicloud/faults", None);
     }
 
     /// Adds fault scripts.
