@@ -27,3 +27,4 @@ mod regions;
 mod remote;
 mod samples;
 mod ways;
+mod writers;

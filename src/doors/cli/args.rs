@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     commit, completions, iam, lint, man, option_flags::problem, packer_install, probe, report, serve, sweep, validate,
+    verify,
 };
 use crate::{
     config::{
@@ -203,6 +204,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
     Commit(commit::CommitArgs),
+    /// Check what git says of the images: locks, their chain and history, evidence, tags
+    Verify(verify::VerifyArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Print the IAM policy of a role, made from assay.hcl

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    commit, completions, iam, lint, man, output, packer_install, probe, report, serve, sweep, validate,
+    commit, completions, iam, lint, man, output, packer_install, probe, report, serve, sweep, validate, verify,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -43,6 +43,7 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Probe(args) => planned(probe::plan(&args, globals), probe::execute),
         Command::Serve(args) => planned(serve::plan(&args), serve::execute),
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
+        Command::Verify(args) => planned(verify::plan(&args, globals), verify::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
