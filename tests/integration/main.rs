@@ -36,3 +36,4 @@ mod remote;
 mod rights;
 mod samples;
 mod ways;
+mod writers;

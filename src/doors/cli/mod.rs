@@ -27,6 +27,7 @@ pub mod serve;
 mod shard;
 pub mod sweep;
 pub mod validate;
+mod verify;
 
 pub use dispatch::run;
 
