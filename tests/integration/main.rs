@@ -23,6 +23,7 @@ mod older_packers;
 mod privacy;
 mod prober;
 mod program;
+mod promotion;
 mod regions;
 mod remote;
 mod samples;

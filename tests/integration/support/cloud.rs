@@ -76,6 +76,11 @@ impl Cloud {
         .to_vec()
     }
 
+    /// The id of the account called `name`.
+    pub fn account(&self, name: &str) -> String {
+        self.ready["accounts"][name]["id"].as_str().expect("an account id").to_owned()
+    }
+
     /// The names of the accounts, the usual one first.
     pub fn accounts(&self) -> Vec<String> {
         self.ready["accounts"].as_object().expect("accounts").keys().cloned().collect()
