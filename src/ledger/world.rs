@@ -34,6 +34,9 @@ impl World {
         environment.insert("HOME".to_owned(), home.display().to_string());
         environment.insert("GIT_CONFIG_GLOBAL".to_owned(), configuration.display().to_string());
         environment.insert("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned());
+        let temporary = folder.path().join("tmp");
+        std::fs::create_dir(&temporary).expect("a folder");
+        environment.insert("TMPDIR".to_owned(), temporary.display().to_string());
         let world = Self { folder, environment };
         world.git(".", &["init", "-q", "--bare", "remote.git"]);
         world.git(".", &["init", "-q", "seed"]);

@@ -10,6 +10,7 @@ pub mod escape;
 pub mod event;
 pub mod evidence;
 pub mod ids;
+pub mod image_diff;
 pub mod inventory;
 pub mod lock;
 pub mod manifest;

@@ -54,7 +54,7 @@ struct Scene {
 fn scene() -> Scene {
     let cloud = Cloud::start();
     let mut workshop = Workshop::new(&cloud);
-    workshop.write("assay.hcl", &CONFIG.replace("@OTHER@", &cloud.account("other")));
+    workshop.write("assay.hcl", &CONFIG.replace("@OTHER@", cloud.account("other")));
     workshop.write("light.hcl", LIGHT_SUITE);
     workshop.write("full.hcl", FULL);
     workshop.write("infra/base.auto.tfvars", TFVARS);
@@ -135,7 +135,7 @@ impl Scene {
             assert_eq!(ami["tags"]["assay:state"], "gold", "{ami}");
             assert_eq!(ami["protected"], true, "{ami}");
             let permissions = ami["launch_permissions"].to_string();
-            assert!(permissions.contains(&self.cloud.account("other")), "{region}: {permissions}");
+            assert!(permissions.contains(self.cloud.account("other")), "{region}: {permissions}");
             let snapshot = &ami["snapshots"][0];
             let all = self.cloud.inventory();
             let snapshots = all["snapshots"].as_array().expect("snapshots");
@@ -212,7 +212,7 @@ fn from_a_built_ami_to_gold_in_three_regions_and_back() {
         let ami = &scene.amis(&second, region)[0];
         assert_eq!(ami["tags"]["assay:state"], "revoked");
         assert_ne!(ami["deprecation_time"], Value::Null, "{ami}");
-        assert!(!ami["launch_permissions"].to_string().contains(&scene.cloud.account("other")), "{ami}");
+        assert!(!ami["launch_permissions"].to_string().contains(scene.cloud.account("other")), "{ami}");
     }
     scene.cloud.wait_until_clean(10);
 }

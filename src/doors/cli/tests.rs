@@ -80,7 +80,29 @@ fn commands_of_later_releases_are_not_listed() {
     let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     assert_eq!(
         names,
-        ["validate", "probe", "serve", "commit", "sweep", "lint", "report", "packer", "completions", "man"]
+        [
+            "validate",
+            "probe",
+            "serve",
+            "commit",
+            "plan",
+            "build",
+            "promote",
+            "reject",
+            "retire",
+            "revoke",
+            "rollback",
+            "sweep",
+            "doctor",
+            "iam",
+            "prune",
+            "diff",
+            "lint",
+            "report",
+            "packer",
+            "completions",
+            "man",
+        ]
     );
 }
 
@@ -91,7 +113,6 @@ fn wrong_usage_is_one_and_help_is_none() {
     assert_eq!(exit("assay --version"), Exit::Done);
     for wrong in [
         "assay",
-        "assay promote",
         "assay validate",
         "assay validate --ami ami-0abcdef1234567890",
         "assay validate --ami us-east-1:ami-0abcdef1234567890 --manifest m.json",

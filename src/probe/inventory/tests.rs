@@ -11,7 +11,12 @@ type Fields<'a> = &'a [(&'a str, &'a str)];
 fn frames(answers: &[(u32, Fields<'_>)]) -> Frames {
     let mut frames = Frames::new("n");
     for (index, fields) in answers {
-        let body: String = fields.iter().map(|(head, text)| format!(".{head}\n{}\n", STANDARD.encode(text))).collect();
+        let mut body = String::new();
+        for (head, text) in *fields {
+            body.push_str(&format!(".{head}\n"));
+            // As base64 writes it: in lines.
+            text.as_bytes().chunks(57).for_each(|line| body.push_str(&(STANDARD.encode(line) + "\n")));
+        }
         frames.feed(format!("n {index} 1.00 1.50 b\n{body}n .\n").as_bytes());
     }
     frames
