@@ -30,6 +30,7 @@ mod plan;
 mod privacy;
 mod prober;
 mod program;
+mod promotion;
 mod pruning;
 mod regions;
 mod remote;
