@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     build, commit, completions, iam, lint, man, moves, option_flags::problem, packer_install, plan, probe, promote,
-    report, serve, sweep, validate,
+    report, serve, status, sweep, validate,
 };
 use crate::{
     config::{
@@ -218,6 +218,8 @@ pub enum Command {
     Revoke(moves::RevokeArgs),
     /// Go back to what was gold before; what is gold now is retired
     Rollback(moves::RollbackArgs),
+    /// Show what is gold, what waits, what is due, and where the cloud disagrees with the lock
+    Status(status::StatusArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Print the IAM policy of a role, made from assay.hcl

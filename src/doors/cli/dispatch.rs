@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
     build, commit, completions, iam, lint, man, moves, output, packer_install, plan, probe, promote, report, serve,
-    sweep, validate,
+    status, sweep, validate,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -51,6 +51,7 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Retire(args) => planned(moves::retire(&args, globals), moves::execute),
         Command::Revoke(args) => planned(moves::revoke(&args, globals), moves::execute),
         Command::Rollback(args) => planned(moves::rollback(&args, globals), moves::execute),
+        Command::Status(args) => planned(status::plan(&args, globals), status::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
