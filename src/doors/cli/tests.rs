@@ -92,6 +92,7 @@ fn commands_of_later_releases_are_not_listed() {
             "retire",
             "revoke",
             "rollback",
+            "status",
             "sweep",
             "doctor",
             "iam",
