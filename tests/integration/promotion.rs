@@ -254,7 +254,10 @@ fn a_promoter_that_is_killed_at_any_call_is_continued_by_the_next() {
         let all = scene.cloud.inventory();
         for image in all["images"].as_array().expect("images") {
             let gold = image["tags"]["assay:state"] == "gold";
-            assert!(!gold || scene.lock().contains(&format!("gold = \"{run}\"")), "gold before the lock says so: {image}");
+            assert!(
+                !gold || scene.lock().contains(&format!("gold = \"{run}\"")),
+                "gold before the lock says so: {image}"
+            );
         }
     }
     scene.good(&["promote", "--image", "base", "--to", "gold"]);

@@ -25,6 +25,7 @@ pub mod report;
 mod results;
 pub mod serve;
 mod shard;
+pub mod status;
 pub mod sweep;
 pub mod validate;
 mod verify;

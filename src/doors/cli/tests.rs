@@ -92,6 +92,8 @@ fn commands_of_later_releases_are_not_listed() {
             "retire",
             "revoke",
             "rollback",
+            "verify",
+            "status",
             "sweep",
             "doctor",
             "iam",
