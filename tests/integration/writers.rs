@@ -82,7 +82,11 @@ async fn one_writer(request: WriteRequest, writer: usize) -> u32 {
                 (lock_file::path(&image), Some(lock_file::write(&lock).into_bytes())),
                 (format!("images/evidence/{image}/{}.json", entry.run), Some(evidence.clone())),
             ];
-            Ok::<_, LedgerError>(Edit { files, message: lock_commit(&lock, &[entry.clone()]), tags: Vec::new() })
+            Ok::<_, LedgerError>(Edit {
+                files,
+                message: lock_commit(&lock, std::slice::from_ref(&entry)),
+                tags: Vec::new(),
+            })
         });
         tries += written.await.unwrap_or_else(|error| panic!("writer {writer}: {error}")).tries;
     }
