@@ -16,6 +16,7 @@ mod chained;
 mod cleanup;
 mod command_line;
 mod doctor;
+mod estate;
 mod external;
 mod failing;
 mod gitops;
