@@ -319,6 +319,7 @@ fn evidence(run: RunId, record: &AmiRecord) -> Evidence {
             checks: vec![check],
             ..TargetEvidence::new(record.ami.to_string(), Some(record.clone()))
         }],
+        inventories: Default::default(),
         assay_version: "0.1.0".to_owned(),
         confinement: Vec::new(),
         leftovers: Vec::new(),
