@@ -1,10 +1,14 @@
 //! The registry: the tags on AMIs and their snapshots, and the protection from deregistration. It owns writing a state (legal moves only), reading
-//! it back, and turning protection on and off; it refuses to choose a state: that comes from a verdict, or from the lock.
+//! it back, and turning protection on and off; it refuses to choose a state: that comes from a verdict, or from the lock (`follow`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+
+mod follow;
+
+pub use follow::{Difference, Repaired, Wanted, differences, repair, repair_run, wanted_tags};
 
 use crate::{
     cloud::{Cloud, CloudError, CloudErrorKind, Image},
@@ -13,7 +17,7 @@ use crate::{
 
 /// How long tags may take to be seen again after CreateTags answered, before the stamp counts as not made.
 #[derive(Debug, Clone, Copy)]
-struct ReadBack {
+pub(crate) struct ReadBack {
     patience: Duration,
     pause: Duration,
 }
@@ -127,15 +131,25 @@ pub async fn stamp(cloud: &dyn Cloud, image: &Image, hallmark: &Hallmark) -> Res
 async fn stamp_within(pace: ReadBack, cloud: &dyn Cloud, image: &Image, hallmark: &Hallmark) -> Result<(), StampError> {
     may_become(image, hallmark.state)?;
     let wanted = hallmark.tags();
+    write(pace, cloud, image, &wanted).await
+}
+
+/// CreateTags on the AMI and its snapshots, and the read back.
+async fn write(
+    pace: ReadBack,
+    cloud: &dyn Cloud,
+    image: &Image,
+    wanted: &BTreeMap<String, String>,
+) -> Result<(), StampError> {
     let ids = resources(image);
-    let written = cloud.create_tags(&ids, &wanted).await;
+    let written = cloud.create_tags(&ids, wanted).await;
     let lost = match written {
         Ok(()) => None,
         // A lost answer may be a done call: only the tags themselves can say.
         Err(source) if source.kind == CloudErrorKind::Unknown => Some(source),
         Err(source) => return Err(StampError::Cloud { ami: image.id.to_string(), source }),
     };
-    let seen = read_back(pace, cloud, image, &ids, &wanted).await;
+    let seen = read_back(pace, cloud, image, &ids, wanted).await;
     match (seen, lost) {
         (Err(_), Some(source)) => Err(StampError::Cloud { ami: image.id.to_string(), source }),
         (seen, _) => seen,

@@ -3,17 +3,22 @@
 //! everything here works offline, in `packer validate` on a pull request.
 
 pub mod check;
+pub mod doctor;
 pub mod file;
+pub mod image_requests;
 pub mod options;
 pub mod private_key;
 pub mod problem;
+pub mod promotion_request;
 pub mod proxy_template;
+pub mod prune;
 pub mod raw;
 pub mod request;
 pub mod roles;
 pub mod settings;
 pub mod suites;
 pub mod units;
+pub mod whole;
 
 pub use check::{Checked, Door, Input, Ways, check, check_ways};
 pub use file::ConfigFile;

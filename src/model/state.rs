@@ -99,7 +99,7 @@ impl State {
                 (None | Some(Building), Candidate | Rejected | Untested) => true,
                 (Some(Untested), Candidate | Rejected) => true,
                 (Some(Candidate), Vetted | Rejected) => true,
-                (Some(Vetted), Gold) => true,
+                (Some(Vetted), Gold | Rejected) => true,
                 (Some(Gold), Retired) => true,
                 (Some(Retired), Gold) => true,
                 (Some(Gold), _) => false,

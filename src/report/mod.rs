@@ -3,12 +3,14 @@
 //! here once more, whatever was done before.
 
 mod aside;
+pub mod diff;
 pub mod event_lines;
 pub mod evidence;
 pub mod json;
 pub mod junit;
 mod lock;
 pub mod manifest;
+pub mod outcomes;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod tap;

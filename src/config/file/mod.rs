@@ -2,6 +2,7 @@
 //! is `check`'s business. What only the image manager asks (parent, build, distribution, promotion, retention, …) are no options of a
 //! template and are read and checked here.
 
+mod family;
 mod literal;
 mod manager;
 mod read;
@@ -18,6 +19,7 @@ use std::{
 use super::raw::Layer;
 use crate::model::{Architecture, ImageName, Region};
 
+pub use family::in_order;
 pub use manager::{BuildDecl, Distribution, GitDecl, Keep, Projection, PromotionDecl, Retention};
 pub use read::{parse, read};
 

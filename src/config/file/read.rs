@@ -8,7 +8,7 @@ use hcl_edit::{
 };
 use serde_json::{Map, Value as Json};
 
-use super::{ConfigFile, GitDecl, ImageDecl, PromotionDecl, literal::literal};
+use super::{ConfigFile, GitDecl, ImageDecl, PromotionDecl, family, literal::literal};
 use crate::config::{
     options::{self, Kind, OptionDecl, Section},
     problem::{Place, Problem},
@@ -48,8 +48,9 @@ pub fn parse(path: &Path, shown: &Path, text: &str, problems: &mut Vec<Problem>)
             return None;
         }
     };
-    let mut reader = Reader { path, shown, text, problems };
-    Some(reader.file(&body))
+    let file = Reader { path, shown, text, problems }.file(&body);
+    family::check(&file, problems);
+    Some(file)
 }
 
 pub(super) struct Reader<'a> {

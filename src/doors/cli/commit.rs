@@ -143,7 +143,7 @@ fn json(outcome: &CommitOutcome) -> serde_json::Value {
 }
 
 /// What git could take for an option or would refuse (git-check-ref-format), as far as it is a danger; git itself says the rest.
-fn is_ref_part(name: &str) -> bool {
+pub(super) fn is_ref_part(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('-')
         && !name.contains("..")

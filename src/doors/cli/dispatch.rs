@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    commit, completions, iam, lint, man, output, packer_install, probe, report, serve, sweep, validate,
+    build, commit, completions, diff, doctor, iam, lint, man, moves, output, packer_install, plan, probe, promote,
+    prune, report, serve, status, sweep, validate, verify,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -43,9 +44,21 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Probe(args) => planned(probe::plan(&args, globals), probe::execute),
         Command::Serve(args) => planned(serve::plan(&args), serve::execute),
         Command::Commit(args) => planned(commit::plan(&args, globals), commit::execute),
+        Command::Plan(args) => planned(plan::plan(&args, globals), plan::execute),
+        Command::Build(args) => planned(build::plan(&args, globals), build::execute),
+        Command::Promote(args) => planned(promote::plan(&args, globals), promote::execute),
+        Command::Reject(args) => planned(moves::reject(&args, globals), moves::execute),
+        Command::Retire(args) => planned(moves::retire(&args, globals), moves::execute),
+        Command::Revoke(args) => planned(moves::revoke(&args, globals), moves::execute),
+        Command::Rollback(args) => planned(moves::rollback(&args, globals), moves::execute),
+        Command::Verify(args) => planned(verify::plan(&args, globals), verify::execute),
+        Command::Status(args) => planned(status::plan(&args, globals), status::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
+        Command::Doctor(args) => planned(doctor::plan(&args, globals), doctor::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
+        Command::Prune(args) => planned(prune::plan(&args, globals), prune::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
+        Command::Diff(args) => planned(diff::plan(&args, globals), diff::execute),
         Command::Lint(args) => planned(plain_format(globals), |format| lint::execute(&args, globals, format)),
         Command::Packer(PackerCommand::Install(args)) => {
             planned(plain_format(globals), |format| packer_install::execute(&args, format))

@@ -80,7 +80,30 @@ fn commands_of_later_releases_are_not_listed() {
     let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     assert_eq!(
         names,
-        ["validate", "probe", "serve", "commit", "sweep", "lint", "report", "packer", "completions", "man"]
+        [
+            "validate",
+            "probe",
+            "serve",
+            "commit",
+            "plan",
+            "build",
+            "promote",
+            "reject",
+            "retire",
+            "revoke",
+            "rollback",
+            "status",
+            "sweep",
+            "doctor",
+            "iam",
+            "prune",
+            "diff",
+            "lint",
+            "report",
+            "packer",
+            "completions",
+            "man",
+        ]
     );
 }
 
@@ -91,11 +114,20 @@ fn wrong_usage_is_one_and_help_is_none() {
     assert_eq!(exit("assay --version"), Exit::Done);
     for wrong in [
         "assay",
-        "assay promote",
         "assay validate",
         "assay validate --ami ami-0abcdef1234567890",
         "assay validate --ami us-east-1:ami-0abcdef1234567890 --manifest m.json",
         "assay validate --state candidate",
+        "assay validate --candidate",
+        "assay validate --image base --candidate --state candidate",
+        "assay validate --image base --candidate perhaps",
+        "assay diff",
+        "assay diff a.json",
+        "assay diff a.json b.json --image base",
+        "assay diff --image base --against silver",
+        "assay diff --image base --format junit",
+        "assay lint --format markdown",
+        "assay diff a.json b.json",
         "assay validate --image base --state perfect",
         "assay probe --host nobody --key k --suite s",
         "assay commit",
@@ -512,3 +544,6 @@ fn shares_are_merged_and_a_missing_one_is_no_pass() {
     assert_eq!(evidence.targets.len(), 2);
     assert_eq!(evidence.shard, None);
 }
+
+#[path = "tests_manager.rs"]
+mod manager;

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
-    model::{AmiId, BuiltArtifact, RunId, artifact::EBSVOLUME_BUILDER_ID},
-    report,
+    model::{AmiId, BuiltArtifact, Evidence, RunId, artifact::EBSVOLUME_BUILDER_ID},
+    report::{self, outcomes},
     run::{self, Events, PackerBuild},
     wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
 };
@@ -154,6 +154,7 @@ async fn test(
     for line in report::text::summary_lines(&finished.evidence) {
         events.note(line);
     }
+    told(&finished.evidence, &events);
     match finished.complaint() {
         None => Outcome::kept(),
         Some(complaint) => {
@@ -162,6 +163,14 @@ async fn test(
             }
             Outcome::failed(complaint)
         }
+    }
+}
+
+/// Tells `assay build`, where that started Packer.
+fn told(evidence: &Evidence, events: &Events) {
+    let Some(file) = std::env::var_os(outcomes::VARIABLE) else { return };
+    if let Err(error) = outcomes::append(file.as_ref(), &outcomes::Outcome::of(evidence)) {
+        events.warn(format!("{}: {}: {error}", outcomes::VARIABLE, file.to_string_lossy()));
     }
 }
 

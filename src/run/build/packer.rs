@@ -1,0 +1,207 @@
+//! Packer as a program: its version, its command lines, its life. It owns how it is started and interrupted; its output is the user's and passes
+//! through; it refuses to read it.
+
+use std::{
+    ffi::OsString,
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{SignalKind, signal},
+};
+
+use crate::{
+    config::file::BuildDecl,
+    model::escape::{bounded, escape_bytes},
+    report::outcomes,
+};
+
+/// The oldest Packer that knows `packer init` and HCL2 templates without a warning.
+pub const OLDEST: (u64, u64) = (1, 7);
+/// How long `packer version` may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One call of Packer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// `init` or `build`.
+    pub verb: &'static str,
+    /// Everything after the program's name.
+    pub arguments: Vec<OsString>,
+}
+
+impl Step {
+    /// The call as a shell would take it.
+    pub fn line(&self) -> String {
+        let words = self.arguments.iter().map(|argument| quoted(&argument.to_string_lossy()));
+        std::iter::once("packer".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word as a POSIX shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// What an image's build calls, in order. `color`: absent leaves it to Packer. `extra` goes before the template.
+pub fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<Step> {
+    let template = OsString::from(&build.template);
+    let mut steps = Vec::new();
+    // Legacy JSON templates name no plugins, and `packer init` refuses them.
+    let name = build.template.to_string_lossy();
+    if !name.ends_with(".json") || name.ends_with(".pkr.json") {
+        steps.push(Step { verb: "init", arguments: vec!["init".into(), template.clone()] });
+    }
+    let mut arguments: Vec<OsString> = vec!["build".into()];
+    arguments.extend(color.map(|on| format!("-color={on}").into()));
+    for (flag, names) in [("-only", &build.only), ("-except", &build.except)] {
+        if !names.is_empty() {
+            arguments.push(format!("{flag}={}", names.join(",")).into());
+        }
+    }
+    for file in &build.var_files {
+        arguments.extend(["-var-file".into(), file.into()]);
+    }
+    for (name, value) in &build.variables {
+        arguments.extend(["-var".into(), format!("{name}={value}").into()]);
+    }
+    arguments.extend(extra.iter().cloned());
+    arguments.push(template);
+    steps.push(Step { verb: "build", arguments });
+    steps
+}
+
+/// Where Packer runs.
+#[derive(Debug, Clone)]
+pub struct Packer {
+    /// The program.
+    pub program: PathBuf,
+    /// The folder of assay.hcl.
+    pub folder: PathBuf,
+    /// Its output goes to stderr, since stdout is for a document.
+    pub to_stderr: bool,
+}
+
+impl Packer {
+    /// Checks that there is a Packer and that it is not too old. Fails with a sentence.
+    pub async fn check(&self) -> Result<(), String> {
+        let mut command = Command::new(&self.program);
+        command.arg("version").current_dir(&self.folder).stdin(Stdio::null()).stderr(Stdio::null());
+        // It would ask the network for a newer one.
+        command.env("CHECKPOINT_DISABLE", "1").kill_on_drop(true);
+        let name = self.program.display();
+        let asked = tokio::time::timeout(PATIENCE, command.output()).await;
+        let output = asked.map_err(|_| format!("{name} version gave no answer within {} s", PATIENCE.as_secs()))?;
+        let output =
+            output.map_err(|error| format!("{name} cannot be started: {error}; install Packer and have it in PATH"))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match version(&said) {
+            Some(found) if found >= OLDEST => Ok(()),
+            Some((major, minor)) => {
+                Err(format!("{name} is Packer {major}.{minor}; at least {}.{} is needed", OLDEST.0, OLDEST.1))
+            }
+            None => {
+                let said = bounded(&escape_bytes(said.trim().as_bytes()), 200);
+                Err(format!("{name} is not HashiCorp's Packer: `packer version` printed {said:?}"))
+            }
+        }
+    }
+
+    /// Runs a step to its end. An interrupt of ours is handed on once, and the end is waited for: Packer then cleans up what it made. `outcomes`:
+    /// where our post-processor tells what came of it.
+    pub async fn run(&self, step: &Step, outcomes: &Path) -> Result<ExitStatus, String> {
+        // At a terminal, Ctrl-C reaches Packer without us, and a second one makes it end without cleaning up.
+        let at_terminal = std::io::stdin().is_terminal();
+        let mut command = Command::new(&self.program);
+        command.args(&step.arguments).current_dir(&self.folder).env(outcomes::VARIABLE, outcomes);
+        if self.to_stderr {
+            command.stdout(std::io::stderr());
+        }
+        if !at_terminal {
+            command.process_group(0);
+        }
+        let name = self.program.display();
+        let mut child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
+        let ended = wait(&mut child, at_terminal).await;
+        ended.map_err(|error| format!("{name} cannot be waited for: {error}"))
+    }
+}
+
+async fn wait(child: &mut Child, at_terminal: bool) -> std::io::Result<ExitStatus> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut told = false;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = interrupt.recv() => if at_terminal { continue },
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid.filter(|_| !told) {
+            told = true;
+            // Gone already: then there is nothing to interrupt.
+            let _ = kill_process(pid, Signal::INT);
+        }
+    }
+}
+
+/// Major and minor of `Packer v1.11.2`.
+fn version(said: &str) -> Option<(u64, u64)> {
+    let rest = said.lines().find_map(|line| line.trim().strip_prefix("Packer v"))?;
+    let mut numbers = rest.split(['.', '-', '+']).map(str::parse::<u64>);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(build: &BuildDecl, extra: &[&str]) -> Vec<String> {
+        let extra: Vec<OsString> = extra.iter().map(OsString::from).collect();
+        steps(build, Some(false), &extra).iter().map(Step::line).collect()
+    }
+
+    #[test]
+    fn the_command_lines() {
+        let build = BuildDecl {
+            template: "packer/base.pkr.hcl".into(),
+            only: vec!["amazon-ebs.*".to_owned(), "a b".to_owned()],
+            except: vec!["x.y".to_owned()],
+            var_files: vec!["packer/ci.pkrvars.hcl".into()],
+            variables: [("region", "us-east-1"), ("tags", "{a=\"it's\"}")].map(|(k, v)| (k.into(), v.into())).into(),
+        };
+        assert_eq!(
+            lines(&build, &["-on-error=abort"]),
+            [
+                "packer init packer/base.pkr.hcl",
+                "packer build -color=false '-only=amazon-ebs.*,a b' -except=x.y -var-file packer/ci.pkrvars.hcl \
+                 -var region=us-east-1 -var 'tags={a=\"it'\\''s\"}' -on-error=abort packer/base.pkr.hcl",
+            ]
+        );
+        let legacy = BuildDecl { template: "old.json".into(), ..BuildDecl::default() };
+        assert_eq!(lines(&legacy, &[]), ["packer build -color=false old.json"]);
+        let new_json = BuildDecl { template: "new.pkr.json".into(), ..BuildDecl::default() };
+        assert_eq!(lines(&new_json, &[]).len(), 2);
+        assert_eq!(steps(&legacy, None, &[])[0].line(), "packer build old.json");
+    }
+
+    #[test]
+    fn versions() {
+        assert_eq!(version("Packer v1.11.2\n"), Some((1, 11)));
+        assert_eq!(version("Packer v1.7.10-dev (abc)\n\nYour version of Packer is out of date!"), Some((1, 7)));
+        assert_eq!(version("100 200\n"), None, "cracklib's packer");
+    }
+}

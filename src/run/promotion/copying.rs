@@ -1,0 +1,223 @@
+//! Copies of tested AMIs in further regions: which are due, and making them. It owns that a copy is made once, however often it is asked for, and that EC2 itself says
+//! what it was copied from; it refuses to write git.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+
+use super::{
+    desk::{Desk, Pace},
+    facts,
+};
+use crate::{
+    cloud::{Cloud, CloudErrorKind, CopyImage, Image},
+    config::file::Distribution,
+    model::{
+        AmiRecord, AmiRef, Architecture, Digest, ImageName, Region, RunId, State,
+        lock::{Lock, LockCopy},
+        tags,
+    },
+    registry,
+};
+
+/// A copy that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    pub of: AmiRecord,
+    pub to: Region,
+}
+
+/// What is lacking in `regions`: one AMI for each architecture that the run has. `has`: all of its AMIs, the tested ones first.
+pub fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<Due> {
+    let mut sources: BTreeMap<Architecture, &AmiRecord> = BTreeMap::new();
+    for record in has {
+        sources.entry(record.architecture).or_insert(record);
+    }
+    let there: BTreeSet<(Architecture, &Region)> = has.iter().map(|r| (r.architecture, &r.ami.region)).collect();
+    let regions: BTreeSet<&Region> = regions.iter().collect();
+    let missing = sources.iter().flat_map(|(architecture, of)| {
+        let open = regions.iter().filter(|region| !there.contains(&(*architecture, **region)));
+        open.map(|region| Due { of: (*of).clone(), to: (*region).clone() })
+    });
+    missing.collect()
+}
+
+/// Makes what is due, all at once, and waits until it is available. A copy of an earlier try is found and taken. `Err`: what is not there, in words.
+pub async fn make(
+    desk: &Desk<'_>,
+    lock: &Lock,
+    run: RunId,
+    distribution: &Distribution,
+    due: &[Due],
+) -> Result<Vec<LockCopy>, Vec<String>> {
+    let made = join_all(due.iter().map(|one| async move {
+        let copier = Copier { desk, lock, run, distribution, due: one, cloud: desk.factory.region(&one.to) };
+        copier.copy().await.map_err(|why| format!("the copy of {} to {}: {why}", one.of.ami, one.to))
+    }))
+    .await;
+    let mut copies = Vec::new();
+    let mut problems = Vec::new();
+    for one in made {
+        match one {
+            Ok(copy) => copies.push(copy),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    copies.sort_by_key(|copy| (copy.record.architecture, copy.record.ami.region.clone()));
+    if problems.is_empty() { Ok(copies) } else { Err(problems) }
+}
+
+/// The token of a copy: the same for every try ("Ensuring idempotency in Amazon EC2 API requests" allows 64 ASCII characters).
+fn token(run: RunId, of: &AmiRef, to: &Region) -> String {
+    let digest = Digest::of(format!("assay copy {run} {of} {to}").as_bytes());
+    digest.as_str().trim_start_matches("sha256:").to_owned()
+}
+
+struct Copier<'a> {
+    desk: &'a Desk<'a>,
+    lock: &'a Lock,
+    run: RunId,
+    distribution: &'a Distribution,
+    due: &'a Due,
+    cloud: std::sync::Arc<dyn Cloud>,
+}
+
+impl Copier<'_> {
+    async fn copy(&self) -> Result<LockCopy, String> {
+        let earlier = self.earlier().await?;
+        let id = match earlier {
+            Some(image) => image.id,
+            None => {
+                self.desk.events.note(format!("copying {} to {}", self.due.of.ami, self.due.to));
+                self.ask().await?
+            }
+        };
+        let ami = AmiRef { region: self.due.to.clone(), id };
+        let image = self.available(&ami).await?;
+        let record = facts::record(ami, &image).ok_or("it is of an architecture that assay does not know")?;
+        Ok(LockCopy { record, of: self.due.of.ami.clone() })
+    }
+
+    /// The copy that an earlier try made: found by its tags, and believed only if EC2 names the same source.
+    async fn earlier(&self) -> Result<Option<Image>, String> {
+        let wanted = [
+            (tags::MANAGED, "true".to_owned()),
+            (tags::IMAGE, self.lock.image.to_string()),
+            (tags::RUN, self.run.to_string()),
+            (tags::COPY_OF, self.due.of.ami.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value));
+        let found = self.cloud.find_images(&wanted).await.map_err(|error| error.to_string())?;
+        let real = |image: &Image| facts::source_of(image).as_ref() == Some(&self.due.of.ami);
+        Ok(found.into_iter().find(|image| real(image) && matches!(image.state.as_str(), "available" | "pending")))
+    }
+
+    async fn ask(&self) -> Result<crate::model::AmiId, String> {
+        let copy = CopyImage {
+            source: self.due.of.ami.clone(),
+            name: self.due.of.name.clone(),
+            description: format!("{} run {}, copied from {} by assay", self.lock.image, self.run, self.due.of.ami),
+            client_token: token(self.run, &self.due.of.ami, &self.due.to),
+            encrypted: self.distribution.kms_key_id.is_some(),
+            kms_key_id: self.distribution.kms_key_id.clone(),
+            tags: self.tags().await?,
+        };
+        match self.cloud.copy_image(&copy).await {
+            Ok(id) => Ok(id),
+            // The answer was lost: the same token gives the same copy.
+            Err(error) if error.kind == CloudErrorKind::Unknown => {
+                self.cloud.copy_image(&copy).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// The source's own tags, the user's included, and what the lock says of the run.
+    async fn tags(&self) -> Result<BTreeMap<String, String>, String> {
+        let source = self.desk.factory.region(&self.due.of.ami.region);
+        let described = source.describe_images(std::slice::from_ref(&self.due.of.ami.id)).await;
+        let image = described.map_err(|error| error.to_string())?.into_iter().next();
+        let mut all = image.map(|image| image.tags).unwrap_or_default();
+        all.retain(|key, _| !key.starts_with("aws:") && key != tags::PROTECTED_BY);
+        all.extend(registry::wanted_tags(self.lock, self.run).unwrap_or_default());
+        // Gold is what the lock says; it does not say so yet.
+        all.insert(tags::STATE.to_owned(), State::Vetted.to_string());
+        all.insert(tags::COPY_OF.to_owned(), self.due.of.ami.to_string());
+        Ok(all)
+    }
+
+    async fn available(&self, ami: &AmiRef) -> Result<Image, String> {
+        let Pace { patience, pause } = self.desk.copies;
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut told = tokio::time::Instant::now();
+        loop {
+            let seen = match self.cloud.describe_images(std::slice::from_ref(&ami.id)).await {
+                Ok(images) => images.into_iter().next(),
+                // What was just made may not be listed yet.
+                Err(error) if error.kind == CloudErrorKind::NotFound || error.kind.may_pass() => None,
+                Err(error) => return Err(error.to_string()),
+            };
+            match seen {
+                Some(image) if image.state == "available" => return Ok(image),
+                Some(image) if image.state != "pending" => {
+                    let (state, id, region) = (&image.state, &ami.id, &ami.region);
+                    return Err(format!(
+                        "{ami} is {state}; look at it, and remove it: aws ec2 deregister-image --region {region} --image-id {id}"
+                    ));
+                }
+                _ => {}
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(format!("{ami} is not available after {} s", patience.as_secs()));
+            }
+            if told.elapsed().as_secs() >= 60 {
+                told = tokio::time::Instant::now();
+                self.desk.events.note(format!("{ami} is being copied from {}", self.due.of.ami));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Whether a copy of the lock may stand for a tested AMI, for messages.
+pub fn words(image: &ImageName, due: &[Due]) -> String {
+    let places: Vec<String> = due.iter().map(|one| format!("{} to {}", one.of.architecture, one.to)).collect();
+    format!("image {image}: copying {}", places.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::fixtures::ami;
+
+    #[test]
+    fn each_architecture_goes_once_to_each_region_that_lacks_it() {
+        let has = [
+            ami("x86_64", "us-east-1", 1, b"", ""),
+            ami("arm64", "us-east-1", 2, b"", ""),
+            ami("x86_64", "eu-west-1", 3, b"", ""),
+        ]
+        .map(|ami| ami.record);
+        let regions = ["eu-west-1", "us-west-2", "us-west-2", "us-east-1"].map(|r| r.parse().expect("a region"));
+        let shown: Vec<String> =
+            due(&has, &regions).iter().map(|d| format!("{} {} {}", d.of.architecture, d.of.ami, d.to)).collect();
+        assert_eq!(
+            shown,
+            [
+                "x86_64 us-east-1:ami-0abcdef1234567801 us-west-2",
+                "arm64 us-east-1:ami-0abcdef1234567802 eu-west-1",
+                "arm64 us-east-1:ami-0abcdef1234567802 us-west-2"
+            ]
+        );
+        assert_eq!(due(&has, &[]), []);
+    }
+
+    #[test]
+    fn a_token_is_of_one_copy() {
+        let run = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C".parse().expect("a run");
+        let of: AmiRef = "us-east-1:ami-0abcdef1234567801".parse().expect("an AMI");
+        let to = |region: &str| token(run, &of, &region.parse().expect("a region"));
+        assert_eq!(to("eu-west-1").len(), 64);
+        assert_ne!(to("eu-west-1"), to("us-west-2"));
+    }
+}

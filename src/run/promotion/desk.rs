@@ -1,0 +1,152 @@
+//! Where moves are made from: the cloud, the books, and in whose name. It owns what all moves share; it refuses to know any of them.
+
+use std::{path::PathBuf, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    super::Events,
+    outcome::{Change, Moved, PromotionError},
+};
+use crate::{
+    cloud::CloudFactory,
+    config::promotion_request::Ledgering,
+    ledger::{
+        self, Books, BooksRequest, Edit, Environment, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag,
+    },
+    model::{ImageName, RunId, State, lock::Lock, lock::LockEntry},
+    registry,
+};
+
+/// How long copies may take, and how often they are looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Until all of them are available.
+    pub patience: Duration,
+    /// Between two looks.
+    pub pause: Duration,
+}
+
+/// EC2 copies some GiB a minute, and a first copy to a region or with another key can take an hour.
+const COPIES: Pace = Pace { patience: Duration::from_secs(2 * 3600), pause: Duration::from_secs(10) };
+
+/// See the module.
+pub struct Desk<'a> {
+    pub factory: &'a dyn CloudFactory,
+    pub environment: &'a Environment,
+    pub events: &'a Events,
+    /// assay.hcl on disk, and from the root of the repository.
+    pub config: PathBuf,
+    pub config_path: String,
+    pub write: WriteRequest,
+    /// Who asks: a CI job's URL or a person.
+    pub by: String,
+    pub reason: Option<String>,
+    pub copies: Pace,
+}
+
+impl<'a> Desk<'a> {
+    /// Learns who works here and where assay.hcl lies. Fails where there is no repository.
+    pub async fn open(
+        asked: &Ledgering,
+        factory: &'a dyn CloudFactory,
+        environment: &'a Environment,
+        events: &'a Events,
+    ) -> Result<Self, PromotionError> {
+        let folder = asked.config.parent().map_or_else(|| PathBuf::from("."), std::path::Path::to_owned);
+        let config_path = ledger::path_in_repository(&asked.config, environment).await?;
+        let by = ledger::actor(&folder, environment).await;
+        let books = BooksRequest {
+            folder,
+            branch: asked.git.branch.clone(),
+            remote: asked.git.remote.clone(),
+            environment: environment.clone(),
+        };
+        let open_branch = asked.open_branch.clone();
+        Ok(Self {
+            factory,
+            environment,
+            events,
+            config: asked.config.clone(),
+            config_path,
+            write: WriteRequest { books, open_branch, patience: Patience::default() },
+            by,
+            reason: asked.reason.clone(),
+            copies: COPIES,
+        })
+    }
+
+    /// The protected branch.
+    pub fn branch(&self) -> &str {
+        &self.write.books.branch
+    }
+
+    /// The books whose rules hold. With an open branch the edit may go on top of what others pushed there: rules are read from the protected branch all the same.
+    pub async fn law(&self, books: &Books) -> Result<Books, PromotionError> {
+        match self.write.open_branch {
+            Some(_) => Ok(Books::open(&self.write.books).await?),
+            None => Ok(books.clone()),
+        }
+    }
+
+    /// An entry of now; `reason` where the user gave none.
+    pub fn entry(&self, run: RunId, state: State, at: Timestamp, reason: &str) -> LockEntry {
+        LockEntry {
+            run,
+            state,
+            by: self.by.clone(),
+            at: at.to_string(),
+            reason: self.reason.clone().unwrap_or_else(|| reason.to_owned()),
+            evidence: None,
+            effective_at: None,
+            previous: None,
+            candidate: None,
+            copies: Vec::new(),
+        }
+    }
+
+    /// The edit that `moves` amount to, in the order of `first` (the run that the commit is about) and the rest: `lock` holds them already.
+    pub fn edit(lock: &Lock, before: usize, first: RunId, mut files: Vec<(String, Option<Vec<u8>>)>) -> Edit {
+        let mut moves: Vec<LockEntry> = lock.entries[before..].to_vec();
+        moves.sort_by_key(|entry| entry.run != first);
+        files.push((lock_file::path(&lock.image), Some(lock_file::write(lock).into_bytes())));
+        let tags = moves.iter().filter(|entry| entry.run == first).map(|entry| lock_tag(lock, entry)).collect();
+        Edit { files, message: lock_commit(lock, &moves), tags }
+    }
+
+    /// What is to be told after `written`, with nothing settled yet.
+    pub fn told(&self, image: &ImageName, run: RunId, state: State, written: Written) -> Moved {
+        let change = match (written.pushed, self.write.open_branch.is_some()) {
+            (false, _) => Change::Already,
+            (true, true) => Change::Proposed,
+            (true, false) => Change::Made,
+        };
+        Moved {
+            image: image.clone(),
+            run,
+            state,
+            change,
+            written,
+            amis: Vec::new(),
+            copied: Vec::new(),
+            done: Vec::new(),
+            notes: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Lets the registry follow the lock for one run.
+    pub async fn follow(&self, lock: &Lock, run: RunId, moved: &mut Moved) {
+        let repaired = registry::repair_run(self.factory, lock, run, now()).await;
+        for one in repaired.iter().filter(|one| !one.changed.is_empty()) {
+            self.events.note(format!("{}: {}", one.ami, one.changed.join(", ")));
+        }
+        moved.settled(run, repaired);
+    }
+}
+
+/// The time, to the second.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

@@ -1,0 +1,361 @@
+//! `--to gold`: copies, then the lock commit that says gold, then tags, shares and pointers. It owns the order, and what a rerun finds done already; it refuses to go on where
+//! the gold of the beginning is no longer the gold of the protected branch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use super::{
+    copying,
+    desk::{self, Desk},
+    distribution::distribute,
+    evidence::Proof,
+    outcome::{Change, Moved, PromotionError, Refusal},
+    rules::Rules,
+    sanity::{self, Case},
+    vetting,
+};
+use crate::{
+    ledger::{self, Books, Edit, candidate_file, lock_file, projection},
+    model::{
+        AmiRecord, Candidate, ImageName, RunId, State,
+        lock::{Lock, LockCopy},
+    },
+};
+
+/// How often tags are applied anew because the lock moved while they were.
+const MOST_TURNS: usize = 5;
+
+/// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
+pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
+    let books = Books::open(&desk.write.books).await?;
+    let rules = Rules::read(desk, &books, image).await?;
+    let lock = books.lock(image).await?;
+    let run = match run {
+        Some(run) => named(&books, &lock, run).await?,
+        None => newest(desk, &books, &rules, &lock).await?,
+    };
+    climb(desk, &books, &rules, &lock, Climb { run, rollback: false, reason: "promoted" }).await
+}
+
+/// The run that the user named, if it may become gold.
+async fn named(books: &Books, lock: &Lock, run: RunId) -> Result<RunId, PromotionError> {
+    let image = &lock.image;
+    let refuse = |why: String| Err(PromotionError::refused(image, run, format!("run {run}"), why));
+    match lock.state_of(run) {
+        Some(State::Vetted | State::Gold) => Ok(run),
+        Some(State::Retired) if lock.was_gold(run) => {
+            refuse(format!("is retired; to bring it back: assay rollback --image {image} --run {run}"))
+        }
+        Some(state) => match State::may_move(Some(state), State::Gold) {
+            Err(illegal) => refuse(illegal.to_string()),
+            Ok(()) => refuse(format!("is {state} and was never gold; only a vetted run can become gold")),
+        },
+        None => {
+            let candidate = vetting::waiting(books, image, run).await?;
+            refuse(format!("is {}, not vetted; first: assay promote --image {image} --to vetted", candidate.state))
+        }
+    }
+}
+
+/// The newest vetted run that is sane, of those vetted after what is gold now; without one, what is gold.
+async fn newest(desk: &Desk<'_>, books: &Books, rules: &Rules, lock: &Lock) -> Result<RunId, PromotionError> {
+    let vetted_at = |run: RunId| lock.entries.iter().rposition(|e| e.run == run && e.state == State::Vetted);
+    let gold_at = lock.gold.and_then(vetted_at);
+    let mut open: Vec<RunId> = lock.runs();
+    open.retain(|run| lock.state_of(*run) == Some(State::Vetted) && vetted_at(*run) > gold_at);
+    open.sort_by_key(|run| std::cmp::Reverse(vetted_at(*run)));
+    let mut refusals = Vec::new();
+    for run in &open {
+        let found = reasons(desk, books, rules, lock, *run, &[], false).await?;
+        if found.is_empty() {
+            return Ok(*run);
+        }
+        refusals.extend(found);
+    }
+    match (open.first(), lock.gold) {
+        (Some(run), _) => Err(PromotionError::Refused { image: lock.image.clone(), run: Some(*run), refusals }),
+        (None, Some(gold)) => Ok(gold),
+        (None, None) => Err(PromotionError::Nothing {
+            image: lock.image.clone(),
+            why: "nothing is vetted, and nothing is gold".to_owned(),
+        }),
+    }
+}
+
+/// A way to gold.
+#[derive(Debug, Clone, Copy)]
+pub struct Climb {
+    pub run: RunId,
+    /// It was gold before.
+    pub rollback: bool,
+    /// What the entry says where the user gives no reason.
+    pub reason: &'static str,
+}
+
+/// From the books as they were read to gold that is tagged, shared and pointed to.
+pub async fn climb(
+    desk: &Desk<'_>,
+    books: &Books,
+    rules: &Rules,
+    lock: &Lock,
+    climb: Climb,
+) -> Result<Moved, PromotionError> {
+    let Climb { run, rollback, .. } = climb;
+    let has = lock.amis(run);
+    let due = copying::due(&has, &rules.image.distribution.ami_regions);
+    let mut refusals = match lock.gold == Some(run) {
+        true => Vec::new(),
+        false => reasons(desk, books, rules, lock, run, &[], rollback).await?,
+    };
+    if lock.gold != Some(run) {
+        let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
+        let places = places(&has).into_iter().chain(planned).collect();
+        refusals.extend(sanity::coverage(rules, format!("run {run}"), &places));
+    }
+    if !refusals.is_empty() {
+        return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
+    }
+    if !due.is_empty() {
+        desk.events.note(copying::words(&lock.image, &due));
+    }
+    let copies = copying::make(desk, lock, run, &rules.image.distribution, &due).await;
+    let copies = copies.map_err(|problems| PromotionError::Copying { image: lock.image.clone(), run, problems })?;
+    let mut kept = (lock.clone(), rules.clone());
+    let edit = async |books: &Books| {
+        let (edit, after, rules) = edit(desk, books, lock, climb, &copies).await?;
+        kept = (after, rules);
+        Ok(edit)
+    };
+    let written = ledger::books::write(&desk.write, edit).await?;
+    let mut moved = desk.told(&lock.image, run, State::Gold, written);
+    moved.copied = copies.iter().map(|copy| copy.record.ami.clone()).collect();
+    if moved.change != Change::Proposed {
+        settle(desk, &mut moved, kept.0, kept.1).await;
+    }
+    Ok(moved)
+}
+
+fn places(amis: &[AmiRecord]) -> BTreeSet<(crate::model::Architecture, crate::model::Region)> {
+    amis.iter().map(|record| (record.architecture, record.ami.region.clone())).collect()
+}
+
+/// Every reason why a run of the lock may not become gold by these books; `more`: copies that the lock does not hold yet.
+async fn reasons(
+    desk: &Desk<'_>,
+    books: &Books,
+    rules: &Rules,
+    lock: &Lock,
+    run: RunId,
+    more: &[LockCopy],
+    rollback: bool,
+) -> Result<Vec<Refusal>, PromotionError> {
+    let Some(candidate) = lock.candidate(run) else {
+        return Ok(vec![Refusal::new(format!("run {run}"), "is not in the lock")]);
+    };
+    // The digest in the lock says which bytes count, wherever they lie.
+    let proof = match Proof::of_lock(books, lock, run).await? {
+        Ok(proof) => proof,
+        Err(refusal) => return Ok(vec![refusal]),
+    };
+    let copies = lock.copies(run).chain(more).cloned().collect();
+    Case { desk, books, rules, candidate, copies, proof: &proof, in_lock: true, rollback }.check().await
+}
+
+/// The edit for the books as they are now: everything is asked again. `began`: the lock as it was when this began.
+async fn edit(
+    desk: &Desk<'_>,
+    books: &Books,
+    began: &Lock,
+    climb: Climb,
+    copies: &[LockCopy],
+) -> Result<(Edit, Lock, Rules), PromotionError> {
+    let Climb { run, rollback, reason } = climb;
+    let law = desk.law(books).await?;
+    let rules = Rules::read(desk, &law, &began.image).await?;
+    let mut lock = books.lock(&began.image).await?;
+    let before = lock.entries.len();
+    let known: BTreeSet<_> = lock.amis(run).into_iter().map(|record| record.ami).collect();
+    let fresh: Vec<LockCopy> = copies.iter().filter(|copy| !known.contains(&copy.record.ami)).cloned().collect();
+    let mut files = Vec::new();
+    if lock.gold == Some(run) {
+        if fresh.is_empty() {
+            return Ok((again(books, &rules, &lock, run).await?, lock, rules));
+        }
+    } else {
+        meanwhile(began, &lock, run)?;
+        let refusals = reasons(desk, &law, &rules, &lock, run, &fresh, rollback).await?;
+        if !refusals.is_empty() {
+            return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
+        }
+        if !rollback {
+            files.extend(supersede(desk, books, &rules, &mut lock, run).await?);
+        }
+        if let Some(old) = lock.gold {
+            let entry = desk.entry(old, State::Retired, desk::now(), &format!("replaced by {run}"));
+            lock_file::append(&mut lock, entry);
+        }
+    }
+    let mut entry = desk.entry(run, State::Gold, desk::now(), if before == 0 { "promoted" } else { reason });
+    // All entries of one commit are of one time: by it a rerun knows them.
+    if let Some(time) = lock.entries[before..].first().map(|entry| entry.at.clone()) {
+        entry.at = time;
+    }
+    entry.copies = fresh;
+    lock_file::append(&mut lock, entry);
+    lock.gold = Some(run);
+    files.extend(projected(books, &rules, &lock, run).await?);
+    Ok((Desk::edit(&lock, before, run, files), lock, rules))
+}
+
+/// What a rerun may still have to write: projections that somebody changed, and the tag where the remote took branch and tag one by one.
+async fn again(books: &Books, rules: &Rules, lock: &Lock, run: RunId) -> Result<Edit, PromotionError> {
+    let Some(at) = lock.entries.iter().rposition(|entry| entry.run == run && entry.state == State::Gold) else {
+        return Ok(Edit::default());
+    };
+    let mut edit = Desk::edit(lock, at, run, projected(books, rules, lock, run).await?);
+    edit.tags = vec![ledger::lock_tag(lock, &lock.entries[at])];
+    Ok(edit)
+}
+
+/// Refused where another promotion was faster.
+fn meanwhile(began: &Lock, now: &Lock, run: RunId) -> Result<(), PromotionError> {
+    let state = now.state_of(run);
+    let shown = |gold: Option<RunId>| gold.map_or("none".to_owned(), |run| run.to_string());
+    let why = if began.gold != now.gold {
+        let last = now.gold.and_then(|gold| now.last(gold));
+        let by = last.map_or(String::new(), |entry| format!(", by {} at {}", entry.by, entry.at));
+        format!(
+            "gold moved meanwhile from {} to {}{by}; look at it, and run it again",
+            shown(began.gold),
+            shown(now.gold)
+        )
+    } else if began.state_of(run) != state {
+        format!("became {} meanwhile", state.map_or("unknown", State::as_str))
+    } else {
+        return Ok(());
+    };
+    Err(PromotionError::refused(&now.image, run, format!("run {run}"), why))
+}
+
+/// What the new gold leaves behind: older vetted runs, and older candidates that were made from other inputs, are retired in the same commit.
+async fn supersede(
+    desk: &Desk<'_>,
+    books: &Books,
+    rules: &Rules,
+    lock: &mut Lock,
+    run: RunId,
+) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
+    let reason = format!("superseded by {run}");
+    let at = desk::now();
+    let retired = |run: RunId| {
+        let mut entry = desk.entry(run, State::Retired, at, &reason);
+        entry.reason.clone_from(&reason);
+        entry
+    };
+    let vetted_at = |lock: &Lock, run: RunId| {
+        lock.entries.iter().rposition(|entry| entry.run == run && entry.state == State::Vetted)
+    };
+    let ours = vetted_at(lock, run);
+    for other in lock.runs() {
+        if other != run && lock.state_of(other) == Some(State::Vetted) && vetted_at(lock, other) < ours {
+            lock_file::append(lock, retired(other));
+        }
+    }
+    let (Some(tested), Ok(digest)) =
+        (lock.candidate(run).map(|c| c.tested_at.clone()), rules.source_digest(books).await)
+    else {
+        return Ok(Vec::new());
+    };
+    let older = |candidate: &Candidate| {
+        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        candidate.state == State::Candidate
+            && time(&candidate.tested_at) < time(&tested)
+            && candidate.provenance.source_digest.as_ref() != Some(&digest)
+    };
+    let mut files = Vec::new();
+    for candidate in books.candidates(&lock.image).await?.into_iter().rev().filter(older) {
+        files.push((candidate_file::path(&candidate), None));
+        let mut entry = retired(candidate.run);
+        entry.candidate = Some(candidate);
+        lock_file::append(lock, entry);
+    }
+    Ok(files)
+}
+
+/// The projections as they must read once `run` is gold; only those that differ. Refused where one of them cannot hold it.
+async fn projected(
+    books: &Books,
+    rules: &Rules,
+    lock: &Lock,
+    run: RunId,
+) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
+    let amis = lock.amis(run);
+    let mut files: BTreeMap<String, (Option<Vec<u8>>, Vec<u8>)> = BTreeMap::new();
+    let mut refusals = Vec::new();
+    for projection in &rules.image.projections {
+        let path = format!("{}{}", rules.prefix, projection.path.display());
+        // Two projections may write one file: the second goes on from the first.
+        let before = match files.get(&path) {
+            Some((before, _)) => before.clone(),
+            None => books.file(&path).await?,
+        };
+        let old = files.get(&path).map(|(_, new)| new.clone()).or_else(|| before.clone());
+        match projection::apply(Path::new(&path), old.as_deref(), projection, &amis) {
+            Ok(new) => drop(files.insert(path, (before, new))),
+            Err(error) => refusals.push(Refusal::new("projection", error.to_string())),
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
+    }
+    let changed = files.into_iter().filter(|(_, (before, new))| before.as_ref() != Some(new));
+    Ok(changed.map(|(path, (_, new))| (path, Some(new))).collect())
+}
+
+/// Lets tags, shares and pointers follow the lock. Where the lock moved while they did, they follow again: the last word is the lock's, not the slowest promoter's.
+async fn settle(desk: &Desk<'_>, moved: &mut Moved, mut lock: Lock, mut rules: Rules) {
+    for _ in 0..MOST_TURNS {
+        moved.missing.clear();
+        moved.amis.clear();
+        moved.state = lock.state_of(moved.run).unwrap_or(State::Gold);
+        for run in concerned(&lock, moved.run) {
+            desk.follow(&lock, run, moved).await;
+        }
+        if let Some(gold) = lock.gold {
+            distribute(desk.factory, &rules.image.distribution, &lock.amis(gold), moved).await;
+        }
+        let now = match newer(desk, &lock.image).await {
+            Ok(now) => now,
+            Err(error) => {
+                moved.missing.push(format!("whether the lock moved meanwhile: {}", crate::model::cause::chain(&error)));
+                return;
+            }
+        };
+        if now.0 == lock {
+            return;
+        }
+        moved.notes.push(format!("the lock of {} moved while this went on; tags follow it", lock.image));
+        (lock, rules) = now;
+    }
+    moved.missing.push("the lock moves faster than tags can follow".to_owned());
+}
+
+async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<(Lock, Rules), PromotionError> {
+    let books = Books::open(&desk.write.books).await?;
+    Ok((books.lock(image).await?, Rules::read(desk, &books, image).await?))
+}
+
+/// The run itself, what is gold, and what was moved together with either; gold last, so that none is without its tags while another has them.
+fn concerned(lock: &Lock, run: RunId) -> Vec<RunId> {
+    let times: BTreeSet<&str> =
+        [Some(run), lock.gold].into_iter().flatten().filter_map(|run| lock.gold_since(run)).collect();
+    let mut runs: Vec<RunId> = Vec::new();
+    let together = lock.entries.iter().filter(|entry| times.contains(entry.at.as_str())).map(|entry| entry.run);
+    for one in together.chain([run]).chain(lock.gold) {
+        runs.retain(|known| *known != one);
+        runs.push(one);
+    }
+    runs
+}

@@ -1,0 +1,122 @@
+//! `--to vetted`: a candidate file and the evidence of its full validation move into the lock. It owns that move; it refuses to trust a tag for it.
+
+use super::{
+    desk::{self, Desk},
+    evidence::Proof,
+    outcome::{Moved, PromotionError, Refusal},
+    rules::Rules,
+    sanity::Case,
+};
+use crate::{
+    ledger::{self, Books, Edit, candidate_file, lock_file},
+    model::{Candidate, ImageName, RunId, State, lock::Lock},
+};
+
+/// What an entry says where the user gives no reason.
+const REASON: &str = "full suite passed";
+
+/// Vets the run that `proof` is of. Running it again with the same evidence changes nothing but what the cloud lacks.
+pub async fn vet(
+    desk: &Desk<'_>,
+    image: &ImageName,
+    run: Option<RunId>,
+    proof: Option<&Proof>,
+) -> Result<Moved, PromotionError> {
+    let Some(proof) = proof else {
+        return Err(PromotionError::Nothing { image: image.clone(), why: "none of the evidence is of it".to_owned() });
+    };
+    let of = proof.evidence.run;
+    if let Some(run) = run.filter(|run| *run != of) {
+        return Err(PromotionError::refused(image, run, &proof.shown, format!("is of run {of}, not of run {run}")));
+    }
+    let mut after = Lock::new(image.clone());
+    let edit = async |books: &Books| {
+        let (edit, lock) = edit(desk, books, image, proof).await?;
+        after = lock;
+        Ok(edit)
+    };
+    let written = ledger::books::write(&desk.write, edit).await?;
+    let state = after.state_of(of).unwrap_or(State::Vetted);
+    let mut moved = desk.told(image, of, state, written);
+    if desk.write.open_branch.is_none() {
+        desk.follow(&after, of, &mut moved).await;
+    }
+    Ok(moved)
+}
+
+/// The edit for the books as they are, and the lock after it.
+async fn edit(
+    desk: &Desk<'_>,
+    books: &Books,
+    image: &ImageName,
+    proof: &Proof,
+) -> Result<(Edit, Lock), PromotionError> {
+    let mut lock = books.lock(image).await?;
+    let run = proof.evidence.run;
+    let state = lock.state_of(run);
+    let rests_on_it = lock.evidence_of(run) == Some(&proof.digest);
+    match state {
+        Some(State::Gold) => return Ok((Edit::default(), lock)),
+        Some(State::Vetted) if rests_on_it => return Ok((Edit::default(), lock)),
+        _ => {}
+    }
+    if let Err(illegal) = State::may_move(Some(state.unwrap_or(State::Candidate)), State::Vetted) {
+        return Err(PromotionError::refused(image, run, format!("run {run}"), illegal.to_string()));
+    }
+    let candidate = match lock.candidate(run) {
+        Some(candidate) => candidate.clone(),
+        None => waiting(books, image, run).await?,
+    };
+    let law = desk.law(books).await?;
+    let rules = Rules::read(desk, &law, image).await?;
+    let case = Case {
+        desk,
+        books: &law,
+        rules: &rules,
+        candidate: &candidate,
+        copies: Vec::new(),
+        proof,
+        in_lock: state.is_some(),
+        rollback: false,
+    };
+    let mut refusals = case.check().await?;
+    refusals.extend(not_a_candidate(&candidate));
+    if !refusals.is_empty() {
+        return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });
+    }
+    let before = lock.entries.len();
+    let mut entry = desk.entry(run, State::Vetted, desk::now(), REASON);
+    entry.evidence = Some(proof.digest.clone());
+    entry.candidate = state.is_none().then(|| candidate.clone());
+    lock_file::append(&mut lock, entry);
+    let mut files = proof.files(image, run);
+    if state.is_none() {
+        files.push((candidate_file::path(&candidate), None));
+    }
+    let edit = Desk::edit(&lock, before, run, files);
+    Ok((edit, lock))
+}
+
+/// The candidate file of a run on the protected branch.
+pub async fn waiting(books: &Books, image: &ImageName, run: RunId) -> Result<Candidate, PromotionError> {
+    let found = books.candidates(image).await?.into_iter().find(|candidate| candidate.run == run);
+    found.ok_or_else(|| {
+        let why = format!(
+            "neither images/{image}/candidates/{run}.hcl nor images/{image}.lock.hcl of the protected branch knows it; was its pull request merged?"
+        );
+        PromotionError::refused(image, run, format!("run {run}"), why)
+    })
+}
+
+fn not_a_candidate(candidate: &Candidate) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let states = std::iter::once((format!("run {}", candidate.run), candidate.state))
+        .chain(candidate.amis.iter().map(|ami| (ami.record.ami.to_string(), ami.state)));
+    for (about, state) in states.filter(|(_, state)| *state != State::Candidate) {
+        refusals.push(Refusal::new(about, format!("is {state} in its candidate file; only a candidate can be vetted")));
+    }
+    if candidate.amis.is_empty() {
+        refusals.push(Refusal::new(format!("run {}", candidate.run), "its candidate file holds no AMI"));
+    }
+    refusals
+}
