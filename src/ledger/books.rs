@@ -64,10 +64,6 @@ impl Books {
         Self { repository, folder: request.folder.clone(), environment: request.environment.clone(), commit }
     }
 
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
     /// The commit's id.
     pub fn commit(&self) -> &str {
         &self.commit
