@@ -70,7 +70,7 @@ suite "smoke" {
 
   command "uname -m" {
     exit-status = 0
-    stdout      = ["x86_64"]
+    stdout      = ["/^(x86_64|aarch64)$/"]
   }
 
   command "hostname" {

@@ -59,6 +59,10 @@ impl Ec2Factory {
         Self { sdk, custom_endpoint: access.custom_endpoint_ec2.clone(), clients: Mutex::default() }
     }
 
+    pub(super) fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
     /// The endpoint that stands in for AWS's own, where there is one.
     fn endpoint(&self) -> Option<String> {
         self.custom_endpoint

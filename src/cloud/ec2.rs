@@ -163,15 +163,30 @@ fn ingress(port: u16, cidrs: &[String]) -> IpPermission {
         .build()
 }
 
-/// STS GetCallerIdentity.
+/// STS GetCallerIdentity: the account.
 pub(super) async fn caller_account(sdk: &SdkConfig) -> CloudResult<AccountId> {
+    caller_identity(sdk, None).await.map(|(account, _)| account)
+}
+
+/// STS GetCallerIdentity: account and ARN. `date` notes that of the answer.
+pub(super) async fn caller_identity(
+    sdk: &SdkConfig,
+    date: Option<super::caller::Date>,
+) -> CloudResult<(AccountId, String)> {
     const ACTION: &str = "GetCallerIdentity";
     let mut config = aws_sdk_sts::config::Builder::from(sdk);
     let region = sdk.region().map_or("us-east-1", |region| region.as_ref()).to_owned();
     config = config.region(aws_sdk_sts::config::Region::new(region.clone()));
     let client = aws_sdk_sts::Client::from_conf(config.build());
-    let answer = client.get_caller_identity().send().await.map_err(|e| cloud_error(ACTION, &region, e))?;
-    answer.account().and_then(|a| a.parse().ok()).ok_or_else(|| incomplete(ACTION, &region, "account"))
+    let request = client.get_caller_identity().customize();
+    let request = match date {
+        Some(date) => request.interceptor(date),
+        None => request,
+    };
+    let answer = request.send().await.map_err(|e| cloud_error(ACTION, &region, e))?;
+    let account =
+        answer.account().and_then(|a| a.parse().ok()).ok_or_else(|| incomplete(ACTION, &region, "account"))?;
+    Ok((account, answer.arn().unwrap_or_default().to_owned()))
 }
 
 /// DescribeRegions: the regions that the account may use.

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use crate::model::{AccountId, AmiId, Architecture, Region};
 
 pub mod access;
+mod caller;
 mod checkip;
 mod ec2;
 mod error;
@@ -18,6 +19,7 @@ pub mod fake;
 mod services;
 
 pub use access::Ec2Factory;
+pub use caller::{Caller, CredentialsInUse};
 pub use error::{CloudError, CloudErrorKind, CloudResult, Lack, plain};
 pub use estate::{CopyImage, Estate, SharedWith, Sharing, Snapshot, Use, UseKind, Uses};
 pub use services::{DryRun, DryRunAnswer, Services};

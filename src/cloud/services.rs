@@ -99,6 +99,8 @@ pub trait Services: Send + Sync {
     /// Service Quotas: how many vCPUs of standard on-demand instances may run (`L-1216C47A`): the account's value, else AWS's default; `None` where neither
     /// is known.
     fn vcpu_quota(&self) -> BoxFuture<'_, CloudResult<Option<f64>>>;
+    /// DescribeInstanceTypeOfferings: which of these types this region has at all.
+    fn offered_types<'a>(&'a self, types: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<String>>>;
     /// Asks EC2 whether a call would be allowed, without doing it ("DryRun" among the common query parameters of the EC2 API reference).
     fn dry_run<'a>(&'a self, call: &'a DryRun) -> BoxFuture<'a, CloudResult<DryRunAnswer>>;
 }

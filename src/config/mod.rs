@@ -3,6 +3,7 @@
 //! everything here works offline, in `packer validate` on a pull request.
 
 pub mod check;
+pub mod doctor;
 pub mod file;
 pub mod image_requests;
 pub mod options;
@@ -10,6 +11,7 @@ pub mod private_key;
 pub mod problem;
 pub mod promotion_request;
 pub mod proxy_template;
+pub mod prune;
 pub mod raw;
 pub mod request;
 pub mod roles;

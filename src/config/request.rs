@@ -28,6 +28,19 @@ pub enum Format {
     Tap,
 }
 
+/// How the comparison of two runs is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiffFormat {
+    /// For people.
+    Text,
+    /// One JSON document, spread out.
+    Json,
+    /// The same on one line.
+    Jsonl,
+    /// Markdown, for a comment on a pull request.
+    Markdown,
+}
+
 /// Where a command's findings go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Outputs {
@@ -126,6 +139,8 @@ pub struct ProbeRequest {
     pub ways: Ways,
     /// Where reports go.
     pub report_dir: Option<PathBuf>,
+    /// Whether the machines are asked what is in them too.
+    pub inventory: bool,
     /// Which share of all machines `hosts` is.
     pub shard: Option<ShardRecord>,
     /// How the result is written.
@@ -180,6 +195,37 @@ pub struct CommitRequest {
     pub push: bool,
     /// How to print the result.
     pub format: Format,
+}
+
+/// `assay diff`: what differs between two runs of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiffRequest {
+    /// What is compared.
+    pub what: DiffWhat,
+    /// Whether a difference shows in the exit code.
+    pub exit_code: bool,
+    /// How the result is written, and where; `None`: to stdout.
+    pub outputs: Vec<(DiffFormat, Option<PathBuf>)>,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiffWhat {
+    /// Two evidence files: old and new.
+    Files(PathBuf, PathBuf),
+    /// Two runs of an image, as a commit knows them.
+    Runs {
+        /// The image line.
+        image: ImageName,
+        /// The new one; absent: the newest candidate.
+        run: Option<RunId>,
+        /// The old one; absent: gold.
+        against: Option<RunId>,
+        /// The commit, as git names it.
+        at: String,
+        /// A folder of the repository: that of assay.hcl.
+        folder: PathBuf,
+    },
 }
 
 /// `assay sweep`: remove what runs have left behind.

@@ -153,6 +153,8 @@ pub struct LaunchSettings {
     pub spot_price: Option<String>,
     /// `max_parallel`: how many test instances are alive at once, over all regions; default [`MAX_PARALLEL`].
     pub max_parallel: usize,
+    /// `clean_up_check`: launch nothing where EC2 says beforehand that it could not be ended. Default true.
+    pub clean_up_check: bool,
     /// `ttl`: the latest end of a test instance, counted from its launch; it powers itself off then and may be swept. Default 1 hour.
     pub ttl: Duration,
 }
@@ -176,6 +178,7 @@ impl Default for LaunchSettings {
             run_tags: BTreeMap::new(),
             spot_price: None,
             max_parallel: MAX_PARALLEL,
+            clean_up_check: true,
             ttl: Duration::from_secs(3600),
         }
     }

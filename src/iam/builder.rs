@@ -111,6 +111,7 @@ fn stamp(grounds: &Grounds) -> Statement {
         .on(grounds.images_and_snapshots())
         .when("StringEquals", request(tags::MANAGED), ["true"])
         .when("StringEquals", request(tags::STATE), words(&SAID))
+        .when("Null", "ec2:CreateAction", ["true"])
         .when("StringEqualsIfExists", resource(tags::STATE), words(&OPEN))
         .when("StringEqualsIfExists", "ec2:Owner", [grounds.account.as_str()]);
     grounds.here(statement)

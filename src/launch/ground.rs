@@ -44,8 +44,10 @@ pub(super) struct Ground {
 impl Site<'_> {
     /// Key pair and group, at the same time. Where one fails, what the other made is in the journal.
     pub(super) async fn prepare(&self, public_key: &str, cidrs: &[String]) -> Result<Ground, Undecided> {
-        // First, since it creates nothing: a filter that matches nothing leaves nothing behind.
-        let network = self.network().await?;
+        // First, since they create nothing: a filter that matches nothing leaves nothing behind, nor does a role that may not clean up.
+        let (network, rights) = tokio::join!(self.network(), self.clean_up_rights());
+        let network = network?;
+        rights?;
         let (key_name, groups) = tokio::join!(self.key_pair(public_key), self.groups(&network, cidrs));
         Ok(Ground {
             key_name: key_name?,

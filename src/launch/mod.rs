@@ -1,7 +1,8 @@
 //! Boots AMIs and ends what it booted. `fleet` is the door: it is given AMIs, and hands over each instance as soon as it has an
 //! address, whichever region was fastest.
 //!
-//! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `patience` (calls made again), `network` (VPC, subnets, groups), `ground` (key
+//! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `patience` (calls made again), `network` (VPC, subnets, groups), `rights` (whether it
+//! could be ended again), `ground` (key
 //! pair and security group of a region), `offers` (where and as what to launch, in which order), `start` (one launch), `wait` (until it has an address),
 //! `places` (how many at once), `fleet`, `power` (the same instance booted again).
 //!
@@ -15,12 +16,15 @@ mod offers;
 mod patience;
 mod places;
 mod power;
+mod rights;
 mod start;
 mod tags;
 mod target;
 pub mod user_data;
 mod wait;
 
+#[cfg(test)]
+mod rights_tests;
 #[cfg(test)]
 mod room_tests;
 #[cfg(test)]

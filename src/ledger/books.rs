@@ -7,7 +7,7 @@ pub use super::write::{Edit, NewTag, WriteError, WriteRequest, Written, write};
 use super::{
     candidate_file,
     commit::LedgerError,
-    git::{Environment, GitError},
+    git::{Environment, Git, GitError},
     lock_file,
     plan::PlanError,
     provenance::source_digest_of_commit,
@@ -64,10 +64,6 @@ impl Books {
         Self { repository, folder: request.folder.clone(), environment: request.environment.clone(), commit }
     }
 
-    pub(super) fn repository(&self) -> &Repository {
-        &self.repository
-    }
-
     /// The commit's id.
     pub fn commit(&self) -> &str {
         &self.commit
@@ -83,6 +79,40 @@ impl Books {
         let listed = self.repository.list(&self.commit, folder).await;
         let listed = listed.map_err(|source| LedgerError::git(&self.repository, source))?;
         Ok(listed.into_iter().map(|(path, _)| path).collect())
+    }
+
+    /// A path from the books' folder (that of assay.hcl) as a path from the repository's root.
+    pub async fn from_root(&self, path: &str) -> Result<String, LedgerError> {
+        let prefix = Git::new(&self.folder, &self.environment).text(&["rev-parse", "--show-prefix"]).await;
+        let prefix = prefix.map_err(|source| LedgerError::git(&self.repository, source))?;
+        Ok(format!("{prefix}{}", path.trim_start_matches("./")))
+    }
+
+    /// The repository that the commit is in.
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The files in a folder (with `/` at its end) and below: path and blob.
+    pub(super) async fn tree(&self, folder: &str) -> Result<Vec<(String, String)>, LedgerError> {
+        let listed = self.repository.list(&self.commit, folder).await;
+        listed.map_err(|source| LedgerError::git(&self.repository, source))
+    }
+
+    /// The bytes of blobs, in this order.
+    pub(super) async fn blobs(&self, ids: &[&str]) -> Result<Vec<Vec<u8>>, LedgerError> {
+        let mut all = Vec::new();
+        let each = async |_: &str, bytes: &[u8]| all.push(bytes.to_vec());
+        self.repository.blobs(ids, each).await.map_err(|source| LedgerError::git(&self.repository, source))?;
+        Ok(all)
+    }
+
+    /// The digests of blobs, in this order.
+    pub(super) async fn digests(&self, ids: &[&str]) -> Result<Vec<Digest>, LedgerError> {
+        let mut all = Vec::new();
+        let each = async |_: &str, bytes: &[u8]| all.push(Digest::of(bytes));
+        self.repository.blobs(ids, each).await.map_err(|source| LedgerError::git(&self.repository, source))?;
+        Ok(all)
     }
 
     /// The lock of an image; one without entries where there is no file. Fails on a file that assay cannot have written.

@@ -40,6 +40,15 @@ pub fn entry_digest(entry: &LockEntry) -> Digest {
     Digest::of(writer.finish().as_bytes())
 }
 
+/// The entry's block as it stands in a lock file.
+pub(super) fn entry_text(entry: &LockEntry) -> String {
+    let mut writer = Writer::new();
+    write_entry(&mut writer, entry);
+    let text = writer.finish();
+    let indented = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") };
+    text.lines().map(indented).collect()
+}
+
 /// Adds an entry and sets its `previous`. It refuses nothing: which move is legal is the caller's to know.
 pub fn append(lock: &mut Lock, mut entry: LockEntry) {
     entry.previous = lock.entries.last().map(entry_digest);

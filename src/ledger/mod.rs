@@ -5,6 +5,7 @@
 pub mod books;
 mod branch;
 pub mod candidate_file;
+pub mod checkup;
 pub mod commit;
 #[cfg(test)]
 mod commit_tests;
@@ -15,10 +16,12 @@ mod hcl_text;
 mod intake;
 mod local;
 pub mod lock_file;
+mod lookup;
 mod merge;
 pub mod message;
 mod message_lock;
 mod plan;
+pub mod projection;
 pub mod provenance;
 mod race;
 #[cfg(test)]
@@ -27,6 +30,7 @@ mod remote;
 mod repository;
 mod surroundings;
 pub mod vantage;
+pub mod verify;
 mod words;
 #[cfg(test)]
 pub(crate) mod world;
@@ -40,7 +44,7 @@ pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, Ta
 pub use git::{Environment, GitError, environment_of_process};
 pub use hcl_text::HclError;
 pub use intake::IntakeError;
-pub use merge::MergeConflict;
+pub use merge::{MergeConflict, evidence_paths};
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};

@@ -3,9 +3,12 @@
 use std::{path::PathBuf, process::Command};
 
 use super::{
-    Change, CommitRequest, Environment, Patience, candidate_file,
-    fixtures::RUN,
+    Books, BooksRequest, Change, CommitRequest, Edit, Environment, LedgerError, Patience, WriteRequest, Written,
+    candidate_file,
+    fixtures::{RUN, lock},
+    lock_commit, lock_file, lock_tag,
     world::{Build, World, candidate_path, done, run, write_manifest},
+    write::write,
 };
 
 #[tokio::test]
@@ -36,7 +39,10 @@ async fn a_lost_answer_is_found_as_done() {
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Errand {
     repository: PathBuf,
+    /// Commits each of these.
     manifests: Vec<PathBuf>,
+    /// Adds an entry to the lock of `base`, with its tag.
+    promote: bool,
     environment: Environment,
 }
 
@@ -45,6 +51,9 @@ struct Errand {
 async fn child_process() {
     let Ok(errand) = std::env::var("ASSAY_LEDGER_TEST") else { return };
     let errand: Errand = serde_json::from_str(&errand).expect("an errand");
+    if errand.promote {
+        promoted(errand.repository.clone(), errand.environment.clone()).await;
+    }
     for manifest in errand.manifests {
         done(&CommitRequest {
             manifest,
@@ -65,6 +74,8 @@ fn start_child(errand: &Errand) -> std::process::Child {
     Command::new(std::env::current_exe().expect("this binary"))
         .args(["--exact", "ledger::race_tests::child_process", "--test-threads=1"])
         .env("ASSAY_LEDGER_TEST", serde_json::to_string(errand).expect("an errand"))
+        // A killed process leaves its temporary folders: they go with the world.
+        .env("TMPDIR", errand.environment.get("TMPDIR").map_or("/tmp", String::as_str))
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
         .spawn()
@@ -92,7 +103,8 @@ fn processes_that_race_lose_nothing_and_leave_a_line_of_commits() {
             write_manifest(&folder, &[Build::passed(&run, architecture, writer)]);
             manifests.push(folder.join("manifest.json"));
         }
-        let errand = Errand { repository: world.path(&clone), manifests, environment: world.environment.clone() };
+        let environment = world.environment.clone();
+        let errand = Errand { repository: world.path(&clone), manifests, promote: false, environment };
         children.push(start_child(&errand));
     }
     for child in children {
@@ -138,9 +150,66 @@ async fn killed_after_any_git_call_a_rerun_ends_at_the_same_place() {
     assert!(points > 15, "only {points} calls were cut: the kill did not happen");
 }
 
-/// Runs a commit in a child that is killed (SIGKILL) as soon as its `call`-th git process has done its work; false when it ended by itself.
-/// Only git processes change anything, so that between two of them all moments are the same.
+/// What the lock of `base` says in these tests, written as a promotion writes it: once, however often it is asked.
+async fn promoted(folder: PathBuf, environment: Environment) -> Written {
+    let books = BooksRequest { folder, branch: "main".to_owned(), remote: None, environment };
+    let request = WriteRequest { books, open_branch: None, patience: Patience::default() };
+    let written = write(&request, async |books: &Books| {
+        let image = "base".parse().expect("a name");
+        let mut there = books.lock(&image).await?;
+        let whole = lock();
+        let new: Vec<_> = whole.entries.iter().skip(there.entries.len()).cloned().collect();
+        new.iter().for_each(|entry| lock_file::append(&mut there, entry.clone()));
+        there.gold = whole.gold;
+        let files = vec![(lock_file::path(&image), Some(lock_file::write(&there).into_bytes()))];
+        let tags = there.entries.iter().map(|entry| lock_tag(&there, entry)).collect();
+        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&there, &new), tags })
+    });
+    written.await.unwrap_or_else(|error| panic!("{}", crate::model::cause::chain(&error)))
+}
+
+#[tokio::test]
+async fn a_promotion_killed_after_any_git_call_is_ended_by_the_next() {
+    for atomic in [true, false] {
+        let world = World::new();
+        std::fs::create_dir(world.path("bin")).expect("a folder");
+        world.git("remote.git", &["config", "receive.advertiseAtomic", &atomic.to_string()]);
+        let (first, before) = (world.remote_tip(), world.checkout_state("clone"));
+        let names: Vec<String> = lock().entries.iter().map(|entry| lock_tag(&lock(), entry).name).collect();
+        let mut points = 0;
+        // Up to the push both are the same.
+        for call in if atomic { 1.. } else { 16.. } {
+            let killed = killed_in(&world, call, Vec::new(), true);
+            let written = promoted(world.path("clone"), world.environment.clone()).await;
+            assert_eq!(written.commit, world.remote_tip(), "call {call}");
+            assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3", "call {call}");
+            let text = world.git("remote.git", &["show", "main:images/base.lock.hcl"]) + "\n";
+            assert_eq!(lock_file::read("l", &text).expect("a lock"), lock(), "call {call}");
+            for name in &names {
+                let tagged = world.git("remote.git", &["rev-parse", &format!("{name}^{{commit}}")]);
+                assert_eq!(tagged, written.commit, "call {call}");
+            }
+            assert_eq!(world.checkout_state("clone"), before);
+            world.assert_sound();
+            if !killed {
+                break;
+            }
+            points += 1;
+            world.git("remote.git", &["update-ref", "refs/heads/main", &first]);
+            world.git("remote.git", &["tag", "-d", &names[0], &names[1]]);
+        }
+        assert!(points > if atomic { 12 } else { 2 }, "only {points} calls were cut: the kill did not happen");
+    }
+}
+
+/// [`killed_in`] for a commit.
 fn killed_after(world: &World, call: u32) -> bool {
+    killed_in(world, call, vec![world.path("build/manifest.json")], false)
+}
+
+/// Runs an errand in a child that is killed (SIGKILL) as soon as its `call`-th git process has done its work; false when it ended by itself.
+/// Only git processes change anything, so that between two of them all moments are the same.
+fn killed_in(world: &World, call: u32, manifests: Vec<PathBuf>, promote: bool) -> bool {
     let path = world.environment["PATH"].clone();
     let count = world.path("count");
     world.write("count", "");
@@ -154,8 +223,7 @@ fn killed_after(world: &World, call: u32) -> bool {
     );
     let mut environment = world.environment.clone();
     environment.insert("PATH".to_owned(), format!("{}:{path}", world.path("bin").display()));
-    let errand =
-        Errand { repository: world.path("clone"), manifests: vec![world.path("build/manifest.json")], environment };
+    let errand = Errand { repository: world.path("clone"), manifests, promote, environment };
     let status = start_child(&errand).wait().expect("a child");
     !status.success()
 }

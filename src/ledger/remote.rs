@@ -39,7 +39,12 @@ impl Repository {
     /// Brings the objects behind one reference here. No reference, FETCH_HEAD or shallow boundary changes; no depth is asked for, which
     /// would make the user's clone shallower than it is.
     pub async fn fetch(&self, remote: &str, reference: &str) -> Result<(), GitError> {
-        let arguments = vec![
+        self.fetch_these(remote, &[reference]).await
+    }
+
+    /// As [`Self::fetch`], for several at once.
+    pub(super) async fn fetch_these(&self, remote: &str, references: &[&str]) -> Result<(), GitError> {
+        let mut arguments = vec![
             "fetch",
             "--quiet",
             "--no-tags",
@@ -49,8 +54,8 @@ impl Repository {
             "--refmap=",
             "--",
             remote,
-            reference,
         ];
+        arguments.extend(references);
         self.git().run(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await.map(drop)
     }
 

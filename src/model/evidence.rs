@@ -1,11 +1,14 @@
 //! Evidence: the record of what was tested on exactly which AMI ids. It owns the shape that is written to `evidence.json`, printed by
 //! `--format json`, committed to git and demanded before promotion; it refuses to decide anything but its own verdict.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     ami::AmiRecord,
     ids::{Digest, ImageName, RunId},
+    inventory::{BootFacts, Inventory},
     shard::ShardRecord,
     tags::Provenance,
     verdict::{UndecidedKind, Verdict},
@@ -46,6 +49,9 @@ pub struct Evidence {
     pub suites: Vec<SuiteRef>,
     /// One entry per AMI or host, sorted by `target`.
     pub targets: Vec<TargetEvidence>,
+    /// What is in the images, by digest: AMIs that are alike share one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inventories: BTreeMap<Digest, Inventory>,
     /// assay's version.
     pub assay_version: String,
     /// What could not be confined in the prober, in words; empty when all was.
@@ -135,6 +141,15 @@ pub struct TargetEvidence {
     pub phases: Vec<Phase>,
     /// Every property asked, in the suites' order.
     pub checks: Vec<CheckEvidence>,
+    /// What is in the image: a key of [`Evidence::inventories`]; absent where it was not asked for or could not be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Digest>,
+    /// Why there is no inventory, where one was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory_missing: Option<String>,
+    /// How this boot went, as far as the inventory says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootFacts>,
     /// File name of the saved console output, beside the report; only where the instance could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<String>,
@@ -297,6 +312,9 @@ impl TargetEvidence {
             refused_launches: Vec::new(),
             phases: Vec::new(),
             checks: Vec::new(),
+            inventory: None,
+            inventory_missing: None,
+            boot: None,
             console: None,
         }
     }

@@ -70,6 +70,7 @@ pub fn merge(parts: Vec<(String, Evidence)>) -> Result<Evidence, MergeError> {
         add_new(&mut merged.suites, part.suites);
         add_new(&mut merged.confinement, part.confinement);
         add_new(&mut merged.leftovers, part.leftovers);
+        merged.inventories.extend(part.inventories);
     }
     merged.shard = None;
     merged.verdict = Verdict::over(targets.iter().map(|t| t.verdict));

@@ -30,6 +30,8 @@ pub const PARENT: &str = "assay:parent";
 pub const VERDICT: &str = "assay:verdict";
 /// Digest of the evidence file.
 pub const EVIDENCE: &str = "assay:evidence";
+/// On snapshots that are being deleted: the AMI that they belonged to.
+pub const PRUNED: &str = "assay:pruned";
 /// Who made the last move that the lock holds: a CI job's URL or a person.
 pub const PROMOTED_BY: &str = "assay:promoted-by";
 /// On an AMI that promotion copied: the tested one, as `region:ami-…`.

@@ -96,6 +96,8 @@ pub struct ProbeRequest {
     pub wait_cloud_init: bool,
     /// Ask the host about itself: [`TargetProbe::facts`].
     pub facts: bool,
+    /// Ask what is in the image: [`TargetProbe::inventory`].
+    pub inventory: bool,
     /// How it is reached. `address` counts for [`Way::Direct`] only.
     pub way: Way,
 }
@@ -327,6 +329,7 @@ fn message(request: &ProbeRequest, ticket: &str) -> Result<proto::ProbeRequest, 
         total_ms: milliseconds(request.total),
         wait_cloud_init: request.wait_cloud_init,
         facts: request.facts,
+        inventory: request.inventory,
         proxied,
         ticket: if proxied { ticket.to_owned() } else { String::new() },
     })

@@ -7,6 +7,7 @@ use super::{
     client::{is_key_line, told},
     evaluate::{ACTUAL_KEPT, shown},
     facts::HostFacts,
+    inventory::{FoundInventory, Gathered},
     proto::{self, probe_event::Event as Wire},
 };
 use crate::{
@@ -66,6 +67,8 @@ pub struct TargetProbe {
     pub host_key: Option<SeenHostKey>,
     /// What the host said of itself; absent where it was not asked or did not say.
     pub facts: Option<HostFacts>,
+    /// What is in the image; absent where that was not asked or the host did not say.
+    pub inventory: Option<FoundInventory>,
 }
 
 type At = (usize, usize, usize);
@@ -77,6 +80,7 @@ pub(super) struct Collected {
     reached: BTreeMap<ProbePhase, Duration>,
     host_key: Option<SeenHostKey>,
     facts: Option<HostFacts>,
+    inventory: Gathered,
     undecided: Option<Undecided>,
     ended: bool,
 }
@@ -84,7 +88,16 @@ pub(super) struct Collected {
 impl Collected {
     pub fn new(suites: Arc<[Suite]>) -> Self {
         let checks = BTreeMap::new();
-        Self { suites, checks, reached: BTreeMap::new(), host_key: None, facts: None, undecided: None, ended: false }
+        Self {
+            suites,
+            checks,
+            reached: BTreeMap::new(),
+            host_key: None,
+            facts: None,
+            inventory: Gathered::default(),
+            undecided: None,
+            ended: false,
+        }
     }
 
     pub fn has_ended(&self) -> bool {
@@ -116,6 +129,10 @@ impl Collected {
             }
             Some(Wire::Facts(facts)) => {
                 self.facts = Some(HostFacts::taken(facts).ok_or("the prober sent facts that cannot be read")?);
+                Ok(None)
+            }
+            Some(Wire::Inventory(piece)) => {
+                self.inventory.take(piece).ok_or("the prober sent an inventory that cannot be read")?;
                 Ok(None)
             }
             Some(Wire::Check(result)) => self.check(&result).map(|it| Some(ProbeEvent::Check(Box::new(it)))),
@@ -199,6 +216,7 @@ impl Collected {
             phases,
             host_key: self.host_key,
             facts: self.facts,
+            inventory: self.inventory.finish(),
         }
     }
 }

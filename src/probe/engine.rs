@@ -12,7 +12,7 @@ use super::{
     evaluate::Judged,
     facts,
     host_key::HostKey,
-    proto,
+    inventory, proto,
     reach::{Reach, Word},
     rounds::{self, Answered},
     script,
@@ -41,6 +41,8 @@ pub(super) struct Order {
     pub wait_cloud_init: bool,
     /// Ask the host about itself before the first check.
     pub facts: bool,
+    /// Ask what is in the image after the last check.
+    pub inventory: bool,
 }
 
 /// A step on the way.
@@ -64,6 +66,7 @@ pub(super) enum Event {
         expected: bool,
     },
     Facts(Box<proto::Facts>),
+    Inventory(Box<proto::InventoryPiece>),
     Check {
         suite: usize,
         check: usize,
@@ -117,6 +120,10 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
     listener.tell(Event::Reached(Step::Checks, began.elapsed()));
     let asked = rounds::ask_all(&mut session, &order.suites, deadline, listener);
     listener.tell(Event::Reached(Step::Answered, began.elapsed()));
+    // Last of all: whatever becomes of it, the checks are answered.
+    if order.inventory && asked.is_ok() {
+        inventory::ask(&mut session, deadline, listener);
+    }
     asked.map_err(|stop| with_last_word(stop, &word))
 }
 

@@ -80,6 +80,7 @@ pub(super) fn order(sshd: &Sshd, text: &str) -> Order {
         total: Duration::from_secs(60),
         wait_cloud_init: false,
         facts: false,
+        inventory: false,
     }
 }
 
@@ -120,6 +121,25 @@ fn thirty_checks_of_every_kind() {
     assert_eq!(steps, [Step::Connected, Step::Authenticated, Step::Checks, Step::Answered]);
     let wrong = &results["command WRONG stdout"].0;
     assert!(wrong.actual.to_string().contains("\\\\x1b[31m"), "shown escaped: {}", wrong.actual);
+}
+
+#[test]
+fn what_is_in_the_image_is_told_after_the_last_check_and_touches_no_verdict() {
+    let sshd = Sshd::start();
+    let mut order = order(&sshd, &in_suite("command \"false\" { exit-status = 0 }"));
+    order.inventory = true;
+    let recorder = Recorder::default();
+    run(&order, &recorder).expect("all is answered");
+    let events = recorder.events();
+    let answered = events.iter().position(|e| matches!(e, Event::Reached(Step::Answered, _))).expect("answered");
+    let pieces: Vec<_> = events[answered..].iter().filter(|e| matches!(e, Event::Inventory(_))).collect();
+    let Some(Event::Inventory(last)) = pieces.last() else { panic!("no inventory") };
+    assert!(last.last && pieces.len() == events.iter().filter(|e| matches!(e, Event::Inventory(_))).count());
+    assert_eq!(recorder.outcomes(&order.suites), [("command false exit-status".to_owned(), Failed)]);
+    order.inventory = false;
+    let quiet = Recorder::default();
+    run(&order, &quiet).expect("all is answered");
+    assert!(!quiet.events().iter().any(|e| matches!(e, Event::Inventory(_))), "it was not asked");
 }
 
 /// The stop and all outcomes of a run of `text` on a server with `config`.
@@ -379,6 +399,7 @@ fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
         total: Duration::from_secs(10),
         wait_cloud_init: true,
         facts: false,
+        inventory: false,
     };
     let stop = run(&order, &Recorder::default()).expect_err("it is no SSH server");
     drop(end);

@@ -7,7 +7,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::questions::{self, CLOUD_INIT, FACTS};
+use super::questions::{self, CLOUD_INIT, FACTS, INVENTORY, LISTENING};
 use crate::suite::{Check, Resource, Sudo};
 
 /// The functions that ask, run by dash, bash and busybox alike.
@@ -46,6 +46,18 @@ pub(super) fn cloud_init(nonce: &str) -> String {
 pub(super) fn facts(nonce: &str) -> String {
     let body = "i=0 A=auto T=10\nask_facts\ni=1\nask_cloud_init\ni=end s= a='.n 2'\nanswer\n";
     wrap(nonce, &[CLOUD_INIT, FACTS], body)
+}
+
+/// The script that asks what is in the image: see `inventory` for what each number is.
+pub(super) fn inventory(nonce: &str) -> String {
+    let asked = ["system", "packages", "units", "boot", "set_id"].map(|part| format!("ask_inventory_{part}"));
+    let mut body = "A=auto T=20\n".to_owned();
+    let all = asked.iter().map(String::as_str).chain(["ask_listening"]);
+    for (index, ask) in all.enumerate() {
+        write(&mut body, format_args!("i={index}\n{ask}\n"));
+    }
+    write(&mut body, format_args!("i=end s= a='.n {}'\nanswer\n", asked.len() + 1));
+    wrap(nonce, &[INVENTORY, LISTENING], &body)
 }
 
 /// The longest that the script can be silent while it runs `questions`.
@@ -122,6 +134,9 @@ fn write(body: &mut String, line: std::fmt::Arguments<'_>) {
     body.write_fmt(line).expect("writing to a String cannot fail");
 }
 
+#[cfg(test)]
+#[path = "script_inventory_tests.rs"]
+mod inventory_tests;
 #[cfg(test)]
 #[path = "script_kinds_tests.rs"]
 mod kinds_tests;

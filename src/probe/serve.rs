@@ -250,6 +250,7 @@ fn order(request: proto::ProbeRequest, tickets: &Tickets, known: &SuitesInUse) -
         total: Duration::from_millis(request.total_ms),
         wait_cloud_init: request.wait_cloud_init,
         facts: request.facts,
+        inventory: request.inventory,
     })
 }
 
@@ -289,6 +290,7 @@ fn message(event: Event) -> proto::ProbeEvent {
         Event::Dial(number) => Wire::Dial(proto::Dial { number }),
         Event::HostKey { line, expected } => Wire::HostKey(proto::HostKeySeen { line, expected }),
         Event::Facts(facts) => Wire::Facts(*facts),
+        Event::Inventory(piece) => Wire::Inventory(*piece),
         Event::Check { suite, check, property, judged, attempts, flaky, duration } => Wire::Check(proto::CheckResult {
             suite: index(suite),
             check: index(check),

@@ -152,8 +152,15 @@ mod tests {
                         }
                     }
                 }
+                "additionalProperties" if rule.is_object() => {}
                 "additionalProperties" => assert_eq!(rule, &Value::Bool(false)),
                 other => panic!("this test does not know the keyword {other}"),
+            }
+        }
+        // A map whose keys are data.
+        if let Some(rule) = schema.get("additionalProperties").filter(|rule| rule.is_object()) {
+            for (name, field) in value.as_object().into_iter().flatten() {
+                validate(root, rule, field, &format!("{place}.{name}"), wrong, seen);
             }
         }
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {

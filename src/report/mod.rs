@@ -3,6 +3,7 @@
 //! here once more, whatever was done before.
 
 mod aside;
+pub mod diff;
 pub mod event_lines;
 pub mod evidence;
 pub mod json;

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use crate::model::{
-    AmiRecord, CheckEvidence, Digest, Evidence, HostKeyPin, Outcome, Phase, Provenance, Shard, TargetEvidence,
-    UndecidedKind, Verdict,
+    AmiRecord, BootFacts, CheckEvidence, Digest, Evidence, HostKeyPin, Inventory, Outcome, Phase, Provenance, Shard,
+    TargetEvidence, UndecidedKind, Verdict,
     evidence::{EVIDENCE_SCHEMA, Leftover, RefusedLaunch, SuiteRef, Undecided},
+    inventory::{Group, Package, Part, Port, SetIdFile, Unit, User},
     shard::ShardRecord,
 };
 
@@ -73,7 +74,40 @@ fn failed_target() -> TargetEvidence {
             .map(|(name, duration_ms)| Phase { name: name.to_owned(), duration_ms })
             .to_vec(),
         checks: checks(),
+        inventory: Some(inventory().digest()),
+        boot: Some(BootFacts { kernel_ms: Some(1800), userspace_ms: Some(9400), disk_used_bytes: Some(1_234_567_890) }),
         ..TargetEvidence::new(String::new(), None)
+    }
+}
+
+/// What is in an image, a hostile one.
+pub fn inventory() -> Inventory {
+    Inventory {
+        os: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        kernel: "6.1.0-28-cloud-amd64".to_owned(),
+        kernels: vec!["6.1.0-28-cloud-amd64".to_owned()],
+        package_manager: "dpkg".to_owned(),
+        packages: vec![Package {
+            name: "bash".to_owned(),
+            architecture: "amd64".to_owned(),
+            version: "5.2.15-2+b7\u{1b}[2J".to_owned(),
+        }],
+        units: vec![Unit { name: "ssh.service".to_owned(), enabled: "enabled".to_owned(), state: "active".to_owned() }],
+        ports: vec![Port {
+            protocol: "tcp".to_owned(),
+            port: 22,
+            address: "0.0.0.0".to_owned(),
+            process: "sshd".to_owned(),
+        }],
+        users: vec![User { name: "root".to_owned(), id: 0, group: 0, shell: "/bin/bash".to_owned() }],
+        groups: vec![Group { name: "adm".to_owned(), id: 4, members: vec!["debian".to_owned()] }],
+        set_id: vec![SetIdFile {
+            path: "/usr/bin/<b>|`passwd`".to_owned(),
+            mode: "4755".to_owned(),
+            owner: "root".to_owned(),
+            group: "root".to_owned(),
+        }],
+        unknown: [(Part::Units, "systemctl did not answer".to_owned())].into(),
     }
 }
 
@@ -92,6 +126,7 @@ fn undecided_target() -> TargetEvidence {
         bastion_host_key: Some(HostKeyPin::None),
         ami: None,
         checks: vec![lost],
+        inventory_missing: Some("port 22 did not answer within 5 m".to_owned()),
         console: Some("console-eu-west-1-ami-0abcdef1234567891.txt".to_owned()),
         ..TargetEvidence::new(String::new(), None)
     }
@@ -116,6 +151,7 @@ pub fn evidence() -> Evidence {
             source_digest: Some(Digest::of(b"inputs")),
             parent: Some("ami-0abcdef1234567000".parse().expect("an AMI")),
         },
+        inventories: [(inventory().digest(), inventory())].into(),
         workflow: Some("5e4bb2a1-21c2-4a5e-9d0f-0f4ee32a1d55".to_owned()),
         started_at: "2026-11-22T10:00:00Z".to_owned(),
         finished_at: "2026-11-22T10:05:00.5Z".to_owned(),

@@ -12,7 +12,8 @@ use super::{
     admit::Admitted,
     event::Events,
     external, hurry,
-    probing::{self, Probing},
+    inventories::Inventories,
+    probing::{self, Beside, Probing},
     reach::{self, Reach},
     second_boot::Second,
     stages,
@@ -26,7 +27,7 @@ use crate::{
     },
     launch::{Fleet, LaunchError, LaunchedTarget, Order},
     model::{
-        AccountId, Boot, Event, Provenance, TargetEvidence, TargetId, UndecidedKind,
+        AccountId, Boot, Digest, Event, Inventory, Provenance, TargetEvidence, TargetId, UndecidedKind,
         cause::chain,
         evidence::{Leftover, Undecided},
     },
@@ -58,6 +59,8 @@ pub struct Context<'a> {
     pub admitted: &'a [Admitted],
     /// What is launched and judged of them, each AMI at least once, see [`super::targets::planned`].
     pub targets: &'a [TargetId],
+    /// What is found in them.
+    pub inventories: Inventories,
 }
 
 impl Context<'_> {
@@ -65,12 +68,19 @@ impl Context<'_> {
     fn admitted(&self, target: &TargetId) -> Option<&Admitted> {
         self.admitted.iter().find(|one| one.ami == target.ami)
     }
+
+    /// What a target's host is asked beside its checks. What is in an AMI is asked once, of its first target.
+    fn beside(&self, target: &TargetId) -> Beside {
+        let first = self.targets.iter().find(|other| other.ami == target.ami);
+        Beside { facts: stages::needs_facts(self.request), inventory: first == Some(target) }
+    }
 }
 
 /// The evidence so far.
 type Judged = BTreeMap<TargetId, TargetEvidence>;
 
 /// What came of it.
+#[derive(Default)]
 pub struct Examined {
     /// One per target.
     pub targets: Vec<TargetEvidence>,
@@ -78,6 +88,8 @@ pub struct Examined {
     pub confinement: Vec<String>,
     /// What could not be removed.
     pub leftovers: Vec<Leftover>,
+    /// What is in the images.
+    pub inventories: BTreeMap<Digest, Inventory>,
 }
 
 /// Examines every target. Those that cannot be launched are undecided, with the reason.
@@ -105,7 +117,8 @@ pub async fn all(context: Context<'_>) -> Examined {
             Err(reason) => not_tested(&context, &reason, &mut judged),
         }
     }
-    Examined { targets: judged.into_values().collect(), confinement, leftovers }
+    let inventories = context.inventories.all();
+    Examined { targets: judged.into_values().collect(), confinement, leftovers, inventories }
 }
 
 fn refusal(context: &Context<'_>, target: &TargetId) -> Option<Undecided> {
@@ -306,8 +319,8 @@ async fn examine(
             evidence.instance_type = Some(instance.instance_type.clone());
             evidence.availability_zone = instance.availability_zone.clone();
             let with = probing(context, ready);
-            let facts = stages::needs_facts(context.request);
-            let met = probing::probe(&with, &launched, instance, facts, &mut evidence).await;
+            let beside = context.beside(&launched.target);
+            let met = probing::probe(&with, &launched, instance, beside, &mut evidence).await;
             let image = admitted.and_then(|one| one.image.as_ref());
             let seen = stages::own(&with, &launched, instance, image, met, &mut evidence).await;
             if stages::is_unclear(&evidence) {
@@ -330,6 +343,7 @@ fn probing<'a>(context: &'a Context<'_>, ready: &'a Ready) -> Probing<'a> {
         reach: &ready.reach,
         events: context.events,
         cancel: context.cancel,
+        inventories: &context.inventories,
     }
 }
 

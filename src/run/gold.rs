@@ -98,7 +98,7 @@ pub enum GoldError {
     },
     /// Its gold was revoked.
     #[error(
-        "image: the gold of {image} is revoked: run {run}, {when} by {by} ({reason}), says {place}. Promote another run, or go back to the last good one: \
+        "image: the gold of {image} is revoked: run {run}, {told}, says {place}. Promote another run, or go back to the last good one: \
          assay rollback --image {image}"
     )]
     Revoked {
@@ -106,12 +106,8 @@ pub enum GoldError {
         image: ImageName,
         /// The run.
         run: RunId,
-        /// Since when.
-        when: String,
-        /// Who did it, escaped.
-        by: String,
-        /// Why, escaped.
-        reason: String,
+        /// Since when, by whom and why, escaped.
+        told: String,
         /// The lock.
         place: String,
     },
@@ -309,12 +305,11 @@ fn standing(lock: &Lock, place: &str, now: Timestamp) -> Result<(RunId, Option<S
 }
 
 fn of_revoked(lock: &Lock, entry: &LockEntry, place: &str) -> GoldError {
+    let when = entry.effective_at.as_ref().map_or_else(|| format!("at {}", entry.at), |at| format!("from {at} on"));
     GoldError::Revoked {
         image: lock.image.clone(),
         run: entry.run,
-        when: entry.effective_at.as_ref().map_or_else(|| format!("at {}", entry.at), |at| format!("from {at} on")),
-        by: escape_line(&entry.by),
-        reason: escape_line(&entry.reason),
+        told: format!("{when} by {} ({})", escape_line(&entry.by), escape_line(&entry.reason)),
         place: place.to_owned(),
     }
 }

@@ -10,7 +10,9 @@ use super::{
     Finished,
     event::Events,
     examine::Examined,
-    external, known_hosts, probing,
+    external,
+    inventories::Inventories,
+    known_hosts, probing,
     reach::{self, Reach},
     validate::evidence_of,
 };
@@ -48,16 +50,19 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
         ready = ready => ready,
         () = cancel.cancelled() => Err(cancelled()),
     };
+    let inventories = Inventories::default();
     let examined = match ready {
         Ok((prober, reach)) => {
             let suites: Arc<[Suite]> = Arc::from(request.suites.clone());
-            let asking = Asking { request: &request, key, suites, prober: &prober, reach: &reach };
+            let asking =
+                Asking { request: &request, key, suites, prober: &prober, reach: &reach, inventories: &inventories };
             let targets = join_all(request.hosts.iter().map(|host| one(&asking, host, &events, &cancel))).await;
-            Examined { targets, confinement: prober.confinement(), leftovers: Vec::new() }
+            Examined { targets, confinement: prober.confinement(), ..Examined::default() }
         }
         Err(reason) => untested(&request, &reason, &events),
     };
     let mut evidence = evidence_of(run, None, Provenance::default(), &request.suites, started_at, examined);
+    evidence.inventories = inventories.all();
     evidence.shard = request.shard.clone();
     let mut finished = Finished::unrecorded(evidence);
     if let Some(folder) = &request.report_dir {
@@ -76,6 +81,7 @@ struct Asking<'a> {
     suites: Arc<[Suite]>,
     prober: &'a Prober,
     reach: &'a Reach,
+    inventories: &'a Inventories,
 }
 
 fn cancelled() -> Undecided {
@@ -87,7 +93,7 @@ fn untested(request: &Wanted, reason: &Undecided, events: &Events) -> Examined {
     let targets: Vec<TargetEvidence> =
         request.hosts.iter().map(|host| TargetEvidence::untested(host.to_string(), None, reason.clone())).collect();
     targets.iter().for_each(|target| events.judged(target));
-    Examined { targets, confinement: Vec::new(), leftovers: Vec::new() }
+    Examined { targets, ..Examined::default() }
 }
 
 async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &CancellationToken) -> TargetEvidence {
@@ -108,6 +114,7 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             total: with.request.timeout + probing::CHECKS_AT_MOST,
             wait_cloud_init: false,
             facts: false,
+            inventory: with.request.inventory,
             way,
         };
         Ok((probing::watched(with.prober, asked, events).await, pin))
@@ -119,6 +126,9 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
     match outcome {
         Ok((found, pin)) => {
             evidence.host_key = pin;
+            if with.request.inventory {
+                with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), &mut evidence);
+            }
             evidence.verdict = found.verdict;
             evidence.undecided = found.undecided;
             evidence.checks = found.checks;
@@ -126,7 +136,12 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             externals(with, host, found.host_key.map(|key| key.line), found.stopped, &mut evidence, events, cancel)
                 .await;
         }
-        Err(reason) => evidence.undecided = Some(reason),
+        Err(reason) => {
+            if with.request.inventory {
+                with.inventories.note(None, Some(&reason), &mut evidence);
+            }
+            evidence.undecided = Some(reason);
+        }
     }
     events.judged(&evidence);
     evidence
@@ -185,6 +200,7 @@ async fn still_there(with: &Asking<'_>, host: &ProbeHost, host_key: Option<Strin
         total: with.request.timeout * 2,
         wait_cloud_init: false,
         facts: false,
+        inventory: false,
         way,
     };
     let (nobody, _) = tokio::sync::mpsc::channel(1);

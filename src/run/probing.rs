@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Request,
     event::Events,
+    inventories::Inventories,
     reach::{Place, Reach},
 };
 use crate::{
@@ -37,6 +38,8 @@ pub struct Probing<'a> {
     pub events: &'a Events,
     /// Ends it.
     pub cancel: &'a CancellationToken,
+    /// Where what is found in images goes.
+    pub inventories: &'a Inventories,
 }
 
 /// What the first probe of an instance leaves for what comes after it.
@@ -50,25 +53,31 @@ pub struct Met {
     pub stopped: Option<Undecided>,
 }
 
-/// Probes one instance and writes what was found into `evidence`. `facts`: the host is asked about itself too. [`explain`] is due when the verdict stands.
+/// Probes one instance and writes what was found into `evidence`. `beside`: what the host is asked beside the checks. [`explain`] is due when the verdict stands.
 pub async fn probe(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    facts: bool,
+    beside: Beside,
     evidence: &mut TargetEvidence,
 ) -> Met {
     let attempt = tokio::select! {
-        found = probe_with_known_key(with, launched, instance, facts) => found,
+        found = probe_with_known_key(with, launched, instance, beside) => found,
         () = with.cancel.cancelled() => Err(cancelled()),
     };
     evidence.bastion_host_key = with.reach.bastion_host_key();
     match attempt {
         Ok((found, pin)) => {
             evidence.host_key = pin;
+            if beside.inventory {
+                with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), evidence);
+            }
             take_over(found, evidence)
         }
         Err(reason) => {
+            if beside.inventory {
+                with.inventories.note(None, Some(&reason), evidence);
+            }
             evidence.undecided = Some(reason.clone());
             Met { stopped: Some(reason), ..Met::default() }
         }
@@ -132,13 +141,13 @@ async fn probe_with_known_key(
     with: &Probing<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    facts: bool,
+    beside: Beside,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
     let place = with.reach.to(&instance.address, instance.port, Some(&instance.id)).await?;
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
-        Round { suites: suites.clone(), host_keys, connect_within, total: connect_within + CHECKS_AT_MOST, facts }
+        Round { suites: suites.clone(), host_keys, connect_within, total: connect_within + CHECKS_AT_MOST, beside }
     };
     if let Some(key) = &instance.host_key {
         let injected = ask(with, &launched.target, &place, round(vec![key.clone()])).await;
@@ -201,8 +210,24 @@ pub struct Round {
     pub connect_within: Duration,
     /// From now until everything must be done.
     pub total: Duration,
-    /// Whether the host is asked about itself.
+    /// What the host is asked beside.
+    pub beside: Beside,
+}
+
+/// What a host is asked that is no check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// About itself, to compare boots.
     pub facts: bool,
+    /// What is in the image.
+    pub inventory: bool,
+}
+
+impl Beside {
+    /// Nothing.
+    pub const NOTHING: Self = Self { facts: false, inventory: false };
+    /// Only about itself.
+    pub const FACTS: Self = Self { facts: true, inventory: false };
 }
 
 /// One session with an instance of ours, with the run's key, after cloud-init.
@@ -217,7 +242,8 @@ pub async fn ask(with: &Probing<'_>, target: &TargetId, (address, way): &Place, 
         connect_within: round.connect_within,
         total: round.total,
         wait_cloud_init: true,
-        facts: round.facts,
+        facts: round.beside.facts,
+        inventory: round.beside.inventory,
         way: way.clone(),
     };
     watched(with.prober, request, with.events).await

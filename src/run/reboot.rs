@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     answers::{self, Known},
-    probing::{self, CHECKS_AT_MOST, Met, Probing, Round, ask, is_key_mismatch},
+    probing::{self, Beside, CHECKS_AT_MOST, Met, Probing, Round, ask, is_key_mismatch},
     reach::Place,
 };
 use crate::{
@@ -176,7 +176,8 @@ async fn asked_after(
     again: Vec<Suite>,
 ) -> Vec<CheckEvidence> {
     let total = CHECKS_AT_MOST.min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
-    let round = Round { suites: Arc::from(again), host_keys: vec![key], connect_within: LEAST, total, facts: false };
+    let round =
+        Round { suites: Arc::from(again), host_keys: vec![key], connect_within: LEAST, total, beside: Beside::NOTHING };
     ask(with, &subject.launched.target, place, round).await.checks
 }
 
@@ -244,7 +245,7 @@ async fn returned(
         // cloud-init may take as long again as the boot.
         let total = (left * 2).min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
         let host_keys = vec![key.to_owned()];
-        let round = Round { suites: Arc::from([]), host_keys, connect_within: left, total, facts: true };
+        let round = Round { suites: Arc::from([]), host_keys, connect_within: left, total, beside: Beside::FACTS };
         let found = ask(with, &subject.launched.target, place, round).await;
         if is_key_mismatch(&found) {
             return Return::OtherKey(reason_of(&found));

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     answers::{self, Known},
-    probing::{self, CHECKS_AT_MOST, Probing, Round, ask, left},
+    probing::{self, Beside, CHECKS_AT_MOST, Probing, Round, ask, left},
     reboot::passed_again,
 };
 use crate::{
@@ -170,7 +170,7 @@ async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningI
     suites.push(arming(with.fleet.life_left(launched)));
     let connect_within = left(with, launched);
     let total = connect_within + CHECKS_AT_MOST;
-    let round = Round { suites: Arc::from(suites), host_keys, connect_within, total, facts: true };
+    let round = Round { suites: Arc::from(suites), host_keys, connect_within, total, beside: Beside::FACTS };
     let mut found = ask(with, &launched.target, &place, round).await;
     if let Some(armed) = found.checks.pop().filter(|c| c.outcome != Outcome::Passed && found.facts.is_some()) {
         with.events.warn(format!(

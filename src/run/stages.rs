@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     Request, ami_checks, answers, external,
-    probing::{Met, Probing, Round, ask, cancelled},
+    probing::{Beside, Met, Probing, Round, ask, cancelled},
     reboot::{self, Stage, Subject},
     second_boot::{self, Second},
 };
@@ -162,7 +162,7 @@ async fn externals(
         let Ok(place) = with.reach.to(&instance.address, instance.port, Some(&instance.id)).await else { return false };
         let host_keys = met.host_key.clone().into_iter().collect();
         let (connect_within, total) = (STILL_THERE, STILL_THERE * 2);
-        let nothing = Round { suites: Arc::from([]), host_keys, connect_within, total, facts: false };
+        let nothing = Round { suites: Arc::from([]), host_keys, connect_within, total, beside: Beside::NOTHING };
         ask(with, &launched.target, &place, nothing).await.stopped.is_none()
     };
     let alive = || still_there().boxed();

@@ -11,6 +11,7 @@ use super::{
     event::Events,
     examine::{self, Examined},
     hurry,
+    inventories::Inventories,
     protection::ProtectionRecord,
     targets,
 };
@@ -57,6 +58,7 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         cancel: &cancel,
         admitted: &admitted,
         targets: &targets,
+        inventories: Inventories::default(),
     })
     .await;
     let mut evidence =
@@ -75,7 +77,7 @@ fn given_up(request: &Request, started_at: String, events: &Events) -> Finished 
     let planned = targets::planned(&request.amis, &request.settings.launch);
     let targets =
         planned.iter().map(|target| TargetEvidence::untested(target.to_string(), None, reason.clone())).collect();
-    let examined = Examined { targets, confinement: Vec::new(), leftovers: Vec::new() };
+    let examined = Examined { targets, ..Examined::default() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();
     let mut evidence =
@@ -146,6 +148,7 @@ pub fn evidence_of(
         finished_at: jiff::Timestamp::now().to_string(),
         suites: suite_refs(suites),
         targets,
+        inventories: examined.inventories,
         assay_version: env!("CARGO_PKG_VERSION").to_owned(),
         confinement: examined.confinement,
         leftovers: examined.leftovers,

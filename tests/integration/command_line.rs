@@ -46,11 +46,13 @@ fn validate_ends_with_2_for_a_failed_check_and_3_for_no_verdict() {
     workshop.write("bad.hcl", "suite \"bad\" {\n  file \"/nonexistent\" {\n    exists = true\n  }\n}\n");
     let ami = cloud.own_image("light", "us-east-1", "codes");
     let named = format!("us-east-1:{ami}");
-    let arguments = ["validate", "--ami", &named, "--suite", "bad.hcl", "--ssh-username", "debian"];
+    let arguments = ["validate", "--image", "base", "--ami", &named, "--suite", "bad.hcl", "--ssh-username", "debian"];
     let failed = workshop.assay(&arguments);
     assert_eq!(failed.status.code(), Some(2), "{}", String::from_utf8_lossy(&failed.stderr));
     let nowhere = workshop.assay(&[
         "validate",
+        "--image",
+        "base",
         "--ami",
         "us-east-1:ami-00000000000000000",
         "--suite",

@@ -38,6 +38,7 @@ fn request(sshd: &Sshd, text: &str) -> ProbeRequest {
         total: Duration::from_secs(60),
         wait_cloud_init: true,
         facts: false,
+        inventory: false,
         way: Way::Direct,
     }
 }

@@ -332,6 +332,7 @@ fn request(sshd: &Sshd, suite: &str) -> ProbeRequest {
         total: Duration::from_secs(120),
         wait_cloud_init: false,
         facts: false,
+        inventory: false,
         way: Way::Direct,
     }
 }

@@ -10,6 +10,8 @@ use assay::config::{Door, Input, TemplateOptions, check};
 use hcl::{Block, Body, Expression, Structure};
 use serde_json::{Map, Value};
 
+use crate::support::packer::Workshop;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -41,15 +43,16 @@ fn texts(path: &Path) -> Vec<String> {
     page.split("```hcl\n").skip(1).filter_map(|rest| rest.split("```").next().map(str::to_owned)).collect()
 }
 
-fn blocks<'a>(body: &'a Body, found: &mut Vec<&'a Block>) {
+/// The blocks of this kind and name, like `post-processor "assay"`, at any depth.
+fn blocks<'a>(body: &'a Body, kind: &str, name: &str, found: &mut Vec<&'a Block>) {
     for structure in body.iter() {
         if let Structure::Block(block) = structure {
-            let is_ours = block.identifier() == "post-processor"
-                && block.labels().first().is_some_and(|label| label.as_str() == "assay");
-            if is_ours {
+            let is_it =
+                block.identifier() == kind && block.labels().first().is_some_and(|label| label.as_str() == name);
+            if is_it {
                 found.push(block);
             } else {
-                blocks(block.body(), found);
+                blocks(block.body(), kind, name, found);
             }
         }
     }
@@ -87,7 +90,7 @@ fn every_template_that_users_copy_is_right() {
         for text in texts(&path).iter().filter(|text| text.contains("post-processor \"assay\"")) {
             let body = hcl::parse(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             let mut found = Vec::new();
-            blocks(&body, &mut found);
+            blocks(&body, "post-processor", "assay", &mut found);
             for block in found {
                 // Paths in a page are examples; those in a template must be there.
                 let mut options = options(block.body());
@@ -106,6 +109,31 @@ fn every_template_that_users_copy_is_right() {
 }
 
 #[test]
+fn every_data_source_that_users_copy_has_right_options() {
+    use assay::wire::DataSource;
+    let spec = assay::doors::data_source::Image::default().spec();
+    let mut paths = Vec::new();
+    files(&root(), &mut paths);
+    let mut checked = 0;
+    for path in paths {
+        for text in texts(&path).iter().filter(|text| text.contains("data \"assay-image\"")) {
+            let body = hcl::parse(text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let mut found = Vec::new();
+            blocks(&body, "data", "assay-image", &mut found);
+            for block in found {
+                let given = options(block.body());
+                assert!(given.contains_key("image"), "{}", path.display());
+                for name in given.keys() {
+                    assert!(spec.fields.contains_key(name), "{}: {name}", path.display());
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 3, "{checked} data sources were found");
+}
+
+#[test]
 fn every_assay_hcl_that_users_copy_is_right() {
     let mut paths = Vec::new();
     files(&root(), &mut paths);
@@ -116,4 +144,59 @@ fn every_assay_hcl_that_users_copy_is_right() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{}: {text}", path.display());
     }
+}
+
+/// The templates in `packer/` of a workshop, which is a copy of ours.
+fn templates(workshop: &Workshop) -> Vec<String> {
+    let names = fs::read_dir(workshop.path().join("packer")).expect("a folder");
+    let mut names: Vec<String> =
+        names.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name.ends_with(".pkr.hcl"));
+    names.sort();
+    assert_eq!(names, ["app.pkr.hcl", "base.pkr.hcl", "minimal.pkr.hcl"]);
+    names.into_iter().map(|name| format!("packer/{name}")).collect()
+}
+
+/// What must hold of every template, with Packer's own word for it: all plugins are the real ones, nothing is asked of a cloud or a lock.
+fn every_template_is_valid_by(version: &str) {
+    let workshop = Workshop::offline(version);
+    for template in templates(&workshop) {
+        let valid = workshop.packer(&["validate", &template]).expect(0);
+        // 1.7.10 says nothing more; in the others a deprecation would be a warning.
+        assert!(!valid.text.contains("Warning"), "{template}: {}", valid.text);
+    }
+    for variables in [["-var", "architectures=[\"x86_64\", \"arm64\"]"], ["-var", "architectures=[\"arm64\"]"]] {
+        workshop.packer(&["validate", variables[0], variables[1], "packer/base.pkr.hcl"]).expect(0);
+    }
+    workshop.packer(&["validate", "-var", "architecture=arm64", "packer/app.pkr.hcl"]).expect(0);
+}
+
+#[test]
+fn every_template_is_valid_and_formatted() {
+    every_template_is_valid_by("recent");
+    Workshop::offline("recent").packer(&["fmt", "-check", "-diff", "packer"]).expect(0);
+}
+
+/// Run by `make test-packers`, which builds these Packers.
+mod older_packers {
+    #[test]
+    fn find_every_template_valid() {
+        for version in ["1.11.2", "1.7.10"] {
+            super::every_template_is_valid_by(version);
+        }
+    }
+}
+
+/// `packer validate` looks gold up only where it is told to.
+#[test]
+fn evaluating_the_data_source_needs_the_lock() {
+    let workshop = Workshop::offline("recent");
+    let evaluated = ["validate", "-evaluate-datasources", "packer/app.pkr.hcl"];
+    workshop.packer(&evaluated).expect(1).says("base has no gold yet");
+    let lock = fs::read_to_string(root().join("tests/fixtures/gold/images/base.lock.hcl")).expect("kept");
+    workshop.write("images/base.lock.hcl", &lock);
+    workshop.packer(&evaluated).expect(0);
+    workshop.write("images/base.lock.hcl", &lock.replacen("11:00:00Z", "11:00:01Z", 1));
+    let changed = workshop.packer(&evaluated).expect(1);
+    changed.says("base.lock.hcl:").says("the chain is broken");
 }

@@ -74,3 +74,14 @@ def account_of_role(accounts: list[Account], parameters: dict[str, str]) -> str 
     if role is None or token.count(".") < 2:
         return None
     return next((account.id for account in accounts if account.id == role[1]), None)
+
+
+def role_of(access_key: str | None) -> str | None:
+    """The role that a key of AssumeRole or AssumeRoleWithWebIdentity acts as; None for a long-lived key."""
+    from moto.iam.models import iam_backends
+
+    for partitions in list(iam_backends.values()):
+        key = partitions["aws"].access_keys.get(access_key)
+        if key is not None:
+            return getattr(key, "role_arn", None)
+    return None

@@ -1,7 +1,7 @@
 """Owns the log of API calls: one JSON object a line, written before the answer is sent, so a test that got it can read it.
 
-Fields: n, time, account, region, service, action, parameters (flat, as sent), status, error, fault, duration_ms. Refuses to
-write secrets: user data appears as its length and digest, tokens and passwords not at all.
+Fields: n, time, account, region, service, action, parameters (flat, as sent), resources (see named), status, error, fault,
+duration_ms. Refuses to write secrets: user data appears as its length and digest, tokens and passwords not at all.
 """
 
 from __future__ import annotations

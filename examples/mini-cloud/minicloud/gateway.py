@@ -21,7 +21,7 @@ from xml.sax.saxutils import escape
 
 from werkzeug.test import run_wsgi_app
 
-from . import accounts, control
+from . import accounts, control, named
 from .calllog import CallLog, without_secrets
 from .cloud import Cloud
 from .faults import AsMoto, Call, Fault, FaultList, Fidelity
@@ -91,6 +91,7 @@ class Gateway:
             # The one call that is signed by nobody: the token is the proof.
             account, who = accounts.account_of_role(self.cloud.accounts, parameters), accounts.Caller(None, "us-east-1", "sts")
         call = Call(who.service or "", action, who.region or "", account or "", parameters)
+        resources = named.resources(self.cloud, call)
         fault = None
         if account is None:
             answer = unknown_key(call.service)
@@ -98,8 +99,8 @@ class Gateway:
             fault = self.faults.hit(call)
             answer = self._do(call, environ, fault)
         self.log.write(
-            n, account=account, region=who.region, service=who.service, action=action,
-            parameters=without_secrets(parameters), status=answer.status, error=answer.error,
+            n, account=account, role=accounts.role_of(who.access_key), region=who.region, service=who.service, action=action,
+            parameters=without_secrets(parameters), resources=resources, status=answer.status, error=answer.error,
             fault=fault.kind if fault else None, duration_ms=round((time.monotonic() - began) * 1000, 1),
         )  # fmt: skip
         return answer, bool(fault and fault.kind == "drop-answer")

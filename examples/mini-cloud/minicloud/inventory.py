@@ -1,5 +1,5 @@
-"""Owns the answer to "what is in this cloud now": instances, images, snapshots, key pairs, security groups and volumes of the accounts, in
-every region, with state and tags. For tests and people; refuses to change anything.
+"""Owns the answer to "what is in this cloud now": instances, images, snapshots, key pairs, security groups, volumes and Parameter Store
+parameters of the accounts, in every region, with state and tags. For tests and people; refuses to change anything.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ def inventory(cloud: Cloud) -> dict[str, list[dict[str, Any]]]:
     from moto.ec2.models import ec2_backends
 
     found: dict[str, list[dict[str, Any]]] = {
-        kind: [] for kind in ("instances", "images", "snapshots", "key_pairs", "security_groups", "volumes")
+        kind: [] for kind in ("instances", "images", "snapshots", "key_pairs", "security_groups", "volumes", "parameters")
     }
     with cloud.lock:
         for account in cloud.accounts:
             for region in REGIONS:
                 backend = ec2_backends[account.id][region]
-                for kind, records in of_backend(backend, account.id).items():
+                kinds = of_backend(backend, account.id) | {"parameters": parameters(account.id, region)}
+                for kind, records in kinds.items():
                     found[kind] += [{"account": account.name, "region": region, **record} for record in records]
     return found
 
@@ -54,6 +55,14 @@ def of_backend(backend: Any, account: str) -> dict[str, list[dict[str, Any]]]:
         ],
         "volumes": [{"id": v.id, "name": "", "state": v.status, "tags": tags_of(v)} for v in backend.volumes.values()],
     }  # fmt: skip
+
+
+def parameters(account: str, region: str) -> list[dict[str, str]]:
+    """The Parameter Store's own parameters of one account in one region, without those that AWS publishes."""
+    from moto.ssm.models import ssm_backends
+
+    store = ssm_backends[account][region]._parameters
+    return [{"name": name, "value": store[name][-1].value} for name in list(store) if store[name] and not name.startswith("/aws/")]
 
 
 def backend_protection(ami: Any) -> str | None:

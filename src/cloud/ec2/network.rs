@@ -34,6 +34,22 @@ impl Ec2 {
         Ok(found)
     }
 
+    /// See [`crate::cloud::Services::offered_types`].
+    pub(super) async fn types_offered(&self, types: &[String]) -> CloudResult<Vec<String>> {
+        let mut found = Vec::new();
+        if types.is_empty() {
+            return Ok(found);
+        }
+        let filter = convert::filter("instance-type", types.iter().cloned());
+        let mut pages = self.client.describe_instance_type_offerings().filters(filter).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| cloud_error("DescribeInstanceTypeOfferings", self.region.as_str(), e))?;
+            let offered = page.instance_type_offerings().iter().filter_map(|offering| offering.instance_type());
+            found.extend(offered.map(|kind| kind.as_str().to_owned()));
+        }
+        Ok(found)
+    }
+
     /// DescribeSecurityGroups by these filters.
     pub(super) async fn groups_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<Named>> {
         let mut pages = self.client.describe_security_groups().set_filters(Some(filters)).into_paginator().send();

@@ -101,6 +101,10 @@ impl Services for Ec2 {
         self.standard_vcpus().boxed()
     }
 
+    fn offered_types<'a>(&'a self, types: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+        self.types_offered(types).boxed()
+    }
+
     fn dry_run<'a>(&'a self, call: &'a DryRun) -> BoxFuture<'a, CloudResult<DryRunAnswer>> {
         self.ask(call).boxed()
     }

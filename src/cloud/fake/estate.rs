@@ -68,6 +68,11 @@ impl FakeCloud {
         self.lock().images.get(&(region.clone(), id.clone())).cloned()
     }
 
+    /// Takes an AMI away, whatever holds it.
+    pub fn remove_image(&self, region: &Region, id: &AmiId) {
+        self.lock().images.remove(&(region.clone(), id.clone()));
+    }
+
     /// Every AMI of a region.
     pub fn images(&self, region: &Region) -> Vec<Image> {
         let state = self.lock();
@@ -297,6 +302,10 @@ impl Services for FakeRegion {
 
     fn vcpu_quota(&self) -> BoxFuture<'_, CloudResult<Option<f64>>> {
         self.call("GetServiceQuota", "", |state, region| Ok(state.held(region).vcpu_quota))
+    }
+
+    fn offered_types<'a>(&'a self, types: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+        self.call("DescribeInstanceTypeOfferings", "", |_, _| Ok(types.to_vec()))
     }
 
     fn dry_run<'a>(&'a self, call: &'a DryRun) -> BoxFuture<'a, CloudResult<DryRunAnswer>> {

@@ -55,6 +55,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Laun
             .whole("max_parallel", 1, 10_000)
             .and_then(|count| usize::try_from(count).ok())
             .unwrap_or(defaults.max_parallel),
+        clean_up_check: checker.flag("clean_up_check").unwrap_or(defaults.clean_up_check),
         ttl: ttl(checker, ssh_timeout).unwrap_or(defaults.ttl),
     }
 }

@@ -128,6 +128,14 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     .file(Section::Launch, "max_parallel")
     .flag("max-parallel"),
     option(
+        "clean_up_check",
+        Kind::Bool,
+        Origin::Assay,
+        "Ask EC2 before the first launch in a region whether what is launched could be removed again, and launch nothing where it says no. `false` is for policies that allow clean-up by tags alone and lack the statement `CleanUpProbe` of `assay iam`.",
+    )
+    .default("true")
+    .file(Section::Launch, "clean_up_check"),
+    option(
         "ttl",
         Kind::String,
         Origin::Assay,

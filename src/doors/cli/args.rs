@@ -8,13 +8,13 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
-    build, commit, completions, iam, lint, man, moves, option_flags::problem, packer_install, plan, probe, promote,
-    report, serve, status, sweep, validate,
+    build, commit, completions, diff, doctor, iam, lint, man, moves, option_flags::problem, packer_install, plan,
+    probe, promote, prune, report, serve, status, sweep, validate, verify,
 };
 use crate::{
     config::{
         Problem,
-        request::{Format, Outputs},
+        request::{DiffFormat, Format, Outputs},
     },
     suite::VarSources,
 };
@@ -45,7 +45,7 @@ pub struct Globals {
     /// The assay.hcl to use; default: the first one in the working folder or above it
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
-    /// How results are written: text, json, jsonl; for tests also junit, tap. To stdout, or to a file as FORMAT=FILE; may be repeated
+    /// How results are written: text, json, jsonl; for tests also junit, tap, for diff markdown. To stdout, or to a file as FORMAT=FILE; may be repeated
     #[arg(long = "format", global = true, value_name = "FORMAT[=FILE]", help_heading = "Global options")]
     pub formats: Vec<FormatFlag>,
     /// When to use colour
@@ -91,6 +91,8 @@ pub struct FormatFlag {
     file: Option<PathBuf>,
     /// `terraform`, which one command alone answers in.
     terraform: bool,
+    /// `markdown`, which one command alone answers in.
+    markdown: bool,
 }
 
 impl FromStr for FormatFlag {
@@ -108,16 +110,20 @@ impl FromStr for FormatFlag {
             "jsonl" => Format::Jsonl,
             "junit" => Format::Junit,
             "tap" => Format::Tap,
-            "terraform" if file.is_none() => return Ok(Self { format: Format::Text, file, terraform: true }),
+            "terraform" if file.is_none() => {
+                return Ok(Self { format: Format::Text, file, terraform: true, markdown: false });
+            }
+            "markdown" => return Ok(Self { format: Format::Text, file, terraform: false, markdown: true }),
             _ => return Err("expected text, json, jsonl, junit or tap, or one of them with =FILE".to_owned()),
         };
-        Ok(Self { format, file, terraform: false })
+        Ok(Self { format, file, terraform: false, markdown: false })
     }
 }
 
 impl Globals {
     /// Where a test's findings go. Fails where two would go to one place.
     pub fn outputs(&self) -> Result<Outputs, Problem> {
+        self.no_markdown()?;
         let mut outputs = Outputs { stdout: self.stdout()?, files: Vec::new() };
         for flag in &self.formats {
             let Some(file) = &flag.file else { continue };
@@ -125,6 +131,35 @@ impl Globals {
                 return Err(problem("--format", format!("writes {} twice", file.display())));
             }
             outputs.files.push((flag.format, file.clone()));
+        }
+        Ok(outputs)
+    }
+
+    /// Where the comparison of two runs goes: text, json, jsonl or markdown, to stdout (`None`) or to files; stdout is text where no flag says otherwise. Fails on
+    /// other formats, and where two would go to one place.
+    pub fn diff_outputs(&self) -> Result<Vec<(DiffFormat, Option<PathBuf>)>, Problem> {
+        let mut outputs: Vec<(DiffFormat, Option<PathBuf>)> = Vec::new();
+        for flag in &self.formats {
+            let format = match flag.format {
+                _ if flag.markdown => DiffFormat::Markdown,
+                Format::Text if !flag.terraform => DiffFormat::Text,
+                Format::Json => DiffFormat::Json,
+                Format::Jsonl => DiffFormat::Jsonl,
+                _ => {
+                    return Err(problem(
+                        "--format",
+                        "expected text, json, jsonl or markdown: this command runs no tests",
+                    ));
+                }
+            };
+            if outputs.iter().any(|(_, known)| *known == flag.file) {
+                let place = flag.file.as_ref().map_or("stdout".to_owned(), |file| file.display().to_string());
+                return Err(problem("--format", format!("writes {place} twice")));
+            }
+            outputs.push((format, flag.file.clone()));
+        }
+        if outputs.iter().all(|(_, file)| file.is_some()) {
+            outputs.push((DiffFormat::Text, None));
         }
         Ok(outputs)
     }
@@ -148,7 +183,15 @@ impl Globals {
         matches!(self.formats.as_slice(), [only] if only.terraform)
     }
 
+    fn no_markdown(&self) -> Result<(), Problem> {
+        match self.formats.iter().any(|flag| flag.markdown) {
+            true => Err(problem("--format", "markdown is a format of assay diff alone")),
+            false => Ok(()),
+        }
+    }
+
     fn stdout(&self) -> Result<Format, Problem> {
+        self.no_markdown()?;
         if self.formats.iter().any(|flag| flag.terraform) {
             return Err(problem("--format", "terraform is a format of assay iam alone, and of its stdout alone"));
         }
@@ -218,12 +261,20 @@ pub enum Command {
     Revoke(moves::RevokeArgs),
     /// Go back to what was gold before; what is gold now is retired
     Rollback(moves::RollbackArgs),
+    /// Check what git says of the images: locks, their chain and history, evidence, tags
+    Verify(verify::VerifyArgs),
     /// Show what is gold, what waits, what is due, and where the cloud disagrees with the lock
     Status(status::StatusArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
+    /// Look whether a run has what it needs: credentials, rights, networks, git, Packer
+    Doctor(doctor::DoctorArgs),
     /// Print the IAM policy of a role, made from assay.hcl
     Iam(Box<iam::IamArgs>),
+    /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
+    Prune(prune::PruneArgs),
+    /// Say what differs between two runs of an image: packages, kernel, units, ports, accounts, set-id programs, boot time, size
+    Diff(Box<diff::DiffArgs>),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
     /// Everything about reports

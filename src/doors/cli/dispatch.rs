@@ -7,8 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
-    build, commit, completions, iam, lint, man, moves, output, packer_install, plan, probe, promote, report, serve,
-    status, sweep, validate,
+    build, commit, completions, diff, doctor, iam, lint, man, moves, output, packer_install, plan, probe, promote,
+    prune, report, serve, status, sweep, validate, verify,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -51,10 +51,14 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Retire(args) => planned(moves::retire(&args, globals), moves::execute),
         Command::Revoke(args) => planned(moves::revoke(&args, globals), moves::execute),
         Command::Rollback(args) => planned(moves::rollback(&args, globals), moves::execute),
+        Command::Verify(args) => planned(verify::plan(&args, globals), verify::execute),
         Command::Status(args) => planned(status::plan(&args, globals), status::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
+        Command::Doctor(args) => planned(doctor::plan(&args, globals), doctor::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),
+        Command::Prune(args) => planned(prune::plan(&args, globals), prune::execute),
         Command::Report(ReportCommand::Merge(args)) => planned(report::plan(&args, globals), report::execute),
+        Command::Diff(args) => planned(diff::plan(&args, globals), diff::execute),
         Command::Lint(args) => planned(plain_format(globals), |format| lint::execute(&args, globals, format)),
         Command::Packer(PackerCommand::Install(args)) => {
             planned(plain_format(globals), |format| packer_install::execute(&args, format))

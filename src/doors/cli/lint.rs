@@ -29,6 +29,13 @@ pub struct LintArgs {
     vars: VarFlags,
 }
 
+impl LintArgs {
+    /// What another command wants checked.
+    pub(super) fn of(files: Vec<PathBuf>, vars: VarFlags) -> Self {
+        Self { files, vars }
+    }
+}
+
 /// What was looked at and what is wrong with it.
 #[derive(Debug, Default)]
 pub(super) struct Linted {

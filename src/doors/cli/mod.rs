@@ -5,7 +5,9 @@ pub mod args;
 pub mod build;
 pub mod commit;
 pub mod completions;
+mod diff;
 mod dispatch;
+pub mod doctor;
 pub mod iam;
 pub mod lint;
 mod live;
@@ -18,6 +20,7 @@ pub mod plan;
 pub mod probe;
 pub mod prober_flags;
 pub mod promote;
+pub mod prune;
 pub mod report;
 mod results;
 pub mod serve;
@@ -25,6 +28,7 @@ mod shard;
 pub mod status;
 pub mod sweep;
 pub mod validate;
+mod verify;
 
 pub use dispatch::run;
 

@@ -53,6 +53,9 @@ pub struct ProbeArgs {
     /// The folder for junit.xml, evidence.json and report.txt
     #[arg(long, value_name = "DIR")]
     report_dir: Option<PathBuf>,
+    /// Record what is in each machine too: packages, kernels, units, ports, accounts, set-id programs; for assay diff
+    #[arg(long)]
+    inventory: bool,
     /// Only this share of the machines, like 2/4; default: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, where a job has several containers
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
@@ -113,6 +116,7 @@ pub(super) fn plan_in(
             timeout: args.ssh_timeout,
             ways,
             report_dir: args.report_dir.clone(),
+            inventory: args.inventory,
             shard,
             outputs,
         }),

@@ -94,12 +94,15 @@ fn commands_of_later_releases_are_not_listed() {
             "rollback",
             "status",
             "sweep",
+            "doctor",
             "iam",
+            "prune",
+            "diff",
             "lint",
             "report",
             "packer",
             "completions",
-            "man"
+            "man",
         ]
     );
 }
@@ -111,11 +114,20 @@ fn wrong_usage_is_one_and_help_is_none() {
     assert_eq!(exit("assay --version"), Exit::Done);
     for wrong in [
         "assay",
-        "assay promote",
         "assay validate",
         "assay validate --ami ami-0abcdef1234567890",
         "assay validate --ami us-east-1:ami-0abcdef1234567890 --manifest m.json",
         "assay validate --state candidate",
+        "assay validate --candidate",
+        "assay validate --image base --candidate --state candidate",
+        "assay validate --image base --candidate perhaps",
+        "assay diff",
+        "assay diff a.json",
+        "assay diff a.json b.json --image base",
+        "assay diff --image base --against silver",
+        "assay diff --image base --format junit",
+        "assay lint --format markdown",
+        "assay diff a.json b.json",
         "assay validate --image base --state perfect",
         "assay probe --host nobody --key k --suite s",
         "assay commit",
@@ -532,3 +544,6 @@ fn shares_are_merged_and_a_missing_one_is_no_pass() {
     assert_eq!(evidence.targets.len(), 2);
     assert_eq!(evidence.shard, None);
 }
+
+#[path = "tests_manager.rs"]
+mod manager;

@@ -8,8 +8,10 @@ use serde_json::Value;
 use super::{Kind, Seen, sockets};
 use crate::{probe::frames::Frame, suite::Check};
 
+/// The function that asks; the inventory asks for it too.
+pub(in crate::probe) const SHELL: &str = include_str!("listening.sh");
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("listening.sh")], ask, observe, slow: false };
+pub(super) const KIND: Kind = Kind { shell: &[SHELL], ask, observe, slow: false };
 
 /// Each list of the kernel's, by the letter of its field.
 const TABLES: [(char, &str, bool); 4] =
@@ -28,14 +30,44 @@ struct Port {
     processes: Vec<String>,
 }
 
-fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
+/// One socket that listens, or takes datagrams from anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::probe) struct Listener {
+    /// `tcp` or `udp`.
+    pub protocol: &'static str,
+    /// As an address is written, in capitals.
+    pub address: String,
+    /// Its number.
+    pub port: u16,
+    /// The names of the processes that hold it; none where nobody can tell.
+    pub processes: Vec<String>,
+}
+
+/// Every socket of an answer, those on loopback too. The error says why they are not known.
+pub(in crate::probe) fn listeners(frame: &Frame) -> Result<Vec<Listener>, &'static str> {
     if frame.word('x') != Some("1") {
-        return Seen::unknown("the host does not show its sockets in /proc/net");
+        return Err("the host does not show its sockets in /proc/net");
     }
     if TABLES.iter().any(|(letter, ..)| frame.bytes(*letter).is_some_and(|b| b.len() >= TABLE_KEPT)) {
-        return Seen::unknown("more sockets listen than can be read");
+        return Err("more sockets listen than can be read");
     }
-    let ports = ports(frame);
+    let owners = owners(frame);
+    let mut found = Vec::new();
+    for (letter, protocol, six) in TABLES {
+        for line in frame.text(letter).unwrap_or_default().lines() {
+            let Some((address, port, inode)) = socket(line, six) else { continue };
+            let processes = owners.get(inode).cloned().unwrap_or_default();
+            found.push(Listener { protocol, address, port, processes });
+        }
+    }
+    Ok(found)
+}
+
+fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
+    let ports = match listeners(frame) {
+        Ok(listeners) => ports(listeners),
+        Err(why) => return Seen::unknown(why),
+    };
     if property == "ports" {
         return Seen::Value(ports.keys().map(|(protocol, port)| format!("{protocol}:{port}")).collect());
     }
@@ -66,20 +98,14 @@ fn allows(pattern: &str, protocol: &str, port: u16) -> bool {
     ports == "*" || matches!((first.parse::<u16>(), last.parse::<u16>()), (Ok(a), Ok(b)) if (a..=b).contains(&port))
 }
 
-fn ports(frame: &Frame) -> BTreeMap<(&'static str, u16), Port> {
-    let owners = owners(frame);
+/// By port, without what listens on loopback only.
+fn ports(listeners: Vec<Listener>) -> BTreeMap<(&'static str, u16), Port> {
     let mut ports: BTreeMap<(&'static str, u16), Port> = BTreeMap::new();
-    for (letter, protocol, six) in TABLES {
-        for line in frame.text(letter).unwrap_or_default().lines() {
-            let Some((address, port, inode)) = socket(line, six) else { continue };
-            if is_loopback(&address) {
-                continue;
-            }
-            let it = ports.entry((protocol, port)).or_default();
-            it.addresses.extend(Some(address).filter(|a| !it.addresses.contains(a)));
-            for name in owners.get(inode).into_iter().flatten() {
-                it.processes.extend(Some(name.clone()).filter(|n| !it.processes.contains(n)));
-            }
+    for one in listeners.into_iter().filter(|one| !is_loopback(&one.address)) {
+        let it = ports.entry((one.protocol, one.port)).or_default();
+        it.addresses.extend(Some(one.address).filter(|a| !it.addresses.contains(a)));
+        for name in one.processes {
+            it.processes.extend(Some(name).filter(|n| !it.processes.contains(n)));
         }
     }
     ports
@@ -93,7 +119,8 @@ fn socket(line: &str, six: bool) -> Option<(String, u16, &str)> {
     Some((address, u16::from_str_radix(port, 16).ok()?, words.get(9).copied().unwrap_or_default()))
 }
 
-fn is_loopback(address: &str) -> bool {
+/// Whether an address is reached from the host itself only.
+pub(in crate::probe) fn is_loopback(address: &str) -> bool {
     match address.parse::<IpAddr>() {
         Ok(IpAddr::V4(v4)) => v4.is_loopback(),
         Ok(IpAddr::V6(v6)) => v6.is_loopback() || v6.to_ipv4_mapped().is_some_and(|v4| v4.is_loopback()),

@@ -41,6 +41,10 @@ use crate::suite::{Asker, Check, Resource};
 /// The function that asks a host about itself: no resource, see `facts`.
 pub(super) const FACTS: &str = include_str!("facts.sh");
 
+/// The functions that ask what is in an image, see `inventory`; its ports are asked for by [`LISTENING`].
+pub(super) const INVENTORY: &str = include_str!("inventory.sh");
+pub(super) use listening::{Listener, SHELL as LISTENING, is_loopback, listeners};
+
 /// How much of a command's stdout and of its stderr is kept.
 pub(super) const OUTPUT_KEPT: usize = 64 << 10;
 /// How much of a file's contents is kept.

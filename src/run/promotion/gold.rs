@@ -1,7 +1,10 @@
 //! `--to gold`: copies, then the lock commit that says gold, then tags, shares and pointers. It owns the order, and what a rerun finds done already; it refuses to go on where
 //! the gold of the beginning is no longer the gold of the protected branch.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use super::{
     copying,
@@ -14,7 +17,7 @@ use super::{
     vetting,
 };
 use crate::{
-    ledger::{self, Books, Edit, candidate_file, lock_file},
+    ledger::{self, Books, Edit, candidate_file, lock_file, projection},
     model::{
         AmiRecord, Candidate, ImageName, RunId, State,
         lock::{Lock, LockCopy},
@@ -281,14 +284,34 @@ async fn supersede(
     Ok(files)
 }
 
-/// The projections as they must read once `run` is gold; only those that differ.
+/// The projections as they must read once `run` is gold; only those that differ. Refused where one of them cannot hold it.
 async fn projected(
-    _books: &Books,
-    _rules: &Rules,
-    _lock: &Lock,
-    _run: RunId,
+    books: &Books,
+    rules: &Rules,
+    lock: &Lock,
+    run: RunId,
 ) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
-    Ok(Vec::new())
+    let amis = lock.amis(run);
+    let mut files: BTreeMap<String, (Option<Vec<u8>>, Vec<u8>)> = BTreeMap::new();
+    let mut refusals = Vec::new();
+    for projection in &rules.image.projections {
+        let path = format!("{}{}", rules.prefix, projection.path.display());
+        // Two projections may write one file: the second goes on from the first.
+        let before = match files.get(&path) {
+            Some((before, _)) => before.clone(),
+            None => books.file(&path).await?,
+        };
+        let old = files.get(&path).map(|(_, new)| new.clone()).or_else(|| before.clone());
+        match projection::apply(Path::new(&path), old.as_deref(), projection, &amis) {
+            Ok(new) => drop(files.insert(path, (before, new))),
+            Err(error) => refusals.push(Refusal::new("projection", error.to_string())),
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
+    }
+    let changed = files.into_iter().filter(|(_, (before, new))| before.as_ref() != Some(new));
+    Ok(changed.map(|(path, (_, new))| (path, Some(new))).collect())
 }
 
 /// Lets tags, shares and pointers follow the lock. Where the lock moved while they did, they follow again: the last word is the lock's, not the slowest promoter's.

@@ -76,6 +76,11 @@ impl Cloud {
         .to_vec()
     }
 
+    /// The id of an account.
+    pub fn account(&self, name: &str) -> &str {
+        self.ready["accounts"][name]["id"].as_str().expect("an account's id")
+    }
+
     /// The names of the accounts, the usual one first.
     pub fn accounts(&self) -> Vec<String> {
         self.ready["accounts"].as_object().expect("accounts").keys().cloned().collect()
@@ -93,12 +98,32 @@ impl Cloud {
         images.iter().find(|i| i["id"] == id).cloned().unwrap_or(Value::Null)
     }
 
+    /// The Parameter Store of a region: name → value.
+    pub fn parameters(&self, region: &str) -> Value {
+        let all = self.inventory();
+        let parameters = all["parameters"].as_array().expect("parameters").iter();
+        let mine = parameters.filter(|p| p["region"] == region);
+        mine.map(|p| (p["name"].as_str().expect("a name").to_owned(), p["value"].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    }
+
     /// A copy of the stock image of `kind` (`booted`, or `light`: sshd alone, up in a moment) that belongs to the usual account.
     pub fn own_image(&self, kind: &str, region: &str, name: &str) -> String {
-        let stock = if kind == "light" { &self.ready["light_images"] } else { &self.ready["images"] };
-        let wish = json!({ "image": stock[region], "region": region, "name": name });
+        let wish = json!({ "image": self.stock(kind, region), "region": region, "name": name });
         let answer = http::request(self.endpoint(), "POST", "/_minicloud/copy", Some(&wish));
         answer["image"].as_str().expect("an image id").to_owned()
+    }
+
+    /// The stock image of `kind` in a region.
+    pub fn stock(&self, kind: &str, region: &str) -> &str {
+        let stock = if kind == "light" { &self.ready["light_images"] } else { &self.ready["images"] };
+        stock[region].as_str().expect("an image id")
+    }
+
+    /// Forgets all fault scripts.
+    pub fn clear_faults(&self) {
+        http::request(self.endpoint(), "DELETE", "/_minicloud/faults", None);
     }
 
     /// Adds fault scripts.

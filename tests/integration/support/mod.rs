@@ -1,6 +1,7 @@
 //! What the scenarios stand on: the mini cloud, Packer, repositories. It owns starting and ending real programs; it refuses to assert.
 
 pub mod certificates;
+pub mod circleci;
 pub mod cloud;
 pub mod desk;
 pub mod http;

@@ -35,13 +35,28 @@ impl Workshop {
 
     /// The same for another Packer, see [`tools::packer`].
     pub fn with_packer(cloud: &Cloud, version: &str) -> Self {
+        Self::in_environment(cloud.environment("main"), version)
+    }
+
+    /// The same without any cloud: for what is offline.
+    pub fn offline(version: &str) -> Self {
+        // A region and keys that nobody knows, so that nothing is asked of this machine's own configuration.
+        let environment = [
+            ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+            ("AWS_ACCESS_KEY_ID", "offline"),
+            ("AWS_SECRET_ACCESS_KEY", "offline"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ];
+        Self::in_environment(environment.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(), version)
+    }
+
+    fn in_environment(mut environment: Vec<(String, String)>, version: &str) -> Self {
         let folder = TempDir::with_prefix("assay-build-").expect("a folder");
         for name in ["packer", "assay.hcl"] {
             tools::copy(&tools::root().join(name), folder.path());
         }
         let plugins = folder.path().join("plugins");
         tools::copy(&tools::plugins(), &plugins);
-        let mut environment = cloud.environment("main");
         let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
         environment.extend([
             ("PACKER_PLUGIN_PATH".to_owned(), text(&plugins)),

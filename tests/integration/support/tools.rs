@@ -58,3 +58,14 @@ pub fn copy(from: &Path, to: &Path) {
 pub fn goss() -> PathBuf {
     present(tools().join("bin/goss"), "scripts/tools")
 }
+
+/// Python with what the CircleCI runner needs.
+pub fn python() -> PathBuf {
+    present(tools().join("python/bin/python"), "scripts/tools python")
+}
+
+/// The folder with `ansible-playbook` in it.
+pub fn ansible() -> PathBuf {
+    present(tools().join("ansible/bin/ansible-playbook"), "scripts/tools ansible");
+    tools().join("ansible/bin")
+}

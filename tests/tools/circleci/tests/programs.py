@@ -22,7 +22,8 @@ HOME = pathlib.Path(os.environ.get("HOME", "/"))
 def call(program: str, arguments: list[str]) -> None:
     """Writes the call down."""
     role = os.environ.get("AWS_ROLE_ARN", "").rpartition("/")[2]
-    line = {"program": program, "arguments": arguments, "job": os.environ["CIRCLE_JOB"], "role": role, "workflow": os.environ["CIRCLE_WORKFLOW_ID"]}
+    sources = pathlib.Path("Cargo.lock").read_text().strip() if program == "cargo" else ""
+    line = {"program": program, "arguments": arguments, "job": os.environ["CIRCLE_JOB"], "role": role, "sources": sources}
     with open(os.environ["CALLS"], "a") as log:
         log.write(json.dumps(line) + "\n")
 
@@ -131,6 +132,8 @@ def commit(arguments: list[str]) -> None:
 
 
 def validate(arguments: list[str]) -> None:
+    if "app" in arguments:
+        sys.exit(6)
     mine = [run for run, entry in candidates().items() if entry["digest"] == digest() and entry["state"] == "candidate"]
     if not mine:
         sys.exit(6)
@@ -149,6 +152,8 @@ def merge(arguments: list[str]) -> None:
 
 
 def promote(arguments: list[str]) -> None:
+    if "app" in arguments:
+        sys.exit(6)
     entries, state = lock(), arguments[arguments.index("--to") + 1]
     if state == "vetted":
         evidence = json.loads(pathlib.Path(arguments[arguments.index("--evidence") + 1]).read_text())
@@ -171,6 +176,8 @@ def promote(arguments: list[str]) -> None:
 def packer(arguments: list[str]) -> None:
     if not (HOME / "plugin").exists():
         stop("the plugin assay is not installed")
+    if not (HOME / "ansible").exists():
+        stop("ansible-playbook is not installed")
     if arguments[0] == "validate" and "INVALID" in pathlib.Path(arguments[1]).read_text():
         stop("invalid")
 
@@ -206,7 +213,7 @@ def unzip(arguments: list[str]) -> None:
 def main() -> None:
     """Plays the program that $1 names."""
     program, *arguments = sys.argv[1:]
-    if program not in ("curl", "unzip"):
+    if program not in ("curl", "unzip"):  # Those two are of scripts that are looked at by what comes of them.
         call(program, arguments)
     if program == "assay":
         assay(arguments[0], arguments[1:])

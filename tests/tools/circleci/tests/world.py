@@ -15,7 +15,7 @@ import sys
 from typing import Any, Callable, Iterator
 
 import programs
-from circleci_runner import ConfigError, follow
+from circleci_runner import ConfigError, document, follow, pipeline
 from circleci_runner.pipeline import Project, Trigger
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
@@ -32,7 +32,7 @@ class World:
     """A repository, its remote and its project at CircleCI."""
 
     def __init__(self, folder: pathlib.Path, config: str) -> None:
-        self.folder, self.work, self.remote = folder, folder / "work", folder / "remote.git"
+        self.config, self.folder, self.work, self.remote = config, folder, folder / "work", folder / "remote.git"
         self.calls_file = folder / "calls"
         tools = folder / "tools"
         tools.mkdir(parents=True)
@@ -40,6 +40,7 @@ class World:
         for name in ("cargo", "curl", "unzip"):
             (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {programs.__file__} {name} "$@"\n')
         (tools / "sleep").write_text(SLEEP)
+        (tools / "sudo").write_text('#!/bin/sh\n: > "$HOME/ansible"\n')
         (tools / "dpkg").write_text("#!/bin/sh\necho amd64\n")
         for tool in tools.iterdir():
             tool.chmod(0o755)
@@ -177,7 +178,7 @@ def pull_request(world: World) -> Iterator[str]:
     if first is None:
         yield "no build"
         return
-    yield from stored(first, "artifacts/diff/base.md", "artifacts/reports/junit.xml", "test-results/junit.xml")
+    yield from stored(first, "artifacts/diff/base.md", "artifacts/diff/app.md", "artifacts/reports/junit.xml", "test-results/junit.xml")
 
 
 def fork(world: World) -> Iterator[str]:
@@ -200,6 +201,9 @@ def release(world: World) -> Iterator[str]:
     yield from expect("the lock", world.lock(), {"first": "retired", "second": "gold"})
     yield from expect("tags", world.tags(), ["base/gold", "base/vetted"])
     calls = [call for call in world.calls() if call["program"] == "assay" and call["arguments"][0] in ("validate", "report", "promote")]
+    asked = {call["arguments"][0] for call in calls if "app" in call["arguments"]}
+    yield from expect("the other image", asked, {"validate", "promote"})
+    calls = [call for call in calls if "app" not in call["arguments"]]
     yield from expect("the order", [(c["arguments"][0], c["job"]) for c in calls[:4]], [
         ("validate", "validate-base"), ("report", "promote-base"), ("promote", "promote-base"), ("promote", "promote-base"),
     ])  # fmt: skip
@@ -208,7 +212,7 @@ def release(world: World) -> Iterator[str]:
     yield from stored(first["release/validate-base"], "artifacts/validation/base/0/evidence.json", "test-results/base/0/junit.xml")
     yield from stored(first["release/promote-base"], "artifacts/evidence/base/evidence.json")
     groups = {name: job["serial_group"] for name, job in first.items() if job["serial_group"]}
-    yield from expect("serial groups", groups, {"release/build": "github/acme/images/build", "release/promote-base": "github/acme/images/promote"})
+    yield from expect("serial groups", groups, {"release/build": "github/acme/images/build", "release/promote-base": "github/acme/images/promote", "release/promote-app": "github/acme/images/promote"})
     verbs = world.verbs()
     yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 2))
 
@@ -268,6 +272,7 @@ def direct_push(world: World) -> Iterator[str]:
     records = world.run("refs/heads/main")
     statuses = {job["name"]: job["status"] for job in jobs(records).values()}
     wanted = {"assay-binary": "success", "lint": "failed", "build": "not_run", "validate-base": "not_run", "promote-base": "not_run"}
+    wanted |= {"validate-app": "not_run", "promote-app": "not_run"}
     yield from expect("after a failed lint on main", statuses, wanted)
 
 
@@ -277,6 +282,30 @@ def a_tag(world: World) -> Iterator[str]:
     yield from expect("a pipeline of a tag", world.run("refs/tags/v1")[0]["workflows"], [])
 
 
+def odd_starts(world: World) -> Iterator[str]:
+    """Who may start pipelines by the API starts the schedule's tasks on main only."""
+    world.git("push", "-q", "origin", "main:topic")
+    for task in ("patch", "clean"):
+        yield from expect(f"{task} on a branch", world.run("refs/heads/topic", "api", task=task)[0]["workflows"], [])
+
+
+def sources_elsewhere(world: World) -> Iterator[str]:
+    """Another repository's configuration: assay is built from a repository of its own, at a version."""
+    world.git("switch", "-qc", "assay")
+    world.write("Cargo.lock", "of another repository\n")
+    world.commit("assay")
+    world.git("tag", "v9")
+    world.git("push", "-q", "origin", "v9")
+    config = document.parse(world.config)
+    for flow in config["workflows"].values():
+        flow["jobs"] = [{"assay-binary": {"repository": str(world.remote), "version": "v9"}} if job == "assay-binary" else job for job in flow["jobs"]]
+    world.change("policy", "two\n")
+    record = pipeline.run(world.project, Trigger("refs/heads/policy"), json.dumps(config))
+    yield from green("sources elsewhere", [record], "pull-request")
+    built = [call["sources"] for call in world.calls() if call["program"] == "cargo"]
+    yield from expect("the sources", built, ["of another repository"])
+
+
 SCENES: dict[str, Callable[[World], Iterator[str]]] = {
-    scene.__name__: scene for scene in (pull_request, fork, release, quiet_schedule, rebuild, cleaning, failing, direct_push, a_tag)
+    scene.__name__: scene for scene in (pull_request, fork, release, quiet_schedule, rebuild, cleaning, failing, direct_push, a_tag, odd_starts, sources_elsewhere)
 }

@@ -1,0 +1,174 @@
+//! `assay doctor`: what stands in the way of a run, each with its cure.
+
+use std::path::Path;
+
+use clap::{Args, builder::styling::AnsiColor};
+use serde_json::json;
+
+use super::{
+    args::{Globals, VarFlags},
+    dispatch,
+    lint::{self, LintArgs},
+    live,
+    option_flags::{AccessFlags, problem},
+    output,
+};
+use crate::{
+    config::{
+        ConfigFile, Door, Input, Layer, Place, ProberSettings, Problem, check,
+        check::check_access,
+        doctor::{DoctorRequest, places},
+        file, options,
+        request::Format,
+        suites,
+    },
+    exit::Exit,
+    iam::Role,
+    model::{ImageName, Region, escape::escape_line},
+    run::doctor::{self, Finding, Level},
+};
+
+/// Look whether a run has what it needs: credentials, rights, networks, quota, git, Packer, the prober's confinement
+///
+/// Nothing is made and nothing is pushed. Rights are asked of EC2 by dry run, as far as it can be asked without a thing to do it to.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Only what this role needs: builder, tester, promoter or sweeper
+    #[arg(long)]
+    role: Option<Role>,
+    /// Only for these images of assay.hcl; default: all
+    #[arg(long = "image", value_name = "NAME", num_args = 1..)]
+    images: Vec<ImageName>,
+    /// Regions beside those of assay.hcl
+    #[arg(long = "region", value_name = "REGION", num_args = 1..)]
+    regions: Vec<Region>,
+    #[command(flatten)]
+    access: AccessFlags,
+}
+
+/// Checks the flags together with assay.hcl. Fails with what makes looking senseless; mistakes of assay.hcl are findings.
+pub fn plan(args: &DoctorArgs, globals: &Globals) -> Result<DoctorRequest, Vec<Problem>> {
+    plan_in(args, globals, &dispatch::working_dir()?, &|name| std::env::var(name).ok())
+}
+
+/// [`plan`] with the world given.
+pub(super) fn plan_in(
+    args: &DoctorArgs,
+    globals: &Globals,
+    folder: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<DoctorRequest, Vec<Problem>> {
+    let given = args.access.given();
+    let mut problems = given.problems.clone();
+    let path = globals.config.as_ref().map(|path| folder.join(path)).or_else(|| file::find(folder));
+    let file = path.as_ref().and_then(|path| file::read(path, path, &mut Vec::new()));
+    for image in &args.images {
+        if file.as_ref().is_none_or(|file| file.image(image).is_none()) {
+            problems.push(problem("--image", format!("assay.hcl declares no image {:?}", image.as_str())));
+        }
+    }
+    let input =
+        Input { flags: given.layer.clone(), config_file: globals.config.clone(), ..Input::new(Door::Command, folder) };
+    // What is wrong with the file's own access block is among lint's mistakes.
+    let (access, _, _) = check_access(&input);
+    let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let places = file.as_ref().map(|file| places(file, &args.images)).unwrap_or_default();
+    let mut regions = places.regions;
+    regions.extend(args.regions.iter().cloned());
+    if regions.is_empty() {
+        let of_environment = || variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?.parse().ok();
+        regions.extend(access.region.clone().or_else(of_environment));
+    }
+    let mut subnets = places.subnets;
+    if let (1, Some(only)) = (regions.len(), regions.first()) {
+        subnets.entry(only.clone()).or_default().extend(places.subnet_ids);
+    }
+    let git = file.as_ref().map(|file| file.git.clone()).unwrap_or_default();
+    Ok(DoctorRequest {
+        role: args.role,
+        access,
+        images: args.images.clone(),
+        regions: regions.into_iter().collect(),
+        instance_types: places.instance_types.into_iter().collect(),
+        subnets,
+        vpc: places.vpc,
+        security_groups: places.security_groups.into_iter().collect(),
+        prober: prober(file.as_ref(), args, &input),
+        folder: file.as_ref().map_or_else(|| folder.to_owned(), |file| file.folder.clone()),
+        branch: git.branch,
+        remote: git.remote,
+        mistakes: path.map(|_| mistakes(globals, folder)),
+        format,
+    })
+}
+
+/// Everything that `assay lint` says.
+fn mistakes(globals: &Globals, folder: &Path) -> Vec<String> {
+    let files = LintArgs::of(Vec::new(), VarFlags::default());
+    match lint::lint(&files, globals, folder, suites::load) {
+        Ok(linted) => linted.problems.iter().map(ToString::to_string).collect(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// Where the first of the images is tested from.
+fn prober(file: Option<&ConfigFile>, args: &DoctorArgs, input: &Input<'_>) -> ProberSettings {
+    let first = args.images.first().or_else(|| file?.images.first().map(|image| &image.name));
+    let Some(first) = first else { return ProberSettings::default() };
+    let mut flags = Layer::default();
+    let option = options::find("image").expect("the option `image` is declared");
+    flags.give(option, &first.as_str().into(), Place::Nowhere, "image".to_owned(), &mut Vec::new());
+    let checked = check(&Input { door: Door::Lint, flags, ..input.clone() });
+    checked.settings.map(|settings| settings.prober).unwrap_or_default()
+}
+
+/// Looks, and prints a line for each thing.
+pub fn execute(request: DoctorRequest) -> Exit {
+    let format = request.format;
+    live::run(format, async move |events, _cancel| {
+        drop(events);
+        let findings = doctor::doctor(&request).await;
+        let exit = doctor::exit(&findings);
+        match format {
+            Format::Text => output::result(&text(&findings), exit),
+            _ => output::json(&json(&findings, exit), format, exit),
+        }
+    })
+}
+
+/// Level, what it is about, what was found; the cure below it.
+fn text(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.about.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for finding in findings {
+        let style = match finding.level {
+            Level::Ok => AnsiColor::Green.on_default(),
+            Level::Warning | Level::Unknown => AnsiColor::Yellow.on_default(),
+            Level::Error => AnsiColor::Red.on_default().bold(),
+        };
+        let (word, about, found) = (finding.level.as_str(), &finding.about, escape_line(&finding.found));
+        text.push_str(&format!("{style}{word:7}{style:#}  {about:width$}  {found}\n"));
+        if let Some(cure) = &finding.cure {
+            text.push_str(&format!("{:7}  {:width$}  → {cure}\n", "", ""));
+        }
+    }
+    text
+}
+
+fn json(findings: &[Finding], exit: Exit) -> serde_json::Value {
+    let findings: Vec<_> = findings
+        .iter()
+        .map(|finding| {
+            json!({
+                "about": finding.about,
+                "level": finding.level.as_str(),
+                "found": finding.found,
+                "cure": finding.cure,
+            })
+        })
+        .collect();
+    json!({ "healthy": exit == Exit::Done, "findings": findings })
+}

@@ -1,0 +1,100 @@
+//! What is only ever asked of a repository: many blobs at once, whether its history is whole, which commits a history lacks, whether a tag's
+//! signature is good. It refuses to write.
+
+use std::collections::BTreeSet;
+
+use super::{
+    git::{Call, GitError, REMOTE_DEADLINE},
+    remote::References,
+    repository::Repository,
+};
+
+/// How many blobs are asked for at once: their bytes must fit into what is kept of one answer.
+const AT_ONCE: usize = 16;
+
+impl Repository {
+    /// Hands over the bytes of each blob, in order, by few calls. Fails where one is missing.
+    pub async fn blobs(&self, ids: &[&str], mut each: impl AsyncFnMut(&str, &[u8])) -> Result<(), GitError> {
+        for some in ids.chunks(AT_ONCE) {
+            let input = some.join("\n") + "\n";
+            let call = Call {
+                arguments: vec!["cat-file", "--batch"],
+                input: input.as_bytes(),
+                deadline: Some(REMOTE_DEADLINE),
+                ..Call::default()
+            };
+            let output = self.git().run(call).await?;
+            let mut rest = output.as_slice();
+            for id in some {
+                let (bytes, behind) = one_of_batch(rest).ok_or_else(|| GitError::Strange {
+                    verb: "cat-file".to_owned(),
+                    answer: super::words::clean(&String::from_utf8_lossy(&rest[..rest.len().min(200)])),
+                    expected: "the bytes of an object that is here",
+                })?;
+                each(id, bytes).await;
+                rest = behind;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether older commits are left out here.
+    pub async fn is_shallow(&self) -> Result<bool, GitError> {
+        Ok(self.git().text(&["rev-parse", "--is-shallow-repository"]).await? == "true")
+    }
+
+    /// Those of `commits` that `tip` does not have in its history. What is not here at all is not in it either.
+    pub async fn not_in(&self, commits: &[&str], tip: &str) -> Result<BTreeSet<String>, GitError> {
+        if commits.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let input = commits.iter().map(|commit| format!("{commit}\n")).collect::<String>() + &format!("^{tip}\n");
+        let arguments = vec!["rev-list", "--ignore-missing", "--stdin"];
+        let output = self.git().run(Call { arguments, input: input.as_bytes(), ..Call::default() }).await?;
+        Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
+    }
+
+    /// The local tags, as [`Self::remote_references`] has a remote's.
+    pub async fn local_tags(&self) -> Result<References, GitError> {
+        let format = "--format=%(refname)%00%(objectname)%00%(*objectname)";
+        let text = self.git().text(&["for-each-ref", format, "refs/tags"]).await?;
+        let mut tags = References::new();
+        for row in text.lines() {
+            let mut words = row.split('\0');
+            let (Some(name), Some(object)) = (words.next(), words.next()) else { continue };
+            tags.insert(name.to_owned(), object.to_owned());
+            if let Some(peeled) = words.next().filter(|peeled| !peeled.is_empty()) {
+                tags.insert(format!("{name}^{{}}"), peeled.to_owned());
+            }
+        }
+        Ok(tags)
+    }
+
+    /// Brings the objects behind references of a remote here; see [`Self::fetch`].
+    pub async fn fetch_all(&self, remote: &str, references: &[String]) -> Result<(), GitError> {
+        for some in references.chunks(500) {
+            let some: Vec<&str> = some.iter().map(String::as_str).collect();
+            self.fetch_these(remote, &some).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether git trusts the signature of a tag object; else its words.
+    pub async fn verify_tag(&self, object: &str) -> Result<Result<(), String>, GitError> {
+        match self.git().text(&["verify-tag", object]).await {
+            Ok(_) => Ok(Ok(())),
+            Err(GitError::Failed { words, .. }) => {
+                Ok(Err(if words.is_empty() { "it has none".to_owned() } else { words }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// One object of `cat-file --batch`: `ID SP TYPE SP SIZE LF BYTES LF` (git-cat-file(1)), and what is behind it.
+fn one_of_batch(output: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = output.iter().position(|byte| *byte == b'\n')?;
+    let size: usize = std::str::from_utf8(&output[..end]).ok()?.rsplit(' ').next()?.parse().ok()?;
+    let bytes = output.get(end + 1..end + 1 + size)?;
+    Some((bytes, output.get(end + 2 + size..).unwrap_or_default()))
+}

@@ -1,0 +1,312 @@
+//! Edits by span: what to replace and insert so that a map says what is wanted, in the style of what stands around. It owns indentation,
+//! separators and commas; it refuses to reformat.
+
+use std::ops::Range;
+
+use super::{
+    format::{Format, Wrong, nested},
+    tree::{Entry, Kind, Node, Wanted},
+};
+
+/// Edits of one text, made at the end.
+pub struct Editor<'t> {
+    format: Format,
+    text: &'t str,
+    newline: &'static str,
+    step: String,
+    edits: Vec<(Range<usize>, String)>,
+}
+
+impl<'t> Editor<'t> {
+    pub fn new(format: Format, text: &'t str) -> Self {
+        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let step = match text
+            .lines()
+            .find_map(|line| line.find(|c| c != ' ' && c != '\t').map(|at| &line[..at]).filter(|s| !s.is_empty()))
+        {
+            Some(tabs) if tabs.starts_with('\t') && format != Format::Yaml => "\t".to_owned(),
+            Some(spaces) if spaces.len() <= 8 && !spaces.contains('\t') => spaces.to_owned(),
+            _ => "  ".to_owned(),
+        };
+        Self { format, text, newline, step, edits: Vec::new() }
+    }
+
+    /// The text with all edits made.
+    pub fn finish(mut self) -> String {
+        self.edits.sort_by_key(|(range, _)| (range.start, range.end));
+        let mut new = String::with_capacity(self.text.len() + 256);
+        let mut done = 0;
+        for (range, replacement) in &self.edits {
+            new.push_str(&self.text[done..range.start]);
+            new.push_str(replacement);
+            done = range.end;
+        }
+        new.push_str(&self.text[done..]);
+        new
+    }
+
+    /// Makes a value say what is wanted.
+    pub fn set(&mut self, node: &Node, wanted: &Wanted) -> Result<(), Wrong> {
+        match (node, wanted) {
+            (Node::Text { text, .. }, Wanted::Id(id)) if text == id => Ok(()),
+            (Node::Text { span, .. }, Wanted::Id(id)) => {
+                let literal = self.format.id(id, &self.text[span.clone()]);
+                self.replace(span.clone(), literal);
+                Ok(())
+            }
+            (Node::Text { span, .. }, Wanted::Map(_)) => {
+                self.replace_whole(span.clone(), Kind::Braces, wanted);
+                Ok(())
+            }
+            (Node::Map { entries, .. }, Wanted::Map(values)) => self.merge(node, entries, values, wanted),
+            (Node::Map { span, kind, .. }, Wanted::Id(_)) if node.is_ours() => {
+                self.replace_whole(span.clone(), *kind, wanted);
+                Ok(())
+            }
+            (Node::Map { span, .. }, Wanted::Id(_)) => Err((
+                span.start,
+                "this map holds more than AMI ids, and one id is to stand here; empty it, or name another variable"
+                    .to_owned(),
+            )),
+            (Node::Other { span, what }, _) => Err((
+                span.start,
+                format!("here stands {what}, which assay does not write over; make it \"\" or name another variable"),
+            )),
+        }
+    }
+
+    fn merge(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        values: &[(String, Wanted)],
+        wanted: &Wanted,
+    ) -> Result<(), Wrong> {
+        let is_wanted = |entry: &&Entry| values.iter().any(|(key, _)| *key == entry.key);
+        let stale = entries.iter().find(|entry| !is_wanted(entry) && entry.is_ours());
+        if let Some(stale) = stale {
+            // A place that gold no longer has must not keep an older AMI.
+            if let Some(foreign) = entries.iter().find(|entry| !entry.is_ours()) {
+                let (place, other) = (&stale.key, &foreign.key);
+                return Err((
+                    stale.key_span.start,
+                    format!(
+                        "gold has no AMI for {place} any more; remove this entry by hand, since {other:?} beside it is not assay's"
+                    ),
+                ));
+            }
+            let Node::Map { kind, span, .. } = node else { return Ok(()) };
+            self.replace_whole(span.clone(), *kind, wanted);
+            return Ok(());
+        }
+        for entry in entries.iter().filter(is_wanted) {
+            for (_, value) in values.iter().filter(|(key, _)| *key == entry.key) {
+                self.set(&entry.value, value)?;
+            }
+        }
+        let missing: Vec<&(String, Wanted)> =
+            values.iter().filter(|(key, _)| !entries.iter().any(|entry| entry.key == *key)).collect();
+        if missing.is_empty() { Ok(()) } else { self.insert(node, &missing) }
+    }
+
+    /// Adds a path to the map that lacks it.
+    pub fn add(&mut self, map: &Node, rest: &[&str], wanted: &Wanted) -> Result<(), Wrong> {
+        let Some((first, inner)) = rest.split_first() else { return Ok(()) };
+        self.insert(map, &[&((*first).to_owned(), nested(inner, wanted))])
+    }
+
+    /// Adds entries at the end of a map.
+    fn insert(&mut self, map: &Node, missing: &[&(String, Wanted)]) -> Result<(), Wrong> {
+        let Node::Map { span, kind, entries } = map else { return Ok(()) };
+        match (kind, entries.last()) {
+            (Kind::File, _) => {
+                self.append_to_file(missing);
+                Ok(())
+            }
+            (Kind::Labels, _) => Err((span.start, format!("there is no block for {:?}; write it once", missing[0].0))),
+            (Kind::Block, _) => self.insert_in_block(span.clone(), missing),
+            (Kind::Indented, Some(last)) => {
+                let indent = " ".repeat(self.column(last.key_span.start));
+                let end = self.line_end(last.value.span().end.max(last.key_span.end));
+                let lines = self.lines(Kind::Indented, &indent, missing);
+                self.replace(end..end, lines);
+                Ok(())
+            }
+            (Kind::Braces, Some(last)) if self.text[last.value.span().end..span.end].contains('\n') => {
+                self.insert_lines(span.clone(), last, missing);
+                Ok(())
+            }
+            (Kind::Braces, Some(last)) => {
+                self.insert_inline(span.clone(), last, missing);
+                Ok(())
+            }
+            (Kind::Braces | Kind::Indented, None) => {
+                let all = Wanted::Map(missing.iter().map(|entry| (*entry).clone()).collect());
+                self.replace_whole(span.clone(), Kind::Braces, &all);
+                Ok(())
+            }
+        }
+    }
+
+    /// Each entry on a line of its own, a line end before each.
+    fn lines(&self, kind: Kind, indent: &str, missing: &[&(String, Wanted)]) -> String {
+        let one = |(key, value): &&(String, Wanted)| {
+            let entry = self.format.entry(kind, key, value, indent, &self.step, Some(self.newline));
+            format!("{}{indent}{entry}", self.newline)
+        };
+        missing.iter().map(one).collect()
+    }
+
+    fn append_to_file(&mut self, missing: &[&(String, Wanted)]) {
+        let end = self.text.len();
+        let mut lines = self.lines(Kind::File, "", missing);
+        if self.text.is_empty() || self.text.ends_with('\n') {
+            lines.drain(..self.newline.len());
+        }
+        self.replace(end..end, lines + self.newline);
+    }
+
+    fn insert_in_block(&mut self, span: Range<usize>, missing: &[&(String, Wanted)]) -> Result<(), Wrong> {
+        let close = span.end.saturating_sub(1);
+        let begin = self.text[..close].rfind('\n').map_or(0, |at| at + 1);
+        let indent = &self.text[begin..close];
+        if begin <= span.start || !indent.trim().is_empty() {
+            return Err((close, "the block is on one line; put its closing brace on a line of its own".to_owned()));
+        }
+        let mut lines = self.lines(Kind::Block, &format!("{indent}{}", self.step), missing);
+        lines.drain(..self.newline.len());
+        self.replace(begin..begin, lines + self.newline);
+        Ok(())
+    }
+
+    /// Behind the last line of a map that has one entry a line.
+    fn insert_lines(&mut self, span: Range<usize>, last: &Entry, missing: &[&(String, Wanted)]) {
+        let value_end = last.value.span().end;
+        let end = self.line_end(value_end).min(span.end);
+        let indent = self.indent_at(last.key_span.start);
+        let behind = &self.text[value_end..end];
+        let comma = behind.trim_start().starts_with(',');
+        let commas = self.format != Format::Hcl;
+        if commas && !comma {
+            self.replace(value_end..value_end, ",".to_owned());
+        }
+        let mut lines = String::new();
+        for (number, (key, value)) in missing.iter().enumerate() {
+            let entry = self.alike(last, key, value, &indent, Some(self.newline));
+            // JSON takes no comma behind the last one; where the others had one, the new one has one.
+            let more = number + 1 < missing.len();
+            let tail = if (commas && more) || (comma && self.format != Format::Json) { "," } else { "" };
+            lines.push_str(&format!("{}{indent}{entry}{tail}", self.newline));
+        }
+        self.replace(end..end, lines);
+    }
+
+    fn insert_inline(&mut self, span: Range<usize>, last: &Entry, missing: &[&(String, Wanted)]) {
+        let value_end = last.value.span().end;
+        let close = span.end.saturating_sub(1);
+        let comma = self.text[value_end..close].find(',').map(|at| value_end + at + 1);
+        let entries: Vec<String> = missing.iter().map(|(key, value)| self.alike(last, key, value, "", None)).collect();
+        let space = if self.format == Format::Json && !self.text.contains(": ") { "" } else { " " };
+        let joined = entries.join(&format!(",{space}"));
+        match comma {
+            Some(behind) => self.replace(behind..behind, format!("{space}{joined}")),
+            None => self.replace(value_end..value_end, format!(",{space}{joined}")),
+        }
+    }
+
+    /// An entry written like its neighbour: quoted or bare, the same sign and the same column behind the key.
+    fn alike(&self, like: &Entry, key: &str, value: &Wanted, indent: &str, newline: Option<&str>) -> String {
+        let source = &self.text[like.key_span.clone()];
+        let bare = Format::Hcl == self.format && !source.starts_with('"');
+        let key = self.format.key(if bare { Kind::File } else { Kind::Braces }, key);
+        let between = &self.text[like.key_span.end..like.value.span().start];
+        let plain = between.trim() == "=" || between.trim() == ":";
+        if self.format == Format::Yaml || !plain || between.contains('\n') {
+            return self.format.entry(Kind::Braces, key.trim_matches('"'), value, indent, &self.step, newline);
+        }
+        let gap = between.len() - between.trim_start().len();
+        let pad = match gap {
+            0 => 0,
+            _ => (source.len() + gap).saturating_sub(key.len()).max(1),
+        };
+        let value = rendered(self.format, value, indent, &self.step, newline);
+        format!("{key}{}{}{value}", " ".repeat(pad), between.trim_start())
+    }
+
+    /// A value in place of another one that is written as `kind`.
+    fn replace_whole(&mut self, span: Range<usize>, kind: Kind, wanted: &Wanted) {
+        let written = match (self.format, kind) {
+            (Format::Yaml, Kind::Indented) => {
+                let indent = " ".repeat(self.column(span.start));
+                rendered(self.format, wanted, &indent, &self.step, Some(self.newline))
+            }
+            // One line, and right wherever the value stood.
+            (Format::Yaml, _) => {
+                let space = if span.is_empty() { " " } else { "" };
+                format!("{space}{}", rendered(self.format, wanted, "", "", None))
+            }
+            _ => {
+                let newline =
+                    Some(self.newline).filter(|_| self.text.trim_end().contains('\n') || self.format == Format::Hcl);
+                rendered(self.format, wanted, &self.indent_at(span.start), &self.step, newline)
+            }
+        };
+        self.replace(span, written);
+    }
+
+    fn replace(&mut self, range: Range<usize>, with: String) {
+        self.edits.push((range, with));
+    }
+
+    /// The white space at the beginning of the line of `place`.
+    fn indent_at(&self, place: usize) -> String {
+        let begin = self.text[..place].rfind('\n').map_or(0, |at| at + 1);
+        let line = &self.text[begin..place];
+        line[..line.len() - line.trim_start_matches([' ', '\t']).len()].to_owned()
+    }
+
+    fn column(&self, place: usize) -> usize {
+        let begin = self.text[..place].rfind('\n').map_or(0, |at| at + 1);
+        self.text[begin..place].chars().count()
+    }
+
+    /// The end of the line of `place`, before its line end.
+    fn line_end(&self, place: usize) -> usize {
+        let end = self.text[place..].find('\n').map_or(self.text.len(), |at| place + at);
+        if self.text[..end].ends_with('\r') { end - 1 } else { end }
+    }
+}
+
+/// A value as `format` writes it, its lines behind the first at `indent`; on one line where `newline` is none.
+pub fn rendered(format: Format, wanted: &Wanted, indent: &str, step: &str, newline: Option<&str>) -> String {
+    let entries = match wanted {
+        Wanted::Id(id) => return format.id(id, if format == Format::Yaml { "a" } else { "\"" }),
+        Wanted::Map(entries) => entries,
+    };
+    match (format, newline) {
+        (Format::Yaml, Some(newline)) => {
+            let one =
+                |(key, value): &(String, Wanted)| format.entry(Kind::Indented, key, value, indent, step, Some(newline));
+            entries.iter().map(one).collect::<Vec<_>>().join(&format!("{newline}{indent}"))
+        }
+        (_, None) => {
+            let one = |(key, value): &(String, Wanted)| format.entry(Kind::Braces, key, value, "", "", None);
+            let joined = entries.iter().map(one).collect::<Vec<_>>().join(", ");
+            if format == Format::Hcl { format!("{{ {joined} }}") } else { format!("{{{joined}}}") }
+        }
+        (_, Some(newline)) => {
+            let inner = format!("{indent}{step}");
+            let width = entries.iter().map(|(key, _)| format.key(Kind::Braces, key).len()).max().unwrap_or(0);
+            let comma = if format == Format::Json { "," } else { "" };
+            let mut text = "{".to_owned();
+            for (number, (key, value)) in entries.iter().enumerate() {
+                let key = format.key(Kind::Braces, key);
+                let value = rendered(format, value, &inner, step, Some(newline));
+                let sign = if format == Format::Hcl { format!("{key:width$} = ") } else { format!("{key}: ") };
+                let tail = if number + 1 < entries.len() { comma } else { "" };
+                text.push_str(&format!("{newline}{inner}{sign}{value}{tail}"));
+            }
+            text + newline + indent + "}"
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! JSON text as a tree with spans. serde_json judges whether it is JSON; here only the places are found.
+
+use super::{
+    format::Wrong,
+    tree::{Entry, Kind, Node},
+};
+
+/// The document, which must be an object.
+pub fn parse(text: &str) -> Result<Node, Wrong> {
+    let judged: Result<serde_json::Value, _> = serde_json::from_str(text);
+    match judged {
+        Ok(value) if value.is_object() => Ok(Scan { text, at: 0 }.value()),
+        Ok(_) => Err((0, "the document must be an object".to_owned())),
+        Err(error) => {
+            let place = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+            Err((place, format!("not valid JSON: {error}")))
+        }
+    }
+}
+
+/// Reads text that is known to be JSON.
+struct Scan<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl Scan<'_> {
+    fn value(&mut self) -> Node {
+        self.space();
+        let start = self.at;
+        match self.peek() {
+            b'{' => {
+                let entries = self.object();
+                Node::Map { span: start..self.at, kind: Kind::Braces, entries }
+            }
+            b'"' => {
+                let text = self.string();
+                Node::Text { span: start..self.at, text }
+            }
+            b'[' => {
+                self.list();
+                Node::Other { span: start..self.at, what: "a list" }
+            }
+            b'n' => {
+                self.word();
+                Node::Text { span: start..self.at, text: String::new() }
+            }
+            _ => {
+                self.word();
+                Node::Other { span: start..self.at, what: "a number or flag" }
+            }
+        }
+    }
+
+    fn object(&mut self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        self.at += 1;
+        loop {
+            self.space();
+            match self.peek() {
+                b'"' => {
+                    let start = self.at;
+                    let key = self.string();
+                    let key_span = start..self.at;
+                    self.space();
+                    self.at += 1;
+                    let value = self.value();
+                    // serde_json and Terraform let the last one win.
+                    entries.retain(|entry: &Entry| entry.key != key);
+                    entries.push(Entry { key, key_span, value });
+                }
+                b',' => self.at += 1,
+                _ => {
+                    self.at += 1;
+                    return entries;
+                }
+            }
+        }
+    }
+
+    fn list(&mut self) {
+        self.at += 1;
+        loop {
+            self.space();
+            match self.peek() {
+                b',' => self.at += 1,
+                b']' | 0 => {
+                    self.at += 1;
+                    return;
+                }
+                _ => {
+                    self.value();
+                }
+            }
+        }
+    }
+
+    fn string(&mut self) -> String {
+        let start = self.at;
+        self.at += 1;
+        loop {
+            match self.peek() {
+                b'\\' => self.at += 2,
+                b'"' | 0 => break,
+                _ => self.at += 1,
+            }
+        }
+        self.at += 1;
+        self.text.get(start..self.at).and_then(|literal| serde_json::from_str(literal).ok()).unwrap_or_default()
+    }
+
+    fn word(&mut self) {
+        while !matches!(self.peek(), b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n' | 0) {
+            self.at += 1;
+        }
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), b' ' | b'\t' | b'\r' | b'\n') {
+            self.at += 1;
+        }
+    }
+
+    /// The byte here; 0 behind the end, which JSON text does not hold.
+    fn peek(&self) -> u8 {
+        self.text.as_bytes().get(self.at).copied().unwrap_or(0)
+    }
+}

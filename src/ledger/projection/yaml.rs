@@ -1,0 +1,158 @@
+//! YAML text as a tree with spans, from the parser's events. It refuses several documents in one file, and to look through aliases: what
+//! stands elsewhere is `Other` here.
+
+use std::ops::Range;
+
+use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
+
+use super::{
+    format::Wrong,
+    tree::{Entry, Kind, Node},
+};
+
+/// How deep maps and lists may be nested.
+const DEEPEST: usize = 64;
+
+/// The document, which must be a map or empty.
+pub fn parse(text: &str) -> Result<Node, Wrong> {
+    let mut places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    places.push(text.len());
+    let mut reader = Reader { text, places, events: Vec::new(), next: 0 };
+    reader.read()?;
+    let mut root = None;
+    while let Some((event, range)) = reader.take() {
+        match event {
+            Kindred::Document if root.is_some() => {
+                return Err((range.start, "the file holds several documents; assay writes into one".to_owned()));
+            }
+            Kindred::Document => root = Some(reader.node(None, 0)?),
+            _ => {}
+        }
+    }
+    match root {
+        Some(Node::Map { span, kind: Kind::Indented, entries }) => {
+            Ok(Node::Map { span, kind: Kind::Indented, entries })
+        }
+        Some(map @ Node::Map { .. }) => Ok(map),
+        Some(Node::Text { text: empty, .. }) if empty.is_empty() => empty_file(text),
+        None => empty_file(text),
+        Some(other) => Err((other.span().start, "the document must be a map".to_owned())),
+    }
+}
+
+/// A file with comments alone takes a variable at its end.
+fn empty_file(text: &str) -> Result<Node, Wrong> {
+    Ok(Node::Map { span: 0..text.len(), kind: Kind::File, entries: Vec::new() })
+}
+
+/// What of an event counts here.
+#[derive(Debug, Clone)]
+enum Kindred {
+    Document,
+    Text(String),
+    Map(bool),
+    List,
+    End,
+    Other(&'static str),
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    /// The byte of each character.
+    places: Vec<usize>,
+    events: Vec<(Kindred, Range<usize>)>,
+    next: usize,
+}
+
+impl Reader<'_> {
+    fn read(&mut self) -> Result<(), Wrong> {
+        for event in Parser::new_from_str(self.text) {
+            let (event, span) = event.map_err(|error| {
+                let place = self.place(error.marker().index());
+                (place, format!("not valid YAML: {error}"))
+            })?;
+            let kindred = match event {
+                Event::DocumentStart(..) => Kindred::Document,
+                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => Kindred::Other("a block of text"),
+                Event::Scalar(text, ScalarStyle::Plain, ..)
+                    if matches!(text.as_ref(), "~" | "null" | "Null" | "NULL") =>
+                {
+                    Kindred::Text(String::new())
+                }
+                Event::Scalar(text, ..) => Kindred::Text(text.into_owned()),
+                Event::SequenceStart(..) => Kindred::List,
+                Event::MappingStart(style, ..) => Kindred::Map(style == StructureStyle::Flow),
+                Event::SequenceEnd | Event::MappingEnd => Kindred::End,
+                Event::Alias(_) => Kindred::Other("an alias"),
+                _ => continue,
+            };
+            let range = self.range(&span);
+            self.events.push((kindred, range));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Option<(Kindred, Range<usize>)> {
+        let event = self.events.get(self.next).cloned();
+        self.next += 1;
+        event
+    }
+
+    /// Reads one value; `behind` is the end of its key.
+    fn node(&mut self, behind: Option<usize>, depth: usize) -> Result<Node, Wrong> {
+        let Some((event, range)) = self.take() else {
+            return Ok(Node::Text { span: self.text.len()..self.text.len(), text: String::new() });
+        };
+        if depth > DEEPEST {
+            return Err((range.start, format!("nested deeper than {DEEPEST}")));
+        }
+        Ok(match event {
+            Kindred::Text(text) if range.is_empty() => {
+                // Nothing stands there: the value would begin right behind the colon.
+                let colon = behind.and_then(|end| self.text[end..].find(':').map(|at| end + at + 1));
+                let place = colon.unwrap_or(range.start);
+                Node::Text { span: place..place, text }
+            }
+            Kindred::Text(text) => Node::Text { span: range, text },
+            Kindred::Map(flow) => self.map(range, flow, depth)?,
+            Kindred::List => {
+                let mut end = range.end;
+                while !matches!(self.events.get(self.next), Some((Kindred::End, _)) | None) {
+                    end = self.node(None, depth + 1)?.span().end;
+                }
+                let closed = self.take().map_or(end, |(_, closing)| closing.end.max(end));
+                Node::Other { span: range.start..closed, what: "a list" }
+            }
+            Kindred::Other(what) => Node::Other { span: range, what },
+            Kindred::Document | Kindred::End => Node::Other { span: range, what: "nothing" },
+        })
+    }
+
+    fn map(&mut self, start: Range<usize>, flow: bool, depth: usize) -> Result<Node, Wrong> {
+        let mut entries: Vec<Entry> = Vec::new();
+        while !matches!(self.events.get(self.next), Some((Kindred::End, _)) | None) {
+            let name = self.node(None, depth + 1)?;
+            let key_span = name.span();
+            let value = self.node(Some(key_span.end), depth + 1)?;
+            let key = match name {
+                Node::Text { text, .. } => text,
+                _ => String::new(),
+            };
+            entries.push(Entry { key, key_span, value });
+        }
+        let closing = self.take().map_or(self.text.len(), |(_, range)| range.end);
+        let span = match (entries.first(), entries.last()) {
+            (Some(first), Some(last)) if !flow => first.key_span.start..last.value.span().end.max(last.key_span.end),
+            _ => start.start..closing,
+        };
+        Ok(Node::Map { span, kind: if flow { Kind::Braces } else { Kind::Indented }, entries })
+    }
+
+    fn range(&self, span: &Span) -> Range<usize> {
+        self.place(span.start.index())..self.place(span.end.index())
+    }
+
+    fn place(&self, index: usize) -> usize {
+        self.places.get(index).copied().unwrap_or(self.text.len())
+    }
+}

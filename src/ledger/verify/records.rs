@@ -1,0 +1,184 @@
+//! Evidence: the files that locks and candidates name are there with their digests, and what is signed was signed by someone whom the
+//! protected branch trusts.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use super::{Finding, Image, Verified, VerifyRequest, line_of_entry};
+use crate::{
+    ledger::{Books, LedgerError, lock_file, merge::evidence_paths},
+    model::{Digest, ImageName, RunId, State},
+    signing::{self, AllowedSigners},
+};
+
+/// A digest that something names.
+struct Named {
+    image: ImageName,
+    run: RunId,
+    digest: Digest,
+    place: String,
+    line: Option<usize>,
+    /// When the entry was made, for a vetted entry, whose evidence may be signed.
+    vetted_at: Option<String>,
+}
+
+/// Checks every digest that is named against the files in `images/evidence/`, and signatures beside them.
+pub async fn check(
+    books: &Books,
+    request: &VerifyRequest,
+    tree: &[(String, String)],
+    images: &[Image],
+    verified: &mut Verified,
+) -> Result<(), LedgerError> {
+    let named = named(images);
+    let files: Vec<&(String, String)> =
+        tree.iter().filter(|(path, _)| path.starts_with("images/evidence/") && path.ends_with(".json")).collect();
+    let blobs: Vec<&str> = files.iter().map(|(_, blob)| blob.as_str()).collect();
+    let digests = books.digests(&blobs).await?;
+    let known: BTreeMap<&str, &Digest> = files.iter().map(|(path, _)| path.as_str()).zip(&digests).collect();
+    let signers = signers(books, request, verified).await?;
+    for one in &named {
+        match file_of(one, &known) {
+            Ok(path) => {
+                verified.evidence += 1;
+                if let Some(at) = &one.vetted_at {
+                    signature(books, request, tree, &signers, (one, at), path, verified).await?;
+                }
+            }
+            Err(message) => verified.findings.push(Finding {
+                place: one.place.clone(),
+                line: one.line,
+                message,
+                cure: format!(
+                    "restore it from the history: git log --all -- images/evidence/{}/{}*",
+                    one.image, one.run
+                ),
+            }),
+        }
+    }
+    Ok(())
+}
+
+fn named(images: &[Image]) -> Vec<Named> {
+    let mut named = Vec::new();
+    for image in images {
+        let path = lock_file::path(&image.name);
+        for (index, entry) in image.lock.iter().flat_map(|lock| &lock.entries).enumerate() {
+            let line = line_of_entry(&image.text, index);
+            let one = |digest: Digest, vetted_at| Named {
+                image: image.name.clone(),
+                run: entry.run,
+                digest,
+                place: path.clone(),
+                line,
+                vetted_at,
+            };
+            let of_candidate = entry.candidate.iter().flat_map(evidence_paths);
+            named.extend(of_candidate.map(|(_, digest)| one(digest, None)));
+            let vetted_at = Some(entry.at.clone()).filter(|_| entry.state == State::Vetted);
+            named.extend(entry.evidence.iter().map(|digest| one(digest.clone(), vetted_at.clone())));
+        }
+        for (path, candidate) in &image.candidates {
+            named.extend(evidence_paths(candidate).into_iter().map(|(_, digest)| Named {
+                image: image.name.clone(),
+                run: candidate.run,
+                digest,
+                place: path.clone(),
+                line: None,
+                vetted_at: None,
+            }));
+        }
+    }
+    named
+}
+
+/// The run's evidence file with the digest: `<run>.json`, or `<run>-<first digits>.json`.
+fn file_of<'k>(one: &Named, known: &BTreeMap<&'k str, &Digest>) -> Result<&'k str, String> {
+    let begin = format!("images/evidence/{}/{}", one.image, one.run);
+    let mut others = Vec::new();
+    let from = (Bound::Included(begin.as_str()), Bound::Unbounded);
+    for (path, digest) in known.range::<str, _>(from).take_while(|(path, _)| path.starts_with(&begin)) {
+        if **digest == one.digest {
+            return Ok(path);
+        }
+        others.push(*path);
+    }
+    let there = if others.is_empty() {
+        "there is none of this run".to_owned()
+    } else {
+        format!("there is {}", others.join(", "))
+    };
+    Err(format!("run {}: no file in images/evidence/{} has the digest {}; {there}", one.run, one.image, one.digest))
+}
+
+/// The trusted keys; a file that cannot be used is a finding.
+async fn signers(
+    books: &Books,
+    request: &VerifyRequest,
+    verified: &mut Verified,
+) -> Result<Option<AllowedSigners>, LedgerError> {
+    let Some(path) = &request.allowed_signers else { return Ok(None) };
+    let path = &books.from_root(path).await?;
+    let parsed = match books.file(path).await? {
+        None => Err("promotion.allowed_signers of assay.hcl names this file, and the commit has none".to_owned()),
+        Some(bytes) => AllowedSigners::parse(&String::from_utf8_lossy(&bytes), path, &jiff::tz::TimeZone::UTC)
+            .map_err(|error| error.to_string()),
+    };
+    match parsed {
+        Ok(signers) => Ok(Some(signers)),
+        Err(message) => {
+            let cure = "write it in the form of ssh-keygen(1), ALLOWED SIGNERS".to_owned();
+            verified.findings.push(Finding { place: path.clone(), line: None, message, cure });
+            Ok(None)
+        }
+    }
+}
+
+async fn signature(
+    books: &Books,
+    request: &VerifyRequest,
+    tree: &[(String, String)],
+    signers: &Option<AllowedSigners>,
+    (one, at): (&Named, &str),
+    path: &str,
+    verified: &mut Verified,
+) -> Result<(), LedgerError> {
+    let beside = format!("{path}.sig");
+    let required = request.require_signature || request.signatures;
+    let blob = |wanted: &str| tree.iter().find(|(path, _)| path == wanted).map(|(_, blob)| blob.clone());
+    let wrong = |place: &str, message: String, cure: &str| Finding {
+        place: place.to_owned(),
+        line: None,
+        message,
+        cure: cure.to_owned(),
+    };
+    match (blob(&beside), blob(path), signers) {
+        (None, ..) if required => {
+            let message = format!("run {} was vetted on evidence that nobody signed", one.run);
+            verified.findings.push(wrong(
+                path,
+                message,
+                "validate it again with --sign-with, and promote that; or revoke the run",
+            ));
+        }
+        (Some(sig), Some(evidence), Some(signers)) => {
+            let bytes = books.blobs(&[&sig, &evidence]).await?;
+            // A key counts by what was true when the run was vetted: rotating it takes nothing back.
+            let now = at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+            match signing::verify(&bytes[1], &String::from_utf8_lossy(&bytes[0]), signers, now) {
+                Ok(_) => verified.signatures += 1,
+                Err(error) => verified.findings.push(wrong(
+                    &beside,
+                    error.to_string(),
+                    "a key that was replaced stays in allowed_signers with valid-before; else restore the signature, or revoke the run",
+                )),
+            }
+        }
+        (Some(_), _, None) if required => verified.unknown.push(wrong(
+            &beside,
+            "no file of trusted keys is named, so this signature says nothing".to_owned(),
+            "name one in assay.hcl: promotion { allowed_signers = \"images/allowed_signers\" }",
+        )),
+        _ => {}
+    }
+    Ok(())
+}

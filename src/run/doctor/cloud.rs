@@ -1,0 +1,292 @@
+//! AWS: who we are, whose clock is right, and what each region says of networks, types, quota and rights. It asks; nothing is made.
+
+use std::collections::BTreeMap;
+
+use futures::future::join_all;
+
+use super::{Finding, Level};
+use crate::{
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, DryRun, DryRunAnswer, Ec2Factory, Filters, Image},
+    config::doctor::DoctorRequest,
+    iam::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, Role},
+    launch::Identity,
+    model::{AmiId, Region, State, tags},
+};
+
+/// EC2 refuses requests whose time differs by more ("Troubleshooting SigV4" in the IAM User Guide).
+const MOST_SKEW: i64 = 300;
+/// What a run should have before its credentials end, in seconds.
+const RUN: i64 = 3_600;
+/// vCPUs of one t3.small or t4g.small.
+const ONE_INSTANCE: f64 = 2.0;
+
+/// Everything, or only why nothing can be asked.
+pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
+    let factory = Ec2Factory::connect(&request.access).await;
+    let mut findings = match credentials(&factory).await {
+        Ok(finding) => vec![finding],
+        Err(finding) => return vec![finding],
+    };
+    match factory.caller().await {
+        Ok(caller) => {
+            findings.push(Finding::ok("account", format!("{} as {}", caller.account, caller.arn)));
+            findings.push(clock(caller.clock_ahead));
+        }
+        Err(error) => {
+            findings.push(failed(
+                "account",
+                &error,
+                "renew the credentials, or look at profile, assume_role and AWS_* variables",
+            ));
+            return findings;
+        }
+    }
+    if request.regions.is_empty() {
+        let cure = "name them in assay.hcl (`regions` of an image), or with --region";
+        findings.push(Finding::bad("regions", Level::Unknown, "no region is known to look at", cure));
+    }
+    let regions = join_all(request.regions.iter().map(|region| look_at(request, &factory, region))).await;
+    findings.extend(regions.into_iter().flatten());
+    findings
+}
+
+async fn credentials(factory: &Ec2Factory) -> Result<Finding, Finding> {
+    const ABOUT: &str = "credentials";
+    let found = factory.credentials().await.map_err(|error| {
+        let cure = "give this job credentials: an OIDC token with a role, a profile, or AWS_* variables";
+        Finding::bad(ABOUT, Level::Error, error.message, cure)
+    })?;
+    let who = format!("{} from {}", found.access_key_id, found.source);
+    let Some(end) = found.expires_at else { return Ok(Finding::ok(ABOUT, who)) };
+    let left = end - jiff::Timestamp::now().as_second();
+    let cure = "a run may take longer: have a role with longer sessions, or credentials that renew themselves";
+    Ok(match left {
+        ..=0 => Finding::bad(ABOUT, Level::Error, format!("{who}; they have expired"), "renew them"),
+        1..RUN => Finding::bad(ABOUT, Level::Warning, format!("{who}; they end in {} min", left / 60), cure),
+        _ => Finding::ok(ABOUT, format!("{who}; {} min left", left / 60)),
+    })
+}
+
+fn clock(ahead: Option<i64>) -> Finding {
+    const ABOUT: &str = "clock";
+    let cure = "set this machine's clock: AWS refuses requests that are more than five minutes off";
+    let words = |ahead: i64| match ahead {
+        0 => "agrees with AWS's".to_owned(),
+        1.. => format!("is {ahead} s ahead of AWS's"),
+        _ => format!("is {} s behind AWS's", -ahead),
+    };
+    match ahead {
+        None => Finding::bad(ABOUT, Level::Unknown, "the answer bore no date", cure),
+        Some(ahead) if ahead.abs() > MOST_SKEW => Finding::bad(ABOUT, Level::Error, words(ahead), cure),
+        Some(ahead) if ahead.abs() > MOST_SKEW / 5 => Finding::bad(ABOUT, Level::Warning, words(ahead), cure),
+        Some(ahead) => Finding::ok(ABOUT, words(ahead)),
+    }
+}
+
+async fn look_at(request: &DoctorRequest, factory: &Ec2Factory, region: &Region) -> Vec<Finding> {
+    let cloud = factory.region(region);
+    let cloud = cloud.as_ref();
+    let launches = request.role.is_none_or(Role::launches);
+    let (networks, types, quota, rights) = tokio::join!(
+        async { if launches { networks(request, cloud).await } else { Vec::new() } },
+        async { if launches { types(request, cloud).await } else { None } },
+        async { if launches { Some(quota(cloud).await) } else { None } },
+        rights(request, cloud),
+    );
+    networks.into_iter().chain(types).chain(quota).chain(rights).collect()
+}
+
+/// What is named and not there.
+async fn networks(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
+    let about = cloud.region().as_str();
+    let mut findings = Vec::new();
+    if let Some(ids) = request.subnets.get(cloud.region()).filter(|ids| !ids.is_empty()) {
+        let filters: Filters = [("subnet-id".to_owned(), ids.clone())].into();
+        let cure = "correct subnet_id or subnet_ids in assay.hcl";
+        findings.push(match cloud.find_subnets(&filters).await {
+            Ok(found) => {
+                let known: Vec<&str> = found.iter().map(|subnet| subnet.id.as_str()).collect();
+                let lost: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !known.contains(id)).collect();
+                match (lost.as_slice(), found.iter().map(|subnet| subnet.free_addresses).sum::<i32>()) {
+                    ([], 0) => Finding::bad(about, Level::Error, "the subnets have no free address", cure),
+                    ([], free) => Finding::ok(about, format!("{} subnets with {free} free addresses", found.len())),
+                    (lost, _) => Finding::bad(about, Level::Error, format!("no subnet {}", lost.join(", ")), cure),
+                }
+            }
+            Err(error) => failed(about, &error, "allow ec2:DescribeSubnets"),
+        });
+    } else if request.vpc.is_none() {
+        let filters: Filters = [("is-default".to_owned(), vec!["true".to_owned()])].into();
+        let cure = "name vpc_id or subnet_ids in assay.hcl, or make a default VPC";
+        findings.push(match cloud.find_vpcs(&filters).await {
+            Ok(found) if found.is_empty() => Finding::bad(about, Level::Error, "there is no default VPC", cure),
+            Ok(found) => Finding::ok(about, format!("default VPC {}", found.join(", "))),
+            Err(error) => failed(about, &error, "allow ec2:DescribeVpcs"),
+        });
+    }
+    findings
+}
+
+async fn types(request: &DoctorRequest, cloud: &dyn Cloud) -> Option<Finding> {
+    let about = cloud.region().as_str();
+    if request.instance_types.is_empty() {
+        return None;
+    }
+    Some(match cloud.offered_types(&request.instance_types).await {
+        Ok(offered) => {
+            let lost: Vec<&str> =
+                request.instance_types.iter().filter(|kind| !offered.contains(kind)).map(String::as_str).collect();
+            if lost.is_empty() {
+                Finding::ok(about, format!("{} offered", request.instance_types.join(", ")))
+            } else {
+                let found = format!("{} not offered here", lost.join(", "));
+                Finding::bad(about, Level::Error, found, "name another instance_type in assay.hcl")
+            }
+        }
+        Err(error) => failed(about, &error, "allow ec2:DescribeInstanceTypeOfferings"),
+    })
+}
+
+async fn quota(cloud: &dyn Cloud) -> Finding {
+    let about = cloud.region().as_str();
+    match cloud.vcpu_quota().await {
+        Ok(Some(quota)) if quota < ONE_INSTANCE => Finding::bad(
+            about,
+            Level::Error,
+            format!("the quota for standard instances is {quota} vCPUs"),
+            "ask for more in Service Quotas (L-1216C47A)",
+        ),
+        Ok(Some(quota)) => Finding::ok(about, format!("quota for standard instances: {quota} vCPUs")),
+        Ok(None) => Finding::bad(
+            about,
+            Level::Warning,
+            "nobody says what the vCPU quota is",
+            "look at Service Quotas (L-1216C47A)",
+        ),
+        Err(error) => Finding::bad(
+            about,
+            Level::Warning,
+            format!("the vCPU quota is not known: {error}"),
+            "allow servicequotas:GetServiceQuota and servicequotas:GetAWSDefaultServiceQuota, or do without",
+        ),
+    }
+}
+
+/// What the role must be allowed, as far as EC2 can be asked without a thing to do it to.
+async fn rights(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
+    let about = cloud.region().as_str();
+    let mut calls = Vec::new();
+    if request.role.is_none_or(Role::launches) {
+        calls.extend(of_launching(request));
+    }
+    let mut findings = Vec::new();
+    if matches!(request.role, Some(Role::Promoter | Role::Sweeper)) {
+        let managed = [(tags::MANAGED.to_owned(), "true".to_owned())];
+        match cloud.find_images(&managed).await {
+            Ok(images) => calls.extend(of_images(request.role, &images)),
+            Err(error) => findings.push(failed(about, &error, "allow ec2:DescribeImages")),
+        }
+        if calls.is_empty() {
+            let found = "there is no AMI of ours to ask EC2 about";
+            findings.push(Finding::bad(about, Level::Warning, found, "ask again when there is one"));
+        }
+    }
+    let answers = join_all(calls.iter().map(|call| cloud.dry_run(call))).await;
+    let mut allowed = Vec::new();
+    for (call, answer) in calls.iter().zip(answers) {
+        let action = call.action();
+        let cure = || {
+            let role = request.role.map_or("…", Role::as_str);
+            format!("allow ec2:{action}: see assay iam --role {role}")
+        };
+        match answer {
+            Ok(DryRunAnswer::Allowed | DryRunAnswer::NotSaid(_)) => allowed.push(action),
+            Ok(DryRunAnswer::Denied(words)) => findings.push(Finding::bad(
+                about,
+                Level::Error,
+                format!("ec2:{action} is not allowed: {words}"),
+                cure(),
+            )),
+            Err(error) => findings.push(failed(about, &error, &cure())),
+        }
+    }
+    if !allowed.is_empty() {
+        findings.insert(0, Finding::ok(about, format!("not refused by EC2: {}", allowed.join(", "))));
+    }
+    findings
+}
+
+/// Launching itself needs a key pair and a group that exist, so it cannot be asked about.
+fn of_launching(request: &DoctorRequest) -> Vec<DryRun> {
+    let given = [
+        (tags::MANAGED, "true"),
+        (tags::RUN, "00000000000000000000000000"),
+        (tags::EXPIRES_AT, "1970-01-01T00:00:00Z"),
+    ];
+    let given: BTreeMap<String, String> =
+        given.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut calls = Vec::new();
+    if let Ok(identity) = Identity::generate("assay-doctor") {
+        let name = "assay-doctor".to_owned();
+        calls.push(DryRun::ImportKeyPair { name, public_key: identity.public_key, tags: given.clone() });
+    }
+    if request.security_groups.is_empty() {
+        let name = "assay-doctor".to_owned();
+        calls.push(DryRun::CreateSecurityGroup { name, vpc: request.vpc.clone(), tags: given });
+        calls.push(DryRun::DeleteSecurityGroup { group: NO_GROUP.to_owned() });
+    }
+    calls.push(DryRun::DeleteKeyPair { name: NO_KEY_PAIR.to_owned() });
+    calls.push(DryRun::TerminateInstances { instance: NO_INSTANCE.to_owned() });
+    calls
+}
+
+/// Asked about AMIs that are there, with what they already are.
+fn of_images(role: Option<Role>, images: &[Image]) -> Vec<DryRun> {
+    let state = |image: &Image| image.tags.get(tags::STATE).and_then(|word| word.parse::<State>().ok());
+    let first = |wanted: &[State]| -> Option<(AmiId, State)> {
+        images.iter().find_map(|image| {
+            let state = state(image).filter(|state| wanted.contains(state))?;
+            Some((image.id.clone(), state))
+        })
+    };
+    let mut calls = Vec::new();
+    let decided = [State::Gold, State::Vetted, State::Retired, State::Revoked];
+    if let (Some(Role::Promoter), Some((image, state))) = (role, first(&decided)) {
+        let same = [(tags::STATE.to_owned(), state.to_string())].into();
+        calls.push(DryRun::CreateTags { resource: image.to_string(), tags: same });
+        calls.push(DryRun::ModifyImageAttribute { image: image.clone() });
+        calls.push(DryRun::EnableImageDeprecation { image });
+    }
+    let spare = [State::Rejected, State::Retired, State::Untested, State::Candidate, State::Revoked];
+    if let (Some(Role::Sweeper), Some((image, _))) = (role, first(&spare)) {
+        calls.push(DryRun::EnableImageDeprecation { image: image.clone() });
+        calls.push(DryRun::DisableImage { image: image.clone() });
+        calls.push(DryRun::DeregisterImage { image });
+    }
+    calls
+}
+
+/// A call that did not do what was asked: a refusal is a mistake, silence is not known.
+fn failed(about: &str, error: &CloudError, cure: &str) -> Finding {
+    let level = match error.kind {
+        CloudErrorKind::Denied | CloudErrorKind::Credentials => Level::Error,
+        _ => Level::Unknown,
+    };
+    Finding::bad(about, level, error.to_string(), cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_aws_would_refuse_is_an_error() {
+        let level = |ahead| clock(ahead).level;
+        assert_eq!(level(Some(0)), Level::Ok);
+        assert_eq!(level(Some(-61)), Level::Warning);
+        assert_eq!(level(Some(300)), Level::Warning);
+        assert_eq!(level(Some(301)), Level::Error);
+        assert_eq!(level(None), Level::Unknown);
+        assert_eq!(clock(Some(-400)).found, "is 400 s behind AWS's");
+    }
+}

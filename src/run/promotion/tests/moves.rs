@@ -1,0 +1,87 @@
+//! Reject, retire, revoke, and branches that wait to be merged.
+
+use super::*;
+
+#[tokio::test]
+async fn moves_that_are_not_legal_are_refused() {
+    let bench = Bench::new();
+    let (first, second) = (bench.built(1).await, bench.built(2).await);
+    bench.to_gold(&first).await;
+    let revoke = |number, force| Move::Revoke { run: run(number), at: None, force };
+    for (what, says) in [
+        (Move::Retire { run: run(1) }, "is gold; promote another run first"),
+        (Move::Reject { run: run(1), release: false }, "is gold; promote another run first"),
+        (revoke(1, false), "is gold; promote another run first, or revoke it with --force"),
+        (Move::Rollback { run: Some(run(2)) }, "is not in the lock"),
+        (Move::Retire { run: run(9) }, "was its pull request merged?"),
+    ] {
+        let words = refused(bench.moved(what).await);
+        assert!(words.contains(says), "{what:?}: {words}");
+    }
+    let error = bench.moved(Move::Rollback { run: None }).await.expect_err("nothing to go back to");
+    assert_eq!(error.exit(), Exit::Nothing);
+
+    done(bench.moved(Move::Reject { run: run(2), release: false }).await);
+    assert_eq!(bench.state_tag(&second.candidate.amis[0].record), "rejected");
+    assert_eq!(bench.lock().await.state_of(run(2)), Some(State::Rejected), "moved in from its candidate file");
+    assert_eq!(done(bench.moved(Move::Reject { run: run(2), release: false }).await).change, Change::Already);
+    let words = refused(bench.vet(&second).await);
+    assert!(words.contains("state rejected cannot become vetted"), "{words}");
+    done(bench.moved(revoke(2, false)).await);
+    for what in [Move::Retire { run: run(2) }, Move::Reject { run: run(2), release: false }] {
+        let words = refused(bench.moved(what).await);
+        assert!(words.contains("state revoked cannot become"), "{words}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_gold_is_deprecated_and_shared_with_nobody() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    bench.to_gold(&built).await;
+    let moved = done(bench.moved(Move::Revoke { run: run(1), at: None, force: true }).await);
+    assert!(moved.notes[0].contains("has no gold now"), "{:?}", moved.notes);
+    let lock = bench.lock().await;
+    assert_eq!(lock.gold, None);
+    for record in lock.amis(run(1)) {
+        let image = bench.cloud.image(&record.ami.region, &record.ami.id).expect("an AMI");
+        assert_eq!(image.tags[tags::STATE], "revoked");
+        assert!(!image.attributes.deprecation_time.is_empty());
+        bench.cloud.holdings(&record.ami.region, |held| assert!(held.sharing[&record.ami.id].nobody()));
+    }
+    let words = refused(bench.moved(Move::Rollback { run: Some(run(1)) }).await);
+    assert!(words.contains("is revoked"), "{words}");
+    assert_eq!(bench.gold().await.expect_err("nothing").exit(), Exit::Nothing);
+}
+
+#[tokio::test]
+async fn an_announced_revocation_takes_nothing_away_before_its_time() {
+    let bench = Bench::new();
+    let (first, second) = (bench.built(1).await, bench.built(2).await);
+    bench.to_gold(&first).await;
+    bench.to_gold(&second).await;
+    let at = "2099-01-01T00:00:00Z".parse().expect("a time");
+    done(bench.moved(Move::Revoke { run: run(1), at: Some(at), force: false }).await);
+    let lock = bench.lock().await;
+    let record = &lock.amis(run(1))[0];
+    let image = bench.cloud.image(&record.ami.region, &record.ami.id).expect("an AMI");
+    assert_eq!(image.attributes.deprecation_time, "2099-01-01T00:00:00Z");
+    bench.cloud.holdings(&record.ami.region, |held| assert!(!held.sharing[&record.ami.id].nobody()));
+}
+
+#[tokio::test]
+async fn an_open_branch_changes_nothing_but_itself() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    let ledgering = || Ledgering { open_branch: Some("assay/base".to_owned()), ..bench.ledgering() };
+    let tip = bench.world.remote_tip();
+    let proposed = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
+    assert_eq!(proposed.change, Change::Proposed);
+    assert_eq!(bench.world.remote_tip(), tip);
+    assert_eq!(bench.cloud.count("CreateTags"), 0);
+    bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "assay/base"]);
+    bench.world.git("seed", &["push", "-q", "../remote.git", "main"]);
+    let merged = done(bench.vet(&built).await);
+    assert_eq!(merged.change, Change::Already, "only the tags are due");
+    assert_eq!(bench.state_tag(&built.candidate.amis[0].record), "vetted");
+}

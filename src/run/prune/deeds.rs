@@ -1,0 +1,260 @@
+//! Doing it: one AMI at a time, its tags read again right before each deed. It owns the order deprecate → disable → mark the snapshots → lift our protection →
+//! deregister → delete the snapshots, and that a deed which cannot be proven any more is left undone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    look::{Ground, Plan},
+    subject::{Action, Subject, snapshots},
+};
+use crate::{
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image},
+    model::{AmiId, AmiRef, Region, State, tags},
+};
+
+/// EC2 takes no deprecation in the past and rounds to the minute.
+const AHEAD: SignedDuration = SignedDuration::from_mins(2);
+
+/// What became of one AMI or orphaned snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done, in words.
+    Done(String),
+    /// Left as it is for a reason that was not there when it was looked at first.
+    Kept(String),
+    /// It could not be done.
+    Failed(String),
+}
+
+/// Does what the plan says, as far as it still holds. The outcomes by AMI and by orphaned snapshot (`REGION:ID`).
+pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToken) -> BTreeMap<String, Outcome> {
+    let mut outcomes = BTreeMap::new();
+    let regions: BTreeSet<&Region> = ground.regions.iter().collect();
+    for region in regions {
+        let cloud = ground.factory.region(region);
+        let hands = Hands { cloud: &*cloud, now: ground.now };
+        let here: Vec<&Subject> = plan.subjects.iter().filter(|subject| subject.ami.region == *region).collect();
+        hands.retire(&here, cancel, &mut outcomes).await;
+        hands.delete(&here, cancel, &mut outcomes).await;
+        for (_, snapshot) in plan.orphans.iter().filter(|(at, _)| at == region) {
+            if !cancel.is_cancelled() {
+                outcomes.insert(format!("{region}:{snapshot}"), hands.delete_snapshot(snapshot).await.into());
+            }
+        }
+    }
+    outcomes
+}
+
+/// One region.
+struct Hands<'a> {
+    cloud: &'a dyn Cloud,
+    now: Timestamp,
+}
+
+/// Why a deed was not done.
+enum Stop {
+    Kept(String),
+    Denied(String),
+    Failed(String),
+}
+
+impl From<CloudError> for Stop {
+    fn from(error: CloudError) -> Self {
+        match error.kind {
+            CloudErrorKind::Denied => Self::Denied(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl Stop {
+    /// The sweeper's policy lets no vetted AMI go, since only the lock knows whether it may still become gold: that EC2 refuses one is as it should be.
+    fn about(self, subject: &Subject) -> Self {
+        let vetted = subject.image.tags.get(tags::STATE).is_some_and(|state| state == State::Vetted.as_str());
+        match self {
+            Self::Denied(words) if vetted => {
+                Self::Kept(format!("vetted, and this role may not touch it; assay retire lets it go: {words}"))
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<Result<String, Stop>> for Outcome {
+    fn from(result: Result<String, Stop>) -> Self {
+        match result {
+            Ok(words) => Self::Done(words),
+            Err(Stop::Kept(words)) => Self::Kept(words),
+            Err(Stop::Denied(words) | Stop::Failed(words)) => Self::Failed(words),
+        }
+    }
+}
+
+fn name(ami: &AmiRef) -> String {
+    ami.to_string()
+}
+
+impl Hands<'_> {
+    /// Deprecates and disables what is past retention: also what is to be deleted at once, so that nobody launches it in between.
+    async fn retire(&self, here: &[&Subject], cancel: &CancellationToken, outcomes: &mut BTreeMap<String, Outcome>) {
+        for subject in here {
+            let action = subject.decided();
+            let first = action == Action::Delete && subject.image.state == "available";
+            if cancel.is_cancelled() || !(first || matches!(action, Action::Deprecate | Action::Disable)) {
+                continue;
+            }
+            let outcome = self.retire_one(subject, &action).await.map_err(|stop| stop.about(subject)).into();
+            if !first || !matches!(outcome, Outcome::Done(_)) {
+                outcomes.insert(name(&subject.ami), outcome);
+            }
+        }
+    }
+
+    async fn retire_one(&self, subject: &Subject, action: &Action) -> Result<String, Stop> {
+        self.unchanged(subject).await?;
+        let at = self.now.checked_add(AHEAD).unwrap_or(self.now);
+        let id = &subject.ami.id;
+        self.cloud.deprecate_image(id, &at.to_string()).await?;
+        if *action == Action::Deprecate {
+            return Ok("deprecated".to_owned());
+        }
+        if subject.image.state != "disabled" {
+            self.cloud.disable_image(id).await?;
+        }
+        Ok("deprecated and disabled".to_owned())
+    }
+
+    /// Deletes what has waited long enough, unless somebody uses it after all.
+    async fn delete(&self, here: &[&Subject], cancel: &CancellationToken, outcomes: &mut BTreeMap<String, Outcome>) {
+        let due: Vec<&&Subject> = here
+            .iter()
+            .filter(|subject| subject.decided() == Action::Delete && !outcomes.contains_key(&name(&subject.ami)))
+            .collect();
+        let ids: Vec<AmiId> = due.iter().map(|subject| subject.ami.id.clone()).collect();
+        if ids.is_empty() || cancel.is_cancelled() {
+            return;
+        }
+        let uses = self.cloud.uses_of_images(&ids).await;
+        for subject in due {
+            if cancel.is_cancelled() {
+                return;
+            }
+            let used = match &uses {
+                Err(error) => Some(format!("who uses it is not known any more: {error}")),
+                Ok(uses) => uses
+                    .found
+                    .get(&subject.ami.id)
+                    .and_then(|found| found.first())
+                    .or(uses.unknown.first())
+                    .map(|one| format!("in use meanwhile, or possibly so, by {one}")),
+            };
+            let outcome = match used {
+                None => self.delete_one(subject).await.map_err(|stop| stop.about(subject)).into(),
+                Some(why) => self.bring_back(subject, why).await.into(),
+            };
+            outcomes.insert(name(&subject.ami), outcome);
+        }
+    }
+
+    /// Undoes the disabling that this very prune did.
+    async fn bring_back(&self, subject: &Subject, why: String) -> Result<String, Stop> {
+        if subject.image.state == "available" {
+            self.cloud.enable_image(&subject.ami.id).await?;
+            self.cloud.cancel_deprecation(&subject.ami.id).await?;
+        }
+        Err(Stop::Kept(why))
+    }
+
+    async fn delete_one(&self, subject: &Subject) -> Result<String, Stop> {
+        let id = &subject.ami.id;
+        let image = self.unchanged(subject).await?;
+        if image.state != "disabled" {
+            return Err(Stop::Kept(format!("not disabled any more: EC2 says that it is {}", image.state)));
+        }
+        let ids: Vec<String> = snapshots(&image).into_iter().collect();
+        let ours = self.our_snapshots(subject, &ids).await?;
+        if !ours.is_empty() {
+            // Should this end in between, the next prune finds by this mark what is left to be deleted.
+            let mark = BTreeMap::from([(tags::PRUNED.to_owned(), id.to_string())]);
+            self.cloud.create_tags(&ours, &mark).await?;
+        }
+        if image.deregistration_protected {
+            let tagged = subject.claim.as_ref().ok().and_then(|claim| claim.tagged);
+            if !matches!(tagged, Some(State::Rejected | State::Untested)) {
+                return Err(Stop::Kept(
+                    "protected from deregistration, and not by assay as far as can be told".to_owned(),
+                ));
+            }
+            self.cloud.disable_deregistration_protection(id).await?;
+        }
+        self.deregister(id).await?;
+        let mut words = vec!["deregistered".to_owned()];
+        for snapshot in &ids {
+            if !ours.contains(snapshot) {
+                words.push(format!("snapshot {snapshot} left: it does not carry this run's tags"));
+                continue;
+            }
+            words.push(self.delete_snapshot(snapshot).await?);
+        }
+        Ok(words.join(", "))
+    }
+
+    async fn deregister(&self, id: &AmiId) -> Result<(), Stop> {
+        match self.cloud.deregister_image(id).await {
+            // A lost answer may be a done call: only the list can say.
+            Err(error) if error.kind == CloudErrorKind::Unknown => match self.described(id).await? {
+                None => Ok(()),
+                Some(_) => Err(error.into()),
+            },
+            other => Ok(other?),
+        }
+    }
+
+    /// Deletes a snapshot that no AMI holds.
+    async fn delete_snapshot(&self, id: &str) -> Result<String, Stop> {
+        let holders = self.cloud.images_of_snapshot(id).await?;
+        if let Some(holder) = holders.first() {
+            return Ok(format!("snapshot {id} left: {} holds it", holder.id));
+        }
+        match self.cloud.delete_snapshot(id).await {
+            Ok(()) => Ok(format!("{id} deleted")),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(format!("{id} deleted")),
+            Err(error) => Err(Stop::Failed(format!("snapshot {id} is still there: {error}"))),
+        }
+    }
+
+    /// Those that git records of the AMI, or that carry its run.
+    async fn our_snapshots(&self, subject: &Subject, ids: &[String]) -> CloudResult<Vec<String>> {
+        let known = if ids.is_empty() { BTreeMap::new() } else { self.cloud.describe_tags(ids).await? };
+        let recorded = subject.claim.as_ref().is_ok_and(|claim| claim.recorded);
+        let run = subject.image.tags.get(tags::RUN);
+        let ours = |id: &&String| recorded || known.get(*id).and_then(|tags| tags.get(tags::RUN)) == run;
+        Ok(ids.iter().filter(ours).cloned().collect())
+    }
+
+    /// The AMI as it is now, if it is still what was looked at.
+    async fn unchanged(&self, subject: &Subject) -> Result<Image, Stop> {
+        let Some(now) = self.described(&subject.ami.id).await? else {
+            return Err(Stop::Kept("gone meanwhile".to_owned()));
+        };
+        let before = &subject.image;
+        let same = now.tags == before.tags
+            && now.name == before.name
+            && now.owner == before.owner
+            && now.created_at == before.created_at
+            && snapshots(&now) == snapshots(before)
+            && now.deregistration_protected == before.deregistration_protected;
+        if same { Ok(now) } else { Err(Stop::Kept("changed since it was looked at; run prune again".to_owned())) }
+    }
+
+    async fn described(&self, id: &AmiId) -> CloudResult<Option<Image>> {
+        match self.cloud.describe_images(std::slice::from_ref(id)).await {
+            Ok(found) => Ok(found.into_iter().find(|image| image.id == *id)),
+            Err(error) if error.kind == CloudErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

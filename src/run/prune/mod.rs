@@ -1,0 +1,20 @@
+//! `prune`: AMIs past retention are deprecated, disabled, and after a while deleted. Pure logic first, then the deeds.
+//!
+//! Reading order: `record` (what git says), `subject` (one AMI, and the proof that it is ours), `decide` (what to keep and why), `look` (the calls that this
+//! needs), `deeds` (what is done with the rest), `conduct` (the order of all that).
+
+mod conduct;
+mod decide;
+mod deeds;
+mod look;
+mod record;
+mod subject;
+
+#[cfg(test)]
+mod test_world;
+#[cfg(test)]
+mod tests;
+
+pub use conduct::{PruneError, Pruned, prune};
+pub use deeds::Outcome;
+pub use subject::{Action, Subject};

@@ -1,0 +1,124 @@
+//! What git says of AMIs: every lock and waiting candidate of the protected branch. It owns the look-ups that pruning needs; it refuses to read a work tree,
+//! where a pull request could have written that nothing is gold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::{
+    ledger::{Books, LedgerError},
+    model::{AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State, lock::Lock},
+};
+
+/// The books of the protected branch, as far as they name AMIs.
+#[derive(Debug, Default)]
+pub struct Record {
+    locks: BTreeMap<ImageName, Lock>,
+    waiting: BTreeMap<ImageName, Vec<Candidate>>,
+}
+
+impl Record {
+    /// Reads all of it. Fails where any file is not what assay writes: then nothing is known, and nothing may go.
+    pub async fn read(books: &Books) -> Result<Self, LedgerError> {
+        let mut images: BTreeSet<ImageName> = BTreeSet::new();
+        for path in books.list("images/").await? {
+            let rest = path.strip_prefix("images/").unwrap_or(&path);
+            let name = rest.strip_suffix(".lock.hcl").or_else(|| Some(rest.split_once("/candidates/")?.0));
+            images.extend(name.and_then(|name| name.parse().ok()));
+        }
+        let mut record = Self::default();
+        for image in images {
+            record.add(books.lock(&image).await?, books.candidates(&image).await?);
+        }
+        Ok(record)
+    }
+
+    /// Adds what is said of one image.
+    pub fn add(&mut self, lock: Lock, waiting: Vec<Candidate>) {
+        self.waiting.insert(lock.image.clone(), waiting);
+        self.locks.insert(lock.image.clone(), lock);
+    }
+
+    /// The state of a run: the lock's, else that of the candidate that waits.
+    pub fn state(&self, image: &ImageName, run: RunId) -> Option<State> {
+        let locked = self.locks.get(image).and_then(|lock| lock.state_of(run));
+        locked.or_else(|| self.candidate(image, run).map(|candidate| candidate.state))
+    }
+
+    /// When the lock last moved a run.
+    pub fn moved_at(&self, image: &ImageName, run: RunId) -> Option<Timestamp> {
+        self.locks.get(image)?.last(run)?.at.parse().ok()
+    }
+
+    /// Whether the lock says that a run is gold, in either of the two places where it says so.
+    pub fn is_gold(&self, image: &ImageName, run: RunId) -> bool {
+        let lock = self.locks.get(image);
+        lock.is_some_and(|lock| lock.gold == Some(run) || lock.state_of(run) == Some(State::Gold))
+    }
+
+    /// The image of which an AMI is gold, whatever its tags say.
+    pub fn gold_of(&self, id: &AmiId) -> Option<&ImageName> {
+        let holds = |lock: &&Lock| {
+            let gold = lock.runs().into_iter().chain(lock.gold).filter(|run| self.is_gold(&lock.image, *run));
+            gold.into_iter().any(|run| lock.amis(run).iter().any(|record| record.ami.id == *id))
+        };
+        self.locks.values().find(holds).map(|lock| &lock.image)
+    }
+
+    /// When the newest AMI of an image's gold was made; `None` without gold.
+    pub fn gold_made_at(&self, image: &ImageName) -> Option<Timestamp> {
+        let lock = self.locks.get(image)?;
+        let made = |record: &AmiRecord| record.created_at.parse::<Timestamp>().ok();
+        lock.amis(lock.gold?).iter().filter_map(made).max()
+    }
+
+    /// What is recorded of an AMI, with the image and run that it is recorded under.
+    pub fn ami(&self, ami: &AmiRef) -> Option<(&ImageName, RunId, AmiRecord)> {
+        self.amis().find(|(_, _, record)| record.ami == *ami)
+    }
+
+    /// The AMI that is recorded as this run's of this architecture and region.
+    pub fn at_place(&self, image: &ImageName, run: RunId, of: Architecture, region: &Region) -> Option<AmiId> {
+        let there = |record: &AmiRecord| record.architecture == of && record.ami.region == *region;
+        let mut here = self.amis().filter(|(line, its, record)| (*line, *its) == (image, run) && there(record));
+        here.next().map(|(_, _, record)| record.ami.id)
+    }
+
+    fn amis(&self) -> impl Iterator<Item = (&ImageName, RunId, AmiRecord)> {
+        let locked = self.locks.values().flat_map(|lock| {
+            let of_run = move |run| lock.amis(run).into_iter().map(move |ami| (&lock.image, run, ami));
+            lock.runs().into_iter().flat_map(of_run)
+        });
+        let waiting = self.waiting.values().flatten().flat_map(|candidate| {
+            candidate.amis.iter().map(|ami| (&candidate.image, candidate.run, ami.record.clone()))
+        });
+        locked.chain(waiting)
+    }
+
+    /// The AMI that a run was built from.
+    pub fn parent(&self, image: &ImageName, run: RunId) -> Option<AmiId> {
+        let locked = self.locks.get(image).and_then(|lock| lock.candidate(run));
+        locked.or_else(|| self.candidate(image, run))?.provenance.parent.clone()
+    }
+
+    /// The parents of what the lock calls gold or vetted, with words for the child.
+    pub fn living_parents(&self) -> BTreeMap<AmiId, String> {
+        let mut parents = BTreeMap::new();
+        for lock in self.locks.values() {
+            for run in lock.runs() {
+                let state = lock.state_of(run).filter(|state| matches!(state, State::Gold | State::Vetted));
+                let parent = lock.candidate(run).and_then(|candidate| candidate.provenance.parent.clone());
+                if let (Some(state), Some(parent)) = (state, parent) {
+                    parents
+                        .entry(parent)
+                        .or_insert_with(|| format!("run {run} of image {}, which is {state}", lock.image));
+                }
+            }
+        }
+        parents
+    }
+
+    fn candidate(&self, image: &ImageName, run: RunId) -> Option<&Candidate> {
+        self.waiting.get(image)?.iter().find(|candidate| candidate.run == run)
+    }
+}
