@@ -36,5 +36,6 @@ mod regions;
 mod remote;
 mod rights;
 mod samples;
+mod status;
 mod ways;
 mod writers;
