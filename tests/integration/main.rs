@@ -37,5 +37,6 @@ mod regions;
 mod remote;
 mod rights;
 mod samples;
+mod status;
 mod ways;
 mod writers;
