@@ -49,7 +49,9 @@ impl Ec2Factory {
             message,
         };
         let provider = self.sdk().credentials_provider().ok_or_else(|| none("no source is configured".to_owned()))?;
-        let found = provider.provide_credentials().await.map_err(|error| none(plain(&causes(&error))))?;
+        // The SDK goes on for many lines, one for each place that it looked in.
+        let first = |text: String| plain(text.lines().next().unwrap_or_default());
+        let found = provider.provide_credentials().await.map_err(|error| none(first(causes(&error))))?;
         let since_epoch = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
         let expires_at = found.expiry().and_then(since_epoch).and_then(|age| i64::try_from(age.as_secs()).ok());
         Ok(CredentialsInUse { access_key_id: found.access_key_id().to_owned(), source: source_of(&found), expires_at })

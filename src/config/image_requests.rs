@@ -51,8 +51,8 @@ pub struct StatusRequest {
     pub regions: Vec<Region>,
     /// How to reach AWS.
     pub access: AccessSettings,
+    /// `owner` of assay.hcl; absent: what git's remote says.
+    pub owner: Option<String>,
     /// Mend what can be mended.
     pub repair: bool,
-    /// Whether drift is an exit code of its own.
-    pub exit_code: bool,
 }

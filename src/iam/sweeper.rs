@@ -7,9 +7,10 @@ use super::{
 };
 use crate::model::{State, tags};
 
-const LOOK: [&str; 16] = [
+const LOOK: [&str; 19] = [
     "autoscaling:DescribeAutoScalingGroups",
     "autoscaling:DescribeLaunchConfigurations",
+    "ec2:DescribeFleets",
     "ec2:DescribeImageAttribute",
     "ec2:DescribeImages",
     "ec2:DescribeInstances",
@@ -20,6 +21,8 @@ const LOOK: [&str; 16] = [
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSnapshotAttribute",
     "ec2:DescribeSnapshots",
+    "ec2:DescribeSpotFleetRequests",
+    "ec2:DescribeSpotInstanceRequests",
     "ec2:DescribeSubnets",
     "ec2:DescribeTags",
     "ec2:DescribeVolumes",
@@ -29,12 +32,14 @@ const LOOK: [&str; 16] = [
 /// What is or may become gold.
 const KEPT: [State; 2] = [State::Gold, State::Vetted];
 
-/// What ends an AMI, and what leads there.
-const PRUNE: [&str; 5] = [
+/// What ends an AMI, what leads there, and the way back where it turns out to be in use.
+const PRUNE: [&str; 7] = [
     "ec2:DeleteSnapshot",
     "ec2:DeregisterImage",
     "ec2:DisableImage",
+    "ec2:DisableImageDeprecation",
     "ec2:DisableImageDeregistrationProtection",
+    "ec2:EnableImage",
     "ec2:EnableImageDeprecation",
 ];
 
@@ -42,7 +47,23 @@ const PRUNE: [&str; 5] = [
 pub(super) fn policy(grounds: &Grounds) -> Policy {
     // Sweep looks into every region that the account may use: what was left behind may lie in one that the configuration no longer names.
     let look = Statement::allow("Look").calls(&LOOK).on(["*"]);
-    Policy { statements: vec![look, sweep(grounds), prune(grounds), keep(grounds)] }
+    Policy { statements: vec![look, read(grounds), sweep(grounds), prune(grounds), mark(grounds), keep(grounds)] }
+}
+
+/// A launch template may name its AMI by a parameter, whichever.
+fn read(grounds: &Grounds) -> Statement {
+    let parameters = format!("arn:{}:ssm:*:{}:parameter/*", grounds.partition(), grounds.account.as_str());
+    Statement::allow("Resolve").calls(&["ssm:GetParameter"]).on([parameters])
+}
+
+/// The mark by which the next prune finds the snapshots of an AMI that is gone.
+fn mark(grounds: &Grounds) -> Statement {
+    let statement = Statement::allow("Mark")
+        .calls(&["ec2:CreateTags"])
+        .on([grounds.snapshots()])
+        .when("StringEquals", resource(tags::MANAGED), ["true"])
+        .when("ForAllValues:StringEquals", "aws:TagKeys", [tags::PRUNED]);
+    grounds.here(statement)
 }
 
 /// What is temporary says so itself.

@@ -49,6 +49,11 @@ pub fn candidate_of_two_builds() -> Candidate {
 }
 
 pub fn lock() -> Lock {
+    lock_on(Digest::of(b"full"))
+}
+
+/// The lock of one run that was vetted on this evidence and then made gold.
+pub fn lock_on(evidence: Digest) -> Lock {
     let candidate = candidate();
     let mut lock = Lock::new(candidate.image.clone());
     let entry = |state, reason: &str, candidate| LockEntry {
@@ -67,10 +72,8 @@ pub fn lock() -> Lock {
         record: ami("x86_64", "eu-west-1", 3, b"one", "2026-11-22T10:05:00Z").record,
         of: candidate.amis[0].record.ami.clone(),
     };
-    let vetted = LockEntry {
-        evidence: Some(Digest::of(b"full")),
-        ..entry(State::Vetted, "full suite passed", Some(candidate.clone()))
-    };
+    let vetted =
+        LockEntry { evidence: Some(evidence), ..entry(State::Vetted, "full suite passed", Some(candidate.clone())) };
     super::lock_file::append(&mut lock, vetted);
     super::lock_file::append(&mut lock, LockEntry { copies: vec![copy], ..entry(State::Gold, "promoted", None) });
     lock.gold = Some(candidate.run);

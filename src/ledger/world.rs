@@ -9,10 +9,12 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{CommitOutcome, CommitRequest, Environment, LedgerError, Patience, candidate_file, commit, fixtures};
+use super::{
+    CommitOutcome, CommitRequest, Environment, LedgerError, Patience, candidate_file, commit, fixtures, lock_file,
+};
 use crate::model::{
     Candidate, CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, State,
-    TargetEvidence, Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, manifest::Stamped,
+    TargetEvidence, Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, lock::Lock, manifest::Stamped,
 };
 
 pub struct World {
@@ -108,11 +110,21 @@ impl World {
 
     /// Writes a candidate's file into a clone and commits it there.
     pub fn commit_candidate(&self, clone: &str, candidate: &Candidate) {
-        let path = format!("{clone}/{}", candidate_file::path(candidate));
-        std::fs::create_dir_all(self.path(&path).parent().expect("a folder")).expect("a folder");
-        self.write(&path, &candidate_file::write(candidate));
+        self.commit_file(clone, &candidate_file::path(candidate), &candidate_file::write(candidate));
+    }
+
+    /// Writes a file into a clone and commits it there.
+    pub fn commit_file(&self, clone: &str, path: &str, text: &str) {
+        let full = format!("{clone}/{path}");
+        std::fs::create_dir_all(self.path(&full).parent().expect("a folder")).expect("a folder");
+        self.write(&full, text);
         self.git(clone, &["add", "images"]);
-        self.git(clone, &["commit", "-q", "-m", &path]);
+        self.git(clone, &["commit", "-q", "-m", path]);
+    }
+
+    /// Writes a lock into a clone and commits it there.
+    pub fn commit_lock(&self, clone: &str, lock: &Lock) {
+        self.commit_file(clone, &lock_file::path(&lock.image), &lock_file::write(lock));
     }
 
     /// Checks the remote: sound, and linear in its history.

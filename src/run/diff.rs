@@ -177,3 +177,113 @@ impl Known<'_> {
         Ok(serde_json::from_slice(&bytes).map_err(|error| format!("{path} is no evidence of assay's: {error}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ledger::{fixtures, world::World},
+        model::{Inventory, inventory::Package},
+        report::{json, sample},
+    };
+
+    const OLD: &str = fixtures::RUN;
+    const NEW: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D";
+
+    /// The bytes of evidence of a run in whose image a package has this version.
+    fn evidence(run: &str, version: &str) -> String {
+        let mut evidence = sample::passed();
+        evidence.run = run.parse().expect("a run");
+        let package = Package { name: "motd".into(), architecture: "all".into(), version: version.into() };
+        let inventory = Inventory { packages: vec![package], ..Inventory::default() };
+        evidence.targets[0].inventory = Some(inventory.digest());
+        evidence.inventories = [(inventory.digest(), inventory)].into();
+        json::pretty(&evidence).expect("JSON")
+    }
+
+    /// Commits a candidate with its evidence.
+    fn submit(world: &World, run: &str, text: &str, tested_at: &str) -> Candidate {
+        let mut candidate = fixtures::candidate();
+        candidate.run = run.parse().expect("a run");
+        candidate.evidence = Digest::of(text.as_bytes());
+        candidate.tested_at = tested_at.to_owned();
+        candidate.amis[0].evidence = candidate.evidence.clone();
+        candidate.amis[0].tested_at = tested_at.to_owned();
+        world.commit_candidate("clone", &candidate);
+        world.commit_file("clone", &format!("images/evidence/base/{run}.json"), text);
+        candidate
+    }
+
+    async fn compared(world: &World, run: Option<&str>, against: Option<&str>) -> Result<ImageDiff, DiffError> {
+        let request = BooksRequest {
+            folder: world.path("clone"),
+            branch: "main".to_owned(),
+            remote: None,
+            environment: world.environment.clone(),
+        };
+        let run_of = |run: &str| run.parse().expect("a run");
+        of_runs(&request, "HEAD", &"base".parse().expect("an image"), run.map(run_of), against.map(run_of)).await
+    }
+
+    fn versions(found: &ImageDiff) -> Vec<(Option<&str>, Option<&str>)> {
+        let changes = found.architectures[0].changes.as_ref().unwrap_or_else(|| panic!("{found:?}"));
+        changes.packages.iter().map(|it| (it.old.as_deref(), it.new.as_deref())).collect()
+    }
+
+    #[tokio::test]
+    async fn the_newest_candidate_against_gold() {
+        let world = World::new();
+        let none = compared(&world, None, None).await.expect_err("no candidate");
+        assert_eq!(none.exit(), Exit::Nothing);
+
+        submit(&world, NEW, &evidence(NEW, "1.1"), "2026-11-23T10:00:00Z");
+        let first = compared(&world, None, None).await.expect("no gold is an answer");
+        assert!(first.old.is_none() && first.differs() && first.architectures[0].new_packages == Some(1));
+
+        // Gold: the candidate went into the lock, with the validation's evidence.
+        let full = evidence(OLD, "1.0");
+        world.commit_lock("clone", &fixtures::lock_on(Digest::of(full.as_bytes())));
+        let digest = Digest::of(full.as_bytes());
+        let path = format!("images/evidence/base/{OLD}-{}.json", &digest.as_str()["sha256:".len()..][..12]);
+        world.commit_file("clone", &path, &full);
+        let found = compared(&world, None, None).await.expect("compared");
+        assert_eq!(
+            found.old.as_ref().map(|old| (old.name.as_str(), old.run.to_string())),
+            Some(("gold", OLD.to_owned()))
+        );
+        assert_eq!((found.new.name.as_str(), found.new.run.to_string()), ("candidate", NEW.to_owned()));
+        assert_eq!(versions(&found), [(Some("1.0"), Some("1.1"))]);
+        assert_eq!(
+            versions(&compared(&world, Some(OLD), Some(NEW)).await.expect("turned")),
+            [(Some("1.1"), Some("1.0"))]
+        );
+        let same = compared(&world, Some(OLD), None).await.expect("gold against itself");
+        assert!(!same.differs() && same.is_whole());
+
+        world.commit_file("clone", &path, &evidence(OLD, "9.9"));
+        let found = compared(&world, None, None).await.expect("an answer");
+        let note = found.architectures[0].note.clone().expect("a note");
+        assert!(note.contains("is not what was recorded") && !found.is_whole(), "{note}");
+    }
+
+    #[tokio::test]
+    async fn runs_that_nobody_knows_and_files_that_are_no_evidence() {
+        let world = World::new();
+        submit(&world, NEW, &evidence(NEW, "1.1"), "2026-11-23T10:00:00Z");
+        for (run, against) in [(Some(OLD), None), (None, Some(OLD))] {
+            let error = compared(&world, run, against).await.expect_err("no such run");
+            assert!(error.exit() == Exit::Nothing && error.to_string().contains(OLD), "{error}");
+        }
+        let file = world.path("clone/README.md");
+        let error = diff(&DiffWhat::Files(file.clone(), file)).await.expect_err("no evidence");
+        assert!(error.exit() == Exit::Usage && error.to_string().contains("is no evidence"), "{error}");
+        let two = ["1.0", "1.1"].map(|version| {
+            let path = world.path(version);
+            std::fs::write(&path, evidence(NEW, version)).expect("written");
+            path
+        });
+        let found = diff(&DiffWhat::Files(two[0].clone(), two[1].clone())).await.expect("compared");
+        assert_eq!(versions(&found), [(Some("1.0"), Some("1.1"))]);
+        assert_eq!(found.image.as_deref(), Some("base"));
+    }
+}

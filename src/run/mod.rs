@@ -29,6 +29,7 @@ mod second_boot;
 mod signing;
 mod stages;
 mod stamping;
+pub mod status;
 mod sweep;
 mod targets;
 mod validate;

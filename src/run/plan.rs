@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 pub use decide::decide;
 pub use facts::{Gathered, Known, gather};
-pub use reason::{Kind, Reason};
+pub use reason::{Kind, Reason, words as reason_words};
 
 use crate::{
     config::{Problem, file::in_order, image_requests::PlanRequest},
@@ -58,7 +58,7 @@ pub struct Made {
     pub made_at: Timestamp,
     /// What it has AMIs for.
     pub architectures: Vec<Architecture>,
-    /// Retired, and a later build was gold after it: its place was taken, nobody took it out of use.
+    /// Retired because another became gold in its place: nobody took it out of use.
     pub superseded: bool,
 }
 

@@ -68,6 +68,13 @@ fn first_denied(policy: &Value, calls: &[Value]) -> Refusal {
     None
 }
 
+/// What the policy that `assay iam --role ROLE` prints in `folder` denies of these calls, call by call.
+pub fn denied(folder: &Path, role: &str, calls: &[Value]) -> Vec<String> {
+    let account = calls.iter().find_map(|call| call["account"].as_str()).expect("an account");
+    let policy = printed(folder, role, account, &[], &[]);
+    calls.iter().filter_map(|call| first_denied(&policy, std::slice::from_ref(call))).collect()
+}
+
 /// The flows, on one mini cloud: a build with a copy to a second region, a validation that boots the same instance in several ways, a sweep that finds
 /// something.
 fn record() -> Vec<Flow> {
@@ -188,6 +195,44 @@ fn what_would_do_harm_is_denied_by_name() {
             assert!(denied.is_some(), "{role}: {} is allowed", abuse.name);
         }
     }
+}
+
+/// A condition on a key that EC2 does not offer never holds: the statement would allow nothing in a real account, whatever an evaluator says.
+#[test]
+fn every_condition_is_on_a_key_that_ec2_offers_there() {
+    let reference = requests::reference();
+    let texts = |value: &Value| match value {
+        Value::Array(items) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>(),
+        one => one.as_str().map(str::to_owned).into_iter().collect(),
+    };
+    let mut judged = 0;
+    for role in ["builder", "tester", "promoter", "sweeper"] {
+        let policy = full(role);
+        for statement in policy["Statement"].as_array().expect("statements") {
+            for action in texts(&statement["Action"]).iter().filter_map(|action| action.strip_prefix("ec2:")) {
+                assert!(!reference[action].is_null(), "{action} is not in tests/fixtures/iam/ec2.json");
+                for resource in texts(&statement["Resource"]) {
+                    let kind = resource.rsplit(':').next().and_then(|last| last.split('/').next()).expect("a kind");
+                    if reference[action]["resources"][kind].is_null() {
+                        continue;
+                    }
+                    for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+                        for key in keys.as_object().expect("keys").keys() {
+                            let optional = operator.ends_with("IfExists") || operator == "Null";
+                            let offered = requests::offers(&reference, action, kind, key);
+                            assert!(
+                                optional || offered,
+                                "{role} {}: {operator} {key} for {action} on {kind}",
+                                statement["Sid"]
+                            );
+                            judged += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(judged > 100, "{judged} conditions were looked at");
 }
 
 /// Somebody attaches `ec2:*` to a role by mistake: what the explicit Denies hold is still held, and each of them holds something.

@@ -10,7 +10,7 @@ use assay::config::{Door, Input, TemplateOptions, check};
 use hcl::{Block, Body, Expression, Structure};
 use serde_json::{Map, Value};
 
-use crate::support::{packer::Workshop, tools};
+use crate::support::packer::Workshop;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -159,8 +159,7 @@ fn templates(workshop: &Workshop) -> Vec<String> {
 
 /// What must hold of every template, with Packer's own word for it: all plugins are the real ones, nothing is asked of a cloud or a lock.
 fn every_template_is_valid_by(version: &str) {
-    let mut workshop = Workshop::offline(version);
-    workshop.set("PATH", &with_ansible());
+    let workshop = Workshop::offline(version);
     for template in templates(&workshop) {
         let valid = workshop.packer(&["validate", &template]).expect(0);
         // 1.7.10 says nothing more; in the others a deprecation would be a warning.
@@ -170,11 +169,6 @@ fn every_template_is_valid_by(version: &str) {
         workshop.packer(&["validate", variables[0], variables[1], "packer/base.pkr.hcl"]).expect(0);
     }
     workshop.packer(&["validate", "-var", "architecture=arm64", "packer/app.pkr.hcl"]).expect(0);
-}
-
-/// PATH with `ansible-playbook` in it: the plugin looks for it in Configure.
-fn with_ansible() -> String {
-    format!("{}:{}", tools::ansible().display(), std::env::var("PATH").expect("PATH is set"))
 }
 
 #[test]
@@ -196,8 +190,7 @@ mod older_packers {
 /// `packer validate` looks gold up only where it is told to.
 #[test]
 fn evaluating_the_data_source_needs_the_lock() {
-    let mut workshop = Workshop::offline("recent");
-    workshop.set("PATH", &with_ansible());
+    let workshop = Workshop::offline("recent");
     let evaluated = ["validate", "-evaluate-datasources", "packer/app.pkr.hcl"];
     workshop.packer(&evaluated).expect(1).says("base has no gold yet");
     let lock = fs::read_to_string(root().join("tests/fixtures/gold/images/base.lock.hcl")).expect("kept");

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::{
     build, commit, completions, diff, doctor, iam, lint, man, moves, option_flags::problem, packer_install, plan,
-    probe, promote, prune, report, serve, sweep, validate,
+    probe, promote, prune, report, serve, status, sweep, validate, verify,
 };
 use crate::{
     config::{
@@ -261,6 +261,10 @@ pub enum Command {
     Revoke(moves::RevokeArgs),
     /// Go back to what was gold before; what is gold now is retired
     Rollback(moves::RollbackArgs),
+    /// Check what git says of the images: locks, their chain and history, evidence, tags
+    Verify(verify::VerifyArgs),
+    /// Show what is gold, what waits, what is due, and where the cloud disagrees with the lock
+    Status(status::StatusArgs),
     /// Show what runs have left behind in the cloud, and with --yes remove it
     Sweep(sweep::SweepArgs),
     /// Look whether a run has what it needs: credentials, rights, networks, git, Packer

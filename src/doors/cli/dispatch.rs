@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     args::{Cli, Color, Command, Globals, Log, PackerCommand, ReportCommand},
     build, commit, completions, diff, doctor, iam, lint, man, moves, output, packer_install, plan, probe, promote,
-    prune, report, serve, sweep, validate,
+    prune, report, serve, status, sweep, validate, verify,
 };
 use crate::{
     config::{Problem, request::Format},
@@ -51,6 +51,8 @@ fn command(command: Command, globals: &Globals) -> Exit {
         Command::Retire(args) => planned(moves::retire(&args, globals), moves::execute),
         Command::Revoke(args) => planned(moves::revoke(&args, globals), moves::execute),
         Command::Rollback(args) => planned(moves::rollback(&args, globals), moves::execute),
+        Command::Verify(args) => planned(verify::plan(&args, globals), verify::execute),
+        Command::Status(args) => planned(status::plan(&args, globals), status::execute),
         Command::Sweep(args) => planned(sweep::plan(&args, globals), sweep::execute),
         Command::Doctor(args) => planned(doctor::plan(&args, globals), doctor::execute),
         Command::Iam(args) => planned(iam::plan(&args, globals), iam::execute),

@@ -25,8 +25,10 @@ pub mod report;
 mod results;
 pub mod serve;
 mod shard;
+pub mod status;
 pub mod sweep;
 pub mod validate;
+mod verify;
 
 pub use dispatch::run;
 

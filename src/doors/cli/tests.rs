@@ -92,6 +92,8 @@ fn commands_of_later_releases_are_not_listed() {
             "retire",
             "revoke",
             "rollback",
+            "verify",
+            "status",
             "sweep",
             "doctor",
             "iam",
@@ -117,6 +119,16 @@ fn wrong_usage_is_one_and_help_is_none() {
         "assay validate --ami ami-0abcdef1234567890",
         "assay validate --ami us-east-1:ami-0abcdef1234567890 --manifest m.json",
         "assay validate --state candidate",
+        "assay validate --candidate",
+        "assay validate --image base --candidate --state candidate",
+        "assay validate --image base --candidate perhaps",
+        "assay diff",
+        "assay diff a.json",
+        "assay diff a.json b.json --image base",
+        "assay diff --image base --against silver",
+        "assay diff --image base --format junit",
+        "assay lint --format markdown",
+        "assay diff a.json b.json",
         "assay validate --image base --state perfect",
         "assay probe --host nobody --key k --suite s",
         "assay commit",
@@ -533,3 +545,6 @@ fn shares_are_merged_and_a_missing_one_is_no_pass() {
     assert_eq!(evidence.targets.len(), 2);
     assert_eq!(evidence.shard, None);
 }
+
+#[path = "tests_manager.rs"]
+mod manager;

@@ -2,7 +2,7 @@
 //! What an entry once said is never dropped or edited, and the tail is never cut. Read from git's own diffs, so that it costs what was written
 //! and not the square of it.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 
@@ -11,6 +11,7 @@ use crate::{
     ledger::{
         Books, LedgerError,
         git::{Call, REMOTE_DEADLINE},
+        hcl_text::HclError,
         lock_file,
     },
     model::{ImageName, lock::Lock},
@@ -26,6 +27,21 @@ struct Change {
     deleted: bool,
     /// The first line that the parent's version had and this one has not, but for the gold pointer.
     removed: Option<usize>,
+    /// The gold pointer after, where this change set it, and whether it took one away.
+    gold: Option<String>,
+    gold_gone: bool,
+    /// The runs whose entries this change added.
+    added: BTreeSet<String>,
+}
+
+impl Change {
+    /// Whether the pointer moved without an entry of that run: then the version as a whole must be read.
+    fn moves_pointer_alone(&self) -> bool {
+        match &self.gold {
+            Some(run) => !self.added.contains(run),
+            None => self.gold_gone && self.added.is_empty(),
+        }
+    }
 }
 
 static INDEX: LazyLock<Regex> =
@@ -83,6 +99,10 @@ pub async fn check(books: &Books, only: Option<&ImageName>, verified: &mut Verif
     for change in changes {
         if (change.deleted || change.removed.is_some()) && !goes_on(books, &change).await? {
             verified.findings.push(finding(&change));
+        } else if change.moves_pointer_alone()
+            && let Some(why) = unsound(books, &change).await?
+        {
+            verified.findings.push(pointer(&change, &why));
         }
     }
     Ok(())
@@ -105,10 +125,18 @@ fn read(text: &str) -> Vec<Change> {
                 line = found[1].parse().unwrap_or(0);
                 in_hunk = true;
             } else if in_hunk && let Some(removed) = row.strip_prefix('-') {
-                if !is_gold_pointer(removed) {
-                    change.removed.get_or_insert(line);
+                match gold_pointer(removed) {
+                    Some(_) => change.gold_gone = true,
+                    None => drop(change.removed.get_or_insert(line)),
                 }
                 line += 1;
+            } else if in_hunk && let Some(added) = row.strip_prefix('+') {
+                if let Some(run) = gold_pointer(added) {
+                    change.gold = Some(run.to_owned());
+                }
+                change.added.extend(
+                    added.strip_prefix("  entry \"").and_then(|rest| rest.split('"').next()).map(str::to_owned),
+                );
             } else if !in_hunk && row.starts_with("deleted file") {
                 change.deleted = true;
             } else if !in_hunk && let Some(found) = INDEX.captures(row) {
@@ -119,9 +147,27 @@ fn read(text: &str) -> Vec<Change> {
     changes
 }
 
-/// The one line of a lock that changes.
-fn is_gold_pointer(line: &str) -> bool {
-    line.strip_prefix("  gold = \"").is_some_and(|rest| rest.len() == 27 && rest.ends_with('"'))
+/// The run in the one line of a lock that changes.
+fn gold_pointer(line: &str) -> Option<&str> {
+    line.strip_prefix("  gold = \"")?.strip_suffix('"').filter(|run| run.len() == 26)
+}
+
+/// Why the version after is no sound lock.
+async fn unsound(books: &Books, change: &Change) -> Result<Option<HclError>, LedgerError> {
+    let texts = books.blobs(&[&change.blobs.1]).await?;
+    Ok(texts.iter().find_map(|bytes| lock_file::read(&change.path, &String::from_utf8_lossy(bytes)).err()))
+}
+
+fn pointer(change: &Change, why: &HclError) -> Finding {
+    Finding {
+        place: change.path.clone(),
+        line: Some(why.line),
+        message: format!("commit {} moved the gold line alone: {}", change.commit, why.message),
+        cure: format!(
+            "look at it with git show -m {}, and find out who pushed it; assay moves the line only with an entry",
+            change.commit
+        ),
+    }
 }
 
 /// Whether the version after goes on from the one before as data, although its text does not (another layout).

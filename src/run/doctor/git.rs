@@ -16,10 +16,10 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     let seen = match seen {
         Ok(seen) => seen,
         Err(error @ GitError::Missing { .. }) => {
-            return vec![Finding::bad(ABOUT, Level::Error, error.to_string(), "install git")];
+            return vec![Finding::bad(ABOUT, Level::Error, words(&error), "install git")];
         }
         Err(error) => {
-            return vec![Finding::bad(ABOUT, Level::Error, error.to_string(), "run it in a clone of the repository")];
+            return vec![Finding::bad(ABOUT, Level::Error, words(&error), "run it in a clone of the repository")];
         }
     };
     let mut findings = vec![identity(seen.identity.as_deref()), branch(request, &seen)];
@@ -57,7 +57,7 @@ fn branch(request: &DoctorRequest, seen: &checkup::Checkup) -> Finding {
             let level = if matches!(error, GitError::Timeout { .. }) { Level::Unknown } else { Level::Error };
             let cure =
                 "give this job a key or token for the remote, or name another in assay.hcl: git { remote = \"…\" }";
-            Finding::bad(ABOUT, level, format!("{remote} cannot be asked: {error}"), cure)
+            Finding::bad(ABOUT, level, format!("{remote} cannot be asked: {}", words(error)), cure)
         }
     }
 }
@@ -70,7 +70,7 @@ fn push(request: &DoctorRequest, seen: &checkup::Checkup) -> Option<Finding> {
         (Err(error), true) => Finding::bad(
             ABOUT,
             Level::Error,
-            format!("{} would not take a push: {error}", seen.remote),
+            format!("{} would not take a push: {}", seen.remote, words(error)),
             "a deploy key needs write access; CircleCI's own checkout key may only read",
         ),
         (Ok(()), false) => Finding::bad(
@@ -90,8 +90,13 @@ fn signing(seen: &checkup::Checkup) -> Option<Finding> {
         Err(error) => Finding::bad(
             ABOUT,
             Level::Error,
-            format!("signing {what} does not work: {error}"),
+            format!("signing {what} does not work: {}", words(error)),
             "give this job the key (user.signingKey, gpg.format), or turn commit.gpgsign and tag.gpgsign off in it",
         ),
     })
+}
+
+/// git's words on one line.
+fn words(error: &GitError) -> String {
+    error.to_string().replace("\\n", "; ")
 }

@@ -24,8 +24,8 @@ pub struct Gathered {
     pub images: BTreeMap<ImageName, Known>,
     /// What the user should know.
     pub notes: Vec<String>,
-    /// The protected branch's commit, where there is one.
-    pub protected: Option<String>,
+    /// The protected branch, where there is one.
+    pub protected: Option<Books>,
 }
 
 /// What git says of one image.
@@ -51,10 +51,7 @@ pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<
         environment: environment.clone(),
     };
     let vantage = vantage::look(&books, request.fetch).await?;
-    let mut gathered = Gathered {
-        protected: vantage.protected.as_ref().map(|books| books.commit().to_owned()),
-        ..Gathered::default()
-    };
+    let mut gathered = Gathered { protected: vantage.protected.clone(), ..Gathered::default() };
     if request.fetch && !vantage.fetched {
         gathered.notes.push("there is no remote: what this repository knows counts".to_owned());
     }
@@ -205,6 +202,18 @@ fn digest_of(lock: &Lock, run: RunId) -> Option<Digest> {
     lock.candidate(run).and_then(|candidate| candidate.provenance.source_digest.clone())
 }
 
+/// Whether a retired run was retired because another became gold for the first time: moves of one promotion are of one time. A rollback brings back
+/// what was gold before, so what it retires was taken out of use; so was what a person retired.
+fn is_superseded(lock: &Lock, run: RunId) -> bool {
+    let Some(last) = lock.last(run) else { return false };
+    let first_gold = |at: usize, run: RunId| {
+        !lock.entries[..at].iter().any(|before| before.run == run && before.state == State::Gold)
+    };
+    lock.entries.iter().enumerate().any(|(at, entry)| {
+        entry.state == State::Gold && entry.run != run && entry.at == last.at && first_gold(at, entry.run)
+    })
+}
+
 impl Known {
     /// Every build, newest test first; where the lock has a run its word counts.
     pub fn made(&self) -> Vec<Made> {
@@ -221,8 +230,6 @@ impl Known {
         let state = self.lock.state_of(run).unwrap_or(candidate.state);
         let made_at = candidate.amis.iter().filter_map(|ami| ami.record.created_at.parse().ok()).min();
         let tested_at = time(&candidate.tested_at);
-        // Those that came into the lock after it.
-        let later = || self.lock.runs().into_iter().rev().take_while(move |known| *known != run);
         Made {
             run,
             // A revocation that was announced for later does not hold yet, but nobody should wait for such a build.
@@ -232,7 +239,7 @@ impl Known {
             tested_at,
             made_at: made_at.unwrap_or(tested_at),
             architectures: candidate.amis.iter().map(|ami| ami.record.architecture).collect(),
-            superseded: state == State::Retired && later().any(|other| self.lock.was_gold(other)),
+            superseded: state == State::Retired && is_superseded(&self.lock, run),
         }
     }
 

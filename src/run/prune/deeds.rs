@@ -57,12 +57,29 @@ struct Hands<'a> {
 /// Why a deed was not done.
 enum Stop {
     Kept(String),
+    Denied(String),
     Failed(String),
 }
 
 impl From<CloudError> for Stop {
     fn from(error: CloudError) -> Self {
-        Self::Failed(error.to_string())
+        match error.kind {
+            CloudErrorKind::Denied => Self::Denied(error.to_string()),
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl Stop {
+    /// The sweeper's policy lets no vetted AMI go, since only the lock knows whether it may still become gold: that EC2 refuses one is as it should be.
+    fn about(self, subject: &Subject) -> Self {
+        let vetted = subject.image.tags.get(tags::STATE).is_some_and(|state| state == State::Vetted.as_str());
+        match self {
+            Self::Denied(words) if vetted => {
+                Self::Kept(format!("vetted, and this role may not touch it; assay retire lets it go: {words}"))
+            }
+            other => other,
+        }
     }
 }
 
@@ -71,7 +88,7 @@ impl From<Result<String, Stop>> for Outcome {
         match result {
             Ok(words) => Self::Done(words),
             Err(Stop::Kept(words)) => Self::Kept(words),
-            Err(Stop::Failed(words)) => Self::Failed(words),
+            Err(Stop::Denied(words) | Stop::Failed(words)) => Self::Failed(words),
         }
     }
 }
@@ -89,7 +106,7 @@ impl Hands<'_> {
             if cancel.is_cancelled() || !(first || matches!(action, Action::Deprecate | Action::Disable)) {
                 continue;
             }
-            let outcome = self.retire_one(subject, &action).await.into();
+            let outcome = self.retire_one(subject, &action).await.map_err(|stop| stop.about(subject)).into();
             if !first || !matches!(outcome, Outcome::Done(_)) {
                 outcomes.insert(name(&subject.ami), outcome);
             }
@@ -135,7 +152,7 @@ impl Hands<'_> {
                     .map(|one| format!("in use meanwhile, or possibly so, by {one}")),
             };
             let outcome = match used {
-                None => self.delete_one(subject).await.into(),
+                None => self.delete_one(subject).await.map_err(|stop| stop.about(subject)).into(),
                 Some(why) => self.bring_back(subject, why).await.into(),
             };
             outcomes.insert(name(&subject.ami), outcome);

@@ -344,3 +344,17 @@ async fn a_build_at_work_is_not_taken_for_one_that_was_given_up() {
     world.kept_for(&fresh, "may still be building").await;
     world.goes(&stale).await;
 }
+
+#[tokio::test]
+async fn a_role_that_may_not_touch_vetted_leaves_it_and_fails_on_all_else() {
+    for (state, exit) in [("vetted", Exit::Done), ("retired", Exit::Leftovers)] {
+        let mut world = World::new();
+        let (gold, id) = (world.ami("gold", 60), world.ami(state, 90));
+        let mut lock = lock_of("base");
+        world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+        world.record.add(lock, Vec::new());
+        world.cloud.fault("EnableImageDeprecation", Fault::Refuse(CloudErrorKind::Denied));
+        assert_eq!(world.prune().await.exit(), exit, "{state}");
+        assert_eq!(world.image(&id).expect("kept").state, "available");
+    }
+}

