@@ -13,7 +13,7 @@ use hcl_edit::{
 use crate::model::escape::{escape_line, is_harmless};
 
 /// The largest ledger file that is read, in bytes. A lock file grows by about 1 KiB a promotion.
-pub const MAX_BYTES: usize = 4 << 20;
+pub const MAX_BYTES: usize = 16 << 20;
 
 /// A ledger file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,7 @@ impl Writer {
     }
 
     fn last_line_is_comment(&self) -> bool {
-        self.text.lines().last().is_some_and(|line| line.trim_start().starts_with('#'))
+        self.text.lines().next_back().is_some_and(|line| line.trim_start().starts_with('#'))
     }
 
     fn line(&mut self, line: &str) {
@@ -146,7 +146,7 @@ impl<'a> Source<'a> {
     where
         'a: 'b,
     {
-        let top = Section { source: *self, body, line: 1, what: "the file".to_owned() };
+        let top = Section { source: *self, body, span: None, what: "the file".to_owned() };
         top.allow(&[], &[kind])?;
         let blocks = top.blocks(kind);
         let [block] = blocks.as_slice() else {
@@ -186,7 +186,7 @@ impl<'a> Found<'a> {
         for label in &self.block.labels {
             let _ = write!(what, " {:?}", escape_line(label.as_str()));
         }
-        Section { source: self.source, body: &self.block.body, line: self.line(), what }
+        Section { source: self.source, body: &self.block.body, span: self.block.span(), what }
     }
 }
 
@@ -195,7 +195,8 @@ impl<'a> Found<'a> {
 pub struct Section<'a> {
     source: Source<'a>,
     body: &'a Body,
-    line: usize,
+    /// Where its block begins. Lines are only counted for an error: a long file has thousands of blocks.
+    span: Option<Range<usize>>,
     what: String,
 }
 
@@ -267,7 +268,7 @@ impl<'a> Section<'a> {
 
     /// An error at this block's line.
     pub fn error(&self, message: impl Into<String>) -> HclError {
-        self.source.error_at(self.line, message)
+        self.source.error_at(self.source.line_of(self.span.clone()), message)
     }
 
     fn read<T: FromStr>(&self, name: &str, text: &str) -> Result<T, HclError>

@@ -96,8 +96,13 @@ fn summary(lock: &Lock, entry: &LockEntry) -> String {
 }
 
 /// The run's AMIs as they were known at this entry: copies of later moves are not in its message.
-fn amis(lock: &Lock, entry: &LockEntry) -> Vec<AmiRecord> {
-    Lock { entries: until(lock, entry).to_vec(), ..Lock::new(lock.image.clone()) }.amis(entry.run)
+fn amis<'a>(lock: &'a Lock, entry: &LockEntry) -> impl Iterator<Item = &'a AmiRecord> {
+    let run = entry.run;
+    let before = until(lock, entry);
+    let of_run = || before.iter().filter(move |other| other.run == run);
+    let tested = of_run().find_map(|other| other.candidate.as_ref()).into_iter().flat_map(|candidate| &candidate.amis);
+    let copies: Vec<&AmiRecord> = of_run().flat_map(|other| &other.copies).map(|copy| &copy.record).collect();
+    tested.map(|ami| &ami.record).chain(copies)
 }
 
 /// A person's words for one line of a message: bounded, no control character, no line break (so no trailer of its own), and nothing that a

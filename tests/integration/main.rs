@@ -17,6 +17,7 @@ mod cleanup;
 mod command_line;
 mod differences;
 mod doctor;
+mod estate;
 mod external;
 mod failing;
 mod gitops;

@@ -68,6 +68,13 @@ fn first_denied(policy: &Value, calls: &[Value]) -> Refusal {
     None
 }
 
+/// What the policy that `assay iam --role ROLE` prints in `folder` denies of these calls, call by call.
+pub fn denied(folder: &Path, role: &str, calls: &[Value]) -> Vec<String> {
+    let account = calls.iter().find_map(|call| call["account"].as_str()).expect("an account");
+    let policy = printed(folder, role, account, &[], &[]);
+    calls.iter().filter_map(|call| first_denied(&policy, std::slice::from_ref(call))).collect()
+}
+
 /// The flows, on one mini cloud: a build with a copy to a second region, a validation that boots the same instance in several ways, a sweep that finds
 /// something.
 fn record() -> Vec<Flow> {

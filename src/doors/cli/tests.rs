@@ -92,6 +92,7 @@ fn commands_of_later_releases_are_not_listed() {
             "retire",
             "revoke",
             "rollback",
+            "verify",
             "status",
             "sweep",
             "doctor",

@@ -83,8 +83,8 @@ pub struct Verified {
 struct Image {
     name: ImageName,
     lock: Option<Lock>,
-    /// The lock file's text.
-    text: String,
+    /// The line in the lock file at which each entry begins.
+    lines: Vec<usize>,
     candidates: Vec<(String, Candidate)>,
 }
 
@@ -148,7 +148,7 @@ async fn read_images(
             continue;
         }
         let place = images.iter().position(|image| image.name == name).unwrap_or_else(|| {
-            images.push(Image { name: name.clone(), lock: None, text: String::new(), candidates: Vec::new() });
+            images.push(Image { name: name.clone(), lock: None, lines: Vec::new(), candidates: Vec::new() });
             images.len() - 1
         });
         let image = &mut images[place];
@@ -164,7 +164,7 @@ async fn read_images(
                 }),
                 Err(error) => verified.findings.push(unreadable(error)),
             }
-            image.text = text;
+            image.lines = lines_of_entries(&text);
         } else {
             match candidate_file::read(path, &text) {
                 Ok(candidate) => image.candidates.push((path.clone(), candidate)),
@@ -193,9 +193,9 @@ fn unreadable(error: HclError) -> Finding {
     Finding { place: error.file, line: Some(error.line), message: error.message, cure }
 }
 
-/// The line of a lock file in which the entry at `index` begins.
-fn line_of_entry(text: &str, index: usize) -> Option<usize> {
-    text.lines().enumerate().filter(|(_, line)| line.starts_with("  entry \"")).nth(index).map(|(line, _)| line + 1)
+/// The lines of a lock file in which its entries begin.
+fn lines_of_entries(text: &str) -> Vec<usize> {
+    (1..).zip(text.lines()).filter(|(_, line)| line.starts_with("  entry \"")).map(|(number, _)| number).collect()
 }
 
 /// The state of an entry that may have a tag.

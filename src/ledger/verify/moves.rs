@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Image, line_of_entry};
+use super::{Finding, Image};
 use crate::{
     ledger::{candidate_file, lock_file},
     model::{RunId, State, lock::Lock},
@@ -44,7 +44,7 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
     };
     let mut states: BTreeMap<RunId, State> = BTreeMap::new();
     for (index, entry) in lock.entries.iter().enumerate() {
-        let line = line_of_entry(&image.text, index);
+        let line = image.lines.get(index).copied();
         let moved_in = entry.candidate.as_ref().map(|candidate| candidate.state);
         let before = states.get(&entry.run).copied().or(moved_in);
         let gold_before = lock.entries[..index].iter().any(|e| e.run == entry.run && e.state == State::Gold);

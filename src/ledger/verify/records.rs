@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, ops::Bound};
 
-use super::{Finding, Image, Verified, VerifyRequest, line_of_entry};
+use super::{Finding, Image, Verified, VerifyRequest};
 use crate::{
     ledger::{Books, LedgerError, lock_file, merge::evidence_paths},
     model::{Digest, ImageName, RunId, State},
@@ -63,7 +63,7 @@ fn named(images: &[Image]) -> Vec<Named> {
     for image in images {
         let path = lock_file::path(&image.name);
         for (index, entry) in image.lock.iter().flat_map(|lock| &lock.entries).enumerate() {
-            let line = line_of_entry(&image.text, index);
+            let line = image.lines.get(index).copied();
             let one = |digest: Digest, vetted_at| Named {
                 image: image.name.clone(),
                 run: entry.run,

@@ -323,7 +323,6 @@ fn evidence(run: RunId, record: &AmiRecord) -> Evidence {
         assay_version: "0.1.0".to_owned(),
         confinement: Vec::new(),
         leftovers: Vec::new(),
-        inventories: Default::default(),
     }
 }
 
