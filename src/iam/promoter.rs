@@ -18,8 +18,8 @@ const LOOK: [&str; 6] = [
     "ec2:DescribeTags",
 ];
 
-/// The tags that a move may write on what is ours; what an AMI was made of and by whom is not among them.
-const MOVED: [&str; 3] = [tags::STATE, tags::VERDICT, tags::EVIDENCE];
+/// The tags that a move may write on what is ours; which image and run an AMI is of, and what it was made from, is not among them.
+const MOVED: [&str; 5] = [tags::STATE, tags::VERDICT, tags::EVIDENCE, tags::PROMOTED_BY, tags::PROTECTED_BY];
 
 /// The policy.
 pub(super) fn policy(grounds: &Grounds) -> Policy {
@@ -112,13 +112,13 @@ fn deprecate(grounds: &Grounds) -> Statement {
     grounds.here(statement)
 }
 
-/// `reject --release`: our protection of what was rejected.
+/// Our protection of what is gold no longer, and `reject --release`.
 fn release(grounds: &Grounds) -> Option<Statement> {
     let statement = Statement::allow("Release")
         .calls(&["ec2:DisableImageDeregistrationProtection"])
         .on([grounds.images()])
         .when("StringEquals", resource(tags::MANAGED), ["true"])
-        .when("StringEquals", resource(tags::STATE), [State::Rejected.as_str()]);
+        .when("StringEquals", resource(tags::STATE), states(&[State::Rejected, State::Retired, State::Revoked]));
     Some(grounds.here(statement))
 }
 

@@ -181,6 +181,8 @@ impl Work<'_> {
         if first_difference(&ids, &tags, &seen).is_none() {
             return Ok(());
         }
+        // Only what differs is written: a role that may not say of which run an AMI is can still move it.
+        tags.retain(|key, value| ids.iter().any(|id| seen.get(id).and_then(|tags| tags.get(key)) != Some(value)));
         let words = |error: StampError| crate::model::cause::chain(&error);
         super::write(self.pace, self.cloud, &self.image, &tags).await.map_err(words)?;
         self.changed.push(format!("tagged {}", wanted.state));

@@ -74,7 +74,7 @@ pub enum SignError {
 
 /// A private key that can sign unattended. Shows nothing but its fingerprint.
 #[derive(Clone)]
-pub struct SigningKey(PrivateKey);
+pub struct SigningKey(Box<PrivateKey>);
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +121,7 @@ impl SigningKey {
             return Err(format!("has a passphrase, and nobody is asked for one; {expected}"));
         }
         match key.algorithm() {
-            Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => Ok(Self(key)),
+            Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 } => Ok(Self(Box::new(key))),
             other => Err(format!("is of type {other}; {expected}")),
         }
     }

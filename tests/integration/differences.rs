@@ -51,8 +51,8 @@ fn exactly_what_was_changed_between_two_images_is_named() {
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
     let diff: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(changes(&diff, "packages"), ["minicloud-motd: 1.0 → 1.1"]);
-    assert_eq!(changes(&diff, "users"), ["courier: - → uid 999, gid 999, /usr/sbin/nologin"]);
-    assert_eq!(changes(&diff, "groups"), ["courier: - → gid 999"]);
+    assert_eq!(changes(&diff, "users"), ["courier: - → uid 970, gid 970, /usr/sbin/nologin"]);
+    assert_eq!(changes(&diff, "groups"), ["courier: - → gid 970"]);
     assert_eq!(changes(&diff, "set_id"), ["/usr/local/bin/id-as-root: - → 4755 root:root"]);
     assert_eq!(changes(&diff, "ports"), ["tcp 0.0.0.0:8099: - → python3"]);
     assert_eq!(changes(&diff, "units"), ["courier.service: - → enabled, active"]);

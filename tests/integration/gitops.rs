@@ -82,12 +82,11 @@ fn candidates(project: &Project<'_>, branch: &str) -> Vec<String> {
     files.iter().map(|f| f.rsplit('/').next().expect("a name").trim_end_matches(".hcl").to_owned()).collect()
 }
 
-/// The one AMI of a candidate file.
+/// The one AMI of a candidate block; provenance names others.
 fn ami_of(text: &str) -> String {
-    let ids: BTreeSet<&str> = text.split('"').filter(|word| word.starts_with("ami-")).collect();
-    let ids: Vec<_> = ids.into_iter().filter(|id| id.len() == 21).collect();
-    assert!(!ids.is_empty(), "no AMI in:\n{text}");
-    ids[0].to_owned()
+    let line =
+        text.lines().find(|line| line.trim_start().starts_with("id ")).unwrap_or_else(|| panic!("no AMI in:\n{text}"));
+    line.split('"').nth(1).expect("an id").to_owned()
 }
 
 /// The gold run that main's lock names.

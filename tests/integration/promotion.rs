@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    build::LIGHT_SUITE,
+    build::{LIGHT, LIGHT_SUITE},
     support::{
         cloud::Cloud,
         http,
@@ -21,7 +21,6 @@ use crate::{
 const CONFIG: &str = r#"owner = "acme"
 image "base" {
   inputs     = ["packer/**", "light.hcl", "full.hcl"]
-  manifest   = "build/manifest.json"
   report_dir = "build/reports"
   suites {
     candidate = ["light.hcl"]
@@ -73,7 +72,7 @@ impl Scene {
         self.workshop.set("CIRCLE_BRANCH", &branch);
         self.workshop.set("CIRCLE_WORKFLOW_ID", &format!("pull-request-{name}"));
         let ami = self.cloud.own_image("light", "us-east-1", name);
-        self.good(&["validate", "--ami", &format!("us-east-1:{ami}"), "--image", "base"]);
+        self.workshop.build_surrogate(&format!("us-east-1:{ami}"), LIGHT).expect(0);
         self.good(&["commit", "--manifest", "build/manifest.json", "--branch", &branch]);
         let manifest: Value = serde_json::from_str(&self.workshop.read("build/manifest.json")).expect("JSON");
         let run = manifest["builds"].as_array().expect("builds").last().expect("a build")["assay"]["run"].clone();

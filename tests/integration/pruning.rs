@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::permissions;
 use crate::support::{
     cloud::Cloud,
     repository::{Repository, git_environment},
@@ -404,6 +405,24 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// The sweeper's printed policy allows every call since `began`, but none that would touch a vetted AMI.
+    fn every_call_is_allowed(&self, began: usize) {
+        let calls: Vec<Value> = self.cloud.calls().split_off(began);
+        let vetted = |call: &&Value| {
+            let tags =
+                call["resources"].as_object().into_iter().flatten().map(|(_, thing)| &thing["tags"]["assay:state"]);
+            CHANGES.contains(&call["action"].as_str().unwrap_or_default()) && tags.into_iter().any(|s| *s == "vetted")
+        };
+        let (on_vetted, others): (Vec<Value>, Vec<Value>) = calls.into_iter().partition(|call| vetted(&call));
+        let work = self.folder.path().join("work");
+        assert_eq!(permissions::denied(&work, "sweeper", &others), Vec::<String>::new());
+        let refused: Vec<Value> = on_vetted.into_iter().filter(|call| call["action"] != "CreateTags").collect();
+        assert!(!refused.is_empty());
+        assert_eq!(permissions::denied(&work, "sweeper", &refused).len(), refused.len());
+    }
+}
+
 /// The AMIs with one of these actions.
 fn chosen(answer: &Value, actions: &[&str]) -> BTreeSet<String> {
     let amis = answer["amis"].as_array().expect("amis").iter();
@@ -427,6 +446,7 @@ fn of_two_hundred_images_exactly_the_right_ones_go() {
     assert!(scene.count >= 200, "{} images", scene.count);
     let (before, snapshots) = (scene.images(), scene.snapshots_there());
     let nothing = scene.changes().len();
+    let began = scene.cloud.calls().len();
 
     // A dry run: the right ones, and no call that changes anything.
     let (code, shown) = scene.prune(&[]);
@@ -477,4 +497,5 @@ fn of_two_hundred_images_exactly_the_right_ones_go() {
     let done = scene.changes().len();
     let (code, answer) = scene.prune(&["--yes", "--grace", "0s"]);
     assert_eq!((code, scene.changes().len()), (Some(0), done), "{answer:#}");
+    scene.every_call_is_allowed(began);
 }

@@ -95,7 +95,7 @@ pub(super) fn plan_in(args: &DiffArgs, globals: &Globals, working_dir: &Path) ->
             };
             Some(DiffWhat::Runs { image: image.clone(), run: args.run, against, at: args.at.clone(), folder })
         }
-        (None, [old, new]) => Some(DiffWhat::Files(working_dir.join(old), working_dir.join(new))),
+        (None, [old, new]) => Some(DiffWhat::Files(old.clone(), new.clone())),
         _ => None,
     };
     match what {

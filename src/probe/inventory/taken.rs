@@ -40,9 +40,8 @@ impl Gathered {
             return None;
         }
         let last = piece.last;
-        match &mut self.found {
-            None => self.found = Some(first(&piece)?),
-            Some(_) => {}
+        if self.found.is_none() {
+            self.found = Some(first(&piece)?);
         }
         let found = &mut self.found.as_mut()?.inventory;
         add(found, piece)?;

@@ -116,9 +116,10 @@ impl<'a> Desk<'a> {
 
     /// What is to be told after `written`, with nothing settled yet.
     pub fn told(&self, image: &ImageName, run: RunId, state: State, written: Written) -> Moved {
+        // What an open branch says does not hold yet, however often it was said.
         let change = match (written.pushed, self.write.open_branch.is_some()) {
-            (false, _) => Change::Already,
-            (true, true) => Change::Proposed,
+            (_, true) => Change::Proposed,
+            (false, false) => Change::Already,
             (true, false) => Change::Made,
         };
         Moved {

@@ -109,7 +109,8 @@ pub async fn climb(
         true => Vec::new(),
         false => reasons(desk, books, rules, lock, run, &[], rollback).await?,
     };
-    if lock.gold != Some(run) {
+    // A way back must be open even where more is declared by now than was then.
+    if lock.gold != Some(run) && !rollback {
         let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
         let places = places(&has).into_iter().chain(planned).collect();
         refusals.extend(sanity::coverage(rules, format!("run {run}"), &places));
@@ -133,6 +134,10 @@ pub async fn climb(
     moved.copied = copies.iter().map(|copy| copy.record.ami.clone()).collect();
     if moved.change != Change::Proposed {
         settle(desk, &mut moved, kept.0, kept.1).await;
+    } else if lock.gold == Some(run) && copies.is_empty() {
+        // An open branch was asked for, and what it would say is merged already.
+        moved.change = Change::Already;
+        settle(desk, &mut moved, lock.clone(), rules.clone()).await;
     }
     Ok(moved)
 }
@@ -193,11 +198,15 @@ async fn edit(
             files.extend(supersede(desk, books, &rules, &mut lock, run).await?);
         }
         if let Some(old) = lock.gold {
-            let entry = desk.entry(old, State::Retired, desk::now(), &format!("replaced by {run}"));
+            let mut entry = desk.entry(old, State::Retired, desk::now(), "");
+            entry.reason = match &desk.reason {
+                Some(reason) => format!("replaced by {run}: {reason}"),
+                None => format!("replaced by {run}"),
+            };
             lock_file::append(&mut lock, entry);
         }
     }
-    let mut entry = desk.entry(run, State::Gold, desk::now(), if before == 0 { "promoted" } else { reason });
+    let mut entry = desk.entry(run, State::Gold, desk::now(), reason);
     // All entries of one commit are of one time: by it a rerun knows them.
     if let Some(time) = lock.entries[before..].first().map(|entry| entry.at.clone()) {
         entry.at = time;
@@ -216,6 +225,8 @@ async fn again(books: &Books, rules: &Rules, lock: &Lock, run: RunId) -> Result<
     };
     let mut edit = Desk::edit(lock, at, run, projected(books, rules, lock, run).await?);
     edit.tags = vec![ledger::lock_tag(lock, &lock.entries[at])];
+    // The lock stays as it is.
+    edit.files.retain(|(path, _)| *path != lock_file::path(&lock.image));
     Ok(edit)
 }
 

@@ -75,15 +75,15 @@ impl Case<'_> {
         &self,
         refusals: &mut Vec<Refusal>,
     ) -> Result<(facts::Seen, BTreeSet<crate::model::AmiRef>), PromotionError> {
-        let suites = match (self.rollback, self.rules.suites(self.books).await) {
-            // It passed the suites of its time.
-            (true, _) => Vec::new(),
-            (false, Ok(suites)) => suites,
-            (false, Err(reasons)) => {
-                refusals.extend(reasons);
-                Vec::new()
-            }
+        // What was gold passed the suites of its time.
+        let suites = match self.rollback {
+            true => Ok(Vec::new()),
+            false => self.rules.suites(self.books).await,
         };
+        let suites = suites.unwrap_or_else(|reasons| {
+            refusals.extend(reasons);
+            Vec::new()
+        });
         let promotion = &self.rules.promotion;
         let demands = Demands {
             candidate: self.candidate,

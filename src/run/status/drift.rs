@@ -7,7 +7,10 @@ use jiff::{Timestamp, ToSpan as _};
 use super::finding::{Drift, Finding};
 use crate::{
     cloud::{Image, SharedWith, Sharing},
-    config::file::{Distribution, ImageDecl, Keep},
+    config::{
+        file::{Distribution, ImageDecl, Keep},
+        prune::{KEEP_DAYS, KEEP_RELEASES},
+    },
     model::{AmiId, AmiRecord, AmiRef, ImageName, Region, RunId, State, lock::Lock, tags},
     registry::Wanted,
 };
@@ -40,7 +43,7 @@ pub struct Seen {
 
 /// Every AMI that the lock names, but those of rejected runs; each run's as its last entry asks.
 pub fn expected(lock: &Lock, declared: &ImageDecl, now: Timestamp) -> Vec<Expected> {
-    let kept = kept_retired(lock, declared.retention.of(State::Retired), now);
+    let kept = held_for_rollback(lock, declared.retention.of(State::Retired), now);
     let mut expected = Vec::new();
     for run in lock.runs() {
         let Some(wanted) = Wanted::of(lock, run, now).filter(|wanted| wanted.state != State::Rejected) else {
@@ -48,7 +51,7 @@ pub fn expected(lock: &Lock, declared: &ImageDecl, now: Timestamp) -> Vec<Expect
         };
         let needed = match wanted.state {
             State::Gold | State::Vetted => true,
-            State::Retired => kept.contains(&run),
+            State::Retired => kept == Some(run),
             _ => false,
         };
         expected.extend(lock.amis(run).into_iter().map(|record| {
@@ -59,20 +62,19 @@ pub fn expected(lock: &Lock, declared: &ImageDecl, now: Timestamp) -> Vec<Expect
     expected
 }
 
-/// The retired runs that retention still holds. Where assay.hcl says nothing of it: the one that a rollback would bring back.
-fn kept_retired(lock: &Lock, keep: Keep, now: Timestamp) -> BTreeSet<RunId> {
+/// The run that a rollback would bring back, while retention holds it for certain. Older ones may have been pruned: that they are gone is no difference.
+fn held_for_rollback(lock: &Lock, keep: Keep, now: Timestamp) -> Option<RunId> {
     let at = |run: RunId| lock.last(run).and_then(|entry| entry.at.parse::<Timestamp>().ok());
     let mut retired: Vec<RunId> = lock.runs();
-    retired.retain(|run| lock.state_of(*run) == Some(State::Retired) && lock.was_gold(*run));
+    retired.retain(|run| lock.state_of(*run) == Some(State::Retired));
     retired.sort_by_key(|run| std::cmp::Reverse(at(*run)));
-    let releases = match (keep.keep_releases, keep.keep_days) {
-        (None, None) => 1,
-        (releases, _) => releases.unwrap_or(0),
-    };
-    let since = keep.keep_days.and_then(|days| now.checked_sub((i64::from(days) * 24).hours()).ok());
-    let young = |run: RunId| since.is_some_and(|since| at(run).is_some_and(|at| at >= since));
-    let kept = retired.iter().enumerate().filter(|(place, run)| *place < releases as usize || young(**run));
-    kept.map(|(_, run)| *run).collect()
+    let place = retired.iter().position(|run| lock.was_gold(*run))?;
+    let run = retired[place];
+    let days = keep.keep_days.unwrap_or(KEEP_DAYS);
+    let since = now.checked_sub((i64::from(days) * 24).hours()).ok()?;
+    let releases = keep.keep_releases.unwrap_or(KEEP_RELEASES);
+    let held = place < releases as usize || at(run).is_some_and(|at| at >= since);
+    held.then_some(run)
 }
 
 /// What differs with one AMI.

@@ -20,7 +20,7 @@ use crate::{
 const AT_ONCE: usize = 16;
 
 /// One image as it is looked at.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Subject {
     /// As the protected branch declares it.
     pub declared: ImageDecl,

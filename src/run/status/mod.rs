@@ -4,6 +4,7 @@
 mod drift;
 mod finding;
 mod look;
+mod projections;
 mod repair;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,9 @@ use crate::{
 
 /// How often and after which pauses EC2 is looked at again once something was mended: what was changed may show a little later.
 const LOOKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(6)];
+
+/// How often the cloud follows a lock that moves meanwhile.
+const MOST_TURNS: usize = 3;
 
 /// A status.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +106,48 @@ async fn status_with(
     pauses: &[Duration],
     events: &Events,
 ) -> Result<Status, PlanError> {
+    let mut survey = survey(request, factory, environment).await?;
+    let mut mended = request.repair.then(Mended::default);
+    for _ in 0..MOST_TURNS {
+        let Some(all) = &mut mended else { break };
+        let done = repair::mend(factory, &survey.subjects, &survey.looked.drift, Timestamp::now()).await;
+        done.done.iter().for_each(|done| events.note(done.clone()));
+        all.failed = done.failed;
+        if done.done.is_empty() {
+            break;
+        }
+        all.done.extend(done.done);
+        let before = survey.subjects.clone();
+        for pause in pauses {
+            tokio::time::sleep(*pause).await;
+            survey = self::survey(request, factory, environment).await?;
+            if survey.subjects != before || !survey.looked.drift.iter().any(|drift| drift.finding.is_mendable()) {
+                break;
+            }
+        }
+        // Where a promotion moved the lock meanwhile, its word holds, not that of the lock as it was: it is followed once more.
+        if survey.subjects == before {
+            break;
+        }
+        survey.status.notes.push("the lock moved while this went on; the cloud follows it".to_owned());
+    }
+    let Survey { status, looked, .. } = survey;
+    Ok(Status { drift: looked.drift, unknown: looked.unknown, mended, ..status })
+}
+
+/// One look at git and the cloud.
+struct Survey {
+    /// What git says.
+    status: Status,
+    subjects: Vec<Subject>,
+    looked: Looked,
+}
+
+async fn survey(
+    request: &StatusRequest,
+    factory: &dyn CloudFactory,
+    environment: &Environment,
+) -> Result<Survey, PlanError> {
     let now = Timestamp::now();
     let gathered = plan::gather(&request.plan, environment).await?;
     let plan = plan::planned(&request.plan, &gathered, now);
@@ -112,42 +158,50 @@ async fn status_with(
         let Some(known) = gathered.images.get(&decision.image) else { continue };
         status.images.push(image_status(request, &gathered, known, &decision));
         // The protected branch's word counts: what a pull request says of sharing must not be applied from it.
-        if let Some(declared) = law.image(&decision.image) {
-            subjects.push(Subject { declared: declared.clone(), lock: known.lock.clone() });
-        } else {
-            status
-                .notes
-                .push(format!("{}: the protected branch does not declare it; only git is shown", decision.image));
-        }
-    }
-    let owner = owner(request, environment).await;
-    let look = async || look::look(factory, &subjects, &request.regions, owner.as_deref(), Timestamp::now()).await;
-    let mut looked = look().await;
-    if request.repair {
-        let mended = repair::mend(factory, &subjects, &looked.drift, now).await;
-        mended.done.iter().for_each(|done| events.note(done.clone()));
-        if !mended.done.is_empty() {
-            for pause in pauses {
-                tokio::time::sleep(*pause).await;
-                looked = look().await;
-                if !looked.drift.iter().any(|drift| drift.finding.is_mendable()) {
-                    break;
-                }
+        match law.image(&decision.image) {
+            Some(declared) => subjects.push(Subject { declared: declared.clone(), lock: known.lock.clone() }),
+            None => {
+                let image = &decision.image;
+                status.notes.push(format!("{image}: the protected branch does not declare it; only git is shown"));
             }
         }
-        status.mended = Some(mended);
     }
-    status.drift = looked.drift;
-    status.unknown = looked.unknown;
-    Ok(status)
+    let in_git = in_git(request, &gathered, &subjects, environment).await?;
+    let owner = owner(request, environment).await;
+    let mut looked = look::look(factory, &subjects, &request.regions, owner.as_deref(), now).await;
+    looked.drift.extend(in_git);
+    Ok(Survey { status, subjects, looked })
+}
+
+/// What differs in git itself; nothing where there is no protected branch to look at.
+async fn in_git(
+    request: &StatusRequest,
+    gathered: &Gathered,
+    subjects: &[Subject],
+    environment: &Environment,
+) -> Result<Vec<Drift>, PlanError> {
+    let Some(books) = &gathered.protected else { return Ok(Vec::new()) };
+    let path = path_of_config(request, environment).await?;
+    let prefix = path.rfind('/').map_or("", |end| &path[..=end]);
+    let mut drift = Vec::new();
+    for subject in subjects {
+        drift.extend(projections::look(books, prefix, subject).await?);
+    }
+    Ok(drift)
+}
+
+/// assay.hcl from the repository's root.
+async fn path_of_config(request: &StatusRequest, environment: &Environment) -> Result<String, LedgerError> {
+    let file = &request.plan.file;
+    let name = file.shown.file_name().map_or_else(|| file::FILE_NAME.into(), std::ffi::OsStr::to_owned);
+    ledger::path_in_repository(&file.folder.join(name), environment).await
 }
 
 /// assay.hcl as the protected branch has it; as it is here, where there is no such branch.
 async fn law(request: &StatusRequest, gathered: &Gathered, environment: &Environment) -> Result<ConfigFile, PlanError> {
     let file = &request.plan.file;
     let Some(books) = &gathered.protected else { return Ok(file.clone()) };
-    let name = file.shown.file_name().map_or_else(|| file::FILE_NAME.into(), std::ffi::OsStr::to_owned);
-    let path = ledger::path_in_repository(&file.folder.join(name), environment).await?;
+    let path = path_of_config(request, environment).await?;
     match read(books, &path, file, &request.plan.file.git.branch).await? {
         Ok(law) => Ok(law),
         Err(problems) => Err(PlanError::Configuration(problems)),

@@ -33,7 +33,7 @@ build {
     inline = [
       "cloud-init status --wait > /dev/null || true",
       "sudo apt-get -q update && sudo apt-get -q -y install --only-upgrade minicloud-motd",
-      "sudo useradd --system --no-create-home --uid 999 --shell /usr/sbin/nologin courier",
+      "sudo groupadd --system --gid 970 courier && sudo useradd --system --no-create-home --uid 970 --gid 970 --shell /usr/sbin/nologin courier",
       "sudo cp /usr/bin/id /usr/local/bin/id-as-root && sudo chmod 4755 /usr/local/bin/id-as-root",
       "printf '[Unit]\\nDescription=listens\\n[Service]\\nExecStart=/usr/bin/python3 -m http.server 8099 --bind 0.0.0.0\\n[Install]\\nWantedBy=multi-user.target\\n' | sudo tee /etc/systemd/system/courier.service > /dev/null",
       "sudo systemctl enable courier.service",

@@ -78,10 +78,23 @@ async fn an_open_branch_changes_nothing_but_itself() {
     let proposed = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
     assert_eq!(proposed.change, Change::Proposed);
     assert_eq!(bench.world.remote_tip(), tip);
+    let again = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
+    assert_eq!(again.change, Change::Proposed, "said twice is not merged");
     assert_eq!(bench.cloud.count("CreateTags"), 0);
     bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "assay/base"]);
     bench.world.git("seed", &["push", "-q", "../remote.git", "main"]);
     let merged = done(bench.vet(&built).await);
     assert_eq!(merged.change, Change::Already, "only the tags are due");
     assert_eq!(bench.state_tag(&built.candidate.amis[0].record), "vetted");
+
+    let before = bench.cloud.calls().len();
+    for _ in 0..2 {
+        assert_eq!(done(bench.promote_from(ledgering(), Goal::Gold, None).await).change, Change::Proposed);
+    }
+    let changed: Vec<String> = bench.cloud.calls()[before..]
+        .iter()
+        .filter(|call| ["CreateTags", "ModifyImageAttribute", "PutParameter"].iter().any(|verb| call.contains(verb)))
+        .cloned()
+        .collect();
+    assert_eq!(changed, [""; 0], "copies are all that is made before the merge");
 }

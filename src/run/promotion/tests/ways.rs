@@ -143,3 +143,28 @@ async fn what_assay_hcl_declares_must_be_covered() {
     assert!(words.contains("declares arm64 in eu-west-1, and the run has no such AMI"), "{words}");
     assert_eq!(bench.cloud.count("CopyImage"), 0, "nothing is copied for what cannot be gold");
 }
+
+#[tokio::test]
+async fn projections_follow_gold_in_the_same_commit_and_only_the_ids_change() {
+    let config = CONFIG.replace(
+        "  distribution {",
+        "  projection \"infra/base.auto.tfvars\" {\n    variable     = \"base_ami\"\n    region       = \"us-east-1\"\n    architecture = \"x86_64\"\n  }\n  distribution {",
+    );
+    let bench = Bench::with(&config);
+    std::fs::create_dir_all(bench.world.path("seed/infra")).expect("a folder");
+    bench.world.write("seed/infra/base.auto.tfvars", "# who\nbase_ami = \"ami-00000000\" # gold\nother = 1\n");
+    bench.commit("who uses base");
+    let built = bench.built(1).await;
+    let moved = bench.to_gold(&built).await;
+    let id = &built.candidate.amis[0].record.ami.id;
+    let text = bench.world.git("remote.git", &["show", "main:infra/base.auto.tfvars"]);
+    assert_eq!(text, format!("# who\nbase_ami = \"{id}\" # gold\nother = 1"));
+    let mut files = moved.written.files.clone();
+    files.sort();
+    assert_eq!(files, ["images/base.lock.hcl", "infra/base.auto.tfvars"]);
+    // Somebody edits it: the next promotion puts it right.
+    bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "main"]);
+    bench.world.write("seed/infra/base.auto.tfvars", "base_ami = \"ami-00000001\"\n");
+    bench.commit("by hand");
+    assert_eq!(done(bench.gold().await).written.files, ["infra/base.auto.tfvars"]);
+}
