@@ -1,7 +1,7 @@
 //! From a built AMI to gold with the real program: validated by booting it, promoted over a bare remote, in three regions and for a second account.
 
 use std::{
-    process::{Child, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -154,8 +154,14 @@ impl Scene {
         let program = format!(
             "import boto3; print(boto3.client('ssm', region_name='{region}').get_parameter(Name='/images/base/x86_64')['Parameter']['Value'])"
         );
-        let asked = self.workshop.command(&tools::mini_cloud()).args(["python", "-c", &program]).output();
-        let output = asked.expect("the mini cloud's Python runs");
+        self.python(&program)
+    }
+
+    /// What a program says that uses AWS's own library. Outside of the workshop's environment: there HOME is another, and with it the mini cloud's cache.
+    fn python(&self, program: &str) -> String {
+        let mut command = Command::new(tools::mini_cloud());
+        command.args(["python", "-c", program]).envs(self.cloud.environment("main")).stdin(Stdio::null());
+        let output = command.output().expect("the mini cloud's Python runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
@@ -287,8 +293,7 @@ fn what_a_pull_request_could_forge_promotes_nothing() {
     let program = format!(
         "import boto3; boto3.client('ec2', region_name='us-east-1').create_tags(Resources=['{ami}'], Tags=[{{'Key': 'assay:state', 'Value': 'gold'}}])"
     );
-    let tagged = scene.workshop.command(&tools::mini_cloud()).args(["python", "-c", &program]).status();
-    assert!(tagged.expect("Python runs").success());
+    scene.python(&program);
     let words = scene.refused(&vet("build/reports/evidence.json"), 5);
     assert!(words.contains("its tag assay:state says gold, which only the lock can"), "{words}");
     assert_eq!(scene.repository.remote(&["rev-parse", "main"]), tip, "nothing was written");
