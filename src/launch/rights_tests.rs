@@ -35,7 +35,7 @@ async fn nothing_is_made_where_ec2_says_that_it_could_not_be_removed() {
 async fn no_answer_and_other_errors_are_no_reason_not_to_launch() {
     for fault in [Fault::Drop, Fault::Refuse(CloudErrorKind::Throttled)] {
         let bench = Bench::new();
-        bench.cloud.fault("DryRun", fault.clone()).fault("DryRun", fault.clone()).fault("DryRun", fault);
+        bench.cloud.fault("DryRun", fault).fault("DryRun", fault).fault("DryRun", fault);
         let fleet = bench.fleet().await;
         let launched = bench.launch(&fleet, &[HERE]).await.pop().expect("a target");
         assert!(launched.instance.is_ok(), "{launched:?}");

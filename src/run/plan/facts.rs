@@ -137,13 +137,13 @@ async fn digest(
         projections: &projections(image),
     })
     .await;
-    let why = learned.unknown.iter().filter_map(|line| line.strip_prefix("source digest: "));
+    let mut why = learned.unknown.iter().filter_map(|line| line.strip_prefix("source digest: "));
     match learned.provenance.source_digest {
         Some(digest) => {
             notes.extend(why.map(|line| format!("{}: {line}", image.name)));
             Ok(Some(digest))
         }
-        None => Err(why.last().unwrap_or("their digest cannot be made").to_owned()),
+        None => Err(why.next_back().unwrap_or("their digest cannot be made").to_owned()),
     }
 }
 

@@ -47,7 +47,7 @@ async fn a_candidate_becomes_vetted_and_then_gold_everywhere() {
     assert_eq!(
         bench.world.git(
             "remote.git",
-            &["cat-file", "-t", &names[names.find("base/gold").expect("there")..].lines().next().expect("a name")]
+            &["cat-file", "-t", names[names.find("base/gold").expect("there")..].lines().next().expect("a name")]
         ),
         "tag"
     );
