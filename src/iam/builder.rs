@@ -32,6 +32,7 @@ pub(super) fn policy(grounds: &Grounds) -> Policy {
     statements.push(own(grounds));
     statements.push(instances::clean_up_probe(grounds));
     statements.push(make(grounds));
+    statements.extend(register(grounds));
     statements.push(tag_new(grounds));
     statements.push(stamp(grounds));
     statements.push(attributes(grounds));
@@ -88,10 +89,21 @@ fn own(grounds: &Grounds) -> Statement {
 /// the source's; where the key is not there, it is the new AMI that is asked about.
 fn make(grounds: &Grounds) -> Statement {
     let statement = Statement::allow("MakeImage")
-        .calls(&["ec2:CopyImage", "ec2:CreateImage", "ec2:CreateSnapshot", "ec2:RegisterImage"])
+        .calls(&["ec2:CopyImage", "ec2:CreateImage", "ec2:CreateSnapshot"])
         .on(grounds.images_and_snapshots())
         .when("StringEqualsIfExists", "ec2:Owner", [grounds.account.as_str()]);
     grounds.here(statement)
+}
+
+/// An AMI from snapshots (amazon-ebssurrogate): from ours alone. A snapshot of somebody's database would else be an AMI, and could be read.
+fn register(grounds: &Grounds) -> [Statement; 2] {
+    let new = Statement::allow("RegisterImage").calls(&["ec2:RegisterImage"]).on([grounds.images()]);
+    let from = Statement::allow("RegisterFromOurs").calls(&["ec2:RegisterImage"]).on([grounds.snapshots()]).when(
+        "StringEquals",
+        resource(tags::MANAGED),
+        ["true"],
+    );
+    [grounds.here(new), grounds.here(from)]
 }
 
 /// Tags in the call that makes an AMI: it is being built, nothing else.

@@ -86,6 +86,18 @@ impl Trust {
         self.json_for(&json!(provider))
     }
 
+    fn condition(&self, issuer: &str) -> Value {
+        let mut condition = json!({
+            "StringEquals": { format!("{issuer}:aud"): self.ci.audience() },
+            "StringLike": { format!("{issuer}:sub"): self.ci.subject(self.branch.as_deref()) },
+        });
+        if let Ci::CircleCi { .. } = self.ci {
+            // IAM's `*` matches slashes too, and git takes a branch called `x/vcs-origin/…/vcs-ref/refs/heads/main`.
+            condition["StringNotLike"] = json!({ format!("{issuer}:sub"): "*/vcs-origin/*/vcs-origin/*" });
+        }
+        condition
+    }
+
     /// The same for any way of writing the provider's ARN.
     pub(super) fn json_for(&self, provider: &Value) -> Value {
         let issuer = self.ci.provider();
@@ -96,10 +108,7 @@ impl Trust {
                 "Effect": "Allow",
                 "Principal": { "Federated": provider },
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {
-                    "StringEquals": { format!("{issuer}:aud"): self.ci.audience() },
-                    "StringLike": { format!("{issuer}:sub"): self.ci.subject(self.branch.as_deref()) },
-                },
+                "Condition": self.condition(&issuer),
             }],
         })
     }
@@ -130,6 +139,11 @@ mod tests {
         assert_eq!(
             statement["Condition"]["StringLike"]["oidc.circleci.com/org/0aa-org:sub"],
             "org/0aa-org/project/0bb-project/user/*/vcs-origin/github.com/acme/images/vcs-ref/refs/heads/main"
+        );
+        // A branch that is called like the end of main's subject must not pass for main.
+        assert_eq!(
+            statement["Condition"]["StringNotLike"]["oidc.circleci.com/org/0aa-org:sub"],
+            "*/vcs-origin/*/vcs-origin/*"
         );
     }
 

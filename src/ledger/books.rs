@@ -8,6 +8,7 @@ use super::{
     candidate_file,
     commit::LedgerError,
     git::{Environment, Git, GitError},
+    hcl_text::HclError,
     lock_file,
     plan::PlanError,
     provenance::source_digest_of_commit,
@@ -119,8 +120,16 @@ impl Books {
     pub async fn lock(&self, image: &ImageName) -> Result<Lock, LedgerError> {
         let path = lock_file::path(image);
         let Some(bytes) = self.file(&path).await? else { return Ok(Lock::new(image.clone())) };
-        lock_file::read(&path, &String::from_utf8_lossy(&bytes))
-            .map_err(|source| LedgerError::plan(&self.commit, PlanError::File(source)))
+        let lock = lock_file::read(&path, &String::from_utf8_lossy(&bytes)).map_err(|source| self.wrong(source))?;
+        if lock.image != *image {
+            let message = format!("this is the lock of {}; it belongs to images/{}.lock.hcl", lock.image, lock.image);
+            return Err(self.wrong(HclError { file: path, line: 2, message }));
+        }
+        Ok(lock)
+    }
+
+    fn wrong(&self, source: HclError) -> LedgerError {
+        LedgerError::plan(&self.commit, PlanError::File(source))
     }
 
     /// The candidates of an image that wait, newest test first.
@@ -129,7 +138,13 @@ impl Books {
         for path in self.list(&format!("images/{image}/candidates/")).await? {
             let Some(bytes) = self.file(&path).await?.filter(|_| path.ends_with(".hcl")) else { continue };
             let candidate = candidate_file::read(&path, &String::from_utf8_lossy(&bytes));
-            found.push(candidate.map_err(|source| LedgerError::plan(&self.commit, PlanError::File(source)))?);
+            let candidate = candidate.map_err(|source| self.wrong(source))?;
+            let due = candidate_file::path(&candidate);
+            if path != due {
+                let message = format!("this is the candidate that belongs to {due}");
+                return Err(self.wrong(HclError { file: path, line: 2, message }));
+            }
+            found.push(candidate);
         }
         found.sort_by_key(|c| std::cmp::Reverse((c.tested_at.parse::<jiff::Timestamp>().ok(), c.run)));
         Ok(found)

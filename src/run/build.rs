@@ -91,12 +91,12 @@ impl End {
 }
 
 impl Built {
-    /// 2 where an image failed its test or is stuck, 3 without a verdict, 1 where Packer failed otherwise, 0 else.
+    /// 2 where an image failed its test or is stuck, 3 without a verdict (also where nothing was tested at all), 1 where Packer failed otherwise, 0 else.
     pub fn exit(&self) -> Exit {
         let any = |wanted: &dyn Fn(&ImageBuilt) -> bool| self.images.iter().any(wanted);
         if any(&|image| image.end == End::Failed) {
             Exit::Failed
-        } else if self.cancelled || any(&|image| image.end == End::Undecided) {
+        } else if self.cancelled || any(&|image| matches!(image.end, End::Undecided | End::Untested)) {
             Exit::Undecided
         } else if any(&|image| matches!(image.end, End::Broken(_))) {
             Exit::Usage

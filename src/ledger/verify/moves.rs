@@ -56,6 +56,13 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
                 "find who wrote it (git log -p), and revoke the run with assay revoke --force if it is in use",
             );
         }
+        if let Some(message) = unfounded(lock, index, moved_in) {
+            wrong(
+                line,
+                format!("run {}: {message}", entry.run),
+                "find who wrote it (git log -p), and revoke the run with assay revoke --force if it is in use",
+            );
+        }
         if entry.effective_at.is_some() && entry.state != State::Revoked {
             wrong(
                 line,
@@ -80,6 +87,21 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
             format!("run {run} is gold by its last entry, and gold does not name it"),
             "restore the line gold = … from the last good commit",
         );
+    }
+}
+
+/// What an entry would have to rest on and does not: a candidate comes from a build, vetted needs evidence, gold needs vetted.
+fn unfounded(lock: &Lock, index: usize, moved_in: Option<State>) -> Option<String> {
+    let entry = &lock.entries[index];
+    if let Some(state) = moved_in.filter(|s| !matches!(s, State::Candidate | State::Rejected | State::Untested)) {
+        return Some(format!("it was moved in as {state}; a build makes candidate, rejected or untested"));
+    }
+    let was_vetted =
+        || lock.entries[..index].iter().any(|e| e.run == entry.run && e.state == State::Vetted && e.evidence.is_some());
+    match entry.state {
+        State::Vetted if entry.evidence.is_none() => Some("it is vetted without naming evidence".to_owned()),
+        State::Gold if !was_vetted() => Some("it became gold without having been vetted".to_owned()),
+        _ => None,
     }
 }
 

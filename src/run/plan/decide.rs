@@ -10,6 +10,8 @@ use crate::model::State;
 
 /// After so many builds that do not stand on the parent's gold, though they were made since it is gold, the template is to blame.
 const ENOUGH_STRAYS: usize = 2;
+/// After so many builds in a row without a verdict a further one is not made by itself: a network that is down would be asked for ever.
+const ENOUGH_SILENCES: usize = 2;
 
 /// Decides one image.
 pub fn decide(facts: &ImageFacts, now: Timestamp) -> Decision {
@@ -68,8 +70,11 @@ impl<'a> Case<'a> {
             return vec![answer];
         }
         match fitting.first() {
-            Some(made) if matches!(made.state, State::Untested | State::Building) => {
-                vec![Reason::Untested { run: made.run }]
+            Some(made) if is_silent(made) => {
+                match fitting.iter().take_while(|made| is_silent(made) && self.too_old(made).is_none()).count() {
+                    count @ ENOUGH_SILENCES.. => vec![Reason::NoVerdict { run: made.run, count }],
+                    _ => vec![Reason::Untested { run: made.run }],
+                }
             }
             _ => match usable.first().and_then(|made| self.too_old(made)) {
                 Some(too_old) => vec![too_old],
@@ -167,6 +172,11 @@ impl<'a> Case<'a> {
         let age = Duration::try_from(self.now.duration_since(made.tested_at)).unwrap_or_default();
         (age > max_age).then_some(Reason::TooOld { run: made.run, age, max_age })
     }
+}
+
+/// Whether it has no verdict.
+fn is_silent(made: &Made) -> bool {
+    matches!(made.state, State::Untested | State::Building)
 }
 
 fn is_good(state: State) -> bool {

@@ -46,6 +46,13 @@ pub enum Reason {
         /// The build.
         run: RunId,
     },
+    /// The newest builds of these inputs have no verdict, one after the other: something is in the way that a build does not mend.
+    NoVerdict {
+        /// The newest of them.
+        run: RunId,
+        /// How many.
+        count: usize,
+    },
     /// `--force`.
     Forced,
     /// Gold was built from these inputs, on the parent's gold.
@@ -106,6 +113,7 @@ impl Reason {
             Self::ParentMoved { .. } => "parent-moved",
             Self::TooOld { .. } => "too-old",
             Self::Untested { .. } => "untested",
+            Self::NoVerdict { .. } => "no-verdict",
             Self::Forced => "forced",
             Self::GoldIsCurrent { .. } => "gold-is-current",
             Self::CandidateExists { .. } => "candidate-exists",
@@ -132,7 +140,9 @@ impl Reason {
             | Self::WaitsForParent { .. }
             | Self::BranchIsBehind { .. }
             | Self::InputsUnseen => Kind::Idle,
-            Self::Rejected { .. } | Self::SetAside { .. } | Self::ParentNotFollowed { .. } => Kind::Stuck,
+            Self::Rejected { .. } | Self::SetAside { .. } | Self::ParentNotFollowed { .. } | Self::NoVerdict { .. } => {
+                Kind::Stuck
+            }
         }
     }
 }
@@ -156,6 +166,11 @@ impl fmt::Display for Reason {
                 write!(f, "{run} was tested {} ago, max_age is {}", words(*age), words(*max_age))
             }
             Self::Untested { run } => write!(f, "its newest build {run} has no verdict"),
+            Self::NoVerdict { run, count } => write!(
+                f,
+                "its last {count} builds have no verdict, {run} is the newest: mend what is in the way (assay doctor), \
+                 decide one with assay validate, or build it again with --force"
+            ),
             Self::Forced => f.write_str("--force"),
             Self::GoldIsCurrent { run } => write!(f, "gold {run} is current"),
             Self::CandidateExists { run, state, lacks } => {

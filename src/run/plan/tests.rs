@@ -124,6 +124,16 @@ fn an_image_that_stands_alone() {
         ),
         ("candidate too old", facts(vec![made(1, Candidate, "now", 50)]), "due: too-old"),
         ("untested", facts(vec![made(1, Gold, "then", 95), made(2, Untested, "now", 99)]), "due: untested"),
+        (
+            "untested twice in a row",
+            facts(vec![made(1, Gold, "then", 95), made(2, Untested, "now", 98), made(3, Untested, "now", 99)]),
+            "not due: no-verdict (stuck)",
+        ),
+        (
+            "untested, passed, untested",
+            facts(vec![made(1, Untested, "now", 97), made(2, Candidate, "now", 98), made(3, Untested, "now", 99)]),
+            "not due: candidate-exists",
+        ),
         ("the build died", facts(vec![made(2, State::Building, "now", 99)]), "due: untested"),
         (
             "untested beside a good one",

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How often tags are applied anew because the lock moved while they were.
-const MOST_TURNS: usize = 5;
+pub(super) const MOST_TURNS: usize = 5;
 
 /// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
 pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
@@ -104,11 +104,14 @@ pub async fn climb(
 ) -> Result<Moved, PromotionError> {
     let Climb { run, rollback, .. } = climb;
     let has = lock.amis(run);
-    let due = copying::due(&has, &rules.image.distribution.ami_regions);
-    let mut refusals = match lock.gold == Some(run) {
+    let is_gold = lock.gold == Some(run);
+    // A way back waits for no copy; those that are declared by now come with the next promotion.
+    let due = match rollback && !is_gold {
         true => Vec::new(),
-        false => reasons(desk, books, rules, lock, run, &[], rollback).await?,
+        false => copying::due(&has, &rules.image.distribution.ami_regions),
     };
+    // What the lock calls gold already is asked what can still be asked before anything is tagged or shared on its word.
+    let mut refusals = reasons(desk, books, rules, lock, run, &[], rollback || is_gold).await?;
     // A way back must be open even where more is declared by now than was then.
     if lock.gold != Some(run) && !rollback {
         let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
@@ -181,6 +184,8 @@ async fn edit(
     let rules = Rules::read(desk, &law, &began.image).await?;
     let mut lock = books.lock(&began.image).await?;
     let before = lock.entries.len();
+    // All entries of one commit are of one time: by it a rerun knows them.
+    let at = desk::now();
     let known: BTreeSet<_> = lock.amis(run).into_iter().map(|record| record.ami).collect();
     let fresh: Vec<LockCopy> = copies.iter().filter(|copy| !known.contains(&copy.record.ami)).cloned().collect();
     let mut files = Vec::new();
@@ -195,10 +200,10 @@ async fn edit(
             return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
         }
         if !rollback {
-            files.extend(supersede(desk, books, &rules, &mut lock, run).await?);
+            files.extend(supersede(desk, books, &rules, &mut lock, run, at).await?);
         }
         if let Some(old) = lock.gold {
-            let mut entry = desk.entry(old, State::Retired, desk::now(), "");
+            let mut entry = desk.entry(old, State::Retired, at, "");
             entry.reason = match &desk.reason {
                 Some(reason) => format!("replaced by {run}: {reason}"),
                 None => format!("replaced by {run}"),
@@ -206,11 +211,7 @@ async fn edit(
             lock_file::append(&mut lock, entry);
         }
     }
-    let mut entry = desk.entry(run, State::Gold, desk::now(), reason);
-    // All entries of one commit are of one time: by it a rerun knows them.
-    if let Some(time) = lock.entries[before..].first().map(|entry| entry.at.clone()) {
-        entry.at = time;
-    }
+    let mut entry = desk.entry(run, State::Gold, at, reason);
     entry.copies = fresh;
     lock_file::append(&mut lock, entry);
     lock.gold = Some(run);
@@ -257,9 +258,9 @@ async fn supersede(
     rules: &Rules,
     lock: &mut Lock,
     run: RunId,
+    at: jiff::Timestamp,
 ) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
     let reason = format!("superseded by {run}");
-    let at = desk::now();
     let retired = |run: RunId| {
         let mut entry = desk.entry(run, State::Retired, at, &reason);
         entry.reason.clone_from(&reason);
@@ -288,6 +289,10 @@ async fn supersede(
     let mut files = Vec::new();
     for candidate in books.candidates(&lock.image).await?.into_iter().rev().filter(older) {
         files.push((candidate_file::path(&candidate), None));
+        // A merge may have brought back the file of a run that was moved in before.
+        if lock.state_of(candidate.run).is_some() {
+            continue;
+        }
         let mut entry = retired(candidate.run);
         entry.candidate = Some(candidate);
         lock_file::append(lock, entry);

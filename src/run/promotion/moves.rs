@@ -46,7 +46,7 @@ pub async fn make(desk: &Desk<'_>, image: &ImageName, what: Move) -> Result<Move
     if desk.write.open_branch.is_some() {
         return Ok(moved);
     }
-    desk.follow(&after, run, &mut moved).await;
+    let after = desk.follow_to_the_end(after, run, &mut moved).await;
     if matches!(what, Move::Reject { release: true, .. }) {
         release(desk, &after, run, &mut moved).await;
     }

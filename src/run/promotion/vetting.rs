@@ -39,7 +39,7 @@ pub async fn vet(
     let state = after.state_of(of).unwrap_or(State::Vetted);
     let mut moved = desk.told(image, of, state, written);
     if desk.write.open_branch.is_none() {
-        desk.follow(&after, of, &mut moved).await;
+        desk.follow_to_the_end(after, of, &mut moved).await;
     }
     Ok(moved)
 }

@@ -323,6 +323,13 @@ fn builder() -> Vec<Abuse> {
             ("copying another account's AMI", copy("999999999999").without("TagSpecification")),
             ("marking another account's AMI", tag(IMAGE, &[], &stamp("candidate")).owned_by(IMAGE, "999999999999")),
             ("sharing a snapshot", share_snapshot().knows(SNAPSHOT, &image("building"))),
+            (
+                "an AMI of a snapshot that is not ours",
+                call("RegisterImage")
+                    .with("BlockDeviceMapping.1.Ebs.SnapshotId", SNAPSHOT)
+                    .knows(SNAPSHOT, &[])
+                    .tagging(1, "image", &image("building")),
+            ),
         ],
     ));
     all
