@@ -9,6 +9,7 @@
 mod sshd;
 mod support;
 
+mod append;
 mod boots;
 mod build;
 mod build_due;
@@ -39,4 +40,3 @@ mod rights;
 mod samples;
 mod status;
 mod ways;
-mod writers;

@@ -20,6 +20,8 @@ fn nothing_is_created_where_ec2_says_beforehand_that_it_could_not_be_ended() {
         &format!("us-east-1:{ami}"),
         "--suite",
         "light.hcl",
+        "--image",
+        "base",
         "--no-stamp",
         "--format",
         "json",
