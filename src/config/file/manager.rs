@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::model::{AccountId, Architecture, Region, State};
 
+/// The file of trusted keys where assay.hcl names none, from its folder.
+pub const ALLOWED_SIGNERS: &str = "images/allowed_signers";
+
 /// `git { … }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitDecl {

@@ -20,7 +20,7 @@ use super::raw::Layer;
 use crate::model::{Architecture, ImageName, Region};
 
 pub use family::in_order;
-pub use manager::{BuildDecl, Distribution, GitDecl, Keep, Projection, PromotionDecl, Retention};
+pub use manager::{ALLOWED_SIGNERS, BuildDecl, Distribution, GitDecl, Keep, Projection, PromotionDecl, Retention};
 pub use read::{parse, read};
 
 /// The file's name.

@@ -12,7 +12,7 @@ use crate::{
         self, BooksRequest,
         verify::{Finding, Verified, VerifyRequest, verify},
     },
-    model::ImageName,
+    model::{ImageName, escape::escape_line},
 };
 
 /// Check what git says of the images: locks, their chain and history, evidence, tags
@@ -145,7 +145,9 @@ fn text(verified: &Verified) -> String {
     }
     let shown = |word: &str, finding: &Finding| {
         let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
-        format!("{word}: {}{line}: {}\n  cure: {}", finding.place, finding.message, finding.cure)
+        // Names of files in a pull request's tree are anybody's.
+        let (place, message) = (escape_line(&finding.place), escape_line(&finding.message));
+        format!("{word}: {place}{line}: {message}\n  cure: {}", finding.cure)
     };
     lines.extend(verified.findings.iter().map(|finding| shown("wrong", finding)));
     lines.extend(verified.unknown.iter().map(|finding| shown("unknown", finding)));

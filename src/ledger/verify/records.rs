@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, ops::Bound};
 
 use super::{Finding, Image, Verified, VerifyRequest};
 use crate::{
+    config::file::ALLOWED_SIGNERS,
     ledger::{Books, LedgerError, lock_file, merge::evidence_paths},
     model::{Digest, ImageName, RunId, State},
     signing::{self, AllowedSigners},
@@ -116,9 +117,10 @@ async fn signers(
     request: &VerifyRequest,
     verified: &mut Verified,
 ) -> Result<Option<AllowedSigners>, LedgerError> {
-    let Some(path) = &request.allowed_signers else { return Ok(None) };
-    let path = &books.from_root(path).await?;
+    let named = request.allowed_signers.as_deref();
+    let path = &books.from_root(named.unwrap_or(ALLOWED_SIGNERS)).await?;
     let parsed = match books.file(path).await? {
+        None if named.is_none() => return Ok(None),
         None => Err("promotion.allowed_signers of assay.hcl names this file, and the commit has none".to_owned()),
         Some(bytes) => AllowedSigners::parse(&String::from_utf8_lossy(&bytes), path, &jiff::tz::TimeZone::UTC)
             .map_err(|error| error.to_string()),

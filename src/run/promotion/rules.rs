@@ -10,15 +10,12 @@ use super::{
     outcome::{PromotionError, Refusal},
 };
 use crate::{
-    config::file::{self, ConfigFile, ImageDecl, PromotionDecl},
+    config::file::{self, ALLOWED_SIGNERS, ConfigFile, ImageDecl, PromotionDecl},
     ledger::Books,
     model::{Digest, ImageName, cause::chain},
     signing::AllowedSigners,
     suite::{self, VarSources},
 };
-
-/// Where keys are trusted from when assay.hcl names no file.
-const ALLOWED_SIGNERS: &str = "images/allowed_signers";
 
 /// What the protected branch says of one image.
 #[derive(Debug, Clone)]
