@@ -54,12 +54,14 @@ pub async fn plan(ground: &Ground<'_>) -> Plan {
     let mut errors = Vec::new();
     let mut subjects = Vec::new();
     let mut orphans = Vec::new();
+    let mut unseen: Vec<&str> = Vec::new();
     for region in ground.regions {
         let cloud = ground.factory.region(region);
         match cloud.own_images().await {
             Ok(images) => subjects.extend(claims(ground, &*cloud, images, &mut errors).await),
             Err(error) => {
                 errors.push(error.to_string());
+                unseen.push(region.as_str());
                 continue;
             }
         }
@@ -84,6 +86,10 @@ pub async fn plan(ground: &Ground<'_>) -> Plan {
         decide::choose_action(subject, told, ground.request, ground.now);
     }
     decide::keep_parents(&mut subjects, ground.record);
+    if !unseen.is_empty() {
+        let why = format!("what was built on it in {} is not known: EC2 did not answer there", unseen.join(", "));
+        subjects.iter_mut().filter(|subject| subject.is_due()).for_each(|subject| subject.keep(why.clone()));
+    }
     subjects.sort_by(|a, b| a.ami.cmp(&b.ami));
     Plan { subjects, orphans, errors }
 }

@@ -256,6 +256,19 @@ async fn what_could_not_be_learned_is_kept_and_said() {
 }
 
 #[tokio::test]
+async fn a_region_that_does_not_answer_may_hold_what_was_built_on_it() {
+    let mut world = World::new();
+    world.request.grace = Duration::ZERO;
+    let id = world.ami("candidate", 90);
+    world.request.regions.insert(0, "eu-west-1".parse().expect("a region"));
+    world.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Denied));
+    let pruned = world.prune().await;
+    assert_eq!(pruned.exit(), Exit::Undecided);
+    assert_eq!(world.image(&id).expect("kept").state, "available");
+    assert_ne!(world.prune().await.due(), 0, "once it answers the AMI is due");
+}
+
+#[tokio::test]
 async fn tags_that_change_in_between_stop_the_deed() {
     let mut world = World::new();
     let id = world.retired("candidate", 90, 30);
