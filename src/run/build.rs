@@ -96,10 +96,12 @@ impl Built {
         let any = |wanted: &dyn Fn(&ImageBuilt) -> bool| self.images.iter().any(wanted);
         if any(&|image| image.end == End::Failed) {
             Exit::Failed
-        } else if self.cancelled || any(&|image| matches!(image.end, End::Undecided | End::Untested)) {
+        } else if self.cancelled || any(&|image| image.end == End::Undecided) {
             Exit::Undecided
         } else if any(&|image| matches!(image.end, End::Broken(_))) {
             Exit::Usage
+        } else if any(&|image| image.end == End::Untested) {
+            Exit::Undecided
         } else if any(&|image| image.decision.is_stuck()) {
             Exit::Failed
         } else {

@@ -158,6 +158,7 @@ fn exit_codes_tell_a_failed_test_from_no_verdict_and_from_a_broken_packer() {
         (vec![("TELL", "failed"), ("BREAK", "packer/base")], ["base: failed", "tools: failed"], 2),
         (vec![("TELL", "undecided"), ("END", "1")], ["base: undecided", "tools: undecided"], 3),
         (vec![("BREAK", "packer/base")], ["base: broken", "tools: untested"], 1),
+        (vec![], ["base: untested", "tools: untested"], 3),
         (vec![("TELL", "passed"), ("BREAK", "tools/tools")], ["base: passed", "tools: broken"], 1),
     ] {
         let output = scene.build(&json, &variables);
