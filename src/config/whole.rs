@@ -13,12 +13,11 @@ use crate::model::ImageName;
 /// The assay.hcl that `named` (`--config`) says, else the first in `working_dir` or above it. Fails with every mistake of the file, and where
 /// there is none or it declares no image.
 pub fn read(named: Option<&Path>, working_dir: &Path) -> Result<ConfigFile, Vec<Problem>> {
-    let path = named.map(|path| working_dir.join(path)).or_else(|| file::find(working_dir));
-    let Some(path) = path else {
+    let Some(path) = file::locate(named, working_dir) else {
         let message = format!("there is no {} in {} or above it", file::FILE_NAME, working_dir.display());
         return Err(vec![Problem::new(Place::Nowhere, "", message)]);
     };
-    let shown = path.strip_prefix(working_dir).unwrap_or(&path);
+    let shown = &file::shown(&path, working_dir);
     let mut problems = Vec::new();
     match file::read(&path, shown, &mut problems) {
         Some(file) if problems.is_empty() && file.images.is_empty() => {

@@ -57,17 +57,41 @@ fn write_provenance(writer: &mut Writer, provenance: &Provenance) {
     writer.block("provenance", &attributes, |_| {});
 }
 
-fn write_ami(writer: &mut Writer, candidate: &Candidate, ami: &CandidateAmi) {
-    let record = &ami.record;
-    let head = format!("ami {} {}", quote(record.architecture.as_str()), quote(record.ami.region.as_str()));
-    let mut attributes = vec![
+/// The head of a block about one AMI: `KIND "ARCHITECTURE" "REGION"`.
+pub(super) fn record_head(kind: &str, record: &AmiRecord) -> String {
+    format!("{kind} {} {}", quote(record.architecture.as_str()), quote(record.ami.region.as_str()))
+}
+
+/// What such a block says of the AMI, the id first.
+pub(super) fn record_attributes(record: &AmiRecord) -> Vec<(&'static str, String)> {
+    vec![
         ("id", quote(record.ami.id.as_str())),
         ("name", quote(&record.name)),
         ("owner", quote(record.owner.as_str())),
         ("created_at", quote(&record.created_at)),
         ("snapshots", quote_list(record.snapshots.iter().map(String::as_str))),
-        ("state", quote(ami.state.as_str())),
-    ];
+    ]
+}
+
+/// Reads back what [`record_head`] and [`record_attributes`] wrote.
+pub(super) fn read_record(found: &Found<'_>) -> Result<AmiRecord, HclError> {
+    let section = found.section();
+    let labels = found.labels(2)?;
+    let wrong = |error: IdError| section.error(error.to_string());
+    Ok(AmiRecord {
+        ami: AmiRef { region: labels[1].parse().map_err(wrong)?, id: section.value("id")? },
+        architecture: labels[0].parse().map_err(wrong)?,
+        name: section.text("name")?,
+        owner: section.value("owner")?,
+        created_at: section.text("created_at")?,
+        snapshots: section.list("snapshots")?,
+    })
+}
+
+fn write_ami(writer: &mut Writer, candidate: &Candidate, ami: &CandidateAmi) {
+    let head = record_head("ami", &ami.record);
+    let mut attributes = record_attributes(&ami.record);
+    attributes.push(("state", quote(ami.state.as_str())));
     // Only where builds of one run brought evidence of their own: the usual file stays short.
     if ami.evidence != candidate.evidence {
         attributes.push(("evidence", quote(ami.evidence.as_str())));
@@ -117,18 +141,8 @@ pub(super) fn read_section(section: &Section<'_>, image: ImageName) -> Result<Ca
 fn read_ami(found: &Found<'_>, evidence: &Digest, tested_at: &str) -> Result<CandidateAmi, HclError> {
     let section = found.section();
     section.allow(&["id", "name", "owner", "created_at", "snapshots", "state", "evidence", "tested_at"], &[])?;
-    let labels = found.labels(2)?;
-    let wrong = |error: IdError| section.error(error.to_string());
-    let record = AmiRecord {
-        ami: AmiRef { region: labels[1].parse().map_err(wrong)?, id: section.value("id")? },
-        architecture: labels[0].parse().map_err(wrong)?,
-        name: section.text("name")?,
-        owner: section.value("owner")?,
-        created_at: section.text("created_at")?,
-        snapshots: section.list("snapshots")?,
-    };
     Ok(CandidateAmi {
-        record,
+        record: read_record(found)?,
         state: section.value("state")?,
         evidence: section.optional_value("evidence")?.unwrap_or_else(|| evidence.clone()),
         tested_at: timestamp(&section, "tested_at")?.unwrap_or_else(|| tested_at.to_owned()),

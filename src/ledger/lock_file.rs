@@ -2,11 +2,11 @@
 //! the one before, so that a dropped or edited entry shows. It refuses to decide who may add one (a main-only door's business).
 
 use super::{
-    candidate_file::{read_section, write_block},
-    hcl_text::{Found, HclError, Source, Writer, quote, quote_list},
+    candidate_file::{read_record, read_section, record_attributes, record_head, write_block},
+    hcl_text::{Found, HclError, Source, Writer, quote},
 };
 use crate::model::{
-    AmiRecord, AmiRef, Digest, ImageName, RunId, State,
+    Digest, ImageName, RunId, State,
     ids::IdError,
     lock::{Lock, LockCopy, LockEntry},
 };
@@ -79,17 +79,9 @@ fn write_entry(writer: &mut Writer, entry: &LockEntry) {
 }
 
 fn write_copy(writer: &mut Writer, copy: &LockCopy) {
-    let record = &copy.record;
-    let head = format!("copy {} {}", quote(record.architecture.as_str()), quote(record.ami.region.as_str()));
-    let attributes = [
-        ("id", quote(record.ami.id.as_str())),
-        ("of", quote(&copy.of.to_string())),
-        ("name", quote(&record.name)),
-        ("owner", quote(record.owner.as_str())),
-        ("created_at", quote(&record.created_at)),
-        ("snapshots", quote_list(record.snapshots.iter().map(String::as_str))),
-    ];
-    writer.block(&head, &attributes, |_| {});
+    let mut attributes = record_attributes(&copy.record);
+    attributes.insert(1, ("of", quote(&copy.of.to_string())));
+    writer.block(&record_head("copy", &copy.record), &attributes, |_| {});
 }
 
 /// Reads a lock file's text; `file` is what errors call it. Fails with file and line on anything but what [`write()`] could have
@@ -169,17 +161,7 @@ fn read_entry(found: &Found<'_>, image: &ImageName) -> Result<LockEntry, HclErro
 fn read_copy(found: &Found<'_>) -> Result<LockCopy, HclError> {
     let section = found.section();
     section.allow(&["id", "of", "name", "owner", "created_at", "snapshots"], &[])?;
-    let labels = found.labels(2)?;
-    let wrong = |error: IdError| section.error(error.to_string());
-    let record = AmiRecord {
-        ami: AmiRef { region: labels[1].parse().map_err(wrong)?, id: section.value("id")? },
-        architecture: labels[0].parse().map_err(wrong)?,
-        name: section.text("name")?,
-        owner: section.value("owner")?,
-        created_at: section.text("created_at")?,
-        snapshots: section.list("snapshots")?,
-    };
-    Ok(LockCopy { record, of: section.value("of")? })
+    Ok(LockCopy { record: read_record(found)?, of: section.value("of")? })
 }
 
 #[cfg(test)]

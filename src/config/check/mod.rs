@@ -15,7 +15,7 @@ mod ways;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{
     file::{self, ConfigFile},
@@ -171,9 +171,9 @@ fn config_file(input: &Input<'_>, given: &Layer, problems: &mut Vec<Problem>) ->
         return (None, true);
     }
     let named = given.given.get("config").and_then(|config| config.value.as_str()).map(PathBuf::from);
-    let path = named.or_else(|| input.config_file.clone()).map(|path| input.working_dir.join(path));
-    let Some(path) = path.or_else(|| file::find(&input.working_dir)) else { return (None, false) };
-    let file = file::read(&path, &shown(&path, &input.working_dir), problems);
+    let named = named.or_else(|| input.config_file.clone());
+    let Some(path) = file::locate(named.as_deref(), &input.working_dir) else { return (None, false) };
+    let file = file::read(&path, &file::shown(&path, &input.working_dir), problems);
     let lost = file.is_none();
     (file, lost)
 }
@@ -197,11 +197,6 @@ fn image(checker: &mut Checker<'_>, file: Option<&ConfigFile>) -> Option<ImageNa
         return None;
     }
     Some(name)
-}
-
-/// A path as the user would write it from the working folder.
-fn shown(path: &Path, working_dir: &Path) -> PathBuf {
-    path.strip_prefix(working_dir).unwrap_or(path).to_owned()
 }
 
 fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {

@@ -1,6 +1,10 @@
 //! Many mistakes give as many messages; placeholders give none; what is given where it counts.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;

@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use super::raw::Layer;
+use super::{problem::Problem, raw::Layer};
 use crate::model::{Architecture, ImageName, Region};
 
 pub use family::in_order;
@@ -77,6 +77,22 @@ impl ConfigFile {
     pub fn image(&self, name: &ImageName) -> Option<&ImageDecl> {
         self.images.iter().find(|image| image.name == *name)
     }
+}
+
+/// The assay.hcl that `named` (`--config`, from `working_dir`) says, whether it is there or not, else the first in `working_dir` or above it.
+pub fn locate(named: Option<&Path>, working_dir: &Path) -> Option<PathBuf> {
+    named.map(|path| working_dir.join(path)).or_else(|| find(working_dir))
+}
+
+/// How messages call the file at `path`: from `working_dir`, where it lies below that.
+pub fn shown(path: &Path, working_dir: &Path) -> PathBuf {
+    path.strip_prefix(working_dir).unwrap_or(path).to_owned()
+}
+
+/// [`locate`], then [`read`]. `None`: there is none, or nothing of it can be used; the mistakes are in `problems`.
+pub fn read_located(named: Option<&Path>, working_dir: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+    let path = locate(named, working_dir)?;
+    read(&path, &shown(&path, working_dir), problems)
 }
 
 /// The first assay.hcl in `start` or a folder above it. Looks at nothing else.

@@ -86,8 +86,7 @@ pub(super) fn plan_in(args: &DiffArgs, globals: &Globals, working_dir: &Path) ->
     }
     let what = match (&args.image, args.files.as_slice()) {
         (Some(image), []) => {
-            let named = globals.config.as_ref().map(|path| working_dir.join(path));
-            let config = named.or_else(|| file::find(working_dir));
+            let config = file::locate(globals.config.as_deref(), working_dir);
             let folder = config.as_deref().and_then(Path::parent).unwrap_or(working_dir).to_owned();
             let against = match args.against {
                 Against::Gold => None,

@@ -60,7 +60,7 @@ pub(super) fn plan_in(
 ) -> Result<DoctorRequest, Vec<Problem>> {
     let given = args.access.given();
     let mut problems = given.problems.clone();
-    let path = globals.config.as_ref().map(|path| folder.join(path)).or_else(|| file::find(folder));
+    let path = file::locate(globals.config.as_deref(), folder);
     let file = path.as_ref().and_then(|path| file::read(path, path, &mut Vec::new()));
     for image in &args.images {
         if file.as_ref().is_none_or(|file| file.image(image).is_none()) {

@@ -121,7 +121,7 @@ pub fn plan(args: &IamArgs, globals: &Globals) -> Result<IamRequest, Vec<Problem
 /// [`plan`] with the world given.
 pub(super) fn plan_in(args: &IamArgs, globals: &Globals, folder: &Path) -> Result<IamRequest, Vec<Problem>> {
     let mut problems = Vec::new();
-    let file = read(globals, folder, &mut problems);
+    let file = file::read_located(globals.config.as_deref(), folder, &mut problems);
     ids(args, &mut problems);
     let (format, terraform) = match globals.terraform() {
         true => (Format::Text, true),
@@ -172,12 +172,6 @@ fn trust_alone(args: &IamArgs, trust: Option<Trust>, format: Format) -> Result<I
     };
     let grounds = roles::grounds(Role::Sweeper, None, &complete)?;
     Ok(IamRequest { role: args.role, grounds, trust, what: What::Trust, format })
-}
-
-fn read(globals: &Globals, folder: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
-    let path = globals.config.as_ref().map(|path| folder.join(path)).or_else(|| file::find(folder))?;
-    let shown = path.strip_prefix(folder).unwrap_or(&path).to_owned();
-    file::read(&path, &shown, problems)
 }
 
 /// Ids that are none would make a policy that fits nothing.

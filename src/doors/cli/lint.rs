@@ -64,7 +64,7 @@ pub(super) fn lint(
 ) -> Result<Linted, Vec<Problem>> {
     let mut files = args.files.clone();
     if files.is_empty() {
-        let found = || file::find(folder).map(|path| path.strip_prefix(folder).map(Path::to_owned).unwrap_or(path));
+        let found = || file::find(folder).map(|path| file::shown(&path, folder));
         files.extend(globals.config.clone().or_else(found));
     }
     if files.is_empty() {

@@ -94,8 +94,7 @@ impl LedgerFlags {
             problems.push(problem("--open-branch", format!("{branch:?} is not a name that git takes")));
         }
         let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
-        let path = globals.config.as_ref().map(|path| folder.join(path)).or_else(|| file::find(folder));
-        let Some(path) = path else {
+        let Some(path) = file::locate(globals.config.as_deref(), folder) else {
             let message = format!("there is no {} here or above; the lock is written by its rules", file::FILE_NAME);
             problems.push(problem("--config", message));
             return None;
@@ -104,9 +103,8 @@ impl LedgerFlags {
             Input { flags: given.layer.clone(), config_file: Some(path.clone()), ..Input::new(Door::Command, folder) };
         let (access, _owner, mistakes) = check_access(&input);
         problems.extend(mistakes);
-        let shown = path.strip_prefix(folder).unwrap_or(&path).to_owned();
         // Its mistakes are among those of check_access.
-        let file = file::read(&path, &shown, &mut Vec::new())?;
+        let file = file::read(&path, &file::shown(&path, folder), &mut Vec::new())?;
         let ledgering = Ledgering {
             config: path,
             git: file.git.clone(),

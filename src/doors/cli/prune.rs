@@ -73,13 +73,11 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     let (access, owner, errors) = check_access(&input);
     problems.extend(errors);
     let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
-    let path = globals.config.as_ref().map(|path| working_dir.join(path)).or_else(|| file::find(working_dir));
-    let Some(path) = path else {
+    let Some(path) = file::locate(globals.config.as_deref(), working_dir) else {
         problems.push(problem("", "there is no assay.hcl here: its images are what may be pruned"));
         return Err(problems);
     };
-    let shown = path.strip_prefix(working_dir).unwrap_or(&path).to_owned();
-    let config = file::read(&path, &shown, &mut Vec::new());
+    let config = file::read(&path, &file::shown(&path, working_dir), &mut Vec::new());
     if let Some(config) = &config {
         unknown_images(args, config, &mut problems);
     }

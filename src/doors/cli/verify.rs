@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{args::Globals, dispatch, live, option_flags::problem, output};
 use crate::{
-    config::{ConfigFile, Problem, file, request::Format},
+    config::{Problem, file, request::Format},
     exit::Exit,
     ledger::{
         self, BooksRequest,
@@ -52,7 +52,7 @@ pub fn plan(args: &VerifyArgs, globals: &Globals) -> Result<VerifyPlan, Vec<Prob
 
 fn plan_in(args: &VerifyArgs, globals: &Globals, folder: &Path) -> Result<VerifyPlan, Vec<Problem>> {
     let mut problems = Vec::new();
-    let file = read(globals, folder, &mut problems);
+    let file = file::read_located(globals.config.as_deref(), folder, &mut problems);
     for (flag, name) in [("--branch", &args.branch), ("--ref", &args.reference)] {
         if let Some(name) = name.as_ref().filter(|name| name.is_empty() || name.starts_with('-')) {
             problems.push(problem(flag, format!("{name:?} is not a name that git takes")));
@@ -79,12 +79,6 @@ fn plan_in(args: &VerifyArgs, globals: &Globals, folder: &Path) -> Result<Verify
         allowed_signers: promotion.allowed_signers.map(|path| path.to_string_lossy().into_owned()),
     };
     Ok(VerifyPlan { request, format })
-}
-
-fn read(globals: &Globals, folder: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
-    let path = globals.config.as_ref().map(|path| folder.join(path)).or_else(|| file::find(folder))?;
-    let shown = path.strip_prefix(folder).unwrap_or(&path).to_owned();
-    file::read(&path, &shown, problems)
 }
 
 /// Verifies, and prints every finding.

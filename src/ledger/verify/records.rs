@@ -1,7 +1,10 @@
 //! Evidence: the files that locks and candidates name are there with their digests, and what is signed was signed by someone whom the
 //! protected branch trusts.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use super::{Finding, Image, Verified, VerifyRequest};
 use crate::{
@@ -37,10 +40,12 @@ pub async fn check(
     let digests = books.digests(&blobs).await?;
     let known: BTreeMap<&str, &Digest> = files.iter().map(|(path, _)| path.as_str()).zip(&digests).collect();
     let signers = signers(books, request, verified).await?;
+    // Candidate and vetted entry of one run name the same file: it counts once.
+    let mut found = BTreeSet::new();
     for one in &named {
         match file_of(one, &known) {
             Ok(path) => {
-                verified.evidence += 1;
+                found.insert(path);
                 if let Some(at) = &one.vetted_at {
                     signature(books, request, tree, &signers, (one, at), path, verified).await?;
                 }
@@ -56,6 +61,7 @@ pub async fn check(
             }),
         }
     }
+    verified.evidence = found.len();
     Ok(())
 }
 

@@ -144,33 +144,6 @@ impl<'a> Desk<'a> {
         }
         moved.settled(run, repaired);
     }
-
-    /// [`Self::follow`], again for as long as the lock moved meanwhile: a slow writer's tags must not be the last word. Returns the lock that was followed last.
-    pub async fn follow_to_the_end(&self, mut lock: Lock, run: RunId, moved: &mut Moved) -> Lock {
-        for _ in 0..super::gold::MOST_TURNS {
-            moved.missing.clear();
-            moved.amis.clear();
-            self.follow(&lock, run, moved).await;
-            let now = match Books::open(&self.write.books).await {
-                Ok(books) => books.lock(&lock.image).await,
-                Err(error) => Err(error),
-            };
-            match now {
-                Ok(now) if now == lock => return lock,
-                Ok(now) => {
-                    moved.notes.push(format!("the lock of {} moved while this went on; tags follow it", lock.image));
-                    lock = now;
-                }
-                Err(error) => {
-                    let why = crate::model::cause::chain(&error);
-                    moved.missing.push(format!("whether the lock moved meanwhile: {why}"));
-                    return lock;
-                }
-            }
-        }
-        moved.missing.push("the lock moves faster than tags can follow".to_owned());
-        lock
-    }
 }
 
 /// The time, to the second.

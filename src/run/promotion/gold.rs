@@ -11,6 +11,7 @@ use super::{
     desk::{self, Desk},
     distribution::distribute,
     evidence::Proof,
+    following::{self, Followed},
     outcome::{Change, Moved, PromotionError, Refusal},
     rules::Rules,
     sanity::{self, Case},
@@ -23,9 +24,6 @@ use crate::{
         lock::{Lock, LockCopy},
     },
 };
-
-/// How often tags are applied anew because the lock moved while they were.
-pub(super) const MOST_TURNS: usize = 5;
 
 /// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
 pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
@@ -330,37 +328,34 @@ async fn projected(
     Ok(changed.map(|(path, (_, new))| (path, Some(new))).collect())
 }
 
-/// Lets tags, shares and pointers follow the lock. Where the lock moved while they did, they follow again: the last word is the lock's, not the slowest promoter's.
-async fn settle(desk: &Desk<'_>, moved: &mut Moved, mut lock: Lock, mut rules: Rules) {
-    for _ in 0..MOST_TURNS {
-        moved.missing.clear();
-        moved.amis.clear();
+/// A lock, and the rules of the books that it was read from.
+struct Ruled(Lock, Rules);
+
+impl Followed for Ruled {
+    fn lock(&self) -> &Lock {
+        &self.0
+    }
+}
+
+/// Lets tags, shares and pointers follow the lock.
+async fn settle(desk: &Desk<'_>, moved: &mut Moved, lock: Lock, rules: Rules) {
+    let image = lock.image.clone();
+    let turn = async |Ruled(lock, rules): &Ruled, moved: &mut Moved| {
         moved.state = lock.state_of(moved.run).unwrap_or(State::Gold);
-        for run in concerned(&lock, moved.run) {
-            desk.follow(&lock, run, moved).await;
+        for run in concerned(lock, moved.run) {
+            desk.follow(lock, run, moved).await;
         }
         if let Some(gold) = lock.gold {
             distribute(desk.factory, &rules.image.distribution, &lock.amis(gold), moved).await;
         }
-        let now = match newer(desk, &lock.image).await {
-            Ok(now) => now,
-            Err(error) => {
-                moved.missing.push(format!("whether the lock moved meanwhile: {}", crate::model::cause::chain(&error)));
-                return;
-            }
-        };
-        if now.0 == lock {
-            return;
-        }
-        moved.notes.push(format!("the lock of {} moved while this went on; tags follow it", lock.image));
-        (lock, rules) = now;
-    }
-    moved.missing.push("the lock moves faster than tags can follow".to_owned());
+    };
+    let newer = async || newer(desk, &image).await;
+    let _followed = following::to_the_end(Ruled(lock, rules), moved, turn, newer).await;
 }
 
-async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<(Lock, Rules), PromotionError> {
+async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<Ruled, PromotionError> {
     let books = Books::open(&desk.write.books).await?;
-    Ok((books.lock(image).await?, Rules::read(desk, &books, image).await?))
+    Ok(Ruled(books.lock(image).await?, Rules::read(desk, &books, image).await?))
 }
 
 /// The run itself, what is gold, and what was moved together with either; gold last, so that none is without its tags while another has them.

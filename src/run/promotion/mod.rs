@@ -7,6 +7,7 @@ mod desk;
 mod distribution;
 mod evidence;
 mod facts;
+mod following;
 mod gold;
 mod moves;
 mod outcome;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     desk::{self, Desk},
+    following,
     gold::{self, Climb},
     outcome::{Moved, PromotionError},
     rules::Rules,
@@ -46,7 +47,7 @@ pub async fn make(desk: &Desk<'_>, image: &ImageName, what: Move) -> Result<Move
     if desk.write.open_branch.is_some() {
         return Ok(moved);
     }
-    let after = desk.follow_to_the_end(after, run, &mut moved).await;
+    let after = following::run_to_the_end(desk, after, run, &mut moved).await;
     if matches!(what, Move::Reject { release: true, .. }) {
         release(desk, &after, run, &mut moved).await;
     }

@@ -3,6 +3,7 @@
 use super::{
     desk::{self, Desk},
     evidence::Proof,
+    following,
     outcome::{Moved, PromotionError, Refusal},
     rules::Rules,
     sanity::Case,
@@ -39,7 +40,7 @@ pub async fn vet(
     let state = after.state_of(of).unwrap_or(State::Vetted);
     let mut moved = desk.told(image, of, state, written);
     if desk.write.open_branch.is_none() {
-        desk.follow_to_the_end(after, of, &mut moved).await;
+        following::run_to_the_end(desk, after, of, &mut moved).await;
     }
     Ok(moved)
 }
