@@ -159,7 +159,7 @@ build {
   post-processor "assay" {
     image      = "app"
     manifest   = "build/manifest.json"
-    report_dir = "build/reports"
+    report_dir = "build/reports/app"
   }
 
   # Second chain, and not decoration: it keeps the AMI even when assay reports a failure or is killed (packer/base.pkr.hcl says more).

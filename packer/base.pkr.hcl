@@ -188,7 +188,7 @@ build {
   post-processor "assay" {
     image      = "base"
     manifest   = "build/manifest.json"
-    report_dir = "build/reports"
+    report_dir = "build/reports/base"
   }
 
   # Second chain, and not decoration: it keeps the AMI even when assay reports a failure or is killed. Packer deregisters an AMI that no

@@ -147,7 +147,7 @@ build {
     config       = "${path.root}/minimal/assay.hcl"
     ssh_username = var.ssh_username
     manifest     = "build/manifest.json"
-    report_dir   = "build/reports"
+    report_dir   = "build/reports/minimal"
   }
 
   # Keeps the AMI whatever becomes of assay (packer/base.pkr.hcl says more).

@@ -7,7 +7,7 @@ use super::{
     settings::{AccessSettings, Settings},
 };
 use crate::{
-    model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Shard, State, shard::ShardRecord},
+    model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Runs, Shard, State, shard::ShardRecord},
     signing::SigningKey,
     suite::Suite,
 };
@@ -180,13 +180,13 @@ pub enum HostKeyTrust {
     None,
 }
 
-/// `assay commit`: record a manifest's last run in git.
+/// `assay commit`: record runs of a manifest in git.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitRequest {
     /// The manifest.
     pub manifest: PathBuf,
-    /// Another run of the manifest than its last.
-    pub run: Option<RunId>,
+    /// Which runs of it.
+    pub runs: Runs,
     /// The branch to push to; absent: the branch that is checked out, or CI's.
     pub branch: Option<String>,
     /// The remote; absent: the branch's own, else `origin`.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    model::{Candidate, RunId},
+    model::{Candidate, Runs},
 };
 
 /// What to commit, and where to.
@@ -25,8 +25,8 @@ use crate::{
 pub struct CommitRequest {
     /// The manifest file.
     pub manifest: PathBuf,
-    /// The run to commit; by default that of the manifest's last writer.
-    pub run: Option<RunId>,
+    /// The runs to commit; all of them in one commit.
+    pub runs: Runs,
     /// A folder inside the repository.
     pub repository: PathBuf,
     /// The branch; by default the one checked out, else what CI says.
@@ -222,9 +222,9 @@ impl LedgerError {
     }
 }
 
-/// Commits a run. Returns what was done, or why not; after any error running it again is safe.
+/// Commits runs of a manifest. Returns what was done, or why not; after any error running it again is safe.
 pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerError> {
-    let submissions = intake::read(&request.manifest, request.run)?;
+    let submissions = intake::read(&request.manifest, request.runs)?;
     let in_git = |source| LedgerError::Git { folder: request.repository.clone(), source: Box::new(source) };
     let repository = Repository::open(&request.repository, &request.environment).await.map_err(in_git)?;
     let branch = branch::resolve(&repository, request.branch.as_deref(), &request.environment).await?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    model::{Digest, State},
+    model::{Digest, Runs, State},
 };
 
 #[tokio::test]
@@ -107,10 +107,37 @@ async fn a_run_is_chosen_by_the_last_writer_or_by_the_user() {
     write_manifest(&world.path("build"), &[Build::passed(&last, "x86_64", 2), Build::passed(&first, "x86_64", 1)]);
     let outcome = done(&world.request("build/manifest.json")).await;
     assert_eq!(outcome.candidates[0].run.to_string(), first);
-    let asked = CommitRequest { run: Some(last.parse().expect("a run")), ..world.request("build/manifest.json") };
+    let asked = CommitRequest { runs: Runs::One(last.parse().expect("a run")), ..world.request("build/manifest.json") };
     assert_eq!(done(&asked).await.candidates[0].run.to_string(), last);
-    let unknown = CommitRequest { run: Some(run(9).parse().expect("a run")), ..asked };
+    let unknown = CommitRequest { runs: Runs::One(run(9).parse().expect("a run")), ..asked };
     assert_eq!(fails(&unknown).await.0.exit(), Exit::Nothing);
+}
+
+#[tokio::test]
+async fn every_run_of_a_manifest_is_one_commit() {
+    let world = World::new();
+    let (first, second, third) = (run(1), run(2), run(3));
+    let mut web = Build::passed(&second, "x86_64", 7);
+    (web.image, web.state) = ("web", State::Rejected);
+    write_manifest(
+        &world.path("build"),
+        &[
+            Build::passed(&first, "x86_64", 1),
+            web,
+            Build::passed(&third, "x86_64", 3),
+            Build::passed(&first, "arm64", 2),
+        ],
+    );
+    let all = CommitRequest { runs: Runs::All, ..world.request("build/manifest.json") };
+    let outcome = done(&all).await;
+    let stated: Vec<_> =
+        outcome.candidates.iter().map(|c| (c.image.as_str(), c.run.to_string(), c.amis.len())).collect();
+    assert_eq!(stated, [("base", first, 4), ("base", third, 2), ("web", second, 2)]);
+    assert_eq!((outcome.tags.len(), outcome.tries), (3, 1));
+    assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3", "one commit for all");
+    let subject = world.git("remote.git", &["log", "-1", "--format=%s", "main"]);
+    assert_eq!(subject, "assay: base candidate (passed), base candidate (passed), web rejected (failed), 3 runs");
+    assert_eq!(done(&all).await.change, Change::AlreadyThere);
 }
 
 #[tokio::test]

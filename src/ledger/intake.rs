@@ -1,12 +1,12 @@
-//! From a manifest to what shall be committed: one candidate per image of one run, with the exact bytes of its evidence. It owns the checks
+//! From a manifest to what shall be committed: one candidate per image and run, with the exact bytes of its evidence. It owns the checks
 //! that make a manifest trustworthy (digests, ids, run, verdict agree with the evidence file); it refuses to touch git.
 
 use std::path::{Path, PathBuf};
 
 use super::merge::{MergeConflict, merge, summed_up};
 use crate::model::{
-    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, Manifest, ManifestBuild, RunId, Verdict,
-    manifest::Stamped, target::verdict_on,
+    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, ImageName, Manifest, ManifestBuild, RunId, Runs,
+    Verdict, manifest::Stamped, target::verdict_on,
 };
 
 /// The largest manifest or evidence file that is read.
@@ -83,29 +83,34 @@ pub struct Submission {
     pub evidence: Vec<(Digest, Vec<u8>)>,
 }
 
-/// Reads the manifest at `path` and everything it names. `run` chooses the run; by default that of the last writer (`last_run_uuid`), else
-/// the one tested last. Submissions are sorted by image.
-pub fn read(path: &Path, run: Option<RunId>) -> Result<Vec<Submission>, IntakeError> {
+/// Reads the manifest at `path` and everything that the chosen runs name. Submissions are sorted by image and run.
+pub fn read(path: &Path, runs: Runs) -> Result<Vec<Submission>, IntakeError> {
     let bytes = read_bounded(path)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {
         path: path.to_owned(),
         what: "a manifest",
         source,
     })?;
-    let chosen = run.or_else(|| default_run(&manifest));
+    let wanted = match runs {
+        Runs::Last => default_run(&manifest),
+        Runs::One(run) => Some(run),
+        Runs::All => None,
+    };
     let builds: Vec<(&ManifestBuild, &Stamped)> = manifest
         .builds
         .iter()
         .filter_map(|build| build.assay.as_ref().map(|stamped| (build, stamped)))
-        .filter(|(_, stamped)| Some(stamped.run) == chosen)
+        .filter(|(_, stamped)| runs == Runs::All || Some(stamped.run) == wanted)
         .collect();
     if builds.is_empty() {
+        let run = if let Runs::One(run) = runs { Some(run) } else { None };
         return Err(IntakeError::Nothing { path: path.to_owned(), run });
     }
     let mut submissions: Vec<Submission> = Vec::new();
     for (build, stamped) in builds {
         let one = submission(path, build, stamped)?;
-        match submissions.iter_mut().find(|other| other.candidate.image == one.candidate.image) {
+        let same = |other: &&mut Submission| key(other) == key(&one);
+        match submissions.iter_mut().find(same) {
             None => submissions.push(one),
             Some(other) => {
                 other.candidate = merge(&other.candidate, &one.candidate)
@@ -114,8 +119,12 @@ pub fn read(path: &Path, run: Option<RunId>) -> Result<Vec<Submission>, IntakeEr
             }
         }
     }
-    submissions.sort_by(|a, b| a.candidate.image.cmp(&b.candidate.image));
+    submissions.sort_by(|a, b| key(a).cmp(&key(b)));
     Ok(submissions)
+}
+
+fn key(submission: &Submission) -> (&ImageName, RunId) {
+    (&submission.candidate.image, submission.candidate.run)
 }
 
 fn default_run(manifest: &Manifest) -> Option<RunId> {
@@ -138,7 +147,7 @@ fn submission(manifest: &Path, build: &ManifestBuild, stamped: &Stamped) -> Resu
     if digest != stamped.evidence_digest {
         let due = &stamped.evidence_digest;
         return Err(disagree(format!(
-            "these bytes have the digest {digest}, the manifest says {due}; the file was changed or overwritten"
+            "these bytes have the digest {digest}, the manifest says {due}; the file was changed, or overwritten by another build with the same report_dir"
         )));
     }
     let evidence: Evidence = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {

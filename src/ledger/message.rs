@@ -2,10 +2,10 @@
 //! checked (image, run, AMI ids), so that no text such as `[skip ci]` can be smuggled in. Loops are broken by content, never by a marker.
 //! The words of lock moves are in `message_lock`, and callable from here.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 pub use super::message_lock::{harmless, lock_commit, lock_tag, lock_tag_name};
-use crate::model::Candidate;
+use crate::model::{Candidate, RunId};
 
 /// The commit message: a subject with status, verdict and run, then every AMI, then trailers that scripts can read.
 pub fn of_commit(candidates: &[Candidate]) -> String {
@@ -39,10 +39,16 @@ pub fn tag_name(candidate: &Candidate) -> String {
 
 fn subject(candidates: &[Candidate]) -> String {
     let images: Vec<String> = candidates.iter().map(|c| format!("{} {} ({})", c.image, c.state, c.verdict)).collect();
-    let run = candidates.first().map(|c| format!(", run {}", c.run)).unwrap_or_default();
+    let runs: BTreeSet<RunId> = candidates.iter().map(|c| c.run).collect();
+    let run = match runs.first() {
+        Some(run) if runs.len() == 1 => format!(", run {run}"),
+        Some(_) => format!(", {} runs", runs.len()),
+        None => String::new(),
+    };
     // Many images in one run would make a subject that no tool shows whole.
     if images.len() > 3 {
-        return format!("assay: {} images{run}", images.len());
+        let lines: BTreeSet<_> = candidates.iter().map(|c| &c.image).collect();
+        return format!("assay: {} images{run}", lines.len());
     }
     format!("assay: {}{run}", images.join(", "))
 }

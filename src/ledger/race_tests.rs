@@ -10,6 +10,7 @@ use super::{
     world::{Build, World, candidate_path, done, run, write_manifest},
     write::write,
 };
+use crate::model::Runs;
 
 #[tokio::test]
 async fn a_lost_answer_is_found_as_done() {
@@ -57,7 +58,7 @@ async fn child_process() {
     for manifest in errand.manifests {
         done(&CommitRequest {
             manifest,
-            run: None,
+            runs: Runs::Last,
             repository: errand.repository.clone(),
             branch: None,
             remote: None,

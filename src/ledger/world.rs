@@ -13,7 +13,7 @@ use super::{
     CommitOutcome, CommitRequest, Environment, LedgerError, Patience, candidate_file, commit, fixtures, lock_file,
 };
 use crate::model::{
-    Candidate, CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, State,
+    Candidate, CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, Runs, State,
     TargetEvidence, Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, lock::Lock, manifest::Stamped,
 };
 
@@ -84,7 +84,7 @@ impl World {
     pub fn request(&self, manifest: &str) -> CommitRequest {
         CommitRequest {
             manifest: self.path(manifest),
-            run: None,
+            runs: Runs::Last,
             repository: self.path("clone"),
             branch: None,
             remote: None,

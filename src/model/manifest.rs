@@ -24,6 +24,17 @@ pub struct Manifest {
     pub last_run_uuid: String,
 }
 
+/// Which runs of a manifest are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runs {
+    /// That of the last writer (`last_run_uuid`), else the one tested last.
+    Last,
+    /// This one.
+    One(RunId),
+    /// Every one that the manifest holds.
+    All,
+}
+
 /// One build. The first seven fields are Packer's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ManifestBuild {

@@ -28,7 +28,7 @@ pub use event::Event;
 pub use evidence::{CheckEvidence, Evidence, HostKeyPin, Outcome, Phase, TargetEvidence};
 pub use ids::{AccountId, AmiId, Digest, IdError, ImageName, Region, RunId};
 pub use inventory::{BootFacts, Inventory};
-pub use manifest::{Manifest, ManifestBuild};
+pub use manifest::{Manifest, ManifestBuild, Runs};
 pub use shard::Shard;
 pub use state::{IllegalMove, State};
 pub use tags::Provenance;

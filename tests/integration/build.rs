@@ -52,10 +52,10 @@ fn a_green_build_leaves_a_candidate_with_evidence_and_nothing_else() {
     assert_eq!(image["tags"]["assay:run"], entry["assay"]["run"]);
     assert_eq!(image["tags"]["assay:evidence"], entry["assay"]["evidence_digest"]);
 
-    let evidence: Value = serde_json::from_str(&workshop.read("build/reports/evidence.json")).expect("JSON");
+    let evidence: Value = serde_json::from_str(&workshop.read("build/reports/base/evidence.json")).expect("JSON");
     assert_eq!(evidence["targets"][0]["host_key"], "injected");
     assert!(evidence["targets"][0]["checks"].as_array().expect("checks").len() > 20);
-    let junit = workshop.read("build/reports/junit.xml");
+    let junit = workshop.read("build/reports/base/junit.xml");
     assert!(junit.contains("<testsuite") && junit.contains("/etc/passwd"), "{junit}");
 
     let packers: Value = serde_json::from_str(&workshop.read("packer-manifest.json")).expect("Packer's own manifest");

@@ -215,45 +215,67 @@ fn an_interrupt_is_handed_on_to_packer_once_and_its_end_is_waited_for() {
     }
 }
 
+/// An image whose template only hands over `ami`.
+fn declared(image: &str, folder: &str, ami: &str) -> String {
+    format!(
+        "image \"{image}\" {{\n  inputs = [\"{folder}/**\", \"light.hcl\"]\n  build {{\n    template  = \"{folder}/{folder}.pkr.hcl\"\n    variables = {{ ami = \"us-east-1:{ami}\" }}\n  }}\n}}\n"
+    )
+}
+
+/// Two images that do not know each other are due at once: built in one go, committed in one go.
 #[test]
 fn a_real_packer_builds_and_after_the_commit_nothing_is_due() {
     let cloud = Cloud::start();
     let mut workshop = Workshop::new(&cloud);
     workshop.write("light.hcl", LIGHT_SUITE);
-    workshop.write("packer/base.pkr.hcl", &SURROGATE.replace("@SETTINGS@", LIGHT));
-    let ami = cloud.own_image("light", "us-east-1", "due");
-    let packer = tools::packer("recent");
-    workshop.write(
-        "assay.hcl",
-        &format!(
-            "image \"base\" {{\n  inputs = [\"packer/**\", \"light.hcl\"]\n  build {{\n    template  = \"packer/base.pkr.hcl\"\n    variables = {{ ami = \"us-east-1:{ami}\" }}\n  }}\n}}\n"
-        ),
-    );
+    let mut amis = Vec::new();
+    let mut assay_hcl = String::new();
+    for image in ["one", "two"] {
+        let template = SURROGATE.replace("@SETTINGS@", LIGHT).replace("\"base\"", &format!("\"{image}\""));
+        let template = template.replace("minisurrogate.base", &format!("minisurrogate.{image}"));
+        workshop.write(
+            &format!("{image}/{image}.pkr.hcl"),
+            &template.replace("build/reports", &format!("build/reports/{image}")),
+        );
+        let ami = cloud.own_image("light", "us-east-1", image);
+        assay_hcl.push_str(&declared(image, image, &ami));
+        amis.push(ami);
+    }
+    workshop.write("assay.hcl", &assay_hcl);
     let _repository = Repository::publish(workshop.path(), &cloud.path("remote.git"));
     for (key, value) in git_environment(workshop.path()) {
         workshop.set(&key, &value);
     }
-    let packer = packer.to_str().expect("UTF-8");
-    let build = ["build", "--packer", packer, "--format", "json"];
+    let packer = tools::packer("recent");
+    let build = ["build", "--packer", packer.to_str().expect("UTF-8"), "--format", "json"];
     let output = workshop.assay(&build);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(ends(&output), ["base: passed"]);
+    assert_eq!(ends(&output), ["one: passed", "two: passed"]);
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(document["images"][0]["amis"][0], format!("us-east-1:{ami}").as_str());
-    assert_eq!(cloud.image(&ami)["tags"]["assay:run"], document["images"][0]["run"]);
+    for (built, ami) in document["images"].as_array().expect("images").iter().zip(&amis) {
+        assert_eq!(built["amis"][0], format!("us-east-1:{ami}").as_str());
+        assert_eq!(cloud.image(ami)["tags"]["assay:run"], built["run"]);
+    }
 
-    let committed = workshop.assay(&["commit", "--manifest", "build/manifest.json"]);
+    let committed = workshop.assay(&["commit", "--manifest", "build/manifest.json", "--all-runs"]);
     assert!(committed.status.success(), "{}", text(&committed.stderr));
+    assert_eq!(text(&committed.stdout).matches("made annotated tag").count(), 2, "{}", text(&committed.stdout));
     let again = workshop.assay(&build);
-    assert_eq!((ends(&again), again.status.code()), (vec!["base: not-due".to_owned()], Some(0)));
+    assert_eq!(
+        (ends(&again), again.status.code()),
+        (vec!["one: not-due".to_owned(), "two: not-due".to_owned()], Some(0))
+    );
 
     // An image that cannot be reached: no verdict, and not a broken build.
     let away = cloud.own_image("light", "us-east-1", "away");
     cloud.unreachable(&away);
     let variable = format!("ami=us-east-1:{away}");
-    let quick = SURROGATE.replace("@SETTINGS@", &format!("{LIGHT}    ssh_timeout = \"5s\"\n"));
-    workshop.write("packer/base.pkr.hcl", &quick);
+    let template = workshop.read("one/one.pkr.hcl");
+    let quick = template.replace("post-processor \"assay\" {", "post-processor \"assay\" {\n    ssh_timeout = \"5s\"");
+    assert_ne!(quick, template);
+    workshop.write("one/one.pkr.hcl", &quick);
     let output = workshop.assay(&[&build[..], &["--", "-var", &variable]].concat());
-    assert_eq!((ends(&output), output.status.code()), (vec!["base: undecided".to_owned()], Some(3)));
+    let wanted = vec!["one: undecided".to_owned(), "two: not-due".to_owned()];
+    assert_eq!((ends(&output), output.status.code()), (wanted, Some(3)), "{}", text(&output.stderr));
     cloud.wait_until_clean(10);
 }

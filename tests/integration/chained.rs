@@ -211,7 +211,7 @@ fn app_is_built_on_base_by_ansible_and_shell() {
     assert_eq!(tag(&app, "assay:parent"), base);
     assert_eq!((tag(&app, "assay:image"), tag(&app, "assay:state")), ("app", "candidate"));
     assert!(app["name"].as_str().is_some_and(|name| name.starts_with("app-x86_64-")), "{app}");
-    let evidence: Value = serde_json::from_str(&workshop.read("build/reports/evidence.json")).expect("JSON");
+    let evidence: Value = serde_json::from_str(&workshop.read("build/reports/app/evidence.json")).expect("JSON");
     assert_eq!((&evidence["image"], &evidence["verdict"]), (&Value::from("app"), &Value::from("passed")));
 
     // What promotion will ask of them, the base image's suite of its child too.

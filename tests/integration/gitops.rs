@@ -183,9 +183,9 @@ fn pull_request_makes_a_candidate(project: &Project<'_>, cloud: &Cloud) -> Made 
     assert!(message.contains(&ami) && !message.contains("[skip ci]"), "{message}");
     assert_eq!(project.repository.remote(&["rev-parse", "main"]), main, "a pull request does not touch main");
 
-    assert!(ran.stored(0, "build", "test-results/junit.xml").contains("/etc/passwd"));
+    assert!(ran.stored(0, "build", "test-results/base/junit.xml").contains("/etc/passwd"));
     let evidence: Value =
-        serde_json::from_str(&ran.stored(0, "build", "artifacts/reports/evidence.json")).expect("JSON");
+        serde_json::from_str(&ran.stored(0, "build", "artifacts/reports/base/evidence.json")).expect("JSON");
     assert_eq!(evidence["run"], run.as_str());
     Made { run, ami }
 }
@@ -255,7 +255,7 @@ fn failing_image_changes_nothing(project: &Project<'_>, cloud: &Cloud, gold_now:
     let images = built(cloud);
     let ran = project.push("broken");
     assert!(ran.red().iter().any(|step| step.contains("Build what is due")), "{:#?}", ran.red());
-    assert!(ran.stored(0, "build", "test-results/junit.xml").contains("<failure"));
+    assert!(ran.stored(0, "build", "test-results/base/junit.xml").contains("<failure"));
     assert_eq!(built(cloud), images + 1, "an image that was rejected is not built again from the same inputs");
     let mine: Vec<_> = candidates(project, "broken").into_iter().filter(|r| *r != gold_now.run).collect();
     let text = project.file("broken", &format!("images/base/candidates/{}.hcl", mine[0]));

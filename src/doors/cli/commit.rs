@@ -1,4 +1,4 @@
-//! `assay commit`: a manifest's run, recorded in git.
+//! `assay commit`: runs of a manifest, recorded in git.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::{
     },
     exit::Exit,
     ledger::{self, Change, CommitOutcome},
-    model::RunId,
+    model::{RunId, Runs},
 };
 
 /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
@@ -35,6 +35,9 @@ pub struct CommitArgs {
     /// Another run of the manifest than its last
     #[arg(long, value_name = "ULID")]
     run: Option<RunId>,
+    /// Every run of the manifest, in one commit: what several builds of one job have made
+    #[arg(long, conflicts_with = "run")]
+    all_runs: bool,
 }
 
 /// Checks the flags. Fails with every mistake.
@@ -54,7 +57,11 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
     }
     Ok(CommitRequest {
         manifest: args.manifest.clone(),
-        run: args.run,
+        runs: match args.run {
+            Some(run) => Runs::One(run),
+            None if args.all_runs => Runs::All,
+            None => Runs::Last,
+        },
         branch: args.branch.clone(),
         remote: args.remote.clone(),
         push: !args.no_push,
@@ -75,7 +82,7 @@ pub fn execute(request: CommitRequest) -> Exit {
         };
         let wanted = ledger::CommitRequest {
             manifest: request.manifest,
-            run: request.run,
+            runs: request.runs,
             repository,
             branch: request.branch,
             remote: request.remote,

@@ -124,7 +124,9 @@ def wait_for_a_fresh_token() -> None:
 
 
 def commit(arguments: list[str]) -> None:
-    manifest = json.loads(pathlib.Path(arguments[-1]).read_text())
+    if "--all-runs" not in arguments:
+        stop("of several builds only the last would be committed")
+    manifest = json.loads(pathlib.Path(arguments[arguments.index("--manifest") + 1]).read_text())
     path = pathlib.Path(f"images/base/candidates/{manifest['run']}.json")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(manifest))
