@@ -10,7 +10,8 @@ use std::{
 };
 
 use aws_config::{
-    BehaviorVersion, ConfigLoader, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -134,6 +135,8 @@ fn loader(access: &AccessSettings) -> ConfigLoader {
     }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http_client())
+        // Getting credentials is calls too, and their own limits hold; the cache's of 5 s would cut the first attempt short.
+        .identity_cache(IdentityCache::lazy().load_timeout(OPERATION_TIMEOUT).build())
         .timeout_config(timeouts)
         .retry_config(retries);
     if let Some(region) = &access.region {
@@ -223,11 +226,36 @@ fn source_towards(peer: SocketAddr) -> std::io::Result<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use aws_credential_types::provider::{ProvideCredentials, future};
+
     use super::*;
 
     #[test]
     fn an_endpoint_on_loopback_sees_us_from_loopback() {
         assert_eq!(local_address_towards("http://127.0.0.1:5000/x").expect("route"), IpAddr::from([127, 0, 0, 1]));
+    }
+
+    /// A token service, a credential process or a sign-on may take longer than the five seconds that the SDK gives all of them.
+    #[tokio::test]
+    async fn slow_credentials_are_waited_for() {
+        #[derive(Debug)]
+        struct Slow;
+        impl ProvideCredentials for Slow {
+            fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+            where
+                Self: 'a,
+            {
+                future::ProvideCredentials::new(async {
+                    tokio::time::sleep(Duration::from_millis(5500)).await;
+                    Ok(Credentials::new("key", "secret", None, None, "a test"))
+                })
+            }
+        }
+        let loader = loader(&AccessSettings::default()).credentials_provider(Slow).endpoint_url("http://127.0.0.1:1");
+        let sdk = loader.region(aws_config::Region::new("us-east-1")).load().await;
+        let error = ec2::caller_account(&sdk).await.expect_err("nobody is there");
+        assert_eq!(error.kind, CloudErrorKind::Unknown, "{error}");
+        assert!(!error.to_string().contains("identity"), "{error}");
     }
 
     #[test]

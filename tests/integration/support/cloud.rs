@@ -1,8 +1,10 @@
 //! One mini cloud per test. It owns starting it, asking it, and ending it so that nothing is left.
 
 use std::{
+    io::Write as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::Once,
     time::{Duration, Instant},
 };
 
@@ -21,6 +23,7 @@ pub struct Cloud {
 impl Cloud {
     /// Starts one and waits until it answers.
     pub fn start() -> Self {
+        say_failures_at_once();
         let folder = TempDir::with_prefix("assay-cloud-").expect("a folder");
         let ready_file = folder.path().join("ready.json");
         let log = std::fs::File::create(folder.path().join("server.log")).expect("a log");
@@ -214,4 +217,19 @@ impl Drop for Cloud {
         }
         let _status = self.child.wait();
     }
+}
+
+/// What failed and why is written when it fails, and not only after the last test, which may be half an hour later.
+fn say_failures_at_once() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            let text: String = panic.to_string().chars().take(8000).collect();
+            // Not by eprintln, which the test harness keeps back.
+            let _written = writeln!(std::io::stderr().lock(), "{} {text}", thread.name().unwrap_or("a thread"));
+            before(panic);
+        }));
+    });
 }
