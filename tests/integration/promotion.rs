@@ -222,6 +222,42 @@ fn from_a_built_ami_to_gold_in_three_regions_and_back() {
     scene.cloud.wait_until_clean(10);
 }
 
+/// Both have read the same lock, with no gold in it, before either has copied anything; then tags are slow for both.
+#[test]
+fn of_two_promoters_at_once_one_is_refused_and_gold_is_one() {
+    let mut scene = scene();
+    let (_, first) = scene.merged("one");
+    scene.vetted();
+    scene.main();
+    let (_, second) = scene.merged("two");
+    scene.vetted();
+    let folders = ["first", "second"].map(|name| scene.cloud.path(name));
+    let remote = scene.cloud.path("remote.git");
+    for folder in &folders {
+        let [from, to] = [&remote, folder].map(|path| path.to_str().expect("UTF-8"));
+        scene.repository.git(&["clone", "-q", "-b", "main", from, to]);
+    }
+    scene.cloud.faults(json!([
+        { "action": "CopyImage", "kind": "delay", "seconds": 5, "times": 4 },
+        { "action": "CreateTags", "kind": "delay", "seconds": 1, "times": 12 },
+    ]));
+    let promoters = [&first, &second].into_iter().zip(&folders).map(|(run, folder)| {
+        let mut command = scene.workshop.command(&tools::assay());
+        command.args(["promote", "--image", "base", "--to", "gold", "--run", run]).current_dir(folder);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("assay starts")
+    });
+    let promoters: Vec<Child> = promoters.collect();
+    let ended: Vec<Output> = promoters.into_iter().map(|child| child.wait_with_output().expect("an end")).collect();
+    let words = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let won = ended.iter().position(|output| output.status.success());
+    let won = won.unwrap_or_else(|| panic!("none won: {:?}", ended.iter().map(words).collect::<Vec<_>>()));
+    let refused = &ended[1 - won];
+    assert_eq!(refused.status.code(), Some(5), "{}", words(refused));
+    scene.assert_gold([&first, &second][won]);
+    let verified = scene.good(&["verify", "--tags"]);
+    assert!(String::from_utf8_lossy(&verified.stdout).contains("all is right"));
+}
+
 #[test]
 fn a_promoter_that_is_killed_at_any_call_is_continued_by_the_next() {
     let mut scene = scene();
