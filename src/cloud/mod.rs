@@ -93,6 +93,8 @@ pub struct ImageAttributes {
     pub deprecation_time: String,
     /// Ids of the product codes.
     pub product_codes: Vec<String>,
+    /// StateReason's message: why it failed.
+    pub state_reason: String,
 }
 
 /// One EBS device of an AMI.

@@ -131,7 +131,7 @@ def try_overlay(state: pathlib.Path) -> None:
     command = ["mount", "-t", "overlay", "overlay", "-o", options, str(root)]
     result = subprocess.run(command, cwd=state, capture_output=True, text=True)
     if result.returncode == 0:
-        subprocess.run(["umount", str(root)], check=True)
+        subprocess.run(["umount", "--lazy", str(root)], check=True)  # whoever reads all mounts may be in it for a moment
     subprocess.run(["rm", "-rf", str(state / "overlay-trial")], check=True)
     if result.returncode:
         reason = result.stderr.strip()

@@ -82,6 +82,7 @@ fn attributes(image: &types::Image) -> ImageAttributes {
         source_image_id: text(image.source_image_id()),
         source_image_region: text(image.source_image_region()),
         deprecation_time: text(image.deprecation_time()),
+        state_reason: text(image.state_reason().and_then(|reason| reason.message())),
         product_codes: image
             .product_codes()
             .iter()

@@ -43,6 +43,8 @@ pub struct Holdings {
     pub denied: BTreeSet<String>,
     /// Copies by token.
     copies: BTreeMap<String, AmiId>,
+    /// How many of the next copies fail after the call.
+    pub failing_copies: usize,
 }
 
 impl Holdings {
@@ -109,6 +111,11 @@ impl State {
         let id: AmiId = self.number("ami").parse().map_err(|_| CloudErrorKind::Other)?;
         let mut made = Image { id: id.clone(), name: copy.name.clone(), tags: copy.tags.clone(), ..source };
         made.deregistration_protected = false;
+        let failing = &mut self.held(region).failing_copies;
+        if *failing > 0 {
+            *failing -= 1;
+            "failed".clone_into(&mut made.state);
+        }
         made.attributes.description.clone_from(&copy.description);
         made.attributes.source_image_id = copy.source.id.to_string();
         made.attributes.source_image_region = copy.source.region.to_string();

@@ -1,5 +1,5 @@
 //! Copies of tested AMIs in further regions: which are due, and making them. It owns that a copy is made once, however often it is asked for, and that EC2 itself says
-//! what it was copied from; it refuses to write git.
+//! what it was copied from, and that a copy which EC2 failed is asked for again, a few times; it refuses to write git, and to remove anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,10 +67,35 @@ pub async fn make(
     if problems.is_empty() { Ok(copies) } else { Err(problems) }
 }
 
-/// The token of a copy: the same for every try ("Ensuring idempotency in Amazon EC2 API requests" allows 64 ASCII characters).
-fn token(run: RunId, of: &AmiRef, to: &Region) -> String {
-    let digest = Digest::of(format!("assay copy {run} {of} {to}").as_bytes());
+/// After so many copies that EC2 failed, another one would fail too.
+const MOST_FAILED: usize = 3;
+/// What EC2 allows an AMI's name (RegisterImage, `Name`).
+const LONGEST_NAME: usize = 128;
+
+/// The token of a copy: the same for every try, until EC2 has failed it; then another one ("Ensuring idempotency in Amazon EC2 API requests" allows 64
+/// ASCII characters). `failed`: how many copies have failed before.
+fn token(run: RunId, of: &AmiRef, to: &Region, failed: usize) -> String {
+    let again = if failed == 0 { String::new() } else { format!(" {failed}") };
+    let digest = Digest::of(format!("assay copy {run} {of} {to}{again}").as_bytes());
     digest.as_str().trim_start_matches("sha256:").to_owned()
+}
+
+/// The copy's name: the source's. One that failed keeps its name until somebody deregisters it, and names are unique in a region.
+fn name(of: &str, failed: usize) -> String {
+    if failed == 0 {
+        return of.to_owned();
+    }
+    let number = format!("-{}", failed + 1);
+    let kept: String = of.chars().take(LONGEST_NAME - number.len()).collect();
+    kept + &number
+}
+
+/// Copies of earlier tries.
+struct Earlier {
+    /// One that is, or will be, usable.
+    usable: Option<Image>,
+    /// Those that EC2 failed.
+    failed: Vec<String>,
 }
 
 struct Copier<'a> {
@@ -84,12 +109,13 @@ struct Copier<'a> {
 
 impl Copier<'_> {
     async fn copy(&self) -> Result<LockCopy, String> {
-        let earlier = self.earlier().await?;
-        let id = match earlier {
+        let Earlier { usable, failed } = self.earlier().await?;
+        let id = match usable {
             Some(image) => image.id,
+            None if failed.len() >= MOST_FAILED => return Err(give_up(&self.due.to, &failed)),
             None => {
                 self.desk.events.note(format!("copying {} to {}", self.due.of.ami, self.due.to));
-                self.ask().await?
+                self.ask(failed.len()).await?
             }
         };
         let ami = AmiRef { region: self.due.to.clone(), id };
@@ -98,8 +124,8 @@ impl Copier<'_> {
         Ok(LockCopy { record, of: self.due.of.ami.clone() })
     }
 
-    /// The copy that an earlier try made: found by its tags, and believed only if EC2 names the same source.
-    async fn earlier(&self) -> Result<Option<Image>, String> {
+    /// The copies that earlier tries made: found by their tags, and believed only if EC2 names the same source.
+    async fn earlier(&self) -> Result<Earlier, String> {
         let wanted = [
             (tags::MANAGED, "true".to_owned()),
             (tags::IMAGE, self.lock.image.to_string()),
@@ -108,16 +134,18 @@ impl Copier<'_> {
         ]
         .map(|(key, value)| (key.to_owned(), value));
         let found = self.cloud.find_images(&wanted).await.map_err(|error| error.to_string())?;
-        let real = |image: &Image| facts::source_of(image).as_ref() == Some(&self.due.of.ami);
-        Ok(found.into_iter().find(|image| real(image) && matches!(image.state.as_str(), "available" | "pending")))
+        let is_real = |image: &Image| facts::source_of(image).as_ref() == Some(&self.due.of.ami);
+        let is_usable = |image: &Image| matches!(image.state.as_str(), "available" | "pending");
+        let failed = found.iter().filter(|image| image.state == "failed").map(|image| image.id.to_string()).collect();
+        Ok(Earlier { usable: found.into_iter().find(|image| is_real(image) && is_usable(image)), failed })
     }
 
-    async fn ask(&self) -> Result<crate::model::AmiId, String> {
+    async fn ask(&self, failed: usize) -> Result<crate::model::AmiId, String> {
         let copy = CopyImage {
             source: self.due.of.ami.clone(),
-            name: self.due.of.name.clone(),
+            name: name(&self.due.of.name, failed),
             description: format!("{} run {}, copied from {} by assay", self.lock.image, self.run, self.due.of.ami),
-            client_token: token(self.run, &self.due.of.ami, &self.due.to),
+            client_token: token(self.run, &self.due.of.ami, &self.due.to, failed),
             encrypted: self.distribution.kms_key_id.is_some(),
             kms_key_id: self.distribution.kms_key_id.clone(),
             tags: self.tags().await?,
@@ -159,6 +187,13 @@ impl Copier<'_> {
             };
             match seen {
                 Some(image) if image.state == "available" => return Ok(image),
+                Some(image) if image.state == "failed" => {
+                    let why = &image.attributes.state_reason;
+                    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+                    return Err(format!(
+                        "EC2 failed it{why}; run the promotion again: it asks for another copy than {ami}"
+                    ));
+                }
                 Some(image) if image.state != "pending" => {
                     let (state, id, region) = (&image.state, &ami.id, &ami.region);
                     return Err(format!(
@@ -177,6 +212,15 @@ impl Copier<'_> {
             tokio::time::sleep(pause).await;
         }
     }
+}
+
+fn give_up(region: &Region, failed: &[String]) -> String {
+    format!(
+        "EC2 has failed it {} times ({}); find out why (a KMS key that cannot be used?), then remove those: aws ec2 deregister-image --region {region} \
+         --image-id ID",
+        failed.len(),
+        failed.join(" ")
+    )
 }
 
 /// Whether a copy of the lock may stand for a tested AMI, for messages.
@@ -216,8 +260,16 @@ mod tests {
     fn a_token_is_of_one_copy() {
         let run = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C".parse().expect("a run");
         let of: AmiRef = "us-east-1:ami-0abcdef1234567801".parse().expect("an AMI");
-        let to = |region: &str| token(run, &of, &region.parse().expect("a region"));
-        assert_eq!(to("eu-west-1").len(), 64);
-        assert_ne!(to("eu-west-1"), to("us-west-2"));
+        let to = |region: &str, failed| token(run, &of, &region.parse().expect("a region"), failed);
+        assert_eq!(to("eu-west-1", 0).len(), 64);
+        assert_ne!(to("eu-west-1", 0), to("us-west-2", 0));
+        assert_ne!(to("eu-west-1", 0), to("eu-west-1", 1));
+    }
+
+    #[test]
+    fn a_copy_is_named_as_its_source_and_the_next_one_by_its_number() {
+        assert_eq!((name("base-1", 0), name("base-1", 2)), ("base-1".to_owned(), "base-1-3".to_owned()));
+        let long = "n".repeat(128);
+        assert_eq!(name(&long, 1), "n".repeat(126) + "-2");
     }
 }

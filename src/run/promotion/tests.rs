@@ -340,6 +340,12 @@ fn told(error: &PromotionError) -> String {
     text
 }
 
+fn undecided(result: Result<Moved, PromotionError>) -> String {
+    let error = result.expect_err("must be undecided");
+    assert_eq!(error.exit(), Exit::Undecided, "{}", told(&error));
+    told(&error)
+}
+
 fn refused(result: Result<Moved, PromotionError>) -> String {
     let error = result.expect_err("must be refused");
     assert_eq!(error.exit(), Exit::Conflict, "{}", told(&error));

@@ -164,7 +164,9 @@ impl Cloud {
     pub fn calls(&self) -> Vec<Value> {
         let path = self.ready["call_log"].as_str().expect("a call log");
         let text = std::fs::read_to_string(path).expect("the call log is readable");
-        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+        // The last line may still be on its way into the file.
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
     }
 
     /// What of assay's (and, with `packer`, of Packer's) is still there and costs money or grants access.

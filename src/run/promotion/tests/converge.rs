@@ -95,6 +95,37 @@ async fn whatever_call_fails_the_next_run_converges() {
 }
 
 #[tokio::test]
+async fn a_copy_that_ec2_failed_is_made_again_a_few_times() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    done(bench.vet(&built).await);
+    let region: Region = "eu-west-1".parse().expect("a region");
+    bench.cloud.holdings(&region, |held| held.failing_copies = 1);
+    let words = undecided(bench.gold().await);
+    assert!(words.contains("to eu-west-1: EC2 failed it; run the promotion again"), "{words}");
+    assert_eq!((bench.lock().await.gold, bench.tagged_gold().len()), (None, 0));
+    assert_eq!(done(bench.gold().await).state, State::Gold);
+    let states: Vec<String> = bench.images("eu-west-1").into_iter().map(|image| image.state).collect();
+    assert_eq!(states.iter().filter(|state| *state == "available").count(), 1, "{states:?}");
+    assert_eq!(states.len(), 2, "what failed is left to look at: {states:?}");
+}
+
+#[tokio::test]
+async fn copies_that_always_fail_come_to_an_end() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    done(bench.vet(&built).await);
+    let region: Region = "eu-west-1".parse().expect("a region");
+    bench.cloud.holdings(&region, |held| held.failing_copies = 9);
+    for _ in 0..3 {
+        undecided(bench.gold().await);
+    }
+    let words = undecided(bench.gold().await);
+    assert!(words.contains("EC2 has failed it 3 times") && words.contains("deregister-image"), "{words}");
+    assert_eq!(bench.images("eu-west-1").len(), 3, "no fourth copy");
+}
+
+#[tokio::test]
 async fn a_region_that_is_added_later_gets_its_copy() {
     let bench = Bench::new();
     let built = bench.built(1).await;
