@@ -112,11 +112,24 @@ impl Lock {
             .map(|entry| entry.at.as_str())
     }
 
-    /// Whether a run must not be used at `now`: revoked, and the time that its revocation names has come.
+    /// Whether a run must not be used at `now`: revoked, and the time that its revocation names has come. An announced revocation may be put off by a further
+    /// entry; one that held already when that was made holds for ever.
     pub fn is_revoked(&self, run: RunId, now: jiff::Timestamp) -> bool {
-        self.last(run).is_some_and(|entry| {
-            let due = entry.effective_at.as_deref().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-            entry.state == State::Revoked && due.is_none_or(|due| due <= now)
-        })
+        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let mut until = Some(now);
+        let revocations = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.run == run)
+            .take_while(|entry| entry.state == State::Revoked);
+        for entry in revocations {
+            let due = entry.effective_at.as_deref().and_then(time);
+            if due.is_none() || until.is_none() || due <= until {
+                return true;
+            }
+            until = time(&entry.at);
+        }
+        false
     }
 }

@@ -199,7 +199,7 @@ fn lines_of_entries(text: &str) -> Vec<usize> {
 }
 
 /// The state of an entry that may have a tag.
-fn is_tagged(state: State) -> bool {
+pub fn is_tagged(state: State) -> bool {
     matches!(state, State::Vetted | State::Gold)
 }
 

@@ -10,10 +10,10 @@ use super::{
     facts,
 };
 use crate::{
-    cloud::{Cloud, CloudErrorKind, CopyImage, Image},
+    cloud::{Cloud, CloudErrorKind, CloudResult, CopyImage, Image},
     config::file::Distribution,
     model::{
-        AmiRecord, AmiRef, Architecture, Digest, ImageName, Region, RunId, State,
+        AmiId, AmiRecord, AmiRef, Architecture, Digest, ImageName, Region, RunId, State,
         lock::{Lock, LockCopy},
         tags,
     },
@@ -69,23 +69,27 @@ pub async fn make(
 
 /// After so many copies that EC2 failed, another one would fail too.
 const MOST_FAILED: usize = 3;
+/// So many tokens of copies that are gone are passed over.
+const MOST_TOKENS: usize = 16;
+/// For so many looks something just made may not be listed yet.
+const UNLISTED: u32 = 6;
 /// What EC2 allows an AMI's name (RegisterImage, `Name`).
 const LONGEST_NAME: usize = 128;
 
 /// The token of a copy: the same for every try, until EC2 has failed it; then another one ("Ensuring idempotency in Amazon EC2 API requests" allows 64
-/// ASCII characters). `failed`: how many copies have failed before.
-fn token(run: RunId, of: &AmiRef, to: &Region, failed: usize) -> String {
-    let again = if failed == 0 { String::new() } else { format!(" {failed}") };
+/// ASCII characters). `number`: counts from 0.
+fn token(run: RunId, of: &AmiRef, to: &Region, number: usize) -> String {
+    let again = if number == 0 { String::new() } else { format!(" {number}") };
     let digest = Digest::of(format!("assay copy {run} {of} {to}{again}").as_bytes());
     digest.as_str().trim_start_matches("sha256:").to_owned()
 }
 
 /// The copy's name: the source's. One that failed keeps its name until somebody deregisters it, and names are unique in a region.
-fn name(of: &str, failed: usize) -> String {
-    if failed == 0 {
+fn name(of: &str, number: usize) -> String {
+    if number == 0 {
         return of.to_owned();
     }
-    let number = format!("-{}", failed + 1);
+    let number = format!("-{}", number + 1);
     let kept: String = of.chars().take(LONGEST_NAME - number.len()).collect();
     kept + &number
 }
@@ -115,7 +119,7 @@ impl Copier<'_> {
             None if failed.len() >= MOST_FAILED => return Err(give_up(&self.due.to, &failed)),
             None => {
                 self.desk.events.note(format!("copying {} to {}", self.due.of.ami, self.due.to));
-                self.ask(failed.len()).await?
+                self.fresh(&failed).await?
             }
         };
         let ami = AmiRef { region: self.due.to.clone(), id };
@@ -140,12 +144,45 @@ impl Copier<'_> {
         Ok(Earlier { usable: found.into_iter().find(|image| is_real(image) && is_usable(image)), failed })
     }
 
-    async fn ask(&self, failed: usize) -> Result<crate::model::AmiId, String> {
+    /// A copy by the first token that EC2 does not remember for another one: it answers a token for a day or so with what it made by it, also where that
+    /// failed and was deregistered, and refuses it with other parameters.
+    async fn fresh(&self, failed: &[String]) -> Result<AmiId, String> {
+        for number in failed.len()..failed.len() + MOST_TOKENS {
+            match self.ask(number).await {
+                Ok(id) if failed.iter().any(|one| one == id.as_str()) => {}
+                Ok(id) if self.is_listed(&id).await? => return Ok(id),
+                Ok(_) => {}
+                Err(error) if error.code == "IdempotentParameterMismatch" => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err("EC2 remembers too many copies of it that are gone; run the promotion again in a day".to_owned())
+    }
+
+    /// Whether EC2 shows what it says that it made; soon, since it may take a moment.
+    async fn is_listed(&self, id: &AmiId) -> Result<bool, String> {
+        for look in 0..UNLISTED {
+            if look > 0 {
+                tokio::time::sleep(self.desk.copies.pause).await;
+            }
+            match self.cloud.describe_images(std::slice::from_ref(id)).await {
+                Ok(images) if images.is_empty() => {}
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind == CloudErrorKind::NotFound => {}
+                // Whoever waits for it will see.
+                Err(error) if error.kind.may_pass() => return Ok(true),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn ask(&self, number: usize) -> CloudResult<AmiId> {
         let copy = CopyImage {
             source: self.due.of.ami.clone(),
-            name: name(&self.due.of.name, failed),
+            name: name(&self.due.of.name, number),
             description: format!("{} run {}, copied from {} by assay", self.lock.image, self.run, self.due.of.ami),
-            client_token: token(self.run, &self.due.of.ami, &self.due.to, failed),
+            client_token: token(self.run, &self.due.of.ami, &self.due.to, number),
             encrypted: self.distribution.kms_key_id.is_some(),
             kms_key_id: self.distribution.kms_key_id.clone(),
             tags: self.tags().await?,
@@ -153,18 +190,15 @@ impl Copier<'_> {
         match self.cloud.copy_image(&copy).await {
             Ok(id) => Ok(id),
             // The answer was lost: the same token gives the same copy.
-            Err(error) if error.kind == CloudErrorKind::Unknown => {
-                self.cloud.copy_image(&copy).await.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
+            Err(error) if error.kind == CloudErrorKind::Unknown => self.cloud.copy_image(&copy).await,
+            other => other,
         }
     }
 
     /// The source's own tags, the user's included, and what the lock says of the run.
-    async fn tags(&self) -> Result<BTreeMap<String, String>, String> {
+    async fn tags(&self) -> CloudResult<BTreeMap<String, String>> {
         let source = self.desk.factory.region(&self.due.of.ami.region);
-        let described = source.describe_images(std::slice::from_ref(&self.due.of.ami.id)).await;
-        let image = described.map_err(|error| error.to_string())?.into_iter().next();
+        let image = source.describe_images(std::slice::from_ref(&self.due.of.ami.id)).await?.into_iter().next();
         let mut all = image.map(|image| image.tags).unwrap_or_default();
         all.retain(|key, _| !key.starts_with("aws:") && key != tags::PROTECTED_BY);
         all.extend(registry::wanted_tags(self.lock, self.run).unwrap_or_default());

@@ -12,7 +12,8 @@ use crate::{
     cloud::CloudFactory,
     config::promotion_request::Ledgering,
     ledger::{
-        self, Books, BooksRequest, Edit, Environment, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag,
+        self, Books, BooksRequest, Edit, Environment, NewTag, Patience, WriteRequest, Written, lock_commit, lock_file,
+        lock_tag,
     },
     model::{ImageName, RunId, State, lock::Lock, lock::LockEntry},
     registry,
@@ -105,22 +106,47 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// The edit that `moves` amount to, in the order of `first` (the run that the commit is about) and the rest: `lock` holds them already.
+    /// The edit that the moves from `before` on amount to, in the order of `first` (the run that the commit is about) and the rest: `lock` holds them already.
     pub fn edit(lock: &Lock, before: usize, first: RunId, mut files: Vec<(String, Option<Vec<u8>>)>) -> Edit {
         let mut moves: Vec<LockEntry> = lock.entries[before..].to_vec();
         moves.sort_by_key(|entry| entry.run != first);
         files.push((lock_file::path(&lock.image), Some(lock_file::write(lock).into_bytes())));
-        let tags = moves.iter().filter(|entry| entry.run == first).map(|entry| lock_tag(lock, entry)).collect();
+        let mut tags = due_tags(&lock.entries[..before], lock, first);
+        tags.extend(moves.iter().filter(|entry| entry.run == first).map(|entry| lock_tag(lock, entry)));
         Edit { files, message: lock_commit(lock, &moves), tags }
+    }
+
+    /// An edit that changes nothing, but makes up for tags of a run that the remote lacks.
+    pub fn tags_alone(lock: &Lock, run: RunId) -> Edit {
+        Edit { tags: due_tags(&lock.entries, lock, run), ..Edit::default() }
+    }
+
+    /// With an open branch: the protected branch's own lock, where it `holds` the move already, so that the cloud may follow it. The run's tags, which belong to
+    /// the protected branch, are made then.
+    pub async fn merged(
+        &self,
+        moved: &mut Moved,
+        holds: impl Fn(&Lock) -> bool,
+    ) -> Result<Option<Lock>, PromotionError> {
+        let lock = Books::open(&self.write.books).await?.lock(&moved.image).await?;
+        if !holds(&lock) {
+            return Ok(None);
+        }
+        let request = WriteRequest { open_branch: None, ..self.write.clone() };
+        let tags = Self::tags_alone(&lock, moved.run);
+        ledger::books::write(&request, async |_: &Books| Ok::<_, PromotionError>(tags.clone())).await?;
+        moved.change = Change::Already;
+        Ok(Some(lock))
     }
 
     /// What is to be told after `written`, with nothing settled yet.
     pub fn told(&self, image: &ImageName, run: RunId, state: State, written: Written) -> Moved {
         // What an open branch says does not hold yet, however often it was said.
-        let change = match (written.pushed, self.write.open_branch.is_some()) {
-            (_, true) => Change::Proposed,
-            (false, false) => Change::Already,
-            (true, false) => Change::Made,
+        let change = match self.write.open_branch {
+            Some(_) => Change::Proposed,
+            // Tags alone are no move.
+            None if written.files.is_empty() => Change::Already,
+            None => Change::Made,
         };
         Moved {
             image: image.clone(),
@@ -144,6 +170,12 @@ impl<'a> Desk<'a> {
         }
         moved.settled(run, repaired);
     }
+}
+
+/// The annotated tags that some `entries` of a run ask for.
+fn due_tags(entries: &[LockEntry], lock: &Lock, run: RunId) -> Vec<NewTag> {
+    let tagged = entries.iter().filter(|entry| entry.run == run && ledger::verify::is_tagged(entry.state));
+    tagged.map(|entry| lock_tag(lock, entry)).collect()
 }
 
 /// The time, to the second.

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// So many of the last moves to gold are looked at again.
+const RECENT: usize = 4;
+
 /// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
 pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
     let books = Books::open(&desk.write.books).await?;
@@ -137,8 +140,9 @@ pub async fn climb(
         settle(desk, &mut moved, kept.0, kept.1).await;
     } else if lock.gold == Some(run) && copies.is_empty() {
         // An open branch was asked for, and what it would say is merged already.
-        moved.change = Change::Already;
-        settle(desk, &mut moved, lock.clone(), rules.clone()).await;
+        if let Some(lock) = desk.merged(&mut moved, |lock| lock.gold == Some(run)).await? {
+            settle(desk, &mut moved, lock, rules.clone()).await;
+        }
     }
     Ok(moved)
 }
@@ -223,7 +227,7 @@ async fn again(books: &Books, rules: &Rules, lock: &Lock, run: RunId) -> Result<
         return Ok(Edit::default());
     };
     let mut edit = Desk::edit(lock, at, run, projected(books, rules, lock, run).await?);
-    edit.tags = vec![ledger::lock_tag(lock, &lock.entries[at])];
+    edit.tags = Desk::tags_alone(lock, run).tags;
     // The lock stays as it is.
     edit.files.retain(|(path, _)| *path != lock_file::path(&lock.image));
     Ok(edit)
@@ -342,7 +346,7 @@ async fn settle(desk: &Desk<'_>, moved: &mut Moved, lock: Lock, rules: Rules) {
     let image = lock.image.clone();
     let turn = async |Ruled(lock, rules): &Ruled, moved: &mut Moved| {
         moved.state = lock.state_of(moved.run).unwrap_or(State::Gold);
-        for run in concerned(lock, moved.run) {
+        for run in concerned(lock, moved.run, desk::now()) {
             desk.follow(lock, run, moved).await;
         }
         if let Some(gold) = lock.gold {
@@ -358,13 +362,17 @@ async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<Ruled, PromotionErr
     Ok(Ruled(books.lock(image).await?, Rules::read(desk, &books, image).await?))
 }
 
-/// The run itself, what is gold, and what was moved together with either; gold last, so that none is without its tags while another has them.
-fn concerned(lock: &Lock, run: RunId) -> Vec<RunId> {
+/// The run itself, what is gold, and what was moved together with either; what was gold shortly before, since whoever moved it may have been killed before the
+/// tags; and what a revocation that was announced has reached meanwhile. Gold last, so that none is without its tags while another has them.
+fn concerned(lock: &Lock, run: RunId, now: jiff::Timestamp) -> Vec<RunId> {
     let times: BTreeSet<&str> =
         [Some(run), lock.gold].into_iter().flatten().filter_map(|run| lock.gold_since(run)).collect();
     let mut runs: Vec<RunId> = Vec::new();
     let together = lock.entries.iter().filter(|entry| times.contains(entry.at.as_str())).map(|entry| entry.run);
-    for one in together.chain([run]).chain(lock.gold) {
+    let before = lock.entries.iter().rev().filter(|entry| entry.state == State::Gold).map(|entry| entry.run);
+    let announced = lock.entries.iter().filter(|entry| entry.effective_at.is_some()).map(|entry| entry.run);
+    let reached = announced.filter(|run| lock.is_revoked(*run, now));
+    for one in reached.chain(before.take(RECENT)).chain(together).chain([run]).chain(lock.gold) {
         runs.retain(|known| *known != one);
         runs.push(one);
     }

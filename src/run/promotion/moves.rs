@@ -16,7 +16,10 @@ use crate::{
     cloud::CloudErrorKind,
     config::promotion_request::Move,
     ledger::{self, Books, Edit, candidate_file, lock_file},
-    model::{ImageName, RunId, State, lock::Lock},
+    model::{
+        ImageName, RunId, State,
+        lock::{Lock, LockEntry},
+    },
 };
 
 /// Makes the move.
@@ -45,7 +48,10 @@ pub async fn make(desk: &Desk<'_>, image: &ImageName, what: Move) -> Result<Move
         ));
     }
     if desk.write.open_branch.is_some() {
-        return Ok(moved);
+        match desk.merged(&mut moved, |lock| asked.is_done(lock)).await? {
+            Some(lock) => after = lock,
+            None => return Ok(moved),
+        }
     }
     let after = following::run_to_the_end(desk, after, run, &mut moved).await;
     if matches!(what, Move::Reject { release: true, .. }) {
@@ -63,6 +69,17 @@ struct Asked {
     force: bool,
 }
 
+impl Asked {
+    /// Whether the lock says so already; a revocation that holds needs no further one.
+    fn is_done(&self, lock: &Lock) -> bool {
+        let effective_at = self.at.map(|at| at.to_string());
+        let says = |last: &LockEntry| last.state == self.to && last.effective_at == effective_at;
+        let now = desk::now();
+        let holds = self.to == State::Revoked && lock.is_revoked(self.run, now) && self.at.is_none_or(|at| at <= now);
+        holds || lock.last(self.run).is_some_and(says)
+    }
+}
+
 async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> Result<(Edit, Lock), PromotionError> {
     let Asked { run, to, at, force } = asked;
     let image = lock.image.clone();
@@ -74,8 +91,7 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
             (candidate.state, Some(candidate))
         }
     };
-    let same = |last: &crate::model::lock::LockEntry| last.state == to && last.effective_at == effective_at;
-    if lock.last(run).is_some_and(same) {
+    if asked.is_done(&lock) {
         return Ok((Edit::default(), lock));
     }
     if lock.gold == Some(run) && !(to == State::Revoked && force) {
@@ -85,6 +101,11 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
         };
         return Err(PromotionError::refused(&image, run, format!("run {run}"), format!("is gold; {cure}")));
     }
+    let now = desk::now();
+    if to == State::Revoked && lock.is_revoked(run, now) {
+        let why = "is revoked already, and that holds; it cannot be put off";
+        return Err(PromotionError::refused(&image, run, format!("run {run}"), why));
+    }
     let by_force = lock.gold == Some(run) || state == to;
     if let Err(illegal) = State::may_move(Some(state), to)
         && !by_force
@@ -92,7 +113,7 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
         return Err(PromotionError::refused(&image, run, format!("run {run}"), illegal.to_string()));
     }
     let before = lock.entries.len();
-    let mut entry = desk.entry(run, to, desk::now(), to.as_str());
+    let mut entry = desk.entry(run, to, now, to.as_str());
     entry.effective_at = effective_at;
     let mut files = Vec::new();
     if let Some(candidate) = waiting {

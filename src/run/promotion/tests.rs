@@ -268,6 +268,11 @@ impl Bench {
         image.tags[tags::STATE].clone()
     }
 
+    /// How many annotated tags of a state the remote has.
+    fn annotated(&self, state: &str) -> usize {
+        self.world.git("remote.git", &["tag", "--list", &format!("base/{state}/*")]).lines().count()
+    }
+
     /// The runs that some AMI is tagged gold for.
     fn tagged_gold(&self) -> Vec<String> {
         let regions = ["us-east-1", "eu-west-1", "us-west-2"];

@@ -39,10 +39,24 @@ pub async fn vet(
     let written = ledger::books::write(&desk.write, edit).await?;
     let state = after.state_of(of).unwrap_or(State::Vetted);
     let mut moved = desk.told(image, of, state, written);
-    if desk.write.open_branch.is_none() {
+    let after = match desk.write.open_branch {
+        Some(_) => desk.merged(&mut moved, |lock| is_vetted_by(lock, proof)).await?,
+        None => Some(after),
+    };
+    if let Some(after) = after {
         following::run_to_the_end(desk, after, of, &mut moved).await;
     }
     Ok(moved)
+}
+
+/// Whether there is nothing left to say of the proof's run.
+fn is_vetted_by(lock: &Lock, proof: &Proof) -> bool {
+    let run = proof.evidence.run;
+    match lock.state_of(run) {
+        Some(State::Gold) => true,
+        Some(State::Vetted) => lock.evidence_of(run) == Some(&proof.digest),
+        _ => false,
+    }
 }
 
 /// The edit for the books as they are, and the lock after it.
@@ -55,11 +69,8 @@ async fn edit(
     let mut lock = books.lock(image).await?;
     let run = proof.evidence.run;
     let state = lock.state_of(run);
-    let rests_on_it = lock.evidence_of(run) == Some(&proof.digest);
-    match state {
-        Some(State::Gold) => return Ok((Edit::default(), lock)),
-        Some(State::Vetted) if rests_on_it => return Ok((Edit::default(), lock)),
-        _ => {}
+    if is_vetted_by(&lock, proof) {
+        return Ok((Desk::tags_alone(&lock, run), lock));
     }
     if let Err(illegal) = State::may_move(Some(state.unwrap_or(State::Candidate)), State::Vetted) {
         return Err(PromotionError::refused(image, run, format!("run {run}"), illegal.to_string()));

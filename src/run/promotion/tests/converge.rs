@@ -95,6 +95,29 @@ async fn whatever_call_fails_the_next_run_converges() {
 }
 
 #[tokio::test]
+async fn what_a_killed_promotion_left_behind_is_made_up_for_by_those_after_it() {
+    let bench = Bench::new();
+    let (first, second, third) = (bench.built(1).await, bench.built(2).await, bench.built(3).await);
+    bench.to_gold(&first).await;
+    bench.to_gold(&second).await;
+    // As if the second one had been killed between its push and its tags, on a remote that takes branch and tags one by one.
+    let record = &first.candidate.amis[0].record;
+    let mut image = bench.cloud.image(&record.ami.region, &record.ami.id).expect("an AMI");
+    image.tags.insert(tags::STATE.to_owned(), "gold".to_owned());
+    bench.cloud.add_image(&record.ami.region, image);
+    let lock = bench.lock().await;
+    for entry in lock.entries.iter().filter(|entry| entry.run == run(2)) {
+        let name = crate::ledger::lock_tag_name(&lock, entry);
+        bench.world.git("remote.git", &["tag", "-d", &name]);
+    }
+    done(bench.gold().await);
+    assert_eq!((bench.annotated("vetted"), bench.annotated("gold")), (2, 2), "its vetted tag too");
+    bench.to_gold(&third).await;
+    assert_eq!(bench.state_tag(record), "retired");
+    assert_eq!(bench.tagged_gold(), [run(3).to_string()]);
+}
+
+#[tokio::test]
 async fn a_copy_that_ec2_failed_is_made_again_a_few_times() {
     let bench = Bench::new();
     let built = bench.built(1).await;
@@ -123,6 +146,23 @@ async fn copies_that_always_fail_come_to_an_end() {
     let words = undecided(bench.gold().await);
     assert!(words.contains("EC2 has failed it 3 times") && words.contains("deregister-image"), "{words}");
     assert_eq!(bench.images("eu-west-1").len(), 3, "no fourth copy");
+
+    // The cause is mended, and the failed ones are removed, as the message says: EC2 still answers their tokens with them.
+    for image in bench.images("eu-west-1") {
+        bench.cloud.remove_image(&region, &image.id);
+    }
+    bench.cloud.holdings(&region, |held| held.failing_copies = 0);
+    assert_eq!(done(bench.gold().await).state, State::Gold);
+}
+
+#[tokio::test]
+async fn a_token_that_was_used_for_another_request_is_passed_over() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    done(bench.vet(&built).await);
+    // By somebody who has changed assay.hcl meanwhile, like its kms_key_id.
+    bench.cloud.fault("CopyImage", Fault::Code("IdempotentParameterMismatch"));
+    assert_eq!(done(bench.gold().await).state, State::Gold);
 }
 
 #[tokio::test]

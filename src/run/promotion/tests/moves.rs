@@ -55,6 +55,47 @@ async fn a_revoked_gold_is_deprecated_and_shared_with_nobody() {
 }
 
 #[tokio::test]
+async fn a_revocation_that_holds_is_not_put_off() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    bench.to_gold(&built).await;
+    let revoke =
+        |at: Option<&str>| Move::Revoke { run: run(1), at: at.map(|at| at.parse().expect("a time")), force: true };
+    // What is only announced may be put off, and brought forward.
+    for at in ["2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
+        done(bench.moved(revoke(Some(at))).await);
+        assert!(!bench.lock().await.is_revoked(run(1), desk::now()));
+    }
+    done(bench.moved(revoke(None)).await);
+    let words = refused(bench.moved(revoke(Some("2099-01-01T00:00:00Z"))).await);
+    assert!(words.contains("is revoked already, and that holds"), "{words}");
+    // By hand it would not count either.
+    let mut lock = bench.lock().await;
+    let mut entry = lock.last(run(1)).expect("an entry").clone();
+    entry.effective_at = Some("2099-01-01T00:00:00Z".to_owned());
+    lock_file::append(&mut lock, entry);
+    assert!(lock.is_revoked(run(1), desk::now()));
+}
+
+#[tokio::test]
+async fn a_promotion_ends_the_sharing_that_an_announced_revocation_has_reached() {
+    let bench = Bench::new();
+    let (first, second, third) = (bench.built(1).await, bench.built(2).await, bench.built(3).await);
+    bench.to_gold(&first).await;
+    bench.to_gold(&second).await;
+    let at = desk::now() + jiff::SignedDuration::from_secs(2);
+    done(bench.moved(Move::Revoke { run: run(1), at: Some(at), force: false }).await);
+    let record = first.candidate.amis[0].record.clone();
+    let is_shared = || bench.cloud.holdings(&record.ami.region, |held| !held.sharing[&record.ami.id].nobody());
+    assert!(is_shared());
+    while desk::now() < at {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    bench.to_gold(&third).await;
+    assert!(!is_shared(), "its time has come");
+}
+
+#[tokio::test]
 async fn an_announced_revocation_takes_nothing_away_before_its_time() {
     let bench = Bench::new();
     let (first, second) = (bench.built(1).await, bench.built(2).await);
@@ -83,9 +124,11 @@ async fn an_open_branch_changes_nothing_but_itself() {
     assert_eq!(bench.cloud.count("CreateTags"), 0);
     bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "assay/base"]);
     bench.world.git("seed", &["push", "-q", "../remote.git", "main"]);
-    let merged = done(bench.vet(&built).await);
+    assert_eq!(bench.annotated("vetted"), 0, "tags belong to the protected branch");
+    let merged = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
     assert_eq!(merged.change, Change::Already, "only the tags are due");
     assert_eq!(bench.state_tag(&built.candidate.amis[0].record), "vetted");
+    assert_eq!(bench.annotated("vetted"), 1);
 
     let before = bench.cloud.calls().len();
     for _ in 0..2 {
