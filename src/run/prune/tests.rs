@@ -66,6 +66,28 @@ async fn gold_stays_by_lock_alone_and_by_tag_alone() {
 }
 
 #[tokio::test]
+async fn the_way_back_stays_and_what_was_gold_outlives_what_a_promotion_superseded() {
+    let mut world = World::new();
+    world.request.keep = Keep { keep_releases: Some(2), keep_days: Some(30) };
+    // One time for all: the same promotion retired the last gold and two that it superseded, whose runs are younger.
+    let [first, old, one, two, gold] = ["retired", "retired", "retired", "retired", "gold"].map(|s| world.ami(s, 90));
+    let mut lock = lock_of("base");
+    world.lock(&mut lock, &first, &[State::Vetted, State::Gold, State::Retired], None);
+    world.lock(&mut lock, &old, &[State::Vetted, State::Gold, State::Retired], None);
+    world.lock(&mut lock, &one, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &two, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+    world.record.add(lock, Vec::new());
+    world.kept_for(&first, "release 2 of 4 in state retired").await;
+    world.kept_for(&old, "release 1 of 4 in state retired").await;
+    world.goes(&one).await;
+    world.goes(&two).await;
+    world.request.keep = Keep { keep_releases: Some(0), keep_days: Some(0) };
+    world.kept_for(&old, "assay rollback would bring it back").await;
+    world.goes(&first).await;
+}
+
+#[tokio::test]
 async fn vetted_stays_while_it_is_newer_than_gold() {
     let mut world = World::new();
     let (gold, before, after) = (world.ami("gold", 60), world.ami("vetted", 70), world.ami("vetted", 50));

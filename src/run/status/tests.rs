@@ -130,7 +130,7 @@ fn scene() -> Scene {
     assert!(problems.is_empty(), "{problems:?}");
     let subject = Subject { declared: file.images[0].clone(), lock: lock() };
     let cloud = FakeCloud::new();
-    for one in super::drift::expected(&subject.lock, &subject.declared, Timestamp::now()) {
+    for one in super::drift::expected(&subject.lock, Timestamp::now()) {
         if one.run == run(1) {
             continue; // Retired, and not held by retention: pruned.
         }
@@ -386,6 +386,22 @@ async fn what_is_gone_is_missed_only_where_it_is_needed() {
         scene.remove(number).await;
         assert_eq!(names(&scene.look().await.drift), found, "{number}");
     }
+}
+
+#[test]
+fn the_way_back_is_missed_however_long_ago_it_was_gold_and_nothing_else_that_is_retired() {
+    let mut lock = lock();
+    // What one promotion retires is of one time: the gold before, and a run that never was.
+    for (number, state) in [(6, State::Vetted), (6, State::Retired)] {
+        let mut entry = lock.last(run(2)).expect("an entry").clone();
+        entry.candidate = (state == State::Vetted).then(|| candidate(number, 400));
+        (entry.run, entry.state) = (run(number), state);
+        lock_file::append(&mut lock, entry);
+    }
+    lock.entries.iter_mut().for_each(|entry| entry.at = ago(400));
+    let expected = super::drift::expected(&lock, Timestamp::now());
+    let retired = expected.iter().filter(|one| one.wanted.state == State::Retired && one.needed);
+    assert_eq!(retired.map(|one| one.run).collect::<Vec<_>>(), [run(2), run(2)], "its AMI and its copy");
 }
 
 #[tokio::test]
