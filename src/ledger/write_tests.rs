@@ -257,6 +257,11 @@ async fn a_file_keeps_its_mode_and_a_link_is_not_written_over() {
     assert!(world.git("remote.git", &["ls-tree", "main", "run.tfvars"]).starts_with("100755 "));
     let error = set("link").await.expect_err("a link");
     assert!(chain(&error).contains("not a link"), "{}", chain(&error));
+    // git itself leaves these out and calls it a success.
+    for path in ["./run.tfvars", "a/./b", "a//b", "a/../b", "/a", "a/", ".git/config", "x/.GIT/y"] {
+        let error = set(path).await.expect_err(path);
+        assert!(chain(&error).contains("a path from the repository's root"), "{path}: {}", chain(&error));
+    }
 }
 
 #[tokio::test]
