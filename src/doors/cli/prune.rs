@@ -81,6 +81,8 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     if let Some(config) = &config {
         unknown_images(args, config, &mut problems);
     }
+    twice("--image", &args.images, &mut problems);
+    twice("--region", &args.regions, &mut problems);
     let Some(config) = config.filter(|_| problems.is_empty()) else { return Err(problems) };
     Ok(PruneRequest {
         images: args.images.clone(),
@@ -96,6 +98,15 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
         yes: args.yes,
         format,
     })
+}
+
+/// A mistake for each of `names` that stands there a second time: an AMI that is looked at twice would seem to be somebody's copy of itself.
+fn twice<T: PartialEq + std::fmt::Display>(flag: &str, names: &[T], problems: &mut Vec<Problem>) {
+    for (position, name) in names.iter().enumerate() {
+        if names[..position].contains(name) {
+            problems.push(problem(flag, format!("\"{name}\" is named twice")));
+        }
+    }
 }
 
 fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Vec<Problem>) {
