@@ -119,6 +119,9 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
     }
 }
 
+/// What ranks a release: whether it was gold, how young it is, and its run.
+type Standing = (bool, Timestamp, RunId);
+
 /// Where a release stands among those of its image and state.
 struct Rank {
     /// 1: the newest.
@@ -171,7 +174,7 @@ fn ranks(subjects: &[Subject], record: &Record) -> BTreeMap<Release, Rank> {
         let time = newest.entry(key).or_insert(claim.made_at);
         *time = (*time).max(claim.made_at).max(moved);
     }
-    let mut groups: BTreeMap<(ImageName, State), Vec<(bool, Timestamp, RunId)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(ImageName, State), Vec<Standing>> = BTreeMap::new();
     for ((image, state, run), time) in newest {
         let was_gold = record.was_gold(&image, run);
         groups.entry((image, state)).or_default().push((was_gold, time, run));
