@@ -229,12 +229,14 @@ pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> 
         for architecture in &architectures {
             let there = |record: &AmiRecord| record.architecture == *architecture && record.ami.region == *region;
             if !amis.iter().any(there) {
+                let copied = declared.distribution.ami_regions.contains(region)
+                    && amis.iter().any(|record| record.architecture == *architecture);
                 missing.push(Drift {
                     image: lock.image.clone(),
                     run: Some(gold),
                     ami: None,
                     region: Some(region.clone()),
-                    finding: Finding::CopyMissing { architecture: *architecture },
+                    finding: Finding::CopyMissing { architecture: *architecture, copied },
                 });
             }
         }

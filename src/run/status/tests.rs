@@ -408,7 +408,17 @@ fn the_way_back_is_missed_however_long_ago_it_was_gold_and_nothing_else_that_is_
 async fn a_region_without_its_copy_and_one_that_was_never_covered() {
     let mut scene = scene();
     scene.subjects[0].declared.regions.push(region("ap-south-1"));
-    assert_eq!(names(&scene.look().await.drift), ["copy-missing"]);
+    let drift = scene.look().await.drift;
+    assert_eq!(names(&drift), ["copy-missing"]);
+    let cure = |drift: &[Drift]| drift[0].cure().expect("a cure");
+    assert!(cure(&drift).starts_with("assay build --image base --force base"), "promotion copies to ami_regions only");
+    let lock = &scene.subjects[0].lock;
+    let mut declared = scene.subjects[0].declared.clone();
+    declared.distribution.ami_regions.push(region("ap-south-1"));
+    assert_eq!(cure(&super::drift::missing_copies(lock, &declared, &[])), "assay promote --image base --to gold");
+    declared.architectures = vec![crate::model::Architecture::Arm64];
+    let drift = super::drift::missing_copies(lock, &declared, &[region("ap-south-1")]);
+    assert!(cure(&drift).starts_with("assay build "), "there is nothing to copy");
     let only = look(&scene.cloud, &scene.subjects, &[region("us-east-1")], None, Timestamp::now()).await;
     assert_eq!(names(&only.drift), Vec::<String>::new(), "another region was not asked for");
 }
