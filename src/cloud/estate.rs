@@ -163,6 +163,8 @@ pub trait Estate: Send + Sync {
     fn share_snapshot<'a>(&'a self, id: &'a str, users: &'a [AccountId]) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeSnapshots of the caller's own by tag (all pairs must match) — empty filter: none. Paged.
     fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>>;
+    /// DescribeSnapshots of the caller's own by id; those that are not there are left out. No ids: no call. Paged.
+    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>>;
     /// DeleteSnapshot. One that a registered AMI holds is refused with `InUse` (`InvalidSnapshot.InUse`).
     fn delete_snapshot<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// EnableImageDeprecation at an RFC 3339 time, which EC2 rounds to the minute and wants in the future, at most ten years ahead. A past time is

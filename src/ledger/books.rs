@@ -24,7 +24,7 @@ pub struct BooksRequest {
     pub folder: PathBuf,
     /// The protected branch.
     pub branch: String,
-    /// The remote, a name or URL; by default git's own choice, else `origin`.
+    /// The remote, a name or URL; by default the branch's own (`branch.<name>.remote`), else `origin`.
     pub remote: Option<String>,
     /// What git is run with; usually `environment_of_process`.
     pub environment: Environment,

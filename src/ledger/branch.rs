@@ -1,4 +1,5 @@
-//! Which branch and which remote a commit goes to: what the user says, else what git says, else what the CI system says. It refuses to guess.
+//! Which branch and which remote a commit goes to or is read from: what the user says, else what git says, else what the CI system says. It refuses to
+//! guess, and to read the protected branch from where pushes go: a fork's copy of it may be old.
 
 use super::{
     git::{Environment, GitError},
@@ -95,14 +96,36 @@ pub async fn checked(repository: &Repository, name: &str, origin: &str) -> Resul
 
 /// The remote to push a branch to, as git itself would choose it (git-config(1): branch.<name>.pushRemote, remote.pushDefault,
 /// branch.<name>.remote), else `origin`.
-pub async fn remote(repository: &Repository, asked: Option<&str>, branch: &str) -> Result<String, GitError> {
+pub async fn remote_to_push(repository: &Repository, asked: Option<&str>, branch: &str) -> Result<String, GitError> {
+    let push = [format!("branch.{branch}.pushRemote"), "remote.pushDefault".to_owned()];
+    chosen(repository, asked, push.into_iter().chain([upstream(branch)])).await
+}
+
+/// The remote that has the protected branch, for reading it and for writing onto it: branch.<name>.remote, else `origin`. Where pushes go by default does
+/// not matter: with a fork for pushes that would be the fork, whose copy of the branch is as old as it likes.
+pub async fn remote_of_protected(
+    repository: &Repository,
+    asked: Option<&str>,
+    branch: &str,
+) -> Result<String, GitError> {
+    chosen(repository, asked, [upstream(branch)]).await
+}
+
+fn upstream(branch: &str) -> String {
+    format!("branch.{branch}.remote")
+}
+
+/// What the user says, else the first of these keys that git's configuration has, else `origin`.
+async fn chosen(
+    repository: &Repository,
+    asked: Option<&str>,
+    keys: impl IntoIterator<Item = String>,
+) -> Result<String, GitError> {
     if let Some(asked) = asked {
         return Ok(asked.to_owned());
     }
-    for name in
-        [format!("branch.{branch}.pushRemote"), "remote.pushDefault".to_owned(), format!("branch.{branch}.remote")]
-    {
-        if let Some(remote) = repository.config(&name).await?.filter(|remote| remote != ".") {
+    for key in keys {
+        if let Some(remote) = repository.config(&key).await?.filter(|remote| remote != ".") {
             return Ok(remote);
         }
     }

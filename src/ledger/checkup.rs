@@ -37,7 +37,7 @@ pub async fn look(
     let plain = super::git::Git::new(folder, environment);
     let identity = plain.ask(&["var", "GIT_COMMITTER_IDENT"]).await?;
     let identity = identity.and_then(|line| line.rsplit_once('>').map(|(name, _)| format!("{name}>")));
-    let remote = branch::remote(&repository, remote, protected).await?;
+    let remote = branch::remote_of_protected(&repository, remote, protected).await?;
     let head = repository.commit_of("HEAD").await?;
     let name = format!("refs/heads/{protected}");
     let found = repository.remote_references(&remote, &[&name]).await;

@@ -231,7 +231,7 @@ pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerErro
     if !request.push {
         return local::commit(&repository, &branch, &submissions).await;
     }
-    let remote = branch::remote(&repository, request.remote.as_deref(), &branch).await.map_err(in_git)?;
+    let remote = branch::remote_to_push(&repository, request.remote.as_deref(), &branch).await.map_err(in_git)?;
     let race = Race::new(repository, remote, request.patience);
     Work { race, branch, submissions, pushed: None }.run().await
 }

@@ -124,8 +124,15 @@ impl Repository {
     }
 
     /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own. A file keeps its mode. Fails where a
-    /// link or a submodule is in a file's place.
+    /// link or a submodule is in a file's place, and for a path that git would leave out without a word.
     pub async fn tree_with(&self, base: Option<&str>, changes: &[Change]) -> Result<String, GitError> {
+        if let Some((path, _)) = changes.iter().find(|(path, _)| !is_plain(path)) {
+            return Err(GitError::Strange {
+                verb: "update-index".to_owned(),
+                answer: super::words::clean(path),
+                expected: "a path from the repository's root without \".\", \"..\", \".git\" and empty parts",
+            });
+        }
         let modes = match base {
             Some(base) => self.modes(base, changes).await?,
             None => BTreeMap::new(),
@@ -269,6 +276,11 @@ impl Repository {
         }
         Err(GitError::Strange { verb, answer: super::words::clean(&text), expected: "an object id" })
     }
+}
+
+/// Whether git's index takes a path: every other it leaves out, says so on stderr at most, and ends well.
+fn is_plain(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
 }
 
 fn scratch_folder() -> Result<tempfile::TempDir, GitError> {

@@ -37,8 +37,9 @@ pub async fn look(request: &BooksRequest, fetch: bool) -> Result<Vantage, Ledger
     };
     let branch = match branch::resolve(&repository, None, &request.environment).await {
         Ok(name) if fetched && name != request.branch => {
-            // The branch may live at another remote than the protected one: git knows which.
-            let there = BooksRequest { branch: name, remote: None, ..request.clone() };
+            // The branch may live at another remote than the protected one: where `assay commit` pushes it.
+            let remote = branch::remote_to_push(&repository, None, &name).await.map_err(in_git)?;
+            let there = BooksRequest { branch: name, remote: Some(remote), ..request.clone() };
             match Books::open(&there).await {
                 Ok(books) => Some(books).filter(|books| books.commit() != head.commit()),
                 Err(LedgerError::NoBranch { .. }) => None,
@@ -56,7 +57,7 @@ async fn known_remotes(repository: &Repository) -> Result<bool, GitError> {
 
 /// The protected branch as this repository knows it.
 async fn local_tip(repository: &Repository, request: &BooksRequest) -> Result<Option<Books>, GitError> {
-    let remote = branch::remote(repository, request.remote.as_deref(), &request.branch).await?;
+    let remote = branch::remote_of_protected(repository, request.remote.as_deref(), &request.branch).await?;
     for name in [format!("refs/remotes/{remote}/{}", request.branch), format!("refs/heads/{}", request.branch)] {
         if repository.commit_of(&name).await?.is_some() {
             return Ok(Books::at(request, &name).await.ok());
@@ -112,6 +113,27 @@ mod tests {
         let moved = push(&world, "other", "topic");
         let seen = look(&request(&world, "clone"), true).await.expect("looks");
         assert_eq!(seen.branch.expect("topic").commit(), moved);
+    }
+
+    #[tokio::test]
+    async fn with_a_fork_for_pushes_the_protected_branch_is_read_from_upstream_and_the_topic_from_the_fork() {
+        let world = World::new();
+        world.git(".", &["clone", "-q", "--bare", "remote.git", "fork.git"]);
+        world.git("clone", &["remote", "add", "fork", "../fork.git"]);
+        world.git("clone", &["fetch", "-q", "fork"]);
+        world.git("clone", &["config", "remote.pushDefault", "fork"]);
+        world.git("clone", &["config", "branch.main.pushRemote", "fork"]);
+        world.git("clone", &["checkout", "-q", "-b", "topic"]);
+        world.git(".", &["clone", "-q", "remote.git", "other"]);
+        let main = push(&world, "other", "main");
+        world.git(".", &["clone", "-q", "fork.git", "mine"]);
+        let topic = push(&world, "mine", "topic");
+        world.git("clone", &["fetch", "-q", "origin"]);
+        for fetch in [true, false] {
+            let seen = look(&request(&world, "clone"), fetch).await.expect("looks");
+            assert_eq!(seen.protected.expect("main").commit(), main, "the fork's main is old, fetch: {fetch}");
+            assert_eq!(seen.branch.is_some_and(|books| books.commit() == topic), fetch);
+        }
     }
 
     #[tokio::test]

@@ -151,7 +151,8 @@ impl Writer {
             Some(name) => Some(branch::checked(&repository, name, "--open-branch").await?),
             None => None,
         };
-        let remote = branch::remote(&repository, books.remote.as_deref(), &books.branch).await.map_err(in_git)?;
+        let remote =
+            branch::remote_of_protected(&repository, books.remote.as_deref(), &books.branch).await.map_err(in_git)?;
         let race = Race::new(repository, remote, request.patience);
         Ok(Self { race, protected: books.branch.clone(), open, attempt: None })
     }

@@ -66,6 +66,22 @@ fn move_main(world: &World, file: &str) {
 }
 
 #[tokio::test]
+async fn an_edit_goes_to_the_remote_that_has_the_protected_branch_not_to_where_pushes_go_by_default() {
+    let world = World::new();
+    world.git(".", &["clone", "-q", "--bare", "remote.git", "fork.git"]);
+    world.git("clone", &["remote", "add", "fork", "../fork.git"]);
+    world.git("clone", &["config", "remote.pushDefault", "fork"]);
+    let before = world.git("fork.git", &["for-each-ref"]);
+    added(&request(&world, "clone"), "one").await;
+    added(&opening(&world, "clone", "promotion"), "two").await;
+    assert_eq!(
+        (lines(&world, "main"), lines(&world, "promotion")),
+        (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()])
+    );
+    assert_eq!(world.git("fork.git", &["for-each-ref"]), before);
+}
+
+#[tokio::test]
 async fn an_edit_is_computed_anew_for_every_tip_and_nothing_is_lost() {
     let world = World::new();
     let writers = (0..4).map(|number| {
@@ -241,6 +257,11 @@ async fn a_file_keeps_its_mode_and_a_link_is_not_written_over() {
     assert!(world.git("remote.git", &["ls-tree", "main", "run.tfvars"]).starts_with("100755 "));
     let error = set("link").await.expect_err("a link");
     assert!(chain(&error).contains("not a link"), "{}", chain(&error));
+    // git itself leaves these out and calls it a success.
+    for path in ["./run.tfvars", "a/./b", "a//b", "a/../b", "/a", "a/", ".git/config", "x/.GIT/y"] {
+        let error = set(path).await.expect_err(path);
+        assert!(chain(&error).contains("a path from the repository's root"), "{path}: {}", chain(&error));
+    }
 }
 
 #[tokio::test]

@@ -103,6 +103,13 @@ impl Lock {
         self.entries.iter().any(|entry| entry.run == run && entry.state == State::Gold)
     }
 
+    /// The run that a rollback brings back: of those that were gold and are retired the one that was gold last, in the order of the lock, which is the
+    /// order of pushes, whatever clocks said. Pruning keeps it and status misses it, so that there is always a way back.
+    pub fn rollback_target(&self) -> Option<RunId> {
+        let gold = self.entries.iter().rev().filter(|entry| entry.state == State::Gold).map(|entry| entry.run);
+        gold.into_iter().find(|run| self.state_of(*run) == Some(State::Retired))
+    }
+
     /// When a run became gold the last time, RFC 3339 UTC.
     pub fn gold_since(&self, run: RunId) -> Option<&str> {
         self.entries

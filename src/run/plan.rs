@@ -7,6 +7,8 @@ mod reason;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 pub use decide::decide;
@@ -17,7 +19,7 @@ use crate::{
     config::{Problem, file::in_order, image_requests::PlanRequest},
     exit::Exit,
     ledger::{Environment, LedgerError},
-    model::{AmiId, Architecture, Digest, ImageName, RunId, State},
+    model::{AmiId, Architecture, Digest, ImageName, Region, RunId, State},
 };
 
 /// What is known of one image when its case is decided.
@@ -39,6 +41,8 @@ pub struct ImageFacts {
     pub forced: bool,
     /// What assay.hcl declares.
     pub architectures: Vec<Architecture>,
+    /// The regions that assay.hcl wants gold in, but those that promotion copies it to.
+    pub regions: Vec<Region>,
 }
 
 /// One build: a run's AMIs, from a candidate file or the lock.
@@ -56,8 +60,8 @@ pub struct Made {
     pub tested_at: Timestamp,
     /// When EC2 made its first AMI; `tested_at` where no AMI says.
     pub made_at: Timestamp,
-    /// What it has AMIs for.
-    pub architectures: Vec<Architecture>,
+    /// What it has AMIs for, and where.
+    pub places: BTreeSet<(Architecture, Region)>,
     /// Retired because another became gold in its place: nobody took it out of use.
     pub superseded: bool,
 }

@@ -275,7 +275,8 @@ impl Scene {
 
     /// What the lock says: gold with a copy, two retired ones of many, vetted before and after gold, revoked.
     fn moved(&mut self) {
-        for days in [60, 61, 62, 63, 64, 65] {
+        for days in [65, 64, 63, 62, 61, 60] {
+            // Oldest first, as in every lock: the last of them is what a rollback would bring back.
             let made = self.locked(&[State::Gold, State::Retired], days);
             if days > 61 {
                 self.go.insert(made.id);

@@ -2,12 +2,12 @@
 
 use aws_sdk_ec2::{
     primitives::{DateTime, DateTimeFormat},
-    types::{ImageAttributeName, ResourceType},
+    types::{Filter, ImageAttributeName, ResourceType},
 };
 use futures::future::{BoxFuture, FutureExt};
 
 use super::{
-    Ec2,
+    Ec2, FILTER_VALUES,
     answer::{call, cloud_error},
     convert,
     sharing::Change,
@@ -22,7 +22,7 @@ const PAGE: i32 = 200;
 
 impl Ec2 {
     /// DescribeImages of the caller's own by one filter, whatever their state.
-    async fn own_images_where(&self, filter: aws_sdk_ec2::types::Filter) -> CloudResult<Vec<Image>> {
+    async fn own_images_where(&self, filter: Filter) -> CloudResult<Vec<Image>> {
         let request = self.client.describe_images().owners("self").filters(filter);
         self.images_where(request.include_deprecated(true).include_disabled(true).max_results(PAGE)).await
     }
@@ -48,13 +48,14 @@ impl Ec2 {
         id.ok_or_else(|| self.incomplete("CopyImage", "image id"))
     }
 
-    async fn snapshots_where(&self, tags: &[(String, String)]) -> CloudResult<Vec<Snapshot>> {
+    /// The caller's own that pass these filters; without one: none.
+    async fn snapshots_where(&self, filters: Vec<Filter>) -> CloudResult<Vec<Snapshot>> {
         let mut found = Vec::new();
-        if tags.is_empty() {
+        if filters.is_empty() {
             return Ok(found);
         }
         let request = self.client.describe_snapshots().owner_ids("self").max_results(PAGE);
-        let mut pages = request.set_filters(Some(convert::tag_filters(tags))).into_paginator().send();
+        let mut pages = request.set_filters(Some(filters)).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSnapshots", self.region.as_str(), e))?;
             found.extend(page.snapshots().iter().filter_map(convert::snapshot));
@@ -132,7 +133,19 @@ impl Estate for Ec2 {
     }
 
     fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
-        self.snapshots_where(tags).boxed()
+        self.snapshots_where(convert::tag_filters(tags)).boxed()
+    }
+
+    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
+        async move {
+            let mut found = Vec::new();
+            for ids in ids.chunks(FILTER_VALUES) {
+                // A filter, and no list of ids: of those one that is gone makes EC2 refuse all.
+                found.extend(self.snapshots_where(vec![convert::filter("snapshot-id", ids.iter().cloned())]).await?);
+            }
+            Ok(found)
+        }
+        .boxed()
     }
 
     fn delete_snapshot<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {

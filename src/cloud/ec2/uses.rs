@@ -39,6 +39,7 @@ impl Ec2 {
         sightings.extend(templates.iter().flat_map(|template| template.sightings()));
         sightings.extend(self.scaling_sightings(&templates).await?);
         sightings.extend(self.fleet_sightings().await?);
+        sightings.retain(|sighting| !is_of_aws(&sighting.image));
         let parameters = self.parameters_of(&sightings).await?;
         Ok(sorted(sightings, ids, &parameters))
     }
@@ -63,15 +64,25 @@ impl Ec2 {
             let value = match self.get_parameter(name).await {
                 Ok(Some(value)) => Ok(value),
                 Ok(None) => Err("is not there".to_owned()),
-                Err(error) if matches!(error.kind, CloudErrorKind::Unknown | CloudErrorKind::Credentials) => {
-                    return Err(error);
-                }
+                Err(error) if is_of_the_moment(error.kind) => return Err(error),
                 Err(error) => Err(format!("cannot be read: {error}")),
             };
             values.insert(name.to_owned(), value);
         }
         Ok(values)
     }
+}
+
+/// Whether another try may well go better, so that nothing is known of any parameter by it.
+fn is_of_the_moment(kind: CloudErrorKind) -> bool {
+    matches!(kind, CloudErrorKind::Unknown | CloudErrorKind::Throttled | CloudErrorKind::Credentials)
+}
+
+/// Whether an AMI is named by a public parameter of AWS ("Working with public parameters" in the Systems Manager user guide): its AMIs are never an account's
+/// own, and a role need not be allowed to read it. Nobody else can make a parameter of such a name.
+fn is_of_aws(image: &str) -> bool {
+    let name = image.strip_prefix(BY_PARAMETER);
+    name.is_some_and(|name| name.split_once("::parameter").map_or(name, |(_, name)| name).starts_with("/aws/service/"))
 }
 
 /// Each sighting at its AMI, where that is one of `wanted`; at the unknown ones where the text leads to no AMI id.
@@ -117,6 +128,21 @@ mod tests {
 
     fn seen(image: &str, id: &str) -> Sighting {
         Sighting::new(Some(image), UseKind::LaunchTemplateVersion, id, "version 1".to_owned()).expect("an image")
+    }
+
+    #[test]
+    fn public_parameters_of_aws_are_no_use_of_ours_and_a_throttled_call_is_no_answer() {
+        for (image, is) in [
+            ("resolve:ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64", true),
+            ("resolve:ssm:/aws/service/canonical/ubuntu/server/24.04/stable:3", true),
+            ("resolve:ssm:arn:aws:ssm:us-east-1::parameter/aws/service/bottlerocket/x", true),
+            ("resolve:ssm:arn:aws:ssm:us-east-1:123456789012:parameter/gold", false),
+            ("resolve:ssm:/images/aws/service/base", false),
+            ("ami-00000001", false),
+        ] {
+            assert_eq!(is_of_aws(image), is, "{image}");
+        }
+        assert!(is_of_the_moment(CloudErrorKind::Throttled) && !is_of_the_moment(CloudErrorKind::Denied));
     }
 
     #[test]

@@ -228,6 +228,13 @@ impl Estate for FakeRegion {
         })
     }
 
+    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
+        self.call("DescribeSnapshots", "", move |state, region| {
+            let all = &state.held(region).snapshots;
+            Ok(ids.iter().filter_map(|id| all.get(id)).cloned().collect())
+        })
+    }
+
     fn delete_snapshot<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>> {
         self.call("DeleteSnapshot", id, move |state, region| {
             if !state.with_snapshot(region, id).is_empty() {

@@ -13,7 +13,7 @@ pub const ALLOWED_SIGNERS: &str = "images/allowed_signers";
 pub struct GitDecl {
     /// `branch`: the protected branch, whose lock files say what is gold.
     pub branch: String,
-    /// `remote`: a name or a URL; absent: git's own choice, else `origin`.
+    /// `remote`: a name or a URL; absent: the branch's own (`branch.<name>.remote`), else `origin`.
     pub remote: Option<String>,
 }
 

@@ -1,7 +1,12 @@
 //! Reads what only the image manager asks of assay.hcl: `git`, `promotion`, `build`, `distribution`, `retention`, `projection`, `parent`, `max_age`. It
 //! owns their names and places; it refuses defaults (see `manager`).
 
-use std::{collections::BTreeMap, fmt::Display, path::Path, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    path::{Component, Path, PathBuf},
+    str::FromStr,
+};
 
 use hcl_edit::structure::{Attribute, Block, Structure};
 use serde_json::Value as Json;
@@ -14,6 +19,9 @@ use crate::{
     config::units,
     model::{ImageName, State},
 };
+
+/// What is said of a path that leads out.
+const OUTSIDE: &str = "must stay within the folder of assay.hcl";
 
 /// Names inside an image block that [`Reader::of_manager`] reads.
 pub(super) const IN_IMAGE: [&str; 7] =
@@ -225,12 +233,16 @@ impl Reader<'_> {
                 _ => architecture = self.parsed(line, &format!("{shown}: {name}"), &text),
             }
         }
-        if !stays_inside(Path::new(&path)) {
-            self.problem(line, &shown, "must stay within the folder of assay.hcl");
+        let path = inside(Path::new(&path));
+        match &path {
+            None => self.problem(line, &shown, OUTSIDE),
+            Some(path) if path == Path::new(".") => self.problem(line, &shown, "names a folder; name the file in it"),
+            Some(_) => {}
         }
         match variable {
             Some(variable) => {
-                image.projections.push(Projection { path: path.into(), line, variable, region, architecture });
+                let path = path.unwrap_or_default();
+                image.projections.push(Projection { path, line, variable, region, architecture });
             }
             None => self.problem(line, shown, "needs variable = \"NAME\""),
         }
@@ -285,12 +297,11 @@ impl Reader<'_> {
 
     fn inner_path(&mut self, attribute: &Attribute, shown: &str) -> Option<PathBuf> {
         let (line, text) = self.text(attribute, shown)?;
-        let path = PathBuf::from(text);
-        if stays_inside(&path) {
-            return Some(path);
+        let path = inside(Path::new(&text));
+        if path.is_none() {
+            self.problem(line, shown, OUTSIDE);
         }
-        self.problem(line, shown, "must stay within the folder of assay.hcl");
-        None
+        path
     }
 
     fn parsed<T: FromStr>(&mut self, line: usize, shown: &str, text: &str) -> Option<T>
@@ -345,6 +356,16 @@ impl Reader<'_> {
     }
 }
 
-fn stays_inside(path: &Path) -> bool {
-    !path.is_absolute() && !path.components().any(|part| part == std::path::Component::ParentDir)
+/// A path that stays within the folder of assay.hcl, as git writes it: without `.`, doubled slashes and a slash at the end. git takes no other form, and
+/// `git update-index` leaves such a file out without a word. The folder itself is `.`. `None`: it leads out of the folder.
+fn inside(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(if plain.as_os_str().is_empty() { PathBuf::from(".") } else { plain })
 }

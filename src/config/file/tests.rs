@@ -225,6 +225,36 @@ image "base" {
 }
 
 #[test]
+fn paths_are_kept_as_git_writes_them() {
+    let (file, problems) = parse_text(
+        r#"promotion {
+  allowed_signers = "./images//allowed_signers"
+}
+image "base" {
+  build {
+    template = "."
+  }
+  projection "./infra/./x//y.tfvars" {
+    variable = "base_ami"
+  }
+}
+"#,
+    );
+    assert_eq!(problems, "");
+    let file = file.expect("a file");
+    // `Path` itself calls both forms equal.
+    let text = |path: &Path| path.display().to_string();
+    assert_eq!(text(&file.images[0].projections[0].path), "infra/x/y.tfvars");
+    assert_eq!(text(&file.promotion.allowed_signers.expect("a file")), "images/allowed_signers");
+    assert_eq!(text(&file.images[0].build.as_ref().expect("a build").template), ".");
+    for path in ["./", "."] {
+        let (_, problems) =
+            parse_text(&format!("image \"base\" {{\n  projection \"{path}\" {{\n variable = \"x\"\n  }}\n}}\n"));
+        assert_eq!(problems, format!("assay.hcl:2: projection \"{path}\": names a folder; name the file in it"));
+    }
+}
+
+#[test]
 fn mistakes_in_what_the_image_manager_asks() {
     let (_, problems) = parse_text(
         r#"git {

@@ -81,6 +81,8 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     if let Some(config) = &config {
         unknown_images(args, config, &mut problems);
     }
+    twice("--image", &args.images, &mut problems);
+    twice("--region", &args.regions, &mut problems);
     let Some(config) = config.filter(|_| problems.is_empty()) else { return Err(problems) };
     Ok(PruneRequest {
         images: args.images.clone(),
@@ -96,6 +98,15 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
         yes: args.yes,
         format,
     })
+}
+
+/// A mistake for each of `names` that stands there a second time: an AMI that is looked at twice would seem to be somebody's copy of itself.
+fn twice<T: PartialEq + std::fmt::Display>(flag: &str, names: &[T], problems: &mut Vec<Problem>) {
+    for (position, name) in names.iter().enumerate() {
+        if names[..position].contains(name) {
+            problems.push(problem(flag, format!("\"{name}\" is named twice")));
+        }
+    }
 }
 
 fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Vec<Problem>) {
@@ -167,7 +178,7 @@ fn outcome<'a>(pruned: &'a Pruned, id: &str) -> Option<&'a PruneOutcome> {
 fn outcome_text(outcome: &PruneOutcome) -> String {
     match outcome {
         PruneOutcome::Done(words) => words.clone(),
-        PruneOutcome::Kept(words) => format!("kept: {words}"),
+        PruneOutcome::Kept(words) | PruneOutcome::Unknown(words) => format!("kept: {words}"),
         PruneOutcome::Failed(words) => format!("FAILED: {words}"),
     }
 }
@@ -217,7 +228,9 @@ fn text(pruned: &Pruned) -> String {
 
 fn summary(pruned: &Pruned) -> String {
     // "Nothing" is said only of what was seen.
-    let seen = if pruned.plan.errors.is_empty() { "" } else { "; what could not be learned was kept" };
+    let unknown = |one: &PruneOutcome| matches!(one, PruneOutcome::Unknown(_));
+    let learned = pruned.plan.errors.is_empty() && !pruned.outcomes.iter().flatten().any(|(_, one)| unknown(one));
+    let seen = if learned { "" } else { "; what could not be learned was kept" };
     let Some(outcomes) = &pruned.outcomes else {
         return match pruned.due() {
             0 => format!("nothing to do for {}{seen}", pruned.owner),
@@ -226,7 +239,7 @@ fn summary(pruned: &Pruned) -> String {
     };
     let count = |wanted: fn(&PruneOutcome) -> bool| outcomes.values().filter(|one| wanted(one)).count();
     let done = count(|one| matches!(one, PruneOutcome::Done(_)));
-    let kept = count(|one| matches!(one, PruneOutcome::Kept(_)));
+    let kept = count(|one| matches!(one, PruneOutcome::Kept(_) | PruneOutcome::Unknown(_)));
     let failed = count(|one| matches!(one, PruneOutcome::Failed(_)));
     let cancelled = if pruned.cancelled { "; cancelled before the end" } else { "" };
     format!("{done} done, {kept} kept after all, {failed} failed{cancelled}{seen}")
@@ -281,6 +294,7 @@ fn outcome_json(outcome: &PruneOutcome) -> serde_json::Value {
     let (result, words) = match outcome {
         PruneOutcome::Done(words) => ("done", words),
         PruneOutcome::Kept(words) => ("kept", words),
+        PruneOutcome::Unknown(words) => ("unknown", words),
         PruneOutcome::Failed(words) => ("failed", words),
     };
     serde_json::json!({ "result": result, "message": words })

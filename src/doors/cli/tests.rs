@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     args::{Cli, Command},
-    commit, lint, packer_install, probe, run, sweep, validate,
+    commit, lint, packer_install, probe, prune, run, sweep, validate,
 };
 use crate::{
     config::{
@@ -106,6 +106,20 @@ fn commands_of_later_releases_are_not_listed() {
             "man",
         ]
     );
+}
+
+#[test]
+fn prune_takes_no_name_twice() {
+    let folder = folder(&[("assay.hcl", "image \"base\" {\n}\n")]);
+    let plan = |arguments: &str| {
+        let cli = parse(&format!("assay prune {arguments}"));
+        let Command::Prune(args) = &cli.command else { panic!("prune") };
+        prune::plan_in(args, &cli.globals, folder.path()).map(drop).map_err(texts)
+    };
+    assert_eq!(plan("--region us-east-1 eu-west-1 --image base"), Ok(()));
+    let wrong = plan("--region us-east-1 us-east-1 --image base --image base");
+    let wrong = wrong.expect_err("twice");
+    assert_eq!(wrong, ["--image: \"base\" is named twice", "--region: \"us-east-1\" is named twice"]);
 }
 
 #[test]

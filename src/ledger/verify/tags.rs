@@ -48,7 +48,7 @@ async fn references(books: &Books, request: &VerifyRequest, due: &[Due<'_>]) -> 
     if request.at.is_some() {
         return repository.local_tags().await.map_err(in_git(repository));
     }
-    let remote = branch::remote(repository, request.books.remote.as_deref(), &request.books.branch).await;
+    let remote = branch::remote_of_protected(repository, request.books.remote.as_deref(), &request.books.branch).await;
     let remote = remote.map_err(in_git(repository))?;
     let unreachable =
         |error: crate::ledger::GitError| LedgerError::Unreachable { remote: redact(&remote), words: error.to_string() };

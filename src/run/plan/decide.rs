@@ -1,12 +1,12 @@
 //! The decision: from the facts of one image to due or not, with reasons. A pure function. Two things it is built to prevent: a build that leads to
 //! the same build again (each push of a candidate starts a pipeline), and a build that undoes what a person decided (a rollback).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{Decision, ImageFacts, Made, Reason};
-use crate::model::State;
+use crate::model::{Architecture, Region, State};
 
 /// After so many builds that do not stand on the parent's gold, though they were made since it is gold, the template is to blame.
 const ENOUGH_STRAYS: usize = 2;
@@ -64,23 +64,49 @@ impl<'a> Case<'a> {
         let fitting: Vec<&Made> = self.mine.iter().copied().filter(|made| self.stands_right(made)).collect();
         let usable: Vec<&Made> = fitting.iter().copied().filter(|made| self.is_usable(made)).collect();
         if let Some(current) = usable.iter().find(|made| self.too_old(made).is_none()) {
-            return vec![self.current(current)];
+            return vec![match self.lacks(current) {
+                lacks if lacks.is_empty() || current.state != State::Gold => self.current(current),
+                lacks => self.incomplete(current, lacks, &usable, &fitting),
+            }];
         }
         if let Some(answer) = self.barred(&usable) {
             return vec![answer];
         }
-        match fitting.first() {
-            Some(made) if is_silent(made) => {
-                match fitting.iter().take_while(|made| is_silent(made) && self.too_old(made).is_none()).count() {
-                    count @ ENOUGH_SILENCES.. => vec![Reason::NoVerdict { run: made.run, count }],
-                    _ => vec![Reason::Untested { run: made.run }],
-                }
-            }
-            _ => match usable.first().and_then(|made| self.too_old(made)) {
-                Some(too_old) => vec![too_old],
-                None => self.nothing_fits(),
-            },
+        let answer = self.silence(&fitting).or_else(|| usable.first().and_then(|made| self.too_old(made)));
+        answer.map_or_else(|| self.nothing_fits(), |answer| vec![answer])
+    }
+
+    /// What is said where the newest build has no verdict.
+    fn silence(&self, fitting: &[&Made]) -> Option<Reason> {
+        let run = fitting.first().filter(|made| is_silent(made))?.run;
+        match fitting.iter().take_while(|made| is_silent(made) && self.too_old(made).is_none()).count() {
+            count @ ENOUGH_SILENCES.. => Some(Reason::NoVerdict { run, count }),
+            _ => Some(Reason::Untested { run }),
         }
+    }
+
+    /// What is said of a gold that lacks what assay.hcl declares. A newer build that waits is asked for before this; where one was rejected, taken out of use
+    /// or got no verdict, that is the answer, or the same would be built again and again.
+    fn incomplete(&self, gold: &Made, lacks: Vec<String>, usable: &[&Made], fitting: &[&Made]) -> Reason {
+        let answer = self.barred(usable).or_else(|| self.silence(fitting));
+        answer.unwrap_or(Reason::GoldIncomplete { run: gold.run, lacks })
+    }
+
+    /// What assay.hcl declares and a build has no AMI for: an architecture, or one in a region that promotion does not copy to.
+    fn lacks(&self, made: &Made) -> Vec<String> {
+        let has: BTreeSet<Architecture> = made.places.iter().map(|(architecture, _)| *architecture).collect();
+        let declared: BTreeSet<Architecture> = self.facts.architectures.iter().copied().collect();
+        let mut lacks = Vec::new();
+        for architecture in if declared.is_empty() { &has } else { &declared } {
+            if !has.contains(architecture) {
+                lacks.push(architecture.to_string());
+                continue;
+            }
+            let there = |region: &&Region| made.places.contains(&(*architecture, (*region).clone()));
+            let missing = self.facts.regions.iter().filter(|region| !there(region));
+            lacks.extend(missing.map(|region| format!("{architecture} in {region}")));
+        }
+        lacks
     }
 
     /// Why the usable build that is young enough makes a build needless.
@@ -88,8 +114,7 @@ impl<'a> Case<'a> {
         if made.state == State::Gold {
             return Reason::GoldIsCurrent { run: made.run };
         }
-        let lacks = self.facts.architectures.iter().copied().filter(|a| !made.architectures.contains(a)).collect();
-        Reason::CandidateExists { run: made.run, state: made.state, lacks }
+        Reason::CandidateExists { run: made.run, state: made.state, lacks: self.lacks(made) }
     }
 
     /// Where the newest word on these inputs is that they are no good: not due, unless that word is older than `max_age` and a new build may come out

@@ -194,6 +194,7 @@ impl Gathered {
             max_age: request.max_age.filter(|_| asked).or(image.max_age),
             forced: asked && request.force.contains(&image.name),
             architectures: image.architectures.clone(),
+            regions: image.regions.iter().filter(|r| !image.distribution.ami_regions.contains(r)).cloned().collect(),
         })
     }
 }
@@ -230,6 +231,8 @@ impl Known {
         let state = self.lock.state_of(run).unwrap_or(candidate.state);
         let made_at = candidate.amis.iter().filter_map(|ami| ami.record.created_at.parse().ok()).min();
         let tested_at = time(&candidate.tested_at);
+        let tested = candidate.amis.iter().map(|ami| &ami.record);
+        let copies = self.lock.copies(run).map(|copy| &copy.record);
         Made {
             run,
             // A revocation that was announced for later does not hold yet, but nobody should wait for such a build.
@@ -238,7 +241,7 @@ impl Known {
             parent: candidate.provenance.parent.clone(),
             tested_at,
             made_at: made_at.unwrap_or(tested_at),
-            architectures: candidate.amis.iter().map(|ami| ami.record.architecture).collect(),
+            places: tested.chain(copies).map(|record| (record.architecture, record.ami.region.clone())).collect(),
             superseded: state == State::Retired && is_superseded(&self.lock, run),
         }
     }

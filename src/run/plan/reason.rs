@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::model::{Architecture, ImageName, RunId, State};
+use crate::model::{ImageName, RunId, State};
 
 /// What a reason means for the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,14 +60,21 @@ pub enum Reason {
         /// The gold.
         run: RunId,
     },
+    /// Gold was built from these inputs, on the parent's gold, and assay.hcl declares more than it has.
+    GoldIncomplete {
+        /// The gold.
+        run: RunId,
+        /// Declared architectures that it has no AMI for, or not in a declared region.
+        lacks: Vec<String>,
+    },
     /// A build of these inputs waits for validation or promotion.
     CandidateExists {
         /// The build.
         run: RunId,
         /// candidate or vetted.
         state: State,
-        /// Declared architectures that it has no AMI for.
-        lacks: Vec<Architecture>,
+        /// Declared architectures that it has no AMI for, or not in a declared region.
+        lacks: Vec<String>,
     },
     /// The parent must become gold first.
     WaitsForParent {
@@ -116,6 +123,7 @@ impl Reason {
             Self::NoVerdict { .. } => "no-verdict",
             Self::Forced => "forced",
             Self::GoldIsCurrent { .. } => "gold-is-current",
+            Self::GoldIncomplete { .. } => "gold-incomplete",
             Self::CandidateExists { .. } => "candidate-exists",
             Self::WaitsForParent { .. } => "waits-for-parent",
             Self::BranchIsBehind { .. } => "branch-is-behind",
@@ -134,6 +142,7 @@ impl Reason {
             | Self::ParentMoved { .. }
             | Self::TooOld { .. }
             | Self::Untested { .. }
+            | Self::GoldIncomplete { .. }
             | Self::Forced => Kind::Due,
             Self::GoldIsCurrent { .. }
             | Self::CandidateExists { .. }
@@ -173,10 +182,12 @@ impl fmt::Display for Reason {
             ),
             Self::Forced => f.write_str("--force"),
             Self::GoldIsCurrent { run } => write!(f, "gold {run} is current"),
+            Self::GoldIncomplete { run, lacks } => {
+                write!(f, "gold {run} has these inputs, and no AMI for {}, which assay.hcl declares", lacks.join(", "))
+            }
             Self::CandidateExists { run, state, lacks } => {
                 let waits = if *state == State::Vetted { "promotion to gold" } else { "validation" };
                 write!(f, "{state} {run} has these inputs and waits for {waits}")?;
-                let lacks: Vec<&str> = lacks.iter().map(|architecture| architecture.as_str()).collect();
                 if lacks.is_empty() { Ok(()) } else { write!(f, "; it has no AMI for {} yet", lacks.join(", ")) }
             }
             Self::WaitsForParent { parent, has_gold: true } => {

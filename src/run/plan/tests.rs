@@ -1,11 +1,11 @@
 //! Every case of the decision, as a table: what is known, then what is said. Days are counted from an arbitrary one; "now" is day 100.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
 use super::{Decision, ImageFacts, Made, ParentFacts, ParentGold, decide};
-use crate::model::{AmiId, Architecture, Digest, RunId, State};
+use crate::model::{AmiId, Architecture, Digest, Region, RunId, State};
 
 const DAY: i64 = 86_400;
 
@@ -15,6 +15,10 @@ fn day(number: i64) -> Timestamp {
 
 fn run(number: u8) -> RunId {
     format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{number:02}").parse().expect("a run")
+}
+
+fn region(name: &str) -> Region {
+    name.parse().expect("a region")
 }
 
 fn digest(word: &str) -> Digest {
@@ -34,7 +38,7 @@ fn made(number: u8, state: State, digest_word: &str, tested: i64) -> Made {
         parent: None,
         tested_at: day(tested),
         made_at: day(tested),
-        architectures: vec![Architecture::X86_64],
+        places: BTreeSet::from([(Architecture::X86_64, region("us-east-1"))]),
         superseded: false,
     }
 }
@@ -59,6 +63,7 @@ fn facts(mut made: Vec<Made>) -> ImageFacts {
         max_age: Some(Duration::from_secs(7 * 86_400)),
         forced: false,
         architectures: Vec::new(),
+        regions: Vec::new(),
     }
 }
 
@@ -218,6 +223,42 @@ fn what_was_rejected_or_taken_out_of_use_is_not_built_again_and_again() {
             "due: inputs-changed",
         ),
     ]);
+}
+
+#[test]
+fn gold_that_lacks_what_is_declared_is_built_again_but_not_for_ever() {
+    let both = |facts| ImageFacts { architectures: vec![Architecture::X86_64, Architecture::Arm64], ..facts };
+    let there = |facts| ImageFacts { regions: vec![region("us-east-1"), region("eu-west-1")], ..facts };
+    let complete = |mut made: Made| {
+        made.places.insert((Architecture::Arm64, region("us-east-1")));
+        made.places.insert((Architecture::Arm64, region("eu-west-1")));
+        made.places.insert((Architecture::X86_64, region("eu-west-1")));
+        made
+    };
+    let gold = || made(1, Gold, "now", 95);
+    let with = |newer: Made| both(facts(vec![gold(), newer]));
+    assert_cases(vec![
+        ("an architecture", both(facts(vec![gold()])), "due: gold-incomplete"),
+        ("a region", there(facts(vec![gold()])), "due: gold-incomplete"),
+        ("it has all", both(facts(vec![complete(gold())])), "not due: gold-is-current"),
+        ("it is there", there(facts(vec![complete(gold())])), "not due: gold-is-current"),
+        ("a candidate has it", with(complete(made(2, Candidate, "now", 99))), "not due: candidate-exists"),
+        ("a candidate lacks it too", with(made(2, Vetted, "now", 99)), "not due: candidate-exists"),
+        ("a newer build was rejected", with(made(2, Rejected, "now", 99)), "not due: rejected (stuck)"),
+        ("a newer gold was rolled back", with(made(2, Retired, "now", 99)), "not due: set-aside (stuck)"),
+        ("a newer build has no verdict", with(made(2, Untested, "now", 99)), "due: untested"),
+        (
+            "two newer builds have none",
+            both(facts(vec![gold(), made(2, Untested, "now", 98), made(3, Untested, "now", 99)])),
+            "not due: no-verdict (stuck)",
+        ),
+    ]);
+    let said = decide(&there(both(facts(vec![gold()]))), day(100)).reasons[0].to_string();
+    let wanted = format!(
+        "gold {} has these inputs, and no AMI for x86_64 in eu-west-1, arm64, which assay.hcl declares",
+        run(1)
+    );
+    assert_eq!(said, wanted);
 }
 
 #[test]

@@ -173,11 +173,9 @@ fn checked(lock: &Lock, run: RunId) -> Result<RunId, PromotionError> {
     Err(PromotionError::refused(&lock.image, run, format!("run {run}"), why))
 }
 
-/// The run that was gold last, of those that are retired: in the order of the lock, which is the order of pushes, whatever clocks said.
+/// The run that was gold last, of those that are retired.
 fn newest(lock: &Lock) -> Result<RunId, PromotionError> {
-    let retired = |run: &RunId| lock.state_of(*run) == Some(State::Retired);
-    let gold = lock.entries.iter().rev().filter(|entry| entry.state == State::Gold).map(|entry| entry.run);
-    gold.into_iter().find(retired).ok_or_else(|| PromotionError::Nothing {
+    lock.rollback_target().ok_or_else(|| PromotionError::Nothing {
         image: lock.image.clone(),
         why: "no run that was gold is retired: there is nothing to go back to".to_owned(),
     })

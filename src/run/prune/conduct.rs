@@ -62,10 +62,10 @@ impl PruneError {
 impl Pruned {
     /// What a shell or CI job is told: something could not be learned; else something could not be removed; else done.
     pub fn exit(&self) -> Exit {
-        let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_));
-        if !self.plan.errors.is_empty() || self.cancelled {
+        let some = |wanted: fn(&Outcome) -> bool| self.outcomes.iter().flatten().any(|(_, outcome)| wanted(outcome));
+        if !self.plan.errors.is_empty() || self.cancelled || some(|one| matches!(one, Outcome::Unknown(_))) {
             Exit::Undecided
-        } else if self.outcomes.iter().flatten().any(|(_, outcome)| failed(outcome)) {
+        } else if some(|one| matches!(one, Outcome::Failed(_))) {
             Exit::Leftovers
         } else {
             Exit::Done

@@ -1,6 +1,6 @@
 //! What to keep, and why. Pure reasoning over what git and EC2 said: it owns every rule of retention; it makes no call and has no clock.
 //!
-//! The rules, each of which is enough to keep an AMI: gold by lock or by tag; vetted and newer than gold, or vetted without gold; of the newest N releases
+//! The rules, each of which is enough to keep an AMI: gold by lock or by tag; what a rollback would bring back; vetted and newer than gold, or vetted without gold; of the newest N releases
 //! of its image and state; younger than N days there; protected, and not by assay; in use, or possibly so; shared, and possibly in use; parent of an AMI that
 //! is kept; anything about it not known.
 
@@ -105,6 +105,9 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
         if record.is_gold(&claim.image, claim.run) {
             subject.keep("its run is gold on the protected branch");
         }
+        if record.is_rollback_target(&claim.image, claim.run) {
+            subject.keep("assay rollback would bring it back");
+        }
         let ours = matches!(claim.tagged, Some(State::Rejected | State::Untested));
         if subject.image.deregistration_protected && !ours {
             subject.keep("protected from deregistration, and not by assay as far as can be told; lift it to let it go");
@@ -115,6 +118,9 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
         }
     }
 }
+
+/// What ranks a release: whether it was gold, how young it is, and its run.
+type Standing = (bool, Timestamp, RunId);
 
 /// Where a release stands among those of its image and state.
 struct Rank {
@@ -158,7 +164,8 @@ impl Rank {
     }
 }
 
-/// Every release's place. A release is as young as the newest of its AMIs or its last move in the lock.
+/// Every release's place. A release is as young as the newest of its AMIs or its last move in the lock. Those that were gold come before those that never
+/// were: a promotion retires the old gold and what it supersedes at the same time, and only the former can come back.
 fn ranks(subjects: &[Subject], record: &Record) -> BTreeMap<Release, Rank> {
     let mut newest: BTreeMap<Release, Timestamp> = BTreeMap::new();
     for subject in subjects {
@@ -167,15 +174,16 @@ fn ranks(subjects: &[Subject], record: &Record) -> BTreeMap<Release, Rank> {
         let time = newest.entry(key).or_insert(claim.made_at);
         *time = (*time).max(claim.made_at).max(moved);
     }
-    let mut groups: BTreeMap<(ImageName, State), Vec<(Timestamp, RunId)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(ImageName, State), Vec<Standing>> = BTreeMap::new();
     for ((image, state, run), time) in newest {
-        groups.entry((image, state)).or_default().push((time, run));
+        let was_gold = record.was_gold(&image, run);
+        groups.entry((image, state)).or_default().push((was_gold, time, run));
     }
     let mut ranks = BTreeMap::new();
     for ((image, state), mut releases) in groups {
         releases.sort_by(|a, b| b.cmp(a));
         let of = releases.len();
-        for (index, (newest, run)) in releases.into_iter().enumerate() {
+        for (index, (_, newest, run)) in releases.into_iter().enumerate() {
             ranks.insert((image.clone(), state, run), Rank { place: index + 1, of, newest });
         }
     }

@@ -1,5 +1,5 @@
 //! Doing it: one AMI at a time, its tags read again right before each deed. It owns the order deprecate → disable → mark the snapshots → lift our protection →
-//! deregister → delete the snapshots, and that a deed which cannot be proven any more is left undone.
+//! deregister → delete the snapshots, and that a deed which cannot be proven any more is left undone: of an AMI's snapshots only those go that the build made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,14 @@ use super::{
     subject::{Action, Subject, snapshots},
 };
 use crate::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image},
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, Uses},
     model::{AmiId, AmiRef, Region, State, tags},
 };
 
 /// EC2 takes no deprecation in the past and rounds to the minute.
 const AHEAD: SignedDuration = SignedDuration::from_mins(2);
+/// A snapshot that began longer than this before its AMI was made is no part of the build: the template mapped one that was there.
+const BUILD_TIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// What became of one AMI or orphaned snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub enum Outcome {
     Done(String),
     /// Left as it is for a reason that was not there when it was looked at first.
     Kept(String),
+    /// Left as it is, since something about it could not be learned any more.
+    Unknown(String),
     /// It could not be done.
     Failed(String),
 }
@@ -57,6 +61,7 @@ struct Hands<'a> {
 /// Why a deed was not done.
 enum Stop {
     Kept(String),
+    Unknown(String),
     Denied(String),
     Failed(String),
 }
@@ -88,6 +93,7 @@ impl From<Result<String, Stop>> for Outcome {
         match result {
             Ok(words) => Self::Done(words),
             Err(Stop::Kept(words)) => Self::Kept(words),
+            Err(Stop::Unknown(words)) => Self::Unknown(words),
             Err(Stop::Denied(words) | Stop::Failed(words)) => Self::Failed(words),
         }
     }
@@ -95,6 +101,19 @@ impl From<Result<String, Stop>> for Outcome {
 
 fn name(ami: &AmiRef) -> String {
     ami.to_string()
+}
+
+/// Why an AMI is not deleted after all: somebody uses it, or may.
+fn in_use(uses: &CloudResult<Uses>, id: &AmiId) -> Option<Stop> {
+    let uses = match uses {
+        Ok(uses) => uses,
+        Err(error) => return Some(Stop::Unknown(format!("who uses it is not known any more: {error}"))),
+    };
+    let used = uses.found.get(id).and_then(|found| found.first());
+    let used = used.map(|one| Stop::Kept(format!("in use meanwhile by {one}")));
+    used.or_else(|| {
+        uses.unknown.first().map(|one| Stop::Unknown(format!("in use meanwhile, or possibly so, by {one}")))
+    })
 }
 
 impl Hands<'_> {
@@ -142,16 +161,7 @@ impl Hands<'_> {
             if cancel.is_cancelled() {
                 return;
             }
-            let used = match &uses {
-                Err(error) => Some(format!("who uses it is not known any more: {error}")),
-                Ok(uses) => uses
-                    .found
-                    .get(&subject.ami.id)
-                    .and_then(|found| found.first())
-                    .or(uses.unknown.first())
-                    .map(|one| format!("in use meanwhile, or possibly so, by {one}")),
-            };
-            let outcome = match used {
+            let outcome = match in_use(&uses, &subject.ami.id) {
                 None => self.delete_one(subject).await.map_err(|stop| stop.about(subject)).into(),
                 Some(why) => self.bring_back(subject, why).await.into(),
             };
@@ -160,12 +170,12 @@ impl Hands<'_> {
     }
 
     /// Undoes the disabling that this very prune did.
-    async fn bring_back(&self, subject: &Subject, why: String) -> Result<String, Stop> {
+    async fn bring_back(&self, subject: &Subject, why: Stop) -> Result<String, Stop> {
         if subject.image.state == "available" {
             self.cloud.enable_image(&subject.ami.id).await?;
             self.cloud.cancel_deprecation(&subject.ami.id).await?;
         }
-        Err(Stop::Kept(why))
+        Err(why)
     }
 
     async fn delete_one(&self, subject: &Subject) -> Result<String, Stop> {
@@ -175,7 +185,8 @@ impl Hands<'_> {
             return Err(Stop::Kept(format!("not disabled any more: EC2 says that it is {}", image.state)));
         }
         let ids: Vec<String> = snapshots(&image).into_iter().collect();
-        let ours = self.our_snapshots(subject, &ids).await?;
+        let spared = self.spared_snapshots(subject, &ids).await?;
+        let ours: Vec<String> = ids.iter().filter(|id| !spared.contains_key(*id)).cloned().collect();
         if !ours.is_empty() {
             // Should this end in between, the next prune finds by this mark what is left to be deleted.
             let mark = BTreeMap::from([(tags::PRUNED.to_owned(), id.to_string())]);
@@ -193,8 +204,8 @@ impl Hands<'_> {
         self.deregister(id).await?;
         let mut words = vec!["deregistered".to_owned()];
         for snapshot in &ids {
-            if !ours.contains(snapshot) {
-                words.push(format!("snapshot {snapshot} left: it does not carry this run's tags"));
+            if let Some(why) = spared.get(snapshot) {
+                words.push(format!("snapshot {snapshot} kept: {why}"));
                 continue;
             }
             words.push(self.delete_snapshot(snapshot).await?);
@@ -226,13 +237,30 @@ impl Hands<'_> {
         }
     }
 
-    /// Those that git records of the AMI, or that carry its run.
-    async fn our_snapshots(&self, subject: &Subject, ids: &[String]) -> CloudResult<Vec<String>> {
-        let known = if ids.is_empty() { BTreeMap::new() } else { self.cloud.describe_tags(ids).await? };
-        let recorded = subject.claim.as_ref().is_ok_and(|claim| claim.recorded);
+    /// The AMI's snapshots that stay, and why. Those go that git records of it, or that carry its run, where their age says that the build made them: a
+    /// template may map a snapshot that was there long before, and stamping has tagged that one like the others.
+    async fn spared_snapshots(&self, subject: &Subject, ids: &[String]) -> CloudResult<BTreeMap<String, &'static str>> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let known = self.cloud.describe_tags(ids).await?;
+        let described = self.cloud.describe_snapshots(ids).await?;
+        let began: BTreeMap<&str, i64> =
+            described.iter().filter_map(|one| Some((one.id.as_str(), one.started_at?))).collect();
+        let claim = subject.claim.as_ref().ok();
+        let oldest = claim.and_then(|claim| claim.made_at.checked_sub(BUILD_TIME).ok()).map(Timestamp::as_second);
+        let recorded = claim.is_some_and(|claim| claim.recorded);
         let run = subject.image.tags.get(tags::RUN);
-        let ours = |id: &&String| recorded || known.get(*id).and_then(|tags| tags.get(tags::RUN)) == run;
-        Ok(ids.iter().filter(ours).cloned().collect())
+        let why = |id: &String| {
+            let ours = recorded || known.get(id).and_then(|tags| tags.get(tags::RUN)) == run;
+            match began.get(id.as_str()).zip(oldest) {
+                _ if !ours => Some("it does not carry this run's tags"),
+                None => Some("it is not known when it was made, so it may be older than the build"),
+                Some((began, oldest)) if *began < oldest => Some("older than the AMI, so the build did not make it"),
+                Some(_) => None,
+            }
+        };
+        Ok(ids.iter().filter_map(|id| Some((id.clone(), why(id)?))).collect())
     }
 
     /// The AMI as it is now, if it is still what was looked at.

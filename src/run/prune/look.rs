@@ -124,6 +124,9 @@ async fn learn(cloud: &dyn Cloud, due: &BTreeSet<AmiId>, errors: &mut Vec<String
         errors.push(error.to_string());
         error.to_string()
     });
+    // Each may be a use of any AMI of the region: none can go while it is there.
+    let unknown = uses.iter().flat_map(|uses| &uses.unknown);
+    errors.extend(unknown.map(|one| format!("{}: which AMI is used is not known: {one}", cloud.region())));
     let asked = stream::iter(ids).map(|id| async move {
         let answer = shared(cloud, &id).await;
         (id, answer)

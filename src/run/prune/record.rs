@@ -56,6 +56,16 @@ impl Record {
         lock.is_some_and(|lock| lock.gold == Some(run) || lock.state_of(run) == Some(State::Gold))
     }
 
+    /// Whether a run is the one that a rollback would bring back.
+    pub fn is_rollback_target(&self, image: &ImageName, run: RunId) -> bool {
+        self.locks.get(image).is_some_and(|lock| lock.rollback_target() == Some(run))
+    }
+
+    /// Whether a run was gold at some time.
+    pub fn was_gold(&self, image: &ImageName, run: RunId) -> bool {
+        self.locks.get(image).is_some_and(|lock| lock.was_gold(run))
+    }
+
     /// The image of which an AMI is gold, whatever its tags say.
     pub fn gold_of(&self, id: &AmiId) -> Option<&ImageName> {
         let holds = |lock: &&Lock| {

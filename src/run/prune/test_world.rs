@@ -87,7 +87,8 @@ impl World {
         change(&mut image);
         let id = image.id.clone();
         let snapshot = format!("snap-{:08x}", self.number);
-        let kept = Snapshot { id: snapshot.clone(), tags: image.tags.clone(), ..Snapshot::default() };
+        let started_at = image.created_at.parse::<Timestamp>().ok().map(Timestamp::as_second);
+        let kept = Snapshot { id: snapshot.clone(), tags: image.tags.clone(), started_at, ..Snapshot::default() };
         self.cloud.holdings(&self.region, |held| held.snapshots.insert(snapshot, kept));
         self.cloud.add_image(&self.region, image);
         id

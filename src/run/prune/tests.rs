@@ -66,6 +66,28 @@ async fn gold_stays_by_lock_alone_and_by_tag_alone() {
 }
 
 #[tokio::test]
+async fn the_way_back_stays_and_what_was_gold_outlives_what_a_promotion_superseded() {
+    let mut world = World::new();
+    world.request.keep = Keep { keep_releases: Some(2), keep_days: Some(30) };
+    // One time for all: the same promotion retired the last gold and two that it superseded, whose runs are younger.
+    let [first, old, one, two, gold] = ["retired", "retired", "retired", "retired", "gold"].map(|s| world.ami(s, 90));
+    let mut lock = lock_of("base");
+    world.lock(&mut lock, &first, &[State::Vetted, State::Gold, State::Retired], None);
+    world.lock(&mut lock, &old, &[State::Vetted, State::Gold, State::Retired], None);
+    world.lock(&mut lock, &one, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &two, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+    world.record.add(lock, Vec::new());
+    world.kept_for(&first, "release 2 of 4 in state retired").await;
+    world.kept_for(&old, "release 1 of 4 in state retired").await;
+    world.goes(&one).await;
+    world.goes(&two).await;
+    world.request.keep = Keep { keep_releases: Some(0), keep_days: Some(0) };
+    world.kept_for(&old, "assay rollback would bring it back").await;
+    world.goes(&first).await;
+}
+
+#[tokio::test]
 async fn vetted_stays_while_it_is_newer_than_gold() {
     let mut world = World::new();
     let (gold, before, after) = (world.ami("gold", 60), world.ami("vetted", 70), world.ami("vetted", 50));
@@ -256,6 +278,32 @@ async fn what_could_not_be_learned_is_kept_and_said() {
 }
 
 #[tokio::test]
+async fn a_use_that_leads_to_no_ami_is_not_learned_before_and_between() {
+    let by = Use { kind: UseKind::LaunchTemplateVersion, id: "lt-1".to_owned(), detail: "takes what".to_owned() };
+    let mut world = World::new();
+    let id = world.ami("candidate", 90);
+    world.cloud.holdings(&world.region, |held| held.uses.unknown.push(by.clone()));
+    let pruned = world.prune().await;
+    assert_eq!((pruned.exit(), pruned.due()), (Exit::Undecided, 0));
+    assert_eq!(
+        pruned.plan.errors,
+        ["us-east-1: which AMI is used is not known: launch template version lt-1 takes what"]
+    );
+    world.cloud.holdings(&world.region, |held| held.uses.unknown.clear());
+    world.request.grace = Duration::ZERO;
+    let (cloud, region) = (world.cloud.clone(), world.region.clone());
+    world.cloud.on_call(move |action, _| {
+        if action == "DisableImage" {
+            cloud.holdings(&region, |held| held.uses.unknown.push(by.clone()));
+        }
+    });
+    let pruned = world.prune().await;
+    assert_eq!(pruned.exit(), Exit::Undecided);
+    assert!(matches!(pruned.outcomes.expect("asked").into_values().next(), Some(Outcome::Unknown(_))));
+    assert_eq!(world.image(&id).expect("kept").state, "available");
+}
+
+#[tokio::test]
 async fn a_region_that_does_not_answer_may_hold_what_was_built_on_it() {
     let mut world = World::new();
     world.request.grace = Duration::ZERO;
@@ -321,6 +369,28 @@ async fn snapshots_that_another_ami_holds_stay() {
     assert_eq!(pruned.exit(), Exit::Done);
     assert!(world.image(&id).is_none());
     assert_eq!(world.cloud.count("DeleteSnapshot"), 0);
+}
+
+#[tokio::test]
+async fn snapshots_that_the_build_did_not_make_stay() {
+    for (before, goes) in [(Some(23), true), (Some(25), false), (None, false)] {
+        let mut world = World::new();
+        let id = world.retired("candidate", 90, 30);
+        let image = world.image(&id).expect("an AMI");
+        let made: jiff::Timestamp = image.created_at.parse().expect("a time");
+        let snapshot = image.block_devices[0].snapshot.clone().expect("a snapshot");
+        let began = before.map(|hours| made.as_second() - hours * 3600);
+        world.cloud.holdings(&world.region, |held| held.snapshots.get_mut(&snapshot).unwrap().started_at = began);
+        let pruned = world.prune().await;
+        assert_eq!(pruned.exit(), Exit::Done);
+        assert!(world.image(&id).is_none());
+        let left = world.cloud.holdings(&world.region, |held| held.snapshots.get(&snapshot).cloned());
+        assert_eq!(left.is_none(), goes, "{before:?}");
+        assert!(left.is_none_or(|left| !left.tags.contains_key(tags::PRUNED)), "nor does the next prune take it");
+        let said = format!("{:?}", pruned.outcomes.expect("asked"));
+        assert_eq!(said.contains(&format!("snapshot {snapshot} kept: ")), !goes, "{said}");
+        assert_eq!(world.prune().await.due(), 0);
+    }
 }
 
 #[tokio::test]

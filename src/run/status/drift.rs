@@ -7,10 +7,7 @@ use jiff::{Timestamp, ToSpan as _};
 use super::finding::{Drift, Finding};
 use crate::{
     cloud::{Image, SharedWith, Sharing},
-    config::{
-        file::{Distribution, ImageDecl, Keep},
-        prune::{KEEP_DAYS, KEEP_RELEASES},
-    },
+    config::file::{Distribution, ImageDecl},
     model::{AmiId, AmiRecord, AmiRef, ImageName, Region, RunId, State, lock::Lock, tags},
     registry::Wanted,
 };
@@ -42,8 +39,9 @@ pub struct Seen {
 }
 
 /// Every AMI that the lock names, but those of rejected runs; each run's as its last entry asks.
-pub fn expected(lock: &Lock, declared: &ImageDecl, now: Timestamp) -> Vec<Expected> {
-    let kept = held_for_rollback(lock, declared.retention.of(State::Retired), now);
+pub fn expected(lock: &Lock, now: Timestamp) -> Vec<Expected> {
+    // Older ones may have been pruned: that they are gone is no difference.
+    let kept = lock.rollback_target();
     let mut expected = Vec::new();
     for run in lock.runs() {
         let Some(wanted) = Wanted::of(lock, run, now).filter(|wanted| wanted.state != State::Rejected) else {
@@ -60,21 +58,6 @@ pub fn expected(lock: &Lock, declared: &ImageDecl, now: Timestamp) -> Vec<Expect
         }));
     }
     expected
-}
-
-/// The run that a rollback would bring back, while retention holds it for certain. Older ones may have been pruned: that they are gone is no difference.
-fn held_for_rollback(lock: &Lock, keep: Keep, now: Timestamp) -> Option<RunId> {
-    let at = |run: RunId| lock.last(run).and_then(|entry| entry.at.parse::<Timestamp>().ok());
-    let mut retired: Vec<RunId> = lock.runs();
-    retired.retain(|run| lock.state_of(*run) == Some(State::Retired));
-    retired.sort_by_key(|run| std::cmp::Reverse(at(*run)));
-    let place = retired.iter().position(|run| lock.was_gold(*run))?;
-    let run = retired[place];
-    let days = keep.keep_days.unwrap_or(KEEP_DAYS);
-    let since = now.checked_sub((i64::from(days) * 24).hours()).ok()?;
-    let releases = keep.keep_releases.unwrap_or(KEEP_RELEASES);
-    let held = place < releases as usize || at(run).is_some_and(|at| at >= since);
-    held.then_some(run)
 }
 
 /// What differs with one AMI.
@@ -246,12 +229,14 @@ pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> 
         for architecture in &architectures {
             let there = |record: &AmiRecord| record.architecture == *architecture && record.ami.region == *region;
             if !amis.iter().any(there) {
+                let copied = declared.distribution.ami_regions.contains(region)
+                    && amis.iter().any(|record| record.architecture == *architecture);
                 missing.push(Drift {
                     image: lock.image.clone(),
                     run: Some(gold),
                     ami: None,
                     region: Some(region.clone()),
-                    finding: Finding::CopyMissing { architecture: *architecture },
+                    finding: Finding::CopyMissing { architecture: *architecture, copied },
                 });
             }
         }

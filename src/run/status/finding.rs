@@ -93,6 +93,8 @@ pub enum Finding {
     CopyMissing {
         /// For what.
         architecture: Architecture,
+        /// Whether promotion copies it there: `distribution.ami_regions` names the region, and the run has such an AMI. Else only a build makes it.
+        copied: bool,
     },
     /// The parameter does not hold the gold AMI's id.
     Parameter {
@@ -182,7 +184,10 @@ impl Drift {
             Finding::Planted { .. } => {
                 format!("find out who tagged it; then {}", aws("deregister-image"))
             }
-            Finding::CopyMissing { .. } | Finding::Projection { .. } => {
+            Finding::CopyMissing { copied: false, .. } => {
+                format!("assay build --image {image} --force {image}, with a template that makes it there")
+            }
+            Finding::CopyMissing { copied: true, .. } | Finding::Projection { .. } => {
                 format!("assay promote --image {image} --to gold")
             }
             _ => return None,
@@ -223,7 +228,7 @@ impl fmt::Display for Finding {
             Self::SharedBeyond { whom } => write!(f, "is shared with {}, whom nothing names", names(whom)),
             Self::NotShared { whom } => write!(f, "is not shared with {}", names(whom)),
             Self::Planted { claims } => write!(f, "says that it is {claims}, and the lock does not know it"),
-            Self::CopyMissing { architecture } => write!(f, "has no gold AMI for {architecture}"),
+            Self::CopyMissing { architecture, .. } => write!(f, "has no gold AMI for {architecture}"),
             Self::Parameter { name, found, wanted } => {
                 write!(f, "parameter {name} is {}, must be {wanted:?}", shown(found))
             }

@@ -121,7 +121,7 @@ impl Look<'_> {
 
     async fn amis(&mut self, subject: &Subject, images: &[Image], marked: &BTreeMap<String, BTreeMap<String, String>>) {
         let here = self.cloud.region();
-        let mut expected = drift::expected(&subject.lock, &subject.declared, self.now);
+        let mut expected = drift::expected(&subject.lock, self.now);
         expected.retain(|one| one.record.ami.region == *here);
         let cloud = self.cloud;
         let looks = expected.iter().map(|one| async move { (one, ami(cloud, one, images, marked).await) });

@@ -130,7 +130,7 @@ fn scene() -> Scene {
     assert!(problems.is_empty(), "{problems:?}");
     let subject = Subject { declared: file.images[0].clone(), lock: lock() };
     let cloud = FakeCloud::new();
-    for one in super::drift::expected(&subject.lock, &subject.declared, Timestamp::now()) {
+    for one in super::drift::expected(&subject.lock, Timestamp::now()) {
         if one.run == run(1) {
             continue; // Retired, and not held by retention: pruned.
         }
@@ -388,11 +388,37 @@ async fn what_is_gone_is_missed_only_where_it_is_needed() {
     }
 }
 
+#[test]
+fn the_way_back_is_missed_however_long_ago_it_was_gold_and_nothing_else_that_is_retired() {
+    let mut lock = lock();
+    // What one promotion retires is of one time: the gold before, and a run that never was.
+    for (number, state) in [(6, State::Vetted), (6, State::Retired)] {
+        let mut entry = lock.last(run(2)).expect("an entry").clone();
+        entry.candidate = (state == State::Vetted).then(|| candidate(number, 400));
+        (entry.run, entry.state) = (run(number), state);
+        lock_file::append(&mut lock, entry);
+    }
+    lock.entries.iter_mut().for_each(|entry| entry.at = ago(400));
+    let expected = super::drift::expected(&lock, Timestamp::now());
+    let retired = expected.iter().filter(|one| one.wanted.state == State::Retired && one.needed);
+    assert_eq!(retired.map(|one| one.run).collect::<Vec<_>>(), [run(2), run(2)], "its AMI and its copy");
+}
+
 #[tokio::test]
 async fn a_region_without_its_copy_and_one_that_was_never_covered() {
     let mut scene = scene();
     scene.subjects[0].declared.regions.push(region("ap-south-1"));
-    assert_eq!(names(&scene.look().await.drift), ["copy-missing"]);
+    let drift = scene.look().await.drift;
+    assert_eq!(names(&drift), ["copy-missing"]);
+    let cure = |drift: &[Drift]| drift[0].cure().expect("a cure");
+    assert!(cure(&drift).starts_with("assay build --image base --force base"), "promotion copies to ami_regions only");
+    let lock = &scene.subjects[0].lock;
+    let mut declared = scene.subjects[0].declared.clone();
+    declared.distribution.ami_regions.push(region("ap-south-1"));
+    assert_eq!(cure(&super::drift::missing_copies(lock, &declared, &[])), "assay promote --image base --to gold");
+    declared.architectures = vec![crate::model::Architecture::Arm64];
+    let drift = super::drift::missing_copies(lock, &declared, &[region("ap-south-1")]);
+    assert!(cure(&drift).starts_with("assay build "), "there is nothing to copy");
     let only = look(&scene.cloud, &scene.subjects, &[region("us-east-1")], None, Timestamp::now()).await;
     assert_eq!(names(&only.drift), Vec::<String>::new(), "another region was not asked for");
 }
