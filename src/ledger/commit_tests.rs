@@ -325,6 +325,23 @@ async fn another_ami_in_the_same_place_is_a_conflict() {
 }
 
 #[tokio::test]
+async fn evidence_that_the_candidate_never_named_stays() {
+    let world = World::new();
+    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    done(&world.request("build/manifest.json")).await;
+    world.git("clone", &["pull", "-q", "--ff-only"]);
+    let validation = format!("images/evidence/base/{RUN}-0123456789ab.json");
+    world.commit_file("clone", &validation, "{}\n");
+    world.git("clone", &["push", "-q"]);
+    let mut later = Build::passed(RUN, "x86_64", 1);
+    later.tested_at = "2026-11-23T00:30:00Z";
+    write_manifest(&world.path("later"), &[later]);
+    let outcome = done(&world.request("later/manifest.json")).await;
+    assert_eq!(outcome.files, [candidate_path(RUN), format!("images/evidence/base/{RUN}.json")]);
+    assert_eq!(world.git("remote.git", &["show", &format!("main:{validation}")]), "{}");
+}
+
+#[tokio::test]
 async fn a_tag_on_something_else_is_never_moved() {
     let world = World::new();
     write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);

@@ -2,15 +2,16 @@
 
 use super::{Verified, VerifyRequest, verify};
 use crate::{
+    exit::Exit,
     ledger::{
-        Books, BooksRequest, Edit, LedgerError, Patience, WriteRequest, Written,
+        Books, BooksRequest, Change, CommitRequest, Edit, LedgerError, Patience, WriteRequest, Written,
         fixtures::{self, RUN},
         lock_commit, lock_file, lock_tag,
-        world::{Build, World, done, run, write_manifest},
+        world::{Build, World, done, fails, run, write_manifest},
         write::write,
     },
     model::{
-        Digest, RunId, State,
+        Digest, RunId, Runs, State,
         cause::chain,
         lock::{Lock, LockEntry},
     },
@@ -143,6 +144,37 @@ async fn what_assay_wrote_is_green() {
     assert_eq!(self::verified(&local).await, verified);
     let other = VerifyRequest { image: Some("web".parse().expect("a name")), ..request(&world) };
     assert_eq!(self::verified(&other).await.images, []);
+}
+
+#[tokio::test]
+async fn a_build_job_that_runs_again_after_the_promotion_changes_nothing() {
+    let world = World::new();
+    promote(&world, &run(1), 1, None).await;
+    let references = world.git("remote.git", &["for-each-ref"]);
+    let again = world.request("build-1/manifest.json");
+    for push in [true, false] {
+        world.git("clone", &["pull", "-q", "--ff-only"]);
+        let outcome = done(&CommitRequest { push, ..again.clone() }).await;
+        assert_eq!((&outcome.change, &outcome.commit), (&Change::AlreadyThere, &world.remote_tip()));
+        assert_eq!((outcome.files, outcome.tags, outcome.candidates), (Vec::new(), Vec::new(), Vec::new()));
+    }
+    assert_eq!(world.git("remote.git", &["for-each-ref"]), references);
+    green(&world).await;
+
+    // Beside a run that is new the old one is left alone too.
+    write_manifest(&world.path("two"), &[Build::passed(&run(1), "x86_64", 1), Build::passed(&run(2), "x86_64", 2)]);
+    let both = done(&CommitRequest { runs: Runs::All, ..world.request("two/manifest.json") }).await;
+    assert_eq!(both.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [run(2)]);
+    assert_eq!((both.change, both.tags.len(), both.files.len()), (Change::Pushed, 1, 2));
+    green(&world).await;
+
+    // AMIs that the lock does not hold came too late.
+    let tip = world.remote_tip();
+    write_manifest(&world.path("late"), &[Build::passed(&run(1), "arm64", 7)]);
+    let (error, text) = fails(&world.request("late/manifest.json")).await;
+    assert_eq!(error.exit(), Exit::Conflict);
+    assert!(text.contains(&format!("run {} of base is gold in {LOCK}", run(1))), "{text}");
+    assert_eq!(world.remote_tip(), tip);
 }
 
 #[tokio::test]
