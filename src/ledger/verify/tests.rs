@@ -417,6 +417,41 @@ async fn signatures_are_checked_against_the_keys_on_the_branch() {
     let forged = verified(&asked).await;
     assert_eq!((forged.signatures, forged.findings.len()), (0, 1), "{:#?}", forged.findings);
     assert_eq!(forged.findings[0].place, beside);
+    // The cure holds: on a run that is revoked nothing rests, whoever signed.
+    let becomes = |state| {
+        let text = with_entry(&shown(&world, "main", LOCK), &run(1), state);
+        push(&world, "moved", &[(LOCK, Some(text))]);
+    };
+    let untagged = VerifyRequest { tags: false, ..asked.clone() };
+    becomes(State::Retired);
+    assert_eq!(verified(&untagged).await.findings.len(), 1, "what is forged stays so on a retired run");
+    becomes(State::Revoked);
+    assert_eq!(verified(&untagged).await.findings, []);
+}
+
+/// The lock with one entry more, and without gold.
+fn with_entry(lock: &str, run: &str, state: State) -> String {
+    let mut lock = lock_file::read(LOCK, lock).expect("a lock");
+    let run = run.parse().expect("a run");
+    lock_file::append(&mut lock, LockEntry { run, state, copies: Vec::new(), ..fixtures::lock().entries[1].clone() });
+    lock.gold = None;
+    lock_file::write(&lock)
+}
+
+#[tokio::test]
+async fn a_signature_is_demanded_of_what_a_run_stands_on_now() {
+    let world = World::new();
+    let asked = VerifyRequest { require_signature: true, tags: false, ..request(&world) };
+    for number in 1..=2 {
+        promote(&world, &run(number), number, None).await;
+        // The run before has retired: another gold is a cure.
+        let findings = verified(&asked).await.findings;
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        assert_eq!(findings[0].message, format!("run {} was vetted on evidence that nobody signed", run(number)));
+    }
+    let text = with_entry(&shown(&world, "main", LOCK), &run(2), State::Revoked);
+    push(&world, "revoked", &[(LOCK, Some(text))]);
+    assert_eq!(verified(&asked).await.findings, []);
 }
 
 #[tokio::test]
