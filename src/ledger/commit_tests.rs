@@ -160,7 +160,7 @@ async fn of_all_runs_what_is_sound_is_committed_and_the_rest_is_named() {
 
     let all = CommitRequest { runs: Runs::All, ..world.request("build/manifest.json") };
     let outcome = done(&all).await;
-    assert_eq!(outcome.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [good.clone()]);
+    assert_eq!(outcome.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [good]);
     assert_eq!((&outcome.change, &outcome.commit), (&Change::Pushed, &world.remote_tip()));
     let words = ["evidence-0.json: these bytes have the digest", "EC2 never described", "exclude each other"];
     let exits = [Exit::Conflict, Exit::Undecided, Exit::Conflict];
