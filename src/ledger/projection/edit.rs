@@ -149,7 +149,7 @@ impl<'t> Editor<'t> {
         let end = self.text[value_end..].find('\n').map_or(self.text.len(), |at| value_end + at + 1);
         let tail = self.text[value_end..end].trim();
         let tail = tail.strip_prefix([',', ':']).map_or(tail, str::trim_start);
-        let alone = self.text[begin..entry.key_span.start].trim().is_empty();
+        let alone = self.text[begin..entry.key_span.start].trim().is_empty() && !self.has_comment(&entry.value);
         (alone && (tail.is_empty() || tail.starts_with('#') || tail.starts_with("//"))).then_some(begin..end)
     }
 

@@ -227,6 +227,7 @@ fn a_region_that_goes_takes_no_comment_of_the_others_along() {
         ("a.tfvars", "b = {\n  # c\n  us-east-1 = \"O\", ap-south-1 = \"O\"\n}\n", 3),
         ("a.tfvars", "b = {\n  # c\n  ap-south-1 = \"O\"\n}\n", 3),
         ("a.tfvars", "b = {\n  us-east-1 = \"O\"\n  ap-south-1 = \"O\" /* a\n  b */\n}\n", 3),
+        ("a.tfvars", "b = {\n  us-east-1 = \"O\"\n  arm64 = {\n    # c\n    us-east-1 = \"O\"\n  }\n}\n", 3),
         ("a.tfvars", "b = { # c\n}\n", 1),
         ("a.yaml", "b: {us-east-1: O, # c\n  ap-south-1: O}\n", 2),
     ] {
