@@ -120,12 +120,7 @@ impl Books {
     pub async fn lock(&self, image: &ImageName) -> Result<Lock, LedgerError> {
         let path = lock_file::path(image);
         let Some(bytes) = self.file(&path).await? else { return Ok(Lock::new(image.clone())) };
-        let lock = lock_file::read(&path, &String::from_utf8_lossy(&bytes)).map_err(|source| self.wrong(source))?;
-        if lock.image != *image {
-            let message = format!("this is the lock of {}; it belongs to images/{}.lock.hcl", lock.image, lock.image);
-            return Err(self.wrong(HclError { file: path, line: 2, message }));
-        }
-        Ok(lock)
+        lock_file::read_of(image, &path, &String::from_utf8_lossy(&bytes)).map_err(|source| self.wrong(source))
     }
 
     fn wrong(&self, source: HclError) -> LedgerError {

@@ -8,7 +8,7 @@ use super::{
     branch::{self, BranchError},
     candidate_file,
     git::{Environment, GitError},
-    intake::{self, IntakeError, Submission},
+    intake::{self, Intake, IntakeError, Submission},
     local, message,
     plan::{Plan, PlanError, plan, read_candidate},
     race::{Race, Sent},
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    model::{Candidate, Runs},
+    model::{Candidate, Runs, cause::chain},
 };
 
 /// What to commit, and where to.
@@ -73,8 +73,25 @@ pub struct CommitOutcome {
     pub candidates: Vec<Candidate>,
     /// Paths that the commit wrote or took away; empty when nothing had to change.
     pub files: Vec<String>,
+    /// Builds that were not committed though every run was asked for.
+    pub left: Vec<LeftOut>,
     /// How many pushes were tried.
     pub tries: u32,
+}
+
+/// A build that was not committed beside others that were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Why, with place and cure.
+    pub why: String,
+    /// The exit code that it alone would end with.
+    pub exit: Exit,
+}
+
+impl From<IntakeError> for LeftOut {
+    fn from(error: IntakeError) -> Self {
+        Self { why: chain(&error), exit: LedgerError::Intake(error).exit() }
+    }
 }
 
 /// What changed in git.
@@ -222,9 +239,14 @@ impl LedgerError {
     }
 }
 
-/// Commits runs of a manifest. Returns what was done, or why not; after any error running it again is safe.
+/// Commits runs of a manifest. Returns what was done and what was left out, or why nothing was; after any error running it again is safe.
 pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerError> {
-    let submissions = intake::read(&request.manifest, request.runs)?;
+    let Intake { submissions, left } = intake::read(&request.manifest, request.runs)?;
+    let committed = commit_all(request, submissions).await?;
+    Ok(CommitOutcome { left: left.into_iter().map(LeftOut::from).collect(), ..committed })
+}
+
+async fn commit_all(request: &CommitRequest, submissions: Vec<Submission>) -> Result<CommitOutcome, LedgerError> {
     let in_git = |source| LedgerError::Git { folder: request.repository.clone(), source: Box::new(source) };
     let repository = Repository::open(&request.repository, &request.environment).await.map_err(in_git)?;
     let branch = branch::resolve(&repository, request.branch.as_deref(), &request.environment).await?;
@@ -356,6 +378,7 @@ impl Work {
             tags,
             candidates: plan.candidates,
             files: plan.files,
+            left: Vec::new(),
             tries: self.race.tries(),
         }
     }

@@ -141,6 +141,45 @@ async fn every_run_of_a_manifest_is_one_commit() {
 }
 
 #[tokio::test]
+async fn of_all_runs_what_is_sound_is_committed_and_the_rest_is_named() {
+    let world = World::new();
+    let [good, changed, unseen, twice] = [run(1), run(2), run(3), run(4)];
+    let builds = [
+        Build::passed(&changed, "x86_64", 2),
+        Build::passed(&unseen, "x86_64", 3),
+        Build::passed(&good, "x86_64", 1),
+        Build::passed(&twice, "x86_64", 4),
+        Build::passed(&twice, "x86_64", 5),
+    ];
+    write_manifest(&world.path("build"), &builds);
+    world.write("build/evidence-0.json", "{}\n");
+    let text = std::fs::read_to_string(world.path("build/manifest.json")).expect("a manifest");
+    let mut manifest: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    manifest["builds"][1]["assay"]["records"] = serde_json::json!([]);
+    world.write("build/manifest.json", &manifest.to_string());
+
+    let all = CommitRequest { runs: Runs::All, ..world.request("build/manifest.json") };
+    let outcome = done(&all).await;
+    assert_eq!(outcome.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [good]);
+    assert_eq!((&outcome.change, &outcome.commit), (&Change::Pushed, &world.remote_tip()));
+    let words = ["evidence-0.json: these bytes have the digest", "EC2 never described", "exclude each other"];
+    let exits = [Exit::Conflict, Exit::Undecided, Exit::Conflict];
+    assert_eq!(outcome.left.iter().map(|left| left.exit).collect::<Vec<_>>(), exits);
+    for (left, words) in outcome.left.iter().zip(words) {
+        assert!(left.why.contains(words), "{words}: {}", left.why);
+    }
+    let again = done(&all).await;
+    assert_eq!((again.change, again.left), (Change::AlreadyThere, outcome.left), "a rerun does not hide them");
+
+    // One run alone is all or nothing; so are all of them where none is sound.
+    let one = CommitRequest { runs: Runs::One(changed.parse().expect("a run")), ..all.clone() };
+    assert_eq!(fails(&one).await.0.exit(), Exit::Conflict);
+    manifest["builds"].as_array_mut().expect("builds").truncate(2);
+    world.write("build/manifest.json", &manifest.to_string());
+    assert_eq!(fails(&all).await.0.exit(), Exit::Conflict);
+}
+
+#[tokio::test]
 async fn a_detached_head_commits_to_the_branch_that_ci_names() {
     let world = World::new();
     write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
@@ -322,6 +361,23 @@ async fn another_ami_in_the_same_place_is_a_conflict() {
     assert_eq!(error.exit(), Exit::Conflict);
     assert!(text.contains("ami-0abcdef1234567801") && text.contains("ami-0abcdef1234567805"), "{text}");
     assert_eq!(world.remote_tip(), tip);
+}
+
+#[tokio::test]
+async fn evidence_that_the_candidate_never_named_stays() {
+    let world = World::new();
+    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    done(&world.request("build/manifest.json")).await;
+    world.git("clone", &["pull", "-q", "--ff-only"]);
+    let validation = format!("images/evidence/base/{RUN}-0123456789ab.json");
+    world.commit_file("clone", &validation, "{}\n");
+    world.git("clone", &["push", "-q"]);
+    let mut later = Build::passed(RUN, "x86_64", 1);
+    later.tested_at = "2026-11-23T00:30:00Z";
+    write_manifest(&world.path("later"), &[later]);
+    let outcome = done(&world.request("later/manifest.json")).await;
+    assert_eq!(outcome.files, [candidate_path(RUN), format!("images/evidence/base/{RUN}.json")]);
+    assert_eq!(world.git("remote.git", &["show", &format!("main:{validation}")]), "{}");
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ pub enum IntakeError {
         ami: AmiRef,
     },
     /// Two builds of the run exclude each other.
-    #[error("{path}: the builds of the run exclude each other")]
+    #[error("{path}: builds of one run exclude each other")]
     Merge {
         /// The manifest.
         path: PathBuf,
@@ -83,8 +83,18 @@ pub struct Submission {
     pub evidence: Vec<(Digest, Vec<u8>)>,
 }
 
-/// Reads the manifest at `path` and everything that the chosen runs name. Submissions are sorted by image and run.
-pub fn read(path: &Path, runs: Runs) -> Result<Vec<Submission>, IntakeError> {
+/// What a manifest gives.
+#[derive(Debug)]
+pub struct Intake {
+    /// What is sound, sorted by image and run; at least one.
+    pub submissions: Vec<Submission>,
+    /// Why the rest is not; only where every run was asked for.
+    pub left: Vec<IntakeError>,
+}
+
+/// Reads the manifest at `path` and everything that the chosen runs name. Of all runs what is sound is taken, since one build's mistake must not keep
+/// another's AMIs out of git; of one run all or nothing.
+pub fn read(path: &Path, runs: Runs) -> Result<Intake, IntakeError> {
     let bytes = read_bounded(path)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {
         path: path.to_owned(),
@@ -106,21 +116,39 @@ pub fn read(path: &Path, runs: Runs) -> Result<Vec<Submission>, IntakeError> {
         let run = if let Runs::One(run) = runs { Some(run) } else { None };
         return Err(IntakeError::Nothing { path: path.to_owned(), run });
     }
-    let mut submissions: Vec<Submission> = Vec::new();
+    let (mut sound, mut left) = (Vec::new(), Vec::new());
     for (build, stamped) in builds {
-        let one = submission(path, build, stamped)?;
-        let same = |other: &&mut Submission| key(other) == key(&one);
-        match submissions.iter_mut().find(same) {
-            None => submissions.push(one),
-            Some(other) => {
-                other.candidate = merge(&other.candidate, &one.candidate)
-                    .map_err(|source| IntakeError::Merge { path: path.to_owned(), source })?;
-                other.evidence.extend(one.evidence);
-            }
+        match submission(path, build, stamped) {
+            Ok(one) => sound.push(one),
+            Err(error) if runs == Runs::All => left.push(error),
+            Err(error) => return Err(error),
         }
     }
-    submissions.sort_by(|a, b| key(a).cmp(&key(b)));
-    Ok(submissions)
+    sound.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut submissions = Vec::new();
+    for same in sound.chunk_by(|a, b| key(a) == key(b)) {
+        match merged(path, same) {
+            Ok(one) => submissions.extend(one),
+            Err(error) if runs == Runs::All => left.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    if submissions.is_empty() && !left.is_empty() {
+        return Err(left.swap_remove(0));
+    }
+    Ok(Intake { submissions, left })
+}
+
+/// The builds of one image and run as one.
+fn merged(path: &Path, same: &[Submission]) -> Result<Option<Submission>, IntakeError> {
+    let Some((first, others)) = same.split_first() else { return Ok(None) };
+    let mut whole = first.clone();
+    for other in others {
+        whole.candidate = merge(&whole.candidate, &other.candidate)
+            .map_err(|source| IntakeError::Merge { path: path.to_owned(), source })?;
+        whole.evidence.extend(other.evidence.iter().cloned());
+    }
+    Ok(Some(whole))
 }
 
 fn key(submission: &Submission) -> (&ImageName, RunId) {

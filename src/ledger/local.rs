@@ -54,7 +54,8 @@ pub async fn commit(
         Change::AlreadyThere
     };
     let Plan { candidates, files, .. } = planned;
-    Ok(CommitOutcome { branch: branch.to_owned(), remote: None, commit, change, tags, candidates, files, tries: 0 })
+    let (branch, left) = (branch.to_owned(), Vec::new());
+    Ok(CommitOutcome { branch, remote: None, commit, change, tags, candidates, files, left, tries: 0 })
 }
 
 /// The earlier commit of this run, while it is still a continuation of the branch; else the branch.

@@ -107,6 +107,16 @@ pub fn read(file: &str, text: &str) -> Result<Lock, HclError> {
     }
 }
 
+/// Reads the lock of one image, as [`read`] does. Fails also on that of another: a lock that was renamed or copied.
+pub fn read_of(image: &ImageName, file: &str, text: &str) -> Result<Lock, HclError> {
+    let lock = read(file, text)?;
+    if lock.image == *image {
+        return Ok(lock);
+    }
+    let message = format!("this is the lock of {}; it belongs to {}", lock.image, path(&lock.image));
+    Err(HclError { file: file.to_owned(), line: 2, message })
+}
+
 /// Whether an entry may follow those of `lock`.
 fn in_chain(lock: &Lock, entry: &LockEntry) -> Result<(), String> {
     let due = lock.entries.last().map(entry_digest);

@@ -40,7 +40,7 @@ mod write_tests;
 
 pub use books::{Books, BooksRequest, Edit, NewTag, WriteError, WriteRequest, Written};
 pub use branch::BranchError;
-pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, Patience, TagOutcome, commit};
+pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, LeftOut, Patience, TagOutcome, commit};
 pub use git::{Environment, GitError, environment_of_process};
 pub use hcl_text::HclError;
 pub use intake::IntakeError;

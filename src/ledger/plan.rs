@@ -6,10 +6,11 @@ use super::{
     git::GitError,
     hcl_text::HclError,
     intake::Submission,
+    lock_file,
     merge::{MergeConflict, evidence_paths, merge},
     repository::{Change, Repository},
 };
-use crate::model::{Candidate, Digest};
+use crate::model::{Candidate, Digest, ImageName, RunId, State, lock::Lock};
 
 /// Why the files in git and the submissions do not go together.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,7 @@ pub enum PlanError {
     #[error("the repository cannot be read or written")]
     Git(#[from] GitError),
     /// The file in git is not one that assay wrote.
-    #[error("the candidate file in git cannot be merged with")]
+    #[error("a file in git is not as assay wrote it; restore it from the history")]
     File(#[from] HclError),
     /// The file in git excludes ours.
     #[error("{path} in git excludes this build")]
@@ -28,6 +29,21 @@ pub enum PlanError {
         /// Which AMI.
         #[source]
         source: MergeConflict,
+    },
+    /// The run was moved into the lock with other AMIs.
+    #[error(
+        "run {run} of {image} is {state} in {path}, and this build's AMIs are not among those that it was moved in with; they cannot change any \
+         more: build again, under a run of its own"
+    )]
+    MovedIn {
+        /// The image line.
+        image: ImageName,
+        /// The run.
+        run: RunId,
+        /// What the lock says of it.
+        state: State,
+        /// The lock file.
+        path: String,
     },
     /// The candidate in git names evidence that is not there.
     #[error(
@@ -48,7 +64,7 @@ pub struct Plan {
     pub tree: String,
     /// Whether it differs from the base's.
     pub changed: bool,
-    /// The candidates as they stand in the new tree.
+    /// The candidates as they stand in the new tree; none for a run that is in the lock, whose candidate is there.
     pub candidates: Vec<Candidate>,
     /// Paths that are written or taken away.
     pub files: Vec<String>,
@@ -59,6 +75,9 @@ pub async fn plan(repository: &Repository, base: Option<&str>, submissions: &[Su
     let mut changes: Vec<Change> = Vec::new();
     let mut candidates = Vec::new();
     for submission in submissions {
+        if is_moved_in(repository, base, &submission.candidate).await? {
+            continue;
+        }
         let (candidate, more) = plan_one(repository, base, submission).await?;
         candidates.push(candidate);
         changes.extend(more);
@@ -73,6 +92,24 @@ pub async fn plan(repository: &Repository, base: Option<&str>, submissions: &[Su
     };
     let changed = before.as_deref() != Some(tree.as_str());
     Ok(Plan { tree, changed, candidates, files: changes.into_iter().map(|(path, _)| path).collect() })
+}
+
+/// Whether the lock holds these AMIs already: a build job that runs again after the promotion must not bring its candidate file back, nor take the
+/// validation's evidence away. Fails where the lock holds the run with other AMIs.
+async fn is_moved_in(repository: &Repository, base: Option<&str>, ours: &Candidate) -> Result<bool, PlanError> {
+    let Some(base) = base else { return Ok(false) };
+    let Some(lock) = read_lock(repository, base, &ours.image).await? else { return Ok(false) };
+    let (Some(candidate), Some(state)) = (lock.candidate(ours.run), lock.state_of(ours.run)) else { return Ok(false) };
+    if ours.is_part_of(candidate) {
+        return Ok(true);
+    }
+    Err(PlanError::MovedIn { image: ours.image.clone(), run: ours.run, state, path: lock_file::path(&ours.image) })
+}
+
+async fn read_lock(repository: &Repository, commit: &str, image: &ImageName) -> Result<Option<Lock>, PlanError> {
+    let path = lock_file::path(image);
+    let Some(bytes) = repository.read(commit, &path).await? else { return Ok(None) };
+    Ok(Some(lock_file::read_of(image, &path, &String::from_utf8_lossy(&bytes))?))
 }
 
 async fn plan_one(
@@ -97,7 +134,7 @@ async fn plan_one(
         let blob = repository.write_blob(candidate_file::write(&merged).as_bytes()).await?;
         changes.push((path.clone(), Some(blob)));
     }
-    changes.extend(plan_evidence(repository, base, submission, &merged, &path).await?);
+    changes.extend(plan_evidence(repository, base, submission, (there.as_ref(), &merged), &path).await?);
     Ok((merged, changes))
 }
 
@@ -111,7 +148,7 @@ async fn plan_evidence(
     repository: &Repository,
     base: Option<&str>,
     submission: &Submission,
-    merged: &Candidate,
+    (before, merged): (Option<&Candidate>, &Candidate),
     path: &str,
 ) -> Result<Vec<Change>, PlanError> {
     let there = evidence_there(repository, base, merged).await?;
@@ -130,7 +167,12 @@ async fn plan_evidence(
             changes.push((place.clone(), Some(blob)));
         }
     }
-    let stale = there.iter().filter(|known| !wanted.iter().any(|(place, _)| *place == known.path));
+    // Only what the candidate named before: a validation's evidence has a name of the same kind, and is not ours to take away.
+    let named = before.map(evidence_paths).unwrap_or_default();
+    let stale = there.iter().filter(|known| {
+        let is_named = |paths: &[(String, Digest)]| paths.iter().any(|(place, _)| *place == known.path);
+        is_named(&named) && !is_named(&wanted)
+    });
     changes.extend(stale.map(|known| (known.path.clone(), None)));
     Ok(changes)
 }

@@ -37,7 +37,7 @@ pub struct GoldRequest {
     pub region: Region,
     /// Its architecture.
     pub architecture: Architecture,
-    /// The assay.hcl beside whose folder `images/` lies; by default the first in `working_dir` or above it.
+    /// The assay.hcl whose repository's `images/` is read, outside of a repository the `images/` beside it; by default the first in `working_dir` or above it.
     pub config: Option<PathBuf>,
     /// A commit, branch or tag that is here, whose lock counts instead of the checked-out one.
     pub reference: Option<String>,
@@ -176,27 +176,18 @@ fn folder_of(request: &GoldRequest) -> Result<PathBuf, GoldError> {
     Ok(config.parent().map(Path::to_owned).unwrap_or_default())
 }
 
-/// The lock in the work tree: beside assay.hcl, or, where that lies deeper, in the repository's top folder, to which `images/` is committed.
+/// The lock in the work tree: in the top folder of the repository, to which `images/` is committed; outside of one, beside assay.hcl.
 fn checked_out(request: &GoldRequest, folder: &Path) -> Result<(String, Lock), GoldError> {
-    let name = lock_file::path(&request.image);
-    let mut tops: Vec<&Path> = Vec::new();
-    for ancestor in folder.ancestors() {
-        tops.push(ancestor);
-        if ancestor.join(".git").exists() {
-            break;
-        }
-    }
-    let within_repository = tops.last().is_some_and(|top| top.join(".git").exists());
-    tops.truncate(if within_repository { tops.len() } else { 1 });
-    let Some(top) = tops.iter().find(|top| top.join(&name).exists()) else {
-        let names = tops.iter().flat_map(|top| locks_in(&top.join("images"))).collect();
-        return Err(no_lock(request, folder.join(&name).display().to_string(), &names));
-    };
-    let path = top.join(&name);
+    let top = folder.ancestors().find(|ancestor| ancestor.join(".git").exists()).unwrap_or(folder);
+    let path = top.join(lock_file::path(&request.image));
     let place = path.display().to_string();
+    if !path.exists() {
+        return Err(no_lock(request, place, &locks_in(&top.join("images")).into_iter().collect()));
+    }
     let text =
         read_bounded(&path).map_err(|error| GoldError::Unreadable { path: path.clone(), reason: error.to_string() })?;
-    Ok((place.clone(), lock_file::read(&place, &text)?))
+    let lock = lock_file::read_of(&request.image, &place, &text)?;
+    Ok((place, lock))
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<String> {
@@ -226,7 +217,8 @@ async fn committed(request: &GoldRequest, folder: &Path, reference: &str) -> Res
         let names = listed.iter().filter_map(|path| lock_name(path.strip_prefix("images/")?)).collect();
         return Err(no_lock(request, place, &names));
     };
-    Ok((place.clone(), lock_file::read(&place, &String::from_utf8_lossy(&bytes))?))
+    let lock = lock_file::read_of(&request.image, &place, &String::from_utf8_lossy(&bytes))?;
+    Ok((place, lock))
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

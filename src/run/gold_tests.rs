@@ -190,7 +190,7 @@ async fn the_lock_lies_beside_assay_hcl_which_may_be_further_up() {
 }
 
 #[tokio::test]
-async fn in_a_repository_the_lock_may_be_at_its_top() {
+async fn in_a_repository_the_lock_is_at_its_top_alone() {
     let folder = folder_with(Some(&write(&lock())));
     std::fs::create_dir_all(folder.path().join("part")).expect("made");
     std::fs::rename(folder.path().join("assay.hcl"), folder.path().join("part/assay.hcl")).expect("moved");
@@ -198,6 +198,44 @@ async fn in_a_repository_the_lock_may_be_at_its_top() {
     assert!(looked_up(&part).await.expect_err("no repository").contains("has no gold yet"));
     std::fs::create_dir(folder.path().join(".git")).expect("made");
     assert!(looked_up(&part).await.is_ok());
+    // No promotion writes the nearer one: what it says is old, or somebody's own.
+    std::fs::create_dir(part.join("images")).expect("made");
+    std::fs::write(part.join("images/base.lock.hcl"), write(&revoked(None))).expect("written");
+    assert!(looked_up(&part).await.is_ok());
+    std::fs::remove_file(folder.path().join("images/base.lock.hcl")).expect("removed");
+    let text = looked_up(&part).await.expect_err("none at the top");
+    assert!(text.contains("has no gold yet") && !text.contains("part/images"), "{text}");
+}
+
+#[tokio::test]
+async fn the_lock_of_another_image_gives_none() {
+    let folder = folder_with(Some(&write(&lock())));
+    std::fs::rename(folder.path().join("images/base.lock.hcl"), folder.path().join("images/web.lock.hcl"))
+        .expect("moved");
+    let mut request = request(folder.path(), "us-east-1", "x86_64");
+    request.image = "web".parse().expect("a name");
+    let words = "images/web.lock.hcl:2: this is the lock of base; it belongs to images/base.lock.hcl";
+    let text = gold(&request).await.expect_err("another's").to_string();
+    assert!(text.contains(words), "{text}");
+
+    git(folder.path(), &["init", "-q", "-b", "main"]);
+    git(folder.path(), &["add", "."]);
+    git(folder.path(), &["commit", "-qm", "renamed"]);
+    request.environment = crate::ledger::environment_of_process();
+    request.reference = Some("main".to_owned());
+    let text = gold(&request).await.expect_err("another's").to_string();
+    assert!(text.contains(&format!("main:{words}")), "{text}");
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
+    let status = std::process::Command::new("git")
+        .args(identity)
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .status();
+    assert!(status.expect("git runs").success(), "git {arguments:?}");
 }
 
 #[tokio::test]
@@ -231,16 +269,7 @@ async fn a_changed_lock_is_refused_with_file_and_line() {
 #[tokio::test]
 async fn another_commits_lock_counts_where_it_is_named() {
     let folder = folder_with(Some(&write(&lock())));
-    let git = |arguments: &[&str]| {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"];
-        let status = std::process::Command::new("git")
-            .args(identity)
-            .args(arguments)
-            .current_dir(folder.path())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .status();
-        assert!(status.expect("git runs").success(), "git {arguments:?}");
-    };
+    let git = |arguments: &[&str]| git(folder.path(), arguments);
     git(&["init", "-q", "-b", "main"]);
     git(&["add", "."]);
     git(&["commit", "-qm", "gold"]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output};
+use super::{args::Globals, dispatch, live, option_flags::problem, output, promote::worst};
 use crate::{
     config::{
         Problem,
@@ -35,7 +35,7 @@ pub struct CommitArgs {
     /// Another run of the manifest than its last
     #[arg(long, value_name = "ULID")]
     run: Option<RunId>,
-    /// Every run of the manifest, in one commit: what several builds of one job have made
+    /// Every run of the manifest, in one commit: what several builds of one job have made. What cannot be committed is left out and named
     #[arg(long, conflicts_with = "run")]
     all_runs: bool,
 }
@@ -101,9 +101,13 @@ pub fn execute(request: CommitRequest) -> Exit {
 }
 
 fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
+    let exit = worst(outcome.left.iter().map(|left| left.exit));
+    for left in &outcome.left {
+        output::error(&format!("left out, while the rest was committed: {}", left.why));
+    }
     match format {
-        Format::Text => output::result(&text(outcome), Exit::Done),
-        _ => output::json(&json(outcome), format, Exit::Done),
+        Format::Text => output::result(&text(outcome), exit),
+        _ => output::json(&json(outcome), format, exit),
     }
 }
 
@@ -129,6 +133,7 @@ fn text(outcome: &CommitOutcome) -> String {
             .map(|tag| format!("{} annotated tag {}", if tag.created { "made" } else { "found" }, tag.name)),
     );
     lines.extend(outcome.files.iter().map(|file| format!("  {file}")));
+    lines.extend(outcome.left.iter().map(|left| format!("left out: {}", left.why)));
     lines.join("\n") + "\n"
 }
 
@@ -145,6 +150,7 @@ fn json(outcome: &CommitOutcome) -> serde_json::Value {
         "change": change,
         "tags": outcome.tags.iter().map(|t| &t.name).collect::<Vec<_>>(),
         "files": outcome.files,
+        "left_out": outcome.left.iter().map(|left| &left.why).collect::<Vec<_>>(),
         "tries": outcome.tries,
     })
 }

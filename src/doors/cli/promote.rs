@@ -218,7 +218,7 @@ pub(super) fn shown(results: &[Result<Moved, PromotionError>], format: Format) -
 }
 
 /// Usage, then conflict, then what may pass, then nothing to do.
-fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
+pub(super) fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
     let weight = |exit: &Exit| match exit {
         Exit::Usage => 5,
         Exit::Conflict => 4,

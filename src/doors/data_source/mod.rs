@@ -90,7 +90,18 @@ mod tests {
         server::serve_connection,
     };
 
-    const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gold/assay.hcl");
+    const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gold");
+
+    /// The kept assay.hcl and lock outside of this repository, whose own `images/` would count.
+    fn kept() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("images")).expect("made");
+        for name in ["assay.hcl", "images/base.lock.hcl"] {
+            std::fs::copy(std::path::Path::new(KEPT).join(name), folder.path().join(name)).expect("copied");
+        }
+        let config = folder.path().join("assay.hcl");
+        (folder, config)
+    }
 
     async fn session() -> DataSession {
         let (near, far) = tokio::io::duplex(1 << 16);
@@ -101,8 +112,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_template_reads_the_gold() {
+        let (_folder, config) = kept();
         let session = session().await;
-        let options = json!({"image": "base", "region": "eu-west-1", "config": CONFIG, "architecture": null});
+        let options = json!({"image": "base", "region": "eu-west-1", "config": config, "architecture": null});
         session.configure(&options).await.expect("configured");
         let values = session.data_source().values().await.expect("values");
         let expected = json!({
@@ -122,11 +134,12 @@ mod tests {
 
     #[tokio::test]
     async fn mistakes_come_from_configure_and_missing_gold_from_execute() {
+        let (_folder, config) = kept();
         let session = session().await;
-        let wrong = json!({"image": "Base", "region": "Oregon", "architecture": "amd64", "config": CONFIG});
+        let wrong = json!({"image": "Base", "region": "Oregon", "architecture": "amd64", "config": config});
         let refused = session.configure(&wrong).await.expect_err("refused").to_string();
         assert_eq!(refused.lines().count(), 3, "{refused}");
-        let elsewhere = json!({"image": "base", "region": "us-west-2", "config": CONFIG});
+        let elsewhere = json!({"image": "base", "region": "us-west-2", "config": config});
         session.configure(&elsewhere).await.expect("configured");
         let failed = session.data_source().values().await.expect_err("no such AMI");
         assert!(

@@ -8,6 +8,9 @@ use super::{
     tree::{Entry, Kind, Node, Wanted},
 };
 
+/// Why a map is not written anew.
+const COMMENT: &str = "a comment stands in this map, which assay does not take away";
+
 /// Edits of one text, made at the end.
 pub struct Editor<'t> {
     format: Format,
@@ -59,6 +62,10 @@ impl<'t> Editor<'t> {
                 Ok(())
             }
             (Node::Map { entries, .. }, Wanted::Map(values)) => self.merge(node, entries, values, wanted),
+            (Node::Map { span, .. }, Wanted::Id(_)) if node.is_ours() && self.has_comment(node) => Err((
+                span.start,
+                format!("{COMMENT}, and one id is to stand here; move the comment above the variable"),
+            )),
             (Node::Map { span, kind, .. }, Wanted::Id(_)) if node.is_ours() => {
                 self.replace_whole(span.clone(), *kind, wanted);
                 Ok(())
@@ -83,30 +90,80 @@ impl<'t> Editor<'t> {
         wanted: &Wanted,
     ) -> Result<(), Wrong> {
         let is_wanted = |entry: &&Entry| values.iter().any(|(key, _)| *key == entry.key);
-        let stale = entries.iter().find(|entry| !is_wanted(entry) && entry.is_ours());
-        if let Some(stale) = stale {
+        let Node::Map { kind, span, .. } = node else { return Ok(()) };
+        let (stale, kept): (Vec<&Entry>, Vec<&Entry>) =
+            entries.iter().partition(|entry| !is_wanted(entry) && entry.is_ours());
+        if let Some(first) = stale.first() {
             // A place that gold no longer has must not keep an older AMI.
             if let Some(foreign) = entries.iter().find(|entry| !entry.is_ours()) {
-                let (place, other) = (&stale.key, &foreign.key);
+                let (place, other) = (&first.key, &foreign.key);
                 return Err((
-                    stale.key_span.start,
+                    first.key_span.start,
                     format!(
                         "gold has no AMI for {place} any more; remove this entry by hand, since {other:?} beside it is not assay's"
                     ),
                 ));
             }
-            let Node::Map { kind, span, .. } = node else { return Ok(()) };
-            self.replace_whole(span.clone(), *kind, wanted);
-            return Ok(());
+            if !self.has_comment(node) {
+                self.replace_whole(span.clone(), *kind, wanted);
+                return Ok(());
+            }
+            self.remove(*kind, &stale, kept.is_empty())?;
         }
-        for entry in entries.iter().filter(is_wanted) {
+        for entry in kept.iter().copied().filter(is_wanted) {
             for (_, value) in values.iter().filter(|(key, _)| *key == entry.key) {
                 self.set(&entry.value, value)?;
             }
         }
         let missing: Vec<&(String, Wanted)> =
             values.iter().filter(|(key, _)| !entries.iter().any(|entry| entry.key == *key)).collect();
-        if missing.is_empty() { Ok(()) } else { self.insert(node, &missing) }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let kept = kept.into_iter().cloned().collect();
+        self.insert(&Node::Map { span: span.clone(), kind: *kind, entries: kept }, &missing)
+    }
+
+    /// Takes entries away by their lines, so that the comments of the others stay. Refused where a line holds more, or nothing would be left to go by.
+    fn remove(&mut self, kind: Kind, stale: &[&Entry], all: bool) -> Result<(), Wrong> {
+        for entry in stale {
+            let lines = self.own_lines(entry).filter(|_| !all && (self.format, kind) != (Format::Yaml, Kind::Braces));
+            let Some(lines) = lines else {
+                let place = &entry.key;
+                return Err((
+                    entry.key_span.start,
+                    format!(
+                        "{COMMENT}, and gold has no AMI for {place} any more; remove this entry by hand, or move the comment above the variable"
+                    ),
+                ));
+            };
+            self.replace(lines, String::new());
+        }
+        Ok(())
+    }
+
+    /// The lines of an entry, with the last line's end, where nothing else stands on them but a comment of its own.
+    fn own_lines(&self, entry: &Entry) -> Option<Range<usize>> {
+        let begin = self.text[..entry.key_span.start].rfind('\n').map_or(0, |at| at + 1);
+        let value_end = entry.value.span().end.max(entry.key_span.end);
+        let end = self.text[value_end..].find('\n').map_or(self.text.len(), |at| value_end + at + 1);
+        let tail = self.text[value_end..end].trim();
+        let tail = tail.strip_prefix([',', ':']).map_or(tail, str::trim_start);
+        let alone = self.text[begin..entry.key_span.start].trim().is_empty() && !self.has_comment(&entry.value);
+        (alone && (tail.is_empty() || tail.starts_with('#') || tail.starts_with("//"))).then_some(begin..end)
+    }
+
+    /// Whether a comment stands in a value: outside of its keys and ids, which may hold the signs themselves.
+    fn has_comment(&self, node: &Node) -> bool {
+        let (span, mut done) = (node.span(), node.span().start);
+        let mut words = Vec::new();
+        node.words(&mut words);
+        words.push(span.end..span.end);
+        words.iter().any(|word| {
+            let between = self.text.get(done..word.start).unwrap_or_default();
+            done = word.end.max(done);
+            self.format != Format::Json && ["#", "//", "/*"].iter().any(|sign| between.contains(sign))
+        })
     }
 
     /// Adds a path to the map that lacks it.
@@ -139,6 +196,9 @@ impl<'t> Editor<'t> {
             (Kind::Braces, Some(last)) => {
                 self.insert_inline(span.clone(), last, missing);
                 Ok(())
+            }
+            (Kind::Braces | Kind::Indented, None) if self.has_comment(map) => {
+                Err((span.start, format!("{COMMENT}, and no entry to go by; move the comment above the variable")))
             }
             (Kind::Braces | Kind::Indented, None) => {
                 let all = Wanted::Map(missing.iter().map(|entry| (*entry).clone()).collect());

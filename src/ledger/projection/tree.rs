@@ -89,6 +89,17 @@ impl Node {
         best
     }
 
+    /// Where its keys and what is no map stand, in the text's order.
+    pub fn words(&self, found: &mut Vec<Range<usize>>) {
+        match self {
+            Self::Map { entries, .. } => entries.iter().for_each(|entry| {
+                found.push(entry.key_span.clone());
+                entry.value.words(found);
+            }),
+            Self::Text { span, .. } | Self::Other { span, .. } => found.push(span.clone()),
+        }
+    }
+
     /// Whether it says at least what is wanted.
     pub fn holds(&self, wanted: &Wanted) -> bool {
         match (self, wanted) {

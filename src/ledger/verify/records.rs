@@ -10,7 +10,10 @@ use super::{Finding, Image, Verified, VerifyRequest};
 use crate::{
     config::file::ALLOWED_SIGNERS,
     ledger::{Books, LedgerError, lock_file, merge::evidence_paths},
-    model::{Digest, ImageName, RunId, State},
+    model::{
+        Digest, ImageName, RunId, State,
+        lock::{Lock, LockEntry},
+    },
     signing::{self, AllowedSigners},
 };
 
@@ -21,8 +24,18 @@ struct Named {
     digest: Digest,
     place: String,
     line: Option<usize>,
-    /// When the entry was made, for a vetted entry, whose evidence may be signed.
-    vetted_at: Option<String>,
+    /// For a vetted entry, whose evidence may be signed.
+    vetted: Option<Vetted>,
+}
+
+/// What a vetted entry asks of the signature beside its evidence. Entries cannot be taken back, so what became of the run counts.
+#[derive(Clone)]
+struct Vetted {
+    at: String,
+    /// The run stands on this entry: it is the last vetted one, and the run is vetted or gold.
+    stands: bool,
+    /// The run is rejected or revoked: nothing rests on it, whoever signed it.
+    given_up: bool,
 }
 
 /// Checks every digest that is named against the files in `images/evidence/`, and signatures beside them.
@@ -46,8 +59,8 @@ pub async fn check(
         match file_of(one, &known) {
             Ok(path) => {
                 found.insert(path);
-                if let Some(at) = &one.vetted_at {
-                    signature(books, request, tree, &signers, (one, at), path, verified).await?;
+                if let Some(vetted) = &one.vetted {
+                    signature(books, request, tree, &signers, (one, vetted), path, verified).await?;
                 }
             }
             Err(message) => verified.findings.push(Finding {
@@ -71,18 +84,18 @@ fn named(images: &[Image]) -> Vec<Named> {
         let path = lock_file::path(&image.name);
         for (index, entry) in image.lock.iter().flat_map(|lock| &lock.entries).enumerate() {
             let line = image.lines.get(index).copied();
-            let one = |digest: Digest, vetted_at| Named {
+            let one = |digest: Digest, vetted| Named {
                 image: image.name.clone(),
                 run: entry.run,
                 digest,
                 place: path.clone(),
                 line,
-                vetted_at,
+                vetted,
             };
             let of_candidate = entry.candidate.iter().flat_map(evidence_paths);
             named.extend(of_candidate.map(|(_, digest)| one(digest, None)));
-            let vetted_at = Some(entry.at.clone()).filter(|_| entry.state == State::Vetted);
-            named.extend(entry.evidence.iter().map(|digest| one(digest.clone(), vetted_at.clone())));
+            let vetted = image.lock.as_ref().and_then(|lock| vetted(lock, index, entry));
+            named.extend(entry.evidence.iter().map(|digest| one(digest.clone(), vetted.clone())));
         }
         for (path, candidate) in &image.candidates {
             named.extend(evidence_paths(candidate).into_iter().map(|(_, digest)| Named {
@@ -91,11 +104,24 @@ fn named(images: &[Image]) -> Vec<Named> {
                 digest,
                 place: path.clone(),
                 line: None,
-                vetted_at: None,
+                vetted: None,
             }));
         }
     }
     named
+}
+
+fn vetted(lock: &Lock, index: usize, entry: &LockEntry) -> Option<Vetted> {
+    if entry.state != State::Vetted {
+        return None;
+    }
+    let state = lock.state_of(entry.run);
+    let again = lock.entries.iter().skip(index + 1).any(|later| later.run == entry.run && later.state == State::Vetted);
+    Some(Vetted {
+        at: entry.at.clone(),
+        stands: !again && matches!(state, Some(State::Vetted | State::Gold)),
+        given_up: matches!(state, Some(State::Rejected | State::Revoked)),
+    })
 }
 
 /// The run's evidence file with the digest: `<run>.json`, or `<run>-<first digits>.json`.
@@ -146,7 +172,7 @@ async fn signature(
     request: &VerifyRequest,
     tree: &[(String, String)],
     signers: &Option<AllowedSigners>,
-    (one, at): (&Named, &str),
+    (one, vetted): (&Named, &Vetted),
     path: &str,
     verified: &mut Verified,
 ) -> Result<(), LedgerError> {
@@ -160,20 +186,21 @@ async fn signature(
         cure: cure.to_owned(),
     };
     match (blob(&beside), blob(path), signers) {
-        (None, ..) if required => {
+        (None, ..) if required && vetted.stands => {
             let message = format!("run {} was vetted on evidence that nobody signed", one.run);
             verified.findings.push(wrong(
                 path,
                 message,
-                "validate it again with --sign-with, and promote that; or revoke the run",
+                "validate it again with --sign-with, and promote that; or make another run gold, or revoke this one",
             ));
         }
         (Some(sig), Some(evidence), Some(signers)) => {
             let bytes = books.blobs(&[&sig, &evidence]).await?;
             // A key counts by what was true when the run was vetted: rotating it takes nothing back.
-            let now = at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+            let now = vetted.at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
             match signing::verify(&bytes[1], &String::from_utf8_lossy(&bytes[0]), signers, now) {
                 Ok(_) => verified.signatures += 1,
+                Err(_) if vetted.given_up => {}
                 Err(error) => verified.findings.push(wrong(
                     &beside,
                     error.to_string(),

@@ -2,15 +2,16 @@
 
 use super::{Verified, VerifyRequest, verify};
 use crate::{
+    exit::Exit,
     ledger::{
-        Books, BooksRequest, Edit, LedgerError, Patience, WriteRequest, Written,
+        Books, BooksRequest, Change, CommitRequest, Edit, LedgerError, Patience, WriteRequest, Written,
         fixtures::{self, RUN},
         lock_commit, lock_file, lock_tag,
-        world::{Build, World, done, run, write_manifest},
+        world::{Build, World, done, fails, run, write_manifest},
         write::write,
     },
     model::{
-        Digest, RunId, State,
+        Digest, RunId, Runs, State,
         cause::chain,
         lock::{Lock, LockEntry},
     },
@@ -143,6 +144,37 @@ async fn what_assay_wrote_is_green() {
     assert_eq!(self::verified(&local).await, verified);
     let other = VerifyRequest { image: Some("web".parse().expect("a name")), ..request(&world) };
     assert_eq!(self::verified(&other).await.images, []);
+}
+
+#[tokio::test]
+async fn a_build_job_that_runs_again_after_the_promotion_changes_nothing() {
+    let world = World::new();
+    promote(&world, &run(1), 1, None).await;
+    let references = world.git("remote.git", &["for-each-ref"]);
+    let again = world.request("build-1/manifest.json");
+    for push in [true, false] {
+        world.git("clone", &["pull", "-q", "--ff-only"]);
+        let outcome = done(&CommitRequest { push, ..again.clone() }).await;
+        assert_eq!((&outcome.change, &outcome.commit), (&Change::AlreadyThere, &world.remote_tip()));
+        assert_eq!((outcome.files, outcome.tags, outcome.candidates), (Vec::new(), Vec::new(), Vec::new()));
+    }
+    assert_eq!(world.git("remote.git", &["for-each-ref"]), references);
+    green(&world).await;
+
+    // Beside a run that is new the old one is left alone too.
+    write_manifest(&world.path("two"), &[Build::passed(&run(1), "x86_64", 1), Build::passed(&run(2), "x86_64", 2)]);
+    let both = done(&CommitRequest { runs: Runs::All, ..world.request("two/manifest.json") }).await;
+    assert_eq!(both.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [run(2)]);
+    assert_eq!((both.change, both.tags.len(), both.files.len()), (Change::Pushed, 1, 2));
+    green(&world).await;
+
+    // AMIs that the lock does not hold came too late.
+    let tip = world.remote_tip();
+    write_manifest(&world.path("late"), &[Build::passed(&run(1), "arm64", 7)]);
+    let (error, text) = fails(&world.request("late/manifest.json")).await;
+    assert_eq!(error.exit(), Exit::Conflict);
+    assert!(text.contains(&format!("run {} of base is gold in {LOCK}", run(1))), "{text}");
+    assert_eq!(world.remote_tip(), tip);
 }
 
 #[tokio::test]
@@ -385,6 +417,41 @@ async fn signatures_are_checked_against_the_keys_on_the_branch() {
     let forged = verified(&asked).await;
     assert_eq!((forged.signatures, forged.findings.len()), (0, 1), "{:#?}", forged.findings);
     assert_eq!(forged.findings[0].place, beside);
+    // The cure holds: on a run that is revoked nothing rests, whoever signed.
+    let becomes = |state| {
+        let text = with_entry(&shown(&world, "main", LOCK), &run(1), state);
+        push(&world, "moved", &[(LOCK, Some(text))]);
+    };
+    let untagged = VerifyRequest { tags: false, ..asked.clone() };
+    becomes(State::Retired);
+    assert_eq!(verified(&untagged).await.findings.len(), 1, "what is forged stays so on a retired run");
+    becomes(State::Revoked);
+    assert_eq!(verified(&untagged).await.findings, []);
+}
+
+/// The lock with one entry more, and without gold.
+fn with_entry(lock: &str, run: &str, state: State) -> String {
+    let mut lock = lock_file::read(LOCK, lock).expect("a lock");
+    let run = run.parse().expect("a run");
+    lock_file::append(&mut lock, LockEntry { run, state, copies: Vec::new(), ..fixtures::lock().entries[1].clone() });
+    lock.gold = None;
+    lock_file::write(&lock)
+}
+
+#[tokio::test]
+async fn a_signature_is_demanded_of_what_a_run_stands_on_now() {
+    let world = World::new();
+    let asked = VerifyRequest { require_signature: true, tags: false, ..request(&world) };
+    for number in 1..=2 {
+        promote(&world, &run(number), number, None).await;
+        // The run before has retired: another gold is a cure.
+        let findings = verified(&asked).await.findings;
+        assert_eq!(findings.len(), 1, "{findings:#?}");
+        assert_eq!(findings[0].message, format!("run {} was vetted on evidence that nobody signed", run(number)));
+    }
+    let text = with_entry(&shown(&world, "main", LOCK), &run(2), State::Revoked);
+    push(&world, "revoked", &[(LOCK, Some(text))]);
+    assert_eq!(verified(&asked).await.findings, []);
 }
 
 #[tokio::test]

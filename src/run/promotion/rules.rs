@@ -50,9 +50,7 @@ impl Rules {
             let refusals = problems.iter().map(|p| Refusal::new(desk.branch(), p.to_string())).collect();
             return Err(PromotionError::Refused { image: image.clone(), run: None, refusals });
         }
-        let prefix = path.strip_suffix(file::FILE_NAME).or_else(|| path.rsplit_once('/').map(|(folder, _)| folder));
-        let prefix = prefix.map(|prefix| prefix.trim_end_matches('/')).filter(|prefix| !prefix.is_empty());
-        let prefix = prefix.map_or_else(String::new, |prefix| format!("{prefix}/"));
+        let prefix = folder_of(path);
         file.and_then(|file| Self::of(&file, image, prefix))
             .ok_or_else(|| refused(format!("declares no image {:?}", image.as_str())))
     }
@@ -127,5 +125,28 @@ impl Rules {
     fn list(&self, name: &str) -> Vec<String> {
         let items = self.image.options.given.get(name).and_then(|given| given.value.as_array());
         items.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+    }
+}
+
+/// The folder of a file by its path from the root, empty or with `/` at its end.
+fn folder_of(path: &str) -> String {
+    path.rsplit_once('/').map_or_else(String::new, |(folder, _)| format!("{folder}/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_what_stands_before_the_last_slash() {
+        for (path, folder) in [
+            ("assay.hcl", ""),
+            ("ci/assay.hcl", "ci/"),
+            ("ci/prod-assay.hcl", "ci/"),
+            ("prod-assay.hcl", ""),
+            ("a/b/x", "a/b/"),
+        ] {
+            assert_eq!(folder_of(path), folder, "{path}");
+        }
     }
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -52,14 +53,23 @@ func greetingSource(binary string) source {
 	}
 }
 
-// assaySource reads the lock in tests/fixtures/gold.
+// assaySource reads the lock in tests/fixtures/gold, copied out of this repository, whose own images/ would count.
 func assaySource(t *testing.T) source {
 	t.Helper()
-	config, err := filepath.Abs("../../fixtures/gold/assay.hcl")
-	if err != nil {
+	folder := t.TempDir()
+	if err := os.Mkdir(filepath.Join(folder, "images"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	config = "config = " + string(mustJSON(t, config)) + "\n"
+	for _, name := range []string{"assay.hcl", "images/base.lock.hcl"} {
+		kept, err := os.ReadFile(filepath.Join("../../fixtures/gold", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name), kept, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := "config = " + string(mustJSON(t, filepath.Join(folder, "assay.hcl"))) + "\n"
 	return source{
 		binary: fromEnvironment(t, "ASSAY_BIN", "target/debug/assay"), name: "image",
 		env:   []string{"AWS_DEFAULT_REGION=us-east-1"},
