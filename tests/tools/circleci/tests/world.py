@@ -178,6 +178,9 @@ def pull_request(world: World) -> Iterator[str]:
     if first is None:
         yield "no build"
         return
+    steps = [step["name"] for step in first["containers"][0]["steps"]]
+    wanted = ["store_test_results", "store_artifacts", "Commit the candidates, good or bad"]
+    yield from expect("results are kept before the push, which may cancel the job", sorted((step for step in {*steps} & {*wanted}), key=steps.index), wanted)
     yield from stored(first, "artifacts/diff/base.md", "artifacts/diff/app.md", "artifacts/reports/junit.xml", "test-results/junit.xml")
 
 
