@@ -1,4 +1,5 @@
-//! What `assay doctor` looks at, from assay.hcl: regions with launches and with copies, types, networks, the protected branch. It owns no judgement; what is right is `run::doctor`'s.
+//! What `assay doctor` looks at, from assay.hcl: regions with launches and with copies, types, networks, the protected branch. It owns no judgement; what is
+//! right is `run::doctor`'s.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,7 +67,7 @@ pub struct LaunchPlace {
 pub struct Places {
     /// Regions with launches. An image that names none may be in any of them.
     pub launches: BTreeMap<Region, LaunchPlace>,
-    /// Every image's launches, for a region that assay.hcl does not name; of subnets none that is named for another.
+    /// Every image's launches, for a region that assay.hcl does not name; of subnets none that belongs to another.
     pub elsewhere: LaunchPlace,
     /// Regions that gold is copied to.
     pub copies: BTreeSet<Region>,
@@ -82,10 +83,12 @@ pub fn places(file: &ConfigFile, images: &[ImageName]) -> Places {
     let mut places = Places::default();
     for image in meant {
         let of_image = launch_regions(image);
-        for region in if of_image.is_empty() { &all } else { &of_image } {
-            places.launches.entry(region.clone()).or_default().merge(launch_place(image, Some(region)));
+        let possible = if of_image.is_empty() { &all } else { &of_image };
+        for region in possible {
+            let place = launch_place(image, Some(region), possible.len() == 1);
+            places.launches.entry(region.clone()).or_default().merge(place);
         }
-        places.elsewhere.merge(launch_place(image, None));
+        places.elsewhere.merge(launch_place(image, None, of_image.is_empty()));
         places.copies.extend(image.distribution.ami_regions.iter().cloned());
         places.security_groups.extend(texts(image, &["security_group_id", "security_group_ids"]));
     }
@@ -93,9 +96,13 @@ pub fn places(file: &ConfigFile, images: &[ImageName]) -> Places {
 }
 
 impl Places {
-    /// What launches in `region` take.
-    pub fn launch_in(&self, region: &Region) -> LaunchPlace {
-        self.launches.get(region).unwrap_or(&self.elsewhere).clone()
+    /// What launches in each of `regions` take.
+    pub fn launches_in(&self, regions: &BTreeSet<Region>) -> BTreeMap<Region, LaunchPlace> {
+        let mut elsewhere = self.elsewhere.clone();
+        if regions.len() > 1 {
+            elsewhere.subnets.clear();
+        }
+        regions.iter().map(|region| (region.clone(), self.launches.get(region).unwrap_or(&elsewhere).clone())).collect()
     }
 }
 
@@ -142,16 +149,16 @@ fn launch_regions(image: &ImageDecl) -> BTreeSet<Region> {
     image.regions.iter().cloned().chain(subnets_by_region(image).into_keys()).collect()
 }
 
-/// What launches of this image take in `region`; without one: in a region that assay.hcl does not name.
-fn launch_place(image: &ImageDecl, region: Option<&Region>) -> LaunchPlace {
+/// What launches of this image take in `region`; without one: in a region that assay.hcl does not name. `only`: it is launched in no other, so a subnet without a
+/// region is there.
+fn launch_place(image: &ImageDecl, region: Option<&Region>, only: bool) -> LaunchPlace {
     let mut subnets: BTreeSet<String> =
         region.and_then(|region| subnets_by_region(image).remove(region)).into_iter().flatten().collect();
     let anywhere = texts(image, &["subnet_id"]);
     let chosen = !subnets.is_empty()
         || !anywhere.is_empty()
         || ["vpc_id", "subnet_filter", "vpc_filter"].iter().any(|option| value(image, option).is_some());
-    // A subnet is in one region, and which that is is known only where there is one.
-    if subnets.is_empty() && launch_regions(image).len() <= 1 {
+    if subnets.is_empty() && only {
         subnets.extend(anywhere);
     }
     let (instance_types, fallback_types) = types(image);
@@ -238,7 +245,7 @@ mod tests {
             }"#,
         );
         let types_in = |name: &str| {
-            let place = places.launch_in(&region(name));
+            let place = &places.launches_in(&[region(name)].into())[&region(name)];
             (words(&place.instance_types).join(" "), words(&place.fallback_types).join(" "))
         };
         assert_eq!(types_in("us-east-1"), ("c7i.large t4g.small".to_owned(), "c6i.large".to_owned()));
@@ -254,7 +261,7 @@ mod tests {
                 "image \"base\" {{\n  inputs = [\"packer/**\"]\n  regions = [\"us-east-1\", \"eu-west-1\"]\n  launch {{\n    {launch}\n  }}\n}}\n"
             );
             let places = places_of(&text);
-            ["us-east-1", "eu-west-1"].map(|name| places.launch_in(&region(name)).default_vpc)
+            ["us-east-1", "eu-west-1"].map(|name| places.launches[&region(name)].default_vpc)
         };
         assert_eq!(needs("ttl = \"1h\""), [true, true]);
         for chosen in [
@@ -266,5 +273,23 @@ mod tests {
             assert_eq!(needs(chosen), [false, false], "{chosen}");
         }
         assert_eq!(needs("subnet_ids = { us-east-1 = \"subnet-0aaaaaaaaaaaaaaa1\" }"), [false, true]);
+    }
+
+    #[test]
+    fn a_subnet_is_looked_for_in_its_own_region_alone() {
+        let subnets = |regions: &str, asked: &[&str]| -> Vec<String> {
+            let launch = "launch {\n    subnet_id = \"subnet-0aaaaaaaaaaaaaaa1\"\n  }";
+            let places =
+                places_of(&format!("image \"base\" {{\n  inputs = [\"packer/**\"]\n  {regions}\n  {launch}\n}}\n"));
+            let launches = places.launches_in(&asked.iter().map(|name| region(name)).collect());
+            let with = launches.into_iter().filter(|(_, place)| !place.subnets.is_empty());
+            with.map(|(region, _)| region.as_str().to_owned()).collect()
+        };
+        let here = "regions = [\"us-east-1\"]";
+        assert_eq!(subnets(here, &["us-east-1", "eu-west-1"]), ["us-east-1"]);
+        assert_eq!(subnets(here, &["eu-west-1"]), [""; 0], "--region names another");
+        assert_eq!(subnets("regions = [\"us-east-1\", \"eu-west-1\"]", &["us-east-1", "eu-west-1"]), [""; 0]);
+        assert_eq!(subnets("", &["eu-west-1"]), ["eu-west-1"], "no other is known");
+        assert_eq!(subnets("", &["eu-west-1", "us-east-1"]), [""; 0]);
     }
 }

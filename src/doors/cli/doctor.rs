@@ -109,7 +109,7 @@ fn launches(
     if regions.is_empty() {
         regions.extend(of_settings());
     }
-    regions.into_iter().map(|region| (region.clone(), places.launch_in(&region))).collect()
+    places.launches_in(&regions)
 }
 
 /// Everything that `assay lint` says.
