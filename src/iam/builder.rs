@@ -30,6 +30,7 @@ pub(super) fn policy(grounds: &Grounds) -> Policy {
     statements.extend(instances::launching(grounds, Launcher::Builder));
     statements.extend(sources(grounds));
     statements.push(own(grounds));
+    statements.push(take_from(grounds));
     statements.push(instances::clean_up_probe(grounds));
     statements.push(make(grounds));
     statements.extend(register(grounds));
@@ -69,15 +70,11 @@ fn own(grounds: &Grounds) -> Statement {
             "ec2:DeleteKeyPair",
             "ec2:DeleteSecurityGroup",
             "ec2:DeleteVolume",
-            "ec2:DetachVolume",
             "ec2:GetConsoleOutput",
-            "ec2:ModifyInstanceAttribute",
             "ec2:RebootInstances",
             "ec2:StartInstances",
             "ec2:StopInstances",
             "ec2:TerminateInstances",
-            "ec2:CreateImage",
-            "ec2:CreateSnapshot",
         ])
         .on(kinds.map(|kind| grounds.own(kind, "*")))
         .when("StringEquals", resource(tags::MANAGED), ["true"])
@@ -85,7 +82,19 @@ fn own(grounds: &Grounds) -> Statement {
     grounds.here(statement)
 }
 
-/// The new AMI and its snapshots, from our instance or volume (`Own`), or as a copy. Packer's copies carry no tags of their own in the request. `ec2:Owner` is
+/// What changes or copies an instance: of those alone that are being built on. A test's carries a run and no state, so no branch's job can change or read what
+/// the tester boots; assay's own tests, in this job too, need none of these calls.
+fn take_from(grounds: &Grounds) -> Statement {
+    let statement = Statement::allow("OwnBuild")
+        .calls(&["ec2:CreateImage", "ec2:CreateSnapshot", "ec2:DetachVolume", "ec2:ModifyInstanceAttribute"])
+        .on(["instance", "volume"].map(|kind| grounds.own(kind, "*")))
+        .when("StringEquals", resource(tags::MANAGED), ["true"])
+        .when("StringEquals", resource(tags::STATE), [State::Building.as_str()])
+        .when("StringLike", resource(tags::EXPIRES_AT), ["?*"]);
+    grounds.here(statement)
+}
+
+/// The new AMI and its snapshots, from our instance or volume (`OwnBuild`), or as a copy. Packer's copies carry no tags of their own in the request. `ec2:Owner` is
 /// the source's; where the key is not there, it is the new AMI that is asked about.
 fn make(grounds: &Grounds) -> Statement {
     let statement = Statement::allow("MakeImage")

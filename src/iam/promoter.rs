@@ -26,7 +26,8 @@ pub(super) fn policy(grounds: &Grounds) -> Policy {
     let mut statements = vec![
         grounds.here(Statement::allow("Look").calls(&LOOK).on(["*"])),
         tag(grounds),
-        copy(grounds),
+        copy_from(grounds),
+        copy_to(grounds),
         tag_copy(grounds),
         share(grounds),
         deprecate(grounds),
@@ -54,9 +55,20 @@ fn tag(grounds: &Grounds) -> Statement {
     grounds.here(statement)
 }
 
-/// Copies of what this account owns, tagged in the same call. EC2 offers no key for the tags of a copy's source (Service Authorization Reference, CopyImage): that it
-/// is a vetted AMI is the conductor's check.
-fn copy(grounds: &Grounds) -> Statement {
+/// What may be copied: since October 2024 EC2 judges the source as a resource of its own ("Grant permissions to copy Amazon EC2 AMIs" in the EC2 User Guide), to which
+/// no tag of the request belongs. It offers no key for the tags that a source has (Service Authorization Reference, CopyImage): that it is a vetted AMI is the
+/// conductor's check.
+fn copy_from(grounds: &Grounds) -> Statement {
+    let statement = Statement::allow("CopyFromOurs").calls(&["ec2:CopyImage"]).on([grounds.images()]).when(
+        "StringEquals",
+        "ec2:Owner",
+        [grounds.account.as_str()],
+    );
+    grounds.here(statement)
+}
+
+/// The copy and its snapshots, tagged in the same call. Where EC2 told the request's tags of the source too, its owner would still be asked for.
+fn copy_to(grounds: &Grounds) -> Statement {
     let statement = Statement::allow("Copy")
         .calls(&["ec2:CopyImage"])
         .on(grounds.images_and_snapshots())

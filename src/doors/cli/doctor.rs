@@ -1,6 +1,9 @@
 //! `assay doctor`: what stands in the way of a run, each with its cure.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use clap::{Args, builder::styling::AnsiColor};
 use serde_json::json;
@@ -17,7 +20,7 @@ use crate::{
     config::{
         ConfigFile, Door, Input, Layer, Place, ProberSettings, Problem, check,
         check::check_access,
-        doctor::{DoctorRequest, places},
+        doctor::{DoctorRequest, LaunchPlace, Places, places},
         file, options,
         request::Format,
         suites,
@@ -76,25 +79,16 @@ pub(super) fn plan_in(
         return Err(problems);
     }
     let places = file.as_ref().map(|file| places(file, &args.images)).unwrap_or_default();
-    let mut regions = places.regions;
-    regions.extend(args.regions.iter().cloned());
-    if regions.is_empty() {
-        let of_environment = || variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?.parse().ok();
-        regions.extend(access.region.clone().or_else(of_environment));
-    }
-    let mut subnets = places.subnets;
-    if let (1, Some(only)) = (regions.len(), regions.first()) {
-        subnets.entry(only.clone()).or_default().extend(places.subnet_ids);
-    }
+    let of_environment = || variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"))?.parse().ok();
+    let launches = launches(&places, &args.regions, || access.region.clone().or_else(of_environment));
+    let regions: BTreeSet<Region> = launches.keys().chain(&places.copies).cloned().collect();
     let git = file.as_ref().map(|file| file.git.clone()).unwrap_or_default();
     Ok(DoctorRequest {
         role: args.role,
         access,
         images: args.images.clone(),
         regions: regions.into_iter().collect(),
-        instance_types: places.instance_types.into_iter().collect(),
-        subnets,
-        vpc: places.vpc,
+        launches,
         security_groups: places.security_groups.into_iter().collect(),
         prober: prober(file.as_ref(), args, &input),
         folder: file.as_ref().map_or_else(|| folder.to_owned(), |file| file.folder.clone()),
@@ -103,6 +97,19 @@ pub(super) fn plan_in(
         mistakes: path.map(|_| mistakes(globals, folder)),
         format,
     })
+}
+
+/// Where is launched: what assay.hcl names and what is `given`; where that is nowhere, in the region that AWS's own settings name.
+fn launches(
+    places: &Places,
+    given: &[Region],
+    of_settings: impl Fn() -> Option<Region>,
+) -> BTreeMap<Region, LaunchPlace> {
+    let mut regions: BTreeSet<Region> = places.launches.keys().chain(given).cloned().collect();
+    if regions.is_empty() {
+        regions.extend(of_settings());
+    }
+    places.launches_in(&regions)
 }
 
 /// Everything that `assay lint` says.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use super::{Finding, Level};
 use crate::{
     cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, DryRun, DryRunAnswer, Ec2Factory, Filters, Image},
-    config::doctor::DoctorRequest,
+    config::doctor::{DoctorRequest, LaunchPlace},
     iam::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, Role},
     launch::Identity,
     model::{AmiId, Region, State, tags},
@@ -83,24 +83,34 @@ fn clock(ahead: Option<i64>) -> Finding {
     }
 }
 
-async fn look_at(request: &DoctorRequest, factory: &Ec2Factory, region: &Region) -> Vec<Finding> {
+async fn look_at(request: &DoctorRequest, factory: &dyn CloudFactory, region: &Region) -> Vec<Finding> {
     let cloud = factory.region(region);
     let cloud = cloud.as_ref();
-    let launches = request.role.is_none_or(Role::launches);
-    let (networks, types, quota, rights) = tokio::join!(
-        async { if launches { networks(request, cloud).await } else { Vec::new() } },
-        async { if launches { types(request, cloud).await } else { None } },
-        async { if launches { Some(quota(cloud).await) } else { None } },
-        rights(request, cloud),
+    // Where gold is only copied to, nothing is launched.
+    let place = request.launches.get(region).filter(|_| request.role.is_none_or(Role::launches));
+    let (of_launching, rights) = tokio::join!(
+        async {
+            match place {
+                Some(place) => launching(place, cloud).await,
+                None => Vec::new(),
+            }
+        },
+        rights(request, place, cloud),
     );
-    networks.into_iter().chain(types).chain(quota).chain(rights).collect()
+    of_launching.into_iter().chain(rights).collect()
+}
+
+async fn launching(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
+    let (networks, types, quota) = tokio::join!(networks(place, cloud), types(place, cloud), quota(cloud));
+    networks.into_iter().chain(types).chain([quota]).collect()
 }
 
 /// What is named and not there.
-async fn networks(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
+async fn networks(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
     let about = cloud.region().as_str();
     let mut findings = Vec::new();
-    if let Some(ids) = request.subnets.get(cloud.region()).filter(|ids| !ids.is_empty()) {
+    if !place.subnets.is_empty() {
+        let ids: Vec<String> = place.subnets.iter().cloned().collect();
         let filters: Filters = [("subnet-id".to_owned(), ids.clone())].into();
         let cure = "correct subnet_id or subnet_ids in assay.hcl";
         findings.push(match cloud.find_subnets(&filters).await {
@@ -115,9 +125,10 @@ async fn networks(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
             }
             Err(error) => failed(about, &error, "allow ec2:DescribeSubnets"),
         });
-    } else if request.vpc.is_none() {
+    }
+    if place.default_vpc {
         let filters: Filters = [("is-default".to_owned(), vec!["true".to_owned()])].into();
-        let cure = "name vpc_id or subnet_ids in assay.hcl, or make a default VPC";
+        let cure = "name vpc_id, subnet_ids, vpc_filter or subnet_filter in assay.hcl, or make a default VPC";
         findings.push(match cloud.find_vpcs(&filters).await {
             Ok(found) if found.is_empty() => Finding::bad(about, Level::Error, "there is no default VPC", cure),
             Ok(found) => Finding::ok(about, format!("default VPC {}", found.join(", "))),
@@ -127,24 +138,35 @@ async fn networks(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
     findings
 }
 
-async fn types(request: &DoctorRequest, cloud: &dyn Cloud) -> Option<Finding> {
+async fn types(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
     let about = cloud.region().as_str();
-    if request.instance_types.is_empty() {
-        return None;
+    let asked: Vec<String> = place.instance_types.union(&place.fallback_types).cloned().collect();
+    if asked.is_empty() {
+        return Vec::new();
     }
-    Some(match cloud.offered_types(&request.instance_types).await {
-        Ok(offered) => {
-            let lost: Vec<&str> =
-                request.instance_types.iter().filter(|kind| !offered.contains(kind)).map(String::as_str).collect();
-            if lost.is_empty() {
-                Finding::ok(about, format!("{} offered", request.instance_types.join(", ")))
-            } else {
-                let found = format!("{} not offered here", lost.join(", "));
-                Finding::bad(about, Level::Error, found, "name another instance_type in assay.hcl")
-            }
-        }
-        Err(error) => failed(about, &error, "allow ec2:DescribeInstanceTypeOfferings"),
-    })
+    match cloud.offered_types(&asked).await {
+        Ok(offered) => types_lost(place, about, &asked, &offered),
+        Err(error) => vec![failed(about, &error, "allow ec2:DescribeInstanceTypeOfferings")],
+    }
+}
+
+/// A type that is tested on must be there; without one that is only fallen back to a run may have fewer chances, and no more.
+fn types_lost(place: &LaunchPlace, about: &str, asked: &[String], offered: &[String]) -> Vec<Finding> {
+    let (tested, fallbacks): (Vec<&str>, Vec<&str>) = asked
+        .iter()
+        .filter(|kind| !offered.contains(kind))
+        .map(String::as_str)
+        .partition(|kind| place.instance_types.contains(*kind));
+    if tested.is_empty() && fallbacks.is_empty() {
+        return vec![Finding::ok(about, format!("{} offered", asked.join(", ")))];
+    }
+    let finding = |lost: Vec<&str>, level, cure| {
+        let found = format!("{} not offered here", lost.join(", "));
+        (!lost.is_empty()).then(|| Finding::bad(about, level, found, cure))
+    };
+    let tested = finding(tested, Level::Error, "name another instance_type in assay.hcl");
+    let fallbacks = finding(fallbacks, Level::Warning, "launches do without; name another in instance_type_fallbacks");
+    tested.into_iter().chain(fallbacks).collect()
 }
 
 async fn quota(cloud: &dyn Cloud) -> Finding {
@@ -173,11 +195,11 @@ async fn quota(cloud: &dyn Cloud) -> Finding {
 }
 
 /// What the role must be allowed, as far as EC2 can be asked without a thing to do it to.
-async fn rights(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
+async fn rights(request: &DoctorRequest, place: Option<&LaunchPlace>, cloud: &dyn Cloud) -> Vec<Finding> {
     let about = cloud.region().as_str();
     let mut calls = Vec::new();
-    if request.role.is_none_or(Role::launches) {
-        calls.extend(of_launching(request));
+    if let Some(place) = place {
+        calls.extend(of_launching(request, place));
     }
     let mut findings = Vec::new();
     if matches!(request.role, Some(Role::Promoter | Role::Sweeper)) {
@@ -217,7 +239,7 @@ async fn rights(request: &DoctorRequest, cloud: &dyn Cloud) -> Vec<Finding> {
 }
 
 /// Launching itself needs a key pair and a group that exist, so it cannot be asked about.
-fn of_launching(request: &DoctorRequest) -> Vec<DryRun> {
+fn of_launching(request: &DoctorRequest, place: &LaunchPlace) -> Vec<DryRun> {
     let given = [
         (tags::MANAGED, "true"),
         (tags::RUN, "00000000000000000000000000"),
@@ -232,7 +254,7 @@ fn of_launching(request: &DoctorRequest) -> Vec<DryRun> {
     }
     if request.security_groups.is_empty() {
         let name = "assay-doctor".to_owned();
-        calls.push(DryRun::CreateSecurityGroup { name, vpc: request.vpc.clone(), tags: given });
+        calls.push(DryRun::CreateSecurityGroup { name, vpc: place.vpc.clone(), tags: given });
         calls.push(DryRun::DeleteSecurityGroup { group: NO_GROUP.to_owned() });
     }
     calls.push(DryRun::DeleteKeyPair { name: NO_KEY_PAIR.to_owned() });
@@ -277,7 +299,94 @@ fn failed(about: &str, error: &CloudError, cure: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::{
+        cloud::fake::FakeCloud,
+        config::{
+            request::Format,
+            settings::{AccessSettings, ProberSettings},
+        },
+    };
+
+    /// Launches in us-east-1 that name a subnet filter, copies to eu-west-1.
+    fn request(role: Option<Role>) -> DoctorRequest {
+        let place = LaunchPlace { instance_types: ["t3.small".to_owned()].into(), ..LaunchPlace::default() };
+        let [here, copy] = ["us-east-1", "eu-west-1"].map(|name| name.parse::<Region>().expect("a region"));
+        DoctorRequest {
+            role,
+            access: AccessSettings::default(),
+            images: Vec::new(),
+            regions: vec![copy, here.clone()],
+            launches: [(here, place)].into(),
+            security_groups: Vec::new(),
+            prober: ProberSettings::default(),
+            folder: PathBuf::new(),
+            branch: "main".to_owned(),
+            remote: None,
+            mistakes: None,
+            format: Format::Text,
+        }
+    }
+
+    /// The actions of a look at both regions, as `region action`.
+    async fn asked(request: &DoctorRequest) -> Vec<String> {
+        let cloud = FakeCloud::new();
+        for region in &request.regions {
+            look_at(request, &cloud, region).await;
+        }
+        let action = |call: String| call.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        cloud.calls().into_iter().map(action).collect()
+    }
+
+    #[tokio::test]
+    async fn a_region_of_copies_is_asked_what_copying_needs_and_no_more() {
+        let of_copies = |calls: &[String]| -> Vec<String> {
+            calls.iter().filter(|call| call.starts_with("eu-west-1")).cloned().collect()
+        };
+        for role in [None, Some(Role::Builder), Some(Role::Tester)] {
+            let calls = asked(&request(role)).await;
+            assert_eq!(of_copies(&calls), [""; 0], "{role:?}");
+            for needed in ["DescribeInstanceTypeOfferings", "GetServiceQuota", "DryRun"] {
+                assert!(calls.contains(&format!("us-east-1 {needed}")), "{role:?}: {needed} in {calls:?}");
+            }
+        }
+        for role in [Role::Promoter, Role::Sweeper] {
+            let calls = asked(&request(Some(role))).await;
+            assert_eq!(of_copies(&calls), ["eu-west-1 DescribeImages"], "{role}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_default_vpc_is_asked_for_only_where_it_is_needed() {
+        let mut request = request(Some(Role::Tester));
+        let of_vpcs = |calls: Vec<String>| calls.iter().filter(|call| call.ends_with("DescribeVpcs")).count();
+        assert_eq!(of_vpcs(asked(&request).await), 0, "a subnet filter chooses");
+        request.launches.values_mut().for_each(|place| place.default_vpc = true);
+        assert_eq!(of_vpcs(asked(&request).await), 1);
+    }
+
+    #[test]
+    fn a_type_to_fall_back_to_that_is_missing_is_a_warning() {
+        let place = LaunchPlace {
+            instance_types: ["m7i.large", "t3.small"].map(str::to_owned).into(),
+            fallback_types: ["m6i.large".to_owned()].into(),
+            ..LaunchPlace::default()
+        };
+        let asked = ["m6i.large", "m7i.large", "t3.small"].map(str::to_owned);
+        let lost = |offered: &[usize]| -> Vec<(Level, String)> {
+            let offered: Vec<String> = offered.iter().map(|n| asked[*n].clone()).collect();
+            types_lost(&place, "x", &asked, &offered)
+                .into_iter()
+                .map(|finding| (finding.level, finding.found))
+                .collect()
+        };
+        let not_here = |kind: &str| format!("{kind} not offered here");
+        assert_eq!(lost(&[0, 1, 2]), [(Level::Ok, "m6i.large, m7i.large, t3.small offered".to_owned())]);
+        assert_eq!(lost(&[1, 2]), [(Level::Warning, not_here("m6i.large"))]);
+        assert_eq!(lost(&[2]), [(Level::Error, not_here("m7i.large")), (Level::Warning, not_here("m6i.large"))]);
+    }
 
     #[test]
     fn a_clock_that_aws_would_refuse_is_an_error() {

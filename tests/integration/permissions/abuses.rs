@@ -35,6 +35,9 @@ pub struct Abuse {
 
 const OURS: &[(&str, &str)] =
     &[("assay:managed", "true"), ("assay:expires-at", "2026-11-23T07:00:00Z"), ("assay:run", RUN)];
+/// What Packer's run_tags and run_volume_tags say.
+const BUILT_ON: &[(&str, &str)] =
+    &[("assay:managed", "true"), ("assay:expires-at", "2026-11-23T07:00:00Z"), ("assay:state", "building")];
 const RUN: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 const INSTANCE: &str = "i-0aaaaaaaaaaaaaaa1";
 const IMAGE: &str = "ami-0aaaaaaaaaaaaaaa1";
@@ -285,7 +288,7 @@ fn builder() -> Vec<Abuse> {
                 "an AMI that is born gold",
                 call("CreateImage")
                     .with("InstanceId", INSTANCE)
-                    .knows(INSTANCE, OURS)
+                    .knows(INSTANCE, BUILT_ON)
                     .tagging(1, "image", &image("gold"))
                     .tagging(2, "snapshot", &image("gold")),
             ),
@@ -312,12 +315,27 @@ fn builder() -> Vec<Abuse> {
         vec![
             (
                 "an AMI that is born a candidate",
-                call("CreateImage").with("InstanceId", INSTANCE).knows(INSTANCE, OURS).tagging(
+                call("CreateImage").with("InstanceId", INSTANCE).knows(INSTANCE, BUILT_ON).tagging(
                     1,
                     "image",
                     &image("candidate"),
                 ),
             ),
+            ("altering a test's instance", on("ModifyInstanceAttribute", "InstanceId", INSTANCE, OURS)),
+            ("taking a test's volume away", on("DetachVolume", "VolumeId", VOLUME, OURS)),
+            (
+                "an AMI of a test's instance",
+                on("CreateImage", "InstanceId", INSTANCE, OURS).tagging(1, "image", &image("building")).tagging(
+                    2,
+                    "snapshot",
+                    &image("building"),
+                ),
+            ),
+            (
+                "a snapshot of a test's volume",
+                on("CreateSnapshot", "VolumeId", VOLUME, OURS).tagging(1, "snapshot", &image("building")),
+            ),
+            ("a test's instance as one that is built on", tag(INSTANCE, OURS, &stamp("building"))),
             ("a rejected AMI is a candidate again", tag(IMAGE, &image("rejected"), &stamp("candidate"))),
             ("deregistering an AMI that is not ours", on("DeregisterImage", "ImageId", IMAGE, &[])),
             ("copying another account's AMI", copy("999999999999").without("TagSpecification")),
@@ -421,7 +439,12 @@ pub fn written(role: &str) -> Vec<Value> {
     let lines = match role {
         "builder" => vec![
             // amazon-ebssurrogate.
-            on("CreateSnapshot", "VolumeId", VOLUME, OURS).tagging(1, "snapshot", &image("building")),
+            on("CreateSnapshot", "VolumeId", VOLUME, BUILT_ON).tagging(1, "snapshot", &image("building")),
+            on("DetachVolume", "VolumeId", VOLUME, BUILT_ON),
+            // amazon-ebs with ena_support or sriov_support.
+            on("ModifyInstanceAttribute", "InstanceId", INSTANCE, BUILT_ON),
+            // A smoke test's `reboot "stop-start"`.
+            on("StopInstances", "InstanceId.1", INSTANCE, OURS),
             call("RegisterImage")
                 .with("BlockDeviceMapping.1.Ebs.SnapshotId", SNAPSHOT)
                 .knows(SNAPSHOT, &image("building"))

@@ -300,11 +300,10 @@ impl Call<'_> {
         Ok(all)
     }
 
-    /// The reference names no key for the tags of what is copied: only its owner.
+    /// The source is judged as a resource of its own, which the call does not tag; the reference names no key for the tags that it has, only its owner.
     fn copy_image(&self) -> Result<Vec<Request>, String> {
         let source = self.existing(&self.parameter("SourceImageId").ok_or("no source")?)?;
-        let mut of_source = self.made("image", "*");
-        of_source.arn.clone_from(&source.arn);
+        let mut of_source = Target { arn: source.arn.clone(), context: self.common() };
         of_source.context.extend(source.context.get("ec2:Owner").map(|owner| ("ec2:Owner".to_owned(), owner.clone())));
         let resources = vec![of_source, self.made("image", "*"), self.made("snapshot", "*")];
         let mut all = self.making("CopyImage", resources, &[("image", "*"), ("snapshot", "*")]);

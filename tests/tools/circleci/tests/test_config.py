@@ -11,6 +11,7 @@ from typing import Any, Iterator
 
 import pytest
 import yaml
+from circleci_runner import check
 from world import ROOT, SCENES, problems
 
 CONFIG = ROOT / ".circleci/config.yml"
@@ -86,6 +87,26 @@ def survivors(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_config_is_what_the_orb_says() -> None:
     assert subprocess.run([ROOT / "scripts/ci/pack", "--check"], check=False).returncode == 0
+
+
+def shared_groups(text: str) -> dict[str, list[str]]:
+    """Serial groups with the jobs that are in them, where these are several; members of a matrix are jobs of their own."""
+    groups: dict[str, list[str]] = {}
+    for flow, jobs in check.summary(text).items():
+        for name, job in jobs.items():
+            if job["serial_group"]:
+                groups.setdefault(job["serial_group"], []).append(f"{flow}/{name}")
+    return {group: members for group, members in groups.items() if len(members) > 1}
+
+
+def test_a_serial_group_is_of_one_job() -> None:
+    """CircleCI wants a key once in a workflow, and skips an older pipeline's job for a newer one's: which must then do the same work."""
+    text = CONFIG.read_text()
+    assert shared_groups(text) == {}
+    assert check.summary(text)["release"]["build"]["serial_group"]
+    in_a_matrix = text.replace("requires: [\"validate-<< matrix.image >>\"]", "requires: [\"validate-<< matrix.image >>\"]\n          serial-group: x", 1)
+    assert shared_groups(in_a_matrix) == {"x": ["release/promote-base", "release/promote-app"]}
+    assert shared_groups(text.replace("slug >>/patch", "slug >>/build")) == {"github/acme/images/build": ["release/build", "patch/build"]}
 
 
 @pytest.mark.parametrize("scene", SCENES)

@@ -46,6 +46,7 @@ def test_the_example_is_the_flow_of_this_repository() -> None:
         theirs = example["workflows"][name]
         assert theirs["when"] == flow["when"]
         assert [_keys(job, "assay/") for job in theirs["jobs"]] == [_keys(job, "") for job in flow["jobs"]]
+        assert [_group(job) for job in theirs["jobs"]] == [_group(job) for job in flow["jobs"]]
 
 
 def _keys(job: Any, prefix: str) -> tuple[str, list[str]]:
@@ -54,6 +55,11 @@ def _keys(job: Any, prefix: str) -> tuple[str, list[str]]:
     assert name.startswith(prefix)
     own = {"name", "requires", "context", "filters", "matrix", "serial-group"}
     return name.removeprefix(prefix), sorted(key for key in body if key in own and not (key == "name" and prefix and name.endswith("assay-binary")))
+
+
+def _group(job: Any) -> str | None:
+    """The serial group of a job's place."""
+    return None if isinstance(job, str) else next(iter(job.values())).get("serial-group")
 
 
 class Api(http.server.BaseHTTPRequestHandler):
