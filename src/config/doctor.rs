@@ -173,12 +173,8 @@ fn types(image: &ImageDecl) -> (BTreeSet<String>, BTreeSet<String>) {
     tested.extend(spot.next());
     let fallbacks = texts(image, &["instance_type_fallbacks"]).into_iter().chain(spot).collect();
     if tested.is_empty() {
-        let default = |architecture: &Architecture| match architecture {
-            Architecture::X86_64 => "t3.small".to_owned(),
-            Architecture::Arm64 => "t4g.small".to_owned(),
-        };
         let named = if image.architectures.is_empty() { &[Architecture::X86_64][..] } else { &image.architectures };
-        tested.extend(named.iter().map(default));
+        tested.extend(named.iter().map(|architecture| architecture.default_instance_type().to_owned()));
     }
     (tested, fallbacks)
 }

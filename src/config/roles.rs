@@ -175,9 +175,9 @@ impl<'a> Asked<'a> {
         if !named_by_all {
             let wanted: BTreeSet<Architecture> =
                 self.images().flat_map(|image| image.architectures.iter().copied()).collect();
-            let is = |architecture| wanted.is_empty() || wanted.contains(&architecture);
-            all.extend(is(Architecture::X86_64).then(|| "t3.small".to_owned()));
-            all.extend(is(Architecture::Arm64).then(|| "t4g.small".to_owned()));
+            let both = [Architecture::X86_64, Architecture::Arm64];
+            let meant = both.into_iter().filter(|one| wanted.is_empty() || wanted.contains(one));
+            all.extend(meant.map(|one| one.default_instance_type().to_owned()));
         }
         sorted(all)
     }

@@ -8,7 +8,7 @@ use super::{
     options,
     problem::{Place, Problem},
 };
-use crate::model::ImageName;
+use crate::model::{ImageName, Region};
 
 /// The assay.hcl that `named` (`--config`) says, else the first in `working_dir` or above it. Fails with every mistake of the file, and where
 /// there is none or it declares no image.
@@ -28,11 +28,24 @@ pub fn read(named: Option<&Path>, working_dir: &Path) -> Result<ConfigFile, Vec<
     }
 }
 
+/// Adds a mistake for each of `regions` that is given twice with `flag`.
+pub fn check_regions(flag: &str, regions: &[Region], problems: &mut Vec<Problem>) {
+    for (position, region) in regions.iter().enumerate() {
+        if regions[..position].contains(region) {
+            problems.push(twice(flag, region.as_str()));
+        }
+    }
+}
+
+fn twice(flag: &str, name: &str) -> Problem {
+    Problem::new(Place::Flag, flag, format!("{name:?} is named twice"))
+}
+
 /// Adds a mistake for each of `names`, given with `flag`, that the file does not declare, and for each that is given twice.
 pub fn check_names(file: &ConfigFile, flag: &str, names: &[ImageName], problems: &mut Vec<Problem>) {
     for (position, name) in names.iter().enumerate() {
         if names[..position].contains(name) {
-            problems.push(Problem::new(Place::Flag, flag, format!("{:?} is named twice", name.as_str())));
+            problems.push(twice(flag, name.as_str()));
         } else if file.image(name).is_none() {
             let declared = file.images.iter().map(|image| image.name.as_str());
             let near = options::nearest(name.as_str(), declared.clone())

@@ -182,7 +182,7 @@ fn checked_out(request: &GoldRequest, folder: &Path) -> Result<(String, Lock), G
     let path = top.join(lock_file::path(&request.image));
     let place = path.display().to_string();
     if !path.exists() {
-        return Err(no_lock(request, place, &locks_in(&top.join("images")).into_iter().collect()));
+        return Err(no_lock(request, place, &locks_in(&top.join("images"))));
     }
     let text =
         read_bounded(&path).map_err(|error| GoldError::Unreadable { path: path.clone(), reason: error.to_string() })?;
@@ -229,7 +229,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
-fn locks_in(folder: &Path) -> Vec<String> {
+fn locks_in(folder: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| lock_name(&entry.file_name().to_string_lossy())).collect()
 }

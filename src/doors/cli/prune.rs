@@ -17,10 +17,9 @@ use crate::{
         Door, Input, Problem,
         check::check_access,
         file::{self, Keep},
-        options::nearest,
         prune::{GRACE, PruneRequest},
         request::Format,
-        units,
+        units, whole,
     },
     exit::Exit,
     model::{ImageName, Region, escape::escape_line},
@@ -81,8 +80,8 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     if let Some(config) = &config {
         unknown_images(args, config, &mut problems);
     }
-    twice("--image", &args.images, &mut problems);
-    twice("--region", &args.regions, &mut problems);
+    // An AMI that is looked at twice would seem to be somebody's copy of itself.
+    whole::check_regions("--region", &args.regions, &mut problems);
     let Some(config) = config.filter(|_| problems.is_empty()) else { return Err(problems) };
     Ok(PruneRequest {
         images: args.images.clone(),
@@ -100,28 +99,12 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     })
 }
 
-/// A mistake for each of `names` that stands there a second time: an AMI that is looked at twice would seem to be somebody's copy of itself.
-fn twice<T: PartialEq + std::fmt::Display>(flag: &str, names: &[T], problems: &mut Vec<Problem>) {
-    for (position, name) in names.iter().enumerate() {
-        if names[..position].contains(name) {
-            problems.push(problem(flag, format!("\"{name}\" is named twice")));
-        }
-    }
-}
-
 fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Vec<Problem>) {
-    let declared = || config.images.iter().map(|image| image.name.as_str());
     if config.images.is_empty() {
         problems.push(problem("", format!("{} declares no image", config.shown.display())));
         return;
     }
-    for image in args.images.iter().filter(|image| config.image(image).is_none()) {
-        let near =
-            nearest(image.as_str(), declared()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-        let list = declared().collect::<Vec<_>>().join(", ");
-        let message = format!("{} declares no image {:?}, but {list}{near}", config.shown.display(), image.as_str());
-        problems.push(problem("--image", message));
-    }
+    whole::check_names(config, "--image", &args.images, problems);
 }
 
 /// Looks, with --yes retires, and prints each AMI with the reason.

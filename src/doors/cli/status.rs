@@ -4,12 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::{
-    args::Globals,
-    dispatch, live,
-    option_flags::{AccessFlags, problem},
-    output, plan,
-};
+use super::{args::Globals, dispatch, live, option_flags::AccessFlags, output, plan};
 use crate::{
     config::{
         Door, Input, Problem,
@@ -57,11 +52,7 @@ pub fn plan(args: &StatusArgs, globals: &Globals) -> Result<(StatusRequest, Form
     let given = args.access.given();
     let mut problems = given.problems.clone();
     whole::check_names(&file, "--image", &args.images, &mut problems);
-    for (position, region) in args.regions.iter().enumerate() {
-        if args.regions[..position].contains(region) {
-            problems.push(problem("--region", format!("{:?} is named twice", region.as_str())));
-        }
-    }
+    whole::check_regions("--region", &args.regions, &mut problems);
     let input = Input {
         flags: given.layer.clone(),
         config_file: globals.config.clone(),

@@ -227,7 +227,6 @@ async fn again(books: &Books, rules: &Rules, lock: &Lock, run: RunId) -> Result<
         return Ok(Edit::default());
     };
     let mut edit = Desk::edit(lock, at, run, projected(books, rules, lock, run).await?);
-    edit.tags = Desk::tags_alone(lock, run).tags;
     // The lock stays as it is.
     edit.files.retain(|(path, _)| *path != lock_file::path(&lock.image));
     Ok(edit)
