@@ -215,6 +215,7 @@ fn value_by_verb(value: &Value, verb: char, flags: Flags, within: bool, out: &mu
         }
         (Value::Uint(number), _) if "vdboOxXcqU".contains(verb) => whole(false, *number, verb, flags, out),
         (Value::Float(float), _) if "veEfFgG".contains(verb) => fraction(*float, verb, flags, out)?,
+        (Value::Float(float), 'x' | 'X') if flags.precision.is_none() => fraction(*float, verb, flags, out)?,
         (Value::Float(_), 'b' | 'x' | 'X') => {
             return Err(format!("%{verb} of a number with a fraction is not supported"));
         }
@@ -319,6 +320,7 @@ fn fraction(float: f64, verb: char, flags: Flags, out: &mut String) -> Result<()
         _ if !float.is_finite() => float_text(size).trim_start_matches('+').to_owned(),
         ('v' | 'g' | 'G', None) => float_text(size),
         ('v' | 'g' | 'G', Some(precision)) => significant(size, precision),
+        ('x' | 'X', _) => hexadecimal_fraction(size),
         ('f' | 'F', precision) => format!("{size:.*}", precision.unwrap_or(6)),
         (_, precision) => exponential(size, precision.unwrap_or(6)),
     };
@@ -339,6 +341,25 @@ fn fraction(float: f64, verb: char, flags: Flags, out: &mut String) -> Result<()
     };
     pad(&format!("{sign}{}{text}", "0".repeat(zeros)), Flags { zero: false, ..flags }, out);
     Ok(())
+}
+
+/// `%x`: `0x1.8p+01`.
+fn hexadecimal_fraction(size: f64) -> String {
+    let bits = size.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    let (fraction, exponent) = match (bits >> 52, fraction) {
+        (0, 0) => return "0x0p+00".to_owned(),
+        (0, small) => {
+            // So small that it is not written with a leading 1.
+            let shift = small.leading_zeros() - 11;
+            ((small << shift) & ((1 << 52) - 1), -1022 - i64::from(shift))
+        }
+        (biased, fraction) => (fraction, i64::try_from(biased).unwrap_or(0) - 1023),
+    };
+    let digits = format!("{fraction:013x}");
+    let digits = digits.trim_end_matches('0');
+    let point = if digits.is_empty() { "" } else { "." };
+    format!("0x1{point}{digits}p{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs())
 }
 
 /// `%e`: `1.500000e+00`.
@@ -444,6 +465,7 @@ mod tests {
             ("100%", vec![], "100%!(NOVERB)"),
             ("%%|%t|%x", vec![Value::Bool(true), Value::from("az")], "%|true|617a"),
             ("%s", vec![Value::Nil], "%!s(<nil>)"),
+            ("%x|%X|%x", [10.0, 3.5, 5e-324].map(Value::Float).to_vec(), "0x1.4p+03|0X1.CP+01|0x1p-1074"),
         ] {
             assert_eq!(printf(format, &args).as_deref(), Ok(wanted), "{format}");
         }

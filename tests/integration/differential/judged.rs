@@ -45,7 +45,8 @@ fn by_goss(cases: &[String], outcomes: &mut [Outcome]) {
         if cases.len() == 1 {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.lines().next().or(std::str::from_utf8(&output.stdout).ok()).unwrap_or_default();
-            outcomes[0] = Outcome::Refused(said.to_owned());
+            let crashed = said.starts_with("panic:");
+            outcomes[0] = if crashed { Outcome::Crashed } else { Outcome::Refused(said.to_owned()) };
             return;
         }
         let half = cases.len() / 2;
@@ -54,7 +55,8 @@ fn by_goss(cases: &[String], outcomes: &mut [Outcome]) {
         return;
     };
     for result in results {
-        let at: usize = result["resource-id"].as_str().and_then(|id| id.parse().ok()).expect("the number of a case");
+        let at = result["resource-id"].as_str().and_then(|id| id.parse::<usize>().ok());
+        let at = at.unwrap_or_else(|| panic!("this is no number of a case: {result}"));
         outcomes[at] = match result["result"].as_u64() {
             Some(0) => Outcome::Passed,
             Some(1) => Outcome::Failed,

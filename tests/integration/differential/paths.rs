@@ -51,6 +51,18 @@ const PARTS: [&str; 34] = [
     "#(on==~true)#",
     "#(first%\"D*\")#",
 ];
+/// What stands at the top of each of these texts.
+const FIRSTS: [&[&str]; 9] = [
+    &["name", "age", "children", "friends", "fav\\.movie", "na*", "@this"],
+    &["u", "@this"],
+    &["#", "0", "1", "3", "#(a>1)#", "@reverse"],
+    &["a", "b", "c", "d", "e", "f", "g", "?"],
+    &["x"],
+    &["#", "0", "2", "@this"],
+    &["@this"],
+    &["@this"],
+    &["@this"],
+];
 const WHOLE: [&str; 14] = [
     "friends.#(first==\"Dale\").age",
     "friends.#(age>=47)#.first",
@@ -70,13 +82,15 @@ const WHOLE: [&str; 14] = [
 
 /// One check: a JSON text, a path, and a demand.
 pub fn case(random: &mut Random) -> String {
-    let path = if random.one_in(3) { random.of(&WHOLE).to_owned() } else { path(random) };
-    json!({ "content": random.of(&TEXTS), "matches": { "gjson": { (path): demand(random) } } }).to_string()
+    let text = random.below(TEXTS.len());
+    let first = random.of(FIRSTS[text]);
+    let path = if random.one_in(3) { random.of(&WHOLE).to_owned() } else { path(random, first) };
+    json!({ "content": TEXTS[text], "matches": { "gjson": { (path): demand(random) } } }).to_string()
 }
 
-fn path(random: &mut Random) -> String {
-    let mut path = random.of(&PARTS).to_owned();
-    for _ in 0..random.below(4) {
+fn path(random: &mut Random, first: &str) -> String {
+    let mut path = if random.one_in(4) { random.of(&PARTS) } else { first }.to_owned();
+    for _ in 0..random.below(3) {
         path.push_str(random.of(&[".", ".", ".", "|"]));
         path.push_str(random.of(&PARTS));
     }
@@ -84,7 +98,9 @@ fn path(random: &mut Random) -> String {
 }
 
 fn demand(random: &mut Random) -> Value {
-    match random.below(9) {
+    match random.below(14) {
+        // Met by all that is there: whether the path finds anything.
+        9.. => json!({ "not": "nothing like this" }),
         0 => json!({ "have-len": random.below(4) }),
         1 => json!({ "gt": random.below(50) }),
         2 => json!({ "not": { "equal": null } }),

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::random::Random;
 
-const TEXTS: [&str; 16] = [
+/// (Of `inf` goss's own report loses the result.)
+const TEXTS: [&str; 15] = [
     "",
     "a",
     "abc",
@@ -20,7 +21,6 @@ const TEXTS: [&str; 16] = [
     "é",
     "map[a:1]",
     "[a b]",
-    "inf",
 ];
 const NUMBERS: [f64; 8] = [0.0, 1.0, 5.0, 15.0, -1.0, 1.5, 1000.0, 1e21];
 const RANGES: [&str; 10] =
@@ -28,7 +28,10 @@ const RANGES: [&str; 10] =
 
 /// One check: a value and a demand.
 pub fn case(random: &mut Random) -> String {
-    let demand = demand(random, 3);
+    let mut demand = demand(random, 3);
+    if random.one_in(3) {
+        demand = json!({ "not": without_or(demand) });
+    }
     let mut check = json!({ "content": value(random, 3), "matches": demand });
     if random.one_in(6) {
         check["as-reader"] = true.into();
