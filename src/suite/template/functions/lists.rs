@@ -1,7 +1,7 @@
 //! Lists (Sprig: list.go; `mkSlice`: goss).
 
 use super::{
-    super::value::{Elements, List, Value, type_of},
+    super::value::{Elements, List, Value, show},
     Answer, Function, MANY,
     arguments::{empty, list, texts, whole},
     function,
@@ -105,10 +105,9 @@ fn slice(args: &[Value]) -> Answer {
     }
 }
 
+/// What is no list is one of one element.
 fn sort_alpha(args: &[Value]) -> Answer {
-    if matches!(args[0], Value::Nil) {
-        return Err(format!("argument 1 must be a list, not {}", type_of(&args[0])));
-    }
+    let Value::List(_) = &args[0] else { return Ok(Value::texts([show(&args[0])])) };
     let mut all = texts(&args[0]);
     all.sort();
     Ok(Value::texts(all))

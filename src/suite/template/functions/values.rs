@@ -35,12 +35,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("kindOf", 1, 1, |a| Ok(kind(&a[0]).into())),
     function("kindIs", 2, 2, |a| Ok(Value::Bool(text(a, 0)? == kind(&a[1])))),
     function("deepEqual", 2, 2, |a| Ok(Value::Bool(a[0] == a[1]))),
-    function("deepCopy", 1, 1, |a| Ok(copied(&a[0]))),
-    function("mustDeepCopy", 1, 1, |a| Ok(copied(&a[0]))),
+    function("deepCopy", 1, 1, deep_copy),
+    function("mustDeepCopy", 1, 1, deep_copy),
 ];
 
 /// Sprig escapes for HTML where the name does not say "raw".
 const HTML: Style = Style { pretty: false, html: true };
+
+fn deep_copy(args: &[Value]) -> Answer {
+    match &args[0] {
+        Value::Nil => Err("there is nothing to copy: it is null".to_owned()),
+        value => Ok(copied(value)),
+    }
+}
 
 fn ternary(args: &[Value]) -> Answer {
     match &args[2] {
