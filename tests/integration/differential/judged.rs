@@ -45,7 +45,8 @@ fn by_goss(cases: &[String], outcomes: &mut [Outcome]) {
         if cases.len() == 1 {
             let said = String::from_utf8_lossy(&output.stderr);
             let said = said.lines().next().or(std::str::from_utf8(&output.stdout).ok()).unwrap_or_default();
-            let crashed = said.starts_with("panic:");
+            // It may break down while its report is written already, which then holds nothing.
+            let crashed = said.starts_with("panic:") || report.is_some();
             outcomes[0] = if crashed { Outcome::Crashed } else { Outcome::Refused(said.to_owned()) };
             return;
         }
