@@ -32,6 +32,7 @@ mod plan;
 mod privacy;
 mod prober;
 mod program;
+mod programs;
 mod promotion;
 mod pruning;
 mod regions;
