@@ -25,7 +25,11 @@ const CALL_PATTERNS: &[CallPattern] = &[
     CallPattern { within: "", ending: "rs", pattern: r#"Command::new\("([^"/{}.]+)"\)"# },
     CallPattern { within: "test", ending: "rs", pattern: r#""/(?:usr/)?(?:local/)?s?bin/([a-z0-9.+-]+)", *"/"# },
     CallPattern { within: "", ending: "rs", pattern: r#"\bfound\("([a-z0-9.+-]+)"\)"# },
-    CallPattern { within: "", ending: "py", pattern: r#"(?:run|Popen|check_call|check_output)\(\s*\[\s*"([^"/{}.]+)""# },
+    CallPattern {
+        within: "",
+        ending: "py",
+        pattern: r#"(?:run|Popen|check_call|check_output)\(\s*\[\s*"([^"/{}.]+)""#,
+    },
     CallPattern { within: "", ending: "py", pattern: r#"shutil\.which\("([^"/]+)""# },
     CallPattern { within: "bootstrap.py", ending: "py", pattern: r#"(?m)^    "([a-z0-9-]+)": "[a-z0-9-]+",$"# },
 ];
@@ -60,7 +64,7 @@ fn called_programs() -> BTreeMap<String, BTreeSet<String>> {
     for file in &files {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let name = file.strip_prefix(&root).expect("below the root").display().to_string();
-        for CallPattern { within: "", ending, pattern } in CALL_PATTERNS {
+        for CallPattern { within, ending, pattern } in CALL_PATTERNS {
             // Lines of the form `"program": "package",` are a list of programs in the mini cloud's bootstrap alone.
             if !name.ends_with(ending) || (pattern.starts_with("(?m)") && !name.ends_with("bootstrap.py")) {
                 continue;
@@ -79,7 +83,10 @@ fn listed_programs() -> BTreeMap<String, String> {
     let mut listed = BTreeMap::new();
     for line in text.lines().filter(|it| !it.trim().is_empty() && !it.starts_with('#')) {
         let words = line.split_whitespace().collect::<Vec<_>>();
-        assert!(matches!(words[..], ["demo" | "test", _, _]), "scripts/programs: `{line}`: expected PURPOSE PROGRAM PACKAGE");
+        assert!(
+            matches!(words[..], ["demo" | "test", _, _]),
+            "scripts/programs: `{line}`: expected PURPOSE PROGRAM PACKAGE"
+        );
         let twice = listed.insert(words[1].to_owned(), words[2].to_owned());
         assert!(twice.is_none(), "scripts/programs: {} is listed twice", words[1]);
     }
@@ -98,7 +105,9 @@ fn every_program_that_tests_call_is_in_the_list_that_bootstrap_installs() {
         .iter()
         .filter(|(program, _)| !listed.contains_key(*program))
         .filter(|(program, _)| NOT_THIS_MACHINES.iter().all(|(it, _)| it != program))
-        .map(|(program, files)| format!("{program} (called in {})", files.iter().cloned().collect::<Vec<_>>().join(", ")))
+        .map(|(program, files)| {
+            format!("{program} (called in {})", files.iter().cloned().collect::<Vec<_>>().join(", "))
+        })
         .collect::<Vec<_>>();
     assert!(missing.is_empty(), "add to scripts/programs, with the Debian package:\n{}", missing.join("\n"));
 }
