@@ -17,6 +17,7 @@ mod chained;
 mod cleanup;
 mod command_line;
 mod differences;
+mod differential;
 mod doctor;
 mod ec2_requests;
 mod estate;
