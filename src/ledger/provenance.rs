@@ -61,8 +61,9 @@ const CI_COMMITS: [&str; 9] = [
 ];
 
 /// CI variables that hold the id of what all jobs of one pass over the pipeline share, each as its CI documents it. Where jobs can be run again,
-/// attempts are not told apart.
-const CI_WORKFLOWS: [&str; 8] = [
+/// attempts are not told apart: CircleCI's rerun of what failed is a workflow of its own in the same pipeline, and does not validate again.
+const CI_WORKFLOWS: [&str; 9] = [
+    "CIRCLE_PIPELINE_ID",
     "CIRCLE_WORKFLOW_ID",
     "GITHUB_RUN_ID",
     "CI_PIPELINE_ID",
@@ -77,6 +78,13 @@ const CI_WORKFLOWS: [&str; 8] = [
 pub fn workflow(environment: &Environment) -> Option<String> {
     let set = |name: &&str| environment.get(*name).filter(|value| !value.is_empty());
     CI_WORKFLOWS.iter().find_map(set).map(|id| clean(&redact(id)))
+}
+
+/// Whether evidence that names `id` as its workflow was made in the one that this process is part of. What older versions wrote on CircleCI is the
+/// workflow's id where this one writes the pipeline's.
+pub fn is_this_workflow(environment: &Environment, id: &str) -> bool {
+    let set = |name: &&str| environment.get(*name).filter(|value| !value.is_empty());
+    CI_WORKFLOWS.iter().filter_map(set).any(|ours| clean(&redact(ours)) == id)
 }
 
 /// Learns what can be learned. Never fails: a folder that is no repository, or a machine without git, only means less.
@@ -109,6 +117,7 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
         pipeline: pipeline(request.environment),
         source_digest,
         parent: None,
+        began_at: None,
     };
     Learned { provenance, workflow: workflow(request.environment), unknown }
 }

@@ -39,6 +39,9 @@ pub struct DoctorArgs {
     /// Only what this role needs: builder, tester, promoter or sweeper
     #[arg(long)]
     role: Option<Role>,
+    /// Only what a CI job has and may: service and project, OIDC token, git, push; its role where it has one. Seconds; for the first run, and before a build
+    #[arg(long)]
+    ci: bool,
     /// Only for these images of assay.hcl; default: all
     #[arg(long = "image", value_name = "NAME", num_args = 1..)]
     images: Vec<ImageName>,
@@ -85,6 +88,7 @@ pub(super) fn plan_in(
     let git = file.as_ref().map(|file| file.git.clone()).unwrap_or_default();
     Ok(DoctorRequest {
         role: args.role,
+        ci: args.ci,
         access,
         images: args.images.clone(),
         regions: regions.into_iter().collect(),
