@@ -84,6 +84,9 @@ fn an_old_and_a_new_name_are_both_heard() {
         };
         assert_eq!(both.len(), 2);
     }
+    let own = b"suite \"s\" {\n  file \"/x\" {\n    contains = [\"root\"]\n    contents = [\"nothing\"]\n  }\n}\n";
+    let mistakes = load::read(Path::new("x.hcl"), own).expect_err("one would be lost");
+    assert_eq!(mistakes[0].title, "\"contents\" a second time");
     for order in [["resolveable: true", "resolvable: false"], ["resolvable: false", "resolveable: true"]] {
         let refused = suite(&format!("dns:\n  x:\n    {}\n    {}\n", order[0], order[1])).expect_err("which?");
         assert_eq!(refused, "\"resolvable\" a second time");
