@@ -117,6 +117,7 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
         pipeline: pipeline(request.environment),
         source_digest,
         parent: None,
+        began_at: None,
     };
     Learned { provenance, workflow: workflow(request.environment), unknown }
 }

@@ -106,9 +106,33 @@ fn one(verdict: Verdict, matcher: &Matcher, seen: &Seen) -> Judged {
             let message = format!("longer than the {} KiB that are kept, so this cannot be judged", text.len() >> 10);
             Judged::new(Outcome::Undecided, &value, &message)
         }
+        Seen::NotUtf8(bytes) => not_utf8(verdict, matcher, bytes),
         Seen::Nothing(why) => Judged::without_value(Outcome::Failed, why),
         Seen::Unknown(why) => Judged::without_value(Outcome::Undecided, why),
     }
+}
+
+/// A text whose bytes are not all characters, while matchers judge characters. What is none is put in twice: as U+FFFD, as
+/// Go's regular expressions see it, and as one byte, as it is counted and compared. A demand for which that makes no
+/// difference is judged; any other, and one that speaks of U+FFFD itself, is not.
+fn not_utf8(verdict: Verdict, matcher: &Matcher, bytes: &[u8]) -> Judged {
+    let filled = |with: char| {
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| with));
+        }
+        Value::from(text)
+    };
+    let (shown, narrow) = (filled('\u{fffd}'), filled('\u{1a}'));
+    let written = matcher.to_json().to_string().to_ascii_lowercase();
+    let (first, second) = (verdict(matcher, &shown), verdict(matcher, &narrow));
+    if first.met == second.met && !written.contains('\u{fffd}') && !written.contains("fffd") {
+        let outcome = if first.met { Outcome::Passed } else { Outcome::Failed };
+        return Judged::new(outcome, &shown, &first.message);
+    }
+    let at = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    Judged::new(Outcome::Undecided, &shown, &format!("byte {at} is not UTF-8, so this cannot be judged"))
 }
 
 /// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; of a longer list the
@@ -154,6 +178,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_characters_decide_only_what_they_do_not_touch() {
+        let latin = Seen::NotUtf8(b"caf\xe9\n".to_vec());
+        let outcome = |matcher: Matcher| one(judge, &matcher, &latin).outcome;
+        for (matcher, wanted) in [
+            (Matcher::ContainSubstring("caf".into()), Outcome::Passed),
+            (Matcher::HavePatterns(vec!["/^caf.$/".into(), "!x".into()]), Outcome::Passed),
+            (Matcher::HavePatterns(vec!["!caf".into()]), Outcome::Failed),
+            (Matcher::HaveLen(9), Outcome::Failed),
+            (Matcher::HaveLen(7), Outcome::Undecided),
+            (Matcher::HaveLen(5), Outcome::Undecided),
+            (Matcher::HavePatterns(vec!["!\u{fffd}".into()]), Outcome::Undecided),
+            (Matcher::MatchRegexp("\\x{FFFD}".into()), Outcome::Undecided),
+            (Matcher::Equal("caf\u{fffd}\n".into()), Outcome::Undecided),
+        ] {
+            assert_eq!(outcome(matcher.clone()), wanted, "{matcher:?}");
+        }
+    }
 
     #[test]
     fn what_is_shown_is_escaped_and_bounded() {

@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     Resource, Suite, check,
+    demand::Dialect,
     diagnostic::{Diagnostic, Source},
     gossfile, hcl, profiles,
     template::{self, Environment, VarSources, Vars},
@@ -139,7 +140,8 @@ fn hcl_suites(path: &Path, text: &str, vars: &Vars) -> Result<Vec<Suite>, Vec<Di
         true => Digest::of(&[text.as_bytes(), &[0], &vars.bytes].concat()),
         false => Digest::of(text.as_bytes()),
     };
-    let suites: Vec<Suite> = raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest)).collect();
+    let suites: Vec<Suite> =
+        raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest, Dialect::Hcl)).collect();
     if findings.list.is_empty() {
         return Ok(suites);
     }

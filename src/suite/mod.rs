@@ -28,6 +28,7 @@ mod semver_range;
 mod template;
 mod tree;
 mod vocabulary;
+mod yaml_stream;
 
 use std::{
     collections::BTreeMap,
@@ -41,6 +42,7 @@ use crate::model::Digest;
 
 pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
+pub use gossfile::rendered;
 pub use judge::{Judgement, judge, judge_written};
 pub use load::{load, load_with};
 pub use matcher::Matcher;

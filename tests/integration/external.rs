@@ -14,15 +14,8 @@ use crate::sshd::Sshd;
 
 const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 
-/// `~/.cache/assay/tools`, which scripts/tools fills.
-fn tools() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache");
-    cache.unwrap_or_else(home).join("assay/tools")
-}
-
 fn tool(path: &str, cure: &str) -> PathBuf {
-    let tool = tools().join(path);
+    let tool = crate::support::tools::folder().join(path);
     assert!(tool.exists(), "this test needs {}: {cure}", tool.display());
     tool.parent().expect("a folder").to_owned()
 }

@@ -98,6 +98,8 @@ pub(super) enum Seen {
     Value(Value),
     /// The beginning of a text that was longer than what is kept.
     Beginning(String),
+    /// A text whose bytes are not all characters.
+    NotUtf8(Vec<u8>),
     /// There is no value, because there is no such file, user, …: the demand is not met. Says why.
     Nothing(String),
     /// No trustworthy answer. Says why.
@@ -138,7 +140,10 @@ fn exists(frame: &Frame, why_unknown: &str) -> Seen {
 fn kept(frame: &Frame, letter: char, limit: usize) -> Seen {
     match frame.bytes(letter) {
         Some(bytes) if bytes.len() > limit => Seen::Beginning(String::from_utf8_lossy(&bytes[..limit]).into_owned()),
-        Some(bytes) => Seen::Value(String::from_utf8_lossy(bytes).into()),
+        Some(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Seen::Value(text.into()),
+            Err(_) => Seen::NotUtf8(bytes.to_vec()),
+        },
         None => Seen::unknown("the output is missing"),
     }
 }

@@ -1,12 +1,12 @@
 //! The environment that a template sees. It owns which variables are withheld: what a template prints travels to the
 //! prober, into reports and into git, and whoever writes a suite in a pull request could print the pipeline's secrets.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use gotmpl::Value;
+use super::{
+    dict::{Dict, Key},
+    value::Value,
+};
 
 /// Parts of names that say: this is a secret, or the way to one.
 const SECRET_PARTS: [&str; 14] = [
@@ -31,10 +31,16 @@ const SECRET_ENDS: [&str; 6] = ["_KEY", "_PAT", "_PASS", "_PWD", "_DSN", "_CERT"
 const OPEN_AWS: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE"];
 
 /// What of an environment may be shown.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(in crate::suite) struct Environment {
-    shown: Arc<BTreeMap<Arc<str>, Value>>,
+    shown: Dict,
     withheld: BTreeSet<String>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self::of([])
+    }
 }
 
 impl Environment {
@@ -53,20 +59,20 @@ impl Environment {
             if is_secret(&name) || holds_login(&value) {
                 withheld.insert(name);
             } else {
-                shown.insert(name.into(), value.into());
+                shown.insert(Key::from(name.as_str()), Value::from(value));
             }
         }
-        Self { shown: Arc::new(shown), withheld }
+        Self { shown: Dict::of_texts(shown), withheld }
     }
 
     /// `.Env`.
-    pub(super) fn value(&self) -> Value {
-        Value::Map(self.shown.clone())
+    pub(super) fn dict(&self) -> Dict {
+        self.shown.clone()
     }
 
-    /// Whether `value` is [`Self::value`], and not only equal to it.
+    /// Whether `value` is [`Self::dict`], and not only equal to it.
     pub(super) fn is_it(&self, value: &Value) -> bool {
-        matches!(value, Value::Map(entries) if Arc::ptr_eq(entries, &self.shown))
+        matches!(value, Value::Dict(dict) if dict.is(&self.shown))
     }
 
     /// Whether the name is that of a variable which exists and is withheld.
@@ -79,7 +85,7 @@ impl Environment {
         if self.withholds(name) {
             return Err(withheld(name));
         }
-        Ok(self.shown.get(name).cloned().unwrap_or_else(|| "".into()))
+        Ok(self.shown.get(name).unwrap_or_else(|| "".into()))
     }
 
     /// os.ExpandEnv: `$NAME` and `${NAME}`.
@@ -97,7 +103,7 @@ impl Environment {
             if name.is_empty() {
                 out.push('$');
             } else {
-                out.push_str(self.get(name)?.as_str().unwrap_or_default());
+                out.push_str(self.get(name)?.as_text().unwrap_or_default());
             }
             if out.len() > super::value::MAX_WEIGHT {
                 return Err("makes more than 1 MiB of text".to_owned());

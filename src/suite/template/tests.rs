@@ -21,7 +21,7 @@ fn env() -> Environment {
 fn world(vars: VarSources) -> Arc<World> {
     let vars = load_vars(&vars).unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)));
     let reach = Reach::new(&fixtures(), &fixtures().join("x.yaml"));
-    Arc::new(World { vars: vars.value, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
+    Arc::new(World { vars: vars.dict, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
 }
 
 fn told(mistakes: &[Diagnostic]) -> String {
@@ -89,7 +89,8 @@ fn mistakes_name_the_place() {
         ("ok\n{{ range until 3 }}\n{{ fail \"no\" }}{{ end }}", "fail: no", "{{ fail \"no\" }}"),
         ("{{ div 1 0 }}", "div: divides by zero", "{{ div"),
         ("{{ regexMatch \"(\" \"x\" }}", "regexMatch: \"(\" is no regular expression", "{{ regex"),
-        ("{{ $_ := set .Vars \"x\" 1 }}", "set changes nothing here", "{{ $_"),
+        ("{{ $_ := set .Env \"x\" 1 }}", "set: argument 1 must be a dict whose keys are texts", "{{ $_"),
+        ("{{ $d := dict }}{{ set $d \"x\" (list $d) }}", "set: the dict would hold itself", "{{ set"),
         ("{{ readFile \"/etc/passwd\" }}", "readFile: \"/etc/passwd\": it lies outside of", "{{ readFile"),
         ("{{ readFile \"none\" }}", "readFile: \"none\": no such file", "{{ readFile"),
         ("{{ __at 1 }}", "no function \"__at\"", "__at"),
@@ -117,7 +118,7 @@ fn nothing_grows_without_bound() {
         "{{ $x := list 1 }}{{ range until 5000 }}{{ $x = list $x }}{{ end }}",
         "{{ $x := dict }}{{ range until 5000 }}{{ $x = dict \"a\" $x }}{{ end }}",
         "{{ define \"a\" }}{{ template \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
-        "{{ printf \"%1000000000d\" 1 | repeat 100 }}",
+        "{{ printf \"%1000000d\" 1 | repeat 100 }}",
         "{{ indent 1000000 \"a\\nb\\nc\" }}",
         "{{ replace \"\" (repeat 1000 \"x\") (repeat 100000 \"y\") }}",
         "{{ regexReplaceAll \".\" (repeat 10000 \"x\") \"$0$0$0$0$0$0$0$0$0$0$0$0\" | repeat 100 }}",
@@ -193,6 +194,9 @@ fn wrong_variables_are_told_of_all_sources_at_once() {
     );
     assert_eq!(mistakes[1].line, 2);
 }
+
+#[path = "go_tests.rs"]
+mod as_go;
 
 mod any_template {
     use proptest::prelude::*;

@@ -8,9 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gotmpl::Value;
-
-use super::value;
+use super::{
+    dict::{Dict, Key},
+    value::{self, Value},
+};
 use crate::suite::{
     diagnostic::{Diagnostic, Source},
     goss,
@@ -36,8 +37,8 @@ pub struct VarSources {
 /// The variables.
 #[derive(Debug, Clone)]
 pub(in crate::suite) struct Vars {
-    /// As a template sees them.
-    pub value: Value,
+    /// As a template sees them; each rendering of a suite gets a copy of its own, because templates can change it.
+    pub dict: Dict,
     /// As an HCL suite sees them.
     pub entries: Vec<Entry>,
     /// All sources' bytes, for the digest.
@@ -46,7 +47,7 @@ pub(in crate::suite) struct Vars {
 
 impl Default for Vars {
     fn default() -> Self {
-        Self { value: value::map(Default::default()), entries: Vec::new(), bytes: Vec::new() }
+        Self { dict: Dict::of_anything(Default::default()), entries: Vec::new(), bytes: Vec::new() }
     }
 }
 
@@ -69,7 +70,7 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
             Ok(entries) => {
                 let floats = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 for entry in entries {
-                    values.insert(entry.name.as_str().into(), value::from_node(&entry.node, floats));
+                    values.insert(Key::from(entry.name.as_str()), value::from_node(&entry.node, &text, floats));
                     vars.entries.retain(|other| other.name != entry.name);
                     vars.entries.push(entry);
                 }
@@ -79,8 +80,8 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
             Err(found) => mistakes.extend(found),
         }
     }
-    vars.value = value::map(values);
-    if value::weigh(&vars.value).is_none() {
+    vars.dict = Dict::of_anything(values);
+    if value::weigh(&Value::Dict(vars.dict.clone())).is_none() {
         mistakes.push(Diagnostic::file(
             Path::new("variables"),
             "they are too large or too deep",
@@ -92,7 +93,7 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
 
 fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
     let mut findings = Findings::new(Source { path, text });
-    let root = goss::parse(&mut findings, "this is neither YAML nor JSON", true);
+    let root = goss::parse(&mut findings, "this is neither YAML nor JSON");
     if !findings.list.is_empty() {
         return Err(findings.list);
     }
