@@ -20,7 +20,7 @@ CONFIG = ROOT / ".circleci/config.yml"
 
 
 # Keys of a step whose loss changes what the step does; the others are names, and what the step is made of.
-OF_A_STEP = {"when", "shell", "background", "max_auto_reruns", "method", "fingerprints"}
+OF_A_STEP = {"when", "shell", "max_auto_reruns", "method", "fingerprints"}
 
 
 def mutants() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -191,6 +191,12 @@ def test_after_a_step_without_output_the_candidates_are_committed(tmp_path: path
     steps = {step["name"]: step["status"] for step in jobs([record])["pull-request/build"]["containers"][0]["steps"]}
     assert (steps["Build what is due, and commit each"], steps["Commit the candidates, good or bad"]) == ("failed", "success")
     assert world.tags() == ["base/candidate"]
+
+
+def test_tokens_are_renewed_beside_the_work() -> None:
+    """In the foreground the loop would be the job's last step; a mutant would have to wait for that."""
+    bodies = [body for flow in check.summary(CONFIG.read_text()).values() for job in flow.values() for body in job["bodies"]]
+    assert {body.get("background") for body in bodies if "oidc get" in body.get("command", "")} == {True}
 
 
 def test_builds_that_last_are_waited_for() -> None:

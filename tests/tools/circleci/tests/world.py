@@ -383,6 +383,8 @@ def release(world: World) -> Iterator[str]:
     yield from expect("serial groups", groups, {"release/build": "github/acme/images/build/main"})
     verbs = world.verbs()
     yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 4))
+    asked = {(call["job"], call["arguments"][-1]) for call in world.calls() if call["arguments"][:1] == ["doctor"]}
+    yield from expect("who asks what it may do", asked, {("build", "builder"), ("promote-base", "promoter"), ("promote-app", "promoter")})
     yield from expect("who promotes", {call["who"] for call in world.calls() if call["job"].startswith("promote")}, {"assay@localhost.invalid"})
 
 
