@@ -17,6 +17,8 @@ pub struct Checkup {
     pub identity: Option<String>,
     /// The remote's name or URL.
     pub remote: String,
+    /// Tracked folders that git's own discovery would take for repositories.
+    pub embedded: Vec<String>,
     /// The tip of the protected branch there; `Ok(None)`: the remote has no such branch.
     pub branch: Result<Option<String>, GitError>,
     /// Whether a new reference could be pushed; `None` where there is nothing to push, or no remote answered.
@@ -34,8 +36,7 @@ pub async fn look(
 ) -> Result<Checkup, GitError> {
     let repository = Repository::open(folder, environment).await?;
     // Asked without the stand-ins of `Repository`.
-    let plain = super::git::Git::new(folder, environment);
-    let identity = plain.ask(&["var", "GIT_COMMITTER_IDENT"]).await?;
+    let identity = repository.location().git(environment).ask(&["var", "GIT_COMMITTER_IDENT"]).await?;
     let identity = identity.and_then(|line| line.rsplit_once('>').map(|(name, _)| format!("{name}>")));
     let remote = branch::remote_of_protected(&repository, remote, protected).await?;
     let head = repository.commit_of("HEAD").await?;
@@ -50,7 +51,8 @@ pub async fn look(
         Some(head) => signing(&repository, head).await?,
         None => None,
     };
-    Ok(Checkup { identity, remote, branch, push, signing })
+    let embedded = repository.embedded().await?;
+    Ok(Checkup { identity, remote, embedded, branch, push, signing })
 }
 
 /// `push --dry-run` of a reference that nobody has: it does all that a push does but send. A deploy key that may only read is refused there.

@@ -17,7 +17,8 @@ use super::{
     glob,
     goss::{self, Include},
     load::Surroundings,
-    template::{self, Reach, World},
+    reach::Reach,
+    template::{self, World},
     tree::Findings,
 };
 use crate::model::Digest;
@@ -32,7 +33,7 @@ const MAX_BYTES: usize = 8 << 20;
 /// Reads the goss file `path`, whose text is `text`, with all that it includes. Fails with every mistake of every file.
 pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Result<Suite, Vec<Diagnostic>> {
     let on_disk = surroundings.base_dir.join(path);
-    let reach = Reach::new(&surroundings.base_dir, &on_disk);
+    let reach = Arc::new(Reach::new(&surroundings.base_dir, &on_disk, &surroundings.bounds));
     let mut reader = Reader {
         base_dir: &surroundings.base_dir,
         world: Arc::new(World {
@@ -60,7 +61,7 @@ pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Resu
 struct Reader<'s> {
     base_dir: &'s Path,
     world: Arc<World>,
-    reach: Reach,
+    reach: Arc<Reach>,
     /// The real paths of the files that are being read, the outermost first.
     open: Vec<PathBuf>,
     /// The real paths of all files read.
@@ -152,8 +153,8 @@ impl Reader<'_> {
             return wrong(format!("gossfile {:?} matches no file", include.pattern), Some(&help));
         }
         for path in found {
-            let real = match self.reach.admit(&self.base_dir.join(&path)) {
-                Ok(real) => real,
+            let admitted = match self.reach.admit(&self.base_dir.join(&path)) {
+                Ok(admitted) => admitted,
                 Err(why) => {
                     wrong(
                         format!("gossfile {:?}: {} cannot be included: {why}", include.pattern, path.display()),
@@ -162,6 +163,7 @@ impl Reader<'_> {
                     continue;
                 }
             };
+            let real = admitted.path;
             if self.open.contains(&real) {
                 wrong(format!("gossfile {:?}: {} includes itself", include.pattern, path.display()), None);
             } else if self.open.len() >= MAX_DEPTH {
@@ -170,16 +172,20 @@ impl Reader<'_> {
                 return wrong(format!("more than {MAX_FILES} files or 8 MiB are included"), None);
             } else if self.done.insert(real.clone()) {
                 match self.reach.read(&real) {
-                    Ok(text) => self.nested(&path, &text, real),
+                    Ok(text) => self.nested(&path, &text, real, admitted.outside),
                     Err(why) => wrong(format!("gossfile {:?}: {}: {why}", include.pattern, path.display()), None),
                 }
             }
         }
     }
 
-    fn nested(&mut self, path: &Path, text: &str, real: PathBuf) {
+    fn nested(&mut self, path: &Path, text: &str, real: PathBuf, outside: bool) {
         self.open.push(real);
+        let before = self.mistakes.len();
         self.file(path, text);
+        if outside {
+            self.mistakes[before..].iter_mut().for_each(Diagnostic::hide_text);
+        }
         self.open.pop();
     }
 

@@ -24,6 +24,7 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     };
     let mut findings = vec![identity(seen.identity.as_deref()), branch(request, &seen)];
     findings.extend(push(request, &seen));
+    findings.extend(seen.embedded.iter().map(|folder| embedded(folder)));
     findings.extend(signing(&seen));
     findings
 }
@@ -60,6 +61,15 @@ fn branch(request: &DoctorRequest, seen: &checkup::Checkup) -> Finding {
             Finding::bad(ABOUT, level, format!("{remote} cannot be asked: {}", words(error)), cure)
         }
     }
+}
+
+fn embedded(folder: &str) -> Finding {
+    Finding::bad(
+        ABOUT,
+        Level::Warning,
+        format!("{folder}: git run in this tracked folder takes it for a repository and obeys the config file in it"),
+        "take HEAD, objects, refs and config away there; and set safe.bareRepository to explicit for whoever runs git by hand",
+    )
 }
 
 /// Who writes to the remote needs the right; others do better without.

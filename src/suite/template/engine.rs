@@ -12,10 +12,10 @@ use std::{
 
 use gotmpl::{MissingKey, Template, TemplateError, Value, parse::ListNode};
 
+use crate::suite::reach::Reach;
+
 use super::{
-    Environment, Mistake, Reach, Rendered,
-    environment::withheld,
-    format,
+    Environment, Mistake, Rendered, format,
     functions::{self, Function},
     instrument::{AT, Instrument, OUT},
     rendered::Mark,
@@ -43,7 +43,7 @@ pub(in crate::suite) struct World {
     /// Where `readFile`'s relative paths start from.
     pub base_dir: PathBuf,
     /// Which files may be read.
-    pub reach: Reach,
+    pub reach: Arc<Reach>,
     /// The files that were read, for the digest: path as it was written, and text.
     pub read: Mutex<Vec<(String, String)>>,
 }
@@ -178,7 +178,7 @@ fn unparsable(source: &str, error: &TemplateError) -> Mistake {
 
 fn failed(span: std::ops::Range<usize>, error: &TemplateError, world: &World) -> Mistake {
     let (title, help) = match error {
-        TemplateError::MissingKey { key } if world.env.withholds(key) => (withheld(key), Some(SECRETS.to_owned())),
+        TemplateError::MissingKey { key } if world.env.hides(key) => (world.env.withheld(key), None),
         TemplateError::MissingKey { key } => (
             format!("there is no entry {key:?}"),
             Some(format!(
@@ -191,10 +191,16 @@ fn failed(span: std::ops::Range<usize>, error: &TemplateError, world: &World) ->
         TemplateError::Exec(message) => (message.clone(), None),
         other => (other.to_string(), None),
     };
-    let help = help.or_else(|| title.contains("looks like a secret").then(|| SECRETS.to_owned()));
+    let help = help.or_else(|| match title {
+        _ if title.contains("looks like a secret") => Some(SECRETS.to_owned()),
+        _ if title.contains("is not given to templates") => Some(UNNAMED.to_owned()),
+        _ => None,
+    });
     Mistake { span, title, help }
 }
 
+const UNNAMED: &str =
+    "name it in assay.hcl, suites { env = [\"…\"] }, or on the command line with --env; see docs/templates.md";
 const SECRETS: &str = "what a suite says is sent to the prober and stands in reports; see docs/templates.md";
 
 /// Registers everything that a template may call.
@@ -271,7 +277,8 @@ fn outside(name: &str, args: &[Value], world: &World) -> functions::Answer {
 
 /// goss cuts white space at both ends.
 fn read_file(path: &str, world: &World) -> functions::Answer {
-    let text = world.reach.read(&world.base_dir.join(Path::new(path))).map_err(|why| format!("{path:?}: {why}"))?;
+    let text =
+        world.reach.read_tracked(&world.base_dir.join(Path::new(path))).map_err(|why| format!("{path:?}: {why}"))?;
     let value = text.trim().into();
     world.read.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), text));
     Ok(value)

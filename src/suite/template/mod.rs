@@ -10,14 +10,12 @@ mod environment;
 mod format;
 mod functions;
 mod instrument;
-mod reach;
 mod rendered;
 mod value;
 mod vars;
 
 pub(super) use engine::{World, render};
 pub(super) use environment::Environment;
-pub(super) use reach::Reach;
 pub(super) use rendered::Rendered;
 pub use vars::VarSources;
 pub(super) use vars::{Vars, load as load_vars};

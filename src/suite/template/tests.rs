@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::suite::diagnostic::Diagnostic;
+use crate::suite::{Reach, SuiteBounds, diagnostic::Diagnostic};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/goss/templates")
@@ -14,13 +14,17 @@ fn fixtures() -> PathBuf {
 
 fn env() -> Environment {
     Environment::of(
-        [("ASSAY_EXAMPLE", "from the environment"), ("MY_TOKEN", "hunter2")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+        [("ASSAY_EXAMPLE", "from the environment"), ("MY_TOKEN", "hunter2"), ("STAGE", "prod")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned())),
+        &["ASSAY_EXAMPLE".to_owned()],
     )
 }
 
 fn world(vars: VarSources) -> Arc<World> {
     let vars = load_vars(&vars).unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)));
-    let reach = Reach::new(&fixtures(), &fixtures().join("x.yaml"));
+    // A checkout: whether git tracks the fixtures is not asked here.
+    let bounds = SuiteBounds { checkout: Some(fixtures()), ..SuiteBounds::default() };
+    let reach = Arc::new(Reach::new(&fixtures(), &fixtures().join("x.yaml"), &bounds));
     Arc::new(World { vars: vars.value, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
 }
 
@@ -80,6 +84,8 @@ fn mistakes_name_the_place() {
         ("{{ .Env.MY_TOKEN }}", "the environment variable MY_TOKEN looks like a secret", "{{ .Env.MY_TOKEN }}"),
         ("{{ getEnv \"MY_TOKEN\" \"x\" }}", "getEnv: the environment variable MY_TOKEN", "{{ getEnv"),
         ("{{ expandenv \"$MY_TOKEN\" }}", "expandenv: the environment", "{{ exp"),
+        ("{{ .Env.STAGE }}", "the environment variable STAGE is not given to templates", "{{ .Env.STAGE }}"),
+        ("{{ env \"NEVER_SET\" }}", "env: the environment variable NEVER_SET is not given", "{{ env"),
         ("{{ index .Env \"MY_TOKEN\" }}", "the environment variable MY_TOKEN", "{{ index"),
         ("x {{ uper \"a\" }}", "no function \"uper\"", "uper"),
         ("x {{ if (now | uuidv4) }}{{ end }}", "Sprig's function \"now\" is not supported", "now"),
