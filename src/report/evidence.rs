@@ -53,6 +53,7 @@ pub struct ReportPaths {
 /// most a minute. Fails on the first that cannot be written.
 pub fn write_all(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
     let io_error = |source| ReportError::Io { path: folder.to_owned(), source };
+    aside::refuse_links(&folder.join("evidence.json")).map_err(io_error)?;
     std::fs::create_dir_all(folder).map_err(io_error)?;
     let _lock = lock::take(folder).map_err(io_error)?;
     let suffix = free_suffix(folder, evidence);

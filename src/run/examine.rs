@@ -15,6 +15,7 @@ use super::{
     inventories::Inventories,
     probing::{self, Beside, Probing},
     reach::{self, Reach},
+    report_folder,
     second_boot::Second,
     stages,
 };
@@ -173,7 +174,9 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
             reason: "ssh_username is not set, and the builder did not say its own".to_owned(),
         });
     }
-    let problems = external::problems(&settings.suites, &settings.base_dir);
+    let place = external::ExternalPlace { base_dir: &settings.base_dir, bounds: &settings.bounds };
+    let mut problems = external::problems(&settings.suites, place);
+    problems.extend(report_folder::problem(settings.report_dir.as_deref()).await);
     if !problems.is_empty() {
         return Err(Undecided { kind: UndecidedKind::Configuration, reason: problems.join("; ") });
     }

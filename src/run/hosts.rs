@@ -14,6 +14,7 @@ use super::{
     inventories::Inventories,
     known_hosts, probing,
     reach::{self, Reach},
+    report_folder,
     validate::evidence_of,
 };
 use crate::{
@@ -32,7 +33,9 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     let key =
         std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;
     let key = SecretString::from(key);
-    let problems = external::problems(&request.suites, Path::new(""));
+    let place = external::ExternalPlace { base_dir: Path::new(""), bounds: &request.bounds };
+    let mut problems = external::problems(&request.suites, place);
+    problems.extend(report_folder::problem(request.report_dir.as_deref()).await);
     if !problems.is_empty() {
         return Err(problems.join("\nerror: "));
     }
@@ -179,8 +182,9 @@ async fn externals(
         until: None,
         alive: &alive,
     };
-    let (suites, base_dir, checks) = (&with.suites, Path::new(""), &mut evidence.checks);
-    let mut more = external::answer(with.prober, suites, base_dir, subject, checks, events, cancel).await;
+    let (suites, checks) = (&with.suites, &mut evidence.checks);
+    let place = external::ExternalPlace { base_dir: Path::new(""), bounds: &with.request.bounds };
+    let mut more = external::answer(with.prober, suites, place, subject, checks, events, cancel).await;
     let planned = suites.iter().map(Suite::planned).sum::<usize>() + more.len();
     evidence.checks.append(&mut more);
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());

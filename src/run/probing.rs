@@ -16,6 +16,7 @@ use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, escape::escape_bytes, evidence::Undecided},
     probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
+    report,
     suite::Suite,
 };
 
@@ -132,8 +133,7 @@ pub async fn save_console(with: &Probing<'_>, target: &TargetId) -> Option<Strin
 }
 
 fn save(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join(name), escape_bytes(bytes))
+    report::write_aside(&folder.join(name), escape_bytes(bytes).as_bytes())
 }
 
 /// With the injected key; where there is none (it booted undisturbed) or the host shows another, with the console's; where the console names none, with none, and the record says so.

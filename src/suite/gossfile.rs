@@ -16,7 +16,8 @@ use super::{
     glob,
     goss::{self, Include},
     load::Surroundings,
-    template::{self, Environment, Reach, VarSources, World},
+    reach::Reach,
+    template::{self, Environment, VarSources, World},
     tree::Findings,
 };
 use crate::model::Digest;
@@ -31,7 +32,7 @@ const MAX_BYTES: usize = 8 << 20;
 /// Reads the goss file `path`, whose text is `text`, with all that it includes. Fails with every mistake of every file.
 pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Result<Suite, Vec<Diagnostic>> {
     let on_disk = surroundings.base_dir.join(path);
-    let reach = Reach::new(&surroundings.base_dir, &on_disk);
+    let reach = Arc::new(Reach::new(&surroundings.base_dir, &on_disk, &surroundings.bounds));
     let mut reader = Reader {
         base_dir: &surroundings.base_dir,
         world: Arc::new(World {
@@ -64,8 +65,8 @@ pub fn rendered(text: &str, vars: &str) -> Result<String, Vec<Diagnostic>> {
     let sources = VarSources { inline: Some(vars.to_owned()), ..VarSources::default() };
     let world = World {
         vars: template::load_vars(&sources)?.dict,
-        env: Environment::of_process(),
-        reach: Reach::new(&base_dir, &base_dir.join(path)),
+        env: Environment::of_process(&sources.bounds.environment),
+        reach: Arc::new(Reach::new(&base_dir, &base_dir.join(path), &sources.bounds)),
         base_dir,
         read: Mutex::default(),
     };
@@ -79,7 +80,7 @@ pub fn rendered(text: &str, vars: &str) -> Result<String, Vec<Diagnostic>> {
 struct Reader<'s> {
     base_dir: &'s Path,
     world: Arc<World>,
-    reach: Reach,
+    reach: Arc<Reach>,
     /// The real paths of the files that are being read, the outermost first.
     open: Vec<PathBuf>,
     /// Whether the outermost file is JSON.
@@ -175,8 +176,8 @@ impl Reader<'_> {
             return wrong(format!("gossfile {:?} matches no file", include.pattern), Some(&help));
         }
         for path in found {
-            let real = match self.reach.admit(&self.base_dir.join(&path)) {
-                Ok(real) => real,
+            let admitted = match self.reach.admit(&self.base_dir.join(&path)) {
+                Ok(admitted) => admitted,
                 Err(why) => {
                     wrong(
                         format!("gossfile {:?}: {} cannot be included: {why}", include.pattern, path.display()),
@@ -185,6 +186,7 @@ impl Reader<'_> {
                     continue;
                 }
             };
+            let real = admitted.path;
             if self.open.contains(&real) {
                 wrong(format!("gossfile {:?}: {} includes itself", include.pattern, path.display()), None);
             } else if self.open.len() >= MAX_DEPTH {
@@ -194,17 +196,20 @@ impl Reader<'_> {
             } else {
                 self.included += 1;
                 match self.reach.read(&real) {
-                    Ok(text) => self.nested(&path, &text, real),
+                    Ok(text) => self.nested(&path, &text, real, admitted.outside),
                     Err(why) => wrong(format!("gossfile {:?}: {}: {why}", include.pattern, path.display()), None),
                 }
             }
         }
     }
 
-    fn nested(&mut self, path: &Path, text: &str, real: PathBuf) {
+    fn nested(&mut self, path: &Path, text: &str, real: PathBuf, outside: bool) {
         let before = self.mistakes.len();
         self.open.push(real.clone());
         self.file(path, text);
+        if outside {
+            self.mistakes[before..].iter_mut().for_each(Diagnostic::hide_text);
+        }
         self.open.pop();
         if !self.read.insert(real) {
             // It was read before, and its mistakes are told. Others can have come: templates change variables.

@@ -6,6 +6,7 @@
 //! that must come back.
 
 mod arguments;
+mod bounds;
 mod check;
 mod datum;
 mod demand;
@@ -23,6 +24,7 @@ mod matcher;
 mod pattern;
 mod profiles;
 mod re2;
+mod reach;
 mod resource;
 mod semver_range;
 mod template;
@@ -40,6 +42,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Digest;
 
+pub use bounds::{NamedBy, SuiteBounds, TrackedFiles};
 pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
 pub use gossfile::rendered;
@@ -47,6 +50,7 @@ pub use judge::{Judgement, judge, judge_written};
 pub use load::{load, load_with};
 pub use matcher::Matcher;
 pub use profiles::{PROFILES, Profile};
+pub use reach::{AdmittedFile, Reach, link_out_of_a_repository};
 pub use resource::{Asker, Resource};
 pub use template::VarSources;
 pub use vocabulary::properties;

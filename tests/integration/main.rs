@@ -26,6 +26,7 @@ mod failing;
 mod gitops;
 mod goss;
 mod goss_render;
+mod hostile_repositories;
 mod hygiene;
 mod launching;
 mod lifetime;

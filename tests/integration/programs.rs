@@ -65,8 +65,7 @@ fn called_programs() -> BTreeMap<String, BTreeSet<String>> {
         let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let name = file.strip_prefix(&root).expect("below the root").display().to_string();
         for CallPattern { within, ending, pattern } in CALL_PATTERNS {
-            // Lines of the form `"program": "package",` are a list of programs in the mini cloud's bootstrap alone.
-            if !name.ends_with(ending) || (pattern.starts_with("(?m)") && !name.ends_with("bootstrap.py")) {
+            if !name.ends_with(ending) || !name.contains(within) {
                 continue;
             }
             for captured in Regex::new(pattern).expect("a pattern").captures_iter(&text) {

@@ -73,8 +73,12 @@ pub(super) fn plan_in(
             problems.push(problem("--image", format!("assay.hcl declares no image {:?}", image.as_str())));
         }
     }
-    let input =
-        Input { flags: given.layer.clone(), config_file: globals.config.clone(), ..Input::new(Door::Command, folder) };
+    let input = Input {
+        flags: given.layer.clone(),
+        config_file: globals.config.clone(),
+        bounds: globals.suite_bounds(),
+        ..Input::new(Door::Command, folder)
+    };
     // What is wrong with the file's own access block is among lint's mistakes.
     let (access, _, _) = check_access(&input);
     let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();

@@ -99,7 +99,8 @@ pub(super) fn plan_in(
     args.prober.give(&mut flags, &mut problems);
     let (ways, wrong) = check_ways(flags, working_dir);
     problems.extend(wrong);
-    let suites = load_suites(&args.suites, working_dir, &args.vars.sources(working_dir));
+    let vars = args.vars.sources(working_dir, globals);
+    let suites = load_suites(&args.suites, working_dir, &vars);
     let (hosts, shard) = match shard {
         Some(shard) if problems.is_empty() => {
             let (hosts, record) = shard::divide(shard, &args.hosts, ToString::to_string);
@@ -113,6 +114,7 @@ pub(super) fn plan_in(
             key: args.key.clone(),
             host_key,
             suites,
+            bounds: vars.bounds,
             timeout: args.ssh_timeout,
             ways,
             report_dir: args.report_dir.clone(),

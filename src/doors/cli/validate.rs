@@ -96,6 +96,7 @@ pub(super) fn plan_in(
         flags,
         config_file: globals.config.clone(),
         load_suites,
+        bounds: globals.suite_bounds(),
         gold,
         ..Input::new(Door::Command, working_dir)
     };

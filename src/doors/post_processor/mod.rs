@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
+    ledger,
     model::{AmiId, BuiltArtifact, Evidence, RunId, artifact::EBSVOLUME_BUILDER_ID},
     report::{self, outcomes},
     run::{self, Events, PackerBuild},
+    suite::SuiteBounds,
     wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
 };
 
@@ -76,7 +78,8 @@ impl Assay {
             builder_type: config.packer_text("packer_builder_type").map(str::to_owned),
         };
         let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        let input = Input { template: Some(&template), ..Input::new(Door::PostProcessor, working_dir) };
+        let bounds = SuiteBounds { tracked: Some(ledger::tracked_files), ..SuiteBounds::default() };
+        let input = Input { template: Some(&template), bounds, ..Input::new(Door::PostProcessor, working_dir) };
         let checked = config::check(&input);
         let text = |key| config.packer_text(key).unwrap_or_default().to_owned();
         let mut configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -27,10 +27,7 @@ const MOST_TOKEN: usize = 64 * 1024;
 pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     let environment = ledger::environment_of_process();
     let mut findings = vec![job(&environment)];
-    let claims = match token(&environment) {
-        Ok(token) => claims(&token),
-        Err(finding) => Err(*finding),
-    };
+    let claims = token(&environment).and_then(|token| claims(&token));
     match &claims {
         Ok(claims) => findings.extend(judged(claims, &environment, jiff::Timestamp::now().as_second())),
         Err(finding) => findings.push(finding.clone()),
@@ -66,23 +63,18 @@ fn job(environment: &Environment) -> Finding {
 }
 
 /// The token that the SDKs would read, else CircleCI's variable.
-fn token(environment: &Environment) -> Result<String, Box<Finding>> {
+fn token(environment: &Environment) -> Result<String, Finding> {
     if let Some(path) = set(environment, "AWS_WEB_IDENTITY_TOKEN_FILE") {
         return std::fs::read_to_string(path).map_err(|error| {
             let found = format!("AWS_WEB_IDENTITY_TOKEN_FILE ({path}) cannot be read: {error}");
-            Box::new(Finding::bad(
-                TOKEN,
-                Level::Error,
-                found,
-                "write the job's OIDC token there, as the orb's credentials do",
-            ))
+            Finding::bad(TOKEN, Level::Error, found, "write the job's OIDC token there, as the orb's credentials do")
         });
     }
     set(environment, "CIRCLE_OIDC_TOKEN_V2").map(str::to_owned).ok_or_else(|| {
         let found =
             "neither AWS_WEB_IDENTITY_TOKEN_FILE nor CIRCLE_OIDC_TOKEN_V2 is set: this job has no OIDC token here";
         let cure = "run it behind the orb's step `credentials`; a fork's pull request never gets a token";
-        Box::new(Finding::bad(TOKEN, Level::Warning, found, cure))
+        Finding::bad(TOKEN, Level::Warning, found, cure)
     })
 }
 
@@ -177,22 +169,25 @@ fn subject(sub: &str, environment: &Environment) -> Finding {
 }
 
 /// A token made now by CircleCI's environment CLI, with the audience of the first one.
-async fn fresh(claims: &Claims) -> Result<Claims, String> {
+async fn fresh(claims: &Claims) -> Result<Claims, Finding> {
+    let unknown = |why: &str| {
+        let cure = "without a new token the role ends with the first one, after an hour";
+        Finding::bad(TOKEN, Level::Unknown, format!("circleci run oidc get: {why}"), cure)
+    };
     let wish = serde_json::json!({ "aud": claims.aud.words() }).to_string();
     let mut command = Command::new("circleci");
     command.args(["run", "oidc", "get", "--claims", &wish]).stdin(Stdio::null()).kill_on_drop(true);
     let output = match tokio::time::timeout(PATIENCE, command.output()).await {
         Ok(Ok(output)) if output.status.success() => output,
-        Ok(Ok(output)) => return Err(format!("circleci run oidc get failed ({})", output.status)),
-        Ok(Err(error)) => return Err(format!("circleci run oidc get cannot be run: {error}")),
-        Err(_) => return Err(format!("circleci run oidc get gave no answer within {} s", PATIENCE.as_secs())),
+        Ok(Ok(output)) => return Err(unknown(&format!("failed ({})", output.status))),
+        Ok(Err(error)) => return Err(unknown(&format!("cannot be run: {error}"))),
+        Err(_) => return Err(unknown(&format!("no answer within {} s", PATIENCE.as_secs()))),
     };
-    self::claims(&String::from_utf8_lossy(&output.stdout))
-        .map_err(|finding| format!("circleci run oidc get: {}", finding.found))
+    self::claims(&String::from_utf8_lossy(&output.stdout)).map_err(|finding| unknown(&finding.found))
 }
 
 /// Whether a build of more than an hour keeps its role.
-fn renewed(first: &Claims, fresh: Result<Claims, String>) -> Finding {
+fn renewed(first: &Claims, fresh: Result<Claims, Finding>) -> Finding {
     match fresh {
         Ok(fresh) if (&fresh.iss, &fresh.aud, &fresh.sub) == (&first.iss, &first.aud, &first.sub) => {
             Finding::ok(TOKEN, "one that is renewed has the same iss, aud and sub")
@@ -200,19 +195,10 @@ fn renewed(first: &Claims, fresh: Result<Claims, String>) -> Finding {
         Ok(fresh) => {
             let found =
                 format!("one that is renewed differs: iss {}, aud {}, sub {}", fresh.iss, fresh.aud.words(), fresh.sub);
-            Finding::bad(
-                TOKEN,
-                Level::Error,
-                found,
-                "the role is refused after an hour: keep builds shorter, or trust this subject too",
-            )
+            let cure = "the role is refused after an hour: keep builds shorter, or trust this subject too";
+            Finding::bad(TOKEN, Level::Error, found, cure)
         }
-        Err(why) => Finding::bad(
-            TOKEN,
-            Level::Unknown,
-            why,
-            "without a new token the role ends with the first one, after an hour",
-        ),
+        Err(finding) => finding,
     }
 }
 
@@ -289,7 +275,8 @@ mod tests {
         assert_eq!(renewed(&first, Ok(Claims { exp: 9_999, ..first.clone() })).level, Level::Ok);
         let without = of("org/o/project/p/user/u");
         assert_eq!(renewed(&first, Ok(without)).level, Level::Error);
-        assert_eq!(renewed(&first, Err("no answer".to_owned())).level, Level::Unknown);
+        let silent = Finding::bad(TOKEN, Level::Unknown, "no answer", "wait");
+        assert_eq!(renewed(&first, Err(silent.clone())), silent);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     let mut findings = vec![identity(seen.identity.as_deref()), branch(request, &seen)];
     findings.extend(seen.url.as_deref().filter(|_| request.ci).map(|url| transport(&seen.remote, url)));
     findings.extend(push(request, &seen));
+    findings.extend(seen.embedded.iter().map(|folder| embedded(folder)));
     findings.extend(signing(&seen));
     findings
 }
@@ -71,6 +72,15 @@ fn transport(remote: &str, url: &str) -> Finding {
         "the key that ssh offers"
     };
     Finding::ok(ABOUT, format!("{remote} is {url}: {by}"))
+}
+
+fn embedded(folder: &str) -> Finding {
+    Finding::bad(
+        ABOUT,
+        Level::Warning,
+        format!("{folder}: git run in this tracked folder takes it for a repository and obeys the config file in it"),
+        "take HEAD, objects, refs and config away there; and set safe.bareRepository to explicit for whoever runs git by hand",
+    )
 }
 
 /// Who writes to the remote needs the right; others do better without.

@@ -86,7 +86,8 @@ fn outside(name: &str, args: &[Value], world: &World) -> Answer {
 
 /// goss cuts white space at both ends.
 fn read_file(path: &str, world: &World) -> Answer {
-    let text = world.reach.read(&world.base_dir.join(Path::new(path))).map_err(|why| format!("{path:?}: {why}"))?;
+    let text =
+        world.reach.read_tracked(&world.base_dir.join(Path::new(path))).map_err(|why| format!("{path:?}: {why}"))?;
     let value = text.trim().into();
     world.read.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_owned(), text));
     Ok(value)

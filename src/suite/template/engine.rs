@@ -1,13 +1,18 @@
 //! Rendering one template: parsed, executed within bounds, its mistakes put into words.
 
-use std::{path::PathBuf, sync::Mutex};
-
-use super::{
-    Environment, Mistake, Reach, Rendered, dict::Dict, environment::withheld, execute, execute::Failure, parse,
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
 };
+
+use crate::suite::reach::Reach;
+
+use super::{Environment, Mistake, Rendered, dict::Dict, execute, execute::Failure, parse};
 
 /// The name of the whole template; Go's own name for it in goss.
 const NAME: &str = "test";
+const UNNAMED: &str =
+    "name it in assay.hcl, suites { env = [\"…\"] }, or on the command line with --env; see docs/templates.md";
 const SECRETS: &str = "what a suite says is sent to the prober and stands in reports; see docs/templates.md";
 
 /// What templates see.
@@ -20,7 +25,7 @@ pub(in crate::suite) struct World {
     /// Where `readFile`'s relative paths start from.
     pub base_dir: PathBuf,
     /// Which files may be read.
-    pub reach: Reach,
+    pub reach: Arc<Reach>,
     /// The files that were read, for the digest: path as it was written, and text.
     pub read: Mutex<Vec<(String, String)>>,
 }
@@ -38,7 +43,7 @@ pub(in crate::suite) fn render(source: &str, world: &World) -> Result<Rendered, 
 
 fn failed(span: std::ops::Range<usize>, failure: Failure, world: &World) -> Mistake {
     let (title, help) = match failure {
-        Failure::MissingKey(key) if world.env.withholds(&key) => (withheld(&key), None),
+        Failure::MissingKey(key) if world.env.hides(&key) => (world.env.withheld(&key), None),
         Failure::MissingKey(key) => (
             format!("there is no entry {key:?}"),
             Some(format!(
@@ -47,6 +52,10 @@ fn failed(span: std::ops::Range<usize>, failure: Failure, world: &World) -> Mist
         ),
         Failure::Other(message) => (message, None),
     };
-    let help = help.or_else(|| title.contains("looks like a secret").then(|| SECRETS.to_owned()));
+    let help = help.or_else(|| match title {
+        _ if title.contains("looks like a secret") => Some(SECRETS.to_owned()),
+        _ if title.contains("is not given to templates") => Some(UNNAMED.to_owned()),
+        _ => None,
+    });
     Mistake { span, title, help }
 }

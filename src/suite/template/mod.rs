@@ -20,7 +20,6 @@ mod lex;
 mod literal;
 mod parse;
 mod printf;
-mod reach;
 mod rendered;
 mod syntax;
 mod value;
@@ -28,7 +27,6 @@ mod vars;
 
 pub(super) use engine::{World, render};
 pub(super) use environment::Environment;
-pub(super) use reach::Reach;
 pub(super) use rendered::Rendered;
 pub use vars::VarSources;
 pub(super) use vars::{Vars, load as load_vars};
