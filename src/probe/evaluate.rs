@@ -74,6 +74,33 @@ pub(super) fn unanswered(check: &Check, why: &str) -> Vec<Judged> {
     check.properties.iter().map(|_| Judged::without_value(Outcome::Undecided, why)).collect()
 }
 
+/// What the last of `attempts` found of a check that was to be asked again and cannot be, because of `why`: what passed has passed, what did not might have
+/// in a later attempt.
+pub(super) fn cut_short(check: &Check, found: Vec<Judged>, attempts: u32, why: &str) -> Vec<Judged> {
+    let most = u64::from(check.retry) + 1;
+    let note = format!("not passed in {attempts} of at most {most} attempts, and there was no further one: {why}");
+    let note = bounded(&escape_line(&note), MESSAGE_KEPT / 2);
+    let gate = check.resource.gate();
+    found
+        .into_iter()
+        .map(|mut judged| {
+            match judged.outcome {
+                Outcome::Passed => {}
+                Outcome::Failed | Outcome::Undecided => {
+                    let last = if judged.message.is_empty() { "" } else { "; last: " };
+                    judged.message = bounded(&format!("{note}{last}{}", judged.message), MESSAGE_KEPT);
+                    judged.outcome = Outcome::Undecided;
+                }
+                // It was skipped because of the deciding property.
+                Outcome::Skipped => {
+                    judged.message = gate.map_or(judged.message, |gate| format!("{gate:?} is undecided"));
+                }
+            }
+            judged
+        })
+        .collect()
+}
+
 /// Every property of a check whose value stands in the suite itself, as its parameter `content`.
 pub(super) fn written(check: &Check) -> Vec<Judged> {
     let seen = Seen::Value(check.parameters.get("content").cloned().unwrap_or_default());

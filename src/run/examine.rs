@@ -70,10 +70,9 @@ impl Context<'_> {
         self.admitted.iter().find(|one| one.ami == target.ami)
     }
 
-    /// What a target's host is asked beside its checks. What is in an AMI is asked once, of its first target.
+    /// What the host of a target whose instance is up is asked beside its checks.
     fn beside(&self, target: &TargetId) -> Beside {
-        let first = self.targets.iter().find(|other| other.ami == target.ami);
-        Beside { facts: stages::needs_facts(self.request), inventory: first == Some(target) }
+        Beside { facts: stages::needs_facts(self.request), inventory: self.inventories.is_first_of(&target.ami) }
     }
 }
 
@@ -316,7 +315,10 @@ async fn examine(
     evidence.phases = launched.phases.clone();
     evidence.refused_launches = launched.refused.clone();
     match &launched.instance {
-        Err(reason) => evidence.undecided = Some(reason.clone()),
+        Err(reason) => {
+            context.inventories.note(None, Some(reason), &mut evidence);
+            evidence.undecided = Some(reason.clone());
+        }
         Ok(instance) => {
             evidence.instance = Some(instance.id.clone());
             evidence.instance_type = Some(instance.instance_type.clone());

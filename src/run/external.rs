@@ -129,8 +129,9 @@ async fn repeated<'a>(
         if cancel.is_cancelled() {
             return Found::undecided(check, "the run was cancelled".to_owned());
         }
-        let left = until.map_or(external.timeout, |until| until.saturating_duration_since(Instant::now()));
-        if left < LEAST {
+        let life = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = life.unwrap_or(external.timeout);
+        if life.is_some_and(|life| life < LEAST) {
             let why = "the instance powers itself off too soon for it: set a longer ttl";
             return Found::undecided(check, why.to_owned());
         }

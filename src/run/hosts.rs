@@ -101,7 +101,6 @@ fn untested(request: &Wanted, reason: &Undecided, events: &Events) -> Examined {
 
 async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &CancellationToken) -> TargetEvidence {
     let mut evidence = TargetEvidence::new(host.to_string(), None);
-    evidence.bastion_host_key = with.reach.bastion_host_key();
     let asked = async {
         let host_keys = known(with.request, host)?;
         let (address, way) = with.reach.to(&host.host, host.port, None).await?;
@@ -114,7 +113,7 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             host_keys,
             suites: Arc::clone(&with.suites),
             connect_within: with.request.timeout,
-            total: with.request.timeout + probing::CHECKS_AT_MOST,
+            total: with.request.timeout + probing::checks_within(&with.suites),
             wait_cloud_init: false,
             facts: false,
             inventory: with.request.inventory,
@@ -126,9 +125,10 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
         outcome = asked => outcome,
         () = cancel.cancelled() => Err(cancelled()),
     };
+    evidence.bastion_host_key = with.reach.bastion_host_key();
     match outcome {
         Ok((found, pin)) => {
-            evidence.host_key = pin;
+            evidence.host_key = if found.is_met() { pin } else { HostKeyPin::None };
             if with.request.inventory {
                 with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), &mut evidence);
             }
@@ -220,15 +220,15 @@ fn known(request: &Wanted, host: &ProbeHost) -> Result<Vec<String>, Undecided> {
         HostKeyTrust::KnownHosts(path) => {
             let text =
                 std::fs::read_to_string(path).map_err(|e| not_known(format!("cannot read {}: {e}", path.display())))?;
-            let keys = known_hosts::keys(&text, &host.host, host.port);
-            if keys.is_empty() {
+            let known = known_hosts::keys(&text, &host.host, host.port);
+            if known.keys.is_empty() {
                 return Err(not_known(format!(
-                    "{} has no key of {}; add it with ssh-keyscan once you trust it",
+                    "{} has no key of {host}; add it with ssh-keyscan once you trust it{}",
                     path.display(),
-                    host
+                    known.hint()
                 )));
             }
-            Ok(keys)
+            Ok(known.keys)
         }
     }
 }

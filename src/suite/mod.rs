@@ -57,6 +57,7 @@ pub use vocabulary::properties;
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Suite {
     /// Label of the `suite` block; for goss files the file's stem.
     pub name: String,
@@ -101,6 +102,7 @@ pub enum Sudo {
 
 /// One resource and what is demanded of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Check {
     /// Which kind of resource.
     pub resource: Resource,
@@ -139,10 +141,16 @@ impl Check {
     pub fn subject(&self) -> &str {
         self.subject.as_deref().unwrap_or(&self.id)
     }
+
+    /// The longest that all its attempts and the pauses between them may take.
+    pub fn longest(&self) -> Duration {
+        self.timeout + (self.retry_delay + self.timeout) * self.retry
+    }
 }
 
 /// One attribute of a resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Property {
     /// goss's attribute name as it is reported: `exists`, `mode`, `exit-status`.
     pub name: String,
