@@ -9,6 +9,8 @@
 
 pub mod exit;
 pub mod model;
+mod orphan_watch;
+mod signals;
 
 pub mod signing;
 

@@ -5,13 +5,15 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use aws_config::{
-    BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
-    timeout::TimeoutConfig,
+    BehaviorVersion, ConfigLoader, SdkConfig, default_provider::region::DefaultRegionChain, identity::IdentityCache,
+    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig, retry::RetryConfig,
+    sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -23,8 +25,13 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures::future::{BoxFuture, FutureExt};
 use secrecy::ExposeSecret;
+use tokio::sync::watch;
 
-use super::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudResult, checkip, ec2};
+use super::{
+    Cloud, CloudError, CloudErrorKind, CloudFactory, CloudResult, ResolvedCredentials, checkip,
+    credentials::{HandedOver, Observed},
+    ec2,
+};
 use crate::{
     config::{AccessSettings, AssumeRole},
     model::{AccountId, Region},
@@ -35,6 +42,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long `checkip` may take where its answer is only one of two.
+const CHECKIP_BESIDE: Duration = Duration::from_secs(3);
+
 /// STS and the SDK need some region where the user names none; each AMI then names its own.
 const REGION_OF_LAST_RESORT: &str = "us-east-1";
 
@@ -44,12 +54,25 @@ pub struct Ec2Factory {
     /// `custom_endpoint_ec2`; the SDK itself honours AWS_ENDPOINT_URL(_EC2) and the profile's endpoint_url.
     custom_endpoint: Option<String>,
     clients: Mutex<HashMap<Region, Arc<ec2::Ec2>>>,
+    resolved: watch::Receiver<Option<ResolvedCredentials>>,
 }
 
 impl Ec2Factory {
     /// Reads profiles and the environment, and prepares the credentials. No call is made: wrong credentials show at the first one.
     pub async fn connect(access: &AccessSettings) -> Self {
+        Self::connect_with(access, None).await
+    }
+
+    /// The same with credentials that another process got with these settings: they are used as long as they are good.
+    pub async fn connect_with(access: &AccessSettings, handed: Option<ResolvedCredentials>) -> Self {
         let base = loader(access).load().await;
+        let base = match &access.profile {
+            Some(profile) if access.access_key.is_none() => {
+                let provider = of_profile(profile, access, &base);
+                base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+            }
+            _ => base,
+        };
         let sdk = match &access.assume_role {
             Some(role) => {
                 let provider = assumed(role, &base).await;
@@ -57,7 +80,20 @@ impl Ec2Factory {
             }
             None => base,
         };
-        Self { sdk, custom_endpoint: access.custom_endpoint_ec2.clone(), clients: Mutex::default() }
+        let (told, resolved) = watch::channel(None);
+        let sdk = match sdk.credentials_provider() {
+            None => sdk,
+            Some(then) => {
+                let source = match handed {
+                    Some(first) => SharedCredentialsProvider::new(HandedOver { first, then }),
+                    None => then,
+                };
+                let observed = SharedCredentialsProvider::new(Observed { source, told });
+                sdk.into_builder().credentials_provider(observed).build()
+            }
+        };
+        let custom_endpoint = access.custom_endpoint_ec2.clone();
+        Self { sdk, custom_endpoint, clients: Mutex::default(), resolved }
     }
 
     pub(super) fn sdk(&self) -> &SdkConfig {
@@ -70,6 +106,24 @@ impl Ec2Factory {
             .clone()
             .or_else(|| std::env::var("AWS_ENDPOINT_URL_EC2").ok().filter(|url| !url.is_empty()))
             .or_else(|| self.sdk.endpoint_url().map(str::to_owned))
+    }
+
+    async fn find_sources_towards(&self, address: IpAddr) -> CloudResult<Vec<IpAddr>> {
+        // A route over IPv6 shows our own address in any case, and `checkip` answers over IPv4.
+        if !is_over_the_internet(address) || address.is_ipv6() {
+            return local_address_to(SocketAddr::new(address, 22)).map(|ours| vec![ours]);
+        }
+        match self.endpoint() {
+            // A name of one's own for EC2's endpoint says nothing about the way to an instance.
+            Some(url) if !is_aws(&url) => {
+                let mut all = vec![local_address_to(SocketAddr::new(address, 22))?];
+                if let Ok(Ok(public)) = tokio::time::timeout(CHECKIP_BESIDE, checkip::public_address()).await {
+                    all.push(public);
+                }
+                Ok(all)
+            }
+            _ => Ok(vec![checkip::public_address().await?]),
+        }
     }
 
     async fn find_source(&self, private: bool) -> CloudResult<IpAddr> {
@@ -107,8 +161,16 @@ impl CloudFactory for Ec2Factory {
         .boxed()
     }
 
+    fn resolved(&self) -> watch::Receiver<Option<ResolvedCredentials>> {
+        self.resolved.clone()
+    }
+
     fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>> {
         self.find_source(private).boxed()
+    }
+
+    fn source_towards(&self, address: IpAddr) -> BoxFuture<'_, CloudResult<Vec<IpAddr>>> {
+        self.find_sources_towards(address).boxed()
     }
 }
 
@@ -146,8 +208,7 @@ fn loader(access: &AccessSettings) -> ConfigLoader {
         loader = loader.profile_name(profile);
     }
     if let Some(file) = &access.shared_credentials_file {
-        let files = EnvConfigFiles::builder().include_default_config_file(true);
-        loader = loader.profile_files(files.with_file(EnvConfigFileKind::Credentials, file).build());
+        loader = loader.profile_files(profile_files(file));
     }
     if let (Some(key), Some(secret)) = (&access.access_key, &access.secret_key) {
         let token = access.token.as_ref().map(|t| t.expose_secret().to_owned());
@@ -155,6 +216,34 @@ fn loader(access: &AccessSettings) -> ConfigLoader {
         loader = loader.credentials_provider(given);
     }
     loader
+}
+
+/// `access` with a region where nobody says one: `near`, which calls to no region in particular go to then. Keys of another partition are unknown in the one of last
+/// resort, and some sources of credentials need one.
+pub async fn with_region(access: &AccessSettings, near: Option<&Region>) -> AccessSettings {
+    let mut chain = DefaultRegionChain::builder();
+    if let Some(profile) = &access.profile {
+        chain = chain.profile_name(profile);
+    }
+    let said = access.region.is_some() || near.is_none() || chain.build().region().await.is_some();
+    let region = if said { access.region.clone() } else { near.cloned() };
+    AccessSettings { region, ..access.clone() }
+}
+
+fn profile_files(file: &Path) -> EnvConfigFiles {
+    let files = EnvConfigFiles::builder().include_default_config_file(true);
+    files.with_file(EnvConfigFileKind::Credentials, file).build()
+}
+
+/// The credentials of a profile that was named on purpose. The SDK's own chain would take those of the environment first: another account's, perhaps.
+fn of_profile(profile: &str, access: &AccessSettings, base: &SdkConfig) -> ProfileFileCredentialsProvider {
+    let region = base.region().cloned().unwrap_or_else(|| aws_config::Region::new(REGION_OF_LAST_RESORT));
+    let config = ProviderConfig::without_region().with_http_client(http_client()).with_region(Some(region));
+    let builder = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile);
+    match &access.shared_credentials_file {
+        Some(file) => builder.profile_files(profile_files(file)).build(),
+        None => builder.build(),
+    }
 }
 
 async fn assumed(role: &AssumeRole, base: &SdkConfig) -> AssumeRoleProvider {
@@ -192,6 +281,36 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
     match authority.rsplit_once(':') {
         Some((host, port)) => Some((host.to_owned(), port.parse().ok()?)),
         None => Some((authority.to_owned(), default_port)),
+    }
+}
+
+/// Whether an address is one of the internet's: not private (RFC 1918, RFC 4193), shared (RFC 6598), for benchmarks (RFC 2544), of the link or the machine.
+pub fn is_over_the_internet(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, second, ..] = v4.octets();
+            let shared = first == 100 && (64..128).contains(&second);
+            let benchmark = first == 198 && (18..20).contains(&second);
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared || benchmark)
+        }
+        IpAddr::V6(v6) => {
+            !(v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified())
+        }
+    }
+}
+
+fn local_address_to(peer: SocketAddr) -> CloudResult<IpAddr> {
+    let failed = |message: String| CloudError {
+        action: "SourceAddress",
+        region: "-".to_owned(),
+        kind: CloudErrorKind::Other,
+        code: "<no route>".to_owned(),
+        message,
+    };
+    match source_towards(peer) {
+        Ok(address) if !address.is_unspecified() => Ok(address),
+        Ok(address) => Err(failed(format!("no source address ({address})"))),
+        Err(error) => Err(failed(format!("{peer}: {error}"))),
     }
 }
 
@@ -265,6 +384,34 @@ mod tests {
         assert!(!is_aws("http://127.0.0.1:5000"));
         assert!(!is_aws("http://amazonaws.com.evil.test"));
         assert!(!is_aws("not a url"));
+    }
+
+    #[test]
+    fn private_addresses_are_not_reached_over_the_internet() {
+        for (address, over) in [
+            ("10.1.2.3", false),
+            ("172.31.0.1", false),
+            ("172.32.0.1", true),
+            ("100.64.0.1", false),
+            ("100.128.0.1", true),
+            ("198.18.0.1", false),
+            ("198.51.100.1", true),
+            ("127.77.1.1", false),
+            ("fd00::1", false),
+            ("2001:db8::1", true),
+        ] {
+            assert_eq!(is_over_the_internet(address.parse().expect("an address")), over, "{address}");
+        }
+    }
+
+    /// An endpoint under a name of one's own: what it resolves to is not the way to the instance.
+    #[tokio::test]
+    async fn a_private_instance_sees_the_address_on_the_route_to_itself() {
+        let access =
+            AccessSettings { custom_endpoint_ec2: Some("http://192.0.2.1:1".to_owned()), ..Default::default() };
+        let factory = Ec2Factory::connect(&access).await;
+        let ours = factory.source_towards([127, 0, 0, 9].into()).await.expect("a route");
+        assert_eq!(ours, [IpAddr::from([127, 0, 0, 1])]);
     }
 
     #[test]

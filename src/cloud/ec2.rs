@@ -17,7 +17,10 @@ use aws_sdk_ec2::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::{BoxFuture, FutureExt};
 
-use super::{Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, Named, RunInstances, Subnet};
+use super::{
+    Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, InstanceStatus, Named, RunInstances,
+    Subnet,
+};
 use crate::model::{AccountId, AmiId, Region};
 
 mod answer;
@@ -399,6 +402,16 @@ impl Cloud for Ec2 {
     fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
         async move {
             if tags.is_empty() { Ok(Vec::new()) } else { self.instances_where(convert::tag_filters(tags)).await }
+        }
+        .boxed()
+    }
+
+    fn instance_status<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<Option<InstanceStatus>>> {
+        async move {
+            let request = self.client.describe_instance_status().instance_ids(id).include_all_instances(true);
+            let answer = call!(self, "DescribeInstanceStatus", request);
+            let found = answer.instance_statuses().iter().find(|status| status.instance_id() == Some(id));
+            Ok(found.map(convert::instance_status))
         }
         .boxed()
     }

@@ -23,6 +23,8 @@ pub enum CloudErrorKind {
     Denied,
     /// Missing, expired or wrong credentials (`AuthFailure`, `ExpiredToken`, `RequestExpired`, none found).
     Credentials,
+    /// No credentials yet: where they come from did not answer, or asked for patience. Nothing was sent.
+    NoCredentialsYet,
     /// A parameter that EC2 refused.
     Invalid,
     /// No answer: the request may or may not have been done.
@@ -37,7 +39,7 @@ impl CloudErrorKind {
         match self {
             Self::Throttled => UndecidedKind::Throttled,
             Self::NoCapacity => UndecidedKind::NoCapacity,
-            Self::Denied | Self::Credentials => UndecidedKind::Credentials,
+            Self::Denied | Self::Credentials | Self::NoCredentialsYet => UndecidedKind::Credentials,
             _ => UndecidedKind::Cloud,
         }
     }
@@ -110,12 +112,33 @@ impl Lack {
             _ => None,
         }
     }
+
+    /// What the code of an instance's StateReason says was lacking where EC2 ended it before it ran ("StateReason" in the EC2 API reference).
+    pub fn of_state_reason(code: &str) -> Option<Self> {
+        match code {
+            "Server.InsufficientInstanceCapacity" | "Server.SpotInstanceTermination" | "Server.InternalError" => {
+                Some(Self::Zone)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl CloudError {
     /// What a launch lacked, where another zone or type may have it.
     pub fn lack(&self) -> Option<Lack> {
         Lack::of_code(&self.code)
+    }
+
+    /// Whether a policy forbids it in so many words, as an organisation's does for regions that it does not use. What is merely not allowed reads otherwise ("Troubleshoot
+    /// access denied error messages" in the IAM user guide).
+    pub fn is_explicitly_denied(&self) -> bool {
+        self.kind == CloudErrorKind::Denied && self.message.contains("explicit deny")
+    }
+
+    /// Whether the instance type is of another architecture than the AMI. The code is EC2's for any wrong value; only the words say which.
+    pub fn is_of_another_architecture(&self) -> bool {
+        self.code.starts_with("InvalidParameter") && self.message.to_ascii_lowercase().contains("architecture")
     }
 }
 
@@ -182,7 +205,7 @@ impl CloudErrorKind {
 
     /// Whether the same call may succeed a little later.
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::Throttled | Self::Unknown)
+        matches!(self, Self::Throttled | Self::Unknown | Self::NoCredentialsYet)
     }
 }
 

@@ -13,8 +13,12 @@ use std::{
 };
 
 use futures::future::{BoxFuture, FutureExt};
+use tokio::sync::watch;
 
-use super::{Cloud, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, RunInstances, Subnet};
+use super::{
+    Cloud, CloudError, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, InstanceStatus, ResolvedCredentials,
+    RunInstances, Subnet,
+};
 use crate::model::{AccountId, AmiId, Region};
 
 mod estate;
@@ -64,8 +68,12 @@ struct State {
     end_looks: u32,
     keep_volumes: bool,
     dies_at_boot: Option<String>,
+    ended_for: VecDeque<String>,
     shortages: Vec<Shortage>,
     most_alive: usize,
+    status: InstanceStatus,
+    seen_from: Option<IpAddr>,
+    caller_failures: u32,
 }
 
 /// Launches that EC2 has no room for.
@@ -160,6 +168,11 @@ impl FakeCloud {
         self.lock().dies_at_boot = Some(reason.to_owned());
     }
 
+    /// The next instance that would run is ended instead, and this is the code of its reason.
+    pub fn ends_for(&self, code: &str) {
+        self.lock().ended_for.push_back(code.to_owned());
+    }
+
     /// From now on EC2 has no room for such launches.
     pub fn lacks(&self, shortage: Shortage) {
         self.lock().shortages.push(shortage);
@@ -168,6 +181,21 @@ impl FakeCloud {
     /// The most instances that were pending or running at one time, in all regions.
     pub fn most_alive(&self) -> usize {
         self.lock().most_alive
+    }
+
+    /// From now on this is so of the machine below every instance.
+    pub fn set_status(&self, status: InstanceStatus) {
+        self.lock().status = status;
+    }
+
+    /// STS does not answer the next `times`.
+    pub fn fail_caller(&self, times: u32) {
+        self.lock().caller_failures = times;
+    }
+
+    /// From now on the internet sees us from this address.
+    pub fn seen_from(&self, address: IpAddr) {
+        self.lock().seen_from = Some(address);
     }
 
     /// The account whose credentials are used.
@@ -216,9 +244,22 @@ impl CloudFactory for FakeCloud {
     }
 
     fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>> {
-        let account = self.lock().account.clone();
+        let mut state = self.lock();
+        if state.caller_failures > 0 {
+            state.caller_failures -= 1;
+            let (action, region, code) = ("GetCallerIdentity", "-".to_owned(), "<no answer>".to_owned());
+            let message = "scripted".to_owned();
+            return async move { Err(CloudError { action, region, kind: CloudErrorKind::Unknown, code, message }) }
+                .boxed();
+        }
+        let account = state.account.clone();
+        drop(state);
         let account = account.unwrap_or_else(|| "123456789012".parse().expect("twelve digits"));
         async move { Ok(account) }.boxed()
+    }
+
+    fn resolved(&self) -> watch::Receiver<Option<ResolvedCredentials>> {
+        watch::channel(None).1
     }
 
     fn regions(&self) -> BoxFuture<'_, CloudResult<Vec<Region>>> {
@@ -228,6 +269,12 @@ impl CloudFactory for FakeCloud {
 
     fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>> {
         async move { Ok(if private { [10, 0, 0, 9].into() } else { [203, 0, 113, 9].into() }) }.boxed()
+    }
+
+    fn source_towards(&self, address: IpAddr) -> BoxFuture<'_, CloudResult<Vec<IpAddr>>> {
+        let seen_from = self.lock().seen_from.unwrap_or(IpAddr::from([203, 0, 113, 9]));
+        let private = matches!(address, IpAddr::V4(v4) if v4.is_private());
+        async move { Ok(vec![if private { [10, 0, 0, 9].into() } else { seen_from }]) }.boxed()
     }
 }
 
@@ -244,6 +291,7 @@ impl State {
     /// One look at the instances that `wanted` picks: time passes by being looked at.
     fn look(&mut self, region: &Region, wanted: impl Fn(&Instance) -> bool) -> Vec<Instance> {
         let (end_looks, keep, dies) = (self.end_looks, self.keep_volumes, self.dies_at_boot.clone());
+        let mut ended_for = std::mem::take(&mut self.ended_for);
         let stock = self.stock(region);
         let mut told = Vec::new();
         for instance in stock.instances.values_mut().filter(|i| wanted(&i.told)) {
@@ -253,6 +301,10 @@ impl State {
             }
             if instance.looks > 0 {
                 instance.looks -= 1;
+            } else if let Some(code) = ended_for.pop_front_if(|_| instance.told.state == "pending") {
+                "terminated".clone_into(&mut instance.told.state);
+                instance.told.state_reason = Some(format!("{code}: said later"));
+                instance.told.state_reason_code = Some(code);
             } else {
                 instance.next_state(end_looks, dies.as_deref());
             }
@@ -261,6 +313,7 @@ impl State {
             }
             told.push(instance.told.clone());
         }
+        self.ended_for = ended_for;
         told
     }
 
@@ -320,6 +373,7 @@ impl State {
             image: request.image.to_string(),
             state: "pending".to_owned(),
             state_reason: None,
+            state_reason_code: None,
             public_ip: Some(format!("198.51.100.{last}")),
             private_ip: Some(format!("10.0.0.{last}")),
             public_dns: None,

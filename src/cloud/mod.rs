@@ -5,12 +5,14 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 use crate::model::{AccountId, AmiId, Architecture, Region};
 
 pub mod access;
 mod caller;
 mod checkip;
+mod credentials;
 mod ec2;
 mod error;
 mod estate;
@@ -18,8 +20,9 @@ mod estate;
 pub mod fake;
 mod services;
 
-pub use access::Ec2Factory;
+pub use access::{Ec2Factory, is_over_the_internet, with_region};
 pub use caller::{Caller, CredentialsInUse};
+pub use credentials::ResolvedCredentials;
 pub use error::{CloudError, CloudErrorKind, CloudResult, Lack, plain};
 pub use estate::{CopyImage, Estate, SharedWith, Sharing, Snapshot, Use, UseKind, Uses};
 pub use services::{DryRun, DryRunAnswer, Services};
@@ -119,6 +122,8 @@ pub struct Instance {
     pub state: String,
     /// StateReason's message, where there is one.
     pub state_reason: Option<String>,
+    /// Its code, such as `Server.InsufficientInstanceCapacity`.
+    pub state_reason_code: Option<String>,
     /// Addresses.
     pub public_ip: Option<String>,
     /// See `public_ip`.
@@ -141,6 +146,15 @@ pub struct Instance {
     pub tags: BTreeMap<String, String>,
     /// EBS volume ids.
     pub volumes: Vec<String>,
+}
+
+/// What DescribeInstanceStatus says of the machine below an instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InstanceStatus {
+    /// The system status check: `ok`, `impaired`, `initializing`, `insufficient-data`, `not-applicable`; empty where EC2 does not say.
+    pub system: String,
+    /// What AWS has planned for it and not done yet: `instance-retirement`, `system-reboot`, …, with its earliest time in seconds since the epoch.
+    pub planned: Vec<(String, Option<i64>)>,
 }
 
 /// What DescribeSubnets says of a subnet.
@@ -265,6 +279,8 @@ pub trait Cloud: Estate + Services + Send + Sync + 'static {
     fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>>;
     /// DescribeInstances for these ids, in one call; an id that is not visible yet is left out.
     fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    /// DescribeInstanceStatus of one, in any state; `None` where EC2 does not list it.
+    fn instance_status<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<Option<InstanceStatus>>>;
     /// DescribeInstances by tag filter (all pairs must match), any state — empty filter: none.
     fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
     /// DescribeInstances by ClientToken, any state.
@@ -294,6 +310,8 @@ pub trait CloudFactory: Send + Sync + 'static {
     fn region(&self, region: &Region) -> Arc<dyn Cloud>;
     /// STS GetCallerIdentity: the account.
     fn caller_account(&self) -> BoxFuture<'_, CloudResult<AccountId>>;
+    /// The credentials that calls are signed with, as they were got last, and again whenever others are got; none before the first call.
+    fn resolved(&self) -> watch::Receiver<Option<ResolvedCredentials>>;
     /// DescribeRegions: every region that the account may use.
     fn regions(&self) -> BoxFuture<'_, CloudResult<Vec<Region>>>;
     /// The address that our connections to an instance come from, as its security group sees it.
@@ -304,4 +322,7 @@ pub trait CloudFactory: Send + Sync + 'static {
     /// the internet does not lie between us and the instances, and the address on the route to that endpoint is taken as well.
     /// Through an HTTP proxy (`HTTPS_PROXY`) `checkip` sees the proxy: where SSH goes out another way, the blocks must be configured.
     fn source_address(&self, private: bool) -> BoxFuture<'_, CloudResult<IpAddr>>;
+    /// The addresses that an instance may see us from when it is dialled at `address`, which it has: this machine's own on the route there where that does not lead
+    /// over the internet, else what the internet sees. Where EC2 is not AWS's public endpoint, both may be.
+    fn source_towards(&self, address: IpAddr) -> BoxFuture<'_, CloudResult<Vec<IpAddr>>>;
 }

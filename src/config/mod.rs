@@ -18,6 +18,7 @@ pub mod roles;
 pub mod settings;
 pub mod suites;
 pub mod units;
+pub mod user_data;
 pub mod whole;
 
 pub use check::{Checked, Door, Input, Ways, check, check_ways};

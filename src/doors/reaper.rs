@@ -16,7 +16,7 @@ use rustix::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    cloud::Ec2Factory,
+    cloud::{Ec2Factory, ResolvedCredentials},
     config::AccessSettings,
     exit::Exit,
     journal::{
@@ -58,12 +58,13 @@ async fn serve(dir: &Path) -> io::Result<Exit> {
     output.flush()?;
     dup2_stdout(&log)?;
     note_foreign_descriptors();
-    if wait_for_conductor(&mut input) {
+    let end = wait_for_conductor(&mut input);
+    if end.in_order {
         return Ok(Exit::Done);
     }
     dup2_stdin(File::open("/dev/null")?)?;
     note!("reaper: the conductor ended without a word; undoing what its journal holds");
-    tokio::time::timeout(LAST_RESORT, clean_up(dir, &access)).await.unwrap_or(Ok(Exit::Leftovers))
+    tokio::time::timeout(LAST_RESORT, clean_up(dir, &access, end.credentials)).await.unwrap_or(Ok(Exit::Leftovers))
 }
 
 /// A session of its own, so that Ctrl-C and a hang-up of the terminal pass it by; its log as standard error; unreadable to other processes of
@@ -103,8 +104,8 @@ fn note_foreign_descriptors() {
     }
 }
 
-async fn clean_up(dir: &Path, access: &AccessSettings) -> io::Result<Exit> {
-    let clouds = Ec2Factory::connect(access).await;
+async fn clean_up(dir: &Path, access: &AccessSettings, handed: Option<ResolvedCredentials>) -> io::Result<Exit> {
+    let clouds = Ec2Factory::connect_with(access, handed).await;
     let left = reap(&clouds, dir, UndoPolicy::reaper()).await.map_err(io::Error::other)?;
     for item in &left {
         note!("reaper: {} {} in {} is left: {}; {}", item.kind, item.id, item.region, item.reason, item.cure);

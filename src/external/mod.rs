@@ -7,6 +7,7 @@
 //! `process` (how it ends) → `amount` (what it comes to).
 
 mod amount;
+mod goss_files;
 mod preset;
 mod process;
 mod workspace;
@@ -26,6 +27,7 @@ pub use process::Ended;
 pub use workspace::Workspace;
 
 use crate::{
+    orphan_watch::OrphanWatch,
     probe::ReportFormat,
     suite::{Check, Reach, SuiteBounds},
 };
@@ -143,10 +145,28 @@ impl External {
         if problems.is_empty() { Ok(external) } else { Err(problems) }
     }
 
+    /// Whether it could be run here, tried without a host: its tests are copied, and its user enters the copy. Fails with a sentence.
+    pub fn try_out(&self) -> Result<(), String> {
+        let nobody = Host {
+            target: String::new(),
+            address: String::new(),
+            port: 0,
+            user: String::new(),
+            private_key: String::new().into(),
+            host_key: None,
+            proxy_command: None,
+        };
+        Workspace::make(workspace::folder()?, self, &nobody)?.is_usable(self)
+    }
+
     /// Runs it against `host`. Fails with a sentence where it cannot even be started. A cancel ends it, and all that it started in its process group.
     pub async fn run(&self, host: &Host, cancel: &CancellationToken) -> Result<Run, String> {
-        let workspace = Workspace::make(self, host)?;
-        let ended = process::run(self, host, &workspace, cancel).await?;
+        let folder = workspace::folder()?;
+        // It holds a key soon: where assay is killed, key and processes must not outlive it.
+        let mut watch =
+            OrphanWatch::start(Some(folder.path())).map_err(|error| format!("/bin/sh cannot be started: {error}"))?;
+        let workspace = Workspace::make(folder, self, host)?;
+        let ended = process::run(self, host, &workspace, &mut watch, cancel).await?;
         let report = workspace.report();
         Ok(Run { ended, report })
     }

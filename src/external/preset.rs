@@ -127,6 +127,11 @@ pub(super) fn command_line(external: &External, workspace: &Workspace) -> Vec<St
     line
 }
 
+/// Whether what is run is a file of the copy itself.
+pub(super) fn runs_own_program(external: &External) -> bool {
+    external.preset == Preset::Command && external.arguments.first().is_some_and(|word| word.starts_with("./"))
+}
+
 /// One word is a line for the shell; several are a program and its arguments.
 fn command(words: &[String]) -> Vec<String> {
     match words {

@@ -12,7 +12,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{External, Host, Workspace, preset};
-use crate::model::escape::{bounded, escape_bytes};
+use crate::{
+    model::escape::{bounded, escape_bytes},
+    orphan_watch::{OrphanEnd, OrphanWatch},
+};
 
 /// The end of the output that is kept, in bytes.
 const KEPT: usize = 4 << 10;
@@ -48,6 +51,7 @@ pub(super) async fn run(
     external: &External,
     host: &Host,
     workspace: &Workspace,
+    watch: &mut OrphanWatch,
     cancel: &CancellationToken,
 ) -> Result<Ended, String> {
     let line = preset::command_line(external, workspace);
@@ -63,11 +67,17 @@ pub(super) async fn run(
         format!("{:?} cannot be started: {error}{hint}", line.first().map_or("", String::as_str))
     })?;
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw));
+    if let Some(pid) = group.0 {
+        let watched = watch.started(OrphanEnd::KillGroup(pid));
+        watched.map_err(|error| format!("its end could not be made sure of: {error}"))?;
+    }
     let output = tokio::spawn(tail(child.stdout.take()));
     let complaints = tokio::spawn(tail(child.stderr.take()));
     let (status, stopped) = ended(&mut child, &group, external.timeout, cancel).await?;
     // What it left running would hold its folder, its key and our pipes.
     drop(group);
+    // A watch that is gone has nothing left to be told.
+    let _ = watch.ended();
     let (output, complaints) = tokio::join!(heard(output), heard(complaints));
     let said = if complaints.trim_ascii().is_empty() { output } else { complaints };
     let said = bounded(&escape_bytes(said.trim_ascii()), KEPT);

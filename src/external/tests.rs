@@ -264,3 +264,38 @@ async fn nothing_is_left_of_a_suite_that_nobody_waits_for_any_more() {
     }
     panic!("{} still runs", pid.trim());
 }
+
+/// As a file beside a repository's own things: what goes to the host is only what it names.
+#[tokio::test]
+async fn of_a_goss_file_only_what_it_names_is_copied() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("goss.yaml"), "gossfile:\n  part.yaml: {}\n").expect("written");
+    for name in ["part.yaml", ".env", "terraform.tfstate", "other.yaml"] {
+        fs::write(folder.path().join(name), "").expect("written");
+    }
+    let external = external(folder.path(), "preset = \"goss\"\npath = \"goss.yaml\"");
+    let workspace = Workspace::make(workspace::folder().expect("a folder"), &external, &host()).expect("made");
+    let copy = workspace.tests().and_then(Path::parent).expect("a folder").to_owned();
+    let mut names: Vec<_> = fs::read_dir(copy).expect("read").map(|entry| entry.expect("read").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["goss.yaml", "part.yaml"]);
+}
+
+#[test]
+fn what_cannot_be_run_is_told_before_there_is_a_host() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("tests")).expect("made");
+    fs::write(folder.path().join("tests/a.sh"), "").expect("written");
+    let text = "path = \"tests\"\ncommand = [\"./a.sh\"]";
+    assert_eq!(external(folder.path(), text).try_out(), Ok(()));
+    std::os::unix::fs::symlink("../conftest.py", folder.path().join("tests/conftest.py")).expect("linked");
+    let why = external(folder.path(), text).try_out().expect_err("it leads out");
+    assert!(why.contains("conftest.py is a link to ../conftest.py, which is outside"), "{why}");
+    fs::remove_file(folder.path().join("tests/conftest.py")).expect("removed");
+    std::os::unix::fs::symlink("./a.sh", folder.path().join("tests/b.sh")).expect("linked");
+    assert_eq!(external(folder.path(), text).try_out(), Ok(()));
+    if rustix::process::geteuid().is_root() {
+        let why = external(folder.path(), &format!("{text}\nrun-as = \"no-such-user\"")).try_out();
+        assert!(why.expect_err("no such user").contains("no-such-user"));
+    }
+}

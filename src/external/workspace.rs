@@ -11,7 +11,10 @@ use std::{
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
-use super::{External, Host, preset::ALIAS};
+use super::{
+    External, Host, Preset, goss_files,
+    preset::{self, ALIAS},
+};
 use crate::suite::Reach;
 
 /// The most files, and the most bytes, that are copied.
@@ -37,9 +40,16 @@ pub(super) struct Account {
     pub gid: u32,
 }
 
+/// A new folder that only assay may look into.
+pub(super) fn folder() -> Result<TempDir, String> {
+    let made =
+        tempfile::Builder::new().prefix("assay-external-").permissions(fs::Permissions::from_mode(0o700)).tempdir();
+    made.map_err(|error| format!("no temporary folder can be made: {error}"))
+}
+
 impl Workspace {
-    /// Makes it. Fails with a sentence.
-    pub fn make(external: &External, host: &Host) -> Result<Self, String> {
+    /// Makes it in `folder`. Fails with a sentence.
+    pub fn make(folder: TempDir, external: &External, host: &Host) -> Result<Self, String> {
         let io = |what: &str| {
             let what = what.to_owned();
             move |error: std::io::Error| format!("{what}: {error}")
@@ -48,14 +58,9 @@ impl Workspace {
             true => Some(account(&external.run_as)?),
             false => None,
         };
-        let folder = tempfile::Builder::new()
-            .prefix("assay-external-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
-            .map_err(io("no temporary folder can be made"))?;
         let mut workspace = Self { folder, tests: None, owner };
         fs::create_dir(workspace.home()).map_err(io("no home can be made"))?;
-        workspace.tests = external.path.as_deref().map(|path| workspace.copy(path)).transpose()?;
+        workspace.tests = external.path.as_deref().map(|path| workspace.copy(path, external.preset)).transpose()?;
         workspace.write("key", host.private_key.expose_secret().as_bytes()).map_err(io("the key cannot be written"))?;
         let known = host.host_key.as_ref().map_or(String::new(), |key| format!("{ALIAS} {key}\n"));
         workspace.write("known_hosts", known.as_bytes()).map_err(io("known_hosts cannot be written"))?;
@@ -66,6 +71,49 @@ impl Workspace {
         workspace.write("ssh_config", config.as_bytes()).map_err(io("ssh_config cannot be written"))?;
         workspace.give(workspace.folder.path()).map_err(io("the folder cannot be given to its user"))?;
         Ok(workspace)
+    }
+
+    /// Whether its user can work in it; a sentence where not.
+    pub(super) fn is_usable(&self, external: &External) -> Result<(), String> {
+        let by = self.owner.map_or(String::new(), |_| format!(" by user {:?} (run-as)", external.run_as));
+        let place = std::env::temp_dir();
+        let ran = |program: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new(program);
+            command
+                .args(arguments)
+                .current_dir("/")
+                .stdin(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null());
+            if let Some(owner) = self.owner {
+                std::os::unix::process::CommandExt::uid(&mut command, owner.uid);
+                std::os::unix::process::CommandExt::gid(&mut command, owner.gid);
+            }
+            command.status().is_ok_and(|status| status.success())
+        };
+        let home = self.home().display().to_string();
+        let start = self.start().display().to_string();
+        if !ran("/bin/sh", &["-c", "cd \"$1\" && cd \"$2\" && [ -w . ]", "sh", &start, &home]) {
+            return Err(format!(
+                "{} cannot be entered{by}: set TMPDIR to a folder whose parents may be entered by everybody",
+                place.display()
+            ));
+        }
+        if !preset::runs_own_program(external) {
+            return Ok(());
+        }
+        let io = |error: std::io::Error| format!("{home}: {error}");
+        let tried = self.home().join("tried");
+        fs::write(&tried, "#!/bin/sh\nexit 0\n").map_err(io)?;
+        fs::set_permissions(&tried, fs::Permissions::from_mode(0o755)).map_err(io)?;
+        let runs = ran(&tried.display().to_string(), &[]);
+        fs::remove_file(&tried).map_err(io)?;
+        match runs {
+            true => Ok(()),
+            false => Err(format!(
+                "programs in {} cannot be started{by} (is it mounted noexec?): set TMPDIR to another folder, or name an interpreter in command",
+                place.display()
+            )),
+        }
     }
 
     /// The home.
@@ -135,16 +183,22 @@ impl Workspace {
         Ok(())
     }
 
-    /// Copies a folder, or the folder of a file, which may need its neighbours (conftest.py, spec_helper.rb). Returns the path in the copy.
-    fn copy(&self, path: &Path) -> Result<PathBuf, String> {
+    /// Copies a folder, or the folder of a file, which may need its neighbours (conftest.py, spec_helper.rb); of a goss file only what it names, since
+    /// the copy goes to the host. Returns the path in the copy.
+    fn copy(&self, path: &Path, preset: Preset) -> Result<PathBuf, String> {
         let (from, file) = match path.is_dir() {
             true => (path, None),
             false => (path.parent().unwrap_or(Path::new("/")), path.file_name()),
         };
         let name = from.file_name().unwrap_or(OsStr::new("tests"));
         let to = self.folder.path().join("tests").join(name);
+        let failed = |e: std::io::Error| format!("{} cannot be copied: {e}", from.display());
         let mut copy = TestsCopy { from, reader: self.owner, files: MOST_FILES, bytes: MOST_BYTES };
-        copy.folder(from, &to, 0).map_err(|e| format!("{} cannot be copied: {e}", from.display()))?;
+        if let (Preset::Goss, Some(file)) = (preset, file) {
+            copy.named(&goss_files::named_by(path).map_err(failed)?, &to).map_err(failed)?;
+            return Ok(to.join(file));
+        }
+        copy.folder(from, &to, 0).map_err(failed)?;
         Ok(file.map_or_else(|| to.clone(), |file| to.join(file)))
     }
 
@@ -192,6 +246,16 @@ impl TestsCopy<'_> {
             } else if kind.is_file() {
                 self.file(&source, &target)?;
             }
+        }
+        Ok(())
+    }
+
+    /// These files alone, as paths from the folder.
+    fn named(&mut self, named: &[PathBuf], to: &Path) -> std::io::Result<()> {
+        for path in named {
+            let target = to.join(path);
+            fs::create_dir_all(target.parent().unwrap_or(to))?;
+            self.file(&self.from.join(path), &target)?;
         }
         Ok(())
     }

@@ -20,8 +20,7 @@ const OPEN: [State; 2] = [State::Building, State::Untested];
 pub(super) const DECIDED: [State; 4] = [State::Vetted, State::Gold, State::Retired, State::Revoked];
 
 /// Calls of Packer's that a validation does not make.
-const PACKERS_LOOK: [&str; 3] =
-    ["ec2:DescribeImageAttribute", "ec2:DescribeInstanceStatus", "ec2:DescribeInstanceTypes"];
+const PACKERS_LOOK: [&str; 2] = ["ec2:DescribeImageAttribute", "ec2:DescribeInstanceTypes"];
 
 /// The policy.
 pub(super) fn policy(grounds: &Grounds) -> Policy {

@@ -9,9 +9,10 @@ use super::{
 use crate::model::tags::{MANAGED, RUN};
 
 /// Everything that a validation asks EC2.
-pub(super) const LOOK: [&str; 11] = [
+pub(super) const LOOK: [&str; 12] = [
     "ec2:DescribeImages",
     "ec2:DescribeInstances",
+    "ec2:DescribeInstanceStatus",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeKeyPairs",
     "ec2:DescribeRegions",

@@ -1,5 +1,5 @@
-//! What a conductor tells its reaper: how to reach AWS. One line of JSON over the reaper's standard input, so that no secret is ever in a
-//! file, an argument or an environment that was not there before. It owns that line's form.
+//! What a conductor tells its reaper: how to reach AWS, and the credentials that it got there. Lines of JSON over the reaper's standard input, so that no secret is ever in
+//! a file, an argument or an environment that was not there before. It owns the form of these lines.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
+    cloud::ResolvedCredentials,
     config::{AccessSettings, AssumeRole},
     model::Region,
 };
@@ -32,6 +33,45 @@ impl Drop for Line {
         self.secret_key.zeroize();
         self.token.zeroize();
     }
+}
+
+/// [`ResolvedCredentials`], likewise.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialsLine {
+    access_key: String,
+    secret_key: String,
+    token: Option<String>,
+    expires_at: Option<i64>,
+}
+
+impl Drop for CredentialsLine {
+    fn drop(&mut self) {
+        self.secret_key.zeroize();
+        self.token.zeroize();
+    }
+}
+
+/// The line for credentials that were got, without its newline.
+pub(super) fn credentials_to_line(resolved: &ResolvedCredentials) -> serde_json::Result<Zeroizing<String>> {
+    let line = CredentialsLine {
+        access_key: resolved.access_key.clone(),
+        secret_key: resolved.secret_key.expose_secret().to_owned(),
+        token: resolved.token.as_ref().map(|token| token.expose_secret().to_owned()),
+        expires_at: resolved.expires_at,
+    };
+    serde_json::to_string(&line).map(Zeroizing::new)
+}
+
+/// What such a line says.
+pub(super) fn credentials_from_line(line: &str) -> serde_json::Result<ResolvedCredentials> {
+    let line: CredentialsLine = serde_json::from_str(line)?;
+    Ok(ResolvedCredentials {
+        access_key: line.access_key.clone(),
+        secret_key: SecretString::from(line.secret_key.clone()),
+        token: line.token.clone().map(SecretString::from),
+        expires_at: line.expires_at,
+    })
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -117,5 +157,15 @@ mod tests {
         // Debug hides secrets, so what is left is everything else.
         assert_eq!(format!("{read:?}"), format!("{access:?}"));
         assert!(from_line("{\"unknown\":1}").is_err());
+        let resolved = ResolvedCredentials {
+            access_key: "AK".to_owned(),
+            secret_key: "s\n".to_owned().into(),
+            token: None,
+            expires_at: Some(7),
+        };
+        let line = credentials_to_line(&resolved).expect("line");
+        let read = credentials_from_line(&line).expect("reads");
+        assert!(!line.contains('\n') && read.secret_key.expose_secret() == "s\n");
+        assert_eq!((read.access_key, read.token.is_none(), read.expires_at), (resolved.access_key, true, Some(7)));
     }
 }

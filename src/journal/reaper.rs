@@ -2,7 +2,8 @@
 //! conductor is dead and the reaper undoes what the journal holds. It owns both ends of that conversation; what the process looks like
 //! (session, descriptors, signals) is `doors::reaper`'s.
 //!
-//! The conversation: the conductor writes one line of settings, the reaper answers `ready`, and only then may anything be created. At
+//! The conversation: the conductor writes one line of settings and one of the credentials that it got with them, the reaper answers `ready`, and only then may anything be
+//! created. The conductor sends the credentials again whenever it got others: when it is dead, their source may be gone too (the token file of a job), or be another's. At
 //! the end the conductor writes `done`. Silence is never an answer: a torn line counts as a dead conductor.
 //!
 //! What a reaper cannot survive (the end of its container, a power cut, SIGKILL of its own) is what `assay:expires-at` and the sweep are for.
@@ -13,18 +14,25 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, Command},
+    sync::{Mutex, watch},
     time::timeout,
 };
+use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
 use super::{Journal, JournalError, UndoPolicy, handover, undo};
-use crate::{cloud::CloudFactory, config::AccessSettings, model::evidence::Leftover};
+use crate::{
+    cloud::{CloudFactory, ResolvedCredentials},
+    config::AccessSettings,
+    model::evidence::Leftover,
+};
 
 /// The reaper's log, in the journal's folder.
 pub const LOG: &str = "reaper.log";
@@ -57,13 +65,23 @@ pub enum ReaperError {
 #[derive(Debug)]
 pub struct Reaper {
     child: Child,
-    pipe: ChildStdin,
+    pipe: Arc<Mutex<ChildStdin>>,
+    /// Sends credentials as they are got.
+    renewing: AbortOnDropHandle<()>,
 }
 
 impl Reaper {
     /// Starts `program reaper --journal DIR` (`program` is this very program, see [`own_program`]) and waits until it is ready.
-    pub async fn start(program: &Path, journal: &Journal, access: &AccessSettings) -> Result<Self, ReaperError> {
+    ///
+    /// `resolved`: the credentials in use, see [`CloudFactory::resolved`].
+    pub async fn start(
+        program: &Path,
+        journal: &Journal,
+        access: &AccessSettings,
+        mut resolved: watch::Receiver<Option<ResolvedCredentials>>,
+    ) -> Result<Self, ReaperError> {
         let line = handover::to_line(access).map_err(ReaperError::Handover)?;
+        let credentials = credentials_line(&mut resolved).map_err(ReaperError::Handover)?;
         let log_path = journal.dir().join(LOG);
         // What our own parents left open (a CI runner's pipes, a jobserver) must not be held by a process that outlives us: whoever
         // waits for the end of such a pipe would wait for the reaper.
@@ -83,24 +101,55 @@ impl Reaper {
         let hello = async {
             pipe.write_all(line.as_bytes()).await?;
             pipe.write_all(b"\n").await?;
+            pipe.write_all(credentials.as_bytes()).await?;
             pipe.flush().await?;
             let mut answer = String::new();
             BufReader::new(answers).read_line(&mut answer).await?;
             io::Result::Ok(answer)
         };
         match timeout(START_PATIENCE, hello).await {
-            Ok(Ok(answer)) if answer.trim_end() == READY => Ok(Self { child, pipe }),
+            Ok(Ok(answer)) if answer.trim_end() == READY => {
+                let pipe = Arc::new(Mutex::new(pipe));
+                let renewing = AbortOnDropHandle::new(tokio::spawn(renew(pipe.clone(), resolved)));
+                Ok(Self { child, pipe, renewing })
+            }
             _ => Err(ReaperError::NotReady { log: log_path }),
         }
     }
 
     /// Tells the reaper that nothing is left to do, and waits until it has ended.
     pub async fn dismiss(mut self) -> io::Result<()> {
-        self.pipe.write_all(format!("{DONE}\n").as_bytes()).await?;
-        self.pipe.flush().await?;
-        drop(self.pipe);
+        {
+            // Whoever holds the pipe writes a whole line.
+            let mut pipe = self.pipe.lock().await;
+            self.renewing.abort();
+            pipe.write_all(format!("{DONE}\n").as_bytes()).await?;
+            pipe.flush().await?;
+        }
+        drop((self.renewing, self.pipe));
         timeout(END_PATIENCE, self.child.wait()).await.map_err(|_| io::ErrorKind::TimedOut)??;
         Ok(())
+    }
+}
+
+/// The line of the credentials in use, with its newline; empty where none are known.
+fn credentials_line(
+    resolved: &mut watch::Receiver<Option<ResolvedCredentials>>,
+) -> serde_json::Result<Zeroizing<String>> {
+    let Some(known) = resolved.borrow_and_update().clone() else { return Ok(Zeroizing::default()) };
+    handover::credentials_to_line(&known).map(|line| Zeroizing::new(format!("{}\n", line.as_str())))
+}
+
+/// Sends credentials whenever others were got, until the pipe or their source ends.
+async fn renew(pipe: Arc<Mutex<ChildStdin>>, mut resolved: watch::Receiver<Option<ResolvedCredentials>>) {
+    while resolved.changed().await.is_ok() {
+        let Ok(line) = credentials_line(&mut resolved) else { continue };
+        let mut pipe = pipe.lock().await;
+        let sent = async { pipe.write_all(line.as_bytes()).await.and(pipe.flush().await) };
+        if let Err(error) = sent.await {
+            tracing::warn!(%error, "the reaper could not be told of new credentials");
+            return;
+        }
     }
 }
 
@@ -120,17 +169,32 @@ pub fn read_settings(input: &mut impl BufRead) -> io::Result<Option<AccessSettin
     }
 }
 
-/// Blocks until the conductor has ended. True when its last word was `done`.
-pub fn wait_for_conductor(input: &mut impl BufRead) -> bool {
-    let mut last = String::new();
+/// How a conductor ended.
+#[derive(Debug)]
+pub struct ConductorEnd {
+    /// Its last word was `done`.
+    pub in_order: bool,
+    /// The last credentials that it got.
+    pub credentials: Option<ResolvedCredentials>,
+}
+
+/// Blocks until the conductor has ended.
+pub fn wait_for_conductor(input: &mut impl BufRead) -> ConductorEnd {
+    let mut end = ConductorEnd { in_order: false, credentials: None };
     loop {
-        let mut line = String::new();
+        let mut line = Zeroizing::new(String::new());
         match input.read_line(&mut line) {
-            Ok(0) => return last == format!("{DONE}\n"),
-            Ok(_) => last = line,
+            Ok(0) => return end,
+            Ok(_) => {
+                end.in_order = line.as_str() == format!("{DONE}\n");
+                let whole = line.strip_suffix('\n');
+                if let Some(Ok(credentials)) = whole.map(handover::credentials_from_line) {
+                    end.credentials = Some(credentials);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // A pipe that cannot be read is no better than a dead conductor; undoing twice is harmless.
-            Err(_) => return false,
+            Err(_) => return ConductorEnd { in_order: false, ..end },
         }
     }
 }
@@ -149,11 +213,24 @@ mod tests {
 
     #[test]
     fn only_the_word_done_at_the_end_means_done() {
-        let says = |text: &str| wait_for_conductor(&mut text.as_bytes());
+        let says = |text: &str| wait_for_conductor(&mut text.as_bytes()).in_order;
         assert!(says("done\n"));
         for dead in ["", "done", "don", "done\nmore\n", "\n"] {
             assert!(!says(dead), "{dead:?}");
         }
+    }
+
+    #[test]
+    fn the_last_whole_credentials_count_however_the_conductor_ends() {
+        let line =
+            |key: &str| format!("{{\"access_key\":\"{key}\",\"secret_key\":\"s\",\"token\":null,\"expires_at\":9}}\n");
+        let torn = line("third");
+        let said = format!("{}{}{}", line("first"), line("second"), &torn[..torn.len() - 3]);
+        let end = wait_for_conductor(&mut said.as_bytes());
+        assert!(!end.in_order);
+        assert_eq!(end.credentials.expect("told").access_key, "second");
+        let end = wait_for_conductor(&mut format!("{}done\n", line("first")).as_bytes());
+        assert!(end.in_order && end.credentials.is_some());
     }
 
     #[test]

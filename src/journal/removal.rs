@@ -15,6 +15,11 @@ use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Instance, Nam
 const EMPTY_LOOKS: u32 = 3;
 /// How often in a row a refusal that time does not cure is asked again.
 const REFUSALS: u32 = 3;
+/// How long at least: a source of credentials may be away for a moment.
+const CREDENTIALS_PATIENCE: Duration = Duration::from_secs(30);
+/// How long beyond the deadline a call that is under way may take to be answered.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// How long removal insists.
 #[derive(Debug, Clone, Copy)]
 pub struct UndoPolicy {
@@ -26,6 +31,10 @@ pub struct UndoPolicy {
     pub pause: Duration,
     /// Up to which it doubles while EC2 throttles.
     pub longest_pause: Duration,
+    /// How long after the instances' end what they used may take, where that is later than the deadline.
+    pub after_instances: Duration,
+    /// Whether what is not found counts as gone. Not where nobody knows whose credentials these are: another account's would find nothing.
+    pub believe_absence: bool,
 }
 
 impl UndoPolicy {
@@ -36,7 +45,14 @@ impl UndoPolicy {
             settle: Duration::from_secs(45),
             pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(10),
+            after_instances: Duration::from_secs(60),
+            believe_absence: true,
         }
+    }
+
+    /// For a process that is to end: what is begun within `patience` is begun, the rest is left to the reaper.
+    pub fn hurried(patience: Duration) -> Self {
+        Self { after_instances: Duration::ZERO, ..Self::within(patience) }
     }
 
     /// For the reaper: ten minutes, and slow to believe that something is gone.
@@ -46,7 +62,19 @@ impl UndoPolicy {
             settle: Duration::from_secs(120),
             pause: Duration::from_secs(2),
             longest_pause: Duration::from_secs(10),
+            after_instances: Duration::from_secs(60),
+            believe_absence: true,
         }
+    }
+
+    /// The same for what instances used, once these have ended: some types take longer than the deadline to shut down.
+    pub(super) fn after_instances(self) -> Self {
+        Self { deadline: self.deadline.max(Instant::now() + self.after_instances), ..self }
+    }
+
+    /// When also a call that is under way is given up. All calls of a removal may be made again.
+    pub(super) fn last_answer(&self) -> Instant {
+        self.deadline + LAST_ANSWER
     }
 }
 
@@ -65,6 +93,7 @@ struct Watch {
     settled_at: Instant,
     empty: u32,
     refusals: u32,
+    refused_since: Option<Instant>,
     pause: Duration,
     reason: String,
 }
@@ -76,6 +105,7 @@ impl Watch {
             settled_at: Instant::now() + policy.settle.saturating_sub(origin.age),
             empty: 0,
             refusals: 0,
+            refused_since: None,
             pause: policy.pause,
             reason: "there was no time to look".to_owned(),
         }
@@ -88,19 +118,35 @@ impl Watch {
         match error.kind {
             CloudErrorKind::Denied | CloudErrorKind::Credentials => {
                 self.refusals += 1;
-                if self.refusals >= REFUSALS { Err(self.reason.clone()) } else { Ok(()) }
+                let since = *self.refused_since.get_or_insert_with(Instant::now);
+                let patient = error.kind == CloudErrorKind::Denied || since.elapsed() >= CREDENTIALS_PATIENCE;
+                if self.refusals >= REFUSALS && patient { Err(self.reason.clone()) } else { Ok(()) }
             }
             CloudErrorKind::Throttled => {
+                self.answered();
                 self.pause = (self.pause * 2).min(self.policy.longest_pause);
                 Ok(())
             }
-            _ => Ok(()),
+            _ => {
+                self.answered();
+                Ok(())
+            }
         }
+    }
+
+    /// Something else than a refusal came: those before it were no last word.
+    fn answered(&mut self) {
+        (self.refusals, self.refused_since) = (0, None);
     }
 
     /// Takes an empty look into account; true when it may be believed.
     fn nothing_there(&mut self) -> bool {
         self.empty += 1;
+        if !self.policy.believe_absence {
+            self.reason =
+                "it is not found, and nobody knows whether these are the credentials of its account".to_owned();
+            return false;
+        }
         self.reason = "it was never seen, and is too young for that to prove that it does not exist".to_owned();
         self.empty >= EMPTY_LOOKS && Instant::now() >= self.settled_at
     }
@@ -143,7 +189,9 @@ pub async fn end_instance(
                 }
                 if let InstanceKey::Id(id) = key {
                     // Not visible is not the same as not running; NotFound proves nothing either.
-                    terminate(cloud, id, &mut watch).await?;
+                    if terminate(cloud, id, &mut watch).await? {
+                        watch.empty = 0;
+                    }
                 }
             }
             Ok(found) => {
@@ -174,10 +222,14 @@ async fn look(cloud: &dyn Cloud, key: &InstanceKey) -> CloudResult<Vec<Instance>
     }
 }
 
-async fn terminate(cloud: &dyn Cloud, id: &str, watch: &mut Watch) -> Result<(), String> {
+/// Asks EC2 to end the instance. Returns whether that says that it is there.
+async fn terminate(cloud: &dyn Cloud, id: &str, watch: &mut Watch) -> Result<bool, String> {
     match cloud.terminate_instance(id).await {
-        Err(error) if error.kind != CloudErrorKind::NotFound => watch.failed(&error),
-        _ => Ok(()),
+        Err(error) if error.kind != CloudErrorKind::NotFound => watch.failed(&error).map(|()| false),
+        answer => {
+            watch.answered();
+            Ok(answer.is_ok())
+        }
     }
 }
 
@@ -195,10 +247,11 @@ pub async fn delete_key_pair(
         match cloud.delete_key_pair(name).await {
             Ok(()) => match cloud.find_key_pairs(tags).await {
                 Ok(listed) if listed.iter().any(|pair| pair.name == name) => {
+                    watch.answered();
                     (watch.empty, watch.reason) = (0, "it is still listed".to_owned());
                 }
                 Ok(_) => {
-                    if watch.nothing_there() || origin.confirmed {
+                    if watch.nothing_there() || (origin.confirmed && policy.believe_absence) {
                         return Ok(());
                     }
                 }
@@ -267,7 +320,12 @@ pub async fn delete_volume(
     let mut watch = Watch::new(policy, &Origin { age: policy.settle, confirmed: true });
     loop {
         match cloud.find_volumes(tags).await {
-            Ok(listed) if !listed.contains_key(id) => return Ok(()),
+            Ok(listed) if !listed.contains_key(id) => {
+                if policy.believe_absence {
+                    return Ok(());
+                }
+                let _not_believed = watch.nothing_there();
+            }
             Ok(_) => match cloud.delete_volume(id).await {
                 Ok(()) => "it is still listed".clone_into(&mut watch.reason),
                 Err(error) => watch.failed(&error)?,

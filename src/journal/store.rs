@@ -5,6 +5,7 @@
 //! run writes a few dozen lines.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
@@ -77,7 +78,10 @@ impl Disk for File {
 }
 
 struct Inner {
-    file: Box<dyn Disk>,
+    /// Absent once the record is closed for good.
+    file: Option<Box<dyn Disk>>,
+    /// The last line may have been written in part: it must not swallow the next one.
+    torn: bool,
     replay: Replay,
     last_number: u32,
 }
@@ -120,7 +124,7 @@ impl Journal {
             names: Names::new(&run, &header.process),
             dir,
             header: header.clone(),
-            inner: Mutex::new(Inner { file: disk(file), replay: Replay::default(), last_number: 0 }),
+            inner: Mutex::new(Inner { file: Some(disk(file)), torn: false, replay: Replay::default(), last_number: 0 }),
         };
         journal.append(Event::Opened { schema: JOURNAL_SCHEMA, header, at: Timestamp::now() })?;
         Ok(journal)
@@ -148,7 +152,7 @@ impl Journal {
             dir: dir.to_owned(),
             header,
             names,
-            inner: Mutex::new(Inner { file: Box::new(file), replay, last_number }),
+            inner: Mutex::new(Inner { file: Some(Box::new(file)), torn: false, replay, last_number }),
         })
     }
 
@@ -230,9 +234,15 @@ impl Journal {
         self.lock().replay.protections.clone()
     }
 
-    /// How many lines could not be read.
+    /// How many lines could not be read, or were not written whole.
     pub fn damaged(&self) -> usize {
         self.lock().replay.damaged
+    }
+
+    /// The regions that any line names.
+    pub fn regions(&self) -> Vec<Region> {
+        let regions: BTreeSet<Region> = self.lock().replay.steps.values().map(|step| step.region.clone()).collect();
+        regions.into_iter().collect()
     }
 
     /// Ends the record. Its folder goes with it when it holds nothing that anybody could still need: no open step, no protection of
@@ -243,6 +253,8 @@ impl Journal {
             return Ok(());
         }
         let failed = |source| JournalError::Io { action: "removed", path: self.dir.clone(), source };
+        // On NFS a file that is open stays under another name when it is removed, and its folder with it.
+        self.lock().file = None;
         fs::remove_dir_all(&self.dir).map_err(failed)?;
         // The run's folder goes with its last process; while another one has its record in it, this fails as it should.
         let _shared = self.dir.parent().map(fs::remove_dir);
@@ -277,7 +289,16 @@ impl Journal {
         inner.replay.apply(event);
         let mut line = line?;
         line.push(b'\n');
-        inner.file.write_all(&line).and_then(|()| inner.file.sync()).map_err(failed)
+        if inner.torn {
+            line.insert(0, b'\n');
+        }
+        let Some(file) = inner.file.as_mut() else {
+            return Err(failed(io::Error::other("the record is closed")));
+        };
+        let written = file.write_all(&line).and_then(|()| file.sync());
+        inner.torn = written.is_err();
+        inner.replay.damaged += usize::from(written.is_err());
+        written.map_err(failed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -343,6 +364,49 @@ mod tests {
         again.undone(key.number).expect("line");
         let next = again.intend(Kind::KeyPair, &region()).expect("line");
         assert!(next.number > 4 && next.name != key.name, "{next:?}");
+    }
+
+    /// A disk that is full in the middle of one line, and has room again for the next.
+    struct FullOnce {
+        file: File,
+        at: usize,
+        lines: usize,
+    }
+
+    impl Write for FullOnce {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.lines += 1;
+            match self.lines.cmp(&self.at) {
+                std::cmp::Ordering::Less => self.file.write(bytes),
+                std::cmp::Ordering::Equal => self.file.write(&bytes[..10]),
+                std::cmp::Ordering::Greater if self.lines == self.at + 1 => Err(io::ErrorKind::StorageFull.into()),
+                std::cmp::Ordering::Greater => self.file.write(bytes),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.file.flush()
+        }
+    }
+
+    impl Disk for FullOnce {
+        fn sync(&mut self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_written_in_part_does_not_swallow_the_next() {
+        let root = tempfile::tempdir().expect("folder");
+        let disk = |file| Box::new(FullOnce { file, at: 2, lines: 0 }) as Box<dyn Disk>;
+        let first = Journal::create_on(root.path(), RunId::generate(), None, disk).expect("a journal");
+        first.intend(Kind::KeyPair, &region()).expect_err("the disk is full");
+        assert_eq!(first.damaged(), 1);
+        let group = first.intend(Kind::SecurityGroup, &region()).expect("there is room again");
+        let again = Journal::reopen(first.dir()).expect("reads");
+        let found: Vec<(Kind, String)> = again.open_steps().into_iter().map(|step| (step.kind, step.name)).collect();
+        assert_eq!(found, [(Kind::SecurityGroup, group.name)]);
+        assert_eq!(again.damaged(), 1);
     }
 
     #[test]

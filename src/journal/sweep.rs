@@ -4,10 +4,11 @@
 //! Every filter that EC2 is given is checked again on what comes back, and a thing's tags are read and judged again right before it is
 //! removed: a sweeper whose filter was ignored once deleted everything (gruntwork-io/cloud-nuke#930).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::{join, join_all};
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Kind, UndoPolicy,
@@ -19,6 +20,10 @@ use crate::{
     cloud::{Cloud, CloudError, CloudFactory, CloudResult},
     model::{Region, evidence::Leftover, tags},
 };
+
+/// How long a removal that has begun may go on after a cancel.
+const AFTER_CANCEL: Duration = Duration::from_secs(6);
+const NOT_BEGUN: &str = "not removed: the sweep was cancelled before";
 
 /// What a sweep found in all regions.
 #[derive(Debug, Default)]
@@ -68,13 +73,21 @@ pub async fn plan(clouds: &dyn CloudFactory, regions: &[Region], scope: &Scope) 
 }
 
 /// Removes what `plan` says may go and is still provable at that moment. Returns what could not be confirmed gone; things whose proof no longer
-/// holds are left alone and come back as well.
-pub async fn execute(clouds: &dyn CloudFactory, plan: &Plan, scope: &Scope, policy: UndoPolicy) -> Vec<Leftover> {
+/// holds are left alone and come back as well. After a cancel no removal is begun, and one that has begun gets a moment to be confirmed.
+pub async fn execute(
+    clouds: &dyn CloudFactory,
+    plan: &Plan,
+    scope: &Scope,
+    policy: UndoPolicy,
+    cancel: &CancellationToken,
+) -> Vec<Leftover> {
     let mut regions: BTreeMap<&Region, Vec<&Item>> = BTreeMap::new();
     for item in plan.removals() {
         regions.entry(&item.region).or_default().push(item);
     }
-    let all = regions.into_iter().map(|(region, items)| sweep_region(clouds.region(region), items, scope, policy));
+    let all = regions
+        .into_iter()
+        .map(|(region, items)| sweep_region(clouds.region(region), items, Sweeping { scope, policy, cancel }));
     join_all(all).await.into_iter().flatten().collect()
 }
 
@@ -116,9 +129,17 @@ async fn look(cloud: Arc<dyn Cloud>, scope: &Scope, now: Timestamp) -> CloudResu
     Ok(items)
 }
 
-async fn sweep_region(cloud: Arc<dyn Cloud>, items: Vec<&Item>, scope: &Scope, policy: UndoPolicy) -> Vec<Leftover> {
+/// How one sweep removes.
+#[derive(Clone, Copy)]
+struct Sweeping<'a> {
+    scope: &'a Scope,
+    policy: UndoPolicy,
+    cancel: &'a CancellationToken,
+}
+
+async fn sweep_region(cloud: Arc<dyn Cloud>, items: Vec<&Item>, how: Sweeping<'_>) -> Vec<Leftover> {
     let of = |kind: Kind| items.iter().filter(move |item| item.facts.kind == kind);
-    let one = |item: &&Item| sweep_one(cloud.clone(), (*item).clone(), scope, policy);
+    let one = |item: &&Item| sweep_one(cloud.clone(), (*item).clone(), how);
     let keys = join_all(of(Kind::KeyPair).map(one));
     let rest = async {
         let mut left = join_all(of(Kind::Instance).map(one)).await;
@@ -129,12 +150,26 @@ async fn sweep_region(cloud: Arc<dyn Cloud>, items: Vec<&Item>, scope: &Scope, p
     keys.into_iter().chain(rest).flatten().collect()
 }
 
-async fn sweep_one(cloud: Arc<dyn Cloud>, item: Item, scope: &Scope, policy: UndoPolicy) -> Option<Leftover> {
-    let outcome = isolated(async {
+async fn sweep_one(cloud: Arc<dyn Cloud>, item: Item, how: Sweeping<'_>) -> Option<Leftover> {
+    let Sweeping { scope, policy, cancel } = how;
+    let removing = isolated(async {
         still_provable(cloud.as_ref(), &item, scope).await?;
+        if cancel.is_cancelled() {
+            return Err(NOT_BEGUN.to_owned());
+        }
         remove(cloud.as_ref(), &item, policy).await
     });
-    let reason = outcome.await.err()?;
+    let outcome = if cancel.is_cancelled() {
+        Err(NOT_BEGUN.to_owned())
+    } else {
+        tokio::select! {
+            outcome = removing => outcome,
+            () = async { cancel.cancelled().await; tokio::time::sleep(AFTER_CANCEL).await } => {
+                Err("the sweep was cancelled before its end was confirmed".to_owned())
+            }
+        }
+    };
+    let reason = outcome.err()?;
     Some(Leftover {
         region: item.region.to_string(),
         kind: item.facts.kind.as_str().to_owned(),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     proof::Scope,
@@ -227,10 +228,113 @@ async fn a_sweep_takes_the_runs_and_nothing_else() {
     let plan = sweep::plan(&bench.cloud, &[here()], &scope).await;
     assert_eq!(plan.removals().count(), 3, "{plan:?}");
     assert_eq!(bench.cloud.count("TerminateInstances"), 0, "a plan removes nothing");
-    assert_eq!(sweep::execute(&bench.cloud, &plan, &scope, quick()).await, []);
+    assert_eq!(sweep::execute(&bench.cloud, &plan, &scope, quick(), &CancellationToken::new()).await, []);
     assert_eq!(bench.cloud.left().len(), decoys, "{:?}", bench.cloud.left());
     let again = sweep::plan(&bench.cloud, &[here()], &scope).await;
     assert_eq!(again.removals().count(), 0);
+}
+
+#[tokio::test]
+async fn a_cancelled_sweep_begins_nothing_more_and_names_what_stays() {
+    let bench = Bench::new();
+    bench.build().await;
+    let scope = by_run(bench.journal.header().run);
+    let plan = sweep::plan(&bench.cloud, &[here()], &scope).await;
+    // An instance that takes long to end, and a group that waits for it.
+    bench.cloud.takes(0, 100_000);
+    let cancel = CancellationToken::new();
+    let hearing = cancel.clone();
+    bench.cloud.on_call(move |action, _| {
+        if action == "TerminateInstances" {
+            hearing.cancel();
+        }
+    });
+    let began = std::time::Instant::now();
+    let left = sweep::execute(&bench.cloud, &plan, &scope, quick(), &cancel).await;
+    assert!(began.elapsed() < Duration::from_secs(20), "it ends soon");
+    let group = left.iter().find(|item| item.kind == "security-group").expect("it stays");
+    assert!(group.reason.contains("was cancelled before"), "{group:?}");
+    assert_eq!((bench.cloud.count("TerminateInstances"), bench.cloud.count("DeleteSecurityGroup")), (1, 0));
+    let calls = bench.cloud.calls().len();
+    let left = sweep::execute(&bench.cloud, &plan, &scope, quick(), &cancel).await;
+    assert_eq!((left.len(), bench.cloud.calls().len()), (3, calls), "nothing is even asked");
+}
+
+#[tokio::test]
+async fn refusals_that_are_not_in_a_row_do_not_end_a_removal() {
+    let bench = Bench::new();
+    bench.build().await;
+    for fault in [CloudErrorKind::Denied, CloudErrorKind::Denied, CloudErrorKind::Unknown, CloudErrorKind::Denied] {
+        bench.cloud.fault("DeleteKeyPair", Fault::Refuse(fault));
+    }
+    for _ in 0..20 {
+        bench.cloud.fault("TerminateInstances", Fault::Refuse(CloudErrorKind::NoCredentialsYet));
+    }
+    assert_eq!(undo(&bench.cloud, &bench.journal, quick()).await, []);
+    assert_eq!(bench.cloud.left(), [""; 0]);
+}
+
+/// Whose credentials these are is not known, and what is not found may be another account's.
+#[tokio::test]
+async fn nothing_counts_as_gone_where_the_account_cannot_be_learned() {
+    let bench = Bench::new();
+    bench.build().await;
+    bench.cloud.fail_caller(3);
+    let here = here();
+    let stock = bench.cloud.edit(&here, std::mem::take);
+    let left = undo(&bench.cloud, &bench.journal, hasty()).await;
+    let kinds: Vec<&str> = left.iter().map(|item| item.kind.as_str()).collect();
+    assert_eq!(kinds, ["key-pair", "instance", "security-group"]);
+    assert!(left.iter().all(|item| item.reason.contains("nobody knows whether")), "{left:?}");
+    bench.cloud.edit(&here, |empty| *empty = stock);
+    assert_eq!(undo(&bench.cloud, &bench.journal, quick()).await, []);
+    assert_eq!(bench.cloud.left(), [""; 0]);
+}
+
+/// Metal types shut down for longer than the whole patience.
+#[tokio::test]
+async fn a_group_gets_time_after_an_instance_that_took_all_of_it() {
+    let bench = Bench::new();
+    bench.build().await;
+    // Looking at the instance takes what there is of time, and its network interface holds the group for a while.
+    bench.cloud.on_call(|action, _| {
+        if matches!(action, "DescribeInstances" | "DeleteSecurityGroup") {
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    });
+    for _ in 0..5 {
+        bench.cloud.fault("DeleteSecurityGroup", Fault::Refuse(CloudErrorKind::InUse));
+    }
+    let policy = hasty();
+    assert_eq!(undo(&bench.cloud, &bench.journal, policy).await, []);
+    assert_eq!(bench.cloud.left(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_damaged_lines_told_of_is_found_by_names_and_tags() {
+    for lost in ["\"key-pair\"", "\"security-group\""] {
+        let bench = Bench::new();
+        bench.build().await;
+        let path = bench.journal.dir().join("journal.jsonl");
+        let text = std::fs::read_to_string(&path).expect("reads");
+        let kept: Vec<&str> =
+            text.lines().map(|line| if line.contains(lost) { "{\"event\":\"int" } else { line }).collect();
+        std::fs::write(&path, kept.join("\n") + "\n").expect("writes");
+        let decoys = place_decoys(&bench).await - bench_size(&bench).await;
+        assert_eq!(reaper::reap(&bench.cloud, bench.journal.dir(), quick()).await.expect("a record"), []);
+        assert_eq!(bench.cloud.left().len(), decoys, "{lost}: {:?}", bench.cloud.left());
+    }
+}
+
+/// How many things [`Bench::build`] made, its volume included.
+async fn bench_size(bench: &Bench) -> usize {
+    let prefix = bench.journal.names().prefix().to_owned();
+    let stock = bench.cloud.edit(&here(), |stock| stock.clone());
+    let keys = stock.keys.keys().filter(|name| name.starts_with(&prefix)).count();
+    let groups = stock.groups.values().filter(|(name, _, _)| name.starts_with(&prefix)).count();
+    let ours = |token: &Option<String>| token.as_ref().is_some_and(|token| token.starts_with(&prefix));
+    let instances = stock.instances.values().filter(|i| ours(&i.told.client_token)).count();
+    keys + groups + instances * 2
 }
 
 #[tokio::test]
@@ -245,7 +349,7 @@ async fn tags_that_change_between_plan_and_removal_stop_it() {
         stock.groups.values_mut().for_each(|(_, tags, _)| drop(tags.insert(tags::RUN.into(), "other".into())));
     });
     let before = bench.cloud.left();
-    let left = sweep::execute(&bench.cloud, &plan, &scope, quick()).await;
+    let left = sweep::execute(&bench.cloud, &plan, &scope, quick(), &CancellationToken::new()).await;
     assert_eq!(left.len(), 3);
     assert!(left.iter().all(|item| item.reason.contains("its tags changed")), "{left:?}");
     assert_eq!(bench.cloud.left(), before);
@@ -267,7 +371,7 @@ async fn a_sweep_clears_what_a_killed_packer_left_once_it_expired() {
         let scope = Scope { run: None, owner: Some("owner".to_owned()), named: false, older_than: None };
         let plan = sweep::plan(&bench.cloud, &[here()], &scope).await;
         assert_eq!(plan.removals().count(), if swept { 3 } else { 0 }, "{plan:?}");
-        assert_eq!(sweep::execute(&bench.cloud, &plan, &scope, quick()).await, []);
+        assert_eq!(sweep::execute(&bench.cloud, &plan, &scope, quick(), &CancellationToken::new()).await, []);
         assert_eq!(bench.cloud.left().is_empty(), swept);
     }
 }

@@ -8,6 +8,7 @@ use futures::{
     future::{join, join_all},
 };
 use jiff::Timestamp;
+use tokio::time::{sleep, timeout_at};
 
 use super::{
     Journal, Kind, Step, UndoPolicy,
@@ -18,6 +19,10 @@ use crate::{
     model::{Region, RunId, evidence::Leftover, tags},
 };
 
+/// How often it is asked whose credentials these are.
+const ACCOUNT_TRIES: u32 = 3;
+const NO_ANSWER: &str = "EC2 did not answer in time";
+
 /// Removes all that `journal` holds as open, in all regions at once. Returns what could not be confirmed gone, each with its reason and
 /// cure; it stays open in the journal. Never fails and never panics.
 pub async fn undo(clouds: &dyn CloudFactory, journal: &Journal, policy: UndoPolicy) -> Vec<Leftover> {
@@ -25,40 +30,85 @@ pub async fn undo(clouds: &dyn CloudFactory, journal: &Journal, policy: UndoPoli
     for step in journal.open_steps() {
         regions.entry(step.region.clone()).or_default().push(step);
     }
-    if let Err(reason) = right_account(clouds, journal, !regions.is_empty()).await {
-        let open = regions.into_values().flatten();
-        return open.map(|step| give_up(journal, &step, &reason)).collect();
+    if journal.damaged() > 0 {
+        for region in where_lines_were_lost(clouds, journal, policy).await {
+            regions.entry(region).or_default();
+        }
     }
+    let believe_absence = match right_account(clouds, journal, !regions.is_empty(), policy).await {
+        Ok(known) => known,
+        Err(reason) => {
+            let open = regions.into_values().flatten();
+            return open.map(|step| give_up(journal, &step, &reason)).collect();
+        }
+    };
+    let policy = UndoPolicy { believe_absence, ..policy };
     let all = regions.into_iter().map(|(region, steps)| undo_region(clouds.region(&region), journal, steps, policy));
     join_all(all).await.into_iter().flatten().collect()
 }
 
-/// Other credentials than those of the run would find nothing and call it gone.
-async fn right_account(clouds: &dyn CloudFactory, journal: &Journal, needed: bool) -> Result<(), String> {
-    let Some(expected) = journal.header().account.as_ref().filter(|_| needed) else { return Ok(()) };
-    match clouds.caller_account().await {
-        Ok(account) if account == *expected => Ok(()),
-        Ok(account) => Err(format!("the credentials belong to account {account}, it was made in {expected}")),
-        // STS may be out of reach where EC2 is not; an id of another account is then simply not found and stays open.
-        Err(_) => Ok(()),
+/// Other credentials than those of the run would find nothing and call it gone. Returns whether these are known to be the right ones: where the token service is out of
+/// reach EC2 may not be, and what is found there is removed all the same.
+async fn right_account(
+    clouds: &dyn CloudFactory,
+    journal: &Journal,
+    needed: bool,
+    policy: UndoPolicy,
+) -> Result<bool, String> {
+    let Some(expected) = journal.header().account.as_ref().filter(|_| needed) else { return Ok(true) };
+    for _ in 0..ACCOUNT_TRIES {
+        match timeout_at(policy.last_answer(), clouds.caller_account()).await {
+            Ok(Ok(account)) if account == *expected => return Ok(true),
+            Ok(Ok(account)) => {
+                return Err(format!("the credentials belong to account {account}, it was made in {expected}"));
+            }
+            Ok(Err(error)) => tracing::info!(%error, "whose credentials these are could not be learned"),
+            Err(_) => break,
+        }
+        sleep(policy.pause).await;
+    }
+    Ok(false)
+}
+
+/// The regions in which something may be that no line tells of any more: those of all lines that can be read, else every one.
+async fn where_lines_were_lost(clouds: &dyn CloudFactory, journal: &Journal, policy: UndoPolicy) -> Vec<Region> {
+    match timeout_at(policy.last_answer(), clouds.regions()).await {
+        Ok(Ok(regions)) => regions,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the journal is damaged, and the regions to look at could not be listed");
+            journal.regions()
+        }
+        Err(_) => journal.regions(),
     }
 }
 
 async fn undo_region(cloud: Arc<dyn Cloud>, journal: &Journal, steps: Vec<Step>, policy: UndoPolicy) -> Vec<Leftover> {
     let of = |kind: Kind| steps.iter().filter(move |step| step.kind == kind).cloned();
-    let one = |step: Step| undo_step(cloud.as_ref(), journal, step, policy);
+    let one = |step: Step, policy: UndoPolicy| undo_step(cloud.as_ref(), journal, step, policy);
+    let stray = |kind: Kind, outcome: Result<(), String>| {
+        let (region, prefix) = (cloud.region().to_string(), journal.names().prefix().to_owned());
+        outcome.err().map(|reason| leftover(journal, region, kind, format!("{prefix}-*"), reason))
+    };
     // Key pairs depend on nothing. Groups and volumes are held by instances until these have ended.
-    let keys = join_all(of(Kind::KeyPair).map(one));
+    let keys = async {
+        let mut left = join_all(of(Kind::KeyPair).map(|step| one(step, policy))).await;
+        if journal.damaged() > 0 {
+            left.push(stray(Kind::KeyPair, isolated(remove_stray_key_pairs(cloud.as_ref(), journal, policy)).await));
+        }
+        left
+    };
     let rest = async {
-        let mut left = join_all(of(Kind::Instance).map(one)).await;
-        left.push(isolated(end_strays(cloud.as_ref(), journal, policy)).await.err().map(|reason| {
-            let (region, prefix) = (cloud.region().to_string(), journal.names().prefix().to_owned());
-            leftover(journal, region, Kind::Instance, format!("{prefix}-*"), reason)
-        }));
+        let mut left = join_all(of(Kind::Instance).map(|step| one(step, policy))).await;
+        let strays = timeout_at(policy.last_answer(), isolated(end_strays(cloud.as_ref(), journal, policy))).await;
+        left.push(stray(Kind::Instance, strays.unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))));
         // Ending the instances has told of their volumes.
         let region = cloud.region();
         let volumes = journal.open_steps().into_iter().filter(|s| s.kind == Kind::Volume && s.region == *region);
-        left.extend(join_all(of(Kind::SecurityGroup).chain(volumes).map(one)).await);
+        let later = policy.after_instances();
+        left.extend(join_all(of(Kind::SecurityGroup).chain(volumes).map(|step| one(step, later))).await);
+        if journal.damaged() > 0 {
+            left.push(stray(Kind::SecurityGroup, isolated(remove_stray_groups(cloud.as_ref(), journal, later)).await));
+        }
         left
     };
     let (keys, rest) = join(keys, rest).await;
@@ -79,9 +129,39 @@ async fn end_strays(cloud: &dyn Cloud, journal: &Journal, policy: UndoPolicy) ->
     Ok(())
 }
 
+/// Where lines were damaged: the key pairs of this run under names of this process.
+async fn remove_stray_key_pairs(cloud: &dyn Cloud, journal: &Journal, policy: UndoPolicy) -> Result<(), String> {
+    let mine = run_filter(&journal.header().run);
+    let found =
+        timeout_at(policy.last_answer(), cloud.find_key_pairs(&mine)).await.map_err(|_| NO_ANSWER.to_owned())?;
+    let origin = Origin { age: policy.settle, confirmed: true };
+    for pair in found.map_err(|error| error.to_string())?.iter().filter(|pair| is_named(journal, &pair.name)) {
+        removal::delete_key_pair(cloud, &pair.name, &mine, &origin, policy).await?;
+    }
+    Ok(())
+}
+
+/// Where lines were damaged: the security groups of this run under names of this process.
+async fn remove_stray_groups(cloud: &dyn Cloud, journal: &Journal, policy: UndoPolicy) -> Result<(), String> {
+    let mine = run_filter(&journal.header().run);
+    let asked = timeout_at(policy.last_answer(), cloud.find_security_groups(&mine)).await;
+    let found = asked.map_err(|_| NO_ANSWER.to_owned())?;
+    let origin = Origin { age: policy.settle, confirmed: true };
+    for group in found.map_err(|error| error.to_string())?.iter().filter(|group| is_named(journal, &group.name)) {
+        removal::delete_security_group(cloud, &group.name, Some(&group.id), &mine, &origin, policy).await?;
+    }
+    Ok(())
+}
+
+/// Whether a name is one that this process gives.
+fn is_named(journal: &Journal, name: &str) -> bool {
+    name.strip_prefix(journal.names().prefix()).is_some_and(|rest| rest.starts_with('-'))
+}
+
 async fn undo_step(cloud: &dyn Cloud, journal: &Journal, step: Step, policy: UndoPolicy) -> Option<Leftover> {
     note(journal.undo_started(step.number));
-    match isolated(remove(cloud, journal, &step, policy)).await {
+    let removal = timeout_at(policy.last_answer(), isolated(remove(cloud, journal, &step, policy))).await;
+    match removal.unwrap_or_else(|_| Err(NO_ANSWER.to_owned())) {
         Ok(()) => {
             note(journal.undone(step.number));
             None

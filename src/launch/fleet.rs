@@ -3,28 +3,31 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant as Clock,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Identity, LaunchError, LaunchedTarget, Order,
+    admission::{Admission, block, has_own_groups},
+    condition,
     ground::{Ground, Site},
     patience::{Pace, Patience},
     places::{NoneLeft, Place, Places},
-    start::{self, NotStarted, Started},
+    start::{self, LateRefusal, NotStarted, Started},
     tags,
     target::{cancelled, undecided},
     user_data::{self, Expiry},
     wait::Waiting,
 };
 use crate::{
-    cloud::{CloudErrorKind, CloudFactory, CloudResult, Image, plain},
+    cloud::{CloudErrorKind, CloudFactory, CloudResult, Image},
     config::{SshInterface, settings::Cidr},
     journal::{Journal, UndoPolicy, undo},
     model::{
@@ -45,6 +48,9 @@ pub struct Fleet {
     tasks: TaskTracker,
     places: Places,
     instances: Mutex<BTreeMap<TargetId, Alive>>,
+    pub(super) admissions: Mutex<BTreeMap<Region, Admission>>,
+    /// By the private address that is dialled, or none for those of the internet, the addresses that an instance sees us from.
+    pub(super) sources: tokio::sync::Mutex<BTreeMap<Option<IpAddr>, Vec<IpAddr>>>,
 }
 
 /// An instance, and its place until its end was accepted.
@@ -92,6 +98,8 @@ impl Fleet {
             cancel: cancel.child_token(),
             tasks: TaskTracker::new(),
             instances: Mutex::default(),
+            admissions: Mutex::default(),
+            sources: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -100,7 +108,7 @@ impl Fleet {
         &self.identity
     }
 
-    /// The address blocks that the temporary groups admit; empty where the user's own groups are used.
+    /// The address blocks that the temporary groups admit from the beginning; empty where the user's own groups are used. See [`Fleet::admit`].
     pub fn cidrs(&self) -> &[String] {
         &self.cidrs
     }
@@ -137,8 +145,7 @@ impl Fleet {
         let id = self.instance_of(target)?;
         let seen = self.clouds.region(target.region()).describe_instances(&[id]).await.ok()?;
         let instance = seen.into_iter().next().filter(|i| !matches!(i.state.as_str(), "running" | "pending"))?;
-        let why = instance.state_reason.unwrap_or_else(|| "EC2 gives no reason".to_owned());
-        Some(format!("{} is {}: {}", instance.id, plain(&instance.state), plain(&why)))
+        Some(condition::fate(&instance))
     }
 
     /// Begins to end the target's instance as soon as it is no longer needed, and gives its place to the next. Where EC2 does not answer, it is tried again in
@@ -168,8 +175,10 @@ impl Fleet {
     pub async fn release(&self, policy: UndoPolicy) -> Vec<Leftover> {
         self.cancel.cancel();
         self.tasks.close();
-        if tokio::time::timeout_at(policy.deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!("launch calls were still unanswered at the deadline");
+        // What stands already must be ended in any case.
+        let half = policy.deadline.saturating_duration_since(Instant::now()) / 2;
+        if tokio::time::timeout(half, self.tasks.wait()).await.is_err() {
+            tracing::warn!("launch calls were still unanswered when there was only half of the time left");
         }
         undo(self.clouds.as_ref(), &self.journal, policy).await
     }
@@ -221,7 +230,12 @@ impl Fleet {
             patience: self.patience(),
         };
         match site.prepare(&self.identity.public_key, &self.cidrs).await {
-            Ok(ground) => self.launch_targets(&site, &ground, &targets, &sender).await,
+            Ok(ground) => {
+                if let Some(group) = ground.security_group_ids.first().filter(|_| !has_own_groups(&self.order)) {
+                    self.note_admission(&region, Admission::new(group, &self.cidrs));
+                }
+                self.launch_targets(&site, &ground, &targets, &sender).await;
+            }
             Err(reason) => {
                 for (target, _) in targets {
                     deliver(&sender, vec![not_launched(target, reason.clone().into())]).await;
@@ -238,13 +252,14 @@ impl Fleet {
         targets: &[Wanted],
         sender: &mpsc::Sender<LaunchedTarget>,
     ) {
-        let mut starting: FuturesUnordered<_> =
-            targets.iter().map(|wanted| async move { (&wanted.0, self.start(site, ground, wanted).await) }).collect();
+        let start = |wanted, before| async move { (wanted, self.start(site, ground, wanted, before).await) }.boxed();
+        let mut starting: FuturesUnordered<BoxFuture<'_, (&Wanted, Result<Started, NotStarted>)>> =
+            targets.iter().map(|wanted| start(wanted, None)).collect();
         let mut waiting = Waiting::new(self.pace);
         let mut next_look = Instant::now();
         while !(starting.is_empty() && waiting.is_empty()) {
             tokio::select! {
-                Some((target, outcome)) = starting.next() => match outcome {
+                Some(((target, _), outcome)) = starting.next() => match outcome {
                     Ok(started) => {
                         waiting.add(started);
                         next_look = Instant::now() + waiting.interval();
@@ -256,10 +271,15 @@ impl Fleet {
                 }
                 () = tokio::time::sleep_until(next_look), if !waiting.is_empty() => {
                     // A look creates nothing: unlike a launch it may be dropped.
-                    let decided = tokio::select! {
-                        decided = waiting.look(site) => decided,
-                        () = self.cancel.cancelled() => Vec::new(),
+                    let (decided, again) = tokio::select! {
+                        looked = waiting.look(site) => looked,
+                        () = self.cancel.cancelled() => Default::default(),
                     };
+                    for before in again {
+                        if let Some(wanted) = targets.iter().find(|(target, _)| *target == before.started.target) {
+                            starting.push(start(wanted, Some(before)));
+                        }
+                    }
                     self.end_lost(&decided);
                     deliver(sender, decided).await;
                     next_look = Instant::now() + waiting.interval();
@@ -268,15 +288,29 @@ impl Fleet {
         }
     }
 
-    /// Waits for a place, and launches one target in it. `ssh_timeout` and `ttl` count from there.
-    async fn start(&self, site: &Site<'_>, ground: &Ground, (target, image): &Wanted) -> Result<Started, NotStarted> {
-        let place = tokio::select! {
-            place = self.places.take() => place.map_err(|NoneLeft| nothing_ended())?,
-            () = self.cancel.cancelled() => return Err(cancelled().into()),
+    /// Waits for a place, and launches one target in it. `ssh_timeout` and `ttl` count from there. `before`: a launch that EC2 had no room for after it was accepted, whose
+    /// place is taken over.
+    async fn start(
+        &self,
+        site: &Site<'_>,
+        ground: &Ground,
+        (target, image): &Wanted,
+        before: Option<LateRefusal>,
+    ) -> Result<Started, NotStarted> {
+        let kept = before.as_ref().and_then(|_| self.leave(target)).and_then(|(_, place)| place);
+        let place = match kept {
+            Some(place) => place,
+            None => tokio::select! {
+                place = self.places.take() => place.map_err(|NoneLeft| nothing_ended())?,
+                () = self.cancel.cancelled() => return Err(cancelled().into()),
+            },
         };
         let (expiry, tags) = self.expiry(1);
         let site = Site { tags: &tags, patience: self.patience(), ..*site };
-        let outcome = start::start(&site, ground, target, image, expiry).await;
+        let outcome = match before {
+            None => start::start(&site, ground, target, image, expiry).await,
+            Some(before) => start::start_again(&site, ground, image, expiry, before).await,
+        };
         match &outcome {
             Ok(started) => self.remember(target, &started.id, place),
             Err(NotStarted { unclear: true, .. }) => self.places.lose(place),
@@ -317,7 +351,7 @@ async fn deliver(sender: &mpsc::Sender<LaunchedTarget>, targets: Vec<LaunchedTar
 /// Whom the temporary group admits: what the user says, else the address that the instance will see us from.
 async fn source_cidrs(clouds: &dyn CloudFactory, order: &Order) -> Result<Vec<String>, LaunchError> {
     let launch = &order.launch;
-    if !launch.security_group_ids.is_empty() || launch.security_group_filter.is_some() {
+    if has_own_groups(order) {
         return Ok(Vec::new());
     }
     if !launch.source_cidrs.is_empty() {
@@ -334,7 +368,13 @@ async fn source_cidrs(clouds: &dyn CloudFactory, order: &Order) -> Result<Vec<St
         return Err(LaunchError::SourceNotOurs { option: "ssh_interface = \"ipv6\"" });
     }
     let private = matches!(order.ssh.interface, Some(SshInterface::PrivateIp | SshInterface::PrivateDns));
-    let address = clouds.source_address(private).await.map_err(LaunchError::SourceUnknown)?;
-    let prefix = if address.is_ipv4() { 32 } else { 128 };
-    Ok(vec![format!("{address}/{prefix}")])
+    match clouds.source_address(private).await {
+        Ok(address) => Ok(vec![block(address)]),
+        // Where the instance turns out to have a private address only, the one that the internet sees is not needed.
+        Err(error) if order.ssh.interface.is_none() => {
+            tracing::info!(%error, "the address that the internet sees us from could not be learned");
+            Ok(Vec::new())
+        }
+        Err(error) => Err(LaunchError::SourceUnknown(error)),
+    }
 }

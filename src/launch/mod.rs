@@ -4,10 +4,12 @@
 //! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `patience` (calls made again), `network` (VPC, subnets, groups), `rights` (whether it
 //! could be ended again), `ground` (key
 //! pair and security group of a region), `offers` (where and as what to launch, in which order), `start` (one launch), `wait` (until it has an address),
-//! `places` (how many at once), `fleet`, `power` (the same instance booted again).
+//! `places` (how many at once), `fleet`, `admission` (from where it may be reached), `power` (the same instance booted again), `condition` (whether EC2 says that it is well).
 //!
 //! Deliberately absent: status checks are not waited for, nothing connects to an instance, and nothing judges it.
 
+mod admission;
+mod condition;
 mod fleet;
 mod ground;
 mod keys;

@@ -19,7 +19,7 @@ pub(super) struct Offer {
 }
 
 /// What is left to try. Each type is tried in every subnet before the next type is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Offers {
     types: Vec<String>,
     spots: Vec<Option<Spot>>,

@@ -1,7 +1,7 @@
 //! An instance made to boot again: reboot, stop, start. It owns the waiting for EC2's states and where the instance is to be dialled afterwards; it refuses to
 //! judge what comes back. Nothing is created, so nothing goes into the journal: whatever state an instance is left in, undo ends it.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -12,7 +12,7 @@ use super::{
     wait::address,
 };
 use crate::{
-    cloud::{Cloud, CloudErrorKind, CloudResult, Instance, plain},
+    cloud::{Cloud, CloudErrorKind, CloudResult, Instance, is_over_the_internet, plain},
     model::{TargetId, UndecidedKind, evidence::Undecided},
 };
 
@@ -22,11 +22,19 @@ impl Fleet {
         self.order.launch.ttl.saturating_sub(launched.started.elapsed())
     }
 
-    /// EC2's word for the state of the target's instance; `None` where it cannot be had.
-    pub async fn state(&self, target: &TargetId) -> Option<String> {
+    /// Where the target's instance is to be dialled now, by an address of the same kind as `before`; `None` where EC2 does not say it.
+    pub async fn address(&self, target: &TargetId, before: &str) -> Option<String> {
         let id = self.instance_of(target)?;
         let seen = self.clouds.region(target.region()).describe_instances(std::slice::from_ref(&id)).await.ok()?;
-        seen.into_iter().find(|instance| instance.id == id).map(|instance| instance.state)
+        let instance = seen.into_iter().find(|instance| instance.id == id && instance.state == "running")?;
+        self.address_like(before, &instance)
+    }
+
+    /// What is dialled of `instance`, of the same kind as `before`: without `ssh_interface` a public address that is not shown yet is waited for where one was dialled.
+    fn address_like(&self, before: &str, instance: &Instance) -> Option<String> {
+        let private = before.parse::<IpAddr>().is_ok_and(|address| !is_over_the_internet(address));
+        let chosen = self.order.ssh.interface.is_some() || private;
+        if chosen { address(&self.order, instance) } else { instance.public_ip.clone() }
     }
 
     /// Asks EC2 to reboot the target's instance. It goes on for some seconds before it goes down.
@@ -35,15 +43,21 @@ impl Fleet {
         self.persist(deadline, &[], || cloud.reboot_instance(&id)).await
     }
 
-    /// Stops the target's instance and starts it again. Returns the name or address to dial from now on: a public address that is no Elastic IP is another one.
-    pub async fn stop_and_start(&self, target: &TargetId, deadline: Instant) -> Result<String, Undecided> {
+    /// Stops the target's instance, which was dialled at `before`, and starts it again. Returns the name or address to dial from now on: a public address that is no
+    /// Elastic IP is another one.
+    pub async fn stop_and_start(
+        &self,
+        target: &TargetId,
+        before: &str,
+        deadline: Instant,
+    ) -> Result<String, Undecided> {
         let (cloud, id) = self.powered(target)?;
         self.persist(deadline, &[], || cloud.stop_instance(&id)).await?;
         self.await_state(cloud.as_ref(), &id, deadline, |i| (i.state == "stopped").then_some(())).await?;
         // An instance that has only just stopped may refuse for a moment; a host with room may be found a little later.
         let again = [CloudErrorKind::InUse, CloudErrorKind::NoCapacity];
         self.persist(deadline, &again, || cloud.start_instance(&id)).await?;
-        let dialable = |i: &Instance| if i.state == "running" { address(&self.order, i) } else { None };
+        let dialable = |i: &Instance| if i.state == "running" { self.address_like(before, i) } else { None };
         self.await_state(cloud.as_ref(), &id, deadline, dialable).await
     }
 
@@ -129,10 +143,16 @@ mod tests {
         bench.cloud.fault("StopInstances", Fault::Refuse(CloudErrorKind::Throttled));
         bench.cloud.fault("StartInstances", Fault::Refuse(CloudErrorKind::InUse));
         bench.cloud.fault("StartInstances", Fault::Drop);
-        let new = fleet.stop_and_start(&target, soon()).await.expect("started");
+        let new = fleet.stop_and_start(&target, &old, soon()).await.expect("started");
         assert!(new != old && new.starts_with("203.0.113."), "{old} {new}");
         assert_eq!((bench.cloud.count("StopInstances"), bench.cloud.count("StartInstances")), (2, 3));
-        assert_eq!(fleet.state(&target).await.as_deref(), Some("running"));
+        assert_eq!(fleet.address(&target, &old).await.as_ref(), Some(&new));
+        // A public address that is not shown yet is waited for where one was dialled before; a private one never becomes public.
+        bench.cloud.edit(&crate::launch::tests::region("us-east-1"), |stock| {
+            stock.instances.values_mut().for_each(|instance| instance.told.public_ip = None);
+        });
+        assert_eq!(fleet.address(&target, &old).await, None);
+        assert!(fleet.address(&target, "10.0.0.1").await.is_some_and(|address| address.starts_with("10.0.0.")));
         assert!(bench.release(&fleet).await.is_empty());
         assert_eq!(bench.cloud.left(), Vec::<String>::new());
     }
@@ -140,9 +160,9 @@ mod tests {
     #[tokio::test]
     async fn what_ec2_refuses_is_told_once_and_nothing_else_is_called() {
         let bench = Bench::new();
-        let (fleet, target, _) = launched(&bench).await;
+        let (fleet, target, old) = launched(&bench).await;
         bench.cloud.fault("StopInstances", Fault::Refuse(CloudErrorKind::Other));
-        let reason = fleet.stop_and_start(&target, soon()).await.expect_err("refused");
+        let reason = fleet.stop_and_start(&target, &old, soon()).await.expect_err("refused");
         assert!(reason.reason.contains("StopInstances"), "{}", reason.reason);
         assert_eq!((bench.cloud.count("StopInstances"), bench.cloud.count("StartInstances")), (1, 0));
         bench.cloud.fault("RebootInstances", Fault::Refuse(CloudErrorKind::Denied));
@@ -154,9 +174,9 @@ mod tests {
     #[tokio::test]
     async fn an_instance_that_ends_or_takes_too_long_is_undecided() {
         let bench = Bench::new();
-        let (fleet, target, _) = launched(&bench).await;
+        let (fleet, target, old) = launched(&bench).await;
         bench.cloud.takes(1_000_000, 0);
-        let late = fleet.stop_and_start(&target, Instant::now() + Duration::from_millis(50)).await;
+        let late = fleet.stop_and_start(&target, &old, Instant::now() + Duration::from_millis(50)).await;
         assert_eq!(late.expect_err("late").kind, UndecidedKind::Timeout);
         bench.release(&fleet).await;
         let gone = fleet.reboot(&TargetId { instance_type: Some("t3.large".to_owned()), ..target }, soon()).await;

@@ -268,6 +268,52 @@ async fn crowd(bench: &Bench) -> Vec<LaunchedTarget> {
     launched
 }
 
+/// EC2 accepts a launch, and says a moment later that it has no room for it.
+#[tokio::test]
+async fn a_lack_of_room_that_is_told_late_is_no_end() {
+    let mut bench = Bench::new();
+    bench.order.launch.fallback_types = vec!["t3.large".to_owned()];
+    bench.cloud.ends_for("Server.InsufficientInstanceCapacity");
+    let fleet = bench.fleet().await;
+    let launched = bench.launch(&fleet, &["us-east-1"]).await.remove(0);
+    let instance = launched.instance.expect("it runs");
+    assert_eq!(launched.refused.len(), 1, "{:?}", launched.refused);
+    assert!(launched.refused[0].reason.contains("said later"));
+    assert_eq!(bench.cloud.count("RunInstances"), 2);
+    let tokens = bench.cloud.calls().into_iter().filter(|call| call.contains("RunInstances"));
+    assert_eq!(tokens.collect::<BTreeSet<_>>().len(), 2, "under a token of its own");
+    assert_ne!(instance.instance_type, launched.refused[0].instance_type);
+    assert!(bench.release(&fleet).await.is_empty());
+    assert_eq!(bench.cloud.left(), [""; 0]);
+
+    let mut bench = Bench::new();
+    bench.order.launch.max_parallel = 1;
+    for _ in 0..8 {
+        bench.cloud.ends_for("Server.SpotInstanceTermination");
+    }
+    let fleet = bench.fleet().await;
+    let launched = bench.launch(&fleet, &["us-east-1"]).await.remove(0);
+    assert_eq!(kind_of(&launched), UndecidedKind::NoCapacity);
+    assert!(bench.release(&fleet).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_fallback_of_another_architecture_is_passed_over() {
+    let mut bench = Bench::new();
+    bench.order.launch.fallback_types = ["t4g.small", "t3a.small"].map(str::to_owned).to_vec();
+    let full =
+        |of: &str, code: &str| Shortage { instance_type: Some(of.to_owned()), subnet: None, code: code.to_owned() };
+    bench.cloud.lacks(full("t3.small", "InsufficientInstanceCapacity"));
+    bench
+        .cloud
+        .lacks(full("t4g.small", "InvalidParameterValue: The architecture 'arm64' does not match that of the AMI"));
+    let fleet = bench.fleet().await;
+    let launched = bench.launch(&fleet, &["us-east-1"]).await.remove(0);
+    assert_eq!(launched.instance.expect("it runs").instance_type, "t3a.small");
+    assert!(launched.refused.iter().all(|refused| refused.instance_type == "t3.small"), "{:?}", launched.refused);
+    assert!(bench.release(&fleet).await.is_empty());
+}
+
 #[tokio::test]
 async fn never_more_are_alive_than_there_are_places() {
     for places in [1, 3, 100] {

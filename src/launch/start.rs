@@ -31,6 +31,15 @@ pub(super) struct Started {
     pub(super) launched: Clock,
     pub(super) phases: Vec<Phase>,
     pub(super) refused: Vec<RefusedLaunch>,
+    /// What was taken, and what is left to try where EC2 has no room for it after all.
+    pub(super) attempt: Attempt,
+}
+
+/// How far a launch has come through the ways that are open to it.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    offers: Offers,
+    unclear: bool,
 }
 
 /// A target of which nothing was launched, as far as we know.
@@ -56,11 +65,47 @@ pub(super) async fn start(
     image: &Image,
     expiry: Expiry,
 ) -> Result<Started, NotStarted> {
+    let attempt = Attempt { offers: Offers::new(types(site, target, image)?, &ground.spots), unclear: false };
+    go_through(site, ground, (target, image), expiry, attempt, Vec::new()).await
+}
+
+/// A launch that EC2 accepted, and had no room for a moment later.
+pub(super) struct LateRefusal {
+    pub(super) started: Started,
+    pub(super) lack: Lack,
+    pub(super) reason: String,
+}
+
+/// Goes on after a late refusal with what was not tried yet.
+pub(super) async fn start_again(
+    site: &Site<'_>,
+    ground: &Ground,
+    image: &Image,
+    expiry: Expiry,
+    LateRefusal { started, lack, reason }: LateRefusal,
+) -> Result<Started, NotStarted> {
+    let Started { target, mut attempt, mut refused, .. } = started;
+    if let Some(offer) = attempt.offers.current() {
+        refused.push(refusal(&offer, reason));
+    }
+    if lack == Lack::Zone && attempt.offers.is_ec2s_choice() {
+        attempt.offers.add(default_spots(site, ground).await);
+    }
+    attempt.offers.advance(lack);
+    go_through(site, ground, (&target, image), expiry, attempt, refused).await
+}
+
+async fn go_through(
+    site: &Site<'_>,
+    ground: &Ground,
+    (target, image): (&TargetId, &Image),
+    expiry: Expiry,
+    Attempt { mut offers, mut unclear }: Attempt,
+    mut refused: Vec<RefusedLaunch>,
+) -> Result<Started, NotStarted> {
     let began = Clock::now();
     let preparation = prepare(site, target.boot, expiry)?;
-    let mut offers = Offers::new(types(site, target, image)?, &ground.spots);
-    let mut refused = Vec::new();
-    let (mut unclear, mut kind) = (false, UndecidedKind::Cloud);
+    let mut kind = if refused.is_empty() { UndecidedKind::Cloud } else { UndecidedKind::NoCapacity };
     while let Some(offer) = offers.current() {
         let request = request(site, ground, image, &offer, &preparation);
         let error = match attempt(site, request).await {
@@ -74,6 +119,7 @@ pub(super) async fn start(
                     launched: Clock::now(),
                     phases: vec![phase("launch", began, Clock::now())],
                     refused,
+                    attempt: Attempt { offers, unclear },
                 });
             }
             Err(Failed::Here(reason)) => return Err(NotStarted { reason, unclear, refused }),
@@ -82,10 +128,15 @@ pub(super) async fn start(
                 error
             }
         };
+        if error.is_of_another_architecture() && !refused.is_empty() {
+            // One list of fallbacks serves images of several architectures.
+            offers.advance(Lack::Type);
+            continue;
+        }
         let Some(lack) = error.lack() else {
             return Err(NotStarted { reason: of_cloud(&error), unclear, refused });
         };
-        refused.push(refusal(&offer, &error));
+        refused.push(refusal(&offer, format!("{}: {}", error.code, error.message)));
         if error.kind == CloudErrorKind::NoCapacity {
             kind = UndecidedKind::NoCapacity;
         }
@@ -108,12 +159,12 @@ async fn default_spots<'a>(site: &Site<'_>, ground: &'a Ground) -> &'a [super::o
     }
 }
 
-fn refusal(offer: &Offer, error: &CloudError) -> RefusedLaunch {
+fn refusal(offer: &Offer, reason: String) -> RefusedLaunch {
     RefusedLaunch {
         instance_type: offer.instance_type.clone(),
         availability_zone: offer.spot.as_ref().and_then(|spot| spot.zone.clone()),
         subnet: offer.spot.as_ref().map(|spot| spot.subnet.clone()),
-        reason: format!("{}: {}", error.code, error.message),
+        reason,
     }
 }
 

@@ -12,16 +12,13 @@
 //! instance. It is thrown away with the instance, and proves that the machine which answers is the one that was launched,
 //! not that it is harmless.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret;
 
 use super::Identity;
-use crate::model::Digest;
-
-/// EC2's limit on user data before base64 (Amazon EC2 User Guide, "Instance user data").
-pub const LIMIT: usize = 16 * 1024;
-/// A line of base64 in MIME (RFC 2045, section 6.8).
-const BASE64_LINE: usize = 76;
+use crate::{
+    config::user_data::{LIMIT, part},
+    model::Digest,
+};
 
 /// User data that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +26,7 @@ pub enum UserDataError {
     /// EC2 takes no more.
     #[error(
         "user_data is too long: it makes {total} bytes together with assay's own part, and EC2 takes {LIMIT}; \
-         shorten it by {} bytes, or gzip it", total - LIMIT
+         shorten it by {} bytes", total - LIMIT
     )]
     TooLong {
         /// The length of the whole message.
@@ -55,7 +52,7 @@ pub fn check(user: Option<&[u8]>) -> Result<(), UserDataError> {
 /// The message: timer, the user's own data where there is any, host key. Fails when it is longer than EC2 takes.
 pub fn merge(user: Option<&[u8]>, host_key: &Identity, expiry: Expiry) -> Result<Vec<u8>, UserDataError> {
     let mut parts = vec![text_part("text/cloud-boothook", "assay-expiry", None, &timer(expiry))];
-    parts.extend(user.filter(|data| !data.is_empty()).map(user_part));
+    parts.extend(user.filter(|data| !data.is_empty()).map(part));
     let merger = Some("dict(replace)+list()+str()");
     parts.push(text_part("text/cloud-config", "assay-host-key", merger, &host_key_config(host_key)));
     let boundary = boundary(&parts);
@@ -89,36 +86,6 @@ fn text_part(kind: &str, name: &str, merger: Option<&str>, text: &str) -> Vec<u8
     .into_bytes()
 }
 
-/// The user's data as a part. A MIME message of its own becomes a nested one; cloud-init recognises it in bare user data by the same sign.
-fn user_part(data: &[u8]) -> Vec<u8> {
-    const GZIP: [u8; 2] = [0x1f, 0x8b];
-    let head = data[..data.len().min(4096)].to_ascii_lowercase();
-    if head.windows(13).any(|window| window == b"mime-version:") {
-        return without_mbox_line(data).to_vec();
-    }
-    let kind = if data.starts_with(&GZIP) { "application/x-gzip" } else { "text/plain; charset=\"utf-8\"" };
-    let plain = data.is_ascii() && !data.contains(&b'\r') && data.split(|b| *b == b'\n').all(|l| l.len() < 990);
-    let (encoding, body) = if plain { ("7bit", data.to_vec()) } else { ("base64", in_lines(data)) };
-    let mut part = format!(
-        "Content-Type: {kind}\nContent-Disposition: attachment; filename=\"user-data\"\nContent-Transfer-Encoding: {encoding}\n\n"
-    )
-    .into_bytes();
-    part.extend_from_slice(&body);
-    part
-}
-
-/// Some tools begin a message with an mbox `From ` line, which is no header.
-fn without_mbox_line(data: &[u8]) -> &[u8] {
-    if !data.starts_with(b"From ") {
-        return data;
-    }
-    data.iter().position(|byte| *byte == b'\n').map_or(data, |end| &data[end + 1..])
-}
-
-fn in_lines(data: &[u8]) -> Vec<u8> {
-    STANDARD.encode(data).as_bytes().chunks(BASE64_LINE).collect::<Vec<_>>().join(&b'\n')
-}
-
 /// Powers the instance off at its expiry. Its shutdown behaviour is `terminate`, so that ends it. By a systemd timer where systemd
 /// runs, else by a sleeping process; armed anew on every boot with the time that is left.
 ///
@@ -131,7 +98,11 @@ fn timer(Expiry { at, ttl }: Expiry) -> String {
          # assay: the host keys that the image brought, before cloud-init replaces them; then the timer.\n\
          [ -e /run/assay-host-keys ] || cat /etc/ssh/ssh_host_*_key.pub >/run/assay-host-keys 2>/dev/null\n\
          # A test instance ends itself when nobody did it earlier.\n\
-         left=$(( {at} - $(date +%s) ))\n\
+         # Reckoned by the instance's own clock, from its first boot on: whoever launched it may have another.\n\
+         ends=/var/lib/cloud/instance/assay-expires-at\n\
+         [ -s $ends ] || echo $(( $(date +%s) + {ttl} )) >$ends 2>/dev/null\n\
+         at=$(cat $ends 2>/dev/null); case $at in ''|*[!0-9]*) at={at};; esac\n\
+         left=$(( at - $(date +%s) ))\n\
          if [ \"$left\" -gt {ttl} ]; then left={ttl}; fi\n\
          if [ \"$left\" -lt 60 ]; then left=60; fi\n\
          if [ -d /run/systemd/system ] && systemd-run --quiet --no-block --unit=assay-expiry \
@@ -183,6 +154,19 @@ mod tests {
         assert!(check(Some(&lines(room - 200))).is_ok());
     }
 
+    /// What the configuration lets through fits, whatever form it travels in.
+    #[test]
+    fn nothing_that_the_configuration_takes_is_too_long() {
+        use crate::config::user_data::refusal;
+        for byte in [b"x\n", b"\xff\n"] {
+            let mut data = byte.repeat(3000);
+            while refusal(&data).is_none() {
+                assert_eq!(check(Some(&data)), Ok(()), "{}", data.len());
+                data.extend_from_slice(&byte.repeat(50));
+            }
+        }
+    }
+
     #[test]
     fn bytes_that_are_no_plain_text_travel_as_base64() {
         assert!(merged(Some("#!/bin/sh\necho ü\n".as_bytes())).contains("Content-Transfer-Encoding: base64"));
@@ -205,6 +189,45 @@ mod tests {
         for needed in ["--no-block", "--timer-property=DefaultDependencies=no", "--property=DefaultDependencies=no"] {
             assert!(script.contains(needed), "{script}");
         }
+    }
+
+    /// Runs the timer's script as the first and a later boot do, with a clock of its own; returns how long the timer was set each time.
+    fn armed(script: &str, clocks: &[i64]) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        let script = script
+            .replace("/var/lib/cloud/instance", &folder.path().display().to_string())
+            .replace("/run/systemd/system", &folder.path().display().to_string())
+            .replace("/run/assay-host-keys", &path("keys"));
+        let tool = |name: &str, text: String| {
+            std::fs::write(folder.path().join(name), text).expect("written");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(folder.path().join(name), mode).expect("executable");
+        };
+        tool(
+            "systemd-run",
+            format!(
+                "#!/bin/sh\nfor a; do case $a in --on-active=*) echo \"${{a#*=}}\" >>{};; esac; done\n",
+                path("armed")
+            ),
+        );
+        for clock in clocks {
+            tool("date", format!("#!/bin/sh\necho {clock}\n"));
+            let search = format!("{}:/usr/bin:/bin", folder.path().display());
+            let body = script.split_once('\n').expect("a first line").1;
+            let ran = std::process::Command::new("/bin/sh").args(["-c", body]).env("PATH", search).status();
+            assert!(ran.expect("sh").success());
+        }
+        let armed = std::fs::read_to_string(folder.path().join("armed")).expect("armed");
+        armed.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn an_instance_lives_as_long_as_it_should_whatever_clock_launched_it() {
+        let expiry = Expiry { at: 1_000_600, ttl: 600 };
+        // Launched by a machine that is ten minutes slow; booted again three minutes later, and after its time.
+        assert_eq!(armed(&timer(expiry), &[1_000_600, 1_000_780, 1_009_999]), ["600s", "420s", "60s"]);
+        assert_eq!(armed(&timer(expiry), &[900_000, 900_100]), ["600s", "500s"], "or is days ahead");
     }
 
     #[test]

@@ -10,11 +10,11 @@ use super::{
     LaunchedTarget, Order, RunningInstance,
     ground::Site,
     patience::{Pace, jittered},
-    start::{Started, phase},
+    start::{LateRefusal, Started, phase},
     target::{of_cloud, undecided},
 };
 use crate::{
-    cloud::{CloudError, CloudErrorKind, Instance, plain},
+    cloud::{CloudError, CloudErrorKind, Instance, Lack, plain},
     config::SshInterface,
     model::{UndecidedKind, evidence::Undecided},
 };
@@ -51,8 +51,8 @@ impl Waiting {
         self.started.drain(..).map(|started| ended(started, reason.clone())).collect()
     }
 
-    /// Looks once. Returns those that are decided: dialable, ended, or out of time.
-    pub(super) async fn look(&mut self, site: &Site<'_>) -> Vec<LaunchedTarget> {
+    /// Looks once. Returns those that are decided: dialable, ended, or out of time; and those that EC2 had no room for after all.
+    pub(super) async fn look(&mut self, site: &Site<'_>) -> (Vec<LaunchedTarget>, Vec<LateRefusal>) {
         let ids: Vec<String> = self.started.iter().map(|started| started.id.clone()).collect();
         let seen = match site.cloud.describe_instances(&ids).await {
             Ok(seen) => {
@@ -69,15 +69,20 @@ impl Waiting {
             }
         };
         let seen: BTreeMap<String, Instance> = seen.into_iter().map(|i| (i.id.clone(), i)).collect();
-        let mut decided = Vec::new();
+        let (mut decided, mut again) = (Vec::new(), Vec::new());
         for started in std::mem::take(&mut self.started) {
-            match self.judge(site, &started, seen.get(&started.id)) {
+            let seen = seen.get(&started.id);
+            if let Some((lack, reason)) = seen.and_then(no_room_after_all) {
+                again.push(LateRefusal { started, lack, reason });
+                continue;
+            }
+            match self.judge(site, &started, seen) {
                 Some(Ok(running)) => decided.push(handed_over(started, running)),
                 Some(Err(reason)) => decided.push(ended(started, reason)),
                 None => self.started.push(started),
             }
         }
-        decided
+        (decided, again)
     }
 
     /// `None`: not yet.
@@ -138,10 +143,24 @@ fn note_volumes(site: &Site<'_>, instance: &Instance) {
     }
 }
 
+/// EC2 accepted it, and ended it before it ran, for lack of room.
+fn no_room_after_all(instance: &Instance) -> Option<(Lack, String)> {
+    let ending = matches!(instance.state.as_str(), "terminated" | "shutting-down");
+    let code = instance.state_reason_code.as_deref().filter(|_| ending)?;
+    let words = instance.state_reason.as_deref().unwrap_or(code);
+    Some((Lack::of_state_reason(code)?, plain(words)))
+}
+
 /// It ended before it was ever reached; EC2 says why.
 fn lost(id: &str, state: &str, instance: &Instance) -> Undecided {
     let why = instance.state_reason.as_deref().unwrap_or("EC2 gives no reason");
-    undecided(UndecidedKind::Lost, format!("{id} is {} instead of running: {}", plain(state), plain(why)))
+    let hint = match instance.state_reason_code.as_deref() {
+        // EC2 says no more than this of a key that it may not use ("Troubleshoot instance launch issues" in the EC2 user guide).
+        Some("Client.InternalError") => "; where the AMI is encrypted, may this role use the key of its snapshots?",
+        Some("Client.VolumeLimitExceeded") => "; the account has no room for more volumes in this region",
+        _ => "",
+    };
+    undecided(UndecidedKind::Lost, format!("{id} is {} instead of running: {}{hint}", plain(state), plain(why)))
 }
 
 /// What is dialled. Without `ssh_interface`: the public address, else the private one, as packer-plugin-amazon does; where a public

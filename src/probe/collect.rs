@@ -59,6 +59,8 @@ pub struct TargetProbe {
     pub undecided: Option<Undecided>,
     /// What kept the probe from its end; absent where every question was put.
     pub stopped: Option<Undecided>,
+    /// The last thing that the host did was to refuse the login.
+    pub login_refused: bool,
     /// Every property of every suite, in the suites' order; those without an answer are undecided.
     pub checks: Vec<CheckEvidence>,
     /// `ssh`, `cloud-init`, `checks`, as far as they were reached.
@@ -89,6 +91,7 @@ pub(super) struct Collected {
     facts: Option<HostFacts>,
     inventory: Gathered,
     undecided: Option<Undecided>,
+    login_refused: bool,
     ended: bool,
 }
 
@@ -103,6 +106,7 @@ impl Collected {
             facts: None,
             inventory: Gathered::default(),
             undecided: None,
+            login_refused: false,
             ended: false,
         }
     }
@@ -154,6 +158,7 @@ impl Collected {
                 self.ended = true;
                 let kind = serde_json::from_value(undecided.kind.into()).unwrap_or(UndecidedKind::Prober);
                 self.undecided(kind, &undecided.reason);
+                self.login_refused = undecided.login_refused && kind == UndecidedKind::Unreachable;
                 Ok(None)
             }
             Some(Wire::HostKey(_) | Wire::Dial(_)) | None => Err("the prober sent what cannot be read".into()),
@@ -219,6 +224,7 @@ impl Collected {
             verdict,
             undecided,
             stopped: self.undecided,
+            login_refused: self.login_refused,
             checks,
             phases,
             host_key: self.host_key,

@@ -84,11 +84,13 @@ pub(super) struct Stop {
     pub kind: UndecidedKind,
     /// Escaped and bounded.
     pub reason: String,
+    /// The last thing that the host did was to refuse the login.
+    pub login_refused: bool,
 }
 
 impl Stop {
     pub fn new(kind: UndecidedKind, reason: &str) -> Self {
-        Self { kind, reason: bounded(&escape_line(reason), 2 << 10) }
+        Self { kind, reason: bounded(&escape_line(reason), 2 << 10), login_refused: false }
     }
 }
 
@@ -282,7 +284,8 @@ fn unreachable(order: &Order, error: &SessionError) -> Stop {
     };
     let within = order.connect_within.min(order.total).as_secs_f64();
     let reason = format!("no login as {} at {} within {within} s; last: {error}{hint}", order.user, order.address);
-    Stop::new(UndecidedKind::Unreachable, &reason)
+    let login_refused = matches!(error, SessionError::Login(_));
+    Stop { login_refused, ..Stop::new(UndecidedKind::Unreachable, &reason) }
 }
 
 /// What a session's error means for the verdict.

@@ -341,7 +341,7 @@ fn finished(results: u32) -> proto::ProbeEvent {
 fn undecided(stop: &Stop) -> proto::ProbeEvent {
     // The kind's word is the one that evidence has in JSON.
     let kind = serde_json::to_value(stop.kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-    let undecided = proto::Undecided { kind, reason: stop.reason.clone() };
+    let undecided = proto::Undecided { kind, reason: stop.reason.clone(), login_refused: stop.login_refused };
     proto::ProbeEvent { event: Some(proto::probe_event::Event::Undecided(undecided)) }
 }
 

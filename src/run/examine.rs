@@ -37,8 +37,9 @@ use crate::{
 
 /// How long the end of a run waits for what it created to be confirmed gone.
 const RELEASE: Duration = Duration::from_secs(240);
-/// The same after a cancel, when somebody waits for us to go: the rest is the reaper's.
-const RELEASE_CANCELLED: Duration = Duration::from_secs(20);
+/// The same after a cancel, when somebody waits for us to go, and may soon kill us: within this the instances' end is asked for. The rest is the reaper's, and evidence and
+/// reports are still to be written.
+const RELEASE_CANCELLED: Duration = Duration::from_secs(5);
 /// How often a silent run says what it waits for.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -184,7 +185,9 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
         Journal::create(&root, context.request.run, context.account.clone()).map_err(|e| configuration(&e))?;
     let journal = Arc::new(journal);
     let program = program()?;
-    let reaper = Reaper::start(&program, &journal, &settings.access).await.map_err(|e| configuration(&e))?;
+    let reaper = Reaper::start(&program, &journal, &settings.access, context.factory.resolved())
+        .await
+        .map_err(|e| configuration(&e))?;
     let rest = async {
         let prober = reach::prober(&settings.prober, &program).await?;
         let ssh = &settings.ssh;
@@ -228,11 +231,12 @@ async fn prepare_fleet(context: &Context<'_>, journal: Arc<Journal>) -> Result<A
 
 /// Ends record and reaper when nothing is left for them.
 async fn dismiss(journal: &Journal, reaper: Reaper) {
-    if let Err(error) = journal.close() {
-        tracing::warn!(%error, "the journal could not be closed");
-    }
+    // Its log is in the journal's folder, which goes only when nobody has a file in it open.
     if let Err(error) = reaper.dismiss().await {
         tracing::warn!(%error, "the reaper did not end in time; it has nothing to do");
+    }
+    if let Err(error) = journal.close() {
+        tracing::warn!(%error, "the journal could not be closed");
     }
 }
 
@@ -373,11 +377,12 @@ async fn visit(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget, t
 }
 
 async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
-    let patience = if context.cancel.is_cancelled() { RELEASE_CANCELLED } else { RELEASE };
+    let hurried = || UndoPolicy::hurried(RELEASE_CANCELLED);
+    let policy = if context.cancel.is_cancelled() { hurried() } else { UndoPolicy::within(RELEASE) };
     // A cancel in the middle of the release shortens it.
     let leftovers = tokio::select! {
-        leftovers = ready.fleet.release(UndoPolicy::within(patience)) => leftovers,
-        () = after_cancel(context.cancel) => ready.fleet.release(UndoPolicy::within(RELEASE_CANCELLED)).await,
+        leftovers = ready.fleet.release(policy) => leftovers,
+        () = after_cancel(context.cancel) => ready.fleet.release(hurried()).await,
     };
     if leftovers.is_empty() {
         dismiss(&ready.journal, ready.reaper).await;
@@ -385,7 +390,7 @@ async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
         // The reaper goes on with what is left, after we are gone.
         for leftover in &leftovers {
             context.events.warn(format!(
-                "{} {} in {} is still there ({}); it is being removed in the background, or run: {}",
+                "{} {} in {} is still there ({}); it is being removed in the background, or run, once no other build of this run is being tested: {}",
                 leftover.kind, leftover.id, leftover.region, leftover.reason, leftover.cure
             ));
         }

@@ -48,12 +48,16 @@ pub fn asked(suites: &[Suite]) -> bool {
     answers::asks(suites, Resource::External, None)
 }
 
-/// What keeps external suites from being run at all: paths that are not there, parameters that cannot be.
+/// What keeps external suites from being run at all: paths that are not there, parameters that cannot be, folders that their users cannot enter.
 pub fn problems(suites: &[Suite], place: ExternalPlace<'_>) -> Vec<String> {
     let declared = declared(suites, place);
     let told = declared.filter_map(|(suite, check, external)| {
         let (place, id) = (suite.path.display(), &check.id);
-        external.err().map(|why| format!("{place}:{}: external {id:?}: {}", check.line, why.join("; ")))
+        let why = match external {
+            Ok(external) => external.try_out().err(),
+            Err(why) => Some(why.join("; ")),
+        };
+        why.map(|why| format!("{place}:{}: external {id:?}: {why}", check.line))
     });
     told.collect()
 }
@@ -77,8 +81,8 @@ pub struct Subject<'a> {
     pub host: Result<&'a Host, &'a str>,
     /// When it will be gone; absent where it stays.
     pub until: Option<Instant>,
-    /// Whether it still answers: a host that went away in the middle makes tests fail that say nothing about the image.
-    pub alive: &'a (dyn Fn() -> BoxFuture<'a, bool> + Sync),
+    /// Why what failed may be no fault of the image: a host that goes away in the middle makes tests fail that say nothing about it.
+    pub doubt: &'a (dyn Fn() -> BoxFuture<'a, Option<String>> + Sync),
 }
 
 /// Runs every external suite against `subject`, answers their checks in `checks`, and returns their tests as further checks. A cancel ends them.
@@ -97,8 +101,10 @@ pub async fn answer(
             (Ok(external), Ok(host)) => {
                 events.note(format!("{}: external suite {:?}", host.target, external.name));
                 let mut found = repeated(prober, check, &external, host, subject.until, cancel).await;
-                if found.amount.outcome == Outcome::Failed && !(subject.alive)().await {
-                    found.doubt("the host does not answer any more, so what failed may be no fault of the image");
+                if found.amount.outcome == Outcome::Failed
+                    && let Some(why) = (subject.doubt)().await
+                {
+                    found.doubt(&format!("{why}, so what failed may be no fault of the image"));
                 }
                 found
             }
@@ -124,16 +130,18 @@ async fn repeated<'a>(
     cancel: &CancellationToken,
 ) -> Found<'a> {
     let mut attempts = 0;
+    let mut last: Option<Found<'a>> = None;
     loop {
         attempts += 1;
         if cancel.is_cancelled() {
-            return Found::undecided(check, "the run was cancelled".to_owned());
+            return last.unwrap_or_else(|| Found::undecided(check, "the run was cancelled".to_owned()));
         }
         let life = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = life.unwrap_or(external.timeout);
         if life.is_some_and(|life| life < LEAST) {
             let why = "the instance powers itself off too soon for it: set a longer ttl";
-            return Found::undecided(check, why.to_owned());
+            // What an attempt found is not undone by there being no time for another.
+            return last.unwrap_or_else(|| Found::undecided(check, why.to_owned()));
         }
         let external = External { timeout: external.timeout.min(left), ..external.clone() };
         let mut found = once(prober, check, &external, host, cancel).await;
@@ -142,7 +150,7 @@ async fn repeated<'a>(
             return found;
         }
         tokio::select! {
-            () = tokio::time::sleep(check.retry_delay) => {}
+            () = tokio::time::sleep(check.retry_delay) => last = Some(found),
             () = cancel.cancelled() => return found,
         }
     }

@@ -10,7 +10,7 @@ use super::{
     Finished,
     event::Events,
     examine::Examined,
-    external,
+    external, health,
     inventories::Inventories,
     known_hosts, probing,
     reach::{self, Reach},
@@ -21,7 +21,7 @@ use crate::{
     config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
     external::Host,
     journal::reaper::own_program,
-    model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, evidence::Undecided},
+    model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict, evidence::Undecided},
     probe::{ProbeRequest, Prober, amounts_to},
     report,
     suite::Suite,
@@ -136,8 +136,16 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             evidence.undecided = found.undecided;
             evidence.checks = found.checks;
             evidence.phases = found.phases;
-            externals(with, host, found.host_key.map(|key| key.line), found.stopped, &mut evidence, events, cancel)
-                .await;
+            let host_key = found.host_key.map(|key| key.line);
+            let mut stopped = found.stopped;
+            if evidence.verdict == Verdict::Failed
+                && let Some(Some(reason)) = cancel.run_until_cancelled(doubt(with, host, host_key.clone())).await
+            {
+                let why = Undecided { kind: UndecidedKind::Lost, reason };
+                health::take_back_all(&mut evidence, with.suites.iter().map(Suite::planned).sum(), &why);
+                stopped = Some(why);
+            }
+            externals(with, host, host_key, stopped, &mut evidence, events, cancel).await;
         }
         Err(reason) => {
             if with.request.inventory {
@@ -172,7 +180,7 @@ async fn externals(
         host_key: host_key.clone(),
         proxy_command: with.reach.proxy_command(&host.host, host.port, None),
     };
-    let alive = || still_there(with, host, host_key.clone()).boxed();
+    let doubt = || doubt(with, host, host_key.clone()).boxed();
     let subject = external::Subject {
         host: match &stopped {
             Some(stopped) => Err(stopped.reason.as_str()),
@@ -180,7 +188,7 @@ async fn externals(
             None => Ok(&reached),
         },
         until: None,
-        alive: &alive,
+        doubt: &doubt,
     };
     let (suites, checks) = (&with.suites, &mut evidence.checks);
     let place = external::ExternalPlace { base_dir: Path::new(""), bounds: &with.request.bounds };
@@ -190,16 +198,19 @@ async fn externals(
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());
 }
 
-/// Whether a login still works.
-async fn still_there(with: &Asking<'_>, host: &ProbeHost, host_key: Option<String>) -> bool {
-    let Ok((address, way)) = with.reach.to(&host.host, host.port, None).await else { return false };
-    let nothing = ProbeRequest {
+/// Why what failed on the host may be no fault of it: it does not answer any more, or is going down.
+async fn doubt(with: &Asking<'_>, host: &ProbeHost, host_key: Option<String>) -> Option<String> {
+    let (address, way) = match with.reach.to(&host.host, host.port, None).await {
+        Ok(place) => place,
+        Err(reason) => return Some(reason.reason),
+    };
+    let question = ProbeRequest {
         target: host.to_string(),
         address,
         user: host.user.clone(),
         private_key: with.key.clone(),
         host_keys: host_key.into_iter().collect(),
-        suites: Arc::from([]),
+        suites: Arc::from([health::question()]),
         connect_within: with.request.timeout,
         total: with.request.timeout * 2,
         wait_cloud_init: false,
@@ -208,7 +219,7 @@ async fn still_there(with: &Asking<'_>, host: &ProbeHost, host_key: Option<Strin
         way,
     };
     let (nobody, _) = tokio::sync::mpsc::channel(1);
-    with.prober.probe(nothing, nobody).await.stopped.is_none()
+    health::going_down(&with.prober.probe(question, nobody).await)
 }
 
 /// The host keys that may be shown. A known_hosts file that does not know the host is a reason not to go there at all.

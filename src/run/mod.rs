@@ -13,6 +13,7 @@ mod event;
 mod examine;
 mod external;
 mod gold;
+mod health;
 mod hosts;
 mod hurry;
 mod inventories;
@@ -57,7 +58,7 @@ use protection::ProtectionRecord;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cloud::{CloudError, CloudFactory, Ec2Factory},
+    cloud::{CloudError, CloudFactory, Ec2Factory, with_region},
     config::{AccessSettings, Settings},
     exit::Exit,
     model::{AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
@@ -175,7 +176,8 @@ pub async fn find(
     state: State,
     regions: &[Region],
 ) -> Result<Vec<AmiRef>, CloudError> {
-    let factory = Ec2Factory::connect(access).await;
+    let access = with_region(access, regions.first()).await;
+    let factory = Ec2Factory::connect(&access).await;
     let wanted = [
         (tags::MANAGED.to_owned(), "true".to_owned()),
         (tags::IMAGE.to_owned(), image.to_string()),
@@ -206,7 +208,8 @@ pub async fn keep(
     cancel: &CancellationToken,
 ) -> bool {
     let keeping = async {
-        let factory = Ec2Factory::connect(access).await;
+        let access = with_region(access, amis.first().map(|ami| &ami.region)).await;
+        let factory = Ec2Factory::connect(&access).await;
         let record = ProtectionRecord::open(run, events);
         let (kept, _account) = admit::admit(&factory, amis, Some(&record), false, events).await;
         record.close();

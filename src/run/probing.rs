@@ -9,13 +9,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Request,
     event::Events,
+    health,
     inventories::Inventories,
     reach::{Place, Reach},
 };
 use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
-    model::{Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, escape::escape_bytes, evidence::Undecided},
-    probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
+    model::{
+        Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
+    },
+    probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe, Way},
     report,
     suite::{Asker, Check, Suite},
 };
@@ -23,8 +26,8 @@ use crate::{
 /// The longest that cloud-init and a target's checks may take after the login, beyond what the longest check may take by what its suite says; see
 /// [`checks_within`].
 pub const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
-/// How long before an instance's own end its checks are given up.
-const MARGIN: Duration = Duration::from_secs(60);
+/// What a round of questions leaves of an instance's life: a deadline leaves what was found, an instance that powers itself off leaves a lost connection.
+pub const MARGIN: Duration = Duration::from_secs(60);
 /// The pause between two looks at the console.
 const CONSOLE_PAUSE: Duration = Duration::from_secs(3);
 
@@ -78,12 +81,22 @@ pub async fn probe(
     };
     evidence.bastion_host_key = with.reach.bastion_host_key();
     match attempt {
-        Ok((found, pin)) => {
+        Ok((mut found, pin)) => {
+            name_short_life(with, launched, &mut found);
             evidence.host_key = if found.is_met() { pin } else { HostKeyPin::None };
             if beside.inventory {
                 with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), evidence);
             }
-            take_over(found, evidence)
+            let mut met = take_over(found, evidence);
+            if evidence.verdict == Verdict::Failed {
+                let doubted = health::doubt(with, launched, instance, met.host_key.as_deref());
+                if let Some(Some(why)) = with.cancel.run_until_cancelled(doubted).await {
+                    let planned = with.request.settings.suites.iter().map(Suite::planned).sum();
+                    health::take_back_all(evidence, planned, &why);
+                    met.stopped = Some(why);
+                }
+            }
+            met
         }
         Err(reason) => {
             if beside.inventory {
@@ -116,8 +129,10 @@ pub async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut Targe
     else {
         return;
     };
-    if let Some(fate) = with.fleet.fate(target).await {
+    if let Some(fate) = with.fleet.fate(target).await.filter(|fate| !undecided.reason.contains(fate.as_str())) {
         undecided.reason.push_str(&format!("; {fate}"));
+    } else if let Some(admitted) = with.fleet.admitted(target).filter(|_| undecided.kind == Unreachable) {
+        undecided.reason.push_str(&format!("; the temporary security group admits {admitted}"));
     }
     evidence.console = save_console(with, target).await.or_else(|| evidence.console.take());
 }
@@ -153,11 +168,11 @@ async fn probe_with_known_key(
     instance: &RunningInstance,
     beside: Beside,
 ) -> Result<(TargetProbe, HostKeyPin), Undecided> {
-    let place = with.reach.to(&instance.address, instance.port, Some(&instance.id)).await?;
+    let place = place(with, launched, instance).await?;
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
-        let total = total(connect_within, &suites, with.fleet.life_left(launched));
+        let total = within_life(with, launched, connect_within + checks_within(&suites));
         Round { suites: suites.clone(), host_keys, connect_within, total, beside }
     };
     if let Some(key) = &instance.host_key {
@@ -182,6 +197,50 @@ async fn probe_with_known_key(
     Ok((pinned, HostKeyPin::Console))
 }
 
+/// Where an instance of ours is dialled; the address that it sees us from is admitted.
+pub async fn place(
+    with: &Probing<'_>,
+    launched: &LaunchedTarget,
+    instance: &RunningInstance,
+) -> Result<Place, Undecided> {
+    let patience = left(with, launched);
+    let place = with.reach.to_within(&instance.address, instance.port, Some(&instance.id), patience).await?;
+    admit(with, &launched.target, &place, false).await;
+    Ok(place)
+}
+
+/// Has the temporary group admit the address that the instance sees us from, where connections are made directly. Returns whether that changed anything.
+pub async fn admit(with: &Probing<'_>, target: &TargetId, (address, way): &Place, ask_anew: bool) -> bool {
+    if !matches!(way, Way::Direct) {
+        return false;
+    }
+    with.fleet.admit(target, address.ip(), ask_anew).await.unwrap_or_else(|why| {
+        with.events.warn(format!("{target}: the address that it sees this machine from: {why}"));
+        false
+    })
+}
+
+/// `wanted`, or less where the instance powers itself off before: what a host says while it goes down is no answer.
+pub fn within_life(with: &Probing<'_>, launched: &LaunchedTarget, wanted: Duration) -> Duration {
+    let life = with.fleet.life_left(launched).saturating_sub(MARGIN).max(Duration::from_millis(500));
+    if life < wanted {
+        tracing::info!(target = %launched.target, "the instance's life bounds its test; ttl makes it longer");
+    }
+    wanted.min(life)
+}
+
+/// A test that ended because the instance's life does says so.
+fn name_short_life(with: &Probing<'_>, launched: &LaunchedTarget, found: &mut TargetProbe) {
+    if with.fleet.life_left(launched) > MARGIN + Duration::from_secs(5) {
+        return;
+    }
+    let ttl = with.request.settings.launch.ttl.as_secs();
+    let late = [&mut found.stopped, &mut found.undecided].into_iter().flatten();
+    for reason in late.filter(|reason| reason.kind == UndecidedKind::Timeout) {
+        reason.reason.push_str(&format!("; the instance powers itself off {ttl} s after its launch: set a longer ttl"));
+    }
+}
+
 /// Whether the host showed another key than the ones that were named.
 pub fn is_key_mismatch(found: &TargetProbe) -> bool {
     found.stopped.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
@@ -204,13 +263,6 @@ pub async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<
         }
         tokio::time::sleep(CONSOLE_PAUSE).await;
     }
-}
-
-/// How long login, cloud-init and checks may take together. What goes beyond the usual time must end before the instance does (`life`): a deadline leaves what
-/// was found, an instance that powers itself off leaves a lost connection.
-fn total(connect_within: Duration, suites: &[Suite], life: Duration) -> Duration {
-    let usual = connect_within + CHECKS_AT_MOST;
-    (connect_within + checks_within(suites)).min(life.saturating_sub(MARGIN)).max(usual)
 }
 
 /// What is left of `ssh_timeout`, which counts from the launch; never less than a moment, so that the prober can say why.
@@ -306,10 +358,5 @@ mod tests {
         let suites = crate::suite::load(&[path], Path::new("/")).unwrap_or_else(|_| panic!("a suite"));
         let longest = Duration::from_secs(10 + 100 * 30);
         assert_eq!(checks_within(&suites), CHECKS_AT_MOST + longest);
-        let login = Duration::from_secs(300);
-        let hour = Duration::from_secs(3600);
-        assert_eq!(total(login, &suites, 24 * hour), login + CHECKS_AT_MOST + longest);
-        assert_eq!(total(login, &suites, hour), hour - MARGIN, "before the instance ends");
-        assert_eq!(total(login, &suites, Duration::ZERO), login + CHECKS_AT_MOST, "as ever");
     }
 }

@@ -5,10 +5,14 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use secrecy::SecretString;
-use tokio::net::lookup_host;
+use tokio::{
+    net::lookup_host,
+    time::{Instant, sleep},
+};
 
 use super::known_hosts;
 use crate::{
@@ -19,6 +23,9 @@ use crate::{
     model::{HostKeyPin, UndecidedKind, cause::chain, evidence::Undecided},
     probe::{Bastion, BastionOrder, By, Carrier, Prober, Way},
 };
+
+/// The pause before a name is looked up again.
+const RESOLVE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where a target is dialled, and by which way.
 pub type Place = (SocketAddr, Way);
@@ -74,6 +81,28 @@ impl Reach {
         };
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
         Ok((nowhere, Way::Carried(Arc::new(Carrier { host: host.to_owned(), port, by }))))
+    }
+
+    /// [`Reach::to`], asked again within `patience` where the name cannot be resolved: a name that EC2 gave a moment ago may not be known yet.
+    pub async fn to_within(
+        &self,
+        host: &str,
+        port: u16,
+        instance: Option<&str>,
+        patience: Duration,
+    ) -> Result<Place, Undecided> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.to(host, port, instance).await {
+                Err(reason)
+                    if reason.kind == UndecidedKind::Unreachable && Instant::now() + RESOLVE_PAUSE < deadline =>
+                {
+                    tracing::info!(reason = reason.reason, "a name is looked up again");
+                    sleep(RESOLVE_PAUSE).await;
+                }
+                found => return found,
+            }
+        }
     }
 
     /// OpenSSH's ProxyCommand for an external suite; absent where connections are made directly.

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     answers::{self, Known},
-    probing::{self, Beside, CHECKS_AT_MOST, Met, Probing, Round, ask, is_key_mismatch},
+    health,
+    probing::{self, Beside, CHECKS_AT_MOST, MARGIN, Met, Probing, Round, ask, is_key_mismatch},
     reach::Place,
 };
 use crate::{
@@ -20,8 +21,8 @@ use crate::{
 
 /// The pause before a host that still is in its old boot, or broke the session off, is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What a stage leaves of an instance's life.
-const MARGIN: Duration = Duration::from_secs(60);
+/// How long one address is dialled before EC2 is asked again where the instance is, and from where it sees us.
+const SLICE: Duration = Duration::from_secs(30);
 /// With less than this a stage is not begun.
 const LEAST: Duration = Duration::from_secs(60);
 
@@ -142,8 +143,8 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
         Ok(place) => place,
         Err(reason) => return Outcome::unknown(&format!("{} did not come about: {}", stage.name(), reason.reason)),
     };
-    match returned(with, subject, &place, &key, &before, deadline).await {
-        Return::Back { facts, at } => {
+    match returned(with, subject, place, &key, &before, deadline).await {
+        Return::Back { facts, at, place } => {
             let seconds = at.saturating_duration_since(began);
             let mut outcome = compared(&before, &facts, stage, seconds);
             with.events.tell(Event::Phase {
@@ -160,7 +161,10 @@ pub async fn stage(with: &Probing<'_>, subject: &mut Subject<'_>, stage: Stage, 
         }
         Return::OtherKey(reason) => {
             let mut outcome = Outcome::unknown(&format!("the host shows another key, so nobody logged in: {reason}"));
-            outcome.host_key = Known::Because(false.into(), reason);
+            outcome.host_key = match with.fleet.trouble(target).await {
+                None => Known::Because(false.into(), reason),
+                Some(trouble) => Known::Unknown(format!("{reason}; {trouble}")),
+            };
             outcome
         }
         Return::Away(reason) => away(with, subject, stage, budget, &reason).await,
@@ -176,9 +180,15 @@ async fn asked_after(
     again: Vec<Suite>,
 ) -> Vec<CheckEvidence> {
     let total = CHECKS_AT_MOST.min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
-    let round =
-        Round { suites: Arc::from(again), host_keys: vec![key], connect_within: LEAST, total, beside: Beside::NOTHING };
-    ask(with, &subject.launched.target, place, round).await.checks
+    let host_keys = vec![key.clone()];
+    let round = Round { suites: Arc::from(again), host_keys, connect_within: LEAST, total, beside: Beside::NOTHING };
+    let mut checks = ask(with, &subject.launched.target, place, round).await.checks;
+    if health::any_failed(&checks)
+        && let Some(why) = health::doubt(with, subject.launched, &subject.instance, Some(&key)).await
+    {
+        health::take_back(&mut checks, &why);
+    }
+    checks
 }
 
 /// How long a stage may take until the login: `ssh_timeout`, and as much again for EC2's stop and start; never more than what is left of the instance's life.
@@ -200,16 +210,39 @@ async fn power(
     let target = &subject.launched.target;
     match stage {
         Stage::Soft => with.fleet.reboot(target, deadline).await?,
-        Stage::StopStart => subject.instance.address = with.fleet.stop_and_start(target, deadline).await?,
+        Stage::StopStart => {
+            let before = subject.instance.address.clone();
+            subject.instance.address = with.fleet.stop_and_start(target, &before, deadline).await?;
+        }
     }
+    let patience = deadline.saturating_duration_since(Instant::now());
     let instance = &subject.instance;
-    with.reach.to(&instance.address, instance.port, Some(&instance.id)).await
+    let place = with.reach.to_within(&instance.address, instance.port, Some(&instance.id), patience).await?;
+    probing::admit(with, target, &place, false).await;
+    Ok(place)
+}
+
+/// Where to dial next: EC2 may have shown an address of before the stop, and what stands before our network may have given us another address. Returns whether anything
+/// is different now.
+async fn look_again(with: &Probing<'_>, subject: &mut Subject<'_>, place: &mut Place) -> bool {
+    let target = &subject.launched.target;
+    let mut changed = false;
+    if let Some(address) = with.fleet.address(target, &subject.instance.address).await
+        && address != subject.instance.address
+    {
+        let instance = &subject.instance;
+        if let Ok(found) = with.reach.to(&address, instance.port, Some(&instance.id)).await {
+            (*place, changed) = (found, true);
+            subject.instance.address = address;
+        }
+    }
+    probing::admit(with, target, place, true).await || changed
 }
 
 /// What became of an instance that was to boot again.
 enum Return {
     /// It is in another boot, and somebody could log in at that moment.
-    Back { facts: Box<HostFacts>, at: Instant },
+    Back { facts: Box<HostFacts>, at: Instant, place: Place },
     /// A host key other than before was shown.
     OtherKey(String),
     /// It did not answer from another boot in time.
@@ -229,36 +262,51 @@ enum Away {
 /// Asks until the host answers from another boot than `before`'s, or the time is over.
 async fn returned(
     with: &Probing<'_>,
-    subject: &Subject<'_>,
-    place: &Place,
+    subject: &mut Subject<'_>,
+    mut place: Place,
     key: &str,
     before: &HostFacts,
-    deadline: Instant,
+    mut deadline: Instant,
 ) -> Return {
     let mut last = Away::Unknown("it was not asked".to_owned());
+    let mut extended = false;
     loop {
         let asked = Instant::now();
-        let left = deadline.saturating_duration_since(asked);
+        let mut left = deadline.saturating_duration_since(asked);
         if left < PAUSE {
-            return Return::Away(last);
+            // What was learned only now must be tried once.
+            let life = with.fleet.life_left(subject.launched).saturating_sub(MARGIN);
+            if extended || life < SLICE || !look_again(with, subject, &mut place).await {
+                return Return::Away(last);
+            }
+            (extended, left) = (true, SLICE);
+            deadline = asked + SLICE;
         }
         // cloud-init may take as long again as the boot.
         let total = (left * 2).min(with.fleet.life_left(subject.launched).saturating_sub(MARGIN));
         let host_keys = vec![key.to_owned()];
-        let round = Round { suites: Arc::from([]), host_keys, connect_within: left, total, beside: Beside::FACTS };
-        let found = ask(with, &subject.launched.target, place, round).await;
+        let connect_within = left.min(SLICE);
+        let round = Round { suites: Arc::from([]), host_keys, connect_within, total, beside: Beside::FACTS };
+        let found = ask(with, &subject.launched.target, &place, round).await;
         if is_key_mismatch(&found) {
+            // An address of before the stop is somebody else's by now.
+            if look_again(with, subject, &mut place).await {
+                continue;
+            }
             return Return::OtherKey(reason_of(&found));
         }
         last = match &found.facts {
             Some(facts) if !facts.boot_id.is_empty() && facts.boot_id != before.boot_id => {
-                return Return::Back { facts: Box::new(facts.clone()), at: asked + login(&found) };
+                return Return::Back { facts: Box::new(facts.clone()), at: asked + login(&found), place };
             }
             Some(_) => Away::OldBoot,
             None if found.stopped.as_ref().is_some_and(|s| s.kind == UndecidedKind::Prober) => {
                 return Return::Away(Away::Unknown(reason_of(&found)));
             }
-            None => Away::Silent(reason_of(&found)),
+            None => {
+                look_again(with, subject, &mut place).await;
+                Away::Silent(reason_of(&found))
+            }
         };
         sleep(PAUSE).await;
     }
@@ -274,8 +322,8 @@ fn login(found: &TargetProbe) -> Duration {
     Duration::from_millis(ssh.map_or(0, |phase| phase.duration_ms))
 }
 
-/// It did not come back. That is an answer about the image only where EC2 says that the instance runs: login had worked on this very instance before, by the same
-/// way. Everything else is undecided.
+/// It did not come back. That is an answer about the image only where EC2 says that the instance runs on a machine that is well: login had worked on this very instance
+/// before, by the same way. Everything else is undecided.
 async fn away(with: &Probing<'_>, subject: &Subject<'_>, stage: Stage, budget: Duration, away: &Away) -> Outcome {
     let (name, seconds) = (stage.name(), budget.as_secs());
     let silent = match away {
@@ -288,13 +336,12 @@ async fn away(with: &Probing<'_>, subject: &Subject<'_>, stage: Stage, budget: D
         Away::Silent(why) => why,
     };
     let target = &subject.launched.target;
-    let state = with.fleet.state(target).await;
+    let trouble = with.fleet.trouble(target).await;
     if let Some(console) = probing::save_console(with, target).await {
         with.events.note(format!("{target}: its console output is in {console}"));
     }
-    if state.as_deref() != Some("running") {
-        let fate = with.fleet.fate(target).await.unwrap_or_else(|| "EC2 does not say what became of it".to_owned());
-        return Outcome::unknown(&format!("not back {seconds} s after {name}: {fate}; {silent}"));
+    if let Some(trouble) = trouble {
+        return Outcome::unknown(&format!("not back {seconds} s after {name}: {trouble}; {silent}"));
     }
     let why = format!(
         "no login within {seconds} s after {name}, though EC2 says that it runs, and login worked before; {silent}"

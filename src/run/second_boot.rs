@@ -1,20 +1,21 @@
 //! The resource `second-boot`: an instance of the same AMI that boots without user data. It owns how that instance is proven (by the host keys on its console, never
 //! unproven), that it powers itself off, and what two instances of one AMI must not have in common; it refuses to judge the first instance.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
 use super::{
     answers::{self, Known},
+    health,
     probing::{self, Beside, CHECKS_AT_MOST, Probing, Round, ask, left},
     reboot::passed_again,
 };
 use crate::{
     launch::{LaunchedTarget, RunningInstance},
-    model::{Boot, CheckEvidence, Digest, Outcome, TargetId, UndecidedKind},
+    model::{Boot, CheckEvidence, Outcome, TargetId},
     probe::{CloudInitState, HostFacts, TargetProbe},
-    suite::{Check, Matcher, Property, Resource, Sudo, Suite},
+    suite::{Resource, Sudo, Suite},
 };
 
 /// Behind a suite's name where it was asked on the undisturbed boot.
@@ -154,7 +155,7 @@ pub async fn visit(with: &Probing<'_>, launched: &LaunchedTarget) -> Second {
 }
 
 async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningInstance) -> Second {
-    let place = match with.reach.to(&instance.address, instance.port, Some(&instance.id)).await {
+    let place = match probing::place(with, launched, instance).await {
         Ok(place) => place,
         Err(reason) => return Second::unknown(reason.reason),
     };
@@ -169,7 +170,7 @@ async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningI
     };
     suites.push(arming(with.fleet.life_left(launched)));
     let connect_within = left(with, launched);
-    let total = connect_within + CHECKS_AT_MOST;
+    let total = probing::within_life(with, launched, connect_within + CHECKS_AT_MOST);
     let round = Round { suites: Arc::from(suites), host_keys, connect_within, total, beside: Beside::FACTS };
     let mut found = ask(with, &launched.target, &place, round).await;
     if let Some(armed) = found.checks.pop().filter(|c| c.outcome != Outcome::Passed && found.facts.is_some()) {
@@ -179,21 +180,34 @@ async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningI
         ));
     }
     match found.facts.take() {
-        Some(facts) => Second { host: Ok(Host { facts }), checks: found.checks },
+        Some(facts) => {
+            let key = found.host_key.as_ref().map(|key| key.line.as_str());
+            let ill = health::any_failed(&found.checks) || !facts.cloud_init_errors.is_empty();
+            let doubt = if ill { health::doubt(with, launched, instance, key).await } else { None };
+            match doubt {
+                None => Second { host: Ok(Host { facts }), checks: found.checks },
+                Some(why) => {
+                    health::take_back(&mut found.checks, &why);
+                    let host = Err(Refusal { reason: why.reason, login_refused: false });
+                    Second { host, checks: found.checks }
+                }
+            }
+        }
         None => {
             probing::save_console(with, &launched.target).await;
-            Second { host: Err(refusal(&found)), checks: Vec::new() }
+            let trouble = with.fleet.trouble(&launched.target).await;
+            Second { host: Err(refusal(&found, trouble)), checks: Vec::new() }
         }
     }
 }
 
-fn refusal(found: &TargetProbe) -> Refusal {
+/// Why there was no login. Only a proven host that refused it, on an instance that EC2 says is well, says something about the image.
+fn refusal(found: &TargetProbe, trouble: Option<String>) -> Refusal {
     let reason = found.stopped.as_ref().map_or("the host said nothing of itself", |s| s.reason.as_str());
-    let unreachable = found.stopped.as_ref().is_some_and(|s| s.kind == UndecidedKind::Unreachable);
-    Refusal {
-        reason: reason.to_owned(),
-        login_refused: unreachable && found.host_key.as_ref().is_some_and(|key| key.expected),
-    }
+    let proven = found.host_key.as_ref().is_some_and(|key| key.expected);
+    let login_refused = found.login_refused && proven && trouble.is_none();
+    let reason = trouble.map_or_else(|| reason.to_owned(), |trouble| format!("{reason}; {trouble}"));
+    Refusal { reason, login_refused }
 }
 
 /// A suite of one command that arms a power-off timer as root: shutdown(8), or a sleeping process where that cannot be had.
@@ -202,22 +216,7 @@ fn arming(life: Duration) -> Suite {
     let command = format!(
         "shutdown -P +{minutes} >/dev/null 2>&1 || {{ sleep {seconds} && {{ poweroff || poweroff -f; }}; }} </dev/null >/dev/null 2>&1 &"
     );
-    let check = Check {
-        resource: Resource::Command,
-        id: "power-off timer".to_owned(),
-        path: None,
-        subject: Some(command),
-        title: None,
-        skip: false,
-        retry: 0,
-        retry_delay: Duration::from_secs(1),
-        timeout: Duration::from_secs(20),
-        parameters: BTreeMap::new(),
-        properties: vec![Property { name: "exit-status".to_owned(), matcher: Matcher::Equal(0.into()), line: 0 }],
-        line: 0,
-    };
-    let digest = Digest::of(check.subject().as_bytes());
-    Suite { name: "assay".to_owned(), path: PathBuf::new(), digest, sudo: Sudo::Always, checks: vec![check] }
+    health::command_suite("power-off timer", command, Sudo::Always)
 }
 
 #[cfg(test)]
@@ -284,6 +283,32 @@ mod tests {
         let mut ill = facts("m", &["k"], None);
         ill.cloud_init_errors = vec!["no such module".to_owned()];
         assert!(wrong(&undisturbed(&ill), "no such module"));
+    }
+
+    /// What ends a probe that reached the host is no refusal: slow, cut, or taken away.
+    #[test]
+    fn only_a_refused_login_of_a_proven_host_that_is_well_speaks_against_the_image() {
+        let found = |login_refused, expected| TargetProbe {
+            verdict: crate::model::Verdict::Undecided,
+            undecided: None,
+            stopped: Some(crate::model::evidence::Undecided {
+                kind: crate::model::UndecidedKind::Unreachable,
+                reason: "no login".to_owned(),
+            }),
+            login_refused,
+            checks: Vec::new(),
+            phases: Vec::new(),
+            host_key: Some(crate::probe::SeenHostKey { line: "ssh-ed25519 A".to_owned(), expected }),
+            facts: None,
+            inventory: None,
+        };
+        let trouble = || Some("i-1 is shutting-down".to_owned());
+        assert!(refusal(&found(true, true), None).login_refused);
+        for (found, trouble) in [(found(false, true), None), (found(true, false), None), (found(true, true), trouble())]
+        {
+            assert!(!refusal(&found, trouble).login_refused);
+        }
+        assert_eq!(refusal(&found(true, true), trouble()).reason, "no login; i-1 is shutting-down");
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! What comes after the first probe of an instance: the AMI's attributes, the same instance in other boots, the comparison with an undisturbed one. It owns their order
 //! and what the whole amounts to then; it refuses to know how any of them is done.
 
-use std::{sync::Arc, time::Duration};
-
 use futures::FutureExt;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Request, ami_checks, answers, external,
-    probing::{Beside, Met, Probing, Round, ask, cancelled},
+    Request, ami_checks, answers, external, health,
+    probing::{MARGIN, Met, Probing, cancelled},
     reboot::{self, Stage, Subject},
     second_boot::{self, Second},
 };
@@ -20,11 +18,6 @@ use crate::{
     probe::{HostFacts, amounts_to},
     suite::{Resource, Suite},
 };
-
-/// The longest that a host may take to show that it is still there.
-const STILL_THERE: Duration = Duration::from_secs(30);
-/// What external suites leave of an instance's life.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// Whether the first probe is to ask the host about itself: what other boots are compared with.
 pub fn needs_facts(request: &Request) -> bool {
@@ -158,16 +151,11 @@ async fn externals(
         None if with.reach.has_bastion() => Err(external::NO_WAY_THROUGH_A_BASTION),
         None => Ok(&host),
     };
-    let still_there = || async {
-        let Ok(place) = with.reach.to(&instance.address, instance.port, Some(&instance.id)).await else { return false };
-        let host_keys = met.host_key.clone().into_iter().collect();
-        let (connect_within, total) = (STILL_THERE, STILL_THERE * 2);
-        let nothing = Round { suites: Arc::from([]), host_keys, connect_within, total, beside: Beside::NOTHING };
-        ask(with, &launched.target, &place, nothing).await.stopped.is_none()
-    };
-    let alive = || still_there().boxed();
+    let doubted =
+        || async { health::doubt(with, launched, instance, met.host_key.as_deref()).await.map(|why| why.reason) };
+    let doubt = || doubted().boxed();
     let until = Instant::now() + with.fleet.life_left(launched).saturating_sub(MARGIN);
-    let subject = external::Subject { host, until: Some(until), alive: &alive };
+    let subject = external::Subject { host, until: Some(until), doubt: &doubt };
     let checks = &mut evidence.checks;
     let (events, cancel) = (with.events, with.cancel);
     let place = external::ExternalPlace { base_dir: &settings.base_dir, bounds: &settings.bounds };

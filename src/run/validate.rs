@@ -16,7 +16,7 @@ use super::{
     targets,
 };
 use crate::{
-    cloud::{CloudFactory, Ec2Factory},
+    cloud::{CloudFactory, Ec2Factory, with_region},
     model::{
         Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
         evidence::{EVIDENCE_SCHEMA, SuiteRef, Undecided},
@@ -32,6 +32,8 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
     // An AMI that is named twice is one AMI.
     let mut named = BTreeSet::new();
     request.amis.retain(|ami| named.insert(ami.clone()));
+    let near = request.amis.first().map(|ami| ami.region.clone());
+    request.settings.access = with_region(&request.settings.access, near.as_ref()).await;
     let factory: Arc<dyn CloudFactory> = Arc::new(Ec2Factory::connect(&request.settings.access).await);
     let protections =
         if request.protect { ProtectionRecord::open(request.run, &events) } else { ProtectionRecord::none() };

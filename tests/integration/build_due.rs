@@ -194,7 +194,7 @@ fn mistakes_are_told_before_anything_is_built() {
 }
 
 #[test]
-fn an_interrupt_is_handed_on_to_packer_once_and_its_end_is_waited_for() {
+fn an_interrupt_is_handed_on_to_packer_and_its_end_is_waited_for() {
     let scene = scene(TWO);
     for signal in ["INT", "TERM"] {
         let mut command = scene.command(&["build", "--format", "json"], &[("HANG", "1")]);
@@ -212,6 +212,58 @@ fn an_interrupt_is_handed_on_to_packer_once_and_its_end_is_waited_for() {
         assert_eq!(ends(&output), ["base: undecided", "tools: cancelled"]);
         let calls = scene.calls();
         assert_eq!(calls.iter().filter(|call| *call == "interrupted").count(), 1, "{calls:?}");
+    }
+}
+
+/// Waits until a file holds a whole line; the numbers in it.
+fn numbers(path: &std::path::Path) -> Vec<i32> {
+    let started = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if text.ends_with('\n') {
+            return text.split_whitespace().map(|number| number.parse().expect("a number")).collect();
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "{} was never written", path.display());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_running(process: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+/// What is started as Packer is a wrapper that ignores SIGINT, with Packer itself below it: a stand-in cannot show what becomes of that. Nor does Packer go on alone where
+/// assay is killed.
+#[test]
+fn a_real_packer_ends_when_assay_is_interrupted_or_killed() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let packer = tools::packer("recent").display().to_string();
+    let marks = tempfile::tempdir().expect("a folder");
+    for (signal, code) in
+        [(Signal::INT, Some(3)), (Signal::TERM, Some(3)), (Signal::HUP, Some(3)), (Signal::KILL, None)]
+    {
+        let mark = marks.path().join(format!("{signal:?}"));
+        let template = format!(
+            "source \"null\" \"base\" {{\n  communicator = \"none\"\n}}\nbuild {{\n  sources = [\"source.null.base\"]\n  provisioner \"shell-local\" {{\n    \
+             inline = [\"echo $$ $PPID > {}\", \"sleep 120\"]\n  }}\n}}\n",
+            mark.display()
+        );
+        let assay_hcl =
+            "image \"base\" {\n  inputs = [\"packer/**\"]\n  build {\n    template = \"packer/base.pkr.hcl\"\n  }\n}\n";
+        let desk = Desk::new(assay_hcl, &[("packer/base.pkr.hcl", &template)]);
+        let mut command = desk.command(&["build", "--packer", &packer]);
+        command.env("CHECKPOINT_DISABLE", "1").env("PACKER_CONFIG_DIR", marks.path()).env("HOME", marks.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("assay runs");
+        let started = numbers(&mark);
+        kill_process(Pid::from_child(&child), signal).expect("it is there");
+        let asked = Instant::now();
+        assert_eq!(child.wait().expect("it ends").code(), code, "{signal:?}");
+        while started.iter().any(|process| is_running(*process)) {
+            assert!(asked.elapsed() < Duration::from_secs(60), "{signal:?}: {started:?} go on");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(asked.elapsed() < Duration::from_secs(60), "{signal:?}: Packer went on to its end");
     }
 }
 

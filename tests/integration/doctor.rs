@@ -56,6 +56,20 @@ fn has(findings: &[String], start: &str, words: &str) {
     assert!(found, "{start} … {words} in {findings:#?}");
 }
 
+/// Another account's credentials in the environment must not be taken for those that were asked for.
+#[test]
+fn a_profile_that_is_named_outweighs_the_environment() {
+    let mut scene = healthy();
+    let file = scene.cloud.path("credentials");
+    std::fs::write(&file, "[other]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = s\n").expect("written");
+    scene.workshop.set("AWS_SHARED_CREDENTIALS_FILE", &file.display().to_string());
+    let (_, findings) = scene.look(&["--profile", "other"]);
+    has(&findings, "credentials ok", "AKIAOTHER");
+    let (code, findings) = scene.look(&["--profile", "nosuch"]);
+    has(&findings, "credentials error", "");
+    assert_ne!(code, Some(0), "{findings:#?}");
+}
+
 #[test]
 fn all_is_well_and_nothing_was_made_or_pushed() {
     let scene = healthy();

@@ -160,6 +160,43 @@ fn inspec_and_serverspec_get_their_flags_and_a_login_of_another_user() {
     assert_eq!(checks(&result, "spec"), ["external spec: failed", "serverspec Port 99: failed"]);
 }
 
+/// The key may be the user's own, and the host one in production.
+#[test]
+fn a_killed_assay_leaves_no_suite_running_and_no_key() {
+    let (sshd, folder) = (Sshd::start(), tempfile::tempdir().expect("a folder"));
+    let mark = folder.path().join("mark");
+    let suite =
+        format!("external \"x\" {{\n command = [\"echo $$ $ASSAY_SSH_KEY > {}; sleep 300\"]\n}}\n", mark.display());
+    // Where assay is root, the suite is nobody's.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).expect("writable");
+    fs::write(folder.path().join("suite.hcl"), suite).expect("written");
+    fs::write(folder.path().join("key"), &sshd.client_key).expect("written");
+    fs::set_permissions(folder.path().join("key"), fs::Permissions::from_mode(0o600)).expect("private");
+    let mut assay = Command::new(ASSAY)
+        .current_dir(folder.path())
+        .args(["probe", "--host", &format!("{}@{}", sshd.user, sshd.address), "--host-key", &sshd.host_key])
+        .args(["--key", "key", "--suite", "suite.hcl"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("assay");
+    let began = std::time::Instant::now();
+    let soon = |what: &str, done: &dyn Fn() -> bool| {
+        while !done() {
+            assert!(began.elapsed().as_secs() < 90, "{what}");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    let text = || fs::read_to_string(&mark).unwrap_or_default();
+    soon("the suite was never started", &|| text().ends_with('\n'));
+    let text = text();
+    let (process, key) = text.trim().split_once(' ').expect("both");
+    assert!(Path::new(key).exists(), "{key}");
+    assay.kill().and_then(|()| assay.wait()).expect("killed");
+    let gone = || !Path::new(&format!("/proc/{process}")).exists() && !Path::new(key).exists();
+    soon("the suite or its key stays", &gone);
+    assert!(!Path::new(key).parent().expect("a folder").exists());
+}
+
 #[test]
 fn a_signal_no_report_and_no_tests_are_no_pass() {
     let (sshd, folder) = (Sshd::start(), tempfile::tempdir().expect("a folder"));

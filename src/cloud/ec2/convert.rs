@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
 use crate::{
-    cloud::{BlockDevice, Filters, Image, ImageAttributes, Instance, Named, Snapshot, Subnet},
+    cloud::{BlockDevice, Filters, Image, ImageAttributes, Instance, InstanceStatus, Named, Snapshot, Subnet},
     model::Architecture,
 };
 
@@ -111,6 +111,7 @@ pub(super) fn instance(instance: &types::Instance) -> Option<Instance> {
         image: instance.image_id().unwrap_or_default().to_owned(),
         state: instance.state().and_then(|s| s.name()).map(|n| n.as_str().to_owned()).unwrap_or_default(),
         state_reason: some(instance.state_reason().and_then(|r| r.message())),
+        state_reason_code: some(instance.state_reason().and_then(|r| r.code())),
         public_ip: some(instance.public_ip_address()),
         private_ip: some(instance.private_ip_address()),
         public_dns: some(instance.public_dns_name()),
@@ -123,6 +124,22 @@ pub(super) fn instance(instance: &types::Instance) -> Option<Instance> {
         tags: tag_map(instance.tags()),
         volumes: volumes.filter_map(|m| some(m.ebs()?.volume_id())).collect(),
     })
+}
+
+/// The machine below an instance.
+pub(super) fn instance_status(status: &types::InstanceStatus) -> InstanceStatus {
+    let system = status.system_status().and_then(|system| system.status());
+    // EC2 goes on listing what is over, and says so in the description ("DescribeInstanceStatus" in the EC2 API reference).
+    let over = |event: &&types::InstanceStatusEvent| {
+        event.description().is_some_and(|text| text.starts_with("[Completed]") || text.starts_with("[Canceled]"))
+    };
+    let planned = status.events().iter().filter(|event| !over(event));
+    InstanceStatus {
+        system: system.map(|word| word.as_str().to_owned()).unwrap_or_default(),
+        planned: planned
+            .filter_map(|event| Some((event.code()?.as_str().to_owned(), event.not_before().map(|time| time.secs()))))
+            .collect(),
+    }
 }
 
 /// A key pair; `None` without a name.

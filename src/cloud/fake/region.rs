@@ -9,7 +9,10 @@ use futures::future::{BoxFuture, FutureExt};
 
 use super::{FakeCloud, FakeInstance, Fault, State, Tags};
 use crate::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, Named, RunInstances, Subnet},
+    cloud::{
+        Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, InstanceStatus, Named, RunInstances,
+        Subnet,
+    },
     model::{AmiId, Region},
 };
 
@@ -26,8 +29,9 @@ impl FakeRegion {
     }
 
     fn refused(&self, action: &'static str, code: &str) -> CloudError {
+        let (code, message) = code.split_once(": ").unwrap_or((code, "scripted"));
         let kind = CloudErrorKind::of_code(code, 500);
-        CloudError { code: code.to_owned(), ..self.error(action, kind) }
+        CloudError { code: code.to_owned(), message: message.to_owned(), ..self.error(action, kind) }
     }
 
     /// One call: the hook, the log, the fault, and `work` on this region's stock.
@@ -289,6 +293,10 @@ impl Cloud for FakeRegion {
 
     fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
         self.call("DescribeInstances", "", move |state, region| Ok(state.look(region, |i| matches(&i.tags, tags))))
+    }
+
+    fn instance_status<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<Option<InstanceStatus>>> {
+        self.call("DescribeInstanceStatus", id, |state, _| Ok(Some(state.status.clone())))
     }
 
     fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {

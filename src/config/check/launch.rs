@@ -1,9 +1,8 @@
 //! The boot settings.
 
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 
 use super::{
-    LONGEST_USER_DATA,
     access::is_name,
     checker::Checker,
     network::{filters, resource_id, security_groups, subnet_filter, subnets},
@@ -13,7 +12,7 @@ use super::{
 use crate::{
     config::{
         settings::{Cidr, LaunchSettings},
-        units,
+        units, user_data,
     },
     model::target,
     suite::Reach,
@@ -49,7 +48,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Laun
         source_cidrs,
         iam_instance_profile: checker.parsed("iam_instance_profile", instance_profile),
         associate_public_ip_address: checker.flag("associate_public_ip_address"),
-        user_data: user_data(checker),
+        user_data: user_data_given(checker),
         run_tags: tags(checker, "run_tags"),
         spot_price: checker.parsed("spot_price", spot_price),
         max_parallel: checker
@@ -158,7 +157,7 @@ fn spot_price(text: &str) -> Result<String, String> {
     }
 }
 
-fn user_data(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
+fn user_data_given(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
     if let Some(text) = checker.text("user_data") {
         return bounded(checker, "user_data", text.into_bytes());
     }
@@ -173,9 +172,12 @@ fn user_data(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
         checker.wrong("user_data_file", message);
         return None;
     }
-    match std::fs::metadata(&on_disk).and_then(|meta| {
-        if meta.len() > LONGEST_USER_DATA as u64 { Ok(vec![0; LONGEST_USER_DATA + 1]) } else { std::fs::read(&on_disk) }
-    }) {
+    let read = std::fs::File::open(&on_disk).and_then(|file| {
+        let mut bytes = Vec::new();
+        // Of what is far too long the beginning says so.
+        file.take(4 * user_data::LIMIT as u64).read_to_end(&mut bytes).map(|_| bytes)
+    });
+    match read {
         Ok(bytes) => bounded(checker, "user_data_file", bytes),
         Err(error) => {
             checker.wrong("user_data_file", format!("cannot read {}: {error}", path.display()));
@@ -185,12 +187,7 @@ fn user_data(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
 }
 
 fn bounded(checker: &mut Checker<'_>, name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
-    if bytes.len() <= LONGEST_USER_DATA {
-        return Some(bytes);
-    }
-    let message = format!(
-        "is longer than {LONGEST_USER_DATA} bytes; EC2 takes 16 KiB, and assay needs 4 KiB of them for its host key and timer"
-    );
+    let Some(message) = user_data::refusal(&bytes) else { return Some(bytes) };
     checker.wrong(name, message);
     None
 }

@@ -32,11 +32,6 @@ use crate::{
 use checker::Checker;
 pub use ways::{Ways, check_ways};
 
-/// Bytes of the 16 KiB of user data (EC2's limit, before base64) that are kept for assay's own parts.
-pub const OWN_USER_DATA: usize = 4 * 1024;
-/// The longest user data that a user may give, in bytes.
-pub const LONGEST_USER_DATA: usize = 16 * 1024 - OWN_USER_DATA;
-
 /// Who asks: what may be left out differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {

@@ -217,7 +217,7 @@ fn each_wrong_value_says_what_would_be_right() {
             json!({"spot_instance_types": ["t3.small"]}),
             json!({"max_parallel": 1.5}),
             json!({"user_data": "a", "user_data_file": "smoke.hcl"}),
-            json!({"user_data": "x".repeat(LONGEST_USER_DATA + 1)}),
+            json!({"user_data": "x\n".repeat(6145)}),
             json!({"user_data_file": "nosuch"}),
             json!({"temporary_security_group_source_cidrs": ["10.0.0.0/8"], "temporary_security_group_source_public_ip": true}),
             json!({"spot_price": "-1"}),

@@ -7,7 +7,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     args::{Color, Globals},
-    dispatch, live, output, plan,
+    dispatch,
+    live::{self, OnInterrupt},
+    output, plan,
     plan::PlanFlags,
 };
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
 /// Build the images that are due, with Packer, one after the other
 ///
 /// Plans as `assay plan` does, then runs `packer init` and `packer build` for each due image as its build block in assay.hcl says, in the folder of
-/// assay.hcl. Packer's output passes through. An interrupt is handed on to Packer, and its end is waited for. Nothing due ends with 0 at once; an
+/// assay.hcl. Packer's output passes through. An interrupt is handed on to Packer, and its end is waited for; a second one keeps Packer from cleaning up. Nothing due ends with 0 at once; an
 /// image that failed its test with 2; one without a verdict with 3; a Packer that failed otherwise with 1. The other images are built all the same.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
@@ -65,10 +67,14 @@ pub fn plan(args: &BuildArgs, globals: &Globals) -> Result<Order, Vec<Problem>> 
     Ok(Order { request, packer })
 }
 
+/// What a first interrupt does.
+const ON_INTERRUPT: OnInterrupt =
+    OnInterrupt::Cancel("cancelled; waiting for Packer to clean up, a second interrupt keeps it from that");
+
 /// Builds, and prints a line for each image.
 pub fn execute(order: Order) -> Exit {
     let format = order.request.format;
-    live::run(format, async move |events, cancel| {
+    live::run(format, ON_INTERRUPT, async move |events, cancel| {
         let environment = environment_of_process();
         let to_stderr = format != Format::Text;
         match build::build(&order.request, order.packer, to_stderr, &environment, &events, &cancel).await {

@@ -4,7 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output, promote::worst};
+use super::{
+    args::Globals,
+    dispatch,
+    live::{self, OnInterrupt},
+    option_flags::problem,
+    output,
+    promote::worst,
+};
 use crate::{
     config::{
         Problem,
@@ -72,7 +79,7 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
 /// Commits, and prints what was done.
 pub fn execute(request: CommitRequest) -> Exit {
     let format = request.format;
-    live::run(format, async move |_events, _cancel| {
+    live::run(format, OnInterrupt::Finish, async move |_events, _cancel| {
         let repository = match dispatch::working_dir() {
             Ok(folder) => folder,
             Err(problems) => {

@@ -7,7 +7,13 @@ use std::{
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output};
+use super::{
+    args::Globals,
+    dispatch,
+    live::{self, OnInterrupt},
+    option_flags::problem,
+    output,
+};
 use crate::{
     config::{
         Problem, file,
@@ -105,7 +111,7 @@ pub(super) fn plan_in(args: &DiffArgs, globals: &Globals, working_dir: &Path) ->
 
 /// Compares, and prints what differs.
 pub fn execute(request: DiffRequest) -> Exit {
-    live::run(Format::Text, async move |_events, _cancel| match run::diff(&request.what).await {
+    live::run(Format::Text, OnInterrupt::End, async move |_events, _cancel| match run::diff(&request.what).await {
         Ok(found) => shown(&found, &request),
         Err(error) => {
             output::chain(&error);

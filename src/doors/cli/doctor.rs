@@ -12,7 +12,7 @@ use super::{
     args::{Globals, VarFlags},
     dispatch,
     lint::{self, LintArgs},
-    live,
+    live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
@@ -143,7 +143,7 @@ fn prober(file: Option<&ConfigFile>, args: &DoctorArgs, input: &Input<'_>) -> Pr
 /// Looks, and prints a line for each thing.
 pub fn execute(request: DoctorRequest) -> Exit {
     let format = request.format;
-    live::run(format, async move |events, _cancel| {
+    live::run(format, OnInterrupt::End, async move |events, _cancel| {
         drop(events);
         let findings = doctor::doctor(&request).await;
         let exit = doctor::exit(&findings);

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{
     args::Globals,
-    dispatch, live,
+    dispatch,
+    live::{self, OnInterrupt},
     option_flags::problem,
     promote::{LedgerFlags, declared, shown},
 };
@@ -129,7 +130,7 @@ fn plan(
 /// Makes the move, and prints what became of it.
 pub fn execute(request: MoveRequest) -> Exit {
     let format = request.ledgering.format;
-    live::run(format, async move |events, _cancel| {
+    live::run(format, OnInterrupt::Finish, async move |events, _cancel| {
         let result = promotion::moved(&request, &events).await;
         shown(&[result], format)
     })

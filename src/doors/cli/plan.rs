@@ -6,7 +6,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output};
+use super::{
+    args::Globals,
+    dispatch,
+    live::{self, OnInterrupt},
+    option_flags::problem,
+    output,
+};
 use crate::{
     config::{Problem, image_requests::PlanRequest, request::Format, units, whole},
     exit::Exit,
@@ -80,7 +86,7 @@ pub fn plan(args: &PlanArgs, globals: &Globals) -> Result<(PlanRequest, Format),
 
 /// Plans, and prints a line for each image.
 pub fn execute((request, format): (PlanRequest, Format)) -> Exit {
-    live::run(format, async move |_events, _cancel| {
+    live::run(format, OnInterrupt::End, async move |_events, _cancel| {
         match plan::plan(&request, &environment_of_process(), Timestamp::now()).await {
             Ok(plan) => shown(&plan, format),
             Err(error) => refused(&error),

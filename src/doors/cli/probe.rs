@@ -11,7 +11,8 @@ use clap::Args;
 
 use super::{
     args::{Globals, VarFlags},
-    dispatch, live,
+    dispatch,
+    live::{self, OnInterrupt},
     option_flags::{WayFlags, problem},
     output,
     prober_flags::ProberFlags,
@@ -132,17 +133,22 @@ pub(super) fn plan_in(
     }
 }
 
+/// What a first interrupt does.
+const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; cleaning up what was started");
+
 /// Runs the suites on every machine at once; prints what was found.
 pub fn execute(request: ProbeRequest) -> Exit {
     if request.hosts.is_empty() {
         return Exit::Nothing;
     }
     let outputs = request.outputs.clone();
-    live::run(outputs.stdout, async move |events, cancel| match run::probe(request, events, cancel).await {
-        Ok(finished) => results::shown(finished, &outputs),
-        Err(error) => {
-            output::error(&error);
-            Exit::Usage
+    live::run(outputs.stdout, ON_INTERRUPT, async move |events, cancel| {
+        match run::probe(request, events, cancel).await {
+            Ok(finished) => results::shown(finished, &outputs),
+            Err(error) => {
+                output::error(&error);
+                Exit::Usage
+            }
         }
     })
 }

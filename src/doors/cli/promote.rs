@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::{
     args::Globals,
-    dispatch, live,
+    dispatch,
+    live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
@@ -181,7 +182,7 @@ pub(super) fn plan_in(args: &PromoteArgs, globals: &Globals, folder: &Path) -> R
 /// Promotes, and prints what became of each image.
 pub fn execute(request: PromoteRequest) -> Exit {
     let format = request.ledgering.format;
-    live::run(format, async move |events, _cancel| {
+    live::run(format, OnInterrupt::Finish, async move |events, _cancel| {
         let results = promotion::promote(&request, &events).await;
         if results.is_empty() {
             output::error(&"there is nothing to promote, and nothing is gold");

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 
 use super::{
     args::Globals,
-    dispatch, live,
+    dispatch,
+    live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
@@ -107,10 +108,13 @@ fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Ve
     whole::check_names(config, "--image", &args.images, problems);
 }
 
+/// What a first interrupt does.
+const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; nothing more is retired, what has begun is finished");
+
 /// Looks, with --yes retires, and prints each AMI with the reason.
 pub fn execute(request: PruneRequest) -> Exit {
     let format = request.format;
-    live::run(format, async move |events, cancel| match run::prune(&request, &events, &cancel).await {
+    live::run(format, ON_INTERRUPT, async move |events, cancel| match run::prune(&request, &events, &cancel).await {
         Ok(pruned) => shown(&pruned, format),
         Err(error) => {
             output::chain(&error);

@@ -4,7 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::{args::Globals, dispatch, live, option_flags::AccessFlags, output, plan};
+use super::{
+    args::Globals,
+    dispatch,
+    live::{self, OnInterrupt},
+    option_flags::AccessFlags,
+    output, plan,
+};
 use crate::{
     config::{
         Door, Input, Problem,
@@ -71,7 +77,8 @@ pub fn plan(args: &StatusArgs, globals: &Globals) -> Result<(StatusRequest, Form
 
 /// Looks, mends with --repair, and prints.
 pub fn execute((request, format): (StatusRequest, Format)) -> Exit {
-    live::run(format, async move |events, _cancel| {
+    let on_interrupt = if request.repair { OnInterrupt::Finish } else { OnInterrupt::End };
+    live::run(format, on_interrupt, async move |events, _cancel| {
         match status::status(&request, &environment_of_process(), &events).await {
             Ok(status) => shown(&status, format),
             Err(error) => plan::refused(&error),

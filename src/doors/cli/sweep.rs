@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{
     args::Globals,
-    dispatch, live,
+    dispatch,
+    live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
@@ -83,10 +84,13 @@ pub(super) fn plan_in(args: &SweepArgs, globals: &Globals, working_dir: &Path) -
     })
 }
 
+/// What a first interrupt does.
+const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; nothing more is removed, what has begun is finished");
+
 /// Looks, removes with --yes, and prints each thing with the reason.
 pub fn execute(request: SweepRequest) -> Exit {
     let format = request.format;
-    live::run(format, async move |events, _cancel| match run::sweep(&request, &events).await {
+    live::run(format, ON_INTERRUPT, async move |events, cancel| match run::sweep(&request, &events, &cancel).await {
         Ok(swept) => shown(&swept, format),
         Err(error) => {
             output::chain(&error);
@@ -98,7 +102,7 @@ pub fn execute(request: SweepRequest) -> Exit {
 fn shown(swept: &Swept, format: Format) -> Exit {
     swept.plan.errors.iter().for_each(|error| output::error(error));
     let exit = match &swept.left {
-        _ if !swept.plan.errors.is_empty() => Exit::Undecided,
+        _ if !swept.plan.errors.is_empty() || swept.cancelled => Exit::Undecided,
         Some(left) if !left.is_empty() => Exit::Leftovers,
         _ => Exit::Done,
     };
@@ -119,6 +123,7 @@ fn text(swept: &Swept) -> String {
     }
     let count = swept.plan.removals().count();
     match &swept.left {
+        None if swept.cancelled => lines.push("cancelled; nothing was removed".to_owned()),
         None if count == 0 => {
             let whom = swept.owner.as_deref().unwrap_or("this run");
             // "Nothing" is said only of what was seen.
@@ -156,7 +161,7 @@ fn json(swept: &Swept) -> serde_json::Value {
         })
         .collect();
     let errors: Vec<_> = swept.plan.errors.iter().map(ToString::to_string).collect();
-    serde_json::json!({ "owner": swept.owner, "items": items, "left": swept.left, "errors": errors })
+    serde_json::json!({ "owner": swept.owner, "items": items, "left": swept.left, "errors": errors, "cancelled": swept.cancelled })
 }
 
 fn age(text: &str) -> Result<Duration, String> {

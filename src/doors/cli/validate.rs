@@ -6,7 +6,8 @@ use clap::{ArgGroup, Args};
 
 use super::{
     args::Globals,
-    dispatch, live,
+    dispatch,
+    live::{self, OnInterrupt},
     option_flags::{OptionFlags, problem},
     output,
     prober_flags::ProberFlags,
@@ -128,10 +129,13 @@ pub(super) fn plan_in(
     }
 }
 
+/// What a first interrupt does.
+const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; cleaning up what was started");
+
 /// Boots, tests, stamps; prints what was found.
 pub fn execute(request: ValidateRequest) -> Exit {
     let outputs = request.outputs.clone();
-    live::run(outputs.stdout, async move |events, cancel| {
+    live::run(outputs.stdout, ON_INTERRUPT, async move |events, cancel| {
         let request = match resolved(request).await {
             Ok(request) => request,
             Err(exit) => return exit,

@@ -4,7 +4,13 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{args::Globals, dispatch, live, option_flags::problem, output};
+use super::{
+    args::Globals,
+    dispatch,
+    live::{self, OnInterrupt},
+    option_flags::problem,
+    output,
+};
 use crate::{
     config::{Problem, file, request::Format},
     exit::Exit,
@@ -83,7 +89,7 @@ fn plan_in(args: &VerifyArgs, globals: &Globals, folder: &Path) -> Result<Verify
 
 /// Verifies, and prints every finding.
 pub fn execute(plan: VerifyPlan) -> Exit {
-    live::run(plan.format, async move |_events, _cancel| match verify(&plan.request).await {
+    live::run(plan.format, OnInterrupt::End, async move |_events, _cancel| match verify(&plan.request).await {
         Ok(verified) => {
             let exit = exit(&verified);
             match plan.format {

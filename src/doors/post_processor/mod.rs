@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
     ledger,
-    model::{AmiId, BuiltArtifact, Evidence, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID},
+    model::{AmiId, BuiltArtifact, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID},
     report::{self, outcomes},
     run::{self, Events, PackerBuild},
     suite::SuiteBounds,

@@ -9,16 +9,15 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::{
-    process::{Child, Command},
-    signal::unix::{SignalKind, signal},
-};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::process::{Child, Command};
 
 use crate::{
     config::file::BuildDecl,
     model::escape::{bounded, escape_bytes},
+    orphan_watch::{OrphanEnd, OrphanWatch},
     report::outcomes,
+    signals::{EndRequest, EndRequests},
 };
 
 /// The oldest Packer that knows `packer init` and HCL2 templates without a warning.
@@ -134,44 +133,70 @@ impl Packer {
         }
     }
 
-    /// Runs a step to its end. An interrupt of ours is handed on once, and the end is waited for: Packer then cleans up what it made. `outcomes`:
-    /// where our post-processor tells what came of it.
+    /// Runs a step to its end. What asks us to end is handed on to Packer each time, and its end is waited for: it then cleans up what it made. Packer is asked to
+    /// end as well where we are killed. `outcomes`: where our post-processor tells what came of it.
     pub async fn run(&self, step: &Step, outcomes: &Path) -> Result<ExitStatus, String> {
-        // At a terminal, Ctrl-C reaches Packer without us, and a second one makes it end without cleaning up.
-        let at_terminal = std::io::stdin().is_terminal();
+        let name = self.program.display();
+        // At a terminal Packer stays in our group, so that it may read from there and Ctrl-C reaches it without us.
+        let own_group = !std::io::stdin().is_terminal();
         let mut command = Command::new(&self.program);
         command.args(&step.arguments).current_dir(&self.folder).env(outcomes::VARIABLE, outcomes);
         if self.to_stderr {
             command.stdout(std::io::stderr());
         }
-        if !at_terminal {
+        if own_group {
             command.process_group(0);
         }
-        let name = self.program.display();
-        let mut child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
-        let ended = wait(&mut child, at_terminal).await;
-        ended.map_err(|error| format!("{name} cannot be waited for: {error}"))
+        let watch = OrphanWatch::start(None).map_err(|error| format!("/bin/sh cannot be started: {error}"))?;
+        let requests = EndRequests::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
+        let child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
+        let mut running = Running { child, own_group, watch, requests };
+        running.ended().await.map_err(|error| format!("{name} cannot be waited for: {error}"))
     }
 }
 
-async fn wait(child: &mut Child, at_terminal: bool) -> std::io::Result<ExitStatus> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut told = false;
-    loop {
-        tokio::select! {
-            status = child.wait() => return status,
-            _ = interrupt.recv() => if at_terminal { continue },
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+/// A Packer at work.
+///
+/// The program that is started is only a wrapper, which starts Packer itself (panicwrap). It ignores SIGINT, which a terminal sends to the whole group anyway, and
+/// hands on SIGTERM. So an interrupt goes to the whole group where it is Packer's own, and as SIGTERM to the wrapper where it is ours as well. A second interrupt
+/// makes Packer end at once and clean up nothing.
+struct Running {
+    child: Child,
+    own_group: bool,
+    watch: OrphanWatch,
+    requests: EndRequests,
+}
+
+impl Running {
+    async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+        if let Some(pid) = self.pid() {
+            let end = if self.own_group { OrphanEnd::InterruptGroup(pid) } else { OrphanEnd::Terminate(pid) };
+            self.watch.started(end)?;
         }
-        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid.filter(|_| !told) {
-            told = true;
-            // Gone already: then there is nothing to interrupt.
-            let _ = kill_process(pid, Signal::INT);
+        loop {
+            tokio::select! {
+                status = self.child.wait() => {
+                    // Nothing to be told any more where the watch itself is gone.
+                    let _ = self.watch.ended();
+                    return status;
+                }
+                request = self.requests.next() => self.hand_on(request),
+            }
         }
+    }
+
+    fn hand_on(&self, request: EndRequest) {
+        let Some(pid) = self.pid() else { return };
+        // Gone already: then there is nothing to interrupt.
+        let _ = match (self.own_group, request) {
+            (true, _) => kill_process_group(pid, Signal::INT),
+            (false, EndRequest::Interrupt) => Ok(()),
+            (false, EndRequest::Terminate | EndRequest::HangUp) => kill_process(pid, Signal::TERM),
+        };
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 }
 

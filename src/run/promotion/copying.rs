@@ -153,10 +153,12 @@ impl Copier<'_> {
                 Ok(id) if self.is_listed(&id).await? => return Ok(id),
                 Ok(_) => {}
                 Err(error) if error.code == "IdempotentParameterMismatch" => {}
+                // A name is taken: of another architecture's AMI, or of one that stands there from before. What an AMI is its tags say, not its name.
+                Err(error) if error.kind == CloudErrorKind::Duplicate => {}
                 Err(error) => return Err(error.to_string()),
             }
         }
-        Err("EC2 remembers too many copies of it that are gone; run the promotion again in a day".to_owned())
+        Err("EC2 remembers too many copies of it that are gone, or too many AMIs have its name; run the promotion again in a day".to_owned())
     }
 
     /// Whether EC2 shows what it says that it made; soon, since it may take a moment.

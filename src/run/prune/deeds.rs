@@ -1,7 +1,10 @@
 //! Doing it: one AMI at a time, its tags read again right before each deed. It owns the order deprecate → disable → mark the snapshots → lift our protection →
 //! deregister → delete the snapshots, and that a deed which cannot be proven any more is left undone: of an AMI's snapshots only those go that the build made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +14,7 @@ use super::{
     subject::{Action, Subject, snapshots},
 };
 use crate::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, Uses},
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, SharedWith, Uses},
     model::{AmiId, AmiRef, Region, State, tags},
 };
 
@@ -39,7 +42,7 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
     let regions: BTreeSet<&Region> = ground.regions.iter().collect();
     for region in regions {
         let cloud = ground.factory.region(region);
-        let hands = Hands { cloud: &*cloud, now: ground.now };
+        let hands = Hands { cloud: &*cloud, now: ground.now, shared: Mutex::default() };
         let here: Vec<&Subject> = plan.subjects.iter().filter(|subject| subject.ami.region == *region).collect();
         hands.retire(&here, cancel, &mut outcomes).await;
         hands.delete(&here, cancel, &mut outcomes).await;
@@ -56,6 +59,8 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
 struct Hands<'a> {
     cloud: &'a dyn Cloud,
     now: Timestamp,
+    /// Whom the AMIs were shared with that were disabled here: EC2 takes that away with the disabling, and does not give it back ("Disable an AMI" in the EC2 user guide).
+    shared: Mutex<BTreeMap<AmiId, CloudResult<SharedWith>>>,
 }
 
 /// Why a deed was not done.
@@ -141,6 +146,10 @@ impl Hands<'_> {
             return Ok("deprecated".to_owned());
         }
         if subject.image.state != "disabled" {
+            if *action == Action::Delete {
+                let shared = self.cloud.image_sharing(id).await;
+                self.shared.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), shared);
+            }
             self.cloud.disable_image(id).await?;
         }
         Ok("deprecated and disabled".to_owned())
@@ -169,13 +178,40 @@ impl Hands<'_> {
         }
     }
 
-    /// Undoes the disabling that this very prune did.
+    /// Undoes the disabling that this very prune did, and what EC2 did with it.
     async fn bring_back(&self, subject: &Subject, why: Stop) -> Result<String, Stop> {
         if subject.image.state == "available" {
-            self.cloud.enable_image(&subject.ami.id).await?;
-            self.cloud.cancel_deprecation(&subject.ami.id).await?;
+            let id = &subject.ami.id;
+            self.cloud.enable_image(id).await?;
+            self.cloud.cancel_deprecation(id).await?;
+            let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+            self.share_again(id, shared).await?;
         }
         Err(why)
+    }
+
+    async fn share_again(&self, id: &AmiId, shared: Option<CloudResult<SharedWith>>) -> Result<(), Stop> {
+        let lost = |error: CloudError| {
+            Stop::Failed(format!(
+                "it is in use, and enabled again, but whom it was shared with before is lost: {error}"
+            ))
+        };
+        let shared = match shared {
+            None => return Ok(()),
+            Some(shared) => shared.map_err(lost)?,
+        };
+        if !shared.sharing.is_empty() {
+            self.cloud.share_image(id, &shared.sharing).await.map_err(|error| {
+                let with = [&shared.sharing.org_arns[..], &shared.sharing.ou_arns[..]].concat();
+                let users = shared.sharing.users.iter().map(ToString::to_string);
+                let with = users.chain(with).collect::<Vec<_>>().join(", ");
+                Stop::Failed(format!("it is in use, and enabled again; share it again with {with}: {error}"))
+            })?;
+        }
+        if shared.public {
+            return Err(Stop::Failed("it is in use, and enabled again; it was public, and is not any more".to_owned()));
+        }
+        Ok(())
     }
 
     async fn delete_one(&self, subject: &Subject) -> Result<String, Stop> {

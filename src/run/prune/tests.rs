@@ -357,6 +357,37 @@ async fn a_launch_that_won_the_race_brings_the_ami_back() {
     assert_eq!((image.state.as_str(), image.attributes.deprecation_time.as_str()), ("available", ""));
 }
 
+/// EC2 takes the sharing away with the disabling, and does not give it back.
+#[tokio::test]
+async fn a_shared_ami_that_is_brought_back_is_shared_as_before() {
+    let mut world = World::new();
+    world.request.grace = Duration::ZERO;
+    let id = world.ami("candidate", 90);
+    let (cloud, region, ami) = (world.cloud.clone(), world.region.clone(), id.clone());
+    world.cloud.on_call(move |action, _| {
+        if action == "DisableImage" {
+            let by = Use { kind: UseKind::Instance, id: "i-1".to_owned(), detail: "running".to_owned() };
+            cloud.holdings(&region, |held| drop(held.uses.found.insert(ami.clone(), vec![by])));
+        }
+    });
+    // Deprecated long ago: what others may launch goes no sooner.
+    let mut image = world.image(&id).expect("there");
+    image.attributes.deprecation_time = "2020-01-01T00:00:00Z".to_owned();
+    world.cloud.add_image(&world.region, image);
+    let shared = SharedWith {
+        sharing: Sharing { users: vec!["999999999999".parse().expect("an account")], ..Default::default() },
+        public: false,
+    };
+    let with = shared.clone();
+    world.cloud.holdings(&world.region, |held| drop(held.sharing.insert(id.clone(), with)));
+    let pruned = world.prune().await;
+    assert_eq!(pruned.exit(), Exit::Done);
+    assert_eq!(world.image(&id).expect("kept").state, "available");
+    assert_eq!(world.cloud.count("DisableImage"), 1);
+    let now = world.cloud.region(&world.region).image_sharing(&id).await.expect("known");
+    assert_eq!(now, shared);
+}
+
 #[tokio::test]
 async fn snapshots_that_another_ami_holds_stay() {
     let mut world = World::new();
