@@ -26,8 +26,8 @@ use crate::{
 
 /// The command that reads the script, as the login user.
 pub(super) const AS_LOGIN: &str = "exec sh -s";
-/// The same as root. The login shell may be any: it only has to start sh.
-const AS_ROOT: &str = r#"exec sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -s; else exec sudo -n sh -s; fi'"#;
+/// The same as root, by sudo or by doas. The login shell may be any: it only has to start sh.
+const AS_ROOT: &str = r#"exec sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -s; fi; if ! sudo -n true 2>/dev/null </dev/null && doas -n true 2>/dev/null </dev/null; then exec doas -n sh -s; fi; exec sudo -n sh -s'"#;
 
 /// A script, ready to run.
 pub(super) struct Script {

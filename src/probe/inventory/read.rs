@@ -143,6 +143,10 @@ fn number(text: &str) -> Option<u32> {
 fn packages(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     let manager = frame.word('m').unwrap_or_default();
     let text = whole_text(frame, 'o', PACKAGES_KEPT)?;
+    // A database that is damaged in part gives the rest, and the status of success.
+    if manager == "rpm" && frame.text('e').is_some_and(|said| said.lines().any(|line| line.starts_with("error:"))) {
+        return Err("rpm's database cannot be read to its end");
+    }
     let packages = match (manager, frame.word('s')) {
         ("none", _) => return Err("the host has neither dpkg, rpm, apk nor pacman"),
         ("dpkg" | "rpm", Some("0")) => text.lines().filter_map(tabbed).collect(),
@@ -197,7 +201,8 @@ fn units(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'stati
     let loaded = whole_text(frame, 'l', UNITS_KEPT)?;
     let mut states: BTreeMap<&str, &str> = BTreeMap::new();
     for line in loaded.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        // Older ones mark failed units with a dot, asked to be plain or not (systemd 219).
+        let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "●" && *word != "*").collect();
         if let [name, load, active, ..] = words.as_slice()
             && (*load != "not-found" || *active == "failed")
         {
