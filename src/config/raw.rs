@@ -123,11 +123,9 @@ impl Layer {
     /// outweighs the other there.
     #[must_use]
     pub fn over(mut self, lower: Layer) -> Layer {
-        let outweighed: Vec<&str> = SAME_THING
-            .iter()
-            .filter(|group| group.iter().any(|name| self.has(name)))
-            .flat_map(|group| group.iter().copied())
-            .collect();
+        let same = SAME_THING.iter().filter(|group| group.iter().any(|name| self.has(name)));
+        let other_way = INSTEAD.iter().filter(|(name, _)| self.has(name)).map(|(_, others)| others);
+        let outweighed: Vec<&str> = same.chain(other_way).flat_map(|group| group.iter().copied()).collect();
         for (name, given) in lower.given {
             if !outweighed.contains(&name) && !self.has(name) {
                 self.given.insert(name, given);
@@ -144,12 +142,29 @@ impl Layer {
 }
 
 /// Options that say the same thing in several ways: a source that gives one of them outweighs all of them in the sources beneath it.
-pub const SAME_THING: [&[&str]; 5] = [
+pub const SAME_THING: [&[&str]; 7] = [
+    &["vars", "vars_inline"],
+    &["temporary_security_group_source_cidrs", "temporary_security_group_source_public_ip"],
     &["user_data", "user_data_file"],
     &["subnet_id", "subnet_ids", "subnet_filter"],
     &["vpc_id", "vpc_filter"],
     &["security_group_id", "security_group_ids", "security_group_filter"],
     &["instance_type", "instance_types", "spot_instance_types"],
+];
+
+/// Ways to a host: an option that chooses one outweighs what belongs to the other in the sources beneath it, and nothing of its own.
+const INSTEAD: [(&str, &[&str]); 2] = [
+    (
+        "ssh_proxy_command",
+        &[
+            "ssh_bastion_host",
+            "ssh_bastion_port",
+            "ssh_bastion_username",
+            "ssh_bastion_private_key_file",
+            "ssh_bastion_known_hosts_file",
+        ],
+    ),
+    ("ssh_bastion_host", &["ssh_proxy_command"]),
 ];
 
 struct Mismatch {
@@ -249,5 +264,39 @@ fn any_text(value: &Json, found: &dyn Fn(&str) -> bool) -> bool {
         Json::Array(items) => items.iter().any(|item| any_text(item, found)),
         Json::Object(entries) => entries.iter().any(|(key, item)| found(key) || any_text(item, found)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(pairs: &[(&'static str, Json)]) -> Layer {
+        let given = |value: &Json| Given { value: value.clone(), place: Place::Nowhere, shown: String::new() };
+        Layer { given: pairs.iter().map(|(name, value)| (*name, given(value))).collect(), ..Layer::default() }
+    }
+
+    fn left(upper: &[(&'static str, Json)], lower: &[(&'static str, Json)]) -> Vec<&'static str> {
+        layer(upper).over(layer(lower)).given.into_keys().collect()
+    }
+
+    #[test]
+    fn what_is_given_here_outweighs_what_says_the_same_beneath() {
+        let text = |name: &'static str| (name, Json::from("x"));
+        assert_eq!(left(&[text("vars")], &[text("vars_inline")]), ["vars"]);
+        assert_eq!(left(&[text("vars_inline")], &[text("vars")]), ["vars_inline"]);
+        let (cidrs, public) = ("temporary_security_group_source_cidrs", "temporary_security_group_source_public_ip");
+        assert_eq!(left(&[text(cidrs)], &[text(public)]), [cidrs]);
+        assert_eq!(left(&[text(public)], &[text(cidrs)]), [public]);
+    }
+
+    #[test]
+    fn a_way_to_the_host_outweighs_the_other_way_and_nothing_of_its_own() {
+        let text = |name: &'static str| (name, Json::from("x"));
+        let (host, user, command) = ("ssh_bastion_host", "ssh_bastion_username", "ssh_proxy_command");
+        assert_eq!(left(&[text(host)], &[text(command), text(user)]), [host, user]);
+        assert_eq!(left(&[text(command)], &[text(host), text(user)]), [command]);
+        assert_eq!(left(&[text(user)], &[text(host)]), [host, user]);
+        assert_eq!(left(&[text(user)], &[text(command)]), [user, command], "which is a mistake that is told");
     }
 }

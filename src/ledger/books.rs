@@ -5,17 +5,15 @@ use std::path::PathBuf;
 
 pub use super::write::{Edit, NewTag, WriteError, WriteRequest, Written, write};
 use super::{
-    candidate_file,
     commit::LedgerError,
     git::{Environment, GitError},
     hcl_text::HclError,
     lock_file,
-    plan::PlanError,
     provenance::source_digest_of_commit,
     repository::Repository,
     write,
 };
-use crate::model::{Candidate, Digest, ImageName, lock::Lock};
+use crate::model::{Digest, ImageName, lock::Lock};
 
 /// Where the books are.
 #[derive(Debug, Clone)]
@@ -100,19 +98,19 @@ impl Books {
         listed.map_err(|source| LedgerError::git(&self.repository, source))
     }
 
-    /// The bytes of blobs, in this order.
-    pub(super) async fn blobs(&self, ids: &[&str]) -> Result<Vec<Vec<u8>>, LedgerError> {
+    /// The bytes of blobs, in this order; `None` for one of more than `most` bytes.
+    pub(super) async fn blobs_up_to(&self, ids: &[&str], most: u64) -> Result<Vec<Option<Vec<u8>>>, LedgerError> {
         let mut all = Vec::new();
-        let each = async |_: &str, bytes: &[u8]| all.push(bytes.to_vec());
-        self.repository.blobs(ids, each).await.map_err(|source| LedgerError::git(&self.repository, source))?;
+        let each = async |_: &str, bytes: Option<&[u8]>| all.push(bytes.map(<[u8]>::to_vec));
+        self.repository.blobs(ids, most, each).await.map_err(|source| LedgerError::git(&self.repository, source))?;
         Ok(all)
     }
 
-    /// The digests of blobs, in this order.
-    pub(super) async fn digests(&self, ids: &[&str]) -> Result<Vec<Digest>, LedgerError> {
+    /// The digests of blobs, in this order; `None` for one of more than `most` bytes.
+    pub(super) async fn digests(&self, ids: &[&str], most: u64) -> Result<Vec<Option<Digest>>, LedgerError> {
         let mut all = Vec::new();
-        let each = async |_: &str, bytes: &[u8]| all.push(Digest::of(bytes));
-        self.repository.blobs(ids, each).await.map_err(|source| LedgerError::git(&self.repository, source))?;
+        let each = async |_: &str, bytes: Option<&[u8]>| all.push(bytes.map(Digest::of));
+        self.repository.blobs(ids, most, each).await.map_err(|source| LedgerError::git(&self.repository, source))?;
         Ok(all)
     }
 
@@ -120,29 +118,12 @@ impl Books {
     pub async fn lock(&self, image: &ImageName) -> Result<Lock, LedgerError> {
         let path = lock_file::path(image);
         let Some(bytes) = self.file(&path).await? else { return Ok(Lock::new(image.clone())) };
-        lock_file::read_of(image, &path, &String::from_utf8_lossy(&bytes)).map_err(|source| self.wrong(source))
+        lock_file::read_of(image, &path, &String::from_utf8_lossy(&bytes)).map_err(|source| self.unreadable(source))
     }
 
-    fn wrong(&self, source: HclError) -> LedgerError {
-        LedgerError::plan(&self.commit, PlanError::File(source))
-    }
-
-    /// The candidates of an image that wait, newest test first.
-    pub async fn candidates(&self, image: &ImageName) -> Result<Vec<Candidate>, LedgerError> {
-        let mut found = Vec::new();
-        for path in self.list(&format!("images/{image}/candidates/")).await? {
-            let Some(bytes) = self.file(&path).await?.filter(|_| path.ends_with(".hcl")) else { continue };
-            let candidate = candidate_file::read(&path, &String::from_utf8_lossy(&bytes));
-            let candidate = candidate.map_err(|source| self.wrong(source))?;
-            let due = candidate_file::path(&candidate);
-            if path != due {
-                let message = format!("this is the candidate that belongs to {due}");
-                return Err(self.wrong(HclError { file: path, line: 2, message }));
-            }
-            found.push(candidate);
-        }
-        found.sort_by_key(|c| std::cmp::Reverse((c.tested_at.parse::<jiff::Timestamp>().ok(), c.run)));
-        Ok(found)
+    /// A file of this commit that is needed and cannot be read.
+    pub(super) fn unreadable(&self, source: HclError) -> LedgerError {
+        LedgerError::Unreadable { commit: self.commit.clone(), source: Box::new(source) }
     }
 
     /// The source digest of an image's inputs as this commit holds them; see [`super::provenance`]. `Err` says in words why there is none.

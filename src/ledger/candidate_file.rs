@@ -3,16 +3,25 @@
 
 use super::hcl_text::{Found, HclError, Section, Source, Writer, quote, quote_list};
 use crate::model::{
-    AmiRecord, AmiRef, Candidate, CandidateAmi, Digest, Provenance, Verdict,
+    AmiRecord, AmiRef, Candidate, CandidateAmi, Digest, Provenance, RunId, Verdict,
     ids::{IdError, ImageName},
 };
 
 /// First line of every file that assay writes to git.
 pub const HEADER: &str = "Written by assay; `assay commit` merges it by architecture and region.";
 
+/// The largest candidate file that is read, in bytes. One AMI takes about half a KiB: both architectures in every region are 40 KiB, and
+/// with thirty volumes each 100.
+pub(super) const MAX_BYTES: u64 = 256 << 10;
+
 /// The file's place in the repository, with `/`.
 pub fn path(candidate: &Candidate) -> String {
-    format!("images/{}/candidates/{}.hcl", candidate.image, candidate.run)
+    path_of(&candidate.image, candidate.run)
+}
+
+/// The place of the candidate file of a run.
+pub(super) fn path_of(image: &ImageName, run: RunId) -> String {
+    format!("images/{image}/candidates/{run}.hcl")
 }
 
 /// The file's text. The same candidate always gives the same bytes.
@@ -106,6 +115,9 @@ fn write_ami(writer: &mut Writer, candidate: &Candidate, ami: &CandidateAmi) {
 /// Reads a file's text; `file` is what errors call it. Fails with file and line on anything but what [`write`] could have written.
 pub fn read(file: &str, text: &str) -> Result<Candidate, HclError> {
     let source = Source { file, text };
+    if text.len() as u64 > MAX_BYTES {
+        return Err(source.error_at(1, format!("the file is larger than {MAX_BYTES} bytes")));
+    }
     let body = source.parse()?;
     let (image, section) = source.only_block(&body, "candidate")?;
     let image = image.parse().map_err(|error: IdError| section.error(error.to_string()))?;
@@ -114,7 +126,8 @@ pub fn read(file: &str, text: &str) -> Result<Candidate, HclError> {
 
 /// Reads the inside of a candidate block.
 pub(super) fn read_section(section: &Section<'_>, image: ImageName) -> Result<Candidate, HclError> {
-    section.allow(&["run", "state", "verdict", "tested_at", "evidence"], &["provenance", "ami"])?;
+    section.check_format()?;
+    section.allow(&["format", "run", "state", "verdict", "tested_at", "evidence"], &["provenance", "ami"])?;
     let tested_at = timestamp(section, "tested_at")?.ok_or_else(|| section.error("the candidate needs tested_at"))?;
     let evidence: Digest = section.value("evidence")?;
     let mut amis = Vec::new();

@@ -8,12 +8,16 @@ use super::{
     branch::{self, BranchError},
     candidate_file,
     git::{Environment, GitError},
+    hcl_text::HclError,
     intake::{self, Intake, IntakeError, Submission},
     local, message,
     plan::{Plan, PlanError, plan, read_candidate},
     race::{Race, Sent},
     remote::References,
     repository::Repository,
+    tag_place::{self, TagPlace},
+    tag_statement::{self, TagStatement},
+    write::ALL_TAGS,
 };
 use crate::{
     exit::Exit,
@@ -75,6 +79,8 @@ pub struct CommitOutcome {
     pub files: Vec<String>,
     /// Builds that were not committed though every run was asked for.
     pub left: Vec<LeftOut>,
+    /// What the user should know of tags that stand where these belong.
+    pub warnings: Vec<String>,
     /// How many pushes were tried.
     pub tries: u32,
 }
@@ -115,7 +121,7 @@ pub enum Change {
 /// One annotated tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagOutcome {
-    /// `<image>/<state>/<yyyymmdd>-<run>`.
+    /// `<image>/<state>/<yyyymmdd>-<run>`, with `-2` and so on where somebody else took that.
     pub name: String,
     /// Made now; otherwise it was there, for the same run's AMIs.
     pub created: bool,
@@ -131,13 +137,22 @@ pub enum LedgerError {
     #[error("nothing was committed")]
     Branch(#[from] BranchError),
     /// The repository.
-    #[error("nothing was committed: git in {folder}")]
+    #[error("git in {folder} could not do what was asked")]
     Git {
         /// Where git ran.
         folder: PathBuf,
         /// What failed.
         #[source]
         source: Box<GitError>,
+    },
+    /// A file of a commit that was needed.
+    #[error("a file of commit {commit} is not as assay wrote it; restore it from the history (git log -p -- {})", .source.file)]
+    Unreadable {
+        /// The commit.
+        commit: String,
+        /// Which file, and why.
+        #[source]
+        source: Box<HclError>,
     },
     /// What is in git does not go with it.
     #[error("nothing was committed to {branch}")]
@@ -147,14 +162,6 @@ pub enum LedgerError {
         /// Why.
         #[source]
         source: Box<PlanError>,
-    },
-    /// A tag of that name is on something else.
-    #[error(
-        "the tag {name} exists and does not hold this run's AMIs; assay never moves a tag: look at it, and delete it if it is wrong"
-    )]
-    TagTaken {
-        /// The tag.
-        name: String,
     },
     /// A hook or a protected branch.
     #[error(
@@ -200,6 +207,17 @@ pub enum LedgerError {
         /// The protected branch.
         protected: String,
     },
+    /// Which of two branches holds the other does not show in this clone.
+    #[error(
+        "whether {protected} holds {branch} cannot be told: this clone is shallow; nothing was changed. Fetch the history (git fetch --unshallow; GitHub \
+         Actions: fetch-depth: 0; GitLab: GIT_DEPTH: 0), and run it again"
+    )]
+    ShallowHistory {
+        /// The open branch.
+        branch: String,
+        /// The protected branch.
+        protected: String,
+    },
     /// Others were always faster.
     #[error("{branch} at {remote} moved under each of {tries} pushes; nothing was changed. Run it again")]
     Raced {
@@ -238,11 +256,13 @@ impl LedgerError {
         match self {
             Self::Intake(IntakeError::Nothing { .. }) => Exit::Nothing,
             Self::Intake(IntakeError::Disagree { .. } | IntakeError::Merge { .. }) => Exit::Conflict,
-            Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } => Exit::Undecided,
+            Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } | Self::ShallowHistory { .. } => {
+                Exit::Undecided
+            }
             Self::Plan { source, .. } if matches!(**source, PlanError::Git(_)) => Exit::Usage,
             Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::NoBranch { .. } => Exit::Usage,
             Self::Plan { .. }
-            | Self::TagTaken { .. }
+            | Self::Unreadable { .. }
             | Self::Refused { .. }
             | Self::StaleBranch { .. }
             | Self::BranchGone { .. }
@@ -296,18 +316,19 @@ impl Work {
         let in_git = |error: GitError| LedgerError::plan(&branch, error);
         let planned = plan(self.race.repository(), base.as_deref(), &self.submissions).await;
         let plan = planned.map_err(|error| LedgerError::plan(&branch, error))?;
-        let tags = self.tags(&plan.candidates, &references).await?;
+        let Some((tags, warnings)) = self.tags(&plan.candidates, &references).await? else { return Ok(None) };
         let commit = self.commit_object(base.as_deref(), &plan).await.map_err(in_git)?;
         let mut refspecs = Vec::new();
         if plan.changed || !references.contains_key(&self.branch_reference()) {
             refspecs.push(format!("{commit}:{}", self.branch_reference()));
         }
-        for (candidate, tag) in plan.candidates.iter().zip(&tags).filter(|(_, tag)| tag.created) {
+        for (candidate, tag) in tags.iter().filter(|(_, tag)| tag.created) {
             let words = message::of_tag(candidate);
             let object = self.race.repository().tag_object(&tag.name, &commit, &words).await.map_err(in_git)?;
             refspecs.push(format!("{object}:refs/tags/{}", tag.name));
         }
-        let outcome = self.outcome(commit, plan, tags);
+        let tags = tags.into_iter().map(|(_, tag)| tag).collect();
+        let outcome = CommitOutcome { warnings, ..self.outcome(commit, plan, tags) };
         if refspecs.is_empty() {
             return Ok(Some(outcome));
         }
@@ -321,11 +342,7 @@ impl Work {
     /// The commit that everything goes on top of, and what the remote has. `None`: look again.
     async fn look(&mut self) -> Result<Option<(Option<String>, References)>, LedgerError> {
         let branch = self.branch_reference();
-        let mut names = vec![branch.clone()];
-        names
-            .extend(self.submissions.iter().map(|s| format!("refs/tags/{}/*-{}*", s.candidate.image, s.candidate.run)));
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let Some(references) = self.race.references(&names).await? else { return Ok(None) };
+        let Some(references) = self.race.references(&[&branch, ALL_TAGS]).await? else { return Ok(None) };
         let Some(tip) = references.get(&branch).cloned() else {
             // Pushed anew, a branch that was merged and deleted meanwhile would hold a candidate that nobody ever merges.
             let known = format!("refs/remotes/{}/{}", self.race.shown_remote(), self.branch);
@@ -342,34 +359,49 @@ impl Work {
         Ok(self.race.bring(&branch, &tip).await?.then_some((Some(tip), references)))
     }
 
-    /// Which tags there are and which are to be made. A tag that is there must hold this run's AMIs.
+    /// Which tags there are and which are to be made, and warnings. `None`: look again.
     async fn tags(
         &mut self,
         candidates: &[Candidate],
         references: &References,
-    ) -> Result<Vec<TagOutcome>, LedgerError> {
+    ) -> Result<Option<(Vec<(Candidate, TagOutcome)>, Vec<String>)>, LedgerError> {
         let mut tags = Vec::new();
+        let mut warnings = Vec::new();
         for candidate in candidates {
-            let name = message::tag_name(candidate);
-            let reference = format!("refs/tags/{name}");
-            let there = references.get(&format!("{reference}^{{}}")).or_else(|| references.get(&reference));
-            if let Some(commit) = there
-                && !self.tag_holds(&reference, commit, candidate).await?
-            {
-                return Err(LedgerError::TagTaken { name });
-            }
-            tags.push(TagOutcome { name, created: there.is_none() });
+            let says = async |name: &str| self.tag_holds(references, name, candidate).await;
+            let Some((place, words)) = tag_place::find(references, &message::tag_name(candidate), says).await? else {
+                return Ok(None);
+            };
+            warnings.extend(words);
+            let tag = match place {
+                TagPlace::There(name) => TagOutcome { name, created: false },
+                TagPlace::Free(name) => TagOutcome { name, created: true },
+                TagPlace::Blocked => continue,
+            };
+            tags.push((candidate.clone(), tag));
         }
-        Ok(tags)
+        Ok(Some((tags, warnings)))
     }
 
-    async fn tag_holds(&mut self, reference: &str, commit: &str, candidate: &Candidate) -> Result<bool, LedgerError> {
-        self.race.bring(reference, commit).await?;
-        let path = candidate_file::path(candidate);
-        let tagged = read_candidate(self.race.repository(), commit, &path)
-            .await
-            .map_err(|error| LedgerError::plan(&self.branch, error))?;
-        Ok(tagged.is_some_and(|tagged| tagged.is_part_of(candidate)))
+    /// Whether the remote's tag of this name is of this run's AMIs: by its words, or, where it has none of ours, by the candidate file in its commit. `None`: look
+    /// again.
+    async fn tag_holds(
+        &mut self,
+        references: &References,
+        name: &str,
+        candidate: &Candidate,
+    ) -> Result<Option<bool>, LedgerError> {
+        let Some(text) = self.race.tag_text(references, name).await? else { return Ok(None) };
+        if text.is_some_and(|text| names_part_of(&text, name, candidate)) {
+            return Ok(Some(true));
+        }
+        let reference = format!("refs/tags/{name}");
+        let commit = references.get(&format!("{reference}^{{}}")).or_else(|| references.get(&reference));
+        let Some(commit) = commit else { return Ok(Some(false)) };
+        if !self.race.bring(&reference, commit).await? {
+            return Ok(None);
+        }
+        holds_part_of(self.race.repository(), commit, candidate).await.map(Some)
     }
 
     /// A new commit, or the one that brought what is already there.
@@ -396,11 +428,33 @@ impl Work {
             candidates: plan.candidates,
             files: plan.files,
             left: Vec::new(),
+            warnings: Vec::new(),
             tries: self.race.tries(),
         }
     }
 
     fn branch_reference(&self) -> String {
         format!("refs/heads/{}", self.branch)
+    }
+}
+
+/// Whether a tag's words are of this run, and of no AMI that the candidate does not hold.
+pub(super) fn names_part_of(text: &str, name: &str, candidate: &Candidate) -> bool {
+    let said = tag_statement::message_of(text, name).and_then(TagStatement::of_message);
+    let due = TagStatement::of_message(&message::of_tag(candidate));
+    said.zip(due).is_some_and(|(said, due)| said.is_part_of(&due))
+}
+
+/// Whether the candidate file in a tagged commit is of this run's AMIs.
+pub(super) async fn holds_part_of(
+    repository: &Repository,
+    commit: &str,
+    candidate: &Candidate,
+) -> Result<bool, LedgerError> {
+    match read_candidate(repository, commit, &candidate_file::path(candidate)).await {
+        Ok(tagged) => Ok(tagged.is_some_and(|tagged| tagged.is_part_of(candidate))),
+        // What assay did not write is not assay's word.
+        Err(PlanError::File(_)) => Ok(false),
+        Err(error) => Err(LedgerError::plan(commit, error)),
     }
 }

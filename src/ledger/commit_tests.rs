@@ -398,15 +398,19 @@ async fn evidence_that_the_candidate_never_named_stays() {
 }
 
 #[tokio::test]
-async fn a_tag_on_something_else_is_never_moved() {
+async fn a_tag_on_something_else_is_never_moved_and_stops_nobody() {
     let world = World::new();
     write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
     let tag = format!("base/candidate/20261122-{RUN}");
     world.git("remote.git", &["tag", &tag, "main"]);
-    let (error, text) = fails(&world.request("build/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict);
-    assert!(text.contains(&tag), "{text}");
-    assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "2");
+    let planted = world.git("remote.git", &["rev-parse", &tag]);
+    let outcome = done(&world.request("build/manifest.json")).await;
+    assert_eq!(outcome.tags[0].name, format!("{tag}-2"));
+    assert!(outcome.warnings[0].contains(&tag), "{:?}", outcome.warnings);
+    assert_eq!(world.git("remote.git", &["rev-parse", &tag]), planted);
+    assert_eq!(world.git("remote.git", &["cat-file", "-t", &outcome.tags[0].name]), "tag");
+    let again = done(&world.request("build/manifest.json")).await;
+    assert_eq!((again.change, again.tags[0].created), (Change::AlreadyThere, false));
 }
 
 #[tokio::test]

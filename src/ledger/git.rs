@@ -2,7 +2,7 @@
 //! owns how a git process is started and how its words are made safe; it refuses to know what is committed (see `commit`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     ffi::OsString,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
@@ -20,9 +20,9 @@ use super::{location::CheckoutLocation, words::clean};
 pub const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
 /// Deadline of a call that talks to the remote.
 pub const REMOTE_DEADLINE: Duration = Duration::from_secs(180);
-/// The most that is kept of a call's output.
-const MAX_OUTPUT: usize = 64 << 20;
-/// The most that is kept of its complaints.
+/// The most that one call may answer: the largest file that assay reads, and what git writes around it. More is an error, never a shorter answer.
+const MAX_OUTPUT: usize = (64 << 20) + (64 << 10);
+/// The most that is kept of the beginning and of the end of its complaints. The reason for a failure stands at the end.
 const MAX_COMPLAINT: usize = 16 << 10;
 
 /// The variables of git's own that it is given: who commits, how a server is reached and logged in to, and configuration, by which CI systems hand
@@ -110,6 +110,23 @@ pub enum GitError {
         words: String,
         /// What it wrote to stdout: `push --porcelain` explains itself there.
         output: String,
+    },
+    /// The answer is larger than any that is expected here.
+    #[error("git {verb} answered with more than {most} bytes; nothing was read from it")]
+    TooMuch {
+        /// `cat-file`, `ls-remote`, ….
+        verb: String,
+        /// How much is read.
+        most: usize,
+    },
+    /// There is no remote that could be meant.
+    #[error(
+        "there is no remote origin{}; name one with --remote, or in assay.hcl: git {{ remote = \"…\" }}",
+        if .others.is_empty() { ", and no other".to_owned() } else { format!(", but {}", .others.join(", ")) }
+    )]
+    NoRemote {
+        /// Those that there are.
+        others: Vec<String>,
     },
     /// git answered with something that makes no sense here.
     #[error("git {verb} answered {answer:?}; expected {expected}")]
@@ -228,24 +245,40 @@ impl Git {
 
     /// As [`Self::run`], and what it said on stderr, fit to print.
     pub async fn run_telling(&self, call: Call<'_>) -> Result<(Vec<u8>, String), GitError> {
-        let verb = call.arguments.first().copied().unwrap_or_default().to_owned();
+        let verb = verb_of(&call);
+        let (mut output, mut cut) = (Vec::new(), false);
+        let keep = |bytes: &[u8]| {
+            let room = MAX_OUTPUT - output.len();
+            cut |= bytes.len() > room;
+            output.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        };
+        match self.stream(call, keep).await {
+            Ok(_) if cut => Err(GitError::TooMuch { verb, most: MAX_OUTPUT }),
+            Ok(words) => Ok((output, words)),
+            Err(GitError::Failed { verb, status, words, .. }) => {
+                let output = String::from_utf8_lossy(&output).into_owned();
+                Err(GitError::Failed { verb, status, words, output })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs one call to its end or its deadline, handing over its stdout piece by piece as it comes: for answers of any size. Returns what it
+    /// said on stderr, fit to print.
+    pub async fn stream(&self, call: Call<'_>, take: impl FnMut(&[u8])) -> Result<String, GitError> {
+        let verb = verb_of(&call);
         let deadline = call.deadline.unwrap_or(LOCAL_DEADLINE);
         let mut child = self.start(&call)?;
-        let Ok(ended) = tokio::time::timeout(deadline, exchange(&mut child, call.input)).await else {
+        let Ok(ended) = tokio::time::timeout(deadline, exchange(&mut child, call.input, take)).await else {
             end_group(&mut child).await;
             return Err(GitError::Timeout { verb, deadline });
         };
-        let (status, output, complaint) = ended.map_err(|error| GitError::Missing { reason: error.to_string() })?;
+        let (status, complaint) = ended.map_err(|error| GitError::Missing { reason: error.to_string() })?;
         let words = clean(&String::from_utf8_lossy(&complaint));
         if status.success() {
-            return Ok((output, words));
+            return Ok(words);
         }
-        Err(GitError::Failed {
-            verb,
-            status: status.to_string(),
-            words,
-            output: String::from_utf8_lossy(&output).into_owned(),
-        })
+        Err(GitError::Failed { verb, status: status.to_string(), words, output: String::new() })
     }
 
     fn start(&self, call: &Call<'_>) -> Result<Child, GitError> {
@@ -277,7 +310,11 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
     (name.clone(), value.clone())
 }
 
-async fn exchange(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
+fn verb_of(call: &Call<'_>) -> String {
+    call.arguments.first().copied().unwrap_or_default().to_owned()
+}
+
+async fn exchange(child: &mut Child, input: &[u8], take: impl FnMut(&[u8])) -> std::io::Result<(ExitStatus, Vec<u8>)> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
@@ -285,15 +322,10 @@ async fn exchange(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatu
             let _ = stdin.write_all(input).await;
         }
     };
-    let mut output = Vec::new();
-    let mut complaint = Vec::new();
+    let mut complaint = Ends::default();
     let status = {
         let read = async {
-            tokio::join!(
-                write,
-                bounded(stdout, MAX_OUTPUT, &mut output),
-                bounded(stderr, MAX_COMPLAINT, &mut complaint)
-            );
+            tokio::join!(write, drain(stdout, take), drain(stderr, |bytes| complaint.add(bytes)));
         };
         tokio::pin!(read);
         tokio::select! {
@@ -305,16 +337,39 @@ async fn exchange(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatu
             }
         }
     };
-    Ok((status, output, complaint))
+    Ok((status, complaint.joined()))
 }
 
-/// Reads to the end and keeps the first `most` bytes; the rest is read and dropped, so that the writer never blocks.
-async fn bounded(pipe: Option<impl AsyncRead + Unpin>, most: usize, kept: &mut Vec<u8>) {
+/// Reads to the end, so that the writer never blocks.
+async fn drain(pipe: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; 16 << 10];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-        let room = most.saturating_sub(kept.len());
-        kept.extend_from_slice(&buffer[..count.min(room)]);
+        take(&buffer[..count]);
+    }
+}
+
+/// The beginning and the end of what is too long to be kept.
+#[derive(Debug, Default)]
+struct Ends {
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    dropped: bool,
+}
+
+impl Ends {
+    fn add(&mut self, bytes: &[u8]) {
+        let (head, tail) = bytes.split_at(bytes.len().min(MAX_COMPLAINT - self.head.len()));
+        self.head.extend_from_slice(head);
+        self.tail.extend(tail);
+        let excess = self.tail.len().saturating_sub(MAX_COMPLAINT);
+        self.dropped |= excess > 0;
+        self.tail.drain(..excess);
+    }
+
+    fn joined(self) -> Vec<u8> {
+        let between: &[u8] = if self.dropped { "\n…\n".as_bytes() } else { &[] };
+        [&self.head, between, &Vec::from(self.tail)].concat()
     }
 }
 
@@ -355,6 +410,34 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the helper lives: {}", std::fs::read_to_string(&status).unwrap_or_default());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_is_an_error_and_can_be_streamed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
+        let git = Git::in_top_folder(folder.path(), &environment);
+        let due = MAX_OUTPUT + 1;
+        let script = format!("alias.much=!head -c {due} /dev/zero");
+        let call = || Call { arguments: vec!["-c", &script, "much"], ..Call::default() };
+        let error = git.run(call()).await.expect_err("too large");
+        assert!(matches!(error, GitError::TooMuch { most: MAX_OUTPUT, .. }), "{error}");
+        let mut count = 0;
+        git.stream(call(), |bytes| count += bytes.len()).await.expect("streamed");
+        assert_eq!(count, due);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_long_complaints_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
+        let git = Git::in_top_folder(folder.path(), &environment);
+        let script =
+            "alias.talk=!{ echo first; yes trace | head -n 20000; echo 'does not support --atomic'; } >&2; false";
+        let error =
+            git.run(Call { arguments: vec!["-c", script, "talk"], ..Call::default() }).await.expect_err("fails");
+        let words = error.words();
+        assert!(words.starts_with("first\ntrace") && words.ends_with("does not support --atomic"), "{words}");
     }
 
     #[tokio::test]

@@ -15,6 +15,10 @@ use crate::model::escape::{escape_line, is_harmless};
 /// The largest ledger file that is read, in bytes. A lock file grows by about 1 KiB a promotion.
 pub const MAX_BYTES: usize = 16 << 20;
 
+/// The format of lock and candidate files that this version reads and writes. A file without the attribute `format` has this one; it is raised, and written, when what
+/// is in them changes its meaning.
+const FORMAT: u64 = 1;
+
 /// A ledger file that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}: {message}")]
@@ -47,9 +51,7 @@ impl Writer {
 
     /// Adds a block with `attributes` (name, value already in HCL) and what `inner` adds.
     pub fn block(&mut self, head: &str, attributes: &[(&str, String)], inner: impl FnOnce(&mut Self)) {
-        if !self.text.is_empty() && !self.text.ends_with("#\n") && !self.last_line_is_comment() {
-            self.text.push('\n');
-        }
+        self.separate();
         self.line(&format!("{head} {{"));
         self.depth += 1;
         let width = attributes.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
@@ -59,6 +61,21 @@ impl Writer {
         inner(self);
         self.depth -= 1;
         self.line("}");
+    }
+
+    /// Adds a block as [`Found::text`] gave it, at the present depth.
+    pub fn block_text(&mut self, text: &str) {
+        self.separate();
+        for line in text.trim_end_matches('\n').split('\n') {
+            // As in `block`: a line without text has no indentation.
+            if line.is_empty() { self.text.push('\n') } else { self.line(line) }
+        }
+    }
+
+    fn separate(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("#\n") && !self.last_line_is_comment() {
+            self.text.push('\n');
+        }
     }
 
     /// The finished text.
@@ -170,6 +187,14 @@ impl<'a> Found<'a> {
         self.source.line_of(self.block.span())
     }
 
+    /// The block as it stands in the file, at the left margin: two spaces less before each line.
+    pub fn text(&self) -> String {
+        let span = self.block.span().unwrap_or_default();
+        let text = self.source.text.get(span).unwrap_or_default();
+        let lines: Vec<&str> = text.split('\n').map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+        lines.join("\n") + "\n"
+    }
+
     /// The block's labels; an error unless there are `count`.
     pub fn labels(&self, count: usize) -> Result<Vec<String>, HclError> {
         if self.block.labels.len() == count {
@@ -254,6 +279,17 @@ impl<'a> Section<'a> {
         T::Err: std::fmt::Display,
     {
         self.optional(name)?.map(|text| self.read(name, &text)).transpose()
+    }
+
+    /// Fails where the file's `format` is one that this version does not know; without one it is the first.
+    pub fn check_format(&self) -> Result<(), HclError> {
+        let Some(attribute) = self.body.get_attribute("format") else { return Ok(()) };
+        let number = attribute.value.as_number().and_then(|number| number.as_u64());
+        if number == Some(FORMAT) {
+            return Ok(());
+        }
+        let message = format!("format must be {FORMAT}; a file of a higher format needs a newer assay");
+        Err(self.source.error_at(self.source.line_of(attribute.span()), message))
     }
 
     /// The attribute `name` as a list of strings.

@@ -3,14 +3,16 @@
 //! command that takes the commit in. The commit is kept from collection under `refs/assay/<image>/<run>`.
 
 use super::{
-    commit::{Change, CommitOutcome, LedgerError, TagOutcome},
+    commit::{Change, CommitOutcome, LedgerError, TagOutcome, holds_part_of, names_part_of},
     git::GitError,
     intake::Submission,
     message,
-    plan::{Plan, plan, read_candidate},
+    plan::{Plan, plan},
+    remote::References,
     repository::Repository,
+    tag_place::{self, TagPlace},
 };
-use crate::ledger::candidate_file;
+use crate::model::Candidate;
 
 /// Commits `submissions` on top of the local branch (or of HEAD, where it does not exist), tags it locally, and says where it is.
 pub async fn commit(
@@ -40,7 +42,7 @@ pub async fn commit(
     if planned.changed {
         repository.update_ref(&reference, &commit, kept.as_deref()).await.map_err(in_git)?;
     }
-    let tags = tag(repository, &planned, &commit).await?;
+    let (tags, warnings) = tag(repository, &planned, &commit).await?;
     let checked_out = repository.is_checked_out(branch).await.map_err(in_git)?;
     let moves = !checked_out && tip.as_deref() != Some(commit.as_str());
     if moves {
@@ -55,7 +57,7 @@ pub async fn commit(
     };
     let Plan { candidates, files, .. } = planned;
     let (branch, left) = (branch.to_owned(), Vec::new());
-    Ok(CommitOutcome { branch, remote: None, commit, change, tags, candidates, files, left, tries: 0 })
+    Ok(CommitOutcome { branch, remote: None, commit, change, tags, candidates, files, left, warnings, tries: 0 })
 }
 
 /// The earlier commit of this run, while it is still a continuation of the branch; else the branch.
@@ -78,25 +80,47 @@ fn kept_reference(submissions: &[Submission]) -> String {
         .unwrap_or_else(|| "refs/assay/none".to_owned())
 }
 
-async fn tag(repository: &Repository, plan: &Plan, commit: &str) -> Result<Vec<TagOutcome>, LedgerError> {
+/// Makes the tags that are missing here; what stands in their places is a warning.
+async fn tag(
+    repository: &Repository,
+    plan: &Plan,
+    commit: &str,
+) -> Result<(Vec<TagOutcome>, Vec<String>), LedgerError> {
     let in_git = |source| LedgerError::git(repository, source);
-    let mut tags = Vec::new();
+    let references = repository.local_tags().await.map_err(in_git)?;
+    let (mut tags, mut warnings) = (Vec::new(), Vec::new());
     for candidate in &plan.candidates {
-        let name = message::tag_name(candidate);
-        let reference = format!("refs/tags/{name}");
-        let there = repository.commit_of(&reference).await.map_err(in_git)?;
-        if let Some(there) = &there {
-            let path = candidate_file::path(candidate);
-            let tagged =
-                read_candidate(repository, there, &path).await.map_err(|source| LedgerError::plan(&name, source))?;
-            if !tagged.is_some_and(|tagged| tagged.is_part_of(candidate)) {
-                return Err(LedgerError::TagTaken { name });
+        let says = async |name: &str| holds(repository, &references, name, candidate).await.map(Some);
+        let found = tag_place::find(&references, &message::tag_name(candidate), says).await?;
+        let Some((place, words)) = found else { continue };
+        warnings.extend(words);
+        match place {
+            TagPlace::There(name) => tags.push(TagOutcome { name, created: false }),
+            TagPlace::Free(name) => {
+                let object = repository.tag_object(&name, commit, &message::of_tag(candidate)).await.map_err(in_git)?;
+                repository.update_ref(&format!("refs/tags/{name}"), &object, None).await.map_err(in_git)?;
+                tags.push(TagOutcome { name, created: true });
             }
-        } else {
-            let object = repository.tag_object(&name, commit, &message::of_tag(candidate)).await.map_err(in_git)?;
-            repository.update_ref(&reference, &object, None).await.map_err(in_git)?;
+            TagPlace::Blocked => {}
         }
-        tags.push(TagOutcome { name, created: there.is_none() });
     }
-    Ok(tags)
+    Ok((tags, warnings))
+}
+
+async fn holds(
+    repository: &Repository,
+    references: &References,
+    name: &str,
+    candidate: &Candidate,
+) -> Result<bool, LedgerError> {
+    let in_git = |source| LedgerError::git(repository, source);
+    let Some(object) = references.get(&format!("refs/tags/{name}")) else { return Ok(false) };
+    let text = repository.tag_text(object).await.map_err(in_git)?;
+    if text.is_some_and(|text| names_part_of(&text, name, candidate)) {
+        return Ok(true);
+    }
+    match repository.commit_of(object).await.map_err(in_git)? {
+        Some(commit) => holds_part_of(repository, &commit, candidate).await,
+        None => Ok(false),
+    }
 }

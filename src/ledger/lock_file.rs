@@ -11,6 +11,9 @@ use crate::model::{
     lock::{Lock, LockCopy, LockEntry},
 };
 
+/// The largest lock file that is read, in bytes.
+pub(super) const MAX_BYTES: u64 = super::hcl_text::MAX_BYTES as u64;
+
 /// First line of every lock file.
 pub const HEADER: &str =
     "Written by assay. Each entry names the digest of the one before it: an edit by hand breaks the chain.";
@@ -26,15 +29,28 @@ pub fn write(lock: &Lock) -> String {
     writer.comment(HEADER);
     let gold: Vec<(&str, String)> = lock.gold.iter().map(|run| ("gold", quote(&run.to_string()))).collect();
     writer.block(&format!("lock {}", quote(lock.image.as_str())), &gold, |writer| {
-        for entry in &lock.entries {
-            write_entry(writer, entry);
+        for (index, entry) in lock.entries.iter().enumerate() {
+            match lock.written.0.get(index) {
+                // What another version wrote stays as it stands: the chain is over its bytes.
+                Some(text) => writer.block_text(text),
+                None => write_entry(writer, entry),
+            }
         }
     });
     writer.finish()
 }
 
-/// The digest that the next entry names as its `previous`: SHA-256 of the entry's own block as [`write()`] lays it out at the left margin.
-pub fn entry_digest(entry: &LockEntry) -> Digest {
+/// The digest that the next entry names as its `previous`: SHA-256 of the last entry's own block as it stands in the file, at the left margin.
+fn last_digest(lock: &Lock) -> Option<Digest> {
+    let last = lock.entries.len().checked_sub(1)?;
+    match lock.written.0.get(last) {
+        Some(text) => Some(Digest::of(text.as_bytes())),
+        None => lock.entries.get(last).map(entry_digest),
+    }
+}
+
+/// SHA-256 of an entry's block as [`write()`] lays it out at the left margin.
+pub(crate) fn entry_digest(entry: &LockEntry) -> Digest {
     let mut writer = Writer::new();
     write_entry(&mut writer, entry);
     Digest::of(writer.finish().as_bytes())
@@ -51,7 +67,7 @@ pub(super) fn entry_text(entry: &LockEntry) -> String {
 
 /// Adds an entry and sets its `previous`. It refuses nothing: which move is legal is the caller's to know.
 pub fn append(lock: &mut Lock, mut entry: LockEntry) {
-    entry.previous = lock.entries.last().map(entry_digest);
+    entry.previous = last_digest(lock);
     lock.entries.push(entry);
 }
 
@@ -90,13 +106,15 @@ pub fn read(file: &str, text: &str) -> Result<Lock, HclError> {
     let source = Source { file, text };
     let body = source.parse()?;
     let (label, section) = source.only_block(&body, "lock")?;
-    section.allow(&["gold"], &["entry"])?;
+    section.check_format()?;
+    section.allow(&["gold", "format"], &["entry"])?;
     let image: ImageName = label.parse().map_err(|error: IdError| section.error(error.to_string()))?;
     let mut lock = Lock::new(image);
     for found in section.blocks("entry") {
         let entry = read_entry(&found, &lock.image)?;
         in_chain(&lock, &entry).map_err(|message| found.section().error(message))?;
         lock.entries.push(entry);
+        lock.written.0.push(found.text());
     }
     lock.gold = section.optional_value("gold")?;
     match lock.gold {
@@ -119,8 +137,9 @@ pub fn read_of(image: &ImageName, file: &str, text: &str) -> Result<Lock, HclErr
 
 /// Whether an entry may follow those of `lock`.
 fn in_chain(lock: &Lock, entry: &LockEntry) -> Result<(), String> {
-    let due = lock.entries.last().map(entry_digest);
-    if entry.previous != due {
+    let due = last_digest(lock);
+    // A file that somebody laid out anew still says the same, entry by entry.
+    if entry.previous != due && entry.previous != lock.entries.last().map(entry_digest) {
         let due = due
             .map_or("no previous (it is the first)".to_owned(), |digest| format!("previous = {:?}", digest.as_str()));
         return Err(format!(
@@ -195,6 +214,46 @@ mod tests {
     fn an_empty_lock() {
         let empty = Lock::new("base".parse().expect("a name"));
         assert_eq!(read("l", &write(&empty)).expect("reads"), empty);
+    }
+
+    #[test]
+    fn the_chain_is_over_the_bytes_that_stand_in_the_file_and_a_new_entry_leaves_them_alone() {
+        // As another version might write it: attributes in another order, and further words.
+        let entry = |previous: &str, state: &str| {
+            format!(
+                "  entry \"{}\" {{\n    # by another version\n    reason = \"because\"\n    state = \"{state}\"\n{previous}    by = \"me\"\n    \
+                 at = \"2026-11-22T12:00:00Z\"\n",
+                crate::ledger::fixtures::RUN
+            )
+        };
+        let canonical = write(&lock());
+        let candidate = &canonical[canonical.find("\n    candidate ").expect("one")..];
+        let candidate = &candidate[..candidate.find("\n  }\n").expect("an end")];
+        let first = format!("{}{candidate}\n  }}\n", entry("", "vetted"));
+        let standing: String =
+            first.lines().map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or(line))).collect();
+        let previous = format!("    previous = \"{}\"\n", Digest::of(standing.as_bytes()));
+        let text = format!("# x\nlock \"base\" {{\n\n{first}\n{}  }}\n}}\n", entry(&previous, "retired"));
+        let mut other = read("l", &text).expect("the chain holds by its bytes");
+        assert!(read("l", &text.replacen("because", "since", 1)).is_err(), "an edit breaks it");
+
+        let entry = LockEntry { state: State::Revoked, candidate: None, ..other.entries[1].clone() };
+        append(&mut other, entry);
+        let longer = write(&other);
+        assert!(longer.contains(&first), "{longer}");
+        assert_eq!(read("l", &longer).expect("goes on"), other);
+        assert_eq!(write(&read("l", &longer).expect("reads")), longer);
+    }
+
+    #[test]
+    fn a_file_of_a_later_format_is_refused_and_one_that_names_the_first_is_read() {
+        let text = write(&lock());
+        let of = |format: &str| text.replacen("  gold = ", &format!("  format = {format}\n  gold = "), 1);
+        assert_eq!(read("l", &of("1")).expect("reads"), lock());
+        for format in ["2", "\"1\"", "0"] {
+            let error = read("l", &of(format)).expect_err(format).to_string();
+            assert!(error.starts_with("l:3: format must be 1") && error.contains("newer assay"), "{error}");
+        }
     }
 
     #[test]

@@ -9,31 +9,91 @@ use super::{
     repository::Repository,
 };
 
-/// How many blobs are asked for at once: their bytes must fit into what is kept of one answer.
-const AT_ONCE: usize = 16;
+/// How many blobs are asked for at once, and how many bytes: they must fit into what is kept of one answer.
+const AT_ONCE: usize = 2_000;
+/// See [`AT_ONCE`]; what is larger is asked for alone.
+const BYTES_AT_ONCE: u64 = 32 << 20;
 
 impl Repository {
-    /// Hands over the bytes of each blob, in order, by few calls. Fails where one is missing.
-    pub async fn blobs(&self, ids: &[&str], mut each: impl AsyncFnMut(&str, &[u8])) -> Result<(), GitError> {
-        for some in ids.chunks(AT_ONCE) {
-            let input = some.join("\n") + "\n";
+    /// Hands over the bytes of each blob, in order, by few calls; `None` for one of more than `most` bytes. Fails where one is missing.
+    pub async fn blobs(
+        &self,
+        ids: &[&str],
+        most: u64,
+        mut each: impl AsyncFnMut(&str, Option<&[u8]>),
+    ) -> Result<(), GitError> {
+        let sizes = self.sizes(ids).await?;
+        let mut rest: Vec<(&str, u64)> = ids.iter().copied().zip(sizes).collect();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let mut fits = |(_, size): &(&str, u64)| {
+                bytes += if *size > most { 0 } else { *size };
+                bytes <= BYTES_AT_ONCE
+            };
+            let count = rest.iter().take(AT_ONCE).take_while(|one| fits(*one)).count().max(1);
+            let some: Vec<(&str, u64)> = rest.drain(..count).collect();
+            self.some_blobs(&some, most, &mut each).await?;
+        }
+        Ok(())
+    }
+
+    /// The sizes of blobs, in order, by one call. Fails where one is missing.
+    async fn sizes(&self, ids: &[&str]) -> Result<Vec<u64>, GitError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let input = ids.join("\n") + "\n";
+        let call = Call {
+            arguments: vec!["cat-file", "--batch-check=%(objectsize)"],
+            input: input.as_bytes(),
+            // In a partial clone this asks the remote.
+            deadline: Some(REMOTE_DEADLINE),
+            ..Call::default()
+        };
+        let output = self.git().run(call).await?;
+        let text = String::from_utf8_lossy(&output);
+        let strange = |answer: &str| GitError::Strange {
+            verb: "cat-file".to_owned(),
+            answer: super::words::clean(answer),
+            expected: "the size of an object that is here",
+        };
+        let sizes: Vec<u64> =
+            text.lines().map(|line| line.parse().map_err(|_| strange(line))).collect::<Result<_, _>>()?;
+        if sizes.len() == ids.len() { Ok(sizes) } else { Err(strange(&format!("{} sizes", sizes.len()))) }
+    }
+
+    /// [`Self::blobs`], for as many as go into one answer.
+    async fn some_blobs(
+        &self,
+        some: &[(&str, u64)],
+        most: u64,
+        each: &mut impl AsyncFnMut(&str, Option<&[u8]>),
+    ) -> Result<(), GitError> {
+        let wanted: Vec<&str> = some.iter().filter(|(_, size)| *size <= most).map(|(id, _)| *id).collect();
+        let mut output = Vec::new();
+        if !wanted.is_empty() {
+            let input = wanted.join("\n") + "\n";
             let call = Call {
                 arguments: vec!["cat-file", "--batch"],
                 input: input.as_bytes(),
                 deadline: Some(REMOTE_DEADLINE),
                 ..Call::default()
             };
-            let output = self.git().run(call).await?;
-            let mut rest = output.as_slice();
-            for id in some {
-                let (bytes, behind) = one_of_batch(rest).ok_or_else(|| GitError::Strange {
-                    verb: "cat-file".to_owned(),
-                    answer: super::words::clean(&String::from_utf8_lossy(&rest[..rest.len().min(200)])),
-                    expected: "the bytes of an object that is here",
-                })?;
-                each(id, bytes).await;
-                rest = behind;
+            output = self.git().run(call).await?;
+        }
+        let mut rest = output.as_slice();
+        for (id, size) in some {
+            if *size > most {
+                each(id, None).await;
+                continue;
             }
+            let (bytes, behind) = one_of_batch(rest).ok_or_else(|| GitError::Strange {
+                verb: "cat-file".to_owned(),
+                answer: super::words::clean(&String::from_utf8_lossy(&rest[..rest.len().min(200)])),
+                expected: "the bytes of an object that is here",
+            })?;
+            each(id, Some(bytes)).await;
+            rest = behind;
         }
         Ok(())
     }

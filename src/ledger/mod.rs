@@ -5,6 +5,8 @@
 pub mod books;
 mod branch;
 pub mod candidate_file;
+mod candidates;
+mod checkout;
 pub mod checkup;
 pub mod commit;
 #[cfg(test)]
@@ -30,6 +32,8 @@ mod race_tests;
 mod remote;
 mod repository;
 mod surroundings;
+mod tag_place;
+mod tag_statement;
 pub mod vantage;
 pub mod verify;
 mod words;
@@ -41,6 +45,7 @@ mod write_tests;
 
 pub use books::{Books, BooksRequest, Edit, NewTag, WriteError, WriteRequest, Written};
 pub use branch::BranchError;
+pub use candidates::{CandidateFiles, ImageFiles, UnreadableFile};
 pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, LeftOut, Patience, TagOutcome, commit};
 pub use git::{Environment, GitError, environment_of_process};
 pub use hcl_text::HclError;

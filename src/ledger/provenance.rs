@@ -264,11 +264,16 @@ async fn source_digest(
     let scratch = Scratch::new(git).await?;
     let (mut edited, mut any) = (Vec::new(), false);
     for (input, pathspec) in inputs.iter().zip(&sources.pathspecs) {
-        let listed = git.run(Call::of(&["ls-files", "--stage", "--full-name", "-z", "--", pathspec])).await;
+        let listed = git.run(Call::of(&["ls-files", "-t", "--stage", "--full-name", "-z", "--", pathspec])).await;
         let listed = listed.map_err(words)?;
         let mut matched = false;
-        for (mode, _, path) in rows(&listed).filter(|(_, _, path)| sources.wants(path)) {
+        let files = listed.split(|byte| *byte == 0).filter_map(listed_file);
+        for ListedFile { mode, path, elsewhere } in files.filter(|file| sources.wants(file.path)) {
             matched = true;
+            if elsewhere {
+                // `git add` refuses what a sparse checkout leaves out, and that is as the index has it.
+                continue;
+            }
             if mode != b"160000" || placed.location.owns_submodule(path) {
                 edited.extend([b":(top,literal)", path, b"\0"].concat());
             } else if placed.location.top().join(String::from_utf8_lossy(path).as_ref()).join(".git").exists() {
@@ -298,6 +303,21 @@ async fn source_digest(
     let call = Call { arguments, variables: scratch.variables(), ..Call::default() };
     let listed = git.run(call).await.map_err(words)?;
     digest_of(&listed, &sources).ok_or_else(|| "every input was deleted from the work tree".to_owned())
+}
+
+/// A file as `ls-files -t --stage` lists it.
+struct ListedFile<'l> {
+    mode: &'l [u8],
+    path: &'l [u8],
+    /// Its skip-worktree bit is set: what stands in the work tree does not count, if anything does.
+    elsewhere: bool,
+}
+
+/// Reads a row of `ls-files -t --stage`: a letter and a space before what [`rows`] reads (git-ls-files(1)).
+fn listed_file(row: &[u8]) -> Option<ListedFile<'_>> {
+    let letter = row.first()?;
+    let (mode, _, path) = rows(row.get(2..)?).next()?;
+    Some(ListedFile { mode, path, elsewhere: letter.eq_ignore_ascii_case(&b'S') })
 }
 
 /// [`source_digest`] of the files as a commit of the repository at `location` holds them; `folder` is where `inputs` and `projections` start from. `Err` says in words why there is none.
@@ -359,12 +379,12 @@ impl Scratch {
         let objects = place("objects").await.map_err(|error| error.to_string())?;
         let index = place("index").await.map_err(|error| error.to_string())?;
         let folder = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
-        match std::fs::copy(&index, folder.path().join("index")) {
+        match copy_with_time(Path::new(&index), &folder.path().join("index")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err("nothing is tracked yet".to_owned());
             }
             copied => copied.map_err(|error| format!("{index}: {error}"))?,
-        };
+        }
         std::fs::create_dir(folder.path().join("objects")).map_err(|error| error.to_string())?;
         Ok(Self { folder, objects })
     }
@@ -396,10 +416,50 @@ fn digest_of(listed: &[u8], inputs: &Inputs) -> Option<Digest> {
     (!rows.is_empty()).then(|| Digest::of(&rows.concat()))
 }
 
+/// Copies an index with its time: git trusts an entry by size and time only where the file is older than the index (Documentation/technical/racy-git.txt), and a copy
+/// of now would make it trust what was edited in the second of the checkout.
+fn copy_with_time(from: &Path, to: &Path) -> std::io::Result<()> {
+    let modified = std::fs::metadata(from)?.modified()?;
+    std::fs::copy(from, to)?;
+    std::fs::File::options().write(true).open(to)?.set_modified(modified)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ledger::world::World;
+
+    #[tokio::test]
+    async fn an_edit_in_the_second_of_the_checkout_is_seen() {
+        let world = World::new();
+        world.write("clone/packer/base.pkr.hcl", "# 1.1\n");
+        world.git("clone", &["commit", "-q", "-a", "-m", "1.1"]);
+        let committed = digest(&world, "clone", &["packer"]).await;
+        // Same size, same file, and all of it in the second of the index.
+        let (file, index) = (world.path("clone/packer/base.pkr.hcl"), world.path("clone/.git/index"));
+        let time = std::fs::metadata(&file).expect("a file").modified().expect("a time");
+        world.write("clone/packer/base.pkr.hcl", "# 1.2\n");
+        for path in [&file, &index] {
+            std::fs::File::options().write(true).open(path).expect("opens").set_modified(time).expect("set");
+        }
+        world.git("clone", &["config", "core.trustctime", "false"]);
+        std::fs::File::options().write(true).open(&index).expect("opens").set_modified(time).expect("set");
+        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        assert_ne!(digest(&world, "clone", &["packer"]).await, committed);
+    }
+
+    #[tokio::test]
+    async fn what_a_sparse_checkout_leaves_out_counts_as_the_index_has_it() {
+        let world = World::new();
+        let whole = digest(&world, "clone", &["packer", "README.md"]).await;
+        world.git("clone", &["sparse-checkout", "set", "nothing"]);
+        assert!(!world.path("clone/packer").exists());
+        assert_eq!(digest(&world, "clone", &["packer", "README.md"]).await, whole);
+        world.git("clone", &["sparse-checkout", "disable"]);
+        world.git("clone", &["update-index", "--skip-worktree", "packer/base.pkr.hcl"]);
+        world.write("clone/packer/base.pkr.hcl", "# mine alone\n");
+        assert_eq!(digest(&world, "clone", &["packer", "README.md"]).await, whole, "git status does not see it either");
+    }
 
     async fn learned(world: &World, folder: &str, inputs: &[&str]) -> Learned {
         let inputs: Vec<String> = inputs.iter().map(|input| (*input).to_owned()).collect();

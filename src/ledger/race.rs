@@ -11,11 +11,16 @@ use super::{
     git::GitError,
     remote::{PushAnswer, References, is_hopeless},
     repository::Repository,
+    tag_place::{self, TagPlace},
+    tag_statement,
     words::redact,
 };
 
 /// How often the remote may be silent before that is the answer.
 const MOST_SILENCES: u32 = 4;
+/// How often the remote may call it a race although nothing moved there. A reference that another writer holds for a moment is such a case; a rule that the
+/// server does not name, a full disk or a reference that excludes ours stays.
+const MOST_UNMOVED: u32 = 4;
 /// The longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
@@ -31,6 +36,12 @@ pub struct Race {
     window: Duration,
     tries: u32,
     silences: u32,
+    /// What the last look found.
+    seen: References,
+    /// The branch and the remote's words of a push that it called a race, until the next look.
+    rejected: Option<(String, String)>,
+    /// How many such pushes in a row nothing had moved for.
+    unmoved: u32,
 }
 
 /// What became of a push.
@@ -48,7 +59,19 @@ impl Race {
     /// A race towards a remote (a name or URL).
     pub fn new(repository: Repository, remote: String, patience: Patience) -> Self {
         let now = Instant::now();
-        Self { repository, remote, patience, started: now, looked: now, window: Duration::ZERO, tries: 0, silences: 0 }
+        Self {
+            repository,
+            remote,
+            patience,
+            started: now,
+            looked: now,
+            window: Duration::ZERO,
+            tries: 0,
+            silences: 0,
+            seen: References::new(),
+            rejected: None,
+            unmoved: 0,
+        }
     }
 
     /// Where it is run.
@@ -66,13 +89,22 @@ impl Race {
         self.tries
     }
 
-    /// What the remote has under these names or patterns, all at one moment. `None`: it said nothing, look again.
+    /// What the remote has under these names or patterns, all at one moment. `None`: it said nothing, look again. Fails where it called pushes a race and nothing
+    /// moved: then it is something else.
     pub async fn references(&mut self, names: &[&str]) -> Result<Option<References>, LedgerError> {
         self.looked = Instant::now();
-        match self.repository.remote_references(&self.remote, names).await {
-            Ok(references) => Ok(Some(references)),
-            Err(error) => self.no_answer(error).map(|()| None),
+        let references = match self.repository.remote_references(&self.remote, names).await {
+            Ok(references) => references,
+            Err(error) => return self.no_answer(error).map(|()| None),
+        };
+        if let Some((branch, words)) = self.rejected.take() {
+            self.unmoved = if references == self.seen { self.unmoved + 1 } else { 0 };
+            if self.unmoved >= MOST_UNMOVED {
+                return Err(LedgerError::Refused { remote: self.shown_remote(), branch, words });
+            }
         }
+        self.seen.clone_from(&references);
+        Ok(Some(references))
     }
 
     /// Brings a commit that the remote has under `reference` here. False: it said nothing, or has another one by now; look again.
@@ -109,7 +141,10 @@ impl Race {
         self.window = self.looked.elapsed();
         match answer.map_err(|error| LedgerError::plan(branch, error))? {
             PushAnswer::Done(words) => Ok(Sent::Done(words)),
-            PushAnswer::Race => Ok(Sent::Raced),
+            PushAnswer::Race(words) => {
+                self.rejected = Some((branch.to_owned(), words));
+                Ok(Sent::Raced)
+            }
             PushAnswer::Refused(words) => {
                 Err(LedgerError::Refused { remote: self.shown_remote(), branch: branch.to_owned(), words })
             }
@@ -117,25 +152,41 @@ impl Race {
         }
     }
 
-    /// Whether the remote's tag `reference` is an annotated tag of this name with this message, signed or not. Brings it here.
-    pub async fn holds_message(
+    /// The text of the remote's annotated tag of this name, brought here. `Some(None)`: it is no annotated tag. `None`: the remote said nothing, look again.
+    pub async fn tag_text(
+        &mut self,
+        references: &References,
+        name: &str,
+    ) -> Result<Option<Option<String>>, LedgerError> {
+        let reference = format!("refs/tags/{name}");
+        let Some(object) = references.get(&reference) else { return Ok(Some(None)) };
+        if !references.contains_key(&format!("{reference}^{{}}")) {
+            return Ok(Some(None));
+        }
+        let text = self.repository.tag_text(object).await;
+        let text = text.map_err(|source| LedgerError::git(&self.repository, source))?;
+        if text.is_some() {
+            return Ok(Some(text));
+        }
+        if let Err(error) = self.repository.fetch(&self.remote, &reference).await {
+            return self.no_answer(error).map(|()| None);
+        }
+        let text = self.repository.tag_text(object).await;
+        text.map(Some).map_err(|source| LedgerError::git(&self.repository, source))
+    }
+
+    /// Where the tag that is due under `name` with `message` is, or goes, and warnings. `None`: look again.
+    pub async fn tag_place(
         &mut self,
         references: &References,
         name: &str,
         message: &str,
-    ) -> Result<bool, LedgerError> {
-        let reference = format!("refs/tags/{name}");
-        let Some(object) = references.get(&reference) else { return Ok(false) };
-        if !references.contains_key(&format!("{reference}^{{}}")) {
-            return Ok(false);
-        }
-        let in_git = |source| LedgerError::git(&self.repository, source);
-        let mut text = self.repository.tag_text(object).await.map_err(in_git)?;
-        if text.is_none() {
-            self.repository.fetch(&self.remote, &reference).await.map_err(in_git)?;
-            text = self.repository.tag_text(object).await.map_err(in_git)?;
-        }
-        Ok(text.is_some_and(|text| is_tag(&text, name, message)))
+    ) -> Result<Option<(TagPlace, Vec<String>)>, LedgerError> {
+        let says = async |name: &str| {
+            let text = self.tag_text(references, name).await?;
+            Ok(text.map(|text| text.is_some_and(|text| tag_statement::says(&text, name, message))))
+        };
+        tag_place::find(references, name, says).await
     }
 
     /// Waits before the next look; fails where patience is over.
@@ -166,13 +217,6 @@ impl Race {
     }
 }
 
-/// Whether the text of a tag object (git-mktag(1)) has this name and message; a signature behind the message does not count.
-pub(super) fn is_tag(text: &str, name: &str, message: &str) -> bool {
-    let Some((head, body)) = text.split_once("\n\n") else { return false };
-    let unsigned = body.find("-----BEGIN ").map_or(body, |place| &body[..place]);
-    head.lines().any(|line| line.strip_prefix("tag ") == Some(name)) && unsigned.trim_end() == message.trim_end()
-}
-
 /// A random pause that grows with the number of tries. It is measured in windows: writers that collide on a slow remote must stand further
 /// apart than those on a fast one.
 fn pause(window: Duration, tries: u32) -> Duration {
@@ -185,17 +229,6 @@ fn pause(window: Duration, tries: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tag_is_the_same_by_name_and_words_signed_or_not() {
-        let text = "object 1\ntype commit\ntag base/gold/1\ntagger t <t@x> 0 +0000\n\nassay: base gold\n\n  by me\n";
-        let signed = format!("{text}-----BEGIN SSH SIGNATURE-----\nx\n-----END SSH SIGNATURE-----\n");
-        for text in [text, signed.as_str()] {
-            assert!(is_tag(text, "base/gold/1", "assay: base gold\n\n  by me\n"), "{text}");
-            assert!(!is_tag(text, "base/gold/2", "assay: base gold\n\n  by me\n"));
-            assert!(!is_tag(text, "base/gold/1", "assay: base gold\n\n  by you\n"));
-        }
-    }
 
     #[test]
     fn pauses_are_bounded() {

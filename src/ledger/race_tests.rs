@@ -164,7 +164,7 @@ async fn promoted(folder: PathBuf, environment: Environment) -> Written {
         there.gold = whole.gold;
         let files = vec![(lock_file::path(&image), Some(lock_file::write(&there).into_bytes()))];
         let tags = there.entries.iter().map(|entry| lock_tag(&there, entry)).collect();
-        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&there, &new), tags })
+        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&there, &new), tags, ..Edit::default() })
     });
     written.await.unwrap_or_else(|error| panic!("{}", crate::model::cause::chain(&error)))
 }

@@ -14,8 +14,8 @@ use super::{
 pub enum PushAnswer {
     /// The remote took everything. What it said, without git's own words; empty where it said nothing.
     Done(String),
-    /// Somebody else was faster: look again and retry.
-    Race,
+    /// Somebody else was faster, or the remote says so: look again and retry. The remote's words.
+    Race(String),
     /// The remote will not have it: a hook, a protected branch, a rule. Its words.
     Refused(String),
     /// No answer, or one that may pass: whether it was taken must be looked up. git's words.
@@ -28,7 +28,8 @@ pub type References = BTreeMap<String, String>;
 impl Repository {
     /// What the remote has under these full names or patterns. Fails when it cannot be asked.
     pub async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<References, GitError> {
-        let mut arguments = vec!["ls-remote", "--quiet", "--", remote];
+        // Without these two the remote lists everything, pull requests included, and git sorts out afterwards.
+        let mut arguments = vec!["ls-remote", "--quiet", "--heads", "--tags", "--", remote];
         arguments.extend(names);
         let deadline = Some(REMOTE_DEADLINE);
         let output = self.git().run(Call { arguments, deadline, ..Call::default() }).await?;
@@ -130,11 +131,13 @@ fn read_answer(output: &str, words: &str) -> PushAnswer {
     if rejected.is_empty() {
         return PushAnswer::Silence(words.to_owned());
     }
+    let shown = if causes.is_empty() { rejected.iter().collect() } else { causes.clone() };
+    let reasons = clean(&shown.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join("\n"));
+    let said = format!("{words}\n{reasons}").trim().to_owned();
+    // An atomic push that failed as a whole names no cause: whether somebody was faster shows the next look.
     if all_are(&RACES) {
-        return PushAnswer::Race;
+        return PushAnswer::Race(said);
     }
-    let reasons = clean(&causes.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join("\n"));
-    let said = format!("{words}\n{reasons}");
     if all_are(&PASSING) { PushAnswer::Silence(said) } else { PushAnswer::Refused(said) }
 }
 
@@ -167,10 +170,15 @@ mod tests {
     #[test]
     fn a_moved_branch_is_a_race_and_a_hook_is_a_refusal() {
         let moved = "To /r\n!\tabc:refs/heads/main\t[rejected] (fetch first)\n!\tdef:refs/tags/t\t[rejected] (atomic push failed)\nDone\n";
-        assert_eq!(read_answer(moved, ""), PushAnswer::Race);
+        assert!(matches!(read_answer(moved, ""), PushAnswer::Race(_)));
         let locked =
             "!\ta:refs/heads/main\t[remote rejected] (cannot lock ref 'refs/heads/main': is at b but expected c)\n";
-        assert_eq!(read_answer(locked, ""), PushAnswer::Race);
+        assert!(matches!(read_answer(locked, ""), PushAnswer::Race(_)));
+        let whole = "!\ta:refs/heads/main\t[remote rejected] (atomic transaction failed)\n";
+        let said = read_answer(whole, "remote: error: 'refs/tags/base' exists");
+        assert!(
+            matches!(said, PushAnswer::Race(words) if words.contains("refs/tags/base") && words.contains("atomic transaction"))
+        );
         let hook = "!\ta:refs/heads/main\t[remote rejected] (pre-receive hook declined)\n";
         assert!(
             matches!(read_answer(hook, "remote: signed commits only"), PushAnswer::Refused(w) if w.contains("signed commits only"))

@@ -2,7 +2,7 @@
 //! out stay as they are. It owns trees, commits and tags as objects; it refuses to know their meaning and to talk to a remote (see `remote`).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -134,7 +134,8 @@ impl Repository {
     }
 
     /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own. A file keeps its mode. Fails where a
-    /// link or a submodule is in a file's place, and for a path that git would leave out without a word.
+    /// link, a submodule or a folder is in a file's place, or a file in a folder's, since git would drop that; and for a path that git would leave
+    /// out without a word.
     pub async fn tree_with(&self, base: Option<&str>, changes: &[Change]) -> Result<String, GitError> {
         if let Some((path, _)) = changes.iter().find(|(path, _)| !is_plain(path)) {
             return Err(GitError::Strange {
@@ -172,20 +173,30 @@ impl Repository {
     }
 
     async fn modes(&self, base: &str, changes: &[Change]) -> Result<BTreeMap<String, String>, GitError> {
+        let paths: BTreeSet<&str> = changes.iter().map(|(path, _)| path.as_str()).collect();
+        let folders = paths.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
+        let folders: BTreeSet<&str> = folders.collect();
         let mut arguments = vec!["ls-tree", "-z", "--full-tree", base, "--"];
-        arguments.extend(changes.iter().map(|(path, _)| path.as_str()));
+        arguments.extend(paths.iter().chain(&folders));
         let output = self.git.run(Call { arguments, ..Call::default() }).await?;
         let mut modes = BTreeMap::new();
         for row in String::from_utf8_lossy(&output).split('\0') {
             let Some((meta, path)) = row.split_once('\t') else { continue };
+            // ls-tree also lists what lies beside a path in a folder that it was asked for.
+            if !paths.contains(path) && !folders.contains(path) {
+                continue;
+            }
             let mode = meta.split(' ').next().unwrap_or_default();
-            if matches!(mode, "120000" | "160000") {
+            let strange = |expected| {
                 let answer = super::words::clean(&format!("{mode} {path}"));
-                return Err(GitError::Strange {
-                    verb: "ls-tree".to_owned(),
-                    answer,
-                    expected: "a file there, not a link or a submodule",
-                });
+                Err(GitError::Strange { verb: "ls-tree".to_owned(), answer, expected })
+            };
+            match (mode, folders.contains(path)) {
+                ("040000", true) => {}
+                (_, true) => return strange("a folder there, since a file in it is to be written"),
+                ("040000", false) => return strange("a file there, not a folder"),
+                ("120000" | "160000", false) => return strange("a file there, not a link or a submodule"),
+                _ => {}
             }
             if mode.starts_with("100") {
                 modes.insert(path.to_owned(), mode.to_owned());

@@ -1,16 +1,15 @@
 //! What a promotion asks of git beside the books: where assay.hcl lies in the repository, whether a file is tracked, who works here, on which branch the CI job
-//! runs, and a checkout of a commit elsewhere. It refuses to guess, and to touch the user's work tree.
+//! runs. It refuses to guess, and to touch the user's work tree.
 
 use std::{
     collections::BTreeSet,
-    ffi::OsString,
     path::{Path, PathBuf},
 };
 
 use super::{
-    Books, LedgerError, ProvenanceRequest,
+    LedgerError, ProvenanceRequest,
     branch::of_ci,
-    git::{Call, Environment, GitError, environment_of_process},
+    git::{Environment, GitError, environment_of_process},
     learn,
     location::{CheckoutLocation, repository_like_folder},
     repository::Repository,
@@ -160,22 +159,6 @@ pub fn branch_of_job(environment: &Environment) -> Option<String> {
     of_ci(environment).map(|(branch, _)| branch)
 }
 
-impl Books {
-    /// Writes the files of this commit below `folder`, as a checkout would (filters and line ends as git is configured).
-    pub async fn checkout(&self, folder: &Path) -> Result<(), LedgerError> {
-        let repository = self.repository();
-        let in_git = |source: GitError| LedgerError::git(repository, source);
-        let scratch = tempfile::Builder::new().prefix("assay-index-").tempdir();
-        let scratch = scratch.map_err(|error| in_git(GitError::Missing { reason: error.to_string() }))?;
-        let index = || vec![("GIT_INDEX_FILE", OsString::from(scratch.path().join("index")))];
-        let read = Call { arguments: vec!["read-tree", self.commit()], variables: index(), ..Call::default() };
-        repository.git().run(read).await.map_err(in_git)?;
-        let prefix = format!("--prefix={}/", folder.display());
-        let arguments = vec!["checkout-index", "--all", "--force", "--quiet", &prefix];
-        repository.git().run(Call { arguments, variables: index(), ..Call::default() }).await.map_err(in_git).map(drop)
-    }
-}
-
 fn folder_of(file: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -190,7 +173,7 @@ fn name_of(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{BooksRequest, world::World};
+    use crate::ledger::world::World;
 
     #[tokio::test]
     async fn what_git_tracks_is_known_and_where_it_lies() {
@@ -207,22 +190,6 @@ mod tests {
         let path = path_in_repository(&world.path("clone/packer/base.pkr.hcl"), &world.environment).await;
         assert_eq!(path.expect("a path"), "packer/base.pkr.hcl");
         assert_eq!(actor(&world.path("clone"), &world.environment).await, "Test <test@localhost>");
-    }
-
-    #[tokio::test]
-    async fn a_commit_is_checked_out_elsewhere_and_nothing_here_moves() {
-        let world = World::new();
-        let before = world.checkout_state("clone");
-        let request = BooksRequest {
-            folder: world.path("clone"),
-            branch: "main".to_owned(),
-            remote: None,
-            environment: world.environment.clone(),
-        };
-        let books = Books::open(&request).await.expect("books");
-        books.checkout(&world.path("elsewhere")).await.expect("checked out");
-        assert_eq!(std::fs::read_to_string(world.path("elsewhere/README.md")).expect("a file"), "images\n");
-        assert_eq!(world.checkout_state("clone"), before);
     }
 
     #[test]

@@ -31,7 +31,12 @@ pub async fn look(request: &BooksRequest, fetch: bool) -> Result<Vantage, Ledger
     let known = known_remotes(&repository).await.map_err(in_git)?;
     let fetched = fetch && (request.remote.is_some() || known);
     let protected = if fetched {
-        Some(Books::open(request).await?)
+        match Books::open(request).await {
+            Ok(books) => Some(books),
+            // A repository that nobody has pushed to yet: nothing was ever built. Where it has other branches, the name is wrong.
+            Err(LedgerError::NoBranch { .. }) if is_empty(&repository, request).await.map_err(in_git)? => None,
+            Err(error) => return Err(error),
+        }
     } else {
         local_tip(&repository, request).await.map_err(in_git)?
     };
@@ -55,10 +60,21 @@ async fn known_remotes(repository: &Repository) -> Result<bool, GitError> {
     Ok(!repository.git().text(&["remote"]).await?.is_empty())
 }
 
+/// Whether the remote has no branch at all.
+async fn is_empty(repository: &Repository, request: &BooksRequest) -> Result<bool, GitError> {
+    let remote = branch::remote_of_protected(repository, request.remote.as_deref(), &request.branch).await?;
+    Ok(repository.remote_references(&remote, &["refs/heads/*"]).await?.is_empty())
+}
+
 /// The protected branch as this repository knows it.
 async fn local_tip(repository: &Repository, request: &BooksRequest) -> Result<Option<Books>, GitError> {
-    let remote = branch::remote_of_protected(repository, request.remote.as_deref(), &request.branch).await?;
-    for name in [format!("refs/remotes/{remote}/{}", request.branch), format!("refs/heads/{}", request.branch)] {
+    let remote = match branch::remote_of_protected(repository, request.remote.as_deref(), &request.branch).await {
+        Ok(remote) => Some(remote),
+        Err(GitError::NoRemote { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let tracked = remote.map(|remote| format!("refs/remotes/{remote}/{}", request.branch));
+    for name in tracked.into_iter().chain([format!("refs/heads/{}", request.branch)]) {
         if repository.commit_of(&name).await?.is_some() {
             return Ok(Books::at(request, &name).await.ok());
         }
@@ -134,6 +150,28 @@ mod tests {
             assert_eq!(seen.protected.expect("main").commit(), main, "the fork's main is old, fetch: {fetch}");
             assert_eq!(seen.branch.is_some_and(|books| books.commit() == topic), fetch);
         }
+    }
+
+    #[tokio::test]
+    async fn a_remote_that_is_empty_has_nothing_and_one_of_another_name_is_taken() {
+        let world = World::new();
+        world.git(".", &["init", "-q", "--bare", "empty.git"]);
+        world.git("clone", &["remote", "set-url", "origin", "../empty.git"]);
+        let seen = look(&request(&world, "clone"), true).await.expect("looks");
+        assert!(seen.protected.is_none() && seen.fetched);
+        let elsewhere = BooksRequest { branch: "trunk".to_owned(), ..request(&world, "clone") };
+        world.git("clone", &["remote", "set-url", "origin", "../remote.git"]);
+        assert!(matches!(look(&elsewhere, true).await, Err(LedgerError::NoBranch { .. })), "it has others");
+
+        world.git("clone", &["remote", "rename", "origin", "upstream"]);
+        world.git("clone", &["checkout", "-q", "--detach"]);
+        world.git("clone", &["branch", "-D", "-q", "main"]);
+        assert!(look(&request(&world, "clone"), true).await.expect("the only remote").protected.is_some());
+        world.git("clone", &["remote", "add", "fork", "../remote.git"]);
+        let error = look(&request(&world, "clone"), true).await.expect_err("which?");
+        assert_eq!(error.exit(), crate::exit::Exit::Usage);
+        let words = crate::model::cause::chain(&error);
+        assert!(words.contains("there is no remote origin, but fork, upstream"), "{words}");
     }
 
     #[tokio::test]

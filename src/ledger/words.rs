@@ -7,8 +7,10 @@ use regex::Regex;
 
 use crate::model::escape::escape_line;
 
-/// The most characters that are passed on of what git said.
-const MOST: usize = 4096;
+/// The most characters that are passed on of the beginning of what git said, and of its end: there git says why it failed.
+const MOST_OF_HEAD: usize = 1024;
+/// See [`MOST_OF_HEAD`].
+const MOST_OF_TAIL: usize = 3072;
 
 /// `scheme://anything@`: whatever stands before the `@` of a URL's authority may be a password or a token (RFC 3986, section 3.2.1).
 static USERINFO: LazyLock<Regex> =
@@ -20,7 +22,7 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a fixed pattern")
 });
 
-/// `text` without credentials, each line escaped, empty lines dropped, at most 4096 characters.
+/// `text` without credentials, each line escaped, empty lines dropped, at most 4096 characters of its beginning and end.
 pub fn clean(text: &str) -> String {
     let safe = redact(text);
     let lines: Vec<String> = safe
@@ -28,12 +30,14 @@ pub fn clean(text: &str) -> String {
         .map(|line| escape_line(line.trim_end().rsplit('\r').next().unwrap_or_default()))
         .filter(|line| !line.is_empty())
         .collect();
-    let mut joined = lines.join("\n");
-    if let Some((end, _)) = joined.char_indices().nth(MOST) {
-        joined.truncate(end);
-        joined.push('…');
+    let joined = lines.join("\n");
+    let length = joined.chars().count();
+    if length <= MOST_OF_HEAD + MOST_OF_TAIL {
+        return joined;
     }
-    joined
+    let head: String = joined.chars().take(MOST_OF_HEAD).collect();
+    let tail: String = joined.chars().skip(length - MOST_OF_TAIL).collect();
+    format!("{head}…{tail}")
 }
 
 /// `text` with the credentials of every URL and token struck out.
@@ -67,6 +71,9 @@ mod tests {
     #[test]
     fn words_are_escaped_and_bounded() {
         assert_eq!(clean("remote: \x1b[31mno\x1b[0m\n\nremote: x"), "remote: \\x1b[31mno\\x1b[0m\nremote: x");
-        assert!(clean(&"x".repeat(100_000)).chars().count() <= MOST + 1);
+        let long = format!("first{}last", "x".repeat(100_000));
+        let short = clean(&long);
+        assert!(short.chars().count() <= MOST_OF_HEAD + MOST_OF_TAIL + 1);
+        assert!(short.starts_with("first") && short.ends_with("last"), "{short}");
     }
 }

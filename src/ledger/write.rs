@@ -11,10 +11,11 @@ use super::{
     race::{Race, Sent},
     remote::References,
     repository::Repository,
+    tag_place::TagPlace,
 };
 
-/// The tags that an edit may have made before, for one look at the remote: `<image>/<state>/<yyyymmdd>-<run>`.
-const TAGS: &str = "refs/tags/*/*-*";
+/// All tags, for one look at the remote: an edit may have made its own before, and any other may exclude them (`base` and `base/gold/…`).
+pub(super) const ALL_TAGS: &str = "refs/tags/*";
 
 /// What is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct Edit {
     pub message: String,
     /// Annotated tags on the commit.
     pub tags: Vec<NewTag>,
+    /// Tags of earlier edits: made where nothing of their name is there.
+    pub earlier_tags: Vec<NewTag>,
 }
 
 /// An annotated tag to be made.
@@ -65,6 +68,8 @@ pub struct Written {
     pub tags: Vec<String>,
     /// The edit's tags that were not pushed: they belong to the protected branch, once it holds the edit.
     pub tags_to_come: Vec<String>,
+    /// What the user should know of tags that stand where these belong.
+    pub warnings: Vec<String>,
     /// What the remote said to the push, escaped and bounded: with an open branch many name the page that opens its pull request.
     pub remote_words: String,
     /// How many pushes were tried.
@@ -84,7 +89,8 @@ pub enum WriteError<E: std::error::Error + 'static> {
 
 /// Changes the protected branch: `edit` is asked what to change for the tip that is there, and asked again for each tip that another writer
 /// was faster with. An edit that changes nothing makes no commit; its tags are made up for where they are missing. A push whose answer was lost
-/// is looked up, and not made again. Fails with exit 5 where a tag of the edit's name says something else, or the open branch is stale.
+/// is looked up, and not made again. A tag that somebody else made costs a warning, and never the edit: the lock is what counts. Fails with exit 5 where the open
+/// branch is stale.
 pub async fn write<E, F>(request: &WriteRequest, mut edit: F) -> Result<Written, WriteError<E>>
 where
     E: std::error::Error + 'static,
@@ -166,7 +172,7 @@ impl Writer {
     async fn look(&mut self) -> Result<Option<Looked>, LedgerError> {
         let protected = format!("refs/heads/{}", self.protected);
         let open = self.open.as_ref().map(|name| format!("refs/heads/{name}"));
-        let mut names = vec![protected.as_str(), TAGS];
+        let mut names = vec![protected.as_str(), ALL_TAGS];
         names.extend(open.as_deref());
         let Some(references) = self.race.references(&names).await? else { return Ok(None) };
         let Some(tip) = references.get(&protected).cloned() else {
@@ -194,11 +200,13 @@ impl Writer {
         if self.race.is_ancestor(begun, tip).await? {
             return Ok(tip.to_owned());
         }
-        Err(LedgerError::StaleBranch {
-            remote: self.race.shown_remote(),
-            branch: self.target().to_owned(),
-            protected: self.protected.clone(),
-        })
+        let (remote, branch, protected) = (self.race.shown_remote(), self.target().to_owned(), self.protected.clone());
+        let shallow = self.race.repository().is_shallow().await;
+        // Where commits are left out, nobody can say here which of the two holds the other.
+        match shallow.map_err(|source| LedgerError::git(self.race.repository(), source))? {
+            true => Err(LedgerError::ShallowHistory { branch, protected }),
+            false => Err(LedgerError::StaleBranch { remote, branch, protected }),
+        }
     }
 
     /// Whether the last push arrived although its answer did not; what of it is missing is pushed.
@@ -224,19 +232,30 @@ impl Writer {
         let target = self.target().to_owned();
         let (commit, changed) = self.commit(&looked.base, &edit).await?;
         let mut refspecs: Vec<String> = changed.then(|| format!("{commit}:refs/heads/{target}")).into_iter().collect();
-        let names = edit.tags.iter().map(|tag| tag.name.clone()).collect();
-        let (tags, tags_to_come) = if self.open.is_some() { (Vec::new(), names) } else { (names, Vec::new()) };
+        let mut found = FoundTags::default();
+        let mut tags_to_come = Vec::new();
         if self.open.is_none() {
-            refspecs.extend(self.missing_tags(&looked.references, &commit, &edit.tags).await?);
+            let missing = |tag: &&NewTag| {
+                let there = looked.references.contains_key(&format!("refs/tags/{}", tag.name));
+                !there && !edit.tags.iter().any(|other| other.name == tag.name)
+            };
+            let missing: Vec<NewTag> = edit.earlier_tags.iter().filter(missing).cloned().collect();
+            let tags: Vec<NewTag> = edit.tags.iter().chain(&missing).cloned().collect();
+            let Some(tags) = self.tags(&looked.references, &commit, &tags).await? else { return Ok(None) };
+            found = tags;
+        } else {
+            tags_to_come.extend(edit.tags.iter().map(|tag| tag.name.clone()));
         }
+        refspecs.append(&mut found.refspecs);
         let written = Written {
             pushed: false,
             commit,
             branch: target,
             remote: self.race.shown_remote(),
             files: if changed { edit.files.into_iter().map(|(path, _)| path).collect() } else { Vec::new() },
-            tags,
+            tags: found.names,
             tags_to_come,
+            warnings: found.warnings,
             remote_words: String::new(),
             tries: self.race.tries(),
         };
@@ -285,24 +304,45 @@ impl Writer {
         }
     }
 
-    /// What to push for the tags that the remote does not have. Fails where it has one of that name that says something else.
-    async fn missing_tags(
+    /// The edit's tags: where they are, and what is to be pushed for those that the remote does not have. `None`: look again.
+    async fn tags(
         &mut self,
         references: &References,
         commit: &str,
         tags: &[NewTag],
-    ) -> Result<Vec<String>, LedgerError> {
-        let mut refspecs = Vec::new();
+    ) -> Result<Option<FoundTags>, LedgerError> {
+        let mut found = FoundTags::default();
+        let mut taken = references.clone();
         for tag in tags {
-            let reference = format!("refs/tags/{}", tag.name);
-            if !references.contains_key(&reference) {
-                let object = self.race.repository().tag_object(&tag.name, commit, &tag.message).await;
-                let object = object.map_err(|error| LedgerError::plan(self.target(), error))?;
-                refspecs.push(format!("{object}:{reference}"));
-            } else if !self.race.holds_message(references, &tag.name, &tag.message).await? {
-                return Err(LedgerError::TagTaken { name: tag.name.clone() });
+            let Some((place, warnings)) = self.race.tag_place(&taken, &tag.name, &tag.message).await? else {
+                return Ok(None);
+            };
+            found.warnings.extend(warnings);
+            match place {
+                TagPlace::There(name) => found.names.push(name),
+                TagPlace::Free(name) => {
+                    let object = self.race.repository().tag_object(&name, commit, &tag.message).await;
+                    let object = object.map_err(|error| LedgerError::plan(self.target(), error))?;
+                    found.refspecs.push(format!("{object}:refs/tags/{name}"));
+                    // Two tags of one edit never take the same name.
+                    taken.insert(format!("refs/tags/{name}^{{}}"), commit.to_owned());
+                    taken.insert(format!("refs/tags/{name}"), object);
+                    found.names.push(name);
+                }
+                TagPlace::Blocked => {}
             }
         }
-        Ok(refspecs)
+        Ok(Some(found))
     }
+}
+
+/// The tags of an edit.
+#[derive(Debug, Default)]
+struct FoundTags {
+    /// The names that they have.
+    names: Vec<String>,
+    /// What is to be pushed.
+    refspecs: Vec<String>,
+    /// What the user should know.
+    warnings: Vec<String>,
 }

@@ -27,6 +27,7 @@ async fn line(books: &Books, line: &str) -> Result<Edit, LedgerError> {
         files: vec![("images/list".to_owned(), Some(text))],
         message: format!("add {line}\n"),
         tags: vec![tag(line)],
+        ..Edit::default()
     })
 }
 
@@ -106,7 +107,7 @@ async fn an_edit_that_changes_nothing_makes_no_commit_and_the_checkout_stays() {
     let written = write(&request, async |books: &Books| {
         let same = books.file("README.md").await?;
         let files = vec![("README.md".to_owned(), same)];
-        Ok::<_, LedgerError>(Edit { files, message: "nothing\n".to_owned(), tags: Vec::new() })
+        Ok::<_, LedgerError>(Edit { files, message: "nothing\n".to_owned(), ..Edit::default() })
     });
     let written = written.await.expect("nothing to do");
     assert_eq!((written.pushed, written.files.len()), (false, 0));
@@ -145,7 +146,7 @@ async fn a_lost_answer_is_found_as_pushed_and_the_edit_is_not_made_twice() {
 }
 
 #[tokio::test]
-async fn a_tag_that_says_the_same_is_ours_and_any_other_is_a_conflict() {
+async fn a_tag_that_says_the_same_is_ours_and_any_other_costs_a_warning_and_never_the_edit() {
     let world = World::new();
     let request = request(&world, "clone");
     added(&request, "one").await;
@@ -168,10 +169,55 @@ async fn a_tag_that_says_the_same_is_ours_and_any_other_is_a_conflict() {
         world.git("seed", &["fetch", "-q", "../remote.git", "main:main", "--force", "--update-head-ok"]);
         world.git("seed", &arguments);
         world.git("seed", &["push", "-q", "-f", "../remote.git", "refs/tags/base/gold/20261122-one"]);
-        let WriteError::Ledger(error) = again().await.expect_err(what) else { panic!("{what}") };
-        assert_eq!(error.exit(), Exit::Conflict, "{what}");
-        assert!(chain(&error).contains("base/gold/20261122-one"), "{what}: {}", chain(&error));
+        let written = again().await.expect(what);
+        assert_eq!(written.tags, ["base/gold/20261122-one-2"], "{what}");
+        let [warning] = written.warnings.as_slice() else { panic!("{what}: {:?}", written.warnings) };
+        assert!(warning.contains("base/gold/20261122-one exists"), "{what}: {warning}");
+        assert_eq!(world.git("remote.git", &["cat-file", "-t", &written.tags[0]]), "tag", "{what}");
+        assert!(!again().await.expect("there by now").pushed, "{what}");
+        world.git("remote.git", &["tag", "-d", &written.tags[0]]);
     }
+}
+
+#[tokio::test]
+async fn no_tag_that_somebody_can_push_stops_an_edit() {
+    for planted in ["base", "base/gold", "base/gold/20261122-one/x", "base/gold/20261122-one"] {
+        let world = World::new();
+        world.git("remote.git", &["tag", planted, "main"]);
+        let written = added(&request(&world, "clone"), "one").await;
+        assert!(written.pushed && lines(&world, "main") == ["one"], "{planted}");
+        assert!(written.warnings[0].contains(planted), "{planted}: {:?}", written.warnings);
+    }
+}
+
+#[tokio::test]
+async fn a_file_and_a_folder_never_take_each_others_place() {
+    let world = World::new();
+    added(&request(&world, "clone"), "one").await;
+    let tip = world.remote_tip();
+    for path in ["images/list/candidates/x.hcl", "images"] {
+        let wanted = async |_: &Books| {
+            let files = vec![(path.to_owned(), Some(b"x".to_vec()))];
+            Ok::<_, LedgerError>(Edit { files, message: "x\n".to_owned(), ..Edit::default() })
+        };
+        let WriteError::Ledger(error) = write(&request(&world, "clone"), wanted).await.expect_err(path) else {
+            panic!("{path}")
+        };
+        assert!(chain(&error).contains("expected a f"), "{path}: {}", chain(&error));
+    }
+    assert_eq!(world.remote_tip(), tip);
+}
+
+#[tokio::test]
+async fn what_the_remote_calls_a_race_though_nothing_moves_is_told_in_its_words() {
+    let world = World::new();
+    // git rejects the whole push as "atomic transaction failed", whatever the reason; that one stands among the remote's words.
+    world.git("remote.git", &["branch", "assay/base/x", "main"]);
+    let started = std::time::Instant::now();
+    let (exit, words) = refused(&opening(&world, "clone", "assay/base"), "one").await;
+    assert_eq!(exit, Exit::Conflict);
+    assert!(words.contains("'refs/heads/assay/base/x' exists"), "{words}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(120), "patience is for races");
 }
 
 #[tokio::test]
@@ -249,7 +295,7 @@ async fn a_file_keeps_its_mode_and_a_link_is_not_written_over() {
     world.git("seed", &["push", "-q", "../remote.git", "HEAD:main"]);
     let set = async |path: &str| {
         let files = vec![(path.to_owned(), Some(b"new\n".to_vec()))];
-        let edit = Edit { files, message: "set\n".to_owned(), tags: Vec::new() };
+        let edit = Edit { files, message: "set\n".to_owned(), ..Edit::default() };
         write(&request(&world, "clone"), async |_: &Books| Ok::<_, LedgerError>(edit.clone())).await
     };
     set("run.tfvars").await.expect("written");

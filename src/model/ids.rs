@@ -91,12 +91,16 @@ text_id!(
 );
 text_id!(
     /// The name of a line of AMIs, as used in tags, file names and git tags.
-    ImageName, "an image name", "1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, like base",
+    ImageName, "an image name",
+    "1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, like base (no \"..\", nor '.', .lock or .hcl at the end; evidence and allowed_signers are taken)",
     |t| {
         (1..=63).contains(&t.len())
             && t.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
             && t.as_bytes()[0].is_ascii_alphanumeric()
+            // Rules of git-check-ref-format(1): the name is part of tags.
             && !t.contains("..") && !t.ends_with('.') && !t.ends_with(".lock")
+            // It is a folder in images/, beside the files and folders that assay keeps there.
+            && !t.ends_with(".hcl") && !matches!(t, "evidence" | "allowed_signers")
     }
 );
 text_id!(
@@ -197,7 +201,8 @@ mod tests {
         assert!("us-east".parse::<Region>().is_err());
         assert!("US-EAST-1".parse::<Region>().is_err());
         assert!("base".parse::<ImageName>().is_ok());
-        for bad in ["", "../x", "Base", "a..b", "x.lock", "-a"] {
+        assert!("evidences".parse::<ImageName>().is_ok() && "base.lock.hcl2".parse::<ImageName>().is_ok());
+        for bad in ["", "../x", "Base", "a..b", "x.lock", "-a", "a.", "evidence", "allowed_signers", "base.lock.hcl"] {
             assert!(bad.parse::<ImageName>().is_err(), "{bad:?}");
         }
         assert_eq!(Digest::of(b"").as_str(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");

@@ -20,7 +20,23 @@ pub struct Lock {
     pub gold: Option<RunId>,
     /// What happened, oldest first.
     pub entries: Vec<LockEntry>,
+    /// How the first of them stand in the file that they were read from.
+    #[serde(skip)]
+    pub(crate) written: WrittenEntries,
 }
+
+/// Entries as they stand in a lock file, each at the left margin. The chain is over these bytes, whichever version of assay wrote them. They are no part of what the
+/// lock says: two locks that say the same are equal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WrittenEntries(pub(crate) Vec<String>);
+
+impl PartialEq for WrittenEntries {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for WrittenEntries {}
 
 /// One entry: a run that reached a state on the protected branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +75,7 @@ pub struct LockCopy {
 impl Lock {
     /// A lock in which nothing has happened yet.
     pub fn new(image: ImageName) -> Self {
-        Self { image, gold: None, entries: Vec::new() }
+        Self { image, gold: None, entries: Vec::new(), written: WrittenEntries::default() }
     }
 
     /// The runs in it, in the order in which they came in.

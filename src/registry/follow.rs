@@ -28,6 +28,8 @@ pub struct Wanted {
     pub revoked_at: Option<Timestamp>,
     /// For a revoked run: whether that time has come.
     pub revoked: bool,
+    /// Times that revocations of this run named before, to the minute: a deprecation at one of them is ours.
+    pub announced: Vec<Timestamp>,
 }
 
 impl Wanted {
@@ -40,8 +42,27 @@ impl Wanted {
             tags: wanted_tags(lock, run)?,
             revoked_at: due.filter(|_| last.state == State::Revoked),
             revoked: lock.is_revoked(run, now),
+            announced: lock
+                .entries
+                .iter()
+                .filter(|entry| entry.run == run)
+                .filter_map(|entry| entry.effective_at.as_deref()?.parse().ok())
+                .map(minute)
+                .collect(),
         })
     }
+
+    /// Whether the deprecation of an AMI is another one than the revocation at `due` asks for. One that is too early is assay's to change only where an earlier
+    /// announcement made it: somebody else's own stays.
+    pub fn misses(&self, deprecated: Option<Timestamp>, due: Timestamp) -> bool {
+        deprecated.is_none_or(|there| there > due || (there < minute(due) && self.announced.contains(&minute(there))))
+    }
+}
+
+/// A time as EC2 keeps it for a deprecation.
+fn minute(time: Timestamp) -> Timestamp {
+    let second = time.as_second();
+    Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(time)
 }
 
 /// The tags that the lock asks of a run's AMIs and their snapshots: those that say state, run, image, evidence and who. Others (provenance, the user's) are none
@@ -223,7 +244,7 @@ impl Work<'_> {
         // EC2 wants a time in the future and rounds to the minute.
         let soonest = now.checked_add(2.minutes()).unwrap_or(now);
         let due = due.max(soonest);
-        if there.is_none_or(|there| there > due) {
+        if wanted.misses(there, due) {
             let at = due.strftime("%Y-%m-%dT%H:%M:00Z").to_string();
             self.cloud.deprecate_image(&self.image.id, &at).await.map_err(said)?;
             self.changed.push(format!("deprecated at {at}"));

@@ -66,6 +66,9 @@ pub struct Gold {
     pub revoked_from: Option<String>,
 }
 
+/// What helps where the build that was asked for does not need the gold: that of the base itself, most of all.
+const ELSEWHERE: &str = ". If this build does not need it: Packer reads every data source of a template, whatever -only says; keep the one that does in a folder of its own";
+
 /// Why there is no AMI to build on. Each says what would help.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldError {
@@ -86,7 +89,8 @@ pub enum GoldError {
     },
     /// The lock knows no gold.
     #[error(
-        "image: {image} has no gold yet: {place} knows {known}. Promote one: assay promote --image {image} --to gold"
+        "image: {image} has no gold yet: {place} knows {known}. Promote one: assay promote --image {image} --to gold{}",
+        ELSEWHERE
     )]
     NoGold {
         /// The image line.
@@ -99,7 +103,8 @@ pub enum GoldError {
     /// Its gold was revoked.
     #[error(
         "image: the gold of {image} is revoked: run {run}, {told}, says {place}. Promote another run, or go back to the last good one: \
-         assay rollback --image {image}"
+         assay rollback --image {image}{}",
+        ELSEWHERE
     )]
     Revoked {
         /// The image line.
@@ -249,7 +254,7 @@ fn no_lock(request: &GoldRequest, place: String, names: &BTreeSet<String>) -> Go
         image: request.image.clone(),
         place,
         nearest: nearest.map(|name| format!("; did you mean {name:?}?")).unwrap_or_default(),
-        cure: format!("Its first promotion writes it: assay promote --image {wanted} --to gold{elsewhere}"),
+        cure: format!("Its first promotion writes it: assay promote --image {wanted} --to gold{elsewhere}{ELSEWHERE}"),
     }
 }
 

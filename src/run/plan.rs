@@ -106,6 +106,18 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Nothing is built of which nothing is known.
+    fn unreadable(facts: &ImageFacts, why: String) -> Self {
+        Self {
+            image: facts.image.clone(),
+            due: false,
+            reasons: vec![Reason::LockUnreadable { why }],
+            waits_for: None,
+            source_digest: facts.digest.clone(),
+            newest: None,
+        }
+    }
+
     /// Whether nothing goes on without a person: building again would only repeat what was rejected or taken out of use.
     pub fn is_stuck(&self) -> bool {
         !self.due && self.reasons.iter().any(|reason| reason.kind() == Kind::Stuck)
@@ -166,7 +178,11 @@ pub fn planned(request: &PlanRequest, gathered: &Gathered, now: Timestamp) -> Pl
     let mut decided: Vec<Decision> = Vec::new();
     for declared in in_order(&request.file) {
         let Some(facts) = gathered.facts(request, declared, &decided) else { continue };
-        let decision = decide(&facts, now);
+        let unreadable = gathered.images.get(&declared.name).and_then(|known| known.unreadable.clone());
+        let decision = match unreadable {
+            Some(why) => Decision::unreadable(&facts, why),
+            None => decide(&facts, now),
+        };
         if request.wants(&decision.image) {
             plan.images.push(decision.clone());
         }

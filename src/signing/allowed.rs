@@ -115,7 +115,9 @@ fn entry(line: &str, number: usize, zone: &TimeZone) -> Result<Entry, String> {
     if key.split_whitespace().nth(1).is_none() {
         return Err(format!("there is no key; {missing}"));
     }
-    let key = PublicKey::from_openssh(key).map_err(|error| format!("the key cannot be read ({error}); {missing}"))?;
+    // ssh-keygen takes any white space between type and key; the parser takes one space.
+    let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let key = PublicKey::from_openssh(&key).map_err(|error| format!("the key cannot be read ({error}); {missing}"))?;
     Ok(Entry { line: number, principals, key: key.key_data().clone(), options })
 }
 
@@ -207,7 +209,8 @@ fn time(name: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
     }
     let padded = format!("{digits:0<14}");
     let civil = DateTime::strptime("%Y%m%d%H%M%S", &padded).map_err(|_| wrong())?;
-    zone.to_timestamp(civil).map_err(|_| wrong())
+    // 99991231 is the usual "never": the last days of that year are beyond what a timestamp holds in some zones.
+    Ok(zone.to_timestamp(civil).unwrap_or(if civil.year() > 0 { Timestamp::MAX } else { Timestamp::MIN }))
 }
 
 /// Whether a pattern-list of ssh_config(5), PATTERNS, matches: `*`, `?`, and `!` before what must not match.

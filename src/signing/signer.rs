@@ -115,8 +115,9 @@ impl SigningKey {
         if text.starts_with("ssh-") || text.starts_with("ecdsa-") {
             return Err(format!("is a public key; {expected}, the file without .pub"));
         }
-        let key =
-            PrivateKey::from_openssh(text).map_err(|_| format!("is no private key in OpenSSH's format; {expected}"))?;
+        // A CI variable ends in a line end of its own, and `echo` adds another; ssh-keygen takes the empty line.
+        let key = PrivateKey::from_openssh(text.trim_end())
+            .map_err(|_| format!("is no private key in OpenSSH's format; {expected}"))?;
         if key.is_encrypted() {
             return Err(format!("has a passphrase, and nobody is asked for one; {expected}"));
         }

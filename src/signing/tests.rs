@@ -247,6 +247,37 @@ fn times_without_z_are_of_the_machines_zone() {
 }
 
 #[test]
+fn what_ssh_keygen_takes_in_a_line_is_taken() {
+    let keys = Keys::new("ed25519");
+    let signature = keys.signed_by_keygen(NAMESPACE);
+    let (kind, key) =
+        keys.public().split_once(' ').map(|(kind, key)| (kind.to_owned(), key.to_owned())).expect("a key");
+    for line in [
+        format!("ci@example.com valid-before=\"99991231Z\" {kind} {key}"),
+        format!("ci@example.com valid-before=\"99991231\" {kind} {key}"),
+        format!("ci@example.com valid-after=\"19700101Z\" {kind} {key}"),
+        format!("ci@example.com   {kind}   {key}"),
+        format!("ci@example.com\t{kind}\t{key}\tsomebody's key"),
+    ] {
+        let text = format!("{line}\n");
+        for zone in [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(-12)), TimeZone::fixed(jiff::tz::offset(14))] {
+            let allowed = AllowedSigners::parse(&text, "f", &zone).unwrap_or_else(|error| panic!("{line}: {error}"));
+            verify(EVIDENCE, &signature, &allowed, now()).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_key_file_with_an_empty_line_at_its_end_signs() {
+    let keys = Keys::new("ed25519");
+    let text = fs::read_to_string(keys.private()).expect("a key");
+    for end in ["", "\n", "\n\n", "\r\n \n"] {
+        fs::write(keys.private(), format!("{}{end}", text.trim_end())).expect("written");
+        SigningKey::read(&keys.private()).unwrap_or_else(|error| panic!("{end:?}: {error}"));
+    }
+}
+
+#[test]
 fn a_key_file_that_cannot_sign_unattended_is_refused() {
     let keys = Keys::new("ed25519");
     let said = |name: &str| SigningKey::read(&keys.path(name)).expect_err("refused").to_string();

@@ -87,6 +87,7 @@ async fn one_writer(request: WriteRequest, writer: usize) -> u32 {
                 files,
                 message: lock_commit(&lock, std::slice::from_ref(&entry)),
                 tags: Vec::new(),
+                earlier_tags: Vec::new(),
             })
         });
         tries += written.await.unwrap_or_else(|error| panic!("writer {writer}: {error}")).tries;

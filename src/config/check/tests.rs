@@ -85,7 +85,7 @@ fn five_mistakes_are_five_messages() {
     );
     assert!(checked.settings.is_none());
     insta::assert_snapshot!(messages(&checked).join("\n"), @r#"
-    image: "Base" is not an image name; expected 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, like base
+    image: "Base" is not an image name; expected 1 to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit, like base (no "..", nor '.', .lock or .hcl at the end; evidence and allowed_signers are taken)
     suites: nosuch.hcl cannot be read
     ssh_timeout: "5 minutes" is not a duration; expected one like "90s" or "5m"
     temporary_security_group_source_cidrs: "10.0.0.0/33" is not an address block; expected one like "203.0.113.7/32"

@@ -69,7 +69,7 @@ pub fn parse(path: &Path, shown: &Path, text: &str, problems: &mut Vec<Problem>)
 pub(super) struct Reader<'a> {
     path: &'a Path,
     shown: &'a Path,
-    text: &'a str,
+    pub(super) text: &'a str,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -214,7 +214,14 @@ impl Reader<'_> {
         let line = self.line(structure);
         let shown = section.shown(name);
         let Some(option) = options::in_file(section, name) else {
-            let message = self.no_option(section, others, name);
+            let message = match structure {
+                Structure::Attribute(_) if others.contains(&name) => match name {
+                    "image" | "projection" => format!("is a block; write {name} \"…\" {{ … }}"),
+                    _ => format!("is a block; write {name} {{ … }}"),
+                },
+                Structure::Block(_) if others.contains(&name) => format!("is no block; write {name} = …"),
+                _ => self.no_option(section, others, name),
+            };
             return self.problem(line, shown, message);
         };
         if let Some(sentence) = option.refused {
@@ -283,7 +290,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn value(&mut self, attribute: &Attribute, shown: &str) -> Option<Json> {
-        literal(&attribute.value)
+        literal(&attribute.value, self.text)
             .map_err(|wrong| {
                 let line = wrong.span.map_or_else(|| self.line(attribute), |span| self.line_at(span.start));
                 self.problem(line, shown, wrong.message);

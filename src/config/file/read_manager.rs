@@ -8,7 +8,11 @@ use std::{
     str::FromStr,
 };
 
-use hcl_edit::structure::{Attribute, Block, Structure};
+use hcl_edit::{
+    Span as _,
+    expr::{Expression, ObjectKey, ObjectValue},
+    structure::{Attribute, Block, Structure},
+};
 use serde_json::Value as Json;
 
 use super::{
@@ -72,12 +76,14 @@ impl Reader<'_> {
             let Some((name, attribute)) = self.attribute("git", structure, &["branch", "remote"]) else { continue };
             let shown = format!("git.{name}");
             let Some((line, text)) = self.text(attribute, &shown) else { continue };
-            if text.starts_with('-') || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            let branch = text.strip_prefix("refs/heads/").unwrap_or(&text);
+            let bad_branch = name == "branch" && !is_branch_name(branch);
+            if bad_branch || text.starts_with('-') || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
                 self.problem(line, shown, format!("{text:?} is not a name that git takes"));
                 continue;
             }
             match name {
-                "branch" => git.branch = text,
+                "branch" => git.branch = branch.to_owned(),
                 _ => git.remote = Some(text),
             }
         }
@@ -345,15 +351,87 @@ impl Reader<'_> {
             self.problem(line, shown, format!("{value} is not an object of name = \"value\""));
             return BTreeMap::new();
         };
-        object
-            .into_iter()
-            .map(|(name, value)| {
-                // Packer reads -var of other types as HCL.
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                (name, text)
-            })
-            .collect()
+        let written = self.written_numbers(attribute);
+        let mut variables = BTreeMap::new();
+        for (name, value) in object {
+            let shown = format!("{shown}.{name}");
+            if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c.is_control()) {
+                self.problem(line, shown, format!("{name:?} is not the name of a variable"));
+                continue;
+            }
+            // Packer takes the text after -var NAME= as it is for a string variable, and reads it as HCL for any other.
+            let text = match (&value, written.get(&name)) {
+                (Json::Null, _) => {
+                    self.problem(line, shown, "null is no value; leave the variable out to get its default");
+                    continue;
+                }
+                (Json::String(text), _) => text.clone(),
+                (Json::Number(_), Some(written)) => written.clone(),
+                (other, _) => hcl_text(other),
+            };
+            variables.insert(name, text);
+        }
+        variables
     }
+
+    /// The numbers of an object as they stand in the file: `1.10` is a version as often as a number.
+    fn written_numbers(&self, attribute: &Attribute) -> BTreeMap<String, String> {
+        let Expression::Object(object) = &attribute.value else { return BTreeMap::new() };
+        let number = |(key, value): (&ObjectKey, &ObjectValue)| {
+            let key = match key {
+                ObjectKey::Ident(name) => name.value().to_string(),
+                ObjectKey::Expression(expression) => expression.as_str()?.to_owned(),
+            };
+            let Expression::Number(_) = value.expr() else { return None };
+            Some((key, self.text.get(value.expr().span()?)?.trim().to_owned()))
+        };
+        object.iter().filter_map(number).collect()
+    }
+}
+
+/// A value as HCL reads it: template markers doubled, or it would evaluate them.
+fn hcl_text(value: &Json) -> String {
+    match value {
+        Json::Array(items) => format!("[{}]", items.iter().map(hcl_text).collect::<Vec<_>>().join(",")),
+        Json::Object(entries) => {
+            let entry = |(key, value): (&String, &Json)| format!("{}:{}", hcl_quoted(key), hcl_text(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
+        }
+        Json::String(text) => hcl_quoted(text),
+        other => other.to_string(),
+    }
+}
+
+fn hcl_quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '$' | '%' if letters.peek() == Some(&'{') => quoted.extend([letter, letter]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether git takes the name for a branch (git-check-ref-format(1)).
+fn is_branch_name(name: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let bad = |c: char| c.is_control() || c.is_whitespace() || "~^:?*[\\".contains(c);
+    name != "@"
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && !name.contains("..")
+        && !name.contains("@{")
+        && !name.contains(bad)
+        && name.split('/').all(part)
 }
 
 /// A path that stays within the folder of assay.hcl, as git writes it: without `.`, doubled slashes and a slash at the end. git takes no other form, and

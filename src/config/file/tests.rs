@@ -288,3 +288,74 @@ image "base" {
     );
     insta::assert_snapshot!(problems);
 }
+
+#[test]
+fn variables_reach_packer_as_they_are_written() {
+    let text = r#"image "base" {
+  build {
+    template = "base.pkr.hcl"
+    variables = {
+      version = 1.10
+      account = "012345678901"
+      count   = 3
+      big     = 12345678901234567890
+      list    = ["a", "$${x}", 2, null]
+      map     = { "a b" = "q\"uote", c = true }
+    }
+  }
+}
+"#;
+    let (file, problems) = parse_text(text);
+    assert_eq!(problems, "");
+    let variables = file.expect("a file").images[0].build.clone().expect("a build").variables;
+    let of = |name: &str| variables[name].as_str();
+    assert_eq!((of("version"), of("account"), of("count")), ("1.10", "012345678901", "3"));
+    assert_eq!(of("big"), "12345678901234567890");
+    assert_eq!(of("list"), r#"["a","$${x}",2,null]"#);
+    assert_eq!(of("map"), r#"{"a b":"q\"uote","c":true}"#);
+}
+
+#[test]
+fn what_would_change_on_its_way_is_a_mistake() {
+    let variable = |value: &str| {
+        let text =
+            format!("image \"base\" {{\n  build {{\n    template = \"t\"\n    variables = {{ {value} }}\n  }}\n}}\n");
+        parse_text(&text).1
+    };
+    assert!(variable("a = null").contains("leave the variable out"), "{}", variable("a = null"));
+    assert!(
+        variable("a = 012345678901").contains("assay.hcl:4: ")
+            && variable("a = 012345678901").contains("write it in quotes")
+    );
+    assert!(variable("a = 100000000000000000000").contains("more digits than are kept"));
+    for name in ["\"\"", "\"h i\"", "\"a=b\""] {
+        assert!(variable(&format!("{name} = 1")).contains("is not the name of a variable"), "{name}");
+    }
+    let tags = parse_text("image \"base\" {\n  tags = { Account = 012345678901 }\n}\n").1;
+    assert!(tags.contains("write it in quotes"), "{tags}");
+}
+
+#[test]
+fn a_block_that_is_written_as_an_attribute_is_told_so_and_the_reverse() {
+    for (text, words) in [
+        ("image = \"x\"\n", "is a block; write image \"…\" { … }"),
+        ("git = { branch = \"main\" }\n", "is a block; write git { … }"),
+        ("image \"a\" {\n  build = { template = \"x\" }\n}\n", "is a block; write build { … }"),
+        ("image \"a\" {\n  parent {\n  }\n}\n", "is no block; write parent = …"),
+    ] {
+        let problems = parse_text(text).1;
+        assert!(problems.contains(words), "{text}: {problems}");
+    }
+}
+
+#[test]
+fn the_protected_branch_is_named_as_git_takes_it() {
+    let branch = |name: &str| parse_text(&format!("git {{\n  branch = \"{name}\"\n}}\n"));
+    for (name, taken) in [("main", "main"), ("refs/heads/main", "main"), ("release/1.x", "release/1.x")] {
+        let (file, problems) = branch(name);
+        assert_eq!((problems.as_str(), file.expect("a file").git.branch.as_str()), ("", taken));
+    }
+    for name in ["ma..in", "a~1", "a^", "a:b", "-x", "a//b", "a/", "a.lock", "a b", "@", "a@{1}", ".a", "refs/heads/"] {
+        assert!(branch(name).1.contains("is not a name that git takes"), "{name}: {}", branch(name).1);
+    }
+}

@@ -109,6 +109,7 @@ pub fn execute(request: CommitRequest) -> Exit {
 
 fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
     let exit = worst(outcome.left.iter().map(|left| left.exit));
+    outcome.warnings.iter().for_each(|warning| output::warning(warning));
     for left in &outcome.left {
         output::error(&format!("left out, while the rest was committed: {}", left.why));
     }

@@ -118,7 +118,8 @@ fn plan(
     if flags.reason.is_none() && !matches!(what, Move::Rollback { .. }) {
         problems.push(problem("--reason", "is missing; the lock records why"));
     }
-    if let Some((_, file)) = &planned {
+    // What a rollback distributes, assay.hcl must say. The other moves go by the lock alone: an image that was taken out of the file or renamed must still be revocable.
+    if let (Some((_, file)), Move::Rollback { .. }) = (&planned, what) {
         declared(file, image, &mut problems);
     }
     match planned {

@@ -91,6 +91,9 @@ fn shown(status: &Status, format: Format) -> Exit {
     for unknown in &status.unknown {
         output::error(&format!("{}: cannot be told: {}", unknown.region, unknown.message));
     }
+    for image in &status.unread {
+        output::error(&format!("image {image}: its lock cannot be read, so nothing of it was compared with the cloud"));
+    }
     for failed in status.mended.iter().flat_map(|mended| &mended.failed) {
         output::error(&format!("not mended: {failed}"));
     }
@@ -120,7 +123,8 @@ fn sum(status: &Status) -> String {
         Some(mended) if !mended.done.is_empty() => format!("{} mended; ", mended.done.len()),
         _ => String::new(),
     };
-    let unknown = if status.unknown.is_empty() { "" } else { ", as far as could be looked at" };
+    let unknown =
+        if status.unknown.is_empty() && status.unread.is_empty() { "" } else { ", as far as could be looked at" };
     let count = status.drift.len();
     let mendable = status.drift.iter().filter(|drift| drift.finding.is_mendable()).count();
     match (count, mendable, &status.mended) {
@@ -170,6 +174,7 @@ fn json(status: &Status) -> Json {
         "images": images,
         "drift": status.drift.len(),
         "unknown": status.unknown.iter().map(|u| json!({ "region": u.region, "message": u.message })).collect::<Vec<_>>(),
+        "unread": status.unread,
         "repaired": status.mended.as_ref().map(|mended| &mended.done),
         "failed": status.mended.as_ref().map(|mended| &mended.failed),
     })

@@ -1,5 +1,7 @@
 //! JSON text as a tree with spans. serde_json judges whether it is JSON; here only the places are found.
 
+use std::collections::HashSet;
+
 use super::{
     format::Wrong,
     tree::{Entry, Kind, Node},
@@ -16,6 +18,15 @@ pub fn parse(text: &str) -> Result<Node, Wrong> {
             Err((place, format!("not valid JSON: {error}")))
         }
     }
+}
+
+/// Of entries with one key the last: serde_json and Terraform let it win.
+fn last_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let mut known = HashSet::new();
+    entries.reverse();
+    entries.retain(|entry| known.insert(entry.key.clone()));
+    entries.reverse();
+    entries
 }
 
 /// Reads text that is known to be JSON.
@@ -65,14 +76,12 @@ impl Scan<'_> {
                     self.space();
                     self.at += 1;
                     let value = self.value();
-                    // serde_json and Terraform let the last one win.
-                    entries.retain(|entry: &Entry| entry.key != key);
                     entries.push(Entry { key, key_span, value });
                 }
                 b',' => self.at += 1,
                 _ => {
                     self.at += 1;
-                    return entries;
+                    return last_of_each(entries);
                 }
             }
         }

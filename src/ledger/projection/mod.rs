@@ -14,7 +14,7 @@ mod yaml;
 use std::{collections::BTreeMap, path::Path};
 
 use edit::{Editor, rendered};
-use format::Format;
+use format::{Format, nested};
 use tree::{Found, Wanted};
 
 use crate::{
@@ -41,18 +41,19 @@ pub struct ProjectionError {
 /// `old` is what the file holds now; none: there is no such file. A file that says all of it already comes back as it is.
 ///
 /// The variable may be a path, like `images.base.ami`. With region and architecture given its value is one id; else a map from region to id, or, for AMIs
-/// of several architectures, from architecture to such a map. A value of another shape is replaced if assay can see that nothing is lost: a plain string, null, or a map of
+/// of several architectures (or an image that declares several), from architecture to such a map. A value of another shape is replaced if assay can see that nothing is lost: a plain string, null, or a map of
 /// AMI ids; anything computed is refused. Fails with file and line also where gold has no AMI for it, or the file is none of the kinds.
 pub fn apply(
     path: &Path,
     old: Option<&[u8]>,
     projection: &Projection,
+    architectures: &[Architecture],
     gold: &[AmiRecord],
 ) -> Result<Vec<u8>, ProjectionError> {
     let file = path.to_string_lossy().into_owned();
     let error = |line, message: String| ProjectionError { file: file.clone(), line, message };
     let format = Format::of(path).map_err(|message| error(1, message))?;
-    let wanted = wanted(projection, gold).map_err(|message| error(1, message))?;
+    let wanted = wanted(projection, architectures, gold).map_err(|message| error(1, message))?;
     let segments: Vec<&str> = projection.variable.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) {
         return Err(error(1, format!("variable {:?} has an empty part", projection.variable)));
@@ -74,6 +75,7 @@ pub fn apply(
     match root.find(&segments) {
         Found::Value(node) => editor.set(node, &wanted).map_err(wrong)?,
         Found::Missing { map, rest } => editor.add(map, rest, &wanted).map_err(wrong)?,
+        Found::Empty { node, rest } => editor.set(node, &nested(rest, &wanted)).map_err(wrong)?,
         Found::Blocked { at, name } => {
             return Err(error(line_of(text, at), format!("{name} is no map, so {} is not in it", projection.variable)));
         }
@@ -97,7 +99,7 @@ fn holds(format: Format, text: &str, segments: &[&str], wanted: &Wanted) -> Resu
 }
 
 /// What the variable shall hold.
-fn wanted(projection: &Projection, gold: &[AmiRecord]) -> Result<Wanted, String> {
+fn wanted(projection: &Projection, architectures: &[Architecture], gold: &[AmiRecord]) -> Result<Wanted, String> {
     let chosen = gold
         .iter()
         .filter(|record| projection.region.as_ref().is_none_or(|region| *region == record.ami.region))
@@ -112,7 +114,8 @@ fn wanted(projection: &Projection, gold: &[AmiRecord]) -> Result<Wanted, String>
     let ids = |regions: BTreeMap<Region, String>| {
         Wanted::Map(regions.into_iter().map(|(region, id)| (region.to_string(), Wanted::Id(id))).collect())
     };
-    let several = map.len() > 1;
+    // The shape follows what is declared, so that it stays through a rollback to a run of before.
+    let several = map.len() > 1 || (architectures.len() > 1 && projection.architecture.is_none());
     match map.pop_first() {
         None => Err(nothing(projection)),
         Some((_, mut regions)) if projection.region.is_some() && projection.architecture.is_some() => {

@@ -37,8 +37,8 @@ fn both() -> Vec<AmiRecord> {
 }
 
 fn at(file: &str, old: &str, projection: &Projection, gold: &[AmiRecord]) -> Result<String, ProjectionError> {
-    let new = apply(Path::new(file), Some(old.as_bytes()), projection, gold)?;
-    let again = apply(Path::new(file), Some(&new), projection, gold)?;
+    let new = apply(Path::new(file), Some(old.as_bytes()), projection, &[], gold)?;
+    let again = apply(Path::new(file), Some(&new), projection, &[], gold)?;
     let new = String::from_utf8(new).expect("UTF-8");
     assert_eq!(String::from_utf8(again).expect("UTF-8"), new, "twice is once");
     Ok(new)
@@ -159,7 +159,7 @@ fn what_is_missing_is_added_and_a_new_file_holds_the_variable_alone() {
     }
     let place = projection("b", None);
     let made =
-        |file: &str| String::from_utf8(apply(Path::new(file), None, &place, &both()).expect(file)).expect("UTF-8");
+        |file: &str| String::from_utf8(apply(Path::new(file), None, &place, &[], &both()).expect(file)).expect("UTF-8");
     insta::assert_snapshot!("projection_new_files", [made("a.tfvars"), made("a.json"), made("a.yaml")].join("---\n"));
 }
 
@@ -286,16 +286,16 @@ fn what_is_computed_or_not_assays_is_refused_with_its_line() {
     let none =
         at("a.tfvars", "", &projection("b", Some(("arm64", "us-east-1"))), &gold()).expect_err("none").to_string();
     assert!(none.contains("gold has no AMI for arm64 in us-east-1, which b asks for"), "{none}");
-    let bytes = apply(Path::new("a.tfvars"), Some(b"a = 1\n\xff"), &projection("b", None), &gold());
+    let bytes = apply(Path::new("a.tfvars"), Some(b"a = 1\n\xff"), &projection("b", None), &[], &gold());
     assert_eq!(bytes.expect_err("bytes").to_string(), "a.tfvars:2: the file is not UTF-8");
 }
 
 #[test]
 fn two_images_in_one_file_both_survive() {
     for file in ["a.tfvars", "a.json", "a.yaml"] {
-        let one = apply(Path::new(file), None, &projection("images.base", None), &gold()).expect(file);
-        let two = apply(Path::new(file), Some(&one), &projection("images.web", None), &both()).expect(file);
-        let again = apply(Path::new(file), Some(&two), &projection("images.base", None), &gold()).expect(file);
+        let one = apply(Path::new(file), None, &projection("images.base", None), &[], &gold()).expect(file);
+        let two = apply(Path::new(file), Some(&one), &projection("images.web", None), &[], &both()).expect(file);
+        let again = apply(Path::new(file), Some(&two), &projection("images.base", None), &[], &gold()).expect(file);
         assert_eq!(again, two, "{file}");
         let text = String::from_utf8(two).expect("UTF-8");
         assert_eq!((text.matches(X).count(), text.matches(A).count()), (2, 1), "{text}");
@@ -342,7 +342,7 @@ fn check(file: &str, before: &str, value: &str, after: &str) -> Result<(), TestC
     let old = format!("{before}{value}{after}");
     for (place, gold) in [(Some(("x86_64", "us-east-1")), gold()), (None, gold()), (None, both())] {
         let projection = projection("base_ami", place);
-        let new = apply(Path::new(file), Some(old.as_bytes()), &projection, &gold);
+        let new = apply(Path::new(file), Some(old.as_bytes()), &projection, &[], &gold);
         // A map with a comment keeps its shape, or stays as it is.
         if value.contains('#') && new.as_ref().is_err_and(|e| e.message.starts_with("a comment stands in this map")) {
             continue;
@@ -350,10 +350,10 @@ fn check(file: &str, before: &str, value: &str, after: &str) -> Result<(), TestC
         let Ok(new) = new else {
             return Err(TestCaseError::fail(format!(
                 "{old:?}: {:?}",
-                apply(Path::new(file), Some(old.as_bytes()), &projection, &gold)
+                apply(Path::new(file), Some(old.as_bytes()), &projection, &[], &gold)
             )));
         };
-        let again = apply(Path::new(file), Some(&new), &projection, &gold);
+        let again = apply(Path::new(file), Some(&new), &projection, &[], &gold);
         prop_assert_eq!(again.as_deref(), Ok(new.as_slice()));
         let new = String::from_utf8(new).map_err(|e| TestCaseError::fail(e.to_string()))?;
         prop_assert!(new.starts_with(before) && new.ends_with(after), "{:?} became {:?}", old, new);
@@ -391,7 +391,7 @@ proptest! {
         if value.contains('#') { before.push_str(&value); value.clear(); }
         if value.is_empty() {
             let old = format!("{before}{after}");
-            let new = apply(Path::new("f.yaml"), Some(old.as_bytes()), &projection("base_ami", None), &gold());
+            let new = apply(Path::new("f.yaml"), Some(old.as_bytes()), &projection("base_ami", None), &[], &gold());
             let new = new.map_err(|e| TestCaseError::fail(format!("{old:?}: {e}")))?;
             prop_assert!(new.ends_with(after.trim_start_matches(" # g").as_bytes()));
         } else {
@@ -409,4 +409,79 @@ proptest! {
         let after = if last { "\n}" } else { " ,\n \"z\": [{}] }\n" };
         check("f.json", &before, value, after)?;
     }
+}
+
+#[test]
+fn a_map_whose_last_value_is_a_list_or_a_block_takes_a_new_key() {
+    for old in [
+        "i:\n  t:\n    - x\nother: 1\n",
+        "i:\n  t:\n    - x: 1\n      y:\n        - z\n\n# about other\nother: 1\n",
+        "i:\n  t: |\n    x\n    y\nother: 1\n",
+        "i:\n  t: |\n    x\n\n\nother: 1\n",
+        "i:\n  t: |+\n    x\n\nother: 1\n",
+        "i:\n  t: >- # folded\n    x\n# about other\nother: 1\n",
+        "i:\r\n  t:\r\n    - x\r\nother: 1\r\n",
+        "i:\n  t: [x,\n    y]\nother: 1\n",
+        "i:\n  t: |\n    x",
+        "i:\n  t:\n    - x",
+    ] {
+        let new = scalar("f.yaml", old, "i.ami");
+        let read = |text: &str| {
+            let value: serde_json::Value = yaml(text);
+            value
+        };
+        let (before, mut after) = (read(old), read(&new));
+        assert_eq!(after["i"]["ami"], X, "{old:?}: {new:?}");
+        after["i"].as_object_mut().expect("a map").remove("ami");
+        assert_eq!(after, before, "{old:?}: {new:?}");
+    }
+}
+
+/// What a YAML reader makes of a text.
+fn yaml(text: &str) -> serde_json::Value {
+    serde_saphyr::from_str(text).expect("YAML")
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused_with_both_lines() {
+    let words = says("f.yaml", "ami: x\nb: 1\nami: y\n", "ami");
+    assert!(words.starts_with("f.yaml:3: ") && words.contains("the first is on line 1"), "{words}");
+    assert!(says("f.yaml", "i: {a: 1, a: 2}\n", "ami").contains("a second time"));
+    scalar("f.yaml", "a:\n  <<: *b\n  <<: *c\nami: y\n".replace("*b", "1").replace("*c", "2").as_str(), "ami");
+}
+
+#[test]
+fn a_parent_without_anything_in_it_becomes_a_map() {
+    for (file, old) in [
+        ("f.yaml", "i:\nother: 1\n"),
+        ("f.yaml", "i: # gold\nother: 1\n"),
+        ("f.yaml", "i: null\nother: 1\n"),
+        ("f.json", "{\"i\": null, \"other\": 1}"),
+        ("f.tfvars", "i = null\nother = 1\n"),
+    ] {
+        let new = scalar(file, old, "i.ami");
+        assert!(new.contains(X) && new.contains("other"), "{new}");
+    }
+    assert!(says("f.yaml", "i: 1\n", "i.ami").contains("i is no map"));
+}
+
+#[test]
+fn the_shape_follows_what_is_declared_not_what_one_run_has() {
+    let both = ["x86_64".parse().expect("one"), "arm64".parse().expect("one")];
+    let new = |projection: &Projection| {
+        let bytes = apply(Path::new("f.json"), None, projection, &both, &gold()).expect("written");
+        serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON")
+    };
+    assert_eq!(new(&projection("ami", None))["ami"]["x86_64"]["us-east-1"], X);
+    let one = Projection { architecture: Some("x86_64".parse().expect("one")), ..projection("ami", None) };
+    assert_eq!(new(&one)["ami"]["us-east-1"], X, "one architecture was asked for");
+}
+
+#[test]
+fn a_large_json_file_is_read_in_linear_time() {
+    let keys: Vec<String> = (0..100_000).map(|number| format!("\"k{number}\": \"v\"")).collect();
+    let old = format!("{{{}, \"k1\": \"again\"}}", keys.join(", "));
+    let started = std::time::Instant::now();
+    assert!(scalar("f.json", &old, "ami").contains(X));
+    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
 }

@@ -52,6 +52,8 @@ pub enum Found<'a, 'p> {
     Value(&'a Node),
     /// As far as this map, which lacks `rest`.
     Missing { map: &'a Node, rest: &'p [&'p str] },
+    /// To a value without anything in it, short of the end of the path.
+    Empty { node: &'a Node, rest: &'p [&'p str] },
     /// Through something that is no map.
     Blocked { at: usize, name: String },
 }
@@ -77,6 +79,7 @@ impl Node {
         for entry in entries.iter().filter(|entry| entry.key == *first) {
             let found = match &entry.value {
                 Self::Map { .. } => entry.value.find(rest),
+                Self::Text { text, .. } if text.is_empty() => Found::Empty { node: &entry.value, rest },
                 _ => Found::Blocked { at: entry.key_span.start, name: (*first).to_owned() },
             };
             match found {

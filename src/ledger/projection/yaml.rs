@@ -1,7 +1,7 @@
 //! YAML text as a tree with spans, from the parser's events. It refuses several documents in one file, and to look through aliases: what
 //! stands elsewhere is `Other` here.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
@@ -50,8 +50,12 @@ fn empty_file(text: &str) -> Result<Node, Wrong> {
 enum Kindred {
     Document,
     Text(String),
+    /// Whether it is in flow style.
     Map(bool),
-    List,
+    /// Whether it is in flow style.
+    List(bool),
+    /// A block of text.
+    Block,
     End,
     Other(&'static str),
 }
@@ -73,14 +77,14 @@ impl Reader<'_> {
             })?;
             let kindred = match event {
                 Event::DocumentStart(..) => Kindred::Document,
-                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => Kindred::Other("a block of text"),
+                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => Kindred::Block,
                 Event::Scalar(text, ScalarStyle::Plain, ..)
                     if matches!(text.as_ref(), "~" | "null" | "Null" | "NULL") =>
                 {
                     Kindred::Text(String::new())
                 }
                 Event::Scalar(text, ..) => Kindred::Text(text.into_owned()),
-                Event::SequenceStart(..) => Kindred::List,
+                Event::SequenceStart(style, ..) => Kindred::List(style == StructureStyle::Flow),
                 Event::MappingStart(style, ..) => Kindred::Map(style == StructureStyle::Flow),
                 Event::SequenceEnd | Event::MappingEnd => Kindred::End,
                 Event::Alias(_) => Kindred::Other("an alias"),
@@ -115,21 +119,32 @@ impl Reader<'_> {
             }
             Kindred::Text(text) => Node::Text { span: range, text },
             Kindred::Map(flow) => self.map(range, flow, depth)?,
-            Kindred::List => {
+            Kindred::List(flow) => {
                 let mut end = range.end;
                 while !matches!(self.events.get(self.next), Some((Kindred::End, _)) | None) {
-                    end = self.node(None, depth + 1)?.span().end;
+                    end = self.node(None, depth + 1)?.span().end.max(end);
                 }
-                let closed = self.take().map_or(end, |(_, closing)| closing.end.max(end));
-                Node::Other { span: range.start..closed, what: "a list" }
+                // Without brackets the parser closes it at what comes next: it ends with its last item.
+                let closing = self.take().filter(|_| flow).map_or(end, |(_, closing)| closing.end.max(end));
+                Node::Other { span: range.start..closing, what: "a list" }
             }
+            Kindred::Block => Node::Other { span: range.start..self.end_of_block(&range), what: "a block of text" },
             Kindred::Other(what) => Node::Other { span: range, what },
             Kindred::Document | Kindred::End => Node::Other { span: range, what: "nothing" },
         })
     }
 
+    /// The end of a block of text: before the line end that the next token follows. Empty lines behind it may belong to it (`|+`), so what is added comes after them.
+    fn end_of_block(&self, range: &Range<usize>) -> usize {
+        let end = range.start + self.text[range.clone()].trim_end().len();
+        let rest = &self.text[end..];
+        let empty = &rest[..rest.len() - rest.trim_start().len()];
+        empty.rfind('\n').map_or(end, |at| end + at)
+    }
+
     fn map(&mut self, start: Range<usize>, flow: bool, depth: usize) -> Result<Node, Wrong> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         while !matches!(self.events.get(self.next), Some((Kindred::End, _)) | None) {
             let name = self.node(None, depth + 1)?;
             let key_span = name.span();
@@ -138,6 +153,14 @@ impl Reader<'_> {
                 Node::Text { text, .. } => text,
                 _ => String::new(),
             };
+            // Some readers take the first, some the last, some refuse it (YAML 1.2.2, 3.2.1.1): one place must be gold for all of them.
+            if let Some(first) = known.insert(key.clone(), key_span.start).filter(|_| !key.is_empty() && key != "<<") {
+                let line = self.text[..first].matches('\n').count() + 1;
+                return Err((
+                    key_span.start,
+                    format!("the key {key:?} is here a second time, the first is on line {line}; remove one of them"),
+                ));
+            }
             entries.push(Entry { key, key_span, value });
         }
         let closing = self.take().map_or(self.text.len(), |(_, range)| range.end);

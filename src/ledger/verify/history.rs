@@ -1,21 +1,19 @@
 //! The history of the lock files: along every line of the history each version goes on from the one before, whoever merged, squashed or rebased.
 //! What an entry once said is never dropped or edited, and the tail is never cut. Read from git's own diffs, so that it costs what was written
-//! and not the square of it.
+//! and not the square of it, and as they come, so that no history is too long.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use regex::Regex;
 
 use super::{Finding, Verified, in_git};
 use crate::{
-    ledger::{
-        Books, LedgerError,
-        git::{Call, REMOTE_DEADLINE},
-        hcl_text::HclError,
-        lock_file,
-    },
+    ledger::{Books, LedgerError, git::Call, hcl_text::HclError, lock_file},
     model::{ImageName, lock::Lock},
 };
+
+/// How long git may take over the whole history: each merge is compared with each of its parents.
+const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// One change of one lock file between a commit and one of its parents.
 #[derive(Debug, Default)]
@@ -35,6 +33,11 @@ struct Change {
 }
 
 impl Change {
+    /// Whether the diff alone does not show that this version goes on from the one before.
+    fn is_doubtful(&self) -> bool {
+        self.deleted || self.removed.is_some() || self.moves_pointer_alone()
+    }
+
     /// Whether the pointer moved without an entry of that run: then the version as a whole must be read.
     fn moves_pointer_alone(&self) -> bool {
         match &self.gold {
@@ -92,11 +95,12 @@ pub async fn check(books: &Books, only: Option<&ImageName>, verified: &mut Verif
         "--",
         &pattern,
     ];
-    let call = Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() };
-    let output = repository.git().run(call).await.map_err(in_git(repository))?;
-    let changes = read(&String::from_utf8_lossy(&output));
-    verified.versions = changes.len();
-    for change in changes {
+    let call = Call { arguments, deadline: Some(DEADLINE), ..Call::default() };
+    let mut reader = DiffReader::default();
+    repository.git().stream(call, |bytes| reader.take(bytes)).await.map_err(in_git(repository))?;
+    let (versions, doubtful) = reader.finish();
+    verified.versions = versions;
+    for change in doubtful {
         if (change.deleted || change.removed.is_some()) && !goes_on(books, &change).await? {
             verified.findings.push(finding(&change));
         } else if change.moves_pointer_alone()
@@ -108,43 +112,83 @@ pub async fn check(books: &Books, only: Option<&ImageName>, verified: &mut Verif
     Ok(())
 }
 
-/// Reads `git log -p -U0`.
-fn read(text: &str) -> Vec<Change> {
-    let mut changes: Vec<Change> = Vec::new();
-    let (mut commit, mut line, mut in_hunk) = (String::new(), 0, false);
-    for row in text.lines() {
+/// Reads `git log -p -U0` as it comes, and keeps what must be looked at more closely.
+#[derive(Debug, Default)]
+struct DiffReader {
+    /// The beginning of a row whose end has not come yet.
+    rest: Vec<u8>,
+    commit: String,
+    line: usize,
+    in_hunk: bool,
+    change: Option<Change>,
+    versions: usize,
+    doubtful: Vec<Change>,
+}
+
+impl DiffReader {
+    fn take(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.rest.extend_from_slice(&bytes[..end]);
+            let row = std::mem::take(&mut self.rest);
+            self.row(&String::from_utf8_lossy(&row));
+            bytes = &bytes[end + 1..];
+        }
+        self.rest.extend_from_slice(bytes);
+    }
+
+    /// How many versions there are, and the doubtful changes.
+    fn finish(mut self) -> (usize, Vec<Change>) {
+        let row = std::mem::take(&mut self.rest);
+        self.row(&String::from_utf8_lossy(&row));
+        self.next(None);
+        (self.versions, self.doubtful)
+    }
+
+    fn next(&mut self, change: Option<Change>) {
+        if let Some(done) = std::mem::replace(&mut self.change, change) {
+            self.versions += 1;
+            self.doubtful.extend(Some(done).filter(Change::is_doubtful));
+        }
+        self.in_hunk = false;
+    }
+
+    fn row(&mut self, row: &str) {
         if let Some(id) = row.strip_prefix("commit ") {
-            commit = id.split(' ').next().unwrap_or_default().to_owned();
-            in_hunk = false;
+            self.next(None);
+            self.commit = id.split(' ').next().unwrap_or_default().to_owned();
         } else if row.starts_with("diff --git ") {
             let path = row.rsplit_once(" b/").map(|(_, path)| path.to_owned()).unwrap_or_default();
-            changes.push(Change { commit: commit.clone(), path, ..Change::default() });
-            in_hunk = false;
-        } else if let Some(change) = changes.last_mut() {
+            self.next(Some(Change { commit: self.commit.clone(), path, ..Change::default() }));
+        } else if let Some(change) = &mut self.change {
             if let Some(found) = HUNK.captures(row) {
-                line = found[1].parse().unwrap_or(0);
-                in_hunk = true;
-            } else if in_hunk && let Some(removed) = row.strip_prefix('-') {
+                self.line = found[1].parse().unwrap_or(0);
+                self.in_hunk = true;
+            } else if self.in_hunk
+                && let Some(removed) = row.strip_prefix('-')
+            {
                 match gold_pointer(removed) {
                     Some(_) => change.gold_gone = true,
-                    None => drop(change.removed.get_or_insert(line)),
+                    None => drop(change.removed.get_or_insert(self.line)),
                 }
-                line += 1;
-            } else if in_hunk && let Some(added) = row.strip_prefix('+') {
+                self.line += 1;
+            } else if self.in_hunk
+                && let Some(added) = row.strip_prefix('+')
+            {
                 if let Some(run) = gold_pointer(added) {
                     change.gold = Some(run.to_owned());
                 }
                 change.added.extend(
                     added.strip_prefix("  entry \"").and_then(|rest| rest.split('"').next()).map(str::to_owned),
                 );
-            } else if !in_hunk && row.starts_with("deleted file") {
+            } else if !self.in_hunk && row.starts_with("deleted file") {
                 change.deleted = true;
-            } else if !in_hunk && let Some(found) = INDEX.captures(row) {
+            } else if !self.in_hunk
+                && let Some(found) = INDEX.captures(row)
+            {
                 change.blobs = (found[1].to_owned(), found[2].to_owned());
             }
         }
     }
-    changes
 }
 
 /// The run in the one line of a lock that changes.
@@ -154,8 +198,8 @@ fn gold_pointer(line: &str) -> Option<&str> {
 
 /// Why the version after is no sound lock.
 async fn unsound(books: &Books, change: &Change) -> Result<Option<HclError>, LedgerError> {
-    let texts = books.blobs(&[&change.blobs.1]).await?;
-    Ok(texts.iter().find_map(|bytes| lock_file::read(&change.path, &String::from_utf8_lossy(bytes)).err()))
+    let texts = versions(books, change, &[&change.blobs.1]).await?;
+    Ok(texts.into_iter().find_map(Result::err))
 }
 
 fn pointer(change: &Change, why: &HclError) -> Finding {
@@ -175,10 +219,23 @@ async fn goes_on(books: &Books, change: &Change) -> Result<bool, LedgerError> {
     if change.deleted {
         return Ok(false);
     }
-    let texts = books.blobs(&[&change.blobs.0, &change.blobs.1]).await?;
-    let locks: Vec<Lock> =
-        texts.iter().filter_map(|bytes| lock_file::read(&change.path, &String::from_utf8_lossy(bytes)).ok()).collect();
-    Ok(matches!(locks.as_slice(), [before, after] if after.entries.starts_with(&before.entries)))
+    let locks = versions(books, change, &[&change.blobs.0, &change.blobs.1]).await?;
+    Ok(matches!(locks.as_slice(), [Ok(before), Ok(after)] if after.entries.starts_with(&before.entries)))
+}
+
+/// These versions of the lock, each as far as it can be read.
+async fn versions(books: &Books, change: &Change, blobs: &[&str]) -> Result<Vec<Result<Lock, HclError>>, LedgerError> {
+    let too_large = || HclError {
+        file: change.path.clone(),
+        line: 1,
+        message: format!("it is larger than {} bytes", lock_file::MAX_BYTES),
+    };
+    let texts = books.blobs_up_to(blobs, lock_file::MAX_BYTES).await?.into_iter();
+    let read = |bytes: Option<Vec<u8>>| match bytes {
+        Some(bytes) => lock_file::read(&change.path, &String::from_utf8_lossy(&bytes)),
+        None => Err(too_large()),
+    };
+    Ok(texts.map(read).collect())
 }
 
 fn finding(change: &Change) -> Finding {
@@ -193,4 +250,27 @@ fn finding(change: &Change) -> Finding {
         "look at it with git show -m {commit}; restore what it took away in a new commit, behind which later moves are made again, and find out who pushed it"
     );
     Finding { place, line: change.removed, message, cure }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_is_read_the_same_in_whatever_pieces_it_comes() {
+        let text = "commit 1\n\ndiff --git a/images/base.lock.hcl b/images/base.lock.hcl\nindex aa..bb 100644\n--- a/x\n+++ b/x\n\
+                    @@ -3 +3,2 @@\n-  gold = \"01KAQ3B6G0R8ZJ5Q2X7V9N4M1C\"\n+  gold = \"01KAQ3B6G0R8ZJ5Q2X7V9N4M2C\"\n\
+                    @@ -9,2 +9,0 @@\n-  entry \"01KAQ3B6G0R8ZJ5Q2X7V9N4M1C\" {\n-  }\n\ncommit 2\n\n\
+                    diff --git a/images/app.lock.hcl b/images/app.lock.hcl\nindex cc..dd 100644\n@@ -0,0 +4 @@\n\
+                    +  entry \"01KAQ3B6G0R8ZJ5Q2X7V9N4M1C\" {\n";
+        for size in [1, 7, 4096] {
+            let mut reader = DiffReader::default();
+            text.as_bytes().chunks(size).for_each(|piece| reader.take(piece));
+            let (versions, doubtful) = reader.finish();
+            assert_eq!(versions, 2);
+            let [one] = doubtful.as_slice() else { panic!("{doubtful:?}") };
+            assert_eq!((one.commit.as_str(), one.removed, one.path.as_str()), ("1", Some(9), "images/base.lock.hcl"));
+            assert_eq!(one.blobs, ("aa".to_owned(), "bb".to_owned()));
+        }
+    }
 }

@@ -10,7 +10,13 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-use super::{Books, BooksRequest, LedgerError, candidate_file, hcl_text::HclError, lock_file, repository::Repository};
+use super::{
+    Books, BooksRequest, LedgerError, candidate_file,
+    candidates::{FileKind, image_of},
+    hcl_text::HclError,
+    lock_file,
+    repository::Repository,
+};
 use crate::model::{Candidate, ImageName, State, lock::Lock};
 
 /// What to verify.
@@ -133,9 +139,9 @@ async fn read_images(
     let mut images: Vec<Image> = Vec::new();
     let wanted: Vec<&(String, String)> = tree.iter().filter(|(path, _)| image_of(path).is_some()).collect();
     let blobs: Vec<&str> = wanted.iter().map(|(_, blob)| blob.as_str()).collect();
-    let texts = books.blobs(&blobs).await?;
+    let texts = books.blobs_up_to(&blobs, lock_file::MAX_BYTES).await?;
     for ((path, _), bytes) in wanted.into_iter().zip(texts) {
-        let Some((Ok(name), is_lock)) = image_of(path).map(|(name, lock)| (name.parse::<ImageName>(), lock)) else {
+        let Some((Ok(name), kind)) = image_of(path).map(|(name, kind)| (name.parse::<ImageName>(), kind)) else {
             verified.findings.push(Finding {
                 place: path.clone(),
                 line: None,
@@ -152,8 +158,13 @@ async fn read_images(
             images.len() - 1
         });
         let image = &mut images[place];
+        let Some(bytes) = bytes else {
+            let message = format!("the file is larger than {} bytes", lock_file::MAX_BYTES);
+            verified.findings.push(unreadable(HclError { file: path.clone(), line: 1, message }));
+            continue;
+        };
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        if is_lock {
+        if kind == FileKind::Lock {
             match lock_file::read(path, &text) {
                 Ok(lock) if lock.image == name => image.lock = Some(lock),
                 Ok(lock) => verified.findings.push(Finding {
@@ -176,18 +187,10 @@ async fn read_images(
     Ok(images)
 }
 
-/// The image that a path in `images/` belongs to, and whether it is the lock; `None` for what is neither lock nor candidate.
-fn image_of(path: &str) -> Option<(&str, bool)> {
-    let inside = path.strip_prefix("images/")?;
-    match inside.strip_suffix(".lock.hcl") {
-        Some(name) if !name.contains('/') => Some((name, true)),
-        _ => inside.strip_suffix(".hcl")?.split_once("/candidates/").map(|(name, _)| (name, false)),
-    }
-}
-
 fn unreadable(error: HclError) -> Finding {
     let cure = format!(
-        "restore {} from the last good commit (git log -p -- {0}); only assay changes it, and never what is in it already",
+        "restore {} from the last good commit (git log -p -- {0}), or remove it where assay never wrote it; only assay changes such a file, and never \
+         what is in it already",
         error.file
     );
     Finding { place: error.file, line: Some(error.line), message: error.message, cure }

@@ -6,6 +6,8 @@ use std::{
     ops::Bound,
 };
 
+use jiff::Timestamp;
+
 use super::{Finding, Image, Verified, VerifyRequest};
 use crate::{
     config::file::ALLOWED_SIGNERS,
@@ -16,6 +18,9 @@ use crate::{
     },
     signing::{self, AllowedSigners},
 };
+
+/// The largest evidence file that is read, as `assay commit` has it.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// A digest that something names.
 struct Named {
@@ -31,7 +36,9 @@ struct Named {
 /// What a vetted entry asks of the signature beside its evidence. Entries cannot be taken back, so what became of the run counts.
 #[derive(Clone)]
 struct Vetted {
-    at: String,
+    /// When the run was vetted, and not before anything that the lock said by then: who writes an entry chooses its time, but a key that was replaced signs for no
+    /// entry behind one that is later.
+    at: Option<Timestamp>,
     /// The run stands on this entry: it is the last vetted one, and the run is vetted or gold.
     stands: bool,
     /// The run is rejected or revoked: nothing rests on it, whoever signed it.
@@ -50,8 +57,19 @@ pub async fn check(
     let files: Vec<&(String, String)> =
         tree.iter().filter(|(path, _)| path.starts_with("images/evidence/") && path.ends_with(".json")).collect();
     let blobs: Vec<&str> = files.iter().map(|(_, blob)| blob.as_str()).collect();
-    let digests = books.digests(&blobs).await?;
-    let known: BTreeMap<&str, &Digest> = files.iter().map(|(path, _)| path.as_str()).zip(&digests).collect();
+    let digests = books.digests(&blobs, MAX_BYTES).await?;
+    let mut known: BTreeMap<&str, &Digest> = BTreeMap::new();
+    for ((path, _), digest) in files.iter().zip(&digests) {
+        match digest {
+            Some(digest) => drop(known.insert(path, digest)),
+            None => verified.findings.push(Finding {
+                place: path.clone(),
+                line: None,
+                message: format!("it is larger than {MAX_BYTES} bytes, so assay did not write it"),
+                cure: "remove it".to_owned(),
+            }),
+        }
+    }
     let signers = signers(books, request, verified).await?;
     // Candidate and vetted entry of one run name the same file: it counts once.
     let mut found = BTreeSet::new();
@@ -117,8 +135,9 @@ fn vetted(lock: &Lock, index: usize, entry: &LockEntry) -> Option<Vetted> {
     }
     let state = lock.state_of(entry.run);
     let again = lock.entries.iter().skip(index + 1).any(|later| later.run == entry.run && later.state == State::Vetted);
+    let times = lock.entries[..=index].iter().filter_map(|entry| entry.at.parse::<Timestamp>().ok());
     Some(Vetted {
-        at: entry.at.clone(),
+        at: times.max(),
         stands: !again && matches!(state, Some(State::Vetted | State::Gold)),
         given_up: matches!(state, Some(State::Rejected | State::Revoked)),
     })
@@ -153,15 +172,20 @@ async fn signers(
     let path = &books.from_root(named.unwrap_or(ALLOWED_SIGNERS)).await?;
     let parsed = match books.file(path).await? {
         None if named.is_none() => return Ok(None),
-        None => Err("promotion.allowed_signers of assay.hcl names this file, and the commit has none".to_owned()),
+        None => Err(vec!["promotion.allowed_signers of assay.hcl names this file, and the commit has none".to_owned()]),
         Some(bytes) => AllowedSigners::parse(&String::from_utf8_lossy(&bytes), path, &jiff::tz::TimeZone::UTC)
-            .map_err(|error| error.to_string()),
+            .map_err(|error| error.0),
     };
     match parsed {
         Ok(signers) => Ok(Some(signers)),
-        Err(message) => {
-            let cure = "write it in the form of ssh-keygen(1), ALLOWED SIGNERS".to_owned();
-            verified.findings.push(Finding { place: path.clone(), line: None, message, cure });
+        Err(mistakes) => {
+            let finding = |message| Finding {
+                place: path.clone(),
+                line: None,
+                message,
+                cure: "write it in the form of ssh-keygen(1), ALLOWED SIGNERS".to_owned(),
+            };
+            verified.findings.extend(mistakes.into_iter().map(finding));
             Ok(None)
         }
     }
@@ -195,9 +219,14 @@ async fn signature(
             ));
         }
         (Some(sig), Some(evidence), Some(signers)) => {
-            let bytes = books.blobs(&[&sig, &evidence]).await?;
+            let bytes: Vec<Vec<u8>> = books
+                .blobs_up_to(&[&sig, &evidence], MAX_BYTES)
+                .await?
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect();
             // A key counts by what was true when the run was vetted: rotating it takes nothing back.
-            let now = vetted.at.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+            let now = vetted.at.unwrap_or_else(Timestamp::now);
             match signing::verify(&bytes[1], &String::from_utf8_lossy(&bytes[0]), signers, now) {
                 Ok(_) => verified.signatures += 1,
                 Err(_) if vetted.given_up => {}

@@ -5,9 +5,17 @@ use std::collections::BTreeSet;
 use super::{Finding, Image, Verified, VerifyRequest, in_git};
 use crate::{
     ledger::{
-        Books, LedgerError, branch, lock_file, lock_tag, race::is_tag, remote::References, words::redact, write::NewTag,
+        Books, LedgerError, branch, lock_file, lock_tag,
+        remote::References,
+        tag_place::{self, TagPlace},
+        tag_statement,
+        words::redact,
+        write::{ALL_TAGS, NewTag},
     },
-    model::lock::{Lock, LockEntry},
+    model::{
+        ImageName,
+        lock::{Lock, LockEntry},
+    },
 };
 
 /// A tag that must be.
@@ -32,14 +40,70 @@ pub async fn check(
         .map(|(lock, entry)| Due { tag: lock_tag(lock, entry), lock, entry })
         .collect();
     let references = references(books, request, &due).await?;
-    let strays = strays(books, &due, &references).await?;
-    for one in &due {
+    let mut found = Vec::new();
+    for one in due {
         verified.tags += 1;
+        match named(books, &references, &one).await? {
+            Ok(name) => found.push(Found { due: one, name }),
+            Err(finding) => verified.findings.push(finding),
+        }
+    }
+    let strays = strays(books, &found, &references).await?;
+    for one in &found {
+        if one.name != one.due.tag.name {
+            verified.findings.push(foreign(one));
+        }
         if let Err((message, cure)) = tag(books, request, one, &references, &strays).await? {
-            verified.findings.push(Finding { place: format!("refs/tags/{}", one.tag.name), line: None, message, cure });
+            verified.findings.push(Finding { place: format!("refs/tags/{}", one.name), line: None, message, cure });
         }
     }
     Ok(())
+}
+
+/// A tag that is there, and the name that it has.
+struct Found<'a> {
+    due: Due<'a>,
+    name: String,
+}
+
+/// The name under which the tag says what the lock says; else what is wrong.
+async fn named(books: &Books, references: &References, due: &Due<'_>) -> Result<Result<String, Finding>, LedgerError> {
+    let repository = books.repository();
+    let says = async |name: &str| {
+        let Some(object) = references.get(&format!("refs/tags/{name}")) else { return Ok(Some(false)) };
+        let text = repository.tag_text(object).await.map_err(in_git(repository))?;
+        Ok(Some(text.is_some_and(|text| tag_statement::says(&text, name, &due.tag.message))))
+    };
+    let found = tag_place::find(references, &due.tag.name, says).await?;
+    let (image, state, run) = (&due.lock.image, due.entry.state, due.entry.run);
+    let finding = |message: String, cure: String| Finding {
+        place: format!("refs/tags/{}", due.tag.name),
+        line: None,
+        message,
+        cure,
+    };
+    let missing = format!("run {run} is {state} in the lock of {image}, and has no such tag");
+    Ok(match found {
+        Some((TagPlace::There(name), _)) => Ok(name),
+        Some((TagPlace::Free(_), warnings)) if warnings.is_empty() => Err(finding(missing, makes_up(image))),
+        Some((_, warnings)) => Err(finding(format!("{missing}: {}", warnings.join("; ")), makes_up(image))),
+        None => Err(finding(missing, makes_up(image))),
+    })
+}
+
+/// What makes the missing tags of an image.
+fn makes_up(image: &ImageName) -> String {
+    format!("assay promote --image {image} --to gold makes up for it")
+}
+
+/// What stands where the tag belongs.
+fn foreign(found: &Found<'_>) -> Finding {
+    Finding {
+        place: format!("refs/tags/{}", found.due.tag.name),
+        line: None,
+        message: format!("its message is not what the lock says of the move; the move's own tag is {}", found.name),
+        cure: format!("look at it (git show {}), and delete it: assay did not make it", found.due.tag.name),
+    }
 }
 
 /// What tags there are; those of the remote are brought here as objects.
@@ -52,14 +116,22 @@ async fn references(books: &Books, request: &VerifyRequest, due: &[Due<'_>]) -> 
     let remote = remote.map_err(in_git(repository))?;
     let unreachable =
         |error: crate::ledger::GitError| LedgerError::Unreachable { remote: redact(&remote), words: error.to_string() };
-    let references = repository.remote_references(&remote, &["refs/tags/*/*-*"]).await.map_err(unreachable)?;
+    let references = repository.remote_references(&remote, &[ALL_TAGS]).await.map_err(unreachable)?;
     let mut missing = Vec::new();
     for one in due {
         let name = format!("refs/tags/{}", one.tag.name);
-        if references.contains_key(&name) {
-            missing.push(name);
-        }
+        let beside = format!("{name}-");
+        let named =
+            references.range(name.clone()..).map(|(found, _)| found).take_while(|found| found.starts_with(&name));
+        missing.extend(
+            named
+                .filter(|found| **found == name || found.starts_with(&beside))
+                .filter(|f| !f.ends_with("^{}"))
+                .cloned(),
+        );
     }
+    missing.sort();
+    missing.dedup();
     if !missing.is_empty() {
         repository.fetch_all(&remote, &missing).await.map_err(unreachable)?;
     }
@@ -67,10 +139,10 @@ async fn references(books: &Books, request: &VerifyRequest, due: &[Due<'_>]) -> 
 }
 
 /// Tagged commits that are not in the branch's history.
-async fn strays(books: &Books, due: &[Due<'_>], references: &References) -> Result<BTreeSet<String>, LedgerError> {
-    let commits: Vec<&str> = due
+async fn strays(books: &Books, found: &[Found<'_>], references: &References) -> Result<BTreeSet<String>, LedgerError> {
+    let commits: Vec<&str> = found
         .iter()
-        .filter_map(|one| references.get(&format!("refs/tags/{}^{{}}", one.tag.name)).map(String::as_str))
+        .filter_map(|one| references.get(&format!("refs/tags/{}^{{}}", one.name)).map(String::as_str))
         .collect();
     let repository = books.repository();
     repository.not_in(&commits, books.commit()).await.map_err(in_git(repository))
@@ -80,27 +152,21 @@ async fn strays(books: &Books, due: &[Due<'_>], references: &References) -> Resu
 async fn tag(
     books: &Books,
     request: &VerifyRequest,
-    due: &Due<'_>,
+    Found { due, name }: &Found<'_>,
     references: &References,
     strays: &BTreeSet<String>,
 ) -> Result<Result<(), (String, String)>, LedgerError> {
     let repository = books.repository();
-    let name = format!("refs/tags/{}", due.tag.name);
-    let (image, state, run) = (&due.lock.image, due.entry.state, due.entry.run);
-    let anew =
-        format!("git push --delete the remote's tag, then assay promote --image {image} --to {state} makes it anew");
+    let reference = format!("refs/tags/{name}");
+    let anew = format!(
+        "git push REMOTE --delete {name}, then assay promote --image {} --to gold makes it anew",
+        due.lock.image
+    );
     let wrong = |message: String, cure: &str| Ok(Err((message, cure.to_owned())));
-    let Some(object) = references.get(&name) else {
-        let cure = format!("assay promote --image {image} --to {state} makes up for it");
-        return wrong(format!("run {run} is {state} in the lock of {image}, and has no such tag"), &cure);
-    };
-    let Some(commit) = references.get(&format!("{name}^{{}}")) else {
+    let (Some(object), Some(commit)) = (references.get(&reference), references.get(&format!("{reference}^{{}}")))
+    else {
         return wrong("it is a lightweight tag: nobody says who made it and why".to_owned(), &anew);
     };
-    let text = repository.tag_text(object).await.map_err(in_git(repository))?.unwrap_or_default();
-    if !is_tag(&text, &due.tag.name, &due.tag.message) {
-        return wrong("its message is not what the lock says of the move".to_owned(), &anew);
-    }
     if strays.contains(commit) {
         return wrong(format!("its commit {commit} is not in the branch's history"), &anew);
     }

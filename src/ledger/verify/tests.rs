@@ -96,7 +96,7 @@ async fn move_in(world: &World, run: &str, open_branch: Option<&str>) -> Written
         ];
         let moves = &lock.entries[first..];
         let tags = moves.iter().filter(|e| e.state != State::Retired).map(|e| lock_tag(&lock, e)).collect();
-        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&lock, moves), tags })
+        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&lock, moves), tags, ..Edit::default() })
     });
     written.await.unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
@@ -349,17 +349,27 @@ async fn tags_must_be_there_annotated_and_on_their_commit() {
     world.git("remote.git", &["tag", "-d", &gold]);
     assert!(finding(&world).await.contains("has no such tag"));
     world.git("remote.git", &["tag", &gold, "main"]);
-    assert!(finding(&world).await.contains("lightweight"));
-    for (words, text, commit) in [
-        ("its message is not what the lock says", "trust me", "main"),
-        ("does not hold the entry", message.as_str(), "main~1"),
-    ] {
+    assert!(finding(&world).await.contains("is not assay's word"));
+    for (words, text, commit) in
+        [("is not assay's word", "trust me", "main"), ("does not hold the entry", message.as_str(), "main~1")]
+    {
         world.git("seed", &["fetch", "-q", "../remote.git", "+main:refs/seen/main"]);
         let commit = world.git("remote.git", &["rev-parse", commit]);
         world.git("seed", &["tag", "-f", "-a", "--cleanup=verbatim", "-m", text, &gold, &commit]);
         world.git("seed", &["push", "-q", "-f", "../remote.git", &format!("refs/tags/{gold}")]);
         assert!(finding(&world).await.contains(words), "{words}: {}", finding(&world).await);
     }
+    // Its own tag beside a foreign one.
+    let right = world.git("remote.git", &["rev-parse", "main"]);
+    world.git("seed", &["tag", "-f", "-a", "-m", "trust me", &gold, &right]);
+    let beside = format!("{gold}-2");
+    world.git("seed", &["tag", "-f", "-a", "--cleanup=verbatim", "-m", &message, &beside, &right]);
+    world.git(
+        "seed",
+        &["push", "-q", "-f", "../remote.git", &format!("refs/tags/{gold}"), &format!("refs/tags/{beside}")],
+    );
+    assert!(finding(&world).await.contains(&format!("the move's own tag is {beside}")), "{}", finding(&world).await);
+    world.git("remote.git", &["tag", "-d", &beside]);
     // A commit that nobody merged.
     world.git("seed", &["checkout", "-q", "--detach", "refs/seen/main"]);
     world.git("seed", &["commit", "-q", "--allow-empty", "-m", "side"]);

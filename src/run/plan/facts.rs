@@ -14,7 +14,7 @@ use crate::{
         self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest,
         vantage::{self, Vantage},
     },
-    model::{AmiId, Candidate, Digest, ImageName, RunId, State, lock::Lock},
+    model::{AmiId, Candidate, Digest, ImageName, RunId, State, cause::chain, lock::Lock},
 };
 
 /// What git says of the images.
@@ -33,6 +33,8 @@ pub struct Gathered {
 pub struct Known {
     /// Digest of its inputs as they are checked out; `None`: none are named.
     pub digest: Option<Digest>,
+    /// Why the lock cannot be read: then nothing is known of the image, and nothing is done for it.
+    pub unreadable: Option<String>,
     /// The lock: the protected branch's word, or where only local knowledge was asked the longer one of what is here.
     pub lock: Lock,
     /// The lock of the checked out commit.
@@ -55,6 +57,9 @@ pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<
     if request.fetch && !vantage.fetched {
         gathered.notes.push("there is no remote: what this repository knows counts".to_owned());
     }
+    if vantage.fetched && vantage.protected.is_none() {
+        gathered.notes.push("the remote has no branch yet: nothing was ever built".to_owned());
+    }
     let mut problems = Vec::new();
     for image in needed(request) {
         let digest = match digest(image, request, environment, &mut gathered.notes).await {
@@ -65,7 +70,8 @@ pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<
                 None
             }
         };
-        gathered.images.insert(image.name.clone(), known(&vantage, &image.name, digest).await?);
+        let known = known(&vantage, &image.name, digest, &mut gathered.notes).await?;
+        gathered.images.insert(image.name.clone(), known);
     }
     gathered.notes.extend(behind(request, &gathered));
     if problems.is_empty() { Ok(gathered) } else { Err(PlanError::Configuration(problems)) }
@@ -147,10 +153,24 @@ async fn digest(
     }
 }
 
-async fn known(vantage: &Vantage, image: &ImageName, digest: Option<Digest>) -> Result<Known, LedgerError> {
-    let lock_here = vantage.head.lock(image).await?;
+async fn known(
+    vantage: &Vantage,
+    image: &ImageName,
+    digest: Option<Digest>,
+    notes: &mut Vec<String>,
+) -> Result<Known, LedgerError> {
+    let mut unreadable = None;
+    let mut read = async |books: &Books| match books.lock(image).await {
+        // Somebody's mistake in the lock of one image stops no other.
+        Err(error @ LedgerError::Unreadable { .. }) => {
+            unreadable = Some(chain(&error));
+            Ok(Lock::new(image.clone()))
+        }
+        lock => lock,
+    };
+    let lock_here = read(&vantage.head).await?;
     let lock = match &vantage.protected {
-        Some(books) => books.lock(image).await?,
+        Some(books) => read(books).await?,
         None => lock_here.clone(),
     };
     // Not asked now, the protected branch as it is known here may be behind what is checked out; locks only grow.
@@ -158,7 +178,14 @@ async fn known(vantage: &Vantage, image: &ImageName, digest: Option<Digest>) -> 
     let books: Vec<&Books> =
         [Some(&vantage.head), vantage.branch.as_ref(), vantage.protected.as_ref()].into_iter().flatten().collect();
     let mut candidates: Vec<Candidate> = Vec::new();
-    for found in try_join_all(books.iter().map(|books| books.candidates(image))).await?.into_iter().flatten() {
+    let files = try_join_all(books.iter().map(|books| books.candidate_files(image))).await?;
+    for unreadable in files.iter().flat_map(|files| &files.unreadable) {
+        let note = unreadable.to_string();
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    for found in files.into_iter().flat_map(|files| files.candidates) {
         match candidates.iter_mut().find(|known| known.run == found.run) {
             // Another job of the run may have added its AMIs.
             Some(known) if known.amis.len() < found.amis.len() => *known = found,
@@ -167,7 +194,7 @@ async fn known(vantage: &Vantage, image: &ImageName, digest: Option<Digest>) -> 
         }
     }
     candidates.sort_by_key(|candidate| std::cmp::Reverse((time(&candidate.tested_at), candidate.run)));
-    Ok(Known { digest, lock, lock_here, candidates })
+    Ok(Known { digest, unreadable, lock, lock_here, candidates })
 }
 
 /// A time of a file that assay wrote and checked when it was read.
@@ -182,7 +209,8 @@ impl Gathered {
         let asked = request.wants(&image.name);
         let parent = image.parent.as_ref().and_then(|parent| {
             let before = decided.iter().find(|decision| decision.image == *parent);
-            let pending = before.is_some_and(|decision| decision.due || decision.waits_for.is_some());
+            let pending = before.is_some_and(|decision| decision.due || decision.waits_for.is_some())
+                || self.images.get(parent).is_some_and(|known| known.unreadable.is_some());
             Some(ParentFacts { image: parent.clone(), gold: self.images.get(parent)?.parent_gold(), pending })
         });
         Some(ImageFacts {

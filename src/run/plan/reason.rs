@@ -109,6 +109,11 @@ pub enum Reason {
     },
     /// assay.hcl names no inputs.
     InputsUnseen,
+    /// The image's lock cannot be read.
+    LockUnreadable {
+        /// File, line, reason and cure.
+        why: String,
+    },
 }
 
 impl Reason {
@@ -131,6 +136,7 @@ impl Reason {
             Self::SetAside { .. } => "set-aside",
             Self::ParentNotFollowed { .. } => "parent-not-followed",
             Self::InputsUnseen => "inputs-unseen",
+            Self::LockUnreadable { .. } => "lock-unreadable",
         }
     }
 
@@ -149,9 +155,11 @@ impl Reason {
             | Self::WaitsForParent { .. }
             | Self::BranchIsBehind { .. }
             | Self::InputsUnseen => Kind::Idle,
-            Self::Rejected { .. } | Self::SetAside { .. } | Self::ParentNotFollowed { .. } | Self::NoVerdict { .. } => {
-                Kind::Stuck
-            }
+            Self::Rejected { .. }
+            | Self::SetAside { .. }
+            | Self::ParentNotFollowed { .. }
+            | Self::NoVerdict { .. }
+            | Self::LockUnreadable { .. } => Kind::Stuck,
         }
     }
 }
@@ -218,6 +226,7 @@ impl fmt::Display for Reason {
                 parent = parent.as_str()
             ),
             Self::InputsUnseen => f.write_str("assay.hcl names no inputs for it, so that changes cannot be seen"),
+            Self::LockUnreadable { why } => write!(f, "nothing is known of it: {why}"),
         }
     }
 }

@@ -113,12 +113,12 @@ impl<'a> Desk<'a> {
         files.push((lock_file::path(&lock.image), Some(lock_file::write(lock).into_bytes())));
         let mut tags = due_tags(&lock.entries[..before], lock, first);
         tags.extend(moves.iter().filter(|entry| entry.run == first).map(|entry| lock_tag(lock, entry)));
-        Edit { files, message: lock_commit(lock, &moves), tags }
+        Edit { files, message: lock_commit(lock, &moves), tags, earlier_tags: all_tags(lock) }
     }
 
     /// An edit that changes nothing, but makes up for tags of a run that the remote lacks.
     pub fn tags_alone(lock: &Lock, run: RunId) -> Edit {
-        Edit { tags: due_tags(&lock.entries, lock, run), ..Edit::default() }
+        Edit { tags: due_tags(&lock.entries, lock, run), earlier_tags: all_tags(lock), ..Edit::default() }
     }
 
     /// With an open branch: the protected branch's own lock, where it `holds` the move already, so that the cloud may follow it. The run's tags, which belong to
@@ -148,6 +148,7 @@ impl<'a> Desk<'a> {
             None if written.files.is_empty() => Change::Already,
             None => Change::Made,
         };
+        let notes = written.warnings.clone();
         Moved {
             image: image.clone(),
             run,
@@ -157,7 +158,7 @@ impl<'a> Desk<'a> {
             amis: Vec::new(),
             copied: Vec::new(),
             done: Vec::new(),
-            notes: Vec::new(),
+            notes,
             missing: Vec::new(),
         }
     }
@@ -175,6 +176,12 @@ impl<'a> Desk<'a> {
 /// The annotated tags that some `entries` of a run ask for.
 fn due_tags(entries: &[LockEntry], lock: &Lock, run: RunId) -> Vec<NewTag> {
     let tagged = entries.iter().filter(|entry| entry.run == run && ledger::verify::is_tagged(entry.state));
+    tagged.map(|entry| lock_tag(lock, entry)).collect()
+}
+
+/// The annotated tags that all entries ask for, of whatever run: a tag that is lost comes back with any write of the image.
+fn all_tags(lock: &Lock) -> Vec<NewTag> {
+    let tagged = lock.entries.iter().filter(|entry| ledger::verify::is_tagged(entry.state));
     tagged.map(|entry| lock_tag(lock, entry)).collect()
 }
 

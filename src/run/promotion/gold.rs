@@ -319,7 +319,7 @@ async fn projected(
             None => books.file(&path).await?,
         };
         let old = files.get(&path).map(|(_, new)| new.clone()).or_else(|| before.clone());
-        match projection::apply(Path::new(&path), old.as_deref(), projection, &amis) {
+        match projection::apply(Path::new(&path), old.as_deref(), projection, &rules.image.architectures, &amis) {
             Ok(new) => drop(files.insert(path, (before, new))),
             Err(error) => refusals.push(Refusal::new("projection", error.to_string())),
         }

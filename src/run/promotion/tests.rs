@@ -2,6 +2,8 @@
 
 mod abuse;
 mod converge;
+mod format_one;
+mod junk;
 mod moves;
 mod ways;
 

@@ -111,8 +111,7 @@ async fn edit(
 
 /// The candidate file of a run on the protected branch.
 pub async fn waiting(books: &Books, image: &ImageName, run: RunId) -> Result<Candidate, PromotionError> {
-    let found = books.candidates(image).await?.into_iter().find(|candidate| candidate.run == run);
-    found.ok_or_else(|| {
+    books.candidate(image, run).await?.ok_or_else(|| {
         let why = format!(
             "neither images/{image}/candidates/{run}.hcl nor images/{image}.lock.hcl of the protected branch knows it; was its pull request merged?"
         );

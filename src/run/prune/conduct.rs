@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     deeds::{self, Outcome},
     look::{self, Ground, Plan},
+    recheck::Recheck,
     record::Record,
     subject::Action,
 };
@@ -83,16 +84,17 @@ impl Pruned {
 pub async fn prune(request: &PruneRequest, events: &Events, cancel: &CancellationToken) -> Result<Pruned, PruneError> {
     let environment = ledger::environment_of_process();
     let owner = owner(request, &environment).await.ok_or(PruneError::NoOwner)?;
-    let books = BooksRequest {
+    let asked = BooksRequest {
         folder: request.folder.clone(),
         branch: request.branch.clone(),
         remote: request.remote.clone(),
         environment,
     };
-    let books = Books::open(&books).await.map_err(PruneError::Books)?;
+    let books = Books::open(&asked).await.map_err(PruneError::Books)?;
     let record = Record::read(&books).await.map_err(PruneError::Books)?;
+    let recheck = Recheck::of(&asked, &books);
     let factory = Ec2Factory::connect(&request.access).await;
-    prune_with(&factory, request, &record, &owner, events, cancel).await
+    prune_with(&factory, request, (&record, Some(&recheck)), &owner, events, cancel).await
 }
 
 async fn owner(request: &PruneRequest, environment: &ledger::Environment) -> Option<String> {
@@ -103,11 +105,11 @@ async fn owner(request: &PruneRequest, environment: &ledger::Environment) -> Opt
     ledger::learn(asked).await.provenance.owner
 }
 
-/// [`prune`] with the world given.
+/// [`prune`] with the world given: the cloud, what git says, and how to ask it again.
 pub(super) async fn prune_with(
     factory: &dyn CloudFactory,
     request: &PruneRequest,
-    record: &Record,
+    (record, recheck): (&Record, Option<&Recheck>),
     owner: &str,
     events: &Events,
     cancel: &CancellationToken,
@@ -115,7 +117,7 @@ pub(super) async fn prune_with(
     let account = factory.caller_account().await?;
     let regions = if request.regions.is_empty() { factory.regions().await? } else { request.regions.clone() };
     let now = Timestamp::now();
-    let ground = Ground { factory, request, record, account: &account, owner, regions: &regions, now };
+    let ground = Ground { factory, request, record, recheck, account: &account, owner, regions: &regions, now };
     let plan = look::plan(&ground).await;
     let mut pruned = Pruned { owner: owner.to_owned(), plan, outcomes: None, cancelled: false };
     if request.yes {

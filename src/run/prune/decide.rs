@@ -90,6 +90,9 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
             subject.keep("tagged gold");
         }
         let Ok(claim) = subject.claim.clone() else { continue };
+        if let Some(why) = record.unaccounted(&subject.ami, Some(&claim.image), Some(claim.run)) {
+            subject.keep(why);
+        }
         if !request.asks_for(&claim.image) {
             subject.keep(NOT_ASKED);
         }
@@ -108,8 +111,7 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
         if record.is_rollback_target(&claim.image, claim.run) {
             subject.keep("assay rollback would bring it back");
         }
-        let ours = matches!(claim.tagged, Some(State::Rejected | State::Untested));
-        if subject.image.deregistration_protected && !ours {
+        if subject.image.deregistration_protected && !subject.is_protected_by_assay() {
             subject.keep("protected from deregistration, and not by assay as far as can be told; lift it to let it go");
         }
         if !matches!(subject.image.state.as_str(), "available" | "disabled") {

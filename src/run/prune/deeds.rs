@@ -11,6 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     look::{Ground, Plan},
+    recheck::{Objection, Recheck},
+    record::Record,
     subject::{Action, Subject, snapshots},
 };
 use crate::{
@@ -42,7 +44,13 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
     let regions: BTreeSet<&Region> = ground.regions.iter().collect();
     for region in regions {
         let cloud = ground.factory.region(region);
-        let hands = Hands { cloud: &*cloud, now: ground.now, shared: Mutex::default() };
+        let hands = Hands {
+            cloud: &*cloud,
+            now: ground.now,
+            record: ground.record,
+            recheck: ground.recheck,
+            shared: Mutex::default(),
+        };
         let here: Vec<&Subject> = plan.subjects.iter().filter(|subject| subject.ami.region == *region).collect();
         hands.retire(&here, cancel, &mut outcomes).await;
         hands.delete(&here, cancel, &mut outcomes).await;
@@ -59,6 +67,8 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
 struct Hands<'a> {
     cloud: &'a dyn Cloud,
     now: Timestamp,
+    record: &'a Record,
+    recheck: Option<&'a Recheck>,
     /// Whom the AMIs were shared with that were disabled here: EC2 takes that away with the disabling, and does not give it back ("Disable an AMI" in the EC2 user guide).
     shared: Mutex<BTreeMap<AmiId, CloudResult<SharedWith>>>,
 }
@@ -229,8 +239,7 @@ impl Hands<'_> {
             self.cloud.create_tags(&ours, &mark).await?;
         }
         if image.deregistration_protected {
-            let tagged = subject.claim.as_ref().ok().and_then(|claim| claim.tagged);
-            if !matches!(tagged, Some(State::Rejected | State::Untested)) {
+            if !subject.is_protected_by_assay() {
                 return Err(Stop::Kept(
                     "protected from deregistration, and not by assay as far as can be told".to_owned(),
                 ));
@@ -299,7 +308,7 @@ impl Hands<'_> {
         Ok(ids.iter().filter_map(|id| Some((id.clone(), why(id)?))).collect())
     }
 
-    /// The AMI as it is now, if it is still what was looked at.
+    /// The AMI as it is now, if it is still what was looked at, and git still says what it said.
     async fn unchanged(&self, subject: &Subject) -> Result<Image, Stop> {
         let Some(now) = self.described(&subject.ami.id).await? else {
             return Err(Stop::Kept("gone meanwhile".to_owned()));
@@ -311,7 +320,17 @@ impl Hands<'_> {
             && now.created_at == before.created_at
             && snapshots(&now) == snapshots(before)
             && now.deregistration_protected == before.deregistration_protected;
-        if same { Ok(now) } else { Err(Stop::Kept("changed since it was looked at; run prune again".to_owned())) }
+        if !same {
+            return Err(Stop::Kept("changed since it was looked at; run prune again".to_owned()));
+        }
+        match self.recheck {
+            Some(recheck) => match recheck.objection(self.record, subject).await {
+                Some(Objection::Moved(words)) => Err(Stop::Kept(words)),
+                Some(Objection::Unknown(words)) => Err(Stop::Unknown(words)),
+                None => Ok(now),
+            },
+            None => Ok(now),
+        }
     }
 
     async fn described(&self, id: &AmiId) -> CloudResult<Option<Image>> {

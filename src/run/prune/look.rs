@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::{self, RegionFacts, Shared},
+    recheck::Recheck,
     record::Record,
     subject::{Action, Ours, Subject, TagsOf, settle_doubles, snapshots},
 };
@@ -39,6 +40,8 @@ pub struct Ground<'a> {
     pub request: &'a PruneRequest,
     /// What git says.
     pub record: &'a Record,
+    /// Asks git again; `None`: what it says does not move.
+    pub recheck: Option<&'a Recheck>,
     /// The account.
     pub account: &'a AccountId,
     /// The repository.
@@ -51,7 +54,7 @@ pub struct Ground<'a> {
 
 /// Looks at everything and decides; changes nothing.
 pub async fn plan(ground: &Ground<'_>) -> Plan {
-    let mut errors = Vec::new();
+    let mut errors: Vec<String> = ground.record.unreadable().collect();
     let mut subjects = Vec::new();
     let mut orphans = Vec::new();
     let mut unseen: Vec<&str> = Vec::new();

@@ -1,12 +1,12 @@
 //! What git says of AMIs: every lock and waiting candidate of the protected branch. It owns the look-ups that pruning needs; it refuses to read a work tree,
 //! where a pull request could have written that nothing is gold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use crate::{
-    ledger::{Books, LedgerError},
+    ledger::{Books, LedgerError, UnreadableFile},
     model::{AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State, lock::Lock},
 };
 
@@ -15,22 +15,42 @@ use crate::{
 pub struct Record {
     locks: BTreeMap<ImageName, Lock>,
     waiting: BTreeMap<ImageName, Vec<Candidate>>,
+    /// Files that cannot be read, each with its image and whether it is the lock.
+    unreadable: Vec<(ImageName, bool, UnreadableFile)>,
 }
 
 impl Record {
-    /// Reads all of it. Fails where any file is not what assay writes: then nothing is known, and nothing may go.
+    /// Reads all of it. A file that cannot be read keeps what it might speak for, and no more: see [`Self::unaccounted`].
     pub async fn read(books: &Books) -> Result<Self, LedgerError> {
-        let mut images: BTreeSet<ImageName> = BTreeSet::new();
-        for path in books.list("images/").await? {
-            let rest = path.strip_prefix("images/").unwrap_or(&path);
-            let name = rest.strip_suffix(".lock.hcl").or_else(|| Some(rest.split_once("/candidates/")?.0));
-            images.extend(name.and_then(|name| name.parse().ok()));
-        }
         let mut record = Self::default();
-        for image in images {
-            record.add(books.lock(&image).await?, books.candidates(&image).await?);
+        for files in books.images().await? {
+            let lock = files.lock.unwrap_or_else(|file| {
+                record.unreadable.push((files.image.clone(), true, file));
+                Lock::new(files.image.clone())
+            });
+            let lost = files.candidates.unreadable.into_iter().map(|file| (files.image.clone(), false, file));
+            record.unreadable.extend(lost);
+            record.add(lock, files.candidates.candidates);
         }
         Ok(record)
+    }
+
+    /// What could not be read, in words.
+    pub fn unreadable(&self) -> impl Iterator<Item = String> {
+        self.unreadable.iter().map(|(_, _, file)| format!("{file}; what it may speak for is kept"))
+    }
+
+    /// Why git may say more of an AMI than is known: a file that cannot be read is the lock of its image, or the candidate file of its run, or of no run by its name,
+    /// or its text names the AMI. `image` and `run`: what its tags say.
+    pub fn unaccounted(&self, ami: &AmiRef, image: Option<&ImageName>, run: Option<RunId>) -> Option<String> {
+        let recorded = self.ami(ami).is_some();
+        let speaks_for = |(of, is_lock, file): &&(ImageName, bool, UnreadableFile)| {
+            let by_name = Some(of) == image
+                && (*is_lock || (!recorded && (file.run().is_none() || run.is_none() || file.run() == run)));
+            by_name || file.mentions(&ami.id)
+        };
+        let (_, _, file) = self.unreadable.iter().find(speaks_for)?;
+        Some(format!("git may say more of it: {} cannot be read", file.error))
     }
 
     /// Adds what is said of one image.

@@ -89,6 +89,13 @@ impl Subject {
         if self.is_due() { self.action.clone() } else { Action::Keep }
     }
 
+    /// Whether a protection from deregistration is assay's own: that of a build which was not promoted, or one that a promotion claimed and could not lift.
+    pub fn is_protected_by_assay(&self) -> bool {
+        let tagged = self.claim.as_ref().ok().and_then(|claim| claim.tagged);
+        let claimed = self.image.tags.get(tags::PROTECTED_BY).is_some_and(|whose| whose == "assay");
+        claimed || matches!(tagged, Some(State::Rejected | State::Untested))
+    }
+
     /// The snapshots in its mapping, each once.
     pub fn snapshots(&self) -> BTreeSet<String> {
         snapshots(&self.image)

@@ -156,7 +156,7 @@ impl World {
     pub(super) async fn prune(&self) -> Pruned {
         let (events, _heard) = Events::channel();
         let cancel = CancellationToken::new();
-        let pruned = prune_with(&self.cloud, &self.request, &self.record, OWNER, &events, &cancel).await;
+        let pruned = prune_with(&self.cloud, &self.request, (&self.record, None), OWNER, &events, &cancel).await;
         pruned.expect("it can be judged")
     }
 
@@ -164,7 +164,8 @@ impl World {
     pub(super) async fn judged(&self, id: &AmiId) -> (Action, String) {
         let (events, _heard) = Events::channel();
         let request = PruneRequest { yes: false, ..self.request.clone() };
-        let asked = prune_with(&self.cloud, &request, &self.record, OWNER, &events, &CancellationToken::new()).await;
+        let asked =
+            prune_with(&self.cloud, &request, (&self.record, None), OWNER, &events, &CancellationToken::new()).await;
         let pruned = asked.expect("it can be judged");
         let subject = pruned.plan.subjects.iter().find(|s| s.ami.id == *id).expect("it was looked at");
         let why = subject.claim.as_ref().err().cloned().unwrap_or_else(|| subject.keep.join("; "));

@@ -472,3 +472,54 @@ async fn a_role_that_may_not_touch_vetted_leaves_it_and_fails_on_all_else() {
         assert_eq!(world.image(&id).expect("kept").state, "available");
     }
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else() {
+    let git = crate::ledger::world::World::new();
+    let mut world = World::new();
+    let (recorded, unrecorded, named) =
+        (world.ami("retired", 400), world.ami("rejected", 400), world.ami("retired", 300));
+    let mut lock = lock_of("base");
+    world.lock(&mut lock, &recorded, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &named, &[State::Vetted, State::Retired], None);
+    let mut chained = lock_of("base");
+    lock.entries.iter().for_each(|entry| crate::ledger::lock_file::append(&mut chained, entry.clone()));
+    git.commit_lock("clone", &chained);
+    let read = async || {
+        git.git("clone", &["push", "-q", "origin", "HEAD:main"]);
+        let request = crate::ledger::BooksRequest {
+            folder: git.path("clone"),
+            branch: "main".to_owned(),
+            remote: None,
+            environment: git.environment.clone(),
+        };
+        let books = crate::ledger::Books::open(&request).await.expect("books");
+        record::Record::read(&books).await.expect("a record")
+    };
+    // The file of a run that no AMI here is of, and of an image that nobody declares.
+    git.commit_file("clone", &format!("images/base/candidates/{}.hcl", run(900)), "<<<<<<< HEAD\n");
+    git.commit_file("clone", "images/zzz/candidates/n.hcl", "junk\n");
+    world.record = read().await;
+    for id in [&recorded, &unrecorded, &named] {
+        world.goes(id).await;
+    }
+    let pruned = world.prune().await;
+    assert_eq!(pruned.exit(), Exit::Undecided);
+    assert!(
+        pruned.plan.errors.iter().any(|error| error.contains("images/zzz/candidates/n.hcl:1: ")),
+        "{:?}",
+        pruned.plan.errors
+    );
+
+    git.commit_file("clone", "images/zzz.lock.hcl", &format!("# {named}\njunk\n"));
+    git.commit_file("clone", "images/base/candidates/notes.hcl", "junk\n");
+    world.record = read().await;
+    world.kept_for(&named, "images/zzz.lock.hcl:2: ").await;
+    world.kept_for(&unrecorded, "images/base/candidates/notes.hcl:1: ").await;
+    let (action, why) = world.judged(&recorded).await;
+    assert_ne!(action, Action::Keep, "git says all of it: {why}");
+
+    git.commit_file("clone", "images/base.lock.hcl", "junk\n");
+    world.record = read().await;
+    world.kept_for(&recorded, "images/base.lock.hcl:1: ").await;
+}

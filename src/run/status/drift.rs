@@ -145,7 +145,7 @@ fn deprecation(expected: &Expected, image: &Image, now: Timestamp) -> Option<Fin
     }
     // EC2 takes times in the future only: one that came with the repair may still be a moment away.
     let due = expected.wanted.revoked_at?.max(now.checked_add(3.minutes()).unwrap_or(now));
-    there.is_none_or(|there| there > due).then_some(Finding::NotDeprecated)
+    expected.wanted.misses(there, due).then_some(Finding::NotDeprecated)
 }
 
 fn sharing(expected: &Expected, shared: &SharedWith, distribution: &Distribution) -> Vec<Finding> {

@@ -8,6 +8,7 @@ mod projections;
 mod repair;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::{path::Path, time::Duration};
 
@@ -25,11 +26,11 @@ use super::{
 use crate::{
     cloud::{CloudFactory, Ec2Factory},
     config::{
-        file::{self, ConfigFile, in_order},
+        file::{self, ConfigFile, PromotionDecl, in_order},
         image_requests::StatusRequest,
     },
     exit::Exit,
-    ledger::{self, Books, Environment, LedgerError, ProvenanceRequest},
+    ledger::{self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest},
     model::{AmiRecord, ImageName, RunId, State},
 };
 
@@ -48,6 +49,8 @@ pub struct Status {
     pub drift: Vec<Drift>,
     /// What could not be learned.
     pub unknown: Vec<Unknown>,
+    /// Images whose lock cannot be read: nothing of them was compared.
+    pub unread: Vec<ImageName>,
     /// What was mended; `None`: nothing was to be.
     pub mended: Option<Mended>,
     /// What the user should know.
@@ -85,7 +88,10 @@ impl Status {
     pub fn exit(&self) -> Exit {
         if !self.drift.is_empty() {
             Exit::Failed
-        } else if !self.unknown.is_empty() || self.mended.as_ref().is_some_and(|mended| !mended.failed.is_empty()) {
+        } else if !self.unknown.is_empty()
+            || !self.unread.is_empty()
+            || self.mended.as_ref().is_some_and(|mended| !mended.failed.is_empty())
+        {
             Exit::Undecided
         } else {
             Exit::Done
@@ -99,7 +105,7 @@ pub async fn status(request: &StatusRequest, environment: &Environment, events: 
     status_with(request, &factory, environment, &LOOKS, events).await
 }
 
-async fn status_with(
+pub(in crate::run) async fn status_with(
     request: &StatusRequest,
     factory: &dyn CloudFactory,
     environment: &Environment,
@@ -110,7 +116,9 @@ async fn status_with(
     let mut mended = request.repair.then(Mended::default);
     for _ in 0..MOST_TURNS {
         let Some(all) = &mut mended else { break };
-        let done = repair::mend(factory, &survey.subjects, &survey.looked.drift, Timestamp::now()).await;
+        let unverified = unverified(request, &survey, environment).await?;
+        let drift = &survey.looked.drift;
+        let done = repair::mend(factory, &survey.subjects, drift, &unverified, Timestamp::now()).await;
         done.done.iter().for_each(|done| events.note(done.clone()));
         all.failed = done.failed;
         if done.done.is_empty() {
@@ -141,6 +149,26 @@ struct Survey {
     status: Status,
     subjects: Vec<Subject>,
     looked: Looked,
+    /// The protected branch, and what it asks of a promotion.
+    protected: Option<Books>,
+    promotion: PromotionDecl,
+}
+
+/// The runs that a repair must not promote; none where there is no protected branch to go by.
+async fn unverified(
+    request: &StatusRequest,
+    survey: &Survey,
+    environment: &Environment,
+) -> Result<verified::Unverified, LedgerError> {
+    let Some(books) = &survey.protected else { return Ok(verified::Unverified::default()) };
+    let file = &request.plan.file;
+    let asked = BooksRequest {
+        folder: file.folder.clone(),
+        branch: file.git.branch.clone(),
+        remote: file.git.remote.clone(),
+        environment: environment.clone(),
+    };
+    verified::unverified(&asked, books, &survey.promotion, &survey.subjects, &survey.looked.drift).await
 }
 
 async fn survey(
@@ -157,6 +185,10 @@ async fn survey(
     for decision in plan.images {
         let Some(known) = gathered.images.get(&decision.image) else { continue };
         status.images.push(image_status(request, &gathered, known, &decision));
+        if known.unreadable.is_some() {
+            status.unread.push(decision.image.clone());
+            continue;
+        }
         // The protected branch's word counts: what a pull request says of sharing must not be applied from it.
         match law.image(&decision.image) {
             Some(declared) => subjects.push(Subject { declared: declared.clone(), lock: known.lock.clone() }),
@@ -166,11 +198,37 @@ async fn survey(
             }
         }
     }
+    if let Some(books) = gathered.protected.as_ref().filter(|_| request.plan.images.is_empty()) {
+        status.notes.extend(undeclared(books, &law).await?);
+    }
     let in_git = in_git(request, &gathered, &subjects, environment).await?;
     let owner = owner(request, environment).await;
     let mut looked = look::look(factory, &subjects, &request.regions, owner.as_deref(), now).await;
     looked.drift.extend(in_git);
-    Ok(Survey { status, subjects, looked })
+    Ok(Survey { status, subjects, looked, protected: gathered.protected, promotion: law.promotion })
+}
+
+/// Gold of images that assay.hcl does not declare any more: nothing but a person takes it out of use.
+async fn undeclared(books: &Books, law: &ConfigFile) -> Result<Vec<String>, LedgerError> {
+    let mut notes = Vec::new();
+    for path in books.list("images/").await? {
+        let name = path.strip_prefix("images/").and_then(|file| file.strip_suffix(".lock.hcl"));
+        let Some(image) = name.and_then(|name| name.parse::<ImageName>().ok()) else { continue };
+        if law.image(&image).is_some() {
+            continue;
+        }
+        match books.lock(&image).await {
+            Ok(lock) => notes.extend(lock.gold.map(|gold| {
+                format!(
+                    "image {image}: assay.hcl does not declare it, and run {gold} is gold in {path}: its AMIs keep their protection, shares and parameters. Declare it \
+                     again, or take it out of use: assay revoke --image {image} --run {gold} --force --reason …"
+                )
+            })),
+            Err(error @ LedgerError::Unreadable { .. }) => notes.push(crate::model::cause::chain(&error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(notes)
 }
 
 /// What differs in git itself; nothing where there is no protected branch to look at.

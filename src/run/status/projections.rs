@@ -17,12 +17,13 @@ pub async fn look(books: &Books, prefix: &str, subject: &Subject) -> Result<Vec<
         let path = format!("{prefix}{}", one.path.display());
         let there = books.file(&path).await?;
         // What must be written is what promotion would write.
-        let why = match projection::apply(Path::new(&path), there.as_deref(), one, &amis) {
-            Ok(wanted) if there.as_ref() == Some(&wanted) => continue,
-            Ok(_) if there.is_none() => "does not exist".to_owned(),
-            Ok(_) => format!("{} does not name the gold AMIs", one.variable),
-            Err(error) => error.to_string(),
-        };
+        let why =
+            match projection::apply(Path::new(&path), there.as_deref(), one, &subject.declared.architectures, &amis) {
+                Ok(wanted) if there.as_ref() == Some(&wanted) => continue,
+                Ok(_) if there.is_none() => "does not exist".to_owned(),
+                Ok(_) => format!("{} does not name the gold AMIs", one.variable),
+                Err(error) => error.to_string(),
+            };
         let finding = Finding::Projection { file: path, why };
         drift.push(Drift { image: subject.lock.image.clone(), run: Some(gold), ami: None, region: None, finding });
     }

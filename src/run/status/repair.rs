@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     finding::{Drift, Finding},
     look::Subject,
+    verified::Unverified,
 };
 use crate::{
     cloud::{CloudError, CloudFactory, Sharing},
@@ -33,11 +34,25 @@ impl Mended {
     }
 }
 
-/// Mends what can be mended of `drift`. What is not mendable is passed over.
-pub async fn mend(factory: &dyn CloudFactory, subjects: &[Subject], drift: &[Drift], now: Timestamp) -> Mended {
+/// Mends what can be mended of `drift`. What is not mendable is passed over; what is of an unverified run is told, and left.
+pub(super) async fn mend(
+    factory: &dyn CloudFactory,
+    subjects: &[Subject],
+    drift: &[Drift],
+    unverified: &Unverified,
+    now: Timestamp,
+) -> Mended {
     let mut mended = Mended::default();
     let mut followed = BTreeSet::new();
     for one in drift.iter().filter(|one| one.finding.is_mendable()) {
+        if let Some(why) = unverified.why(one) {
+            let run = one.run.map_or(String::new(), |run| format!(", run {run}"));
+            let words = format!("image {}{run}: {why}", one.image);
+            if !mended.failed.contains(&words) {
+                mended.failed.push(words);
+            }
+            continue;
+        }
         let Some(subject) = subjects.iter().find(|subject| subject.lock.image == one.image) else { continue };
         match (&one.finding, &one.ami, &one.region) {
             (Finding::Parameter { name, wanted, .. }, _, Some(region)) => {

@@ -366,7 +366,7 @@ async fn every_planted_difference_is_found_and_nothing_else_and_mended_where_it_
             wrong.push(format!("{what}: found {:?} {:?}, wanted {found:?}", names(&looked.drift), looked.unknown));
         }
         let calls = scene.cloud.calls().len();
-        let mended = mend(&scene.cloud, &scene.subjects, &looked.drift, Timestamp::now()).await;
+        let mended = mend(&scene.cloud, &scene.subjects, &looked.drift, &Default::default(), Timestamp::now()).await;
         let after = names(&scene.look().await.drift);
         if after != *left || !mended.failed.is_empty() || mended.done.is_empty() != (found == left) {
             wrong.push(format!("{what}: left {after:?}, wanted {left:?}; {mended:?}"));

@@ -65,6 +65,10 @@ async fn a_revocation_that_holds_is_not_put_off() {
     for at in ["2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
         done(bench.moved(revoke(Some(at))).await);
         assert!(!bench.lock().await.is_revoked(run(1), desk::now()));
+        let record = &built.candidate.amis[0].record;
+        let image = bench.cloud.image(&record.ami.region, &record.ami.id).expect("an AMI");
+        let deprecated: jiff::Timestamp = image.attributes.deprecation_time.parse().expect("a time");
+        assert_eq!(deprecated, at.parse().expect("a time"), "EC2 follows what is announced now");
     }
     done(bench.moved(revoke(None)).await);
     let words = refused(bench.moved(revoke(Some("2099-01-01T00:00:00Z"))).await);
