@@ -24,7 +24,7 @@ const PACKERS_LOOK: [&str; 2] = ["ec2:DescribeImageAttribute", "ec2:DescribeInst
 
 /// The policy.
 pub(super) fn policy(grounds: &Grounds) -> Policy {
-    let look = Statement::allow("Look").calls(&tester::LOOK).calls(&PACKERS_LOOK).on(["*"]);
+    let look = Statement::allow("Look").calls(&tester::LOOK).calls(&tester::QUOTA).calls(&PACKERS_LOOK).on(["*"]);
     let mut statements = vec![grounds.here(look)];
     statements.extend(instances::launching(grounds, Launcher::Builder));
     statements.extend(sources(grounds));

@@ -41,8 +41,8 @@ pub struct HostFacts {
     pub host_keys: Vec<String>,
     /// Those that were there before assay's user data replaced them, in the same form; `None` where it did not run.
     pub baked_host_keys: Option<Vec<String>>,
-    /// Whether a power-off timer is armed.
-    pub poweroff_timer: bool,
+    /// Whether a power-off timer is armed; `None`: the host did not tell.
+    pub poweroff_timer: Option<bool>,
     /// How far cloud-init got.
     pub cloud_init: CloudInitState,
     /// cloud-init's errors.
@@ -66,7 +66,7 @@ impl HostFacts {
             machine_id: Some(facts.machine_id).filter(|id| is_id(id))?,
             host_keys: keys(facts.host_keys)?,
             baked_host_keys: Some(keys(facts.baked_host_keys)?).filter(|_| facts.baked_host_keys_known),
-            poweroff_timer: facts.poweroff_timer,
+            poweroff_timer: (!facts.poweroff_timer_unknown).then_some(facts.poweroff_timer),
             cloud_init,
             cloud_init_errors: facts.cloud_init_errors.iter().take(MOST).map(|e| bounded(&told(e), ERROR)).collect(),
         })
@@ -92,6 +92,7 @@ fn read(facts: &Frame, cloud_init: &Frame) -> Option<proto::Facts> {
         baked_host_keys: fingerprints(facts.bytes('r')?),
         baked_host_keys_known: facts.word('n')? == "1",
         poweroff_timer: facts.word('t')? == "1",
+        poweroff_timer_unknown: facts.word('t')? == "?",
         cloud_init: state.into(),
         cloud_init_errors,
     })
@@ -169,7 +170,7 @@ mod tests {
         assert_eq!((told.boot_id.as_str(), told.machine_id.as_str()), ("0a-1b", "abc"));
         assert_eq!(told.host_keys.len(), 1, "{told:?}");
         assert!(told.host_keys[0].starts_with("ssh-ed25519 SHA256:"), "{told:?}");
-        assert!(told.poweroff_timer && told.baked_host_keys == Some(Vec::new()));
+        assert!(told.poweroff_timer == Some(true) && told.baked_host_keys == Some(Vec::new()));
         assert_eq!(told.cloud_init, CloudInitState::Finished);
         assert_eq!(told.cloud_init_errors, [r"bad\x1b[31m", r#"{"a":1}"#]);
     }

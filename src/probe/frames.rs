@@ -39,6 +39,34 @@ impl Frame {
         self.fields.get(&letter).map(|f| f.bytes.as_slice())
     }
 
+    /// The output of a command under a field's letter, without the mark behind it (prelude.sh, `told`), and the command's
+    /// status, which is missing where the mark is. `None`: no such field.
+    pub fn told(&self, letter: char) -> Option<(&[u8], Option<i32>)> {
+        const MARK: &[u8] = b"end ";
+        let bytes = self.bytes(letter)?;
+        // A status is of three digits at most.
+        let from = bytes.len().saturating_sub(MARK.len() + 3);
+        let at = (from..bytes.len()).rev().find(|at| bytes[*at..].starts_with(MARK));
+        let status = at.and_then(|at| std::str::from_utf8(&bytes[at + MARK.len()..]).ok()?.parse().ok());
+        Some(match (at, status) {
+            (Some(at), Some(status)) => (&bytes[..at], Some(status)),
+            _ => (bytes, None),
+        })
+    }
+
+    /// The output of a command that ended with one of `statuses`, as text; or, for people, why that is not so.
+    pub fn whole(&self, letter: char, statuses: &[i32]) -> Result<String, String> {
+        match self.told(letter) {
+            Some((bytes, Some(status))) if statuses.contains(&status) => {
+                Ok(String::from_utf8_lossy(bytes).into_owned())
+            }
+            Some((_, Some(124 | 137 | 143))) => Err("the host did not answer in time".to_owned()),
+            Some((_, Some(status))) => Err(format!("it ended with status {status}")),
+            Some((_, None)) => Err("its answer is not whole".to_owned()),
+            None => Err("its answer is missing".to_owned()),
+        }
+    }
+
     /// Like `bytes`, as text; what is not UTF-8 is replaced.
     pub fn text(&self, letter: char) -> Option<String> {
         self.bytes(letter).map(|bytes| String::from_utf8_lossy(bytes).into_owned())

@@ -7,7 +7,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::questions::{self, CLOUD_INIT, FACTS, INVENTORY, LISTENING};
+use super::questions::{self, CLOUD_INIT, FACTS, INVENTORY, KERNELS, LISTENING};
 use crate::suite::{Check, Resource, Sudo};
 
 /// The functions that ask, run by dash, bash and busybox alike.
@@ -57,7 +57,7 @@ pub(super) fn inventory(nonce: &str) -> String {
         write(&mut body, format_args!("i={index}\n{ask}\n"));
     }
     write(&mut body, format_args!("i=end s= a='.n {}'\nanswer\n", asked.len() + 1));
-    wrap(nonce, &[INVENTORY, LISTENING], &body)
+    wrap(nonce, &[INVENTORY, KERNELS, LISTENING], &body)
 }
 
 /// The longest that the script can be silent while it runs `questions`.
@@ -143,3 +143,6 @@ mod kinds_tests;
 #[cfg(test)]
 #[path = "script_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "script_userlands_tests.rs"]
+mod userlands_tests;

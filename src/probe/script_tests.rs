@@ -35,7 +35,7 @@ pub(super) struct Shell {
     _tools: Option<tempfile::TempDir>,
 }
 
-/// dash, bash in POSIX mode, and busybox with busybox's own tools before all others.
+/// dash, bash in POSIX mode, two Korn shells, and busybox with busybox's own tools before all others.
 pub(super) fn shells() -> Vec<Shell> {
     let found = |paths: &[&str], package: &str| {
         let path = paths.iter().map(PathBuf::from).find(|p| p.exists());
@@ -67,15 +67,21 @@ pub(super) fn shells() -> Vec<Shell> {
         "sed",
         "ip",
         "nc",
+        "tee",
         "wget",
     ] {
         std::os::unix::fs::symlink(&busybox, tools.path().join(tool)).expect("linked");
     }
     let mut ash = Command::new(busybox);
     ash.arg("sh").env("PATH", tools.path());
+    let korn = |name: &'static str, package: &str| {
+        Command::new(found(&[&format!("/bin/{name}"), &format!("/usr/bin/{name}")], package))
+    };
     vec![
         Shell { name: "dash", command: dash, _tools: None },
         Shell { name: "bash --posix", command: bash, _tools: None },
+        Shell { name: "mksh", command: korn("mksh", "mksh"), _tools: None },
+        Shell { name: "ksh", command: korn("ksh", "ksh93u+m"), _tools: None },
         Shell { name: "busybox sh", command: ash, _tools: Some(tools) },
     ]
 }
@@ -255,6 +261,92 @@ fn what_a_user_may_not_see_is_not_said_to_be_absent() {
 }
 
 #[test]
+fn a_link_into_a_folder_that_is_closed_hides_what_is_behind_it() {
+    if !crate::probe::sshd::is_root() {
+        // Only root can become somebody who may see less.
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let closed = folder.path().join("closed");
+    std::fs::create_dir_all(closed.join("www")).expect("made");
+    std::fs::write(closed.join("www/file"), "x").expect("written");
+    let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, folder.path().join(at)).expect("linked");
+    link("closed/www", "relative");
+    link(&closed.join("www").display().to_string(), "absolute");
+    link("nowhere/at/all", "dangling");
+    link("circle", "circle");
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+    mode(folder.path(), 0o755);
+    mode(&closed, 0o700);
+    let at = folder.path().display();
+    let suite = suite(&format!(
+        r#"suite "x" {{
+          sudo = false
+          file "{at}/absolute/file" {{ exists = false }}
+          file "{at}/circle/file" {{ exists = false }}
+          file "{at}/dangling/file" {{ exists = false }}
+          file "{at}/relative/deep/file" {{ exists = false }}
+        }}"#
+    ));
+    for mut shell in shells() {
+        shell.command.uid(65534).gid(65534);
+        let found: Vec<Outcome> = outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
+            .into_values()
+            .map(|(o, _)| o)
+            .collect();
+        // absolute, circle, dangling, relative.
+        assert_eq!(found, [Undecided, Passed, Passed, Undecided], "{}", shell.name);
+    }
+}
+
+#[test]
+fn a_file_whose_reading_fails_has_no_contents() {
+    let text = r#"suite "x" {
+      file "/proc/self/mem" {
+        contents = ["!x"]
+        exists   = true
+      }
+    }"#;
+    let suite = suite(text);
+    for mut shell in shells() {
+        let found = outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))));
+        let (outcome, told) = &found["file /proc/self/mem contents"];
+        assert!(*outcome == Undecided && told.contains("status 1"), "{}: {outcome:?} {told}", shell.name);
+    }
+}
+
+#[test]
+fn a_port_at_the_end_of_a_long_list_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = |n: usize| {
+        format!(
+            "{n:4}: 00000000:{:04X} 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 {n} 1 0 100 0 0 10 0\n",
+            n + 1000
+        )
+    };
+    let table: String = (0..3000).map(line).collect();
+    assert!(table.len() > 200_000);
+    std::fs::write(folder.path().join("tcp"), table).expect("written");
+    let suite = suite(
+        r#"suite "x" {
+          port "tcp:3999" { listening = true }
+          port "tcp:4000" { listening = false }
+          port "tcp:1000" {
+            listening = true
+            ip        = ["0.0.0.0"]
+          }
+        }"#,
+    );
+    for mut shell in shells() {
+        let script =
+            checks("nonce", &questions(&suite)).replace("/proc/net/", &format!("{}/", folder.path().display()));
+        for (what, (outcome, told)) in outcomes(&suite, &answers(&mut shell.command, &script)) {
+            assert_eq!(outcome, Passed, "{}: {what}: {told}", shell.name);
+        }
+    }
+}
+
+#[test]
 fn a_script_that_is_cut_off_runs_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let suite =
@@ -273,6 +365,33 @@ fn a_script_that_is_cut_off_runs_nothing() {
         child.stdin.take().expect("piped").write_all(&script.as_bytes()[..cut]).expect("it reads");
         assert!(!child.wait().expect("it ends").success(), "{}", shell.name);
         assert!(!folder.path().join("ran").exists(), "{}", shell.name);
+    }
+}
+
+/// A busybox may have an od that knows neither -A nor -N.
+#[test]
+fn an_od_without_options_costs_no_output() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let od = folder.path().join("od");
+    std::fs::write(&od, "#!/bin/sh\necho 'usage: od [-aBbcDdeFfHhIiLlOosvXx] [FILE]' >&2\nexit 1\n").expect("written");
+    std::fs::set_permissions(&od, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let suite = suite(
+        r#"suite "x" {
+          command "echo error; echo wrong >&2; exit 3" {
+            exit-status = 3
+            stdout      = ["error"]
+            stderr      = ["wrong"]
+          }
+        }"#,
+    );
+    for mut shell in shells().into_iter().filter(|shell| !shell.name.starts_with("busybox")) {
+        let path = std::env::var("PATH").expect("PATH");
+        shell.command.env("PATH", format!("{}:{path}", folder.path().display()));
+        for (what, (outcome, told)) in
+            outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
+        {
+            assert_eq!(outcome, Passed, "{}: {what}: {told}", shell.name);
+        }
     }
 }
 

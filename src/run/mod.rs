@@ -26,6 +26,7 @@ mod provenance;
 mod prune;
 mod reach;
 mod reboot;
+mod report_folder;
 mod second_boot;
 mod signing;
 mod stages;

@@ -19,15 +19,24 @@ use crate::{
         Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
     },
     probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe, Way},
-    suite::Suite,
+    report,
+    suite::{Asker, Check, Suite},
 };
 
-/// The longest that a target's checks may take after the login, beyond what the suites' own timeouts add up to.
+/// The longest that cloud-init and a target's checks may take after the login, beyond what the longest check may take by what its suite says; see
+/// [`checks_within`].
 pub const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
-/// What a round of questions leaves of an instance's life.
+/// What a round of questions leaves of an instance's life: a deadline leaves what was found, an instance that powers itself off leaves a lost connection.
 pub const MARGIN: Duration = Duration::from_secs(60);
 /// The pause between two looks at the console.
 const CONSOLE_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long cloud-init and the checks of `suites` may take after the login: a check with many attempts gets the time for all of them.
+pub fn checks_within(suites: &[Suite]) -> Duration {
+    let checks = suites.iter().flat_map(|suite| &suite.checks);
+    let asked = checks.filter(|check| !check.skip && check.resource.asker() == Asker::Host);
+    CHECKS_AT_MOST + asked.map(Check::longest).max().unwrap_or_default()
+}
 
 /// What a probe works with.
 pub struct Probing<'a> {
@@ -74,7 +83,7 @@ pub async fn probe(
     match attempt {
         Ok((mut found, pin)) => {
             name_short_life(with, launched, &mut found);
-            evidence.host_key = pin;
+            evidence.host_key = if found.is_met() { pin } else { HostKeyPin::None };
             if beside.inventory {
                 with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), evidence);
             }
@@ -149,8 +158,7 @@ pub async fn save_console(with: &Probing<'_>, target: &TargetId) -> Option<Strin
 }
 
 fn save(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join(name), escape_bytes(bytes))
+    report::write_aside(&folder.join(name), escape_bytes(bytes).as_bytes())
 }
 
 /// With the injected key; where there is none (it booted undisturbed) or the host shows another, with the console's; where the console names none, with none, and the record says so.
@@ -164,7 +172,7 @@ async fn probe_with_known_key(
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
-        let total = within_life(with, launched, connect_within + CHECKS_AT_MOST);
+        let total = within_life(with, launched, connect_within + checks_within(&suites));
         Round { suites: suites.clone(), host_keys, connect_within, total, beside }
     };
     if let Some(key) = &instance.host_key {
@@ -334,5 +342,21 @@ fn words(phase: ProbePhase) -> &'static str {
         ProbePhase::CloudInit => "cloud-init finished",
         ProbePhase::Checks => "checks begun",
         ProbePhase::Answered => "checks answered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_gets_the_time_for_all_its_attempts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.hcl");
+        let text = "suite \"x\" {\n file \"/a\" {\n exists = true\n retry = 100\n retry_delay = \"20s\"\n timeout = \"10s\"\n }\n file \"/b\" { exists = true }\n}\n";
+        std::fs::write(&path, text).expect("written");
+        let suites = crate::suite::load(&[path], Path::new("/")).unwrap_or_else(|_| panic!("a suite"));
+        let longest = Duration::from_secs(10 + 100 * 30);
+        assert_eq!(checks_within(&suites), CHECKS_AT_MOST + longest);
     }
 }

@@ -353,13 +353,16 @@ async fn away(with: &Probing<'_>, subject: &Subject<'_>, stage: Stage, budget: D
 
 /// What two boots of one instance must have in common.
 fn compared(before: &HostFacts, after: &HostFacts, stage: Stage, seconds: Duration) -> Outcome {
-    let timer = (!after.poweroff_timer).then(|| "no power-off timer is armed in the new boot".to_owned());
+    let timer = match after.poweroff_timer {
+        Some(armed) => Known::holds((!armed).then(|| "no power-off timer is armed in the new boot".to_owned())),
+        None => Known::unknown("systemd did not say whether a power-off timer is armed"),
+    };
     Outcome {
         returned: Known::Value(true.into()),
         seconds: Known::Value(tenths(seconds)),
         host_key: host_keys(before, after),
         machine_id: machine_ids(before, after),
-        timer: Known::holds(timer),
+        timer,
         suite: Known::unknown("no suite holds a check that a host can answer"),
         checks: Vec::new(),
         phase: Some(Phase { name: stage.name().to_owned(), duration_ms: milliseconds(seconds) }),
@@ -421,7 +424,7 @@ mod tests {
             machine_id: machine.to_owned(),
             host_keys: keys.iter().map(ToString::to_string).collect(),
             baked_host_keys: None,
-            poweroff_timer: true,
+            poweroff_timer: Some(true),
             cloud_init: CloudInitState::Finished,
             cloud_init_errors: Vec::new(),
         }
@@ -439,7 +442,7 @@ mod tests {
             assert_eq!(same.known(property), Known::Value(true.into()), "{property}");
         }
         assert_eq!(same.known("seconds"), Known::Value(12.3.into()));
-        let after = HostFacts { poweroff_timer: false, ..facts("m2", &["a SHA256:1", "b SHA256:3"]) };
+        let after = HostFacts { poweroff_timer: Some(false), ..facts("m2", &["a SHA256:1", "b SHA256:3"]) };
         let changed = compared(&before, &after, Stage::Soft, Duration::ZERO);
         assert!(said(&changed.known("host-key-unchanged")).contains("gone: b SHA256:2; new: b SHA256:3"));
         assert!(said(&changed.known("machine-id-unchanged")).contains("it was m1, it is m2"));

@@ -232,7 +232,7 @@ mod tests {
             machine_id: machine.to_owned(),
             host_keys: texts(keys),
             baked_host_keys: baked.map(texts),
-            poweroff_timer: false,
+            poweroff_timer: Some(false),
             cloud_init: CloudInitState::Finished,
             cloud_init_errors: Vec::new(),
         }

@@ -15,6 +15,7 @@ use crate::{
         units, user_data,
     },
     model::target,
+    suite::Reach,
 };
 
 /// Options of which only one may be given; a filter beside an id is outweighed by it and no mistake, as in amazon's builders.
@@ -162,6 +163,15 @@ fn user_data_given(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
     }
     let path = checker.path("user_data_file")?;
     let on_disk = checker.on_disk(&path);
+    let reach = Reach::of_folder(&checker.base_dir("user_data_file"), &checker.bounds());
+    if let Err(why) = reach.admit_as(&on_disk, checker.named_by("user_data_file")) {
+        let message = format!(
+            "cannot read {}: {why}; user data lies in the repository, or below a folder that --allow-path names",
+            path.display()
+        );
+        checker.wrong("user_data_file", message);
+        return None;
+    }
     let read = std::fs::File::open(&on_disk).and_then(|file| {
         let mut bytes = Vec::new();
         // Of what is far too long the beginning says so.

@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::*;
+use super::{read::MEMBERS, *};
 use crate::{model::inventory::Part, probe::frames::Frames};
 
 /// Fields of one answer: `letter word` and the text below it.
@@ -56,6 +56,9 @@ fn every_package_manager() {
     assert_eq!(packages("apk", "0", apk).expect("known"), ["apk-tools x86_64 2.14-r0", "musl x86_64 1.2.5-r1"]);
     assert_eq!(packages("pacman", "0", "linux 6.6.1.arch1-1\n").expect("known"), ["linux  6.6.1.arch1-1"]);
     assert!(packages("none", "1", "").expect_err("none").contains("neither"));
+    let damaged =
+        [("s 0", ""), ("m rpm", ""), ("o", rpm), ("e", "error: rpmdb: damaged header #4 retrieved -- skipping.\n")];
+    assert!(gathered(&frames(&[(1, &damaged)])).inventory.unknown(Part::Packages).is_some());
     assert!(packages("dpkg", "2", dpkg).expect_err("failed").contains("did not answer"));
     assert!(packages("dpkg", "0", "").expect_err("empty").contains("no package"));
     let long = "ii \ta\tb\tc\n".repeat(100_001);
@@ -75,11 +78,28 @@ fn a_system_and_its_accounts() {
 }
 
 #[test]
+fn accounts_are_those_that_the_c_library_finds() {
+    let found = |passwd: &str, group: &str| {
+        gathered(&frames(&[(0, &[("x 1", ""), ("k", "6.6"), ("u", passwd), ("g", group)])])).inventory
+    };
+    let passwd = "root:x:0:0:root:/root:/bin/sh\n#old:x:0:0:::\nevil:x:0:0::/root:/bin/sh:y\nshort::0:0\nsign:x:+0: 0:::\nno:x:0x0:0:::\n";
+    let accounts = found(passwd, "root:x:0:\nadm:x:4:b,a\nshort:x:7\n");
+    let users: Vec<String> = accounts.users.iter().map(|it| format!("{} {} {}", it.name, it.id, it.shell)).collect();
+    assert_eq!(users, ["evil 0 /bin/sh:y", "root 0 /bin/sh", "short 0 ", "sign 0 "]);
+    let groups: Vec<&str> = accounts.groups.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(groups, ["adm", "root", "short"]);
+    let many: Vec<String> = (0..=MEMBERS).map(|n| format!("u{n}")).collect();
+    let accounts = found(passwd, &format!("many:x:9:{}\n", many.join(",")));
+    assert!(accounts.unknown(Part::Accounts).is_some_and(|why| why.contains("more members")), "{:?}", accounts.unknown);
+    assert!(accounts.users.is_empty() && accounts.groups.is_empty());
+}
+
+#[test]
 fn units_by_their_files_and_failures() {
     let files =
         "ssh.service enabled enabled\napt.timer enabled enabled\nx.service static -\nassay-expiry.timer transient -\n";
     let loaded = "ssh.service loaded active running OpenBSD\napt.timer loaded inactive dead x\nx.service loaded active exited x\n\
-                  getty@tty1.service loaded active running x\nmade@1.service loaded failed failed x\ngone.service not-found inactive dead gone\n";
+                  getty@tty1.service loaded active running x\n● made@1.service loaded failed failed x\ngone.service not-found inactive dead gone\n";
     let found = gathered(&frames(&[(2, &[("x 0", ""), ("f", files), ("s 0", ""), ("l", loaded)])])).inventory;
     let told: Vec<String> = found.units.iter().map(|it| format!("{} {} {}", it.name, it.enabled, it.state)).collect();
     assert_eq!(
@@ -94,9 +114,17 @@ fn units_by_their_files_and_failures() {
 
 #[test]
 fn ports_without_the_instances_own_addresses() {
-    let tcp = "0: 00000000:0016 0:0 0A 0:0 0:0 0 0 0 101 1\n1: 0100007F:0019 0:0 0A 0:0 0:0 0 0 0 102 1\n2: 0501000A:0050 0:0 0A 0:0 0:0 0 0 0 103 1\n";
+    let tcp = "0: 00000000:0016 0:0 0A 0:0 0:0 0 0 0 101 1\n1: 0100007F:0019 0:0 0A 0:0 0:0 0 0 0 102 1\n2: 0501000A:0050 0:0 0A 0:0 0:0 0 0 0 103 1\nend 0";
     let held = "/proc/7/fd:\nlrwx 1 root root 64 Nov 23 01:10 6 -> socket:[103]\n";
-    let fields = [("x 1", ""), ("t", tcp), ("T", ""), ("u", ""), ("U", ""), ("f", held), ("n", "/proc/7/comm:nginx\n")];
+    let fields = [
+        ("x 1", ""),
+        ("t", tcp),
+        ("T", "end 0"),
+        ("u", "end 1"),
+        ("U", "end 1"),
+        ("f", held),
+        ("n", "/proc/7/comm:nginx\n"),
+    ];
     let found = gathered(&frames(&[(5, &fields)])).inventory;
     let told: Vec<String> =
         found.ports.iter().map(|it| format!("{} {}:{} {}", it.protocol, it.address, it.port, it.process)).collect();

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{CLOUD_INIT, Kind, Seen, first_line, systemd, wants};
+use super::{CLOUD_INIT, KERNELS, Kind, Seen, first_line, systemd, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[CLOUD_INIT, include_str!("boot.sh")], ask, observe, slow: true };
+pub(super) const KIND: Kind = Kind { shell: &[CLOUD_INIT, KERNELS, include_str!("boot.sh")], ask, observe, slow: true };
 
 fn ask(check: &Check) -> String {
     if wants(check, "reboot-required") { "ask_boot r".to_owned() } else { "ask_boot".to_owned() }
@@ -18,11 +18,12 @@ fn observe(_: &Check, property: &str, frame: &Frame) -> Seen {
         "failed-units" => failed_units(frame),
         "cloud-init" => cloud_init(frame),
         "kernel-taint" => number(frame, 'k', "the host does not show /proc/sys/kernel/tainted"),
-        "oom-kills" => number(frame, 'm', "this kernel does not count them in /proc/vmstat (Linux 4.13 does)"),
+        "oom-kills" => oom_kills(frame),
         "reboot-required" => match frame.word('q') {
             Some("1") => Seen::Value(true.into()),
             Some("0") => Seen::Value(false.into()),
-            _ => Seen::unknown("needs-restarting -r does not tell"),
+            Some("kernels") => newer_kernel(frame),
+            _ => Seen::unknown("the host did not tell"),
         },
         _ => Seen::unknown("no such property"),
     }
@@ -86,6 +87,43 @@ fn cloud_init(frame: &Frame) -> Seen {
     Seen::Value(state.into())
 }
 
+/// The kernel's own count, or that of its messages.
+fn oom_kills(frame: &Frame) -> Seen {
+    match frame.word('M').and_then(|count| count.parse::<u64>().ok()) {
+        Some(count) => Seen::Value(count.into()),
+        None => number(
+            frame,
+            'm',
+            "this kernel does not count them in /proc/vmstat (Linux 4.13 does), and its messages do not go back to the boot, or are root's to read",
+        ),
+    }
+}
+
+/// Where nobody keeps an account of reboots: whether a newer kernel of the running one's kind is installed.
+fn newer_kernel(frame: &Frame) -> Seen {
+    let (Ok(running), Ok(installed)) = (frame.whole('u', &[0]), frame.whole('l', &[0])) else {
+        return Seen::unknown("the host does not tell which kernels it has");
+    };
+    let running = running.trim();
+    if !installed.lines().any(|kernel| kernel == running) {
+        return Seen::unknown(
+            "nobody on this host keeps account of it (no needs-restarting, no marker in /run), and the running kernel is none of those that are installed",
+        );
+    }
+    let newer = |kernel: &&str| kernel_words(kernel) == kernel_words(running) && version(kernel) > version(running);
+    Seen::Value(installed.lines().any(|kernel| newer(&kernel)).into())
+}
+
+/// What sort of kernel a release is of: `6.1.0-25-cloud-amd64` is a `cloud-amd`.
+fn kernel_words(release: &str) -> Vec<&str> {
+    release.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty()).collect()
+}
+
+/// A release's numbers, in order.
+fn version(release: &str) -> Vec<u64> {
+    release.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
 /// The number at the end of a field's text.
 fn number(frame: &Frame, letter: char, why: &str) -> Seen {
     let text = frame.text(letter).unwrap_or_default();
@@ -132,6 +170,18 @@ mod tests {
         assert!(matches!(see("oom-kills", &[("m", "")]), Seen::Unknown(_)));
         assert_eq!(see("reboot-required", &[("q 1", "")]), Seen::Value(json!(true)));
         assert!(matches!(see("reboot-required", &[("q ?", "")]), Seen::Unknown(_)));
+        let kernels = |running: &str, installed: &str| {
+            let (running, installed) = (format!("{running}\nend 0"), format!("{installed}\nend 0"));
+            see("reboot-required", &[("q kernels", ""), ("u", &running), ("l", &installed)])
+        };
+        let (old, new) = ("6.1.0-25-cloud-amd64", "6.1.0-26-cloud-amd64");
+        assert_eq!(kernels(old, &format!("{old}\n{new}")), Seen::Value(json!(true)));
+        assert_eq!(kernels(new, &format!("{old}\n{new}\n6.12.1-rt-amd64")), Seen::Value(json!(false)));
+        assert!(matches!(kernels(old, new), Seen::Unknown(_)));
+        assert!(matches!(kernels(old, ""), Seen::Unknown(_)), "a container");
+        let rhel = "5.14.0-427.el9.x86_64\n5.14.0-427.13.1.el9_4.x86_64";
+        assert_eq!(kernels("5.14.0-427.el9.x86_64", rhel), Seen::Value(json!(true)));
+        assert_eq!(see("oom-kills", &[("m", ""), ("M 2", "")]), Seen::Value(json!(2)));
         assert_eq!(
             see("failed-units", &[("s 0", ""), ("o", "x.service loaded failed failed X\n")]),
             Seen::Value(json!(["x.service"]))

@@ -2,18 +2,18 @@
 ask_boot() {
   begin
   cloud_init_state
-  r=
   [ "$C" = 1 ] && [ ! -r /run/cloud-init/result.json ] && root && r=$S
   a=".c $C
 .r
 $($r head -c 65536 /run/cloud-init/result.json 2>/dev/null | enc)
 .j
 $($r head -c 65536 /run/cloud-init/status.json 2>/dev/null | enc)"
+  r=
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
     # It is zero until the last job of the boot is done, and that may be a moment after cloud-init's.
     n=0
     while :; do
-      v=$(limit "$T" systemctl show -p FinishTimestampMonotonic -p UserspaceTimestampMonotonic -p FirmwareTimestampMonotonic 2>&1)
+      systemctl_said show -p FinishTimestampMonotonic -p UserspaceTimestampMonotonic -p FirmwareTimestampMonotonic
       case $v in *FinishTimestampMonotonic=0*) ;; *) break ;; esac
       n=$((n + 1))
       [ "$n" -lt "$T" ] || break
@@ -23,13 +23,15 @@ $($r head -c 65536 /run/cloud-init/status.json 2>/dev/null | enc)"
     [ -e /run/systemd/container ] && k=container
     a="$a
 .t $k
-$(printf '%s' "$v" | head -c 4096 | enc)"
-    v=$(limit "$T" systemctl list-units --state=failed --plain --no-legend --no-pager --full 2>&1)
+$(put "$v$e" | head -c 4096 | enc)"
+    systemctl_said list-units --state=failed --plain --no-legend --no-pager --full
     a="$a
-.s $?
+.s $q
 .o
-$(printf '%s' "$v" | head -c 65536 | enc)"
+$(put "$v" | enc)"
+    part e "$e"
   fi
+  r=
   a="$a
 .b
 $(grep -E '^btime ' /proc/stat 2>/dev/null | enc)
@@ -37,18 +39,68 @@ $(grep -E '^btime ' /proc/stat 2>/dev/null | enc)
 $(head -c 64 /proc/sys/kernel/tainted 2>/dev/null | enc)
 .m
 $(grep -E '^oom_kill ' /proc/vmstat 2>/dev/null | enc)"
+  grep -q '^oom_kill ' /proc/vmstat 2>/dev/null || kernel_messages
   if [ -n "$1" ]; then
-    q=0
-    if [ -e /run/reboot-required ] || [ -e /var/run/reboot-required ]; then
-      q=1
-    elif command -v needs-restarting >/dev/null 2>&1; then
-      r=
-      if [ "$(id -u)" != 0 ] && root; then r=$S; fi
-      limit "$T" $r needs-restarting -r >/dev/null 2>&1
-      case $? in 0) ;; 1) q=1 ;; *) q='?' ;; esac
-    fi
+    q='?'
+    reboot_required
     a="$a
 .q $q"
+    if [ "$q" = kernels ]; then
+      a="$a
+.l
+$(told inventory_kernels)
+.u
+$(told cat /proc/sys/kernel/osrelease)"
+    fi
   fi
   answer
+}
+# How often the kernel ended a process for want of memory, from its messages: where it does not count (before Linux 4.13) and they go back to the
+# boot's first.
+kernel_messages() {
+  if [ "$(id -u)" != 0 ] && root; then r=$S; fi
+  v=$(within "$T" dmesg 2>/dev/null)
+  r=
+  case $v in *'Linux version '*)
+    a="$a
+.M $(put "$v" | grep -c -E 'Out of memory: Kill|Memory cgroup out of memory: Kill')"
+    ;;
+  esac
+}
+# Whether the host wants to be booted again, into q: 1, 0, ? or, where nobody keeps an account of it, the word that says to look at the kernels.
+reboot_required() {
+  q='?'
+  for f in /run/reboot-required /var/run/reboot-required /run/reboot-needed; do
+    if [ -e "$f" ]; then
+      q=1
+      return
+    fi
+  done
+  # Those that would have written it (Ubuntu, Debian with unattended-upgrades).
+  for f in /usr/share/update-notifier/notify-reboot-required /etc/kernel/postinst.d/unattended-upgrades; do
+    if [ -e "$f" ]; then
+      q=0
+      return
+    fi
+  done
+  if [ "$(id -u)" != 0 ] && root; then r=$S; fi
+  # They may have to read the repositories' lists first.
+  o=$T T=$((T * 3))
+  # (zypper brings a needs-restarting of its own, which says nothing of reboots.)
+  if command -v needs-restarting >/dev/null 2>&1; then restart_said needs-restarting -r; fi
+  if [ "$q" = '?' ] && command -v dnf >/dev/null 2>&1; then restart_said dnf needs-restarting -r; fi
+  if [ "$q" = '?' ] && command -v zypper >/dev/null 2>&1; then
+    v=$(plain zypper --non-interactive needs-rebooting 2>/dev/null)
+    case $? in 0) q=0 ;; 102) q=1 ;; esac
+  fi
+  T=$o r=
+  [ "$q" != '?' ] || q=kernels
+}
+# Their own errors end with 1 as well: what they say decides.
+restart_said() {
+  v=$(plain "$@" 2>/dev/null)
+  case $?:$v in
+  1:*'Reboot is required'*) q=1 ;;
+  0:*'Reboot should not be necessary'* | 0:*'Reboot is probably not necessary'*) q=0 ;;
+  esac
 }

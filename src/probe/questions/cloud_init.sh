@@ -1,7 +1,8 @@
 # Its folder in /run is made before sshd starts (by the systemd generator, or by the first init script): where it is missing, cloud-init
 # does not run in this boot, installed or not.
 cloud_init_state() {
-  if [ -e /run/cloud-init/result.json ]; then
+  # It is a link to a folder that may be root's alone.
+  if [ -e /run/cloud-init/result.json ] || [ -L /run/cloud-init/result.json ]; then
     C=1
   elif [ -e /run/cloud-init/disabled ]; then
     C=disabled
@@ -16,7 +17,6 @@ ask_cloud_init() {
   cloud_init_state
   a=".x $C"
   if [ "$C" = 1 ]; then
-    r=
     [ ! -r /run/cloud-init/result.json ] && root && r=$S
     a="$a
 .o

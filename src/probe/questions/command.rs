@@ -16,6 +16,8 @@ fn command(check: &Check, property: &str, frame: &Frame) -> Seen {
     let Some(status) = frame.word('s').and_then(|s| s.parse::<i64>().ok()) else {
         return Seen::unknown("the command's exit status is missing");
     };
+    // What other shells call 128 and the signal is 256 and the signal to ksh93.
+    let status = if status > 256 { status - 128 } else { status };
     // The command's own status cannot tell a time-out apart from a command that exits with 124, 137 or 143: the time
     // can, where the host has a clock to read.
     let timed_out = match frame.elapsed {

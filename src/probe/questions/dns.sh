@@ -63,6 +63,7 @@ $v"
 # Three times, unless an answer comes.
 asked() {
   for q in 1 2 3; do
+    # shellcheck disable=SC2059 # the packet is in printf's octal
     v=$(printf "$3" | dd ibs=1 obs=600 2>/dev/null | "exchange_$t" "$1" "$2" 2>/dev/null | enc)
     [ -n "$v" ] && return
   done

@@ -2,10 +2,10 @@
 # before cloud-init replaced them (src/launch/user_data.rs).
 ask_facts() {
   begin
-  b= m= t=0 r= k=0
+  b= m= t=0 k=0
   { read -r b </proc/sys/kernel/random/boot_id; } 2>/dev/null
   { read -r m </etc/machine-id; } 2>/dev/null
-  armed && t=1
+  armed
   # Some versions of cloud-init write the public keys that they are given as if they were private.
   for f in /etc/ssh/ssh_host_*_key.pub; do
     if [ -e "$f" ] && [ ! -r "$f" ] && root; then r=$S; fi
@@ -24,9 +24,19 @@ $(head -c 65536 /run/assay-host-keys 2>/dev/null | enc)"
   answer
 }
 
-# Whether a power-off is due: assay's own timer, its process where there is no systemd, or shutdown(8) with a time.
+# Whether a power-off is due, into t: assay's own timer, its process where there is no systemd, or shutdown(8) with a time. Where systemd does not
+# answer, an unseen timer may be armed.
 armed() {
+  t=1
   [ -e /run/systemd/shutdown/scheduled ] && return
-  command -v systemctl >/dev/null 2>&1 && limit 9 systemctl is-active --quiet assay-expiry.timer 2>/dev/null && return
-  grep -qs 'assay-[e]xpiry' /proc/[0-9]*/cmdline
+  grep -qs 'assay-[e]xpiry' /proc/[0-9]*/cmdline && return
+  t=0
+  command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ] || return
+  systemctl_said is-active assay-expiry.timer
+  case $q:$v in
+  0:*) t=1 ;;
+  3:inactive | 3:failed | 3:unknown | 4:inactive | 4:unknown) ;;
+  *) t='?' ;;
+  esac
+  r=
 }

@@ -1,6 +1,6 @@
 //! A path: its inode, its contents and their digests.
 
-use super::{CONTENTS_KEPT, Kind, Seen, exists, kept, quote, wants};
+use super::{CONTENTS_KEPT, Kind, Seen, beginning, exists, quote, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
@@ -39,6 +39,11 @@ fn cleaned(path: &str) -> String {
 fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
     let there =
         exists(frame, "this user may not look there, and sudo -n does not work (or the suite says sudo = false)");
+    if frame.word('x') == Some("late") {
+        return Seen::unknown(
+            "the host did not answer in time (is it on a server that is not there?), or sudo did not",
+        );
+    }
     if property == "exists" || matches!(there, Seen::Unknown(_)) {
         return there;
     }
@@ -46,19 +51,31 @@ fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
         return Seen::Nothing("there is no such file".into());
     }
     match property {
-        "linked-to" => match frame.text('l').as_deref().map(|l| l.strip_suffix('\n').unwrap_or(l)) {
-            Some("") => Seen::Nothing("it is no symbolic link".into()),
-            Some(target) => Seen::Value(target.into()),
-            None => Seen::unknown("readlink said nothing"),
+        "linked-to" => match frame.whole('l', &[0]).as_deref().map(|l| l.strip_suffix('\n').unwrap_or(l)) {
+            Ok("") => Seen::Nothing("it is no symbolic link".into()),
+            Ok(target) => Seen::Value(target.into()),
+            Err(why) => Seen::unknown(format!("readlink: {why}")),
         },
         "contents" => match frame.word('c') {
-            Some("") => kept(frame, 'c', CONTENTS_KEPT),
+            Some("") => contents(frame),
             other => unreadable(other),
         },
         "md5" => digest(frame, 'm', 32),
         "sha256" => digest(frame, 'h', 64),
         "sha512" => digest(frame, 'H', 128),
         _ => stat(property, frame),
+    }
+}
+
+/// What was read before an error is not the contents.
+fn contents(frame: &Frame) -> Seen {
+    match frame.told('c') {
+        Some((bytes, Some(0))) => beginning(bytes, CONTENTS_KEPT),
+        Some((_, Some(124 | 137 | 143))) => unreadable(Some("late")),
+        Some((_, Some(status))) => {
+            Seen::unknown(format!("reading it failed on the host (head ended with status {status})"))
+        }
+        _ => Seen::unknown("it could not be read to its end"),
     }
 }
 

@@ -88,7 +88,7 @@ impl<'a> Request<'a> {
     /// A configuration file for curl(1).
     fn for_curl(&self, timeout: f64) -> String {
         let mut config = Config::default();
-        for flag in ["globoff", "path-as-is", "silent", "http1.1"] {
+        for flag in ["silent", "globoff", "path-as-is", "http1.1"] {
             config.flag(flag);
         }
         config.word("url", self.url);

@@ -3,7 +3,6 @@
 # an answer may come packed; K: how much of a body is kept.
 ask_http() {
   begin
-  r=
   while IFS= read -r q; do
     if [ -n "$q" ] && [ ! -r "$q" ] && root && $S test -r "$q"; then r=$S; fi
   done <<FILES
@@ -12,12 +11,29 @@ FILES
   for t in curl python3 wget none; do
     [ "$t" = none ] && break
     [ "$t" = wget ] && [ -z "$3" ] && continue
-    command -v "$t" >/dev/null 2>&1 && break
+    command -v "$t" >/dev/null 2>&1 || continue
+    [ "$t" != curl ] || curl_is_able || continue
+    break
   done
   a=".x $t"
   [ "$t" = none ] || http_parts "$@"
   answer
 }
+# Whether curl knows all that it is told here (7.43 does, of 2015): one that does not goes on with another request, and only warns. And whether it can
+# open its stderr, to which the body goes: a shell may join commands by sockets (ksh93), and those cannot be opened.
+curl_is_able() {
+  if [ -z "$V" ]; then
+    V=none
+    [ -n "$(tee /dev/stderr </dev/null 2>&1 | cat)" ] || V=$(curl -V 2>/dev/null)
+  fi
+  x=${V#curl }
+  x=${x%%[!0-9.]*}
+  y=${x#*.}
+  x=${x%%.*}
+  y=${y%%.*}
+  [ "${x:-0}" -gt 7 ] || { [ "${x:-0}" = 7 ] && [ "${y:-0}" -ge 43 ]; }
+}
+V=
 # Takes the status, stdout (.h, the heads) and stderr (.b, the body), like ask_command.
 http_parts() {
   v=$({ { {
@@ -25,10 +41,10 @@ http_parts() {
     printf '.s %s\n' "$?" >&8
   } | {
     v=$(kept "$K" "$((T + 2))" | enc)
-    printf '.b\n%s\n' "$v"
+    put ".b$L$v$L"
   } >&8 7>&-; } 7>&1 | {
     v=$(kept 65536 "$((T + 4))" | enc)
-    printf '.h\n%s\n' "$v"
+    put ".h$L$v$L"
   } >&8; } 8>&1)
   a="$a
 $v"
@@ -36,12 +52,12 @@ $v"
 # What curl is to do comes by its standard input: a password in its arguments would be seen by everybody.
 http_curl() {
   v=
-  [ -n "$Y" ] && case $(curl -V 2>/dev/null) in *libz*) v='compressed
+  [ -n "$Y" ] && case $V in *libz*) v='compressed
 header = "Accept-Encoding: gzip"
 ' ;; esac
-  printf '%s%s' "$v" "$1" | limit "$((T + 1))" $r curl -q -K -
+  printf '%s%s' "$v" "$1" | within "$((T + 1))" curl -q -K -
 }
-http_python3() { printf '%s' "$2" | limit "$((T + 1))" $r python3 -c "$PY"; }
+http_python3() { printf '%s' "$2" | within "$((T + 1))" python3 -c "$PY"; }
 # wget's two streams change places: it tells heads where others tell errors.
 http_wget() {
   w=$3 l=$4

@@ -32,9 +32,9 @@ pub(super) fn http(check: &Check, property: &str, frame: &Frame) -> Seen {
     let ended = match frame.word('x') {
         Some(tool @ ("curl" | "python3")) => ended(&request, tool, frame.word('s').unwrap_or_default(), &told),
         Some("wget") => ended_wget(frame.word('s').unwrap_or_default(), &told),
-        Some("none") => {
-            Ended::Unknown("the host has neither curl nor python3, nor a wget that could make this request".into())
-        }
+        Some("none") => Ended::Unknown(
+            "the host has neither curl (7.43 or newer) nor python3, nor a wget that could make this request".into(),
+        ),
         _ => Ended::Unknown("the answer is missing".into()),
     };
     let (head, whole) = match ended {

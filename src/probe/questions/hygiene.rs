@@ -7,6 +7,7 @@ mod answer;
 mod files;
 mod identity;
 mod keys;
+mod logs;
 mod secrets;
 mod stock;
 mod users;
@@ -14,8 +15,11 @@ mod users;
 use serde_json::Value;
 
 pub(in crate::probe) use self::keys::public_half;
-use self::{allow::allowed, answer::Answer};
-use super::{Kind, Seen};
+use self::{
+    allow::allowed,
+    answer::{Answer, Section},
+};
+use super::{Kind, Seen, quote};
 use crate::{
     probe::frames::Frame,
     suite::{Check, Resource, Suite},
@@ -25,7 +29,12 @@ use crate::{
 /// standard input away.
 pub(super) const KIND: Kind = Kind {
     shell: &[
-        concat!("hygiene_program() {\ncat <<'HYGIENE'\n{\n", include_str!("hygiene/program.sh"), "}\nHYGIENE\n}"),
+        concat!(
+            "hygiene_program() {\ncat <<'HYGIENE'\n{\n",
+            super::sshd::settings!(),
+            include_str!("hygiene/program.sh"),
+            "}\nHYGIENE\n}"
+        ),
         include_str!("hygiene.sh"),
     ],
     ask,
@@ -45,11 +54,17 @@ struct Finding {
     text: String,
     /// What `allow` may name it by: a path, a user, a key's fingerprint or comment.
     names: Vec<String>,
+    /// Whether the host cannot tell: it is no finding then, and no pass either.
+    is_open: bool,
 }
 
 impl Finding {
     fn new(names: &[&str], text: String) -> Self {
-        Self { text, names: names.iter().map(|n| (*n).to_owned()).collect() }
+        Self { text, names: names.iter().map(|n| (*n).to_owned()).collect(), is_open: false }
+    }
+
+    fn open(names: &[&str], text: String) -> Self {
+        Self { is_open: true, ..Self::new(names, text) }
     }
 }
 
@@ -63,41 +78,48 @@ struct Facts<'a> {
 struct Property {
     name: &'static str,
     section: &'static str,
+    /// The kinds of that section's lines that it is read from, as the host counts them.
+    kinds: &'static [&'static str],
     /// Whether it takes the time of the first boot to tell.
     dated: bool,
     find: fn(&Facts<'_>) -> Vec<Finding>,
 }
 
-const fn property(name: &'static str, section: &'static str, find: fn(&Facts<'_>) -> Vec<Finding>) -> Property {
-    Property { name, section, dated: false, find }
+const fn property(
+    name: &'static str,
+    section: &'static str,
+    kinds: &'static [&'static str],
+    find: fn(&Facts<'_>) -> Vec<Finding>,
+) -> Property {
+    Property { name, section, kinds, dated: false, find }
 }
 
-const fn dated(name: &'static str, section: &'static str, find: fn(&Facts<'_>) -> Vec<Finding>) -> Property {
-    Property { name, section, dated: true, find }
+const fn dated(property: Property) -> Property {
+    Property { dated: true, ..property }
 }
 
 const PROPERTIES: &[Property] = &[
-    property("authorized-keys", "keys", keys::authorized),
-    dated("host-keys", "hostkeys", keys::host),
-    dated("machine-id", "machine", identity::machine_id),
-    dated("cloud-init", "cloud", identity::cloud_init),
-    dated("random-seed", "seed", identity::random_seed),
-    property("histories", "hist", secrets::histories),
-    property("known-hosts", "known", secrets::known_hosts),
-    property("private-keys", "private", secrets::private_keys),
-    property("cloud-credentials", "creds", secrets::credentials),
-    property("git-directories", "files", files::git_directories),
-    property("empty-passwords", "shadow", users::empty_passwords),
-    property("password-logins", "shadow", users::password_logins),
-    property("uid0", "shadow", users::uid0),
-    property("sudoers", "sudo", users::sudoers),
-    property("suid", "files", files::suid),
-    property("suid-files", "files", files::suid_files),
-    property("world-writable", "files", files::world_writable),
-    property("unowned", "files", files::unowned),
-    property("core-dumps", "cores", files::core_dumps),
-    dated("tmp-residue", "tmp", files::tmp_residue),
-    dated("logs", "logs", files::logs),
+    property("authorized-keys", "keys", &["keys"], keys::authorized),
+    dated(property("host-keys", "hostkeys", &["file", "log"], keys::host)),
+    dated(property("machine-id", "machine", &["machine"], identity::machine_id)),
+    dated(property("cloud-init", "cloud", &["instance", "once"], identity::cloud_init)),
+    dated(property("random-seed", "seed", &["seed"], identity::random_seed)),
+    property("histories", "hist", &["hist"], secrets::histories),
+    property("known-hosts", "known", &["known"], secrets::known_hosts),
+    property("private-keys", "private", &["private"], secrets::private_keys),
+    property("cloud-credentials", "creds", &["creds"], secrets::credentials),
+    property("git-directories", "files", &["git_directories"], files::git_directories),
+    property("empty-passwords", "shadow", &["empty"], users::empty_passwords),
+    property("password-logins", "shadow", &["hash"], users::password_logins),
+    property("uid0", "shadow", &["uid0"], users::uid0),
+    property("sudoers", "sudo", &["rule"], users::sudoers),
+    property("suid", "files", &["suid"], files::suid),
+    property("suid-files", "files", &["suid_files"], files::suid_files),
+    property("world-writable", "files", &["world_writable"], files::world_writable),
+    property("unowned", "files", &["unowned"], files::unowned),
+    property("core-dumps", "cores", &["cores"], files::core_dumps),
+    dated(property("tmp-residue", "tmp", &["tmp"], files::tmp_residue)),
+    dated(property("logs", "logs", &["journal", "file", "size"], logs::logs)),
 ];
 
 /// Tells every hygiene check the public half of the key that the prober logs in with: it is there because of the test.
@@ -121,7 +143,8 @@ fn ask(check: &Check) -> String {
             sections.push(property.section);
         }
     }
-    format!("ask_hygiene {}", sections.join(" "))
+    let allow = quote(&allow::for_the_host(check).join("\n"));
+    format!("ask_hygiene {allow} {}", sections.join(" "))
 }
 
 fn observe(check: &Check, name: &str, frame: &Frame) -> Seen {
@@ -138,22 +161,50 @@ fn observe(check: &Check, name: &str, frame: &Frame) -> Seen {
     let launch_key = check.parameters.get(LAUNCH_KEY).and_then(Value::as_str);
     let mut found = (property.find)(&Facts { answer: &answer, launch_key });
     found.retain(|finding| !allowed(check, name, finding));
+    let (open, found): (Vec<Finding>, Vec<Finding>) = found.into_iter().partition(|finding| finding.is_open);
+    let mut found = texts(found);
+    let section = answer.section(property.section);
+    let more = section.more(property.kinds);
+    if found.is_empty() {
+        return match undecided(check, name, &section, more, &texts(open)) {
+            Some(why) => Seen::unknown(why),
+            None => Seen::Value(found.into()),
+        };
+    }
+    if more > 0 {
+        found.push(format!("… and {more} more of its kind that were not looked at"));
+    }
+    if name == "authorized-keys" && launch_key.is_none() {
+        let why = "which of these is the key of this login is not known, for its public half cannot be read from the key's file: ";
+        return Seen::unknown(format!("{why}{}", found.join("; ")));
+    }
+    Seen::Value(found.into())
+}
+
+/// What is told of findings: bounded, sorted, each once.
+fn texts(found: Vec<Finding>) -> Vec<String> {
     let mut texts: Vec<String> = found.into_iter().map(|f| f.text.chars().take(FINDING_KEPT).collect()).collect();
     texts.sort();
     texts.dedup();
-    let section = answer.section(property.section);
-    if section.more > 0 {
-        texts.push(format!("… and {} more of its kind that were not looked at", section.more));
+    texts
+}
+
+/// Why nothing found does not mean that there is nothing.
+fn undecided(check: &Check, name: &str, section: &Section<'_>, more: u64, open: &[String]) -> Option<String> {
+    if more > 0 {
+        return Some(format!(
+            "the host found {more} more for {name} than it tells, and what it tells is allowed: allow their folders too (\"/folder/*\")"
+        ));
     }
-    if !section.whole && texts.is_empty() {
+    if let Some(why) = section.lacking.filter(|why| !why.is_empty()) {
+        let why: String = why.chars().take(FINDING_KEPT).collect();
+        return Some(format!("the host could not look through everything: {why}"));
+    }
+    if !section.whole || section.lacking.is_some() {
         let seconds = check.timeout.as_secs();
-        return Seen::unknown(format!("the host did not look through everything within {seconds} s; set timeout"));
+        return Some(format!("the host did not look through everything within {seconds} s; set timeout"));
     }
-    if name == "authorized-keys" && launch_key.is_none() && !texts.is_empty() {
-        let why = "which of these is the key of this login is not known, for its public half cannot be read from the key's file: ";
-        return Seen::unknown(format!("{why}{}", texts.join("; ")));
-    }
-    Seen::Value(texts.into())
+    (!open.is_empty()).then(|| open.join("; "))
 }
 
 #[cfg(test)]

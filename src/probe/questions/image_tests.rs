@@ -93,7 +93,8 @@ fn a_hundred_thousand_findings_are_shown_as_a_few_and_a_count() {
     assert!(frames.answers.is_empty() && frames.broken == [0]);
     let some: String = files.lines().take(300).map(|line| format!("{line}\n")).collect();
     let judged =
-        &evaluate(&check, &frame(&[("x 1", ""), ("o", &format!("first\t1\t2\n{some}files +99700\nfiles .\n"))]))[0];
+        &evaluate(&check, &frame(&[("x 1", ""), ("o", &format!("first\t1\t2\n{some}files +99700 suid\nfiles .\n"))]))
+            [0];
     assert_eq!(judged.outcome, Outcome::Failed);
     let shown = judged.actual.as_array().expect("a list");
     let last = shown.last().and_then(|v| v.as_str()).expect("a text");

@@ -14,67 +14,58 @@ $(head -c 262144 /etc/passwd 2>/dev/null | enc)
 $(head -c 262144 /etc/group 2>/dev/null | enc)"
   answer
 }
-# The releases of the kernels that can be booted; where none has a file of its own, those that have modules.
-inventory_kernels() {
-  n=
-  for f in /boot/vmlinuz-* /boot/vmlinux-* /usr/lib/modules/*/vmlinuz /lib/modules/*/vmlinuz; do
-    [ -e "$f" ] || continue
-    n=1
-    case $f in
-    */vmlinuz)
-      f=${f%/vmlinuz}
-      printf '%s\n' "${f##*/}"
-      ;;
-    *)
-      f=${f##*/vmlinu}
-      printf '%s\n' "${f#?-}"
-      ;;
-    esac
-  done
-  [ -n "$n" ] && return
-  for f in /lib/modules/*; do
-    [ -d "$f" ] && printf '%s\n' "${f##*/}"
-  done
-}
 ask_inventory_packages() {
   begin
+  m=none q=none v= e=
   if command -v dpkg-query >/dev/null 2>&1 && [ -s /var/lib/dpkg/status ]; then
     m=dpkg
-    v=$(plain dpkg-query -W -f '${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n' 2>/dev/null)
+    packages_said dpkg-query -W -f '${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n'
   elif command -v rpm >/dev/null 2>&1; then
     m=rpm
-    v=$(plain rpm -qa --qf 'ii\t%{NAME}\t%{ARCH}\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\n' 2>/dev/null)
+    packages_said rpm -qa --qf 'ii\t%{NAME}\t%{ARCH}\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\n'
   elif command -v apk >/dev/null 2>&1; then
     m=apk
-    v=$(cat /lib/apk/db/installed 2>/dev/null || cat /usr/lib/apk/db/installed 2>/dev/null)
-    q=$?
-    v=$(printf '%s\n' "$v" | grep -E '^[PVA]:')
-    (exit "$q")
+    f=/lib/apk/db/installed
+    [ -e "$f" ] || f=/usr/lib/apk/db/installed
+    packages_said grep -E '^[PVA]:' "$f"
   elif command -v pacman >/dev/null 2>&1; then
     m=pacman
-    v=$(plain pacman -Q 2>/dev/null)
-  else
-    m=none v=
+    packages_said pacman -Q
   fi
-  a=".s $?
+  a=".s $q
 .m $m
 .o
-$(printf '%s' "$v" | head -c 1000000 | enc)"
+$(put "$v" | head -c 1000000 | enc)"
+  part e "$e"
   answer
+}
+# The list into v, its status into q. A part of the list can come with an error and the status 0, so what stands on stderr counts; and the
+# database may be root's.
+packages_said() {
+  e=$(plain "$@" 2>&1 >/dev/null)
+  q=$?
+  case $q:$e in
+  0:) ;;
+  *) if [ "$(id -u)" != 0 ] && root; then r=$S; fi ;;
+  esac
+  v=$(plain "$@" 2>/dev/null)
+  q=$?
+  [ -z "$r" ] || e=$(plain "$@" 2>&1 >/dev/null)
+  r=
 }
 ask_inventory_units() {
   begin
   if command -v systemctl >/dev/null 2>&1 && [ -d /run/systemd/system ]; then
     k=service,socket,timer,path
-    v=$(plain systemctl list-unit-files --no-legend --no-pager --full --type=$k 2>/dev/null)
-    a=".x $?
+    systemctl_said list-unit-files --no-legend --no-pager --full --type=$k
+    a=".x $q
 .f
-$(printf '%s' "$v" | head -c 400000 | enc)"
-    v=$(plain systemctl list-units --all --plain --no-legend --no-pager --full --type=$k 2>/dev/null)
+$(put "$v" | head -c 400000 | enc)"
+    systemctl_said list-units --all --plain --no-legend --no-pager --full --type=$k
     a="$a
-.s $?
+.s $q
 .l
-$(printf '%s' "$v" | head -c 400000 | enc)"
+$(put "$v" | head -c 400000 | enc)"
   else
     a='.x none'
   fi
@@ -88,7 +79,7 @@ ask_inventory_boot() {
     # It is zero until the last job of the boot is done.
     n=0
     while :; do
-      v=$(limit "$T" systemctl show -p FinishTimestampMonotonic -p UserspaceTimestampMonotonic 2>&1)
+      systemctl_said show -p FinishTimestampMonotonic -p UserspaceTimestampMonotonic
       case $v in *FinishTimestampMonotonic=0*) ;; *) break ;; esac
       n=$((n + 1))
       [ "$n" -lt 10 ] || break
@@ -98,7 +89,7 @@ ask_inventory_boot() {
     [ -e /run/systemd/container ] && k=container
     a="$a
 .t $k
-$(printf '%s' "$v" | head -c 4096 | enc)"
+$(put "$v" | head -c 4096 | enc)"
   else
     a="$a
 .p
@@ -109,7 +100,6 @@ $(head -c 4096 /proc/1/stat 2>/dev/null | enc)"
 # Programs with set-uid or set-gid on the root file system, which are root's to see. In a name with a line feed there is ? in its place.
 ask_inventory_set_id() {
   begin
-  r=
   a='.x 1'
   if [ "$(id -u)" != 0 ]; then
     if root; then r=$S; else a='.x ?'; fi
@@ -118,7 +108,7 @@ ask_inventory_set_id() {
     if find / -maxdepth 0 -xdev -type d '(' -perm -4000 -o -perm -2 -o -type d ')' >/dev/null 2>&1; then
       v=$(
         {
-          limit 60 $r find / -xdev -type f '(' -perm -4000 -o -perm -2000 ')' -exec sh -c '
+          within 60 find / -xdev -type f '(' -perm -4000 -o -perm -2000 ')' -exec sh -c '
             for f; do
               printf "%s " "$(stat -c "%a %U %G" -- "$f")"
               printf "%s" "$f" | tr "\n" "?"

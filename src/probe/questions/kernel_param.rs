@@ -14,11 +14,13 @@ fn ask(check: &Check) -> String {
 /// The file's text without white space around it (sysctl.Get of the library that goss uses).
 fn kernel_param(_: &Check, _: &str, frame: &Frame) -> Seen {
     match frame.word('x') {
-        Some("1") => Seen::Value(frame.text('o').unwrap_or_default().trim().into()),
+        Some("1") => match frame.whole('o', &[0]) {
+            Ok(text) => Seen::Value(text.trim().into()),
+            Err(why) => Seen::unknown(format!(
+                "it cannot be read ({why}): this user may not, and sudo -n does not work (or the suite says sudo = false), or it can only be written"
+            )),
+        },
         Some("0") => Seen::Nothing("the kernel has no such parameter".into()),
-        Some("-") => Seen::unknown(
-            "this user may not read it, and sudo -n does not work (or the suite says sudo = false), or it can only be written",
-        ),
         _ => Seen::unknown("the host does not show its kernel parameters in /proc/sys"),
     }
 }

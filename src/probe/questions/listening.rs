@@ -16,8 +16,6 @@ pub(super) const KIND: Kind = Kind { shell: &[SHELL], ask, observe, slow: false 
 /// Each list of the kernel's, by the letter of its field.
 const TABLES: [(char, &str, bool); 4] =
     [('t', "tcp", false), ('T', "tcp", true), ('u', "udp", false), ('U', "udp", true)];
-/// As much of one list as is kept; a longer one is not whole.
-const TABLE_KEPT: usize = 65536;
 
 fn ask(_: &Check) -> String {
     "ask_listening".to_owned()
@@ -48,13 +46,13 @@ pub(in crate::probe) fn listeners(frame: &Frame) -> Result<Vec<Listener>, &'stat
     if frame.word('x') != Some("1") {
         return Err("the host does not show its sockets in /proc/net");
     }
-    if TABLES.iter().any(|(letter, ..)| frame.bytes(*letter).is_some_and(|b| b.len() >= TABLE_KEPT)) {
-        return Err("more sockets listen than can be read");
-    }
     let owners = owners(frame);
     let mut found = Vec::new();
     for (letter, protocol, six) in TABLES {
-        for line in frame.text(letter).unwrap_or_default().lines() {
+        // grep's status where it finds nothing is 1.
+        let table =
+            frame.whole(letter, &[0, 1]).map_err(|_| "the host's list of sockets could not be read to its end")?;
+        for line in table.lines() {
             let Some((address, port, inode)) = socket(line, six) else { continue };
             let processes = owners.get(inode).cloned().unwrap_or_default();
             found.push(Listener { protocol, address, port, processes });
@@ -161,8 +159,17 @@ mod tests {
     const HELD: &str = "/proc/7/fd:\nlrwx------ 1 root root 64 Nov 23 01:10 6 -> socket:[103]\nlrwx------ 1 root root 64 Nov 23 01:10 7 -> socket:[104]\n/proc/8/fd:\nlrwx------ 1 root root 64 Nov 23 01:10 6 -> socket:[103]\n";
 
     fn see(block: &str, property: &str) -> Seen {
+        see_tables(
+            block,
+            property,
+            &[TCP, TCP6, UDP, ""].map(|table| format!("{table}end {}", u8::from(table.is_empty()))),
+        )
+    }
+
+    fn see_tables(block: &str, property: &str, tables: &[String; 4]) -> Seen {
+        let [t, tcp6, u, udp6] = tables;
         let fields =
-            [("x 1", ""), ("t", TCP), ("T", TCP6), ("u", UDP), ("U", ""), ("f", HELD), ("n", "/proc/7/comm:nginx\n")];
+            [("x 1", ""), ("t", t), ("T", tcp6), ("u", u), ("U", udp6), ("f", HELD), ("n", "/proc/7/comm:nginx\n")];
         observe(&check(&format!("listening \"ports\" {{\n{block}\n}}")), property, &frame(&fields))
     }
 
@@ -186,7 +193,9 @@ mod tests {
         assert_eq!(check.properties.len(), 1);
         assert_eq!(check.properties[0].name, "unexpected");
         assert!(matches!(observe(&check, "unexpected", &frame(&[("x ?", "")])), Seen::Unknown(_)));
-        let many = "x".repeat(TABLE_KEPT);
-        assert!(matches!(observe(&check, "unexpected", &frame(&[("x 1", ""), ("t", &many)])), Seen::Unknown(_)));
+        for broken in ["", "end 2", "  0: 00000000:0016 00000000:0000 0A"] {
+            let tables = [broken, "end 1", "end 1", "end 1"].map(str::to_owned);
+            assert!(matches!(see_tables("allow = [\"tcp:*\"]", "unexpected", &tables), Seen::Unknown(_)), "{broken:?}");
+        }
     }
 }

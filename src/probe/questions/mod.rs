@@ -41,8 +41,10 @@ use crate::suite::{Asker, Check, Resource};
 /// The function that asks a host about itself: no resource, see `facts`.
 pub(super) const FACTS: &str = include_str!("facts.sh");
 
-/// The functions that ask what is in an image, see `inventory`; its ports are asked for by [`LISTENING`].
+/// The functions that ask what is in an image, see `inventory`; its ports are asked for by [`LISTENING`], its kernels by [`KERNELS`].
 pub(super) const INVENTORY: &str = include_str!("inventory.sh");
+/// The function that lists the kernels which can be booted.
+pub(super) const KERNELS: &str = include_str!("kernels.sh");
 pub(super) use listening::{Listener, SHELL as LISTENING, is_loopback, listeners};
 
 /// How much of a command's stdout and of its stderr is kept.
@@ -98,6 +100,8 @@ pub(super) enum Seen {
     Value(Value),
     /// The beginning of a text that was longer than what is kept.
     Beginning(String),
+    /// A text whose bytes are not all characters.
+    NotUtf8(Vec<u8>),
     /// There is no value, because there is no such file, user, …: the demand is not met. Says why.
     Nothing(String),
     /// No trustworthy answer. Says why.
@@ -137,14 +141,30 @@ fn exists(frame: &Frame, why_unknown: &str) -> Seen {
 
 fn kept(frame: &Frame, letter: char, limit: usize) -> Seen {
     match frame.bytes(letter) {
-        Some(bytes) if bytes.len() > limit => Seen::Beginning(String::from_utf8_lossy(&bytes[..limit]).into_owned()),
-        Some(bytes) => Seen::Value(String::from_utf8_lossy(bytes).into()),
+        Some(bytes) => beginning(bytes, limit),
         None => Seen::unknown("the output is missing"),
+    }
+}
+
+fn beginning(bytes: &[u8], limit: usize) -> Seen {
+    match bytes.get(..limit) {
+        Some(kept) if bytes.len() > limit => Seen::Beginning(String::from_utf8_lossy(kept).into_owned()),
+        _ => match std::str::from_utf8(bytes) {
+            Ok(text) => Seen::Value(text.into()),
+            Err(_) => Seen::NotUtf8(bytes.to_vec()),
+        },
     }
 }
 
 fn first_line(text: &str) -> &str {
     text.lines().find(|l| !l.trim().is_empty()).unwrap_or("nothing")
+}
+
+/// What a program complained of, without the dynamic loader's words about preloaded libraries (ld.so(8)): those come from agents, and every program
+/// says them.
+fn complaints(stderr: &str) -> String {
+    let lines = stderr.lines().filter(|line| !line.starts_with("ERROR: ld.so: "));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn wants(check: &Check, property: &str) -> bool {

@@ -14,7 +14,7 @@ ask_mount() {
 .o
 $(printf '%s' "$f" | enc)"
     if [ -n "$f" ] && [ -n "$4" ]; then
-      v=$(limit "$T" stat -f -c '%b %f' -- "$3" 2>/dev/null) || { root && v=$(limit "$T" $S stat -f -c '%b %f' -- "$3" 2>/dev/null); }
+      v=$(limit "$T" stat -f -c '%b %f' -- "$3" 2>/dev/null) || { root && r=$S && v=$(within "$T" stat -f -c '%b %f' -- "$3" 2>/dev/null); }
       a="$a
 .u $v"
     fi

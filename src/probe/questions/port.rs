@@ -22,7 +22,11 @@ fn port(id: &str) -> (&str, u16) {
 fn listening(check: &Check, property: &str, frame: &Frame) -> Seen {
     let (family, number) = port(check.subject());
     let addresses = match frame.word('x') {
-        Some("1") => sockets::listening(&frame.text('o').unwrap_or_default(), family, number),
+        // grep's status where it finds nothing is 1.
+        Some("1") => match frame.whole('o', &[0, 1]) {
+            Ok(table) => sockets::listening(&table, family, number),
+            Err(why) => return Seen::unknown(format!("/proc/net/{family} cannot be read: {why}")),
+        },
         Some("0") => Vec::new(),
         _ => return Seen::unknown("the host does not show its sockets in /proc/net"),
     };

@@ -5,15 +5,17 @@ ask_port() {
   if [ -r "/proc/net/$1" ]; then
     eval "v=\${V_$1-}"
     if [ -z "$v" ]; then
-      v=none$(grep -i ": [0-9a-f]*:[0-9a-f]* [0-9a-f]*:[0-9a-f]* $3 " "/proc/net/$1" | head -c 65536)
+      v=none$(grep -i ": [0-9a-f]*:[0-9a-f]* [0-9a-f]*:[0-9a-f]* $3 " "/proc/net/$1")
+      [ "$?" -gt 1 ] && v=unread
       eval "V_$1=\$v"
     fi
     a='.x 1'
     case $v in
+    unread) a='.x ?' ;;
     *":$2 "*) a="$a
 .o
-$(grep -i ": [0-9a-f]*:$2 [0-9a-f]*:[0-9a-f]* $3 " "/proc/net/$1" | head -c 65536 | enc)" ;;
-    *) part o '' ;;
+$(told grep -i ": [0-9a-f]*:$2 [0-9a-f]*:[0-9a-f]* $3 " "/proc/net/$1")" ;;
+    *) part o 'end 0' ;;
     esac
   elif [ -r /proc/net/tcp ]; then
     a='.x 0'

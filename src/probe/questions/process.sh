@@ -4,15 +4,18 @@ processes() {
 '
   for q in /proc/[0-9]*; do
     c=
-    { IFS= read -r c <"$q/comm"; } 2>/dev/null && P="$P${c%%)*}
+    { IFS= read -r c <"$q/comm"; } 2>/dev/null && P="$P${c%%\)*}
 "
   done
   # Where others' processes are hidden (the option hidepid of /proc), so is the first one.
   if [ ! -r /proc/1/comm ]; then
     P=
-    root && P="
-$($S sh -c 'cat /proc/[0-9]*/comm' 2>/dev/null | sed 's/).*//')
-"
+    if root; then
+      r=$S
+      v=$(within "$T" sh -c 'cat /proc/[0-9]*/comm; echo ")end"' 2>/dev/null)
+      # Without the mark it is not the whole list. No name goes on behind a bracket.
+      case $v in *"$L)end") P="$L$(put "${v%?end}" | sed 's/).*//')$L" ;; esac
+    fi
   fi
 }
 P=
@@ -23,9 +26,7 @@ ask_process() {
   *"
 $1
 "*) a='.x 1' ;;
-  '' | '
-
-') a='.x ?' ;;
+  '' | "$L") a='.x ?' ;;
   *) a='.x 0' ;;
   esac
   answer

@@ -1,6 +1,6 @@
 //! The root file system: whether it has grown to the end of its disk, and how full it is.
 
-use super::{Kind, Seen};
+use super::{Kind, Seen, first_line, wants};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
@@ -12,8 +12,8 @@ const LEFT_BYTES: u64 = 64 << 20;
 /// The kernel counts block devices in these (`/sys/block/*/size`).
 const SECTOR: u64 = 512;
 
-fn ask(_: &Check) -> String {
-    "ask_root_filesystem".to_owned()
+fn ask(check: &Check) -> String {
+    if wants(check, "read-only") { "ask_root_filesystem w".to_owned() } else { "ask_root_filesystem".to_owned() }
 }
 
 fn observe(_: &Check, property: &str, frame: &Frame) -> Seen {
@@ -23,7 +23,7 @@ fn observe(_: &Check, property: &str, frame: &Frame) -> Seen {
     };
     match property {
         "filesystem" => return Seen::Value(mount.filesystem.into()),
-        "read-only" => return Seen::Value(mount.read_only.into()),
+        "read-only" => return read_only(&mount, frame),
         _ => {}
     }
     let text = frame.text('s').unwrap_or_default();
@@ -49,6 +49,22 @@ fn percent(used: u64, available: u64) -> Seen {
     }
 }
 
+/// What the mount says, and where that is "writable", what came of a file that was made.
+fn read_only(mount: &Mount<'_>, frame: &Frame) -> Seen {
+    match frame.word('w') {
+        _ if mount.read_only => Seen::Value(true.into()),
+        Some("yes") => Seen::Value(false.into()),
+        Some("no") => Seen::Value(true.into()),
+        _ => {
+            let said = frame.text('e').unwrap_or_default();
+            Seen::unknown(format!(
+                "it is mounted as writable, but this user may not try it out, and sudo -n does not work (or the suite says sudo = false): {}",
+                first_line(&said)
+            ))
+        }
+    }
+}
+
 /// The mount of / (proc_pid_mountinfo(5)).
 struct Mount<'a> {
     filesystem: &'a str,
@@ -59,8 +75,13 @@ impl<'a> Mount<'a> {
     fn read(line: &'a str) -> Option<Self> {
         let (before, after) = line.trim().split_once(" - ")?;
         let options = before.split(' ').nth(5)?;
-        let filesystem = after.split(' ').next()?;
-        Some(Self { filesystem, read_only: options.split(',').any(|o| o == "ro") })
+        let mut after = after.split(' ');
+        let (filesystem, of_all) = (after.next()?, after.nth(1)?);
+        // The mount's own options, and those of the file system: an error turns the latter only (errors=remount-ro), and
+        // newer kernels have words of their own for that.
+        let is_closed = |option: &str| matches!(option, "ro" | "emergency_ro" | "shutdown");
+        let read_only = options.split(',').any(|o| o == "ro") || of_all.split(',').any(is_closed);
+        Some(Self { filesystem, read_only })
     }
 }
 
@@ -101,8 +122,9 @@ struct Block<'a> {
     size: u64,
 }
 
-fn blocks(text: &str) -> Vec<Block<'_>> {
-    let read = text.lines().filter_map(|line| match line.split(' ').collect::<Vec<_>>().as_slice() {
+/// `None`: a line that the host could not fill in.
+fn blocks(text: &str) -> Option<Vec<Block<'_>>> {
+    let read = text.lines().map(|line| match line.split(' ').collect::<Vec<_>>().as_slice() {
         [word, name, start, size] => {
             let bytes = |text: &str| text.parse::<u64>().ok().map(|n| n.saturating_mul(SECTOR));
             Some(Block { word, name, start: bytes(start)?, size: bytes(size)? })
@@ -119,7 +141,9 @@ fn fills(inner: u64, outer: u64) -> bool {
 
 /// From the file system outwards: its device, the volume's own device under LVM and its like, the disk.
 fn grown(mount: &Mount<'_>, numbers: &Numbers, text: &str) -> Seen {
-    let blocks = blocks(text);
+    let Some(blocks) = blocks(text) else {
+        return Seen::unknown("the host does not tell how large its disks are");
+    };
     let devices: Vec<&Block<'_>> = blocks.iter().filter(|b| b.word == "device").collect();
     let Some(device) = devices.first() else {
         let why = format!("/ is {} and stands on no disk of its own (a container?)", mount.filesystem);
@@ -128,27 +152,23 @@ fn grown(mount: &Mount<'_>, numbers: &Numbers, text: &str) -> Seen {
     if !fills(numbers.size(), device.size) {
         return Seen::Value(false.into());
     }
-    let layered = blocks.iter().any(|b| b.word == "layers");
-    let lowest = match devices.as_slice() {
-        [_] if layered => {
-            return Seen::unknown(format!(
-                "/ fills {}, which lies on several disks or on none that is shown",
-                device.name
-            ));
-        }
-        [_, below, ..] if !fills(device.size, below.size) => {
+    for (above, below) in devices.iter().zip(devices.iter().skip(1)) {
+        if !fills(above.size, below.size) {
             let why = format!(
                 "/ fills the volume {}, but that is not all of {}: the rest may be other volumes'",
-                device.name, below.name
+                above.name, below.name
             );
             return Seen::unknown(why);
         }
-        [_, below, ..] => below,
-        _ => device,
-    };
-    let Some(disk) = blocks.iter().find(|b| b.word == "disk") else {
+    }
+    let lowest = devices.last().unwrap_or(device);
+    if blocks.iter().any(|b| b.word == "whole") {
         // The disk itself, without partitions.
         return Seen::Value(true.into());
+    }
+    let Some(disk) = blocks.iter().find(|b| b.word == "disk") else {
+        let why = format!("/ fills {}, which lies on several disks or on none that is shown", lowest.name);
+        return Seen::unknown(why);
     };
     let end = lowest.start.saturating_add(lowest.size);
     let next = blocks.iter().filter(|b| b.word == "part" && b.start >= end).map(|b| b.start).min();
@@ -193,7 +213,9 @@ mod tests {
             4 * GIB + 2048
         );
         assert_eq!(see("grown", 3.9, &between), yes, "another partition is behind it");
-        assert_eq!(see("grown", 7.9, &format!("device d 0 {}\n", 8 * GIB)), yes, "no partitions");
+        let whole = format!("device d 0 {0}\nwhole d 0 {0}\n", 8 * GIB);
+        assert_eq!(see("grown", 7.9, &whole), yes, "no partitions");
+        assert!(matches!(see("grown", 7.9, &whole.replace("whole d", "whole d x")), Seen::Unknown(_)));
         assert!(matches!(see("grown", 7.9, ""), Seen::Unknown(why) if why.contains("container")));
     }
 
@@ -205,6 +227,30 @@ mod tests {
         assert!(matches!(see("grown", 3.9, &lvm(4, &below)), Seen::Unknown(why) if why.contains("other volumes")));
         assert_eq!(see("grown", 3.9, &lvm(8, &below)), Seen::Value(json!(false)));
         assert!(matches!(see("grown", 7.9, &lvm(8, "")), Seen::Unknown(_)));
+        // LVM on LUKS: a layer below a layer.
+        let luks = |size: u64| format!("device dm-1 0 {0}\nlayers 1 0 0\n{1}", size * GIB, lvm(8, &below));
+        assert_eq!(see("grown", 7.9, &luks(8)), Seen::Value(json!(true)));
+        assert!(matches!(see("grown", 3.9, &luks(4)), Seen::Unknown(why) if why.contains("other volumes")));
+        assert!(matches!(
+            see("grown", 7.9, &format!("device dm-1 0 {}\nlayers 1 0 0\n{}", 8 * GIB, lvm(8, ""))),
+            Seen::Unknown(_)
+        ));
+    }
+
+    #[test]
+    fn what_an_error_has_made_read_only() {
+        let see = |options: &str, of_all: &str, tried: &str| {
+            let mount = format!("23 1 259:1 / / {options} shared:1 - ext4 /dev/nvme0n1p1 {of_all}");
+            let check = check("root-filesystem \"root\" { read-only = false }");
+            observe(&check, "read-only", &frame(&[("m", &mount), (&format!("w {tried}"), "")]))
+        };
+        assert_eq!(see("rw,relatime", "rw", "yes"), Seen::Value(json!(false)));
+        // errors=remount-ro up to Linux 6.11; from 6.15; and between the two, where only writing tells.
+        assert_eq!(see("rw,relatime", "ro,errors=remount-ro", "?"), Seen::Value(json!(true)));
+        assert_eq!(see("rw,relatime", "rw,emergency_ro", "?"), Seen::Value(json!(true)));
+        assert_eq!(see("rw,relatime", "rw,errors=remount-ro", "no"), Seen::Value(json!(true)));
+        assert_eq!(see("ro,relatime", "rw", "yes"), Seen::Value(json!(true)));
+        assert!(matches!(see("rw,relatime", "rw", "?"), Seen::Unknown(_)));
     }
 
     #[test]
@@ -214,7 +260,6 @@ mod tests {
         assert_eq!(see("free", 8.0, ""), Seen::Value(json!(2048)));
         assert_eq!(see("size", 8.0, ""), Seen::Value(json!(8192)));
         assert_eq!(see("filesystem", 8.0, ""), Seen::Value(json!("ext4")));
-        assert_eq!(see("read-only", 8.0, ""), Seen::Value(json!(false)));
         let check = check("root-filesystem \"root\" { grown = true }");
         for fields in [&[][..], &[("m", "x - y"), ("s", "1 2")], &[("m", MOUNT), ("s", "a b c d e f")]] {
             assert!(matches!(observe(&check, "usage", &frame(fields)), Seen::Unknown(_)));

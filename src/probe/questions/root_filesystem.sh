@@ -1,4 +1,5 @@
-# The mount of /, its numbers, and what it stands on, from the kernel's block devices: `WORD NAME START SIZE` in 512-byte blocks.
+# The mount of /, its numbers, whether it takes a new file (where $1 is w), and what it stands on, from the kernel's block devices:
+# `WORD NAME START SIZE` in 512-byte blocks.
 ask_root_filesystem() {
   begin
   m=$(grep -E '^[0-9]+ [0-9]+ [0-9]+:[0-9]+ [^ ]+ / ' /proc/self/mountinfo 2>/dev/null | tail -n 1)
@@ -7,8 +8,32 @@ $(printf '%s' "$m" | head -c 4096 | enc)
 .s
 $(limit "$T" stat -f -c '%S %b %f %a %c %d' / 2>/dev/null | enc)
 .b
-$(root_blocks $m | head -c 16384 | enc)"
+$(root_blocks $m | enc)"
+  if [ -n "$1" ]; then
+    try_to_write
+    a="$a
+.w $w"
+    part e "$e"
+  fi
   answer
+}
+# ext4 that found an error, and xfs that was shut down, go on being mounted as writable, and from Linux 6.12 not even the kernel's list of mounts
+# says otherwise. So a file is made and removed: w is yes, no or, where this user may not write to / anywhere, ?.
+try_to_write() {
+  w='?' e=
+  if [ "$(id -u)" != 0 ] && root; then r=$S; fi
+  d=$(stat -c %d / 2>/dev/null)
+  for f in / /var/tmp/ /tmp/; do
+    [ -n "$d" ] && [ "$(stat -c %d "$f" 2>/dev/null)" = "$d" ] || continue
+    # A file whose name nobody can guess: in /tmp nobody else can have put a link there.
+    e=$(plain sh -c 'set -C; : >"$0" && rm -f -- "$0"' "$f.assay-$N" 2>&1) && w=yes && break
+    case $e in *'ead-only file system'* | *'nput/output error'* | *'I/O error'*)
+      w=no
+      break
+      ;;
+    esac
+  done
+  r=
 }
 root_blocks() {
   d=/sys/dev/block/$3
@@ -21,7 +46,8 @@ root_blocks() {
   d=$(readlink -f -- "$d") || return
   [ -e "$d/size" ] || return
   block_line device "$d"
-  if [ -d "$d/dm" ] || [ -d "$d/md" ]; then
+  # Layer by layer: LVM on LUKS on RAID.
+  while [ -d "$d/dm" ] || [ -d "$d/md" ]; do
     n=0
     for q in "$d"/slaves/*; do
       [ -e "$q/size" ] || continue
@@ -31,15 +57,18 @@ root_blocks() {
     printf 'layers %s 0 0\n' "$n"
     [ "$n" = 1 ] || return
     block_line device "$d"
+  done
+  if [ ! -e "$d/partition" ]; then
+    block_line whole "$d"
+    return
   fi
-  [ -e "$d/partition" ] || return
   block_line disk "${d%/*}"
   for q in "${d%/*}"/*/partition; do
     block_line part "${q%/*}"
   done
 }
 block_line() {
-  x=0 z=0
+  x=0 z='?'
   { read -r x <"$2/start"; } 2>/dev/null
   { read -r z <"$2/size"; } 2>/dev/null
   printf '%s %s %s %s\n' "$1" "${2##*/}" "$x" "$z"

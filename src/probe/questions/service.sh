@@ -1,5 +1,5 @@
-# How services are kept here, into I: systemd, upstart, openrc or sysv (goss, system/system.go); I2: sysv beside a systemd that is too old
-# to know sysv's services (Debian before 9).
+# How services are kept here, into I: systemd, upstart, openrc or sysv (goss, system/system.go), or the name of a first process that is none of
+# these and starts services itself; I2: sysv beside a systemd that is too old to know sysv's services (Debian before 9).
 init_system() {
   distribution
   I2=
@@ -10,16 +10,24 @@ init_system() {
       case $q in [1-8]) I2=sysv ;; esac
     fi
   else
-    case $D in
-    ubuntu) I=upstart ;;
-    alpine) I=openrc ;;
-    *) I=sysv ;;
+    v=
+    { IFS= read -r v </proc/1/comm; } 2>/dev/null
+    case $D:$v in
+    *:runit | *:runit-init | *:s6-svscan | *:dinit | *:shepherd) I=$v ;;
+    ubuntu:*) I=upstart ;;
+    alpine:*) I=openrc ;;
+    *) if [ -d /run/openrc ]; then I=openrc; else I=sysv; fi ;;
     esac
   fi
 }
-# The run levels in which service $1 starts, into v, each followed by a space.
+# The run levels in which service $1 starts, into v, each followed by a space; ? where the host keeps none.
 run_levels() {
-  v=
+  v='?'
+  if [ "$I" = openrc ]; then set -- "$1" /etc/runlevels; else set -- "$1" /etc/init.d /etc/rc[0-9]*.d; fi
+  for q in "$@"; do
+    [ "$q" != "$1" ] && [ -d "$q" ] && v=
+  done
+  [ -z "$v" ] || return
   if [ "$I" = openrc ]; then
     for q in /etc/runlevels/*/"$1"; do
       [ -e "$q" ] || [ -L "$q" ] || continue
@@ -41,16 +49,22 @@ upstart_starts() {
 }
 # Asks the service's own script.
 service_status() {
-  if ! command -v service >/dev/null 2>&1; then
-    q=none v=
-    return
-  fi
-  v=$(limit "$T" service "$1" status 2>&1)
+  for c in service rc-service none; do
+    command -v "$c" >/dev/null 2>&1 && break
+  done
+  q=none v=
+  [ "$c" != none ] || return
+  v=$(limit "$T" "$c" "$1" status 2>&1)
   q=$?
   # Only root may see everything that such scripts look at.
-  if [ "$q" != 0 ] && [ "$(id -u)" != 0 ] && root; then
-    v=$(limit "$T" $S service "$1" status 2>&1)
-    q=$?
+  if [ "$q" != 0 ] && [ "$(id -u)" != 0 ]; then
+    if root; then
+      r=$S
+      v=$(within "$T" "$c" "$1" status 2>&1)
+      q=$?
+    else
+      q=user
+    fi
   fi
 }
 sysv_enabled() {
@@ -72,18 +86,20 @@ ask_service() {
   a=".i $I"
   if [ "$I" = systemd ]; then
     case $2 in *e*)
-      v=$(plain systemctl is-enabled -- "$1" 2>&1)
+      systemctl_said is-enabled -- "$1"
       a="$a
-.e $?"
+.e $q"
       part E "$v"
+      part f "$e"
       ;;
     esac
     case $2 in *r*)
       if [ -d /run/systemd/system ]; then
-        v=$(plain systemctl is-active -- "$1" 2>&1)
+        systemctl_said is-active -- "$1"
         a="$a
-.r $?"
+.r $q"
         part R "$v"
+        part g "$e"
       else
         a="$a
 .r absent"
@@ -95,9 +111,10 @@ ask_service() {
     a="$a
 .p 1"
   fi
-  if [ "$I" != systemd ] || [ -n "$I2" ]; then
+  case $I:$I2 in upstart:* | openrc:* | sysv:* | *:sysv)
     case $2 in *[el]*) sysv_enabled "$1" ;; esac
     case $2 in *r*) sysv_running "$1" ;; esac
-  fi
+    ;;
+  esac
   answer
 }

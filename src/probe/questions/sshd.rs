@@ -3,11 +3,27 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, Seen, first_line, quote};
+use super::{Kind, Seen, complaints, first_line, quote};
 use crate::{probe::frames::Frame, suite::Check};
 
-/// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("sshd.sh")], ask, observe, slow: false };
+/// The functions that find out what the running server was told.
+macro_rules! settings {
+    () => {
+        include_str!("sshd_settings.sh")
+    };
+}
+pub(super) use settings;
+
+/// See the file. What asks is a program of its own, for it may have to run as root.
+pub(super) const KIND: Kind = Kind {
+    shell: &[
+        concat!("sshd_program() {\ncat <<'SSHD'\n", settings!(), include_str!("sshd_program.sh"), "SSHD\n}"),
+        include_str!("sshd.sh"),
+    ],
+    ask,
+    observe,
+    slow: false,
+};
 
 /// Lists in one line, divided by commas.
 const COMMAS: &[&str] = &[
@@ -51,21 +67,30 @@ fn ask(check: &Check) -> String {
 }
 
 fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
-    let output = frame.text('o').unwrap_or_default();
-    match frame.word('s') {
-        Some("0") => {}
-        Some("none") => return Seen::unknown("the host has no sshd to ask (OpenSSH's server)"),
-        Some(status) => {
-            let said = first_line(&output);
+    let output = match frame.whole('o', &[0]) {
+        Ok(output) => output,
+        Err(why) => return Seen::unknown(format!("sshd -T: {why}")),
+    };
+    let mut lines = output.splitn(4, '\n');
+    let mut word = |name: &str| lines.next().and_then(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let (status, why, _) = (word("status"), word("why"), word("match"));
+    let output = lines.next().unwrap_or_default();
+    match status {
+        "0" if why.is_empty() => {}
+        "0" => return Seen::unknown(format!("what sshd -T prints may not be what the running server does: {why}")),
+        "none" => return Seen::unknown("the host has no sshd to ask (OpenSSH's server)"),
+        "" => return Seen::unknown("sshd's answer is missing"),
+        status => {
+            let said = complaints(output);
+            let said = first_line(&said);
             return Seen::unknown(format!("sshd -T, which is root's to run, ended with status {status}: {said}"));
         }
-        None => return Seen::unknown("sshd's answer is missing"),
     }
     let keyword = property.replace('-', "");
     let formerly = FORMERLY.iter().find(|(now, _)| *now == keyword).map(|(_, then)| *then);
-    let mut values = values(&output, &keyword);
+    let mut values = values(output, &keyword);
     if values.is_empty() {
-        values = formerly.map(|then| self::values(&output, then)).unwrap_or_default();
+        values = formerly.map(|then| self::values(output, then)).unwrap_or_default();
     }
     if let Some(divide) = divider(&keyword) {
         let elements = values.iter().flat_map(|value| divide(value)).filter(|e| !e.is_empty());
@@ -111,9 +136,13 @@ mod tests {
 
     const OUTPUT: &str = "port 22\nport 2222\npermitrootlogin without-password\nmaxauthtries 6\nciphers a,b\nauthorizedkeysfile .ssh/authorized_keys .ssh/authorized_keys2\npubkeyacceptedkeytypes x,y\nbanner none\nhostkey /etc/ssh/a b\n";
 
+    fn said(status: &str, why: &str, output: &str) -> String {
+        format!("status {status}\nwhy {why}\nmatch \n{output}\nend 0")
+    }
+
     fn see(property: &str, output: &str) -> Seen {
         let check = check("sshd \"effective\" { permit-root-login = \"no\" }");
-        observe(&check, property, &frame(&[("s 0", ""), ("o", output)]))
+        observe(&check, property, &frame(&[("o", &said("0", "", output))]))
     }
 
     #[test]
@@ -137,7 +166,7 @@ mod tests {
     fn spelling_is_free_and_mistakes_are_told() {
         let spelled = check("sshd \"x\" { PermitRootLogin = \"without-password\" }");
         assert_eq!(spelled.properties[0].name, "permit-root-login");
-        let seen = observe(&spelled, "permit-root-login", &frame(&[("s 0", ""), ("o", OUTPUT)]));
+        let seen = observe(&spelled, "permit-root-login", &frame(&[("o", &said("0", "", OUTPUT))]));
         assert_eq!(seen, Seen::Value(json!("without-password")));
         assert_eq!(check("sshd \"x\" { max_auth_tries = { le = 4 } }").properties[0].name, "max-auth-tries");
         assert_eq!(
@@ -149,9 +178,14 @@ mod tests {
     #[test]
     fn a_server_that_does_not_answer_is_unknown() {
         let check = check("sshd \"x\" { ciphers = [] }");
-        for fields in [&[("s none", "")][..], &[("s 255", ""), ("o", "sshd: no hostkeys available -- exiting.\n")], &[]]
-        {
-            assert!(matches!(observe(&check, "ciphers", &frame(fields)), Seen::Unknown(_)));
+        for output in [
+            said("none", "", ""),
+            said("255", "", "sshd: no hostkeys available -- exiting.\n"),
+            said("0", "/etc/sysconfig/sshd gives the SSH server settings, and …", OUTPUT),
+            said("0", "", OUTPUT).replace("end 0", ""),
+            String::new(),
+        ] {
+            assert!(matches!(observe(&check, "ciphers", &frame(&[("o", &output)])), Seen::Unknown(_)), "{output}");
         }
     }
 }

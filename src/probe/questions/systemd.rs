@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Kind, Seen, first_line};
+use super::{Kind, Seen, complaints, first_line};
 use crate::{probe::frames::Frame, suite::Check};
 
 /// See the file.
@@ -21,7 +21,10 @@ pub(super) fn systemctl(frame: &Frame) -> Result<String, Seen> {
         Some("none") => {
             Err(Seen::unknown("the host has no systemctl; services can be asked about on systemd hosts only"))
         }
-        Some(status) => Err(Seen::unknown(format!("systemctl ended with status {status}: {}", first_line(&output)))),
+        Some(status) => {
+            let said = complaints(&frame.text('e').unwrap_or_default());
+            Err(Seen::unknown(format!("systemctl ended with status {status}: {}", first_line(&said))))
+        }
         None => Err(Seen::unknown("systemctl's answer is missing")),
     }
 }

@@ -1,9 +1,10 @@
 ask_systemd() {
   begin
   if command -v systemctl >/dev/null 2>&1; then
-    v=$(limit "$T" systemctl list-units --state=failed --plain --no-legend --no-pager --full 2>&1)
-    a=".s $?"
+    systemctl_said list-units --state=failed --plain --no-legend --no-pager --full
+    a=".s $q"
     part o "$v"
+    part e "$e"
   else
     a='.s none'
   fi

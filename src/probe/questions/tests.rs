@@ -79,7 +79,7 @@ fn the_deciding_property_decides() {
 #[test]
 fn files() {
     let file = |property: &str, stat: &str| {
-        observe(&check("file \"/x\" { exists = true }"), property, &frame(&[("x 1", ""), ("t", stat), ("l", "")]))
+        observe(&check("file \"/x\" { exists = true }"), property, &frame(&[("x 1", ""), ("t", stat), ("l", "end 0")]))
     };
     assert_eq!(file("mode", "89ed 7 1 2\na\nb\n"), Seen::Value(json!("4755")));
     assert_eq!(file("size", "81a4 7 1 2\na\nb\n"), Seen::Value(json!(7)));
@@ -99,7 +99,11 @@ fn files() {
     assert!(matches!(file("mode", ""), Seen::Unknown(_)));
     assert!(matches!(file("mode", "zz 0 0 0\nr\nr\n"), Seen::Unknown(_)));
     assert!(matches!(file("linked-to", ""), Seen::Nothing(_)));
-    let link = frame(&[("x 1", ""), ("l", "/etc/a b\n")]);
+    for broken in ["", "/etc/a", "end 1", "/etc/aend 137"] {
+        let link = frame(&[("x 1", ""), ("l", broken)]);
+        assert!(matches!(observe(&check("file \"/x\" { exists = true }"), "linked-to", &link), Seen::Unknown(_)));
+    }
+    let link = frame(&[("x 1", ""), ("l", "/etc/a b\nend 0")]);
     assert_eq!(observe(&check("file \"/x\" { exists = true }"), "linked-to", &link), Seen::Value(json!("/etc/a b")));
     let sha = "a".repeat(64);
     assert_eq!(
@@ -109,6 +113,16 @@ fn files() {
     assert_eq!(outcomes(&format!("file \"/x\" {{ sha256 = \"{sha}\" }}"), &[("x 1", ""), ("h ", "")]), [Undecided]);
     assert_eq!(outcomes("file \"/x\" { contents = [\"a\"] }", &[("x 1", ""), ("c ?", "")]), [Undecided]);
     assert_eq!(outcomes("file \"/x\" { contents = [\"a\"] }", &[("x 1", ""), ("c -", "")]), [Failed]);
+    assert_eq!(outcomes("file \"/x\" { exists = false }", &[("x late", "")]), [Undecided]);
+}
+
+#[test]
+fn contents_that_could_not_be_read_to_their_end_are_none() {
+    let ask = |contents: &str| outcomes("file \"/x\" { contents = [\"!a\"] }", &[("x 1", ""), ("c", contents)]);
+    assert_eq!((ask("bend 0"), ask("a\nend 0"), ask("end 0")), (vec![Passed], vec![Failed], vec![Passed]));
+    for broken in ["", "end 1", "b\nend 1", "bend 137", "bend", "end 0 or so"] {
+        assert_eq!(ask(broken), [Undecided], "{broken:?}");
+    }
 }
 
 #[test]
@@ -139,33 +153,67 @@ fn a_command_that_took_its_whole_time_is_undecided() {
 #[test]
 fn packages() {
     let package = "package \"p\" {\n installed = true\n versions = [\"1:2\"]\n}";
-    let said = |manager: &str, status: &str, output: &str| {
-        outcomes(package, &[(&format!("s {status}"), ""), (&format!("m {manager}"), ""), ("o", output)])
+    let asked = |manager: &str, status: &str, output: &str, stderr: &str, others: &str| {
+        let (status, manager, others) = (format!("s {status}"), format!("m {manager}"), format!("n {others}"));
+        outcomes(package, &[(&status, ""), (&manager, ""), ("o", output), ("e", stderr), (&others, "")])
     };
+    let said = |manager: &str, status: &str, output: &str| asked(manager, status, output, "", "some");
+    let complained = |manager: &str, status: &str, stderr: &str| asked(manager, status, "", stderr, "some");
     assert_eq!(said("dpkg", "0", "install ok installed 1:2\n"), [Passed, Passed]);
     assert_eq!(said("dpkg", "0", "hold ok installed 1:2\n"), [Passed, Passed]);
     assert_eq!(said("dpkg", "0", "deinstall ok config-files 1:2\n"), [Failed, Skipped]);
-    assert_eq!(said("dpkg", "1", "dpkg-query: no packages found matching p\n"), [Failed, Skipped]);
-    assert_eq!(said("dpkg", "2", "dpkg-query: error: parsing file\n"), [Undecided, Skipped]);
+    assert_eq!(complained("dpkg", "1", "dpkg-query: no packages found matching p\n"), [Failed, Skipped]);
+    assert_eq!(complained("dpkg", "2", "dpkg-query: error: parsing file\n"), [Undecided, Skipped]);
     assert_eq!(said("rpm", "0", "1:2\n"), [Passed, Passed]);
     assert_eq!(said("rpm", "1", "package p is not installed\n"), [Failed, Skipped]);
-    assert_eq!(said("rpm", "1", "error: cannot open Packages database\n"), [Undecided, Skipped]);
+    assert_eq!(complained("rpm", "1", "error: cannot open Packages database\n"), [Undecided, Skipped]);
+    let absent = "package p is not installed\n";
+    let loader = "ERROR: ld.so: object '/agent.so' from /etc/ld.so.preload cannot be preloaded: ignored.\n";
+    assert_eq!(asked("rpm", "1", absent, loader, "some"), [Failed, Skipped]);
+    assert_eq!(asked("rpm", "0", "1:2\n", loader, ""), [Passed, Passed]);
+    for recorded in
+        [include_str!("../fixtures/recorded/rpm-el7-lost-lock"), include_str!("../fixtures/recorded/rpm-el6-closed")]
+    {
+        let errors: String =
+            recorded.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        assert_eq!(asked("rpm", "1", absent, &errors, "some"), [Undecided, Skipped], "{errors}");
+    }
+    for (manager, output, stderr) in [
+        ("dpkg", "", "dpkg-query: no packages found matching p\n"),
+        ("rpm", absent, ""),
+        ("apk", "", ""),
+        ("pacman", "", "error: package 'p' was not found\n"),
+    ] {
+        assert_eq!(asked(manager, "1", output, stderr, "some"), [Failed, Skipped], "{manager}");
+        assert_eq!(
+            asked(manager, "1", output, stderr, "none"),
+            [Undecided, Skipped],
+            "the database is gone: {manager}"
+        );
+    }
     assert_eq!(said("apk", "0", "p-1:2\n"), [Passed, Passed]);
     assert_eq!(said("apk", "0", "provider-of-p-1:2\n"), [Failed, Skipped]);
     assert_eq!(said("apk", "1", ""), [Failed, Skipped]);
-    assert_eq!(said("apk", "1", "ERROR: Unable to read database\n"), [Undecided, Skipped]);
+    assert_eq!(complained("apk", "1", "ERROR: Unable to read database\n"), [Undecided, Skipped]);
     assert_eq!(said("pacman", "0", "p 1:2\n"), [Passed, Passed]);
-    assert_eq!(said("pacman", "1", "error: package 'p' was not found\n"), [Failed, Skipped]);
-    assert_eq!(said("pacman", "1", "error: could not open database\n"), [Undecided, Skipped]);
+    assert_eq!(complained("pacman", "1", "error: could not open database\n"), [Undecided, Skipped]);
     assert_eq!(said("none", "0", ""), [Undecided, Skipped]);
 }
 
 #[test]
 fn services_and_units() {
     let service = "service \"ssh\" {\n enabled = true\n running = true\n}";
-    let show = |enabled: (&str, &str), active: (&str, &str)| {
-        let fields = [("i systemd".to_owned(), ""), (format!("e {}", enabled.0), ""), ("E".to_owned(), enabled.1)];
-        let more = [(format!("r {}", active.0), ""), ("R".to_owned(), active.1)];
+    let show = |enabled: (&str, &'static str), active: (&str, &'static str)| {
+        // Its states are words; all else stands on stderr.
+        let split = |text: &'static str| if text.contains(' ') { ("", text) } else { (text, "") };
+        let ((state, failure), (active_state, other)) = (split(enabled.1), split(active.1));
+        let fields = [("i systemd".to_owned(), ""), (format!("e {}", enabled.0), ""), ("E".to_owned(), state)];
+        let more = [
+            (format!("r {}", active.0), ""),
+            ("R".to_owned(), active_state),
+            ("f".to_owned(), failure),
+            ("g".to_owned(), other),
+        ];
         let all: Vec<(&str, &str)> = fields.iter().chain(&more).map(|(head, bytes)| (head.as_str(), *bytes)).collect();
         outcomes(service, &all)
     };
@@ -183,12 +231,20 @@ fn services_and_units() {
     }
     assert_eq!(show(("1", "disabled"), ("3", "activating\n")), [Failed, Failed]);
     assert_eq!(show(("1", "disabled"), ("absent", "")), [Failed, Failed], "systemd does not run");
-    assert_eq!(show(("1", "Failed to connect to bus"), ("1", "Failed to connect to bus")), [Undecided, Undecided]);
+    let unheard = "Failed to connect to bus: No such file or directory";
+    assert_eq!(show(("1", unheard), ("1", unheard)), [Undecided, Undecided]);
+    let denied = "Failed to get unit file state for x.service: Access denied";
+    assert_eq!(show(("1", denied), ("4", denied)), [Undecided, Undecided]);
+    assert_eq!(show(("1", "transient"), ("3", "inactive\n")), [Failed, Failed]);
     assert_eq!(show(("124", ""), ("124", "")), [Undecided, Undecided]);
     assert_eq!(outcomes(service, &[("i other", "")]), [Undecided, Undecided]);
     let older = "service \"x\" {\n enabled = true\n running = true\n runlevels = [\"2\"]\n}";
     let said = |fields: &[(&str, &str)]| outcomes(older, fields);
     assert_eq!(said(&[("i sysv", ""), ("v 2 3 ", ""), ("q 0", ""), ("u", "")]), [Passed, Passed, Passed]);
+    assert_eq!(said(&[("i sysv", ""), ("v ?", ""), ("q 4", ""), ("u", "")]), [Undecided, Undecided, Undecided]);
+    assert_eq!(said(&[("i sysv", ""), ("v ", ""), ("q user", ""), ("u", "")])[1], Undecided);
+    assert_eq!(said(&[("i sysv", ""), ("v ", ""), ("q 127", ""), ("u", "")])[1], Undecided);
+    assert_eq!(said(&[("i runit", "")]), [Undecided, Undecided, Undecided]);
     assert_eq!(said(&[("i openrc", ""), ("v ", ""), ("q 3", ""), ("u", "stopped")]), [Failed, Failed, Failed]);
     assert_eq!(said(&[("i sysv", ""), ("v ", ""), ("q none", "")]), [Failed, Undecided, Failed]);
     assert_eq!(
@@ -200,14 +256,17 @@ fn services_and_units() {
     let units = "systemd \"units\" { failed = [] }";
     assert_eq!(outcomes(units, &[("s 0", ""), ("o", "")]), [Passed]);
     assert_eq!(outcomes(units, &[("s 0", ""), ("o", "● x.service loaded failed failed X\n")]), [Failed]);
-    assert_eq!(outcomes(units, &[("s 1", ""), ("o", "")]), [Undecided]);
+    assert_eq!(outcomes(units, &[("s 1", ""), ("o", ""), ("e", unheard)]), [Undecided]);
 }
 
 #[test]
 fn ports_users_processes_cloud_init() {
     let port = "port \"tcp:22\" {\n listening = true\n ip = [\"0.0.0.0\"]\n}";
-    assert_eq!(outcomes(port, &[("x 1", ""), ("o", " 0: 00000000:0016 00000000:0000 0A 0\n")]), [Passed, Passed]);
-    assert_eq!(outcomes(port, &[("x 1", ""), ("o", "")]), [Failed, Skipped]);
+    assert_eq!(outcomes(port, &[("x 1", ""), ("o", " 0: 00000000:0016 00000000:0000 0A 0\nend 0")]), [Passed, Passed]);
+    assert_eq!(outcomes(port, &[("x 1", ""), ("o", "end 1")]), [Failed, Skipped]);
+    for broken in ["", " 0: 00000000:0016 00000000:0000 0A 0\n", "end 2", "end 137"] {
+        assert_eq!(outcomes(port, &[("x 1", ""), ("o", broken)]), [Undecided, Skipped], "{broken:?}");
+    }
     assert_eq!(outcomes(port, &[("x 0", "")]), [Failed, Skipped]);
     assert_eq!(outcomes(port, &[("x ?", "")]), [Undecided, Skipped]);
     let user = "user \"a\" {\n exists = true\n uid = 7\n groups = [\"wheel\"]\n home = \"/h\"\n shell = \"/bin/sh\"\n}";
@@ -252,7 +311,8 @@ fn mounts_interfaces_kernel_parameters() {
     assert_eq!(outcomes(interface, &[("x 0", "")]), [Failed, Skipped, Skipped]);
     assert_eq!(outcomes(interface, &[("x ?", "")]), [Undecided, Skipped, Skipped]);
     let kernel = "kernel-param \"a.b\" { value = \"1 2\" }";
-    assert_eq!(outcomes(kernel, &[("x 1", ""), ("o", " 1 2\n")]), [Passed]);
+    assert_eq!(outcomes(kernel, &[("x 1", ""), ("o", " 1 2\nend 0")]), [Passed]);
+    assert_eq!(outcomes(kernel, &[("x 1", ""), ("o", " 1 2\nend 1")]), [Undecided]);
     assert_eq!(outcomes(kernel, &[("x 0", "")]), [Failed]);
     assert_eq!(outcomes(kernel, &[("x -", "")]), [Undecided]);
     assert_eq!(outcomes(kernel, &[("x ?", "")]), [Undecided]);

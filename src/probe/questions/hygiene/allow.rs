@@ -15,6 +15,13 @@ pub(super) fn allowed(check: &Check, property: &str, finding: &Finding) -> bool 
     })
 }
 
+/// The patterns as the host's shell understands them, for what it finds by path and counts: `property:pattern` stays so.
+pub(super) fn for_the_host(check: &Check) -> Vec<String> {
+    let patterns = check.parameters.get("allow").and_then(Value::as_array).into_iter().flatten();
+    let patterns = patterns.filter_map(Value::as_str).filter(|pattern| !pattern.contains(['\n', '\0']));
+    patterns.map(|pattern| pattern.replace('\\', r"\\").replace('[', r"\[")).collect()
+}
+
 /// Whether `text` is what `pattern` describes, from its first to its last character.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());

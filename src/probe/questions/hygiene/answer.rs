@@ -1,4 +1,5 @@
-//! The program's answer: lines of tab-separated facts, each begun by its section's word. It owns that form only.
+//! The program's answer: lines of tab-separated facts, each begun by its section's word; and of each section that it ended (`WORD .`), why it did not look
+//! everywhere (`WORD !reason`), how many more there were of a kind (`WORD +7 kind`). It owns that form only.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,8 @@ use std::collections::BTreeMap;
 pub(super) struct Answer<'a> {
     /// When this instance booted for the first time, in Unix seconds; 0: not told.
     pub first_boot: i64,
+    /// What the host's clock says, in Unix seconds; 0: not told.
+    pub now: i64,
     sections: BTreeMap<&'a str, Section<'a>>,
 }
 
@@ -14,10 +17,12 @@ pub(super) struct Answer<'a> {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Section<'a> {
     lines: Vec<&'a str>,
-    /// How many more there were.
-    pub more: u64,
-    /// Whether the host looked everywhere.
+    /// How many more there were of each kind.
+    more: BTreeMap<&'a str, u64>,
+    /// Whether the host came to its end.
     pub whole: bool,
+    /// Why it did not look everywhere all the same; empty where its time was over.
+    pub lacking: Option<&'a str>,
 }
 
 impl<'a> Section<'a> {
@@ -25,6 +30,11 @@ impl<'a> Section<'a> {
     /// the image's own text and may hold tabs.
     pub fn facts<const N: usize>(&self) -> Vec<[&'a str; N]> {
         self.lines.iter().filter_map(|line| split(line)).collect()
+    }
+
+    /// How many more there were of these kinds.
+    pub fn more(&self, kinds: &[&str]) -> u64 {
+        kinds.iter().filter_map(|kind| self.more.get(kind)).fold(0, |all, more| all.saturating_add(*more))
     }
 
     /// The lines of one kind, which is their first fact; the others as in [`Section::facts`].
@@ -46,14 +56,22 @@ impl<'a> Answer<'a> {
             let Some((word, rest)) = line.split_once(['\t', ' ']) else { continue };
             if line.as_bytes().get(word.len()) == Some(&b'\t') {
                 match rest.split_once('\t') {
-                    Some((time, _)) if word == "first" => answer.first_boot = time.parse().unwrap_or(0),
+                    Some((time, now)) if word == "first" => {
+                        answer.first_boot = time.parse().unwrap_or(0);
+                        answer.now = now.parse().unwrap_or(0);
+                    }
                     _ => answer.sections.entry(word).or_default().lines.push(rest),
                 }
             } else if rest == "." {
                 answer.sections.entry(word).or_default().whole = true;
-            } else if let Some(more) = rest.strip_prefix('+').and_then(|n| n.parse::<u64>().ok()) {
+            } else if let Some(why) = rest.strip_prefix('!') {
                 let section = answer.sections.entry(word).or_default();
-                section.more = section.more.saturating_add(more);
+                section.lacking = section.lacking.filter(|why| !why.is_empty()).or(Some(why));
+            } else if let Some((more, kind)) = rest.strip_prefix('+').and_then(|rest| rest.split_once(' ')) {
+                let more = more.parse::<u64>().unwrap_or(u64::MAX);
+                let section = answer.sections.entry(word).or_default();
+                let before = section.more.entry(kind).or_default();
+                *before = before.saturating_add(more);
             }
         }
         answer

@@ -2,9 +2,6 @@
 
 use super::{Facts, Finding, stock};
 
-/// A log folder larger than this came from somewhere, in KiB.
-const LOGS_KIB: u64 = 200 << 10;
-
 /// One of the files that the host named: `files`: mode in hexadecimal, uid, gid, user, group, path.
 struct File<'a> {
     mode: u32,
@@ -119,28 +116,6 @@ pub(super) fn tmp_residue(facts: &Facts<'_>) -> Vec<Finding> {
     lines.into_iter().filter(|[time, _]| facts.answer.is_older(time)).map(|[_, path]| older(path)).collect()
 }
 
-/// `logs journal` and `logs file`: time, path; `logs size`: KiB, path.
-pub(super) fn logs(facts: &Facts<'_>) -> Vec<Finding> {
-    let section = facts.answer.section("logs");
-    let mut found = Vec::new();
-    for [_, path] in section.of_kind("journal") {
-        found.push(Finding::new(&[path], format!("{path} is another machine's journal")));
-    }
-    found.extend(
-        section
-            .of_kind("file")
-            .into_iter()
-            .filter(|[time, _]| facts.answer.is_older(time))
-            .map(|[_, path]| older(path)),
-    );
-    for [kib, path] in section.of_kind("size") {
-        if let Some(kib) = kib.parse::<u64>().ok().filter(|kib| *kib > LOGS_KIB) {
-            found.push(Finding::new(&[path], format!("{path} holds {} MiB, which is more than 200 MiB", kib >> 10)));
-        }
-    }
-    found
-}
-
-fn older(path: &str) -> Finding {
+pub(super) fn older(path: &str) -> Finding {
     Finding::new(&[path], format!("{path} is older than the first boot"))
 }

@@ -1,4 +1,4 @@
-//! Programs with set-uid or set-gid that stock Debian, Ubuntu, Amazon Linux, the RHEL family or Alpine install, each
+//! Programs with set-uid or set-gid that stock Debian, Ubuntu, Amazon Linux, the RHEL family, SLES or Alpine install, each
 //! with its reason. Only these paths are known; a program of the same name elsewhere is a finding.
 
 /// Folders of programs: `{bin}` and `{sbin}` below, with and without the merged /usr.
@@ -10,6 +10,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("su", "becomes another user"),
     ("sudo", "becomes another user"),
     ("sudoedit", "edits as another user"),
+    ("sudo.ws", "becomes another user (Ubuntu 25.10 and later, beside sudo-rs)"),
     ("sudo-rs", "becomes another user (Ubuntu 25.10 and later)"),
     ("su-rs", "becomes another user (Ubuntu 25.10 and later)"),
     ("doas", "becomes another user (Alpine)"),
@@ -57,6 +58,7 @@ const PROGRAMS: &[(&str, &str)] = &[
 /// Names in the folders of administrators' programs.
 const ADMIN_PROGRAMS: &[(&str, &str)] = &[
     ("unix_chkpwd", "PAM checks a password"),
+    ("unix2_chkpwd", "PAM checks a password (SLES)"),
     ("unix_update", "PAM writes a password"),
     ("pam_timestamp_check", "PAM's time stamps (RHEL, Amazon Linux)"),
     ("pam_extrausers_chkpwd", "PAM checks a password (Ubuntu)"),
@@ -78,12 +80,15 @@ const ADMIN_PROGRAMS: &[(&str, &str)] = &[
 
 /// Helpers, by their whole paths; `*` stands for the machine's multi-architecture folder and its like.
 const HELPERS: &[(&str, &str)] = &[
+    ("/usr/lib/cargo/bin/sudo", "becomes another user (sudo-rs in Ubuntu 25.10 and later)"),
+    ("/usr/lib/cargo/bin/su", "becomes another user (sudo-rs in Ubuntu 25.10 and later)"),
     ("/usr/lib/openssh/ssh-keysign", "signs with the host key (Debian, Ubuntu)"),
     ("/usr/libexec/openssh/ssh-keysign", "signs with the host key (RHEL, Amazon Linux)"),
     ("/usr/lib/ssh/ssh-keysign", "signs with the host key (Alpine, Arch)"),
     ("/usr/lib/dbus-1.0/dbus-daemon-launch-helper", "starts services of D-Bus (Debian, Ubuntu)"),
     ("/usr/libexec/dbus-1/dbus-daemon-launch-helper", "starts services of D-Bus (RHEL, Amazon Linux)"),
     ("/usr/lib64/dbus-1/dbus-daemon-launch-helper", "starts services of D-Bus (Amazon Linux 2)"),
+    ("/usr/lib/dbus-1/dbus-daemon-launch-helper", "starts services of D-Bus (SLES)"),
     ("/lib64/dbus-1/dbus-daemon-launch-helper", "starts services of D-Bus (Amazon Linux 2)"),
     ("/usr/libexec/dbus-daemon-launch-helper", "starts services of D-Bus (Alpine)"),
     ("/usr/lib/policykit-1/polkit-agent-helper-1", "polkit asks for a password (Debian, Ubuntu)"),
@@ -92,6 +97,7 @@ const HELPERS: &[(&str, &str)] = &[
     ("/usr/lib/snapd/snap-confine", "starts snaps (Ubuntu)"),
     ("/usr/libexec/snapd/snap-confine", "starts snaps"),
     ("/usr/lib/*/utempter/utempter", "writes utmp (Debian, Ubuntu)"),
+    ("/usr/lib/utempter/utempter", "writes utmp (SLES)"),
     ("/usr/libexec/utempter/utempter", "writes utmp (RHEL, Amazon Linux)"),
     ("/usr/lib/eject/dmcrypt-get-device", "finds the device of an encrypted disk (Debian)"),
     ("/usr/lib/landscape/apt-update", "updates the lists of packages (Ubuntu)"),
@@ -121,7 +127,17 @@ mod tests {
 
     #[test]
     fn by_the_whole_path() {
-        for known in ["/usr/bin/su", "/bin/su", "/sbin/unix_chkpwd", "/usr/lib/x86_64-linux-gnu/utempter/utempter"] {
+        for known in [
+            "/usr/bin/su",
+            "/bin/su",
+            "/sbin/unix_chkpwd",
+            "/usr/lib/x86_64-linux-gnu/utempter/utempter",
+            "/usr/lib/cargo/bin/sudo",
+            "/usr/bin/sudo.ws",
+            "/sbin/unix2_chkpwd",
+            "/usr/lib/utempter/utempter",
+            "/usr/lib/dbus-1/dbus-daemon-launch-helper",
+        ] {
             assert!(is_known(known), "{known}");
         }
         for unknown in ["/usr/local/bin/su", "/usr/bin/bash", "/tmp/sudo", "/usr/bin/x/su", "su", "/home/usr/bin/su"] {

@@ -24,7 +24,7 @@ const THEIRS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKBTE0AbpOWTLGdKmaVnND
 /// All programs that the tests' busybox stands for.
 const TOOLS: &[&str] = &[
     "sh", "base64", "od", "head", "tail", "cat", "stat", "readlink", "timeout", "grep", "id", "find", "cut", "tr",
-    "sort", "date", "wc", "du", "sed", "true", "printf", "test", "sleep",
+    "sort", "date", "wc", "du", "sed", "true", "printf", "test", "sleep", "ls", "gzip",
 ];
 
 /// The check of one block, as the prober has it.
@@ -63,7 +63,8 @@ impl Tree {
         tree.write("var/lib/cloud/instances/i-1/user-data.txt", "x");
         std::os::unix::fs::symlink("/var/lib/cloud/instances/i-1", tree.0.path().join("var/lib/cloud/instance"))
             .expect("linked");
-        tree.write("var/log/wtmp", "x");
+        tree.write_bytes("var/log/wtmp", &login_record(SystemTime::now()));
+        tree.write("var/log/syslog", "2199-01-01T00:00:00.123456+00:00 host kernel: [    0.000000] Linux\n");
         tree.old("var/log/btmp", "");
         tree.write("usr/bin/su", "x").mode("usr/bin/su", 0o4755);
         fs::create_dir_all(tree.0.path().join("tmp/systemd-private-1")).expect("made");
@@ -76,9 +77,18 @@ impl Tree {
     }
 
     fn write(&self, path: &str, text: &str) -> &Self {
+        self.write_bytes(path, text.as_bytes())
+    }
+
+    fn write_bytes(&self, path: &str, bytes: &[u8]) -> &Self {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("in the tree")).expect("made");
-        fs::write(&path, text).expect("written");
+        fs::write(&path, bytes).expect("written");
+        self
+    }
+
+    fn link(&self, to: &str, at: &str) -> &Self {
+        std::os::unix::fs::symlink(to, self.path(at)).expect("linked");
         self
     }
 
@@ -95,13 +105,19 @@ impl Tree {
         self
     }
 
-    /// What `check`'s properties are, by name, asked in each shell; all must say the same.
+    /// What `check`'s properties are, by name, asked in each shell; all must say the same. This machine's own SSH server has no part in it.
     fn seen(&self, check: &Check) -> Vec<(String, Seen)> {
+        self.seen_with(check, "v= q=none Y= e=")
+    }
+
+    /// The same where `sshd` is what sshd said.
+    fn seen_with(&self, check: &Check, sshd: &str) -> Vec<(String, Seen)> {
         let question = script::Question { index: 0, check, sudo: Sudo::Auto };
         let text = script::checks("nonce", &[question])
             .replace("\nR=\n", &format!("\nR='{}'\n", self.0.path().display()))
             // find names the tree's files by their whole paths.
-            .replace("\"look_$section\" | few", "\"look_$section\" | sed \"s,$R/,/,\" | few")
+            .replace("\"look_$section\"; } | few", "\"look_$section\"; } | sed \"s,$R/,/,\" | few")
+            .replace("\nsshd_says ''\n", &format!("\n{sshd}\n"))
             // Who runs the tests may see the whole tree.
             .replace("if [ \"$(id -u)\" != 0 ]", "if false");
         let mut all: Vec<Vec<(String, Seen)>> = Vec::new();
@@ -121,13 +137,22 @@ impl Tree {
             let frame = frames.answers.remove(&0).expect("an answer");
             all.push(check.properties.iter().map(|p| (p.name.clone(), observe(check, &p.name, &frame))).collect());
         }
-        assert_eq!(all[0], all[1], "dash and bash");
-        assert_eq!(all[0], all[2], "dash and busybox");
+        for (other, name) in all[1..].iter().zip(["bash", "mksh", "ksh", "busybox"]) {
+            assert_eq!(&all[0], other, "dash and {name}");
+        }
         all.remove(0)
     }
 }
 
-/// dash, bash, and busybox with its own tools first.
+/// wtmp's record of 384 bytes (utmp(5)).
+fn login_record(time: SystemTime) -> Vec<u8> {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs() as u32;
+    let mut record = vec![0; 384];
+    record[340..344].copy_from_slice(&seconds.to_ne_bytes());
+    record
+}
+
+/// dash, bash, two Korn shells, and busybox with its own tools first.
 fn shells() -> Vec<(Command, Option<tempfile::TempDir>)> {
     let found = |name: &str| {
         let path = ["/bin", "/usr/bin"].iter().map(|folder| Path::new(folder).join(name)).find(|p| p.exists());
@@ -141,7 +166,8 @@ fn shells() -> Vec<(Command, Option<tempfile::TempDir>)> {
     }
     let mut ash = Command::new(found("busybox"));
     ash.arg("sh").env("PATH", tools.path());
-    vec![(Command::new(found("dash")), None), (bash, None), (ash, Some(tools))]
+    let plain = |name: &str| (Command::new(found(name)), None);
+    vec![plain("dash"), (bash, None), plain("mksh"), plain("ksh"), (ash, Some(tools))]
 }
 
 fn texts(seen: &Seen) -> Vec<String> {
@@ -177,7 +203,7 @@ fn an_empty_block_demands_everything_and_a_property_only_itself() {
     assert_eq!(check("allow = [\"/opt/*\"]").properties.len(), all.len());
     let one = check("uid0 = []");
     assert_eq!(one.properties.len(), 1);
-    assert_eq!(ask(&one), "ask_hygiene shadow");
+    assert_eq!(ask(&one), "ask_hygiene '' shadow");
     assert_eq!(one.timeout, Duration::from_secs(120));
     assert_eq!(check("timeout = \"5s\"").timeout, Duration::from_secs(5));
 }
@@ -257,7 +283,14 @@ fn plant(tree: &Tree) -> Vec<(&'static str, Vec<&'static str>)> {
         ("unowned", vec![]),
         ("core-dumps", vec!["/core (1 bytes)", "/var/crash/_usr_bin_x.0.crash"]),
         ("tmp-residue", vec!["/tmp/script_1234.sh"]),
-        ("logs", vec!["/var/log/auth.log is older", "/var/log/journal/0123456789abcdef is another"]),
+        (
+            "logs",
+            vec![
+                "/var/log/auth.log is older",
+                "/var/log/cloud-init.log begins before",
+                "/var/log/journal/0123456789abcdef is another",
+            ],
+        ),
     ]
 }
 
@@ -331,13 +364,134 @@ fn a_flood_of_one_kind_is_bounded_and_hides_no_other() {
     tree.write("usr/zz", "x").mode("usr/zz", 0o4755);
     for (name, seen) in tree.seen(&check("suid = []\nworld-writable = []")) {
         let found = texts(&seen);
-        assert_eq!(
-            found.last().map(String::as_str),
-            Some("… and 400 more of its kind that were not looked at"),
-            "{name}"
-        );
-        assert_eq!(found.len(), if name == "suid" { 2 } else { 301 }, "{name}: {found:?}");
+        let more = found.last().expect("a finding").starts_with("… and 400 more of its kind");
+        assert_eq!((more, found.len()), if name == "suid" { (false, 1) } else { (true, 301) }, "{name}: {found:?}");
     }
+    // What is allowed is not counted, and does not hide the rest.
+    for (name, seen) in tree.seen(&check("allow = [\"/srv/*\"]\nsuid = []\nworld-writable = []\nunowned = []")) {
+        assert_eq!(texts(&seen).len(), usize::from(name == "suid"), "{name}: {seen:?}");
+    }
+    let own = "allow = [\"world-writable:/srv/open/?*\", \"suid:/usr/zz\"]\nsuid = []\nworld-writable = []";
+    for (name, seen) in tree.seen(&check(own)) {
+        assert_eq!(seen, Seen::Value(json!([])), "{name}");
+    }
+    // What the host did not tell is not known where the rest is allowed in words that only assay has.
+    let seen = tree.seen(&check("allow = [\"* (mode 0666)\"]\nworld-writable = []"));
+    assert!(matches!(&seen[0].1, Seen::Unknown(why) if why.contains("400 more")), "{seen:?}");
+}
+
+#[test]
+fn a_pattern_means_the_same_on_the_host() {
+    let tree = Tree::clean();
+    for name in ["a[b]c", "a\\b", "a*b", "plain"] {
+        let path = format!("opt/{name}");
+        tree.write(&path, "").mode(&path, 0o666);
+    }
+    let found = |allow: &str| texts(&tree.seen(&check(&format!("allow = [{allow}]\nworld-writable = []")))[0].1).len();
+    assert_eq!(found(r#""/opt/a[b]c""#), 3);
+    assert_eq!(found(r#""/opt/a\\b""#), 3);
+    assert_eq!(found(r#""/opt/a?b", "/opt/p*""#), 1);
+    assert_eq!(found(r#""world-writable:/opt/*""#), 0);
+    assert_eq!(found(r#""suid:/opt/*""#), 4);
+}
+
+#[test]
+fn a_log_that_is_still_written_to_is_as_old_as_its_first_record() {
+    let tree = Tree::clean();
+    let years_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    tree.write("var/log/auth.log", "2001-01-01T00:00:00.1+00:00 build sshd[1]: Accepted publickey\n")
+        .write("var/log/cloud-init.log", "2001-01-01 00:00:00,123 - util.py[DEBUG]: Cloud-init\n")
+        .write(
+            "var/log/cloud-init-output.log",
+            "\nCloud-init v. 22.4 running 'init-local' at Mon, 01 Jan 2001 00:00:00 +0000. Up 5 seconds.\n",
+        )
+        .write("var/log/audit/audit.log", "type=DAEMON_START msg=audit(978307200.123:1): op=start\n")
+        .write_bytes("var/log/btmp", &login_record(years_ago))
+        .write("var/log/amazon/ssm/amazon-ssm-agent.log", "2199-01-01 00:00:00 INFO first\n2001-01-01 00:00:00 INFO\n");
+    let found = texts(&tree.seen(&check("logs = []"))[0].1);
+    let named: Vec<&str> = found.iter().map(|text| text.split(' ').next().unwrap_or_default()).collect();
+    let wanted = ["audit/audit.log", "auth.log", "btmp", "cloud-init-output.log", "cloud-init.log"];
+    assert_eq!(named, wanted.map(|name| format!("/var/log/{name}")), "{found:#?}");
+    assert!(found.iter().all(|text| text.contains("begins before the first boot")), "{found:#?}");
+    let output = |line: &str| {
+        frame("1", &format!("first\t1700000000\t1700000600\nlogs\tzone\t+0000\t/\nlogs\tfile\t{line}\nlogs .\n"))
+    };
+    let see = |line: &str| observe(&check("logs = []"), "logs", &output(line));
+    assert!(
+        matches!(see("1700000500\t0\t\t/var/log/user-data.log"), Seen::Unknown(why) if why.contains("user-data.log"))
+    );
+    assert_eq!(see("1700000500\t1700000001\t\t/var/log/user-data.log"), Seen::Value(json!([])));
+    assert_eq!(texts(&see("1600000000\t0\t\t/var/log/user-data.log")).len(), 1);
+}
+
+#[test]
+fn what_is_not_an_earlier_machines() {
+    let tree = Tree::clean();
+    fs::create_dir_all(tree.path("tmp/lost+found")).expect("made");
+    fs::create_dir_all(tree.path("var/log/journal/remote")).expect("made");
+    tree.old("tmp/aquota.user", "x")
+        .write("var/log/journal/3d1219c7c4c5404aaa1f6d2a48adfda4/system.journal", "x")
+        .write("var/log/journal/3d1219c7c4c5404aaa1f6d2a48adfda4.netdata/system.journal", "x")
+        .write("etc/pki/rhui/content-rhel9.key", "-----BEGIN RSA PRIVATE KEY-----\n");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    fs::File::open(tree.path("tmp/lost+found")).expect("opened").set_modified(time).expect("set");
+    for (name, seen) in tree.seen(&check("tmp-residue = []\nlogs = []\nprivate-keys = []")) {
+        assert_eq!(seen, Seen::Value(json!([])), "{name}");
+    }
+    tree.write("tmp/lost+found/#12", "x").write("var/log/journal/remote/remote-x.journal", "x");
+    fs::File::open(tree.path("tmp/lost+found")).expect("opened").set_modified(time).expect("set");
+    for (name, seen) in tree.seen(&check("tmp-residue = []\nlogs = []")) {
+        assert_eq!(texts(&seen).len(), 1, "{name}: {seen:?}");
+    }
+}
+
+#[test]
+fn folders_of_secrets_may_be_links() {
+    let tree = Tree::clean();
+    let key = "-----BEGIN RSA PRIVATE KEY-----\n";
+    tree.write("data/opt/tls.key", key).link("data/opt", "opt");
+    tree.write("data/srv/app/token", "AKIAIOSFODNN7EXAMPLE\n").link("data/srv", "srv");
+    tree.write("data/ghost/.ssh/id_x", key).link("../data/ghost", "home/ghost");
+    tree.write("srv/quoted", &format!("KEY='{key}")).write("srv/env", &format!("PRIVATE_KEY={key}"));
+    let seen = tree.seen(&check("private-keys = []\ncloud-credentials = []"));
+    let keys = texts(&seen[0].1);
+    let wanted = ["/home/ghost/.ssh/id_x", "/opt/tls.key", "/srv/env", "/srv/quoted"];
+    assert_eq!(keys, wanted.map(|path| format!("{path} line 1: a private key")));
+    assert_eq!(texts(&seen[1].1), ["/srv/app/token line 1: an access key or token"]);
+}
+
+#[test]
+fn keys_in_places_that_sshd_names_or_does_not_tell() {
+    let tree = Tree::clean();
+    tree.write("etc/ssh/keys/1000", &format!("{THEIRS} by number\n"))
+        .write("etc/ssh/keys/100%", &format!("{THEIRS} percent\n"))
+        .write("home/admin/.ssh/authorized_keys.d/ignition", &format!("{THEIRS} ignition\n"));
+    let check = check("authorized-keys = []");
+    let told = |pattern: &str| format!("v='authorizedkeysfile {pattern}' q=0 Y= e=");
+    let found = |pattern: &str| texts(&tree.seen_with(&check, &told(pattern))[0].1);
+    assert_eq!(found(".ssh/authorized_keys").len(), 1);
+    let all = found("/etc/ssh/keys/%U %h/.ssh/authorized_keys /etc/ssh/keys/100%%");
+    assert_eq!(all.len(), 3, "{all:#?}");
+    fs::remove_dir_all(tree.path("home/admin/.ssh/authorized_keys.d")).expect("removed");
+    for (sshd, why) in [
+        (told("/etc/ssh/keys/%k"), "AuthorizedKeysFile says /etc/ssh/keys/%k"),
+        ("v= q=255 Y= e='no hostkeys available'".to_owned(), "status 255: no hostkeys available"),
+        ("v= q=0 e= Y='several SSH servers run'".to_owned(), "several SSH servers"),
+    ] {
+        let seen = tree.seen_with(&check, &sshd);
+        assert!(matches!(&seen[0].1, Seen::Unknown(told) if told.contains(why)), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_search_that_complains_did_not_look_everywhere() {
+    let check = check("");
+    let see = |property: &str, lines: &str| observe(&check, property, &frame("1", &format!("first\t1\t2\n{lines}")));
+    let denied = "private !grep: /home/x: Input/output error\nprivate .\n";
+    assert!(matches!(see("private-keys", denied), Seen::Unknown(why) if why.contains("Input/output error")));
+    assert!(matches!(see("private-keys", "private !\nprivate .\n"), Seen::Unknown(why) if why.contains("120 s")));
+    let found = format!("private\t3\t/root/key\n{denied}");
+    assert_eq!(texts(&see("private-keys", &found)), ["/root/key line 3: a private key"]);
 }
 
 #[test]

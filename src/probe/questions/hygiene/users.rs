@@ -52,6 +52,9 @@ pub(super) fn uid0(facts: &Facts<'_>) -> Vec<Finding> {
     lines.iter().map(|[user]| Finding::new(&[user], format!("{user} has uid 0, like root"))).collect()
 }
 
+/// Files of rules that stock images bring: cloud-init writes the first at the first boot, the second is Fedora CoreOS's and Red Hat CoreOS's.
+const STOCK_RULES: &[&str] = &["/90-cloud-init-users", "/coreos-sudo-group"];
+
 /// `sudo rule`: line, path, text; `sudo same`: the names of the user who logged in. The login user's rule is what
 /// cloud images are made to have, and 90-cloud-init-users is written by cloud-init at the first boot.
 pub(super) fn sudoers(facts: &Facts<'_>) -> Vec<Finding> {
@@ -61,7 +64,7 @@ pub(super) fn sudoers(facts: &Facts<'_>) -> Vec<Finding> {
     for [number, path, text] in section.of_kind("rule") {
         let rule = text.trim();
         let who = rule.split_whitespace().next().unwrap_or_default();
-        let ours = login.contains(&[who]) || path.ends_with("/90-cloud-init-users");
+        let ours = login.contains(&[who]) || STOCK_RULES.iter().any(|stock| path.ends_with(stock));
         if rule.starts_with('#') || ours {
             continue;
         }
