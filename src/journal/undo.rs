@@ -104,7 +104,8 @@ async fn undo_region(cloud: Arc<dyn Cloud>, journal: &Journal, steps: Vec<Step>,
         // Ending the instances has told of their volumes.
         let region = cloud.region();
         let volumes = journal.open_steps().into_iter().filter(|s| s.kind == Kind::Volume && s.region == *region);
-        let later = policy.after_instances();
+        // A group waits for instances that have ended, not for one that stays.
+        let later = if left.iter().all(Option::is_none) { policy.after_instances() } else { policy };
         left.extend(join_all(of(Kind::SecurityGroup).chain(volumes).map(|step| one(step, later))).await);
         if journal.damaged() > 0 {
             left.push(stray(Kind::SecurityGroup, isolated(remove_stray_groups(cloud.as_ref(), journal, later)).await));

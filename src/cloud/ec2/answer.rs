@@ -156,7 +156,7 @@ mod tests {
         const REFUSED: &str = "<Response><Errors><Error><Code>InvalidGroup.Duplicate</Code><Message>m</Message></Error></Errors></Response>";
         for (status, body, kind) in [
             ("200 OK", "<html><body>Sign in</body></html>", CloudErrorKind::Unknown),
-            ("200 OK", "<CreateSecurityGroupResponse><groupId>sg-0abc", CloudErrorKind::Unknown),
+            ("200 OK", "<CreateSecurityGroupResponse><requestId>0abc", CloudErrorKind::Unknown),
             ("200 OK", "", CloudErrorKind::Unknown),
             ("403 Forbidden", "<html>not here</html>", CloudErrorKind::Unknown),
             ("400 Bad Request", REFUSED, CloudErrorKind::Duplicate),
