@@ -3,7 +3,7 @@
 # What takes long is built once: tools and the mini cloud in ~/.cache/assay, Rust in target/ (or CARGO_TARGET_DIR).
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-packers build lint clean distclean
+.PHONY: help demo test test-goss test-packers registry-model build lint clean distclean
 
 help: ## Show these lines
 	@echo "assay: tests machine images before they are used. Begin with: make demo"
@@ -17,8 +17,15 @@ demo: ## A real Packer builds an AMI in a cloud on this machine; assay boots, te
 test: ## Everything: unit and integration tests, a Go client of Packer's SDK, the mini cloud's own tests
 	@scripts/test
 
+test-goss: ## assay beside goss on many made-up suites: CASES=20000 SEED=7
+	@scripts/tools recent
+	ASSAY_GOSS_CASES=$(or $(CASES),20000) ASSAY_GOSS_SEED=$(or $(SEED),1) cargo test --test integration differential:: -- --nocapture
+
 test-packers: ## The same assay under Packer 1.11.2 and 1.7.10 (builds them first)
 	@scripts/test-packers
+
+registry-model: ## Explore the model of the registry as far as memory goes: 30 million states of each kind (an hour)
+	ASSAY_REGISTRY_MODEL_STATES=30000000 cargo test --lib model::history -- --nocapture
 
 build: ## Build assay (target/debug/assay)
 	cargo build

@@ -1,4 +1,4 @@
-# The base image: Debian 12 with all updates and our policy, tested by assay before anybody may use it.
+# The base image: Debian 12 with all updates, the kernel's included, and our policy, tested by assay before anybody may use it.
 #
 # From the folder of assay.hcl, after `assay packer install`:
 #

@@ -1,12 +1,15 @@
 # Reads the gold AMIs that assay keeps in images.auto.tfvars.
+#
+# An image of one architecture is a map from region to AMI; one of several is a map from architecture to such maps, from the commit on that makes it so. `any` and
+# `try` take both.
 variable "base_amis" {
-  type        = map(string)
-  description = "The gold AMI of the base image, by region."
+  type        = any
+  description = "The gold AMIs of the base image."
 }
 
 variable "app_amis" {
-  type        = map(string)
-  description = "The gold AMI of the app image, by region."
+  type        = any
+  description = "The gold AMIs of the app image."
 }
 
 variable "region" {
@@ -14,6 +17,11 @@ variable "region" {
   default = "us-east-1"
 }
 
+variable "architecture" {
+  type    = string
+  default = "x86_64"
+}
+
 output "app_ami" {
-  value = lookup(var.app_amis, var.region, null)
+  value = try(var.app_amis[var.architecture][var.region], var.app_amis[var.region], null)
 }

@@ -48,11 +48,14 @@ mkdir -p "$root/etc/default/grub.d"
 printf 'GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200"\nGRUB_TIMEOUT=1\n' > "$root/etc/default/grub.d/60-image.cfg"
 chroot "$root" update-grub
 
+# systemd-resolved has made this a link into its own /run, and it does not run here: for the scripts names are resolved as on the helper.
+cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
 mkdir -p "$root/run/sshd"
 cp -R "$POLICY" "$root/tmp/policy"
 for script in "$root"/tmp/policy/*.sh; do
     chroot "$root" sh "/tmp/policy/$(basename "$script")"
 done
+ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
 rm -rf "$root/tmp/policy" "$root/usr/sbin/policy-rc.d"
 umount -R "$root"
 trap - EXIT

@@ -2,16 +2,8 @@
 suite "gold" {
   timeout = "60s"
 
-  # Nothing that belongs to one machine, and no way in that nobody asked for.
-  hygiene "image" {
-    authorized-keys   = []
-    host-keys         = []
-    machine-id        = []
-    private-keys      = []
-    cloud-credentials = []
-    empty-passwords   = []
-    uid0              = []
-  }
+  # Nothing that belongs to one machine, nothing that the build has left, and no way in that nobody asked for: every property is demanded.
+  hygiene "image" {}
 
   sshd "effective" {
     permit-root-login       = "no"
@@ -27,5 +19,16 @@ suite "gold" {
   command "dpkg --audit" {
     exit-status = 0
     stdout      = []
+  }
+
+  # By the lists that the build has fetched: nothing was kept back.
+  command "apt-get -s dist-upgrade" {
+    exit-status = 0
+    stdout      = ["!/^Inst /"]
+  }
+
+  # The newest kernel that is installed is the one that runs. An image without one (a container's) has nothing to compare.
+  command "new=$(ls -1 /boot/vmlinuz-* 2> /dev/null | sort -V | tail -n 1); [ -z \"$new\" ] || [ \"$new\" = \"/boot/vmlinuz-$(uname -r)\" ]" {
+    exit-status = 0
   }
 }

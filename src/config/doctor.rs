@@ -23,6 +23,8 @@ use crate::{
 pub struct DoctorRequest {
     /// As whom; absent: everything is looked at.
     pub role: Option<Role>,
+    /// Only what a CI job has and may: its service, its token, git, and its role where it has one.
+    pub ci: bool,
     /// How to reach AWS.
     pub access: AccessSettings,
     /// The images that are meant.

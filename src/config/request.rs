@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Runs, Shard, State, shard::ShardRecord},
     signing::SigningKey,
-    suite::Suite,
+    suite::{Suite, SuiteBounds},
 };
 
 /// How results are written to stdout.
@@ -133,6 +133,8 @@ pub struct ProbeRequest {
     pub host_key: HostKeyTrust,
     /// The suites; at least one.
     pub suites: Vec<Suite>,
+    /// What external suites may take from this machine.
+    pub bounds: SuiteBounds,
     /// How long a login may take to work.
     pub timeout: Duration,
     /// By which way the machines are reached.

@@ -32,6 +32,8 @@ pub struct RoleFlags {
     pub source_owners: Vec<String>,
     /// `--pass-role`
     pub pass_role: Option<String>,
+    /// `--run-tag-key`
+    pub run_tag_keys: Vec<String>,
     /// `--kms-key`
     pub kms_keys: Vec<String>,
     /// `--signing-key`
@@ -196,7 +198,7 @@ impl<'a> Asked<'a> {
 
     fn run_tag_keys(&self) -> Vec<String> {
         let keys = self.values("run_tags").filter_map(Json::as_object).flat_map(|map| map.keys());
-        sorted(keys.filter(|key| *key != "Name").cloned())
+        sorted(keys.chain(&self.flags.run_tag_keys).filter(|key| *key != "Name").cloned())
     }
 
     fn instance_profile(&mut self) -> Option<(String, String)> {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     model::{ImageName, Region},
-    suite::Suite,
+    suite::{Suite, SuiteBounds},
 };
 
 /// Everything one validation needs to know, whichever door it came through.
@@ -17,6 +17,8 @@ pub struct Settings {
     pub image: Option<ImageName>,
     /// Read and checked suites, at least one.
     pub suites: Vec<Suite>,
+    /// What external suites may take from this machine.
+    pub bounds: SuiteBounds,
     /// How to log in.
     pub ssh: SshSettings,
     /// How to boot.

@@ -44,6 +44,8 @@ fn serve(invocation: Invocation) -> Exit {
         tracing_subscriber::fmt()
             .with_env_filter(EnvFilter::new("assay=info"))
             .with_writer(std::io::stderr)
+            // It would tell of a standard error that cannot be written on standard error, and panic.
+            .log_internal_errors(false)
             .with_ansi(false)
             .try_init(),
     );

@@ -17,7 +17,8 @@ use crate::{
 
 /// Runs the prober process to its end: confined, serving the socket that is its standard input. With
 /// `--check-confinement THING…` it only confines itself and says which of the things it still reaches: paths are
-/// opened, `exec:PATH` is run, `tcp:ADDRESS` is connected to, `listen:ADDRESS` is listened on.
+/// opened, `exec:PATH` is run, `tcp:ADDRESS` is connected to, `listen:ADDRESS` is listened on, `remove:PATH` is removed, and
+/// `memory-file:NAME` is a file without a path, from which programs can be run.
 ///
 /// Must be called before a second thread exists.
 pub fn run() -> Exit {
@@ -53,6 +54,9 @@ fn check(things: &[String]) -> Result<(), String> {
             Some(("exec", program)) => Command::new(OsStr::new(program)).spawn().is_ok(),
             Some(("tcp", address)) => TcpStream::connect(address).is_ok(),
             Some(("listen", address)) => TcpListener::bind(address).is_ok(),
+            Some(("remove", path)) => std::fs::remove_file(path).is_ok(),
+            #[cfg(target_os = "linux")]
+            Some(("memory-file", name)) => rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC).is_ok(),
             _ => File::open(thing).is_ok() || std::fs::read_dir(thing).is_ok(),
         };
         say(format!("{} {thing}", if reached { "yes" } else { "no" }))?;

@@ -28,13 +28,21 @@ use crate::{
 /// Beyond the undo's own ten minutes: whatever hangs, this process ends.
 const LAST_RESORT: Duration = Duration::from_secs(660);
 
+/// Writes a line to standard error, which may be a file on a full disk: what is undone matters more than what is said of it, and `eprintln!` would panic.
+macro_rules! note {
+    ($($text:tt)*) => {{
+        let written: io::Result<()> = writeln!(io::stderr(), $($text)*);
+        drop(written);
+    }};
+}
+
 /// Waits for the end of the conductor whose journal is in `dir`, and cleans up after it when it did not do so itself.
 pub fn run(dir: &Path) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(serve(dir))) {
         Ok(exit) => exit,
         Err(error) => {
-            eprintln!("reaper: {error}");
+            note!("reaper: {error}");
             Exit::Leftovers
         }
     }
@@ -54,7 +62,7 @@ async fn serve(dir: &Path) -> io::Result<Exit> {
         return Ok(Exit::Done);
     }
     dup2_stdin(File::open("/dev/null")?)?;
-    eprintln!("reaper: the conductor ended without a word; undoing what its journal holds");
+    note!("reaper: the conductor ended without a word; undoing what its journal holds");
     tokio::time::timeout(LAST_RESORT, clean_up(dir, &access)).await.unwrap_or(Ok(Exit::Leftovers))
 }
 
@@ -63,7 +71,7 @@ async fn serve(dir: &Path) -> io::Result<Exit> {
 fn become_a_daemon(dir: &Path) -> io::Result<File> {
     // Fails only for the leader of a process group, which has nothing to leave.
     if let Err(error) = setsid() {
-        eprintln!("reaper: no session of its own: {error}");
+        note!("reaper: no session of its own: {error}");
     }
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(LOG))?;
     dup2_stderr(&log)?;
@@ -73,7 +81,12 @@ fn become_a_daemon(dir: &Path) -> io::Result<File> {
         // Installing a handler replaces the default action for the rest of this process's life; nobody needs to listen.
         drop(signal(kind)?);
     }
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).with_max_level(tracing::Level::WARN).init();
+    tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_max_level(tracing::Level::WARN)
+        .init();
     Ok(log)
 }
 
@@ -85,7 +98,7 @@ fn note_foreign_descriptors() {
         let Ok(leads_to) = fs::read_link(entry.path()) else { continue };
         let shared = leads_to.to_str().is_some_and(|to| to.starts_with("pipe:") || to.starts_with("/dev/pts"));
         if number.is_some_and(|number| number > 2) && shared {
-            eprintln!("reaper: descriptor {} was inherited: {}", entry.file_name().display(), leads_to.display());
+            note!("reaper: descriptor {} was inherited: {}", entry.file_name().display(), leads_to.display());
         }
     }
 }
@@ -94,8 +107,8 @@ async fn clean_up(dir: &Path, access: &AccessSettings) -> io::Result<Exit> {
     let clouds = Ec2Factory::connect(access).await;
     let left = reap(&clouds, dir, UndoPolicy::reaper()).await.map_err(io::Error::other)?;
     for item in &left {
-        eprintln!("reaper: {} {} in {} is left: {}; {}", item.kind, item.id, item.region, item.reason, item.cure);
+        note!("reaper: {} {} in {} is left: {}; {}", item.kind, item.id, item.region, item.reason, item.cure);
     }
-    eprintln!("reaper: done, {} left", left.len());
+    note!("reaper: done, {} left", left.len());
     Ok(if left.is_empty() { Exit::Done } else { Exit::Leftovers })
 }

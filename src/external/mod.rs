@@ -25,7 +25,13 @@ pub use preset::Preset;
 pub use process::Ended;
 pub use workspace::Workspace;
 
-use crate::{probe::ReportFormat, suite::Check};
+use crate::{
+    probe::ReportFormat,
+    suite::{Check, Reach, SuiteBounds},
+};
+
+/// The user that a suite runs as where assay is root and nothing else is said.
+const NOBODY: &str = "nobody";
 
 /// An external suite, as its suite file declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub struct External {
     pub name: String,
     /// What is run.
     pub preset: Preset,
-    /// The tests: a file or a folder; absolute. A copy is run.
+    /// The tests: a file or a folder, its real path. A copy is run.
     pub path: Option<PathBuf>,
     /// More arguments of the preset's program; the whole command line of [`Preset::Command`].
     pub arguments: Vec<String>,
@@ -77,9 +83,9 @@ pub struct Run {
 }
 
 impl External {
-    /// What `check`, of the resource `external`, declares. `folder`: where its `path` starts from. Fails with a sentence for each thing that cannot
-    /// be, such as a path that is not there.
-    pub fn of(check: &Check, folder: &Path) -> Result<Self, Vec<String>> {
+    /// What `check`, of the resource `external`, declares. `folder`: where its `path` starts from, and the repository within which it must lie. Fails with a
+    /// sentence for each thing that cannot be, such as a path that is not there.
+    pub fn of(check: &Check, folder: &Path, bounds: &SuiteBounds) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let text = |name: &str| check.parameters.get(name).and_then(|v| v.as_str()).map(str::to_owned);
         let texts = |name: &str| -> Vec<String> {
@@ -91,9 +97,18 @@ impl External {
             Preset::Command
         });
         let path = text("path").map(|path| folder.join(path));
-        if let Some(missing) = path.as_ref().filter(|path| !path.exists()) {
-            problems.push(format!("there is no {}", missing.display()));
-        }
+        let path = match path.map(|path| (Reach::of_folder(folder, bounds).admit(&path), path)) {
+            Some((Ok(admitted), _)) => Some(admitted.path),
+            Some((Err(_), path)) if !path.exists() => {
+                problems.push(format!("there is no {}", path.display()));
+                Some(path)
+            }
+            Some((Err(why), path)) => {
+                problems.push(format!("{} cannot be taken: {why}", path.display()));
+                Some(path)
+            }
+            None => None,
+        };
         let command = texts("command");
         let arguments = if preset == Preset::Command { command.clone() } else { texts("arguments") };
         match preset {
@@ -116,7 +131,12 @@ impl External {
             }
         };
         let environment = environment(check, &mut problems);
-        let run_as = text("run-as").unwrap_or_else(|| "nobody".to_owned());
+        let run_as = text("run-as").unwrap_or_else(|| NOBODY.to_owned());
+        // Who is not root runs it as himself, whatever it says.
+        let matters = run_as != NOBODY && rustix::process::geteuid().is_root();
+        if matters && !bounds.allowed_users.contains(&run_as) {
+            problems.push(format!("run-as = {run_as:?} needs the word of whoever runs assay: --allow-run-as {run_as}"));
+        }
         let name = check.id.clone();
         let timeout = check.timeout;
         let external = Self { name, preset, path, arguments, environment, report, run_as, timeout };

@@ -3,13 +3,18 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use super::*;
-use crate::{model::Outcome, probe::ReportedTest, suite::load};
+use crate::{
+    model::Outcome,
+    probe::ReportedTest,
+    suite::{SuiteBounds, load},
+};
 
 fn external(folder: &Path, text: &str) -> External {
     let path = folder.join("x.hcl");
     fs::write(&path, format!("external \"mine\" {{\n{text}\n}}\n")).expect("written");
     let suites = load(&[path], folder).unwrap_or_else(|e| panic!("{}", e[0]));
-    External::of(&suites[0].checks[0], folder).unwrap_or_else(|e| panic!("{e:?}"))
+    let bounds = SuiteBounds { allowed_users: vec!["daemon".to_owned()], ..SuiteBounds::default() };
+    External::of(&suites[0].checks[0], folder, &bounds).unwrap_or_else(|e| panic!("{e:?}"))
 }
 
 fn host() -> Host {
@@ -149,23 +154,90 @@ fn what_a_suite_file_gets_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn what_a_link_leads_to_is_not_given_away_and_a_linked_report_is_none() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
-    use std::os::unix::fs::MetadataExt;
+async fn a_report_below_a_linked_home_is_none() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("tests")).expect("made");
-    let outside = folder.path().join("outside");
-    fs::write(&outside, "mine").expect("written");
-    std::os::unix::fs::symlink(&outside, folder.path().join("tests/link")).expect("linked");
     let external = external(
         folder.path(),
         "path = \"tests\"\ncommand = [\"mkdir ../other; mv $HOME ../other/h; ln -s /etc ../../home; ls -l > /dev/null\"]",
     );
     let run = external.run(&host(), &CancellationToken::new()).await.expect("it ran");
-    assert_eq!(fs::metadata(&outside).expect("there").uid(), 0, "the file behind the link is still root's");
     assert!(run.report.is_none());
+}
+
+/// As root, since only then a suite runs as somebody else.
+#[tokio::test]
+async fn an_external_suite_is_given_nothing_that_its_user_could_not_read() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    assert!(rustix::process::geteuid().is_root(), "run this test as root: another user has nobody to hide things from");
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    for name in ["repo/.git", "repo/tests/.git", "private"] {
+        fs::create_dir_all(at(name)).expect("made");
+    }
+    for name in ["private/credentials", "repo/tests/a.py", "repo/tests/.env", "repo/tests/.git/config"] {
+        fs::write(at(name), "ROOTONLYSECRET").expect("written");
+    }
+    fs::set_permissions(at("private/credentials"), fs::Permissions::from_mode(0o600)).expect("set");
+    fs::set_permissions(at("private"), fs::Permissions::from_mode(0o700)).expect("set");
+    let repo = at("repo");
+    let told = |path: &str| {
+        let file = repo.join("x.hcl");
+        let command = "command = [\"find . -type f | sort; cat $(find . -name a.py) /dev/null; exit 1\"]";
+        fs::write(&file, format!("external \"mine\" {{\npath = {path:?}\n{command}\nformat = \"exit-status\"\n}}\n"))
+            .expect("written");
+        load(&[file], &repo).map_err(|wrong| wrong[0].to_string())
+    };
+    let of = |suites: &[crate::suite::Suite]| {
+        External::of(&suites[0].checks[0], &repo, &SuiteBounds::default()).unwrap_or_else(|e| panic!("{e:?}"))
+    };
+    // Elsewhere, by path or by a link: refused where the suite is read, and again where it is run.
+    symlink(at("private"), at("repo/linked")).expect("linked");
+    let elsewhere = at("private").display().to_string();
+    for path in ["linked", elsewhere.as_str(), "../private"] {
+        let why = told(path).expect_err(path);
+        assert!(why.contains("cannot be taken") && !why.contains("ROOTONLY"), "{path}: {why}");
+    }
+    let mut check = of_check(&told("tests").expect("read"));
+    check.parameters.insert("path".to_owned(), "linked".into());
+    let why = External::of(&check, &repo, &SuiteBounds::default()).expect_err("a link").join("; ");
+    assert!(why.contains("cannot be taken"), "{why}");
+    // What is copied: no credentials, no repository.
+    let run = of(&told("tests").expect("read")).run(&host(), &CancellationToken::new()).await.expect("it ran");
+    assert_eq!(run.ended.said, "./a.py\nROOTONLYSECRET");
+    // A link among the tests, and a file that only root may read.
+    symlink(at("private/credentials"), at("repo/tests/link")).expect("linked");
+    let external = of(&told("tests").expect("read"));
+    let why = external.run(&host(), &CancellationToken::new()).await.expect_err("a link out");
+    assert!(why.contains("tests/link is a link that leads out of"), "{why}");
+    fs::remove_file(at("repo/tests/link")).expect("removed");
+    fs::set_permissions(at("repo/tests/a.py"), fs::Permissions::from_mode(0o600)).expect("set");
+    let why = external.run(&host(), &CancellationToken::new()).await.expect_err("private");
+    assert!(why.contains("tests/a.py is not for the user") && why.contains("chmod"), "{why}");
+}
+
+fn of_check(suites: &[crate::suite::Suite]) -> Check {
+    suites[0].checks[0].clone()
+}
+
+#[tokio::test]
+async fn a_suite_alone_chooses_no_user() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.hcl");
+    let of = |user: &str, allowed: &[&str]| {
+        fs::write(&path, format!("external \"mine\" {{\ncommand = [\"id -un\"]\nrun-as = {user:?}\n}}\n"))
+            .expect("written");
+        let suites = load(std::slice::from_ref(&path), folder.path()).unwrap_or_else(|e| panic!("{}", e[0]));
+        let allowed_users = allowed.iter().map(|name| (*name).to_owned()).collect();
+        let bounds = SuiteBounds { allowed_users, ..SuiteBounds::default() };
+        External::of(&suites[0].checks[0], folder.path(), &bounds)
+    };
+    let why = of("daemon", &[]).expect_err("nobody allowed it").join("; ");
+    assert!(why.contains("--allow-run-as daemon"), "{why}");
+    assert!(of("nobody", &[]).is_ok() && of("daemon", &["daemon"]).is_ok());
+    let root = of("root", &["root"]).expect("allowed by name");
+    let why = root.run(&host(), &CancellationToken::new()).await.expect_err("root never");
+    assert!(why.contains("never run as root"), "{why}");
 }
 
 #[tokio::test]

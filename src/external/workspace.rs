@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{External, Host, preset::ALIAS};
+use crate::suite::Reach;
 
 /// The most files, and the most bytes, that are copied.
 const MOST_FILES: usize = 20_000;
@@ -136,15 +137,14 @@ impl Workspace {
 
     /// Copies a folder, or the folder of a file, which may need its neighbours (conftest.py, spec_helper.rb). Returns the path in the copy.
     fn copy(&self, path: &Path) -> Result<PathBuf, String> {
-        let path = path.canonicalize().map_err(|e| format!("{}: {e}", path.display()))?;
         let (from, file) = match path.is_dir() {
-            true => (path.as_path(), None),
+            true => (path, None),
             false => (path.parent().unwrap_or(Path::new("/")), path.file_name()),
         };
         let name = from.file_name().unwrap_or(OsStr::new("tests"));
         let to = self.folder.path().join("tests").join(name);
-        let mut left = (MOST_FILES, MOST_BYTES);
-        copy_folder(from, &to, &mut left, 0).map_err(|e| format!("{} cannot be copied: {e}", from.display()))?;
+        let mut copy = TestsCopy { from, reader: self.owner, files: MOST_FILES, bytes: MOST_BYTES };
+        copy.folder(from, &to, 0).map_err(|e| format!("{} cannot be copied: {e}", from.display()))?;
         Ok(file.map_or_else(|| to.clone(), |file| to.join(file)))
     }
 
@@ -160,30 +160,88 @@ impl Workspace {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path, left: &mut (usize, u64), depth: usize) -> std::io::Result<()> {
-    let too_much = || std::io::Error::other(format!("more than {MOST_FILES} files or {} MiB", MOST_BYTES >> 20));
-    if depth > 32 {
-        return Err(std::io::Error::other("nested too deep"));
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if matches!(entry.file_name().to_str(), Some(".git" | "__pycache__" | ".pytest_cache" | ".terraform")) {
-            continue;
+/// A copy of a suite's tests in the making, within its bounds.
+struct TestsCopy<'a> {
+    from: &'a Path,
+    /// Who will read it; `None`: assay's own user.
+    reader: Option<Account>,
+    files: usize,
+    bytes: u64,
+}
+
+impl TestsCopy<'_> {
+    fn folder(&mut self, from: &Path, to: &Path, depth: usize) -> std::io::Result<()> {
+        if depth > 32 {
+            return Err(std::io::Error::other("nested too deep"));
         }
-        left.0 = left.0.checked_sub(1).ok_or_else(too_much)?;
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            copy_folder(&source, &target, left, depth + 1)?;
-        } else if kind.is_symlink() {
-            symlink(fs::read_link(&source)?, &target)?;
-        } else if kind.is_file() {
-            left.1 = left.1.checked_sub(entry.metadata()?.size()).ok_or_else(too_much)?;
-            fs::copy(&source, &target)?;
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let (source, target) = (entry.path(), to.join(entry.file_name()));
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if matches!(name.as_str(), "__pycache__" | ".pytest_cache") || Reach::is_closed(&name) {
+                continue;
+            }
+            self.files = self.files.checked_sub(1).ok_or_else(too_much)?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                self.folder(&source, &target, depth + 1)?;
+            } else if kind.is_symlink() {
+                self.refuse_leading_out(&source)?;
+                symlink(fs::read_link(&source)?, &target)?;
+            } else if kind.is_file() {
+                self.file(&source, &target)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, source: &Path, target: &Path) -> std::io::Result<()> {
+        use std::io::Read as _;
+        // What is opened is what is judged: nothing else can be put in its place in between.
+        let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
+        let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(source)?;
+        let told = file.metadata()?;
+        if !self.reader.is_none_or(|reader| reader.may_read(&told)) {
+            return Err(std::io::Error::other(format!(
+                "{} is not for the user that the suite runs as to read (mode {:o}); open it with chmod o+r, or take it out of the folder",
+                source.display(),
+                told.mode() & 0o777
+            )));
+        }
+        self.bytes = self.bytes.checked_sub(told.size()).ok_or_else(too_much)?;
+        let mut copy = fs::File::create_new(target)?;
+        std::io::copy(&mut file.take(told.size()), &mut copy)?;
+        copy.set_permissions(fs::Permissions::from_mode(told.mode() & 0o777))
+    }
+
+    /// A link may lead to what is copied with it, and nowhere else.
+    fn refuse_leading_out(&self, link: &Path) -> std::io::Result<()> {
+        match link.canonicalize() {
+            Ok(target) if !target.starts_with(self.from) => Err(std::io::Error::other(format!(
+                "{} is a link that leads out of {}, to {}",
+                link.display(),
+                self.from.display(),
+                target.display()
+            ))),
+            // What leads nowhere gives nothing away.
+            _ => Ok(()),
         }
     }
-    Ok(())
+}
+
+fn too_much() -> std::io::Error {
+    std::io::Error::other(format!("more than {MOST_FILES} files or {} MiB", MOST_BYTES >> 20))
+}
+
+impl Account {
+    /// Whether a file's mode lets this account read it.
+    fn may_read(self, file: &fs::Metadata) -> bool {
+        let mode = file.mode();
+        mode & 0o004 != 0
+            || (file.gid() == self.gid && mode & 0o040 != 0)
+            || (file.uid() == self.uid && mode & 0o400 != 0)
+    }
 }
 
 /// ssh_config(5) for this one host: its key pinned to what assay accepted, nothing of the user's own configuration.
@@ -207,6 +265,7 @@ fn account(name: &str) -> Result<Account, String> {
     let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
     let number = |at: usize| fields.as_ref().and_then(|f| f.get(at)).and_then(|n| n.parse::<u32>().ok());
     match (number(2), number(3)) {
+        (Some(0), Some(_)) => Err(format!("run-as: {name:?} is root; external suites never run as root")),
         (Some(uid), Some(gid)) => Ok(Account { uid, gid }),
         _ => Err(format!("run-as: there is no user {name:?} in /etc/passwd")),
     }

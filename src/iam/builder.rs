@@ -25,7 +25,7 @@ const PACKERS_LOOK: [&str; 3] =
 
 /// The policy.
 pub(super) fn policy(grounds: &Grounds) -> Policy {
-    let look = Statement::allow("Look").calls(&tester::LOOK).calls(&PACKERS_LOOK).on(["*"]);
+    let look = Statement::allow("Look").calls(&tester::LOOK).calls(&tester::QUOTA).calls(&PACKERS_LOOK).on(["*"]);
     let mut statements = vec![grounds.here(look)];
     statements.extend(instances::launching(grounds, Launcher::Builder));
     statements.extend(sources(grounds));

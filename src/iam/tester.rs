@@ -23,10 +23,12 @@ pub(super) const LOOK: [&str; 11] = [
     "ec2:DescribeVpcs",
 ];
 
+/// What `assay doctor` asks of the account's room for instances.
+pub(super) const QUOTA: [&str; 2] = ["servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"];
+
 /// The policy.
 pub(super) fn policy(grounds: &Grounds) -> Policy {
-    let quota = ["servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"];
-    let mut statements = vec![grounds.here(Statement::allow("Look").calls(&LOOK).calls(&quota).on(["*"]))];
+    let mut statements = vec![grounds.here(Statement::allow("Look").calls(&LOOK).calls(&QUOTA).on(["*"]))];
     statements.extend(instances::launching(grounds, Launcher::Tester));
     statements.push(own(grounds));
     statements.push(instances::clean_up_probe(grounds));

@@ -7,7 +7,7 @@ pub use super::write::{Edit, NewTag, WriteError, WriteRequest, Written, write};
 use super::{
     candidate_file,
     commit::LedgerError,
-    git::{Environment, Git, GitError},
+    git::{Environment, GitError},
     hcl_text::HclError,
     lock_file,
     plan::PlanError,
@@ -84,7 +84,7 @@ impl Books {
 
     /// A path from the books' folder (that of assay.hcl) as a path from the repository's root.
     pub async fn from_root(&self, path: &str) -> Result<String, LedgerError> {
-        let prefix = Git::new(&self.folder, &self.environment).text(&["rev-parse", "--show-prefix"]).await;
+        let prefix = self.repository.location().prefix(&self.folder);
         let prefix = prefix.map_err(|source| LedgerError::git(&self.repository, source))?;
         Ok(format!("{prefix}{}", path.trim_start_matches("./")))
     }
@@ -147,6 +147,7 @@ impl Books {
 
     /// The source digest of an image's inputs as this commit holds them; see [`super::provenance`]. `Err` says in words why there is none.
     pub async fn source_digest(&self, inputs: &[String], projections: &[String]) -> Result<Digest, String> {
-        source_digest_of_commit(&self.folder, &self.environment, &self.commit, inputs, projections).await
+        let location = self.repository.location();
+        source_digest_of_commit(location, &self.folder, &self.environment, &self.commit, inputs, projections).await
     }
 }

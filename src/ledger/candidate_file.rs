@@ -50,6 +50,7 @@ fn write_provenance(writer: &mut Writer, provenance: &Provenance) {
         ("pipeline", provenance.pipeline.as_deref()),
         ("source_digest", provenance.source_digest.as_ref().map(Digest::as_str)),
         ("parent", provenance.parent.as_ref().map(|id| id.as_str())),
+        ("began_at", provenance.began_at.as_deref()),
     ]
     .into_iter()
     .filter_map(|(name, value)| value.map(|value| (name, quote(value))))
@@ -156,7 +157,7 @@ fn read_provenance(section: &Section<'_>) -> Result<Provenance, HclError> {
         [found] => found.section(),
         [_, second, ..] => return Err(second.section().error("a second provenance block")),
     };
-    found.allow(&["owner", "commit", "branch", "pipeline", "source_digest", "parent"], &[])?;
+    found.allow(&["owner", "commit", "branch", "pipeline", "source_digest", "parent", "began_at"], &[])?;
     Ok(Provenance {
         owner: found.optional("owner")?,
         commit: found.optional("commit")?,
@@ -164,6 +165,7 @@ fn read_provenance(section: &Section<'_>) -> Result<Provenance, HclError> {
         pipeline: found.optional("pipeline")?,
         source_digest: found.optional_value("source_digest")?,
         parent: found.optional_value("parent")?,
+        began_at: timestamp(&found, "began_at")?,
     })
 }
 

@@ -7,6 +7,7 @@ use super::{
     branch,
     git::{Call, Environment, GitError, REMOTE_DEADLINE},
     repository::Repository,
+    words::redact,
 };
 use crate::model::RunId;
 
@@ -17,6 +18,10 @@ pub struct Checkup {
     pub identity: Option<String>,
     /// The remote's name or URL.
     pub remote: String,
+    /// Where pushes to it go, without credentials; `None` where the remote is a URL itself, or has none.
+    pub url: Option<String>,
+    /// Tracked folders that git's own discovery would take for repositories.
+    pub embedded: Vec<String>,
     /// The tip of the protected branch there; `Ok(None)`: the remote has no such branch.
     pub branch: Result<Option<String>, GitError>,
     /// Whether a new reference could be pushed; `None` where there is nothing to push, or no remote answered.
@@ -34,10 +39,11 @@ pub async fn look(
 ) -> Result<Checkup, GitError> {
     let repository = Repository::open(folder, environment).await?;
     // Asked without the stand-ins of `Repository`.
-    let plain = super::git::Git::new(folder, environment);
+    let plain = repository.location().git(environment);
     let identity = plain.ask(&["var", "GIT_COMMITTER_IDENT"]).await?;
     let identity = identity.and_then(|line| line.rsplit_once('>').map(|(name, _)| format!("{name}>")));
     let remote = branch::remote_of_protected(&repository, remote, protected).await?;
+    let url = plain.ask(&["remote", "get-url", "--push", "--", &remote]).await?.map(|url| redact(&url));
     let head = repository.commit_of("HEAD").await?;
     let name = format!("refs/heads/{protected}");
     let found = repository.remote_references(&remote, &[&name]).await;
@@ -50,7 +56,8 @@ pub async fn look(
         Some(head) => signing(&repository, head).await?,
         None => None,
     };
-    Ok(Checkup { identity, remote, branch, push, signing })
+    let embedded = repository.embedded().await?;
+    Ok(Checkup { identity, remote, url, embedded, branch, push, signing })
 }
 
 /// `push --dry-run` of a reference that nobody has: it does all that a push does but send. A deploy key that may only read is refused there.

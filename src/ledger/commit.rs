@@ -176,6 +176,17 @@ pub enum LedgerError {
         /// The branch.
         branch: String,
     },
+    /// The branch was there when this clone was made, and is no more.
+    #[error(
+        "{remote} no longer has the branch {branch}, which this clone knows from it; nothing was changed. Most likely it was merged, and what is due is \
+         built where it was merged to. To make the branch anew: git fetch --prune {remote}, then run it again"
+    )]
+    BranchGone {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+    },
     /// The open branch neither holds the protected branch's tip nor is held by it.
     #[error(
         "{branch} at {remote} was begun before {protected} moved; nothing was changed. Merge or close its pull request and delete the branch \
@@ -234,6 +245,7 @@ impl LedgerError {
             | Self::TagTaken { .. }
             | Self::Refused { .. }
             | Self::StaleBranch { .. }
+            | Self::BranchGone { .. }
             | Self::Raced { .. } => Exit::Conflict,
         }
     }
@@ -315,6 +327,11 @@ impl Work {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let Some(references) = self.race.references(&names).await? else { return Ok(None) };
         let Some(tip) = references.get(&branch).cloned() else {
+            // Pushed anew, a branch that was merged and deleted meanwhile would hold a candidate that nobody ever merges.
+            let known = format!("refs/remotes/{}/{}", self.race.shown_remote(), self.branch);
+            if self.race.commit_of(&known).await?.is_some() {
+                return Err(LedgerError::BranchGone { remote: self.race.shown_remote(), branch: self.branch.clone() });
+            }
             // A branch that the remote does not have yet begins where this checkout is.
             let base = match self.race.commit_of(&branch).await? {
                 Some(local) => Some(local),

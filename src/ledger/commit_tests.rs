@@ -205,6 +205,23 @@ async fn a_new_branch_begins_at_the_checkout() {
 }
 
 #[tokio::test]
+async fn a_branch_that_was_deleted_meanwhile_is_a_conflict_and_is_not_pushed_anew() {
+    let world = World::new();
+    world.git("clone", &["switch", "-q", "-c", "topic"]);
+    world.git("clone", &["push", "-q", "-u", "origin", "topic"]);
+    world.git("remote.git", &["branch", "-D", "topic"]);
+    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let references = world.git("remote.git", &["for-each-ref"]);
+    let (error, words) = fails(&world.request("build/manifest.json")).await;
+    assert_eq!(error.exit(), Exit::Conflict, "{words}");
+    assert!(words.contains("no longer has the branch topic") && words.contains("git fetch --prune origin"), "{words}");
+    assert_eq!(world.git("remote.git", &["for-each-ref"]), references);
+    // Who means it makes the clone forget the branch, as the message says.
+    world.git("clone", &["fetch", "-q", "--prune", "origin"]);
+    assert_eq!(done(&world.request("build/manifest.json")).await.change, Change::Pushed);
+}
+
+#[tokio::test]
 async fn an_empty_remote_takes_a_first_commit() {
     let world = World::new();
     write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);

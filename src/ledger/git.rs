@@ -14,7 +14,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::words::clean;
+use super::{location::CheckoutLocation, words::clean};
 
 /// Deadline of a call that stays on this machine.
 pub const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
@@ -25,24 +25,38 @@ const MAX_OUTPUT: usize = 64 << 20;
 /// The most that is kept of its complaints.
 const MAX_COMPLAINT: usize = 16 << 10;
 
-/// Variables that would point git at another repository, index or object store (`git rev-parse --local-env-vars`, without those that
-/// carry configuration: CI systems hand credentials over in them).
-const FOREIGN: [&str; 14] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_PREFIX",
-    "GIT_NAMESPACE",
-    "GIT_GRAFT_FILE",
-    "GIT_SHALLOW_FILE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INTERNAL_SUPER_PREFIX",
+/// The variables of git's own that it is given: who commits, how a server is reached and logged in to, and configuration, by which CI systems hand
+/// credentials over. Every other `GIT_…` is left out: it would point git at another repository, or change what it answers.
+const PASSED_ON: [&str; 20] = [
+    "GIT_AUTHOR_NAME",
+    "GIT_AUTHOR_EMAIL",
+    "GIT_AUTHOR_DATE",
+    "GIT_COMMITTER_NAME",
+    "GIT_COMMITTER_EMAIL",
+    "GIT_COMMITTER_DATE",
+    "GIT_ASKPASS",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_PROTOCOL_FROM_USER",
+    "GIT_HTTP_USER_AGENT",
+    "GIT_HTTP_LOW_SPEED_LIMIT",
+    "GIT_HTTP_LOW_SPEED_TIME",
+    "GIT_HTTP_PROXY_AUTHMETHOD",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_PARAMETERS",
 ];
+/// Beginnings of the rest of such names.
+const PASSED_ON_FAMILIES: [&str; 5] =
+    ["GIT_SSL_", "GIT_PROXY_SSL_", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"];
+
+/// Settings of every call. Hooks belong to people's own commits; a file system monitor would be a daemon started by us; a repository without `.git` is
+/// never meant.
+const SETTINGS: [&str; 6] =
+    ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit"];
 
 /// The environment that git and provenance see: names and values, usually [`environment_of_process`].
 pub type Environment = BTreeMap<String, String>;
@@ -62,6 +76,20 @@ pub enum GitError {
     Missing {
         /// The system's reason.
         reason: String,
+    },
+    /// No folder here or above holds `.git`.
+    #[error("{} is not in a git repository: neither it nor a folder above it holds .git", .folder.display())]
+    NoRepository {
+        /// Where the search began.
+        folder: PathBuf,
+    },
+    /// A repository, or a file that it reads, that must not be used.
+    #[error("{}: {why}", .path.display())]
+    Unsafe {
+        /// What is wrong.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: String,
     },
     /// The deadline passed; the process was ended.
     #[error("git {verb} gave no answer within {} s", .deadline.as_secs())]
@@ -105,7 +133,7 @@ impl GitError {
     }
 }
 
-/// git in one folder with one environment.
+/// git bound to one repository, in one folder of it, with one environment.
 #[derive(Debug, Clone)]
 pub struct Git {
     folder: PathBuf,
@@ -125,18 +153,40 @@ pub struct Call<'a> {
     pub deadline: Option<Duration>,
 }
 
+impl<'a> Call<'a> {
+    /// A call of these arguments alone.
+    pub fn of(arguments: &[&'a str]) -> Self {
+        Self { arguments: arguments.to_vec(), ..Self::default() }
+    }
+}
+
 impl Git {
-    /// git in `folder`, seeing `environment` and nothing else of this process.
-    pub fn new(folder: &Path, environment: &Environment) -> Self {
-        let mut environment = environment.clone();
-        for name in FOREIGN {
-            environment.remove(name);
+    /// git in `folder`, bound to the repository at `location`, seeing what is passed on of `environment` and nothing else of this process.
+    pub(super) fn of(location: &CheckoutLocation, folder: &Path, environment: &Environment) -> Self {
+        let mut git = Self::in_top_folder(folder, environment);
+        git.environment.remove("GIT_CEILING_DIRECTORIES");
+        let bound = location.variables().map(|(name, value)| (name.to_owned(), value));
+        git.environment.extend(bound);
+        git
+    }
+
+    /// git in a checkout's top folder, which looks for `.git` there and nowhere else; only [`CheckoutLocation`] asks so.
+    pub(super) fn in_top_folder(top: &Path, environment: &Environment) -> Self {
+        let mut environment: Environment = environment.iter().filter(passed_on).map(owned).collect();
+        if let Some(above) = top.parent() {
+            environment.insert("GIT_CEILING_DIRECTORIES".to_owned(), above.display().to_string());
+        }
+        if let Some(path) = environment.get_mut("PATH") {
+            // A relative folder there would be one of the checkout's.
+            *path = path.split(':').filter(|part| part.starts_with('/')).collect::<Vec<_>>().join(":");
         }
         environment.insert("GIT_TERMINAL_PROMPT".to_owned(), "0".to_owned());
+        // A reference refs/replace/… of the server's would put other content in a commit's place.
+        environment.insert("GIT_NO_REPLACE_OBJECTS".to_owned(), "1".to_owned());
         // Answers are read by program: git's messages must be the untranslated ones.
         environment.insert("LC_ALL".to_owned(), "C".to_owned());
         environment.remove("LANGUAGE");
-        Self { folder: folder.to_owned(), environment }
+        Self { folder: top.to_owned(), environment }
     }
 
     /// The folder that git runs in.
@@ -200,8 +250,7 @@ impl Git {
 
     fn start(&self, call: &Call<'_>) -> Result<Child, GitError> {
         Command::new("git")
-            // Hooks belong to people's own commits; a file system monitor would be a daemon started by us.
-            .args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"])
+            .args(SETTINGS)
             .args(&call.arguments)
             .current_dir(&self.folder)
             .env_clear()
@@ -216,6 +265,16 @@ impl Git {
             .spawn()
             .map_err(|error| GitError::Missing { reason: error.to_string() })
     }
+}
+
+fn passed_on((name, _): &(&String, &String)) -> bool {
+    !name.starts_with("GIT_")
+        || PASSED_ON.contains(&name.as_str())
+        || PASSED_ON_FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
 }
 
 async fn exchange(child: &mut Child, input: &[u8]) -> std::io::Result<(ExitStatus, Vec<u8>, Vec<u8>)> {
@@ -276,7 +335,7 @@ mod tests {
     async fn a_call_that_hangs_is_ended_with_its_helpers() {
         let folder = tempfile::tempdir().expect("a folder");
         let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
-        let git = Git::new(folder.path(), &environment);
+        let git = Git::in_top_folder(folder.path(), &environment);
         // git runs an alias that begins with `!` by a shell: the nearest thing to a helper that hangs.
         let call = Call {
             arguments: vec!["-c", "alias.hang=!sleep 600 & echo $! >pid; wait", "hang"],
@@ -301,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_git_says_what_to_install() {
         let folder = tempfile::tempdir().expect("a folder");
-        let git = Git::new(&folder.path().join("gone"), &Environment::new());
+        let git = Git::in_top_folder(&folder.path().join("gone"), &Environment::new());
         let error = git.text(&["version"]).await.expect_err("no such folder").to_string();
         assert!(error.contains("install git 2.30"), "{error}");
     }

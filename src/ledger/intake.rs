@@ -1,7 +1,10 @@
 //! From a manifest to what shall be committed: one candidate per image and run, with the exact bytes of its evidence. It owns the checks
 //! that make a manifest trustworthy (digests, ids, run, verdict agree with the evidence file); it refuses to touch git.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::merge::{MergeConflict, merge, summed_up};
 use crate::model::{
@@ -141,14 +144,33 @@ pub fn read(path: &Path, runs: Runs) -> Result<Intake, IntakeError> {
 
 /// The builds of one image and run as one.
 fn merged(path: &Path, same: &[Submission]) -> Result<Option<Submission>, IntakeError> {
+    let same = worst_of_each(same);
     let Some((first, others)) = same.split_first() else { return Ok(None) };
-    let mut whole = first.clone();
+    let mut whole = (*first).clone();
     for other in others {
         whole.candidate = merge(&whole.candidate, &other.candidate)
             .map_err(|source| IntakeError::Merge { path: path.to_owned(), source })?;
         whole.evidence.extend(other.evidence.iter().cloned());
     }
     Ok(Some(whole))
+}
+
+/// Without tests of AMIs that another test of the same run judged worse: each of several post-processor blocks asked what the others did not. Of those that judged
+/// alike the first stays, which is the one that the AMI's tags name.
+fn worst_of_each(same: &[Submission]) -> Vec<&Submission> {
+    let rank = |one: &Submission| match one.candidate.verdict {
+        Verdict::Failed => 0,
+        Verdict::Undecided => 1,
+        Verdict::Passed => 2,
+    };
+    let order = |one: &Submission| (rank(one), one.candidate.tested_at.parse::<jiff::Timestamp>().ok());
+    let amis = |one: &Submission| one.candidate.amis.iter().map(|ami| ami.record.ami.clone()).collect::<BTreeSet<_>>();
+    let outweighed = |at: usize, one: &Submission| {
+        same.iter().enumerate().any(|(other_at, other)| {
+            other_at != at && amis(one) == amis(other) && (order(other), other_at) < (order(one), at)
+        })
+    };
+    same.iter().enumerate().filter(|(at, one)| !outweighed(*at, one)).map(|(_, one)| one).collect()
 }
 
 fn key(submission: &Submission) -> (&ImageName, RunId) {
@@ -271,4 +293,36 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, IntakeError> {
         return Err(unreadable(std::io::Error::other(format!("it is larger than {MAX_FILE} bytes"))));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::fixtures;
+
+    fn tested(verdict: Verdict, at: &str) -> Submission {
+        let mut candidate = fixtures::candidate();
+        (candidate.verdict, candidate.tested_at) = (verdict, at.to_owned());
+        Submission { candidate, evidence: Vec::new() }
+    }
+
+    #[test]
+    fn of_several_tests_of_one_ami_in_one_run_the_worst_counts() {
+        use Verdict::{Failed, Passed, Undecided};
+        let (early, late) = ("2026-11-22T10:05:00Z", "2026-11-22T10:06:00Z");
+        for (tests, due) in [
+            ([(Failed, early), (Passed, late)], 0),
+            ([(Passed, early), (Failed, late)], 1),
+            ([(Undecided, late), (Passed, early)], 0),
+            ([(Undecided, early), (Failed, late)], 1),
+            ([(Passed, late), (Passed, early)], 1),
+            ([(Passed, early), (Passed, early)], 0),
+        ] {
+            let same = tests.map(|(verdict, at)| tested(verdict, at));
+            assert_eq!(worst_of_each(&same), [&same[due]], "{tests:?}");
+        }
+        let mut other = tested(Passed, late);
+        other.candidate.amis = vec![fixtures::ami("arm64", "us-east-1", 2, b"two", late)];
+        assert_eq!(worst_of_each(&[tested(Failed, early), other]).len(), 2, "another AMI");
+    }
 }

@@ -15,6 +15,7 @@ mod git;
 mod hcl_text;
 mod intake;
 mod local;
+mod location;
 pub mod lock_file;
 mod lookup;
 mod merge;
@@ -47,5 +48,7 @@ pub use intake::IntakeError;
 pub use merge::{MergeConflict, evidence_paths};
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
-pub use provenance::{Learned, ProvenanceRequest, learn, owner_of, workflow};
-pub use surroundings::{actor, branch_of_job, is_tracked, path_in_repository};
+pub use provenance::{Learned, ProvenanceRequest, is_this_workflow, learn, owner_of, workflow};
+pub use surroundings::{
+    actor, branch_of_job, embedded_repositories, is_tracked, path_in_repository, tracked_below, tracked_files,
+};

@@ -6,6 +6,7 @@ use std::{ffi::OsString, path::Path};
 use super::{
     branch::of_ci,
     git::{Call, Environment, Git, GitError},
+    location::CheckoutLocation,
     words::{clean, redact},
 };
 use crate::model::{Digest, Provenance};
@@ -61,8 +62,9 @@ const CI_COMMITS: [&str; 9] = [
 ];
 
 /// CI variables that hold the id of what all jobs of one pass over the pipeline share, each as its CI documents it. Where jobs can be run again,
-/// attempts are not told apart.
-const CI_WORKFLOWS: [&str; 8] = [
+/// attempts are not told apart: CircleCI's rerun of what failed is a workflow of its own in the same pipeline, and does not validate again.
+const CI_WORKFLOWS: [&str; 9] = [
+    "CIRCLE_PIPELINE_ID",
     "CIRCLE_WORKFLOW_ID",
     "GITHUB_RUN_ID",
     "CI_PIPELINE_ID",
@@ -79,10 +81,28 @@ pub fn workflow(environment: &Environment) -> Option<String> {
     CI_WORKFLOWS.iter().find_map(set).map(|id| clean(&redact(id)))
 }
 
+/// Whether evidence that names `id` as its workflow was made in the one that this process is part of. What older versions wrote on CircleCI is the
+/// workflow's id where this one writes the pipeline's.
+pub fn is_this_workflow(environment: &Environment, id: &str) -> bool {
+    let set = |name: &&str| environment.get(*name).filter(|value| !value.is_empty());
+    CI_WORKFLOWS.iter().filter_map(set).any(|ours| clean(&redact(ours)) == id)
+}
+
 /// Learns what can be learned. Never fails: a folder that is no repository, or a machine without git, only means less.
 pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
-    let git = Git::new(request.folder, request.environment);
     let mut unknown = Vec::new();
+    let placed = match PlacedGit::find(request.folder, request.environment).await {
+        Ok(placed) => placed,
+        Err(error) => {
+            if !request.inputs.is_empty() {
+                unknown.push(format!("source digest: {error}"));
+            } else if !matches!(error, GitError::NoRepository { .. }) {
+                unknown.push(format!("repository: {error}"));
+            }
+            return learned(&request, InGit::default(), unknown);
+        }
+    };
+    let git = &placed.git;
     let mut known = |what: &str, result: Result<Option<String>, GitError>| match result {
         Ok(found) => found.filter(|text| !text.is_empty()),
         Err(error) => {
@@ -92,16 +112,31 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
     };
     let commit = known("commit", git.ask(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]).await);
     let branch = known("branch", git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await);
-    let remote = known("owner", remote_url(&git, branch.as_deref()).await);
-    let owner = request.owner.map(str::to_owned).or_else(|| remote.as_deref().and_then(owner_of));
+    let remote = known("owner", remote_url(git, branch.as_deref()).await);
     let source_digest = if request.inputs.is_empty() {
         None
     } else {
-        source_digest(&git, request.inputs, request.projections, &mut unknown)
+        source_digest(&placed, request.inputs, request.projections, &mut unknown)
             .await
             .map_err(|reason| unknown.push(format!("source digest: {reason}")))
             .ok()
     };
+    learned(&request, InGit { commit, branch, remote, source_digest }, unknown)
+}
+
+/// What git said.
+#[derive(Default)]
+struct InGit {
+    commit: Option<String>,
+    branch: Option<String>,
+    remote: Option<String>,
+    source_digest: Option<Digest>,
+}
+
+/// What git said, and where it is silent, what the CI system says.
+fn learned(request: &ProvenanceRequest<'_>, git: InGit, unknown: Vec<String>) -> Learned {
+    let InGit { commit, branch, remote, source_digest } = git;
+    let owner = request.owner.map(str::to_owned).or_else(|| remote.as_deref().and_then(owner_of));
     let provenance = Provenance {
         owner,
         commit: commit.or_else(|| commit_of_ci(request.environment)),
@@ -109,8 +144,29 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
         pipeline: pipeline(request.environment),
         source_digest,
         parent: None,
+        began_at: None,
     };
     Learned { provenance, workflow: workflow(request.environment), unknown }
+}
+
+/// git in a folder of a checkout, and where that is.
+struct PlacedGit {
+    git: Git,
+    location: CheckoutLocation,
+    /// The folder from the top, empty or with `/` at its end.
+    prefix: String,
+}
+
+impl PlacedGit {
+    fn new(location: &CheckoutLocation, folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+        let prefix = location.prefix(folder)?;
+        let folder = location.top().join(&prefix);
+        Ok(Self { git: Git::of(location, &folder, environment), location: location.clone(), prefix })
+    }
+
+    async fn find(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+        Self::new(&CheckoutLocation::of(folder, environment).await?, folder, environment)
+    }
 }
 
 /// The URL of the remote that the branch belongs to, else of `origin`, else of the only one; insteadOf applied.
@@ -197,33 +253,46 @@ fn commit_of_ci(environment: &Environment) -> Option<String> {
 /// and line end conversion), so that the same tree gives the same digest on every machine and in a commit. `Err` says in words why there
 /// is none; an input that matches nothing is a line in `unknown`.
 async fn source_digest(
-    git: &Git,
+    placed: &PlacedGit,
     inputs: &[String],
     projections: &[String],
     unknown: &mut Vec<String>,
 ) -> Result<Digest, String> {
     let words = |error: GitError| error.to_string();
-    let sources = Inputs::new(git, inputs, projections).await.map_err(words)?;
+    let git = &placed.git;
+    let sources = Inputs::new(&placed.prefix, inputs, projections);
     let scratch = Scratch::new(git).await?;
-    let mut matched = Vec::new();
+    let (mut edited, mut any) = (Vec::new(), false);
     for (input, pathspec) in inputs.iter().zip(&sources.pathspecs) {
-        let call = Call { arguments: vec!["ls-files", "--full-name", "-z", "--", pathspec], ..Call::default() };
-        let listed = git.run(call).await.map_err(words)?;
-        let before = matched.len();
-        matched.extend(listed.split(|byte| *byte == 0).filter(|path| sources.wants(path)).map(<[u8]>::to_vec));
-        if matched.len() == before {
+        let listed = git.run(Call::of(&["ls-files", "--stage", "--full-name", "-z", "--", pathspec])).await;
+        let listed = listed.map_err(words)?;
+        let mut matched = false;
+        for (mode, _, path) in rows(&listed).filter(|(_, _, path)| sources.wants(path)) {
+            matched = true;
+            if mode != b"160000" || placed.location.owns_submodule(path) {
+                edited.extend([b":(top,literal)", path, b"\0"].concat());
+            } else if placed.location.top().join(String::from_utf8_lossy(path).as_ref()).join(".git").exists() {
+                // git would look into a repository that anybody may have put there.
+                let path = String::from_utf8_lossy(path);
+                unknown.push(format!(
+                    "source digest: the submodule {path} counts as the index has it: git does not keep its repository"
+                ));
+            }
+        }
+        any |= matched;
+        if !matched {
             unknown.push(format!("source digest: no tracked file matches the input {input:?}"));
         }
     }
-    if matched.is_empty() {
+    if !any {
         return Err("none of the inputs matches a tracked file".to_owned());
     }
-    // Only what is edited and not committed is read here: git knows the rest from the index.
-    let input: Vec<u8> = matched.iter().flat_map(|path| [b":(top,literal)", path.as_slice(), b"\0"].concat()).collect();
-    let arguments = vec!["add", "--update", "--pathspec-from-file=-", "--pathspec-file-nul"];
-    git.run(Call { arguments, input: &input, variables: scratch.variables(), ..Call::default() })
-        .await
-        .map_err(words)?;
+    if !edited.is_empty() {
+        // Only what is edited and not committed is read here: git knows the rest from the index.
+        let arguments = vec!["add", "--update", "--pathspec-from-file=-", "--pathspec-file-nul"];
+        let call = Call { arguments, input: &edited, variables: scratch.variables(), ..Call::default() };
+        git.run(call).await.map_err(words)?;
+    }
     let mut arguments = vec!["ls-files", "--stage", "--full-name", "-z", "--"];
     arguments.extend(sources.pathspecs.iter().map(String::as_str));
     let call = Call { arguments, variables: scratch.variables(), ..Call::default() };
@@ -231,8 +300,9 @@ async fn source_digest(
     digest_of(&listed, &sources).ok_or_else(|| "every input was deleted from the work tree".to_owned())
 }
 
-/// [`source_digest`] of the files as a commit holds them; `folder` is where `inputs` and `projections` start from. `Err` says in words why there is none.
-pub async fn source_digest_of_commit(
+/// [`source_digest`] of the files as a commit of the repository at `location` holds them; `folder` is where `inputs` and `projections` start from. `Err` says in words why there is none.
+pub(super) async fn source_digest_of_commit(
+    location: &CheckoutLocation,
     folder: &Path,
     environment: &Environment,
     commit: &str,
@@ -240,8 +310,8 @@ pub async fn source_digest_of_commit(
     projections: &[String],
 ) -> Result<Digest, String> {
     let words = |error: GitError| error.to_string();
-    let git = Git::new(folder, environment);
-    let sources = Inputs::new(&git, inputs, projections).await.map_err(words)?;
+    let PlacedGit { git, prefix, .. } = PlacedGit::new(location, folder, environment).map_err(words)?;
+    let sources = Inputs::new(&prefix, inputs, projections);
     let scratch = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
     let variables = || vec![("GIT_INDEX_FILE", scratch.path().join("index").into_os_string())];
     let read = Call { arguments: vec!["read-tree", commit], variables: variables(), ..Call::default() };
@@ -261,13 +331,12 @@ struct Inputs {
 }
 
 impl Inputs {
-    async fn new(git: &Git, inputs: &[String], projections: &[String]) -> Result<Self, GitError> {
+    fn new(prefix: &str, inputs: &[String], projections: &[String]) -> Self {
         let plain = |path: &str| path.trim_start_matches("./").trim_end_matches('/').to_owned();
-        let prefix = git.text(&["rev-parse", "--show-prefix"]).await?;
-        Ok(Self {
+        Self {
             pathspecs: inputs.iter().map(|input| format!(":(glob){}", plain(input))).collect(),
             projections: projections.iter().map(|path| format!("{prefix}{}", plain(path))).collect(),
-        })
+        }
     }
 
     /// Whether a path from the root counts. Decided here: `ls-files` of git 2.39 lists nothing for some globs beside exclude pathspecs.
@@ -309,18 +378,20 @@ impl Scratch {
     }
 }
 
-/// Rows of `ls-files --stage -z`: `mode SP blob SP stage TAB path`. `None` where none counts.
-fn digest_of(listed: &[u8], inputs: &Inputs) -> Option<Digest> {
-    let mut rows: Vec<Vec<u8>> = Vec::new();
-    for row in listed.split(|byte| *byte == 0) {
-        let Some(tab) = row.iter().position(|byte| *byte == b'\t') else { continue };
-        let path = &row[tab + 1..];
+/// Rows of `ls-files --stage -z`, `mode SP blob SP stage TAB path`: mode, blob, path.
+fn rows(listed: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
+    listed.split(|byte| *byte == 0).filter_map(|row| {
+        let tab = row.iter().position(|byte| *byte == b'\t')?;
         let mut words = row[..tab].split(|byte| *byte == b' ');
-        let (Some(mode), Some(blob)) = (words.next(), words.next()) else { continue };
-        if inputs.wants(path) {
-            rows.push([path, b"\0", mode, b"\0", blob, b"\0"].concat());
-        }
-    }
+        Some((words.next()?, words.next()?, &row[tab + 1..]))
+    })
+}
+
+/// The digest of the rows that count; `None` where none does.
+fn digest_of(listed: &[u8], inputs: &Inputs) -> Option<Digest> {
+    let counts = rows(listed).filter(|(_, _, path)| inputs.wants(path));
+    let mut rows: Vec<Vec<u8>> =
+        counts.map(|(mode, blob, path)| [path, b"\0", mode, b"\0", blob, b"\0"].concat()).collect();
     rows.sort();
     (!rows.is_empty()).then(|| Digest::of(&rows.concat()))
 }
@@ -371,10 +442,7 @@ mod tests {
         assert_eq!(learned.provenance.pipeline.as_deref(), Some("https://ci.example/7"));
         assert_eq!(learned.provenance.source_digest, None);
         let reasons = learned.unknown.join("\n");
-        assert!(
-            reasons.starts_with("source digest: git rev-parse failed") && reasons.contains("not a git repository"),
-            "{reasons}"
-        );
+        assert!(reasons.starts_with("source digest: ") && reasons.contains("not in a git repository"), "{reasons}");
     }
 
     #[test]

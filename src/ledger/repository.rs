@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::git::{Call, Environment, Git, GitError, REMOTE_DEADLINE};
+use super::{
+    git::{Call, Environment, Git, GitError, REMOTE_DEADLINE},
+    location::{CheckoutLocation, repository_like_paths},
+};
 
 /// The identity of commits where git has none and the user did not forbid guessing: the usual case of a fresh CI container.
 const FALLBACK_NAME: &str = "assay";
@@ -19,22 +22,18 @@ const FALLBACK_EMAIL: &str = "assay@localhost";
 pub struct Repository {
     git: Git,
     objects: PathBuf,
+    location: CheckoutLocation,
 }
 
 /// A change to a tree: a path with `/` from the root, and the blob it shall hold, or none to take it away.
 pub type Change = (String, Option<String>);
 
 impl Repository {
-    /// The repository that holds `folder`. Fails where there is none, or git is missing.
+    /// The repository whose checkout holds `folder`. Fails where there is none, or none that may be used, or git is missing.
     pub async fn open(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
-        let git = Git::new(folder, environment);
-        // Asked one by one: rev-parse stops at the first that it cannot answer, and a bare repository has no top level.
+        let location = CheckoutLocation::of(folder, environment).await?;
+        let mut git = location.git(environment);
         let objects = git.text(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]).await?;
-        let top = git.ask(&["rev-parse", "--path-format=absolute", "--show-toplevel"]).await?;
-        let mut git = match top {
-            Some(top) => Git::new(Path::new(&top), environment),
-            None => git,
-        };
         if git.ask(&["var", "GIT_COMMITTER_IDENT"]).await?.is_none()
             && git.ask(&["config", "--type=bool", "--get", "user.useConfigOnly"]).await?.as_deref() != Some("true")
         {
@@ -50,12 +49,23 @@ impl Repository {
             // ssh asks on the terminal, past stdin; nobody is there to answer.
             git = git.with("GIT_SSH_COMMAND", "ssh -o BatchMode=yes");
         }
-        Ok(Self { git, objects: PathBuf::from(objects) })
+        Ok(Self { git, objects: PathBuf::from(objects), location })
     }
 
     /// The git that works here.
     pub fn git(&self) -> &Git {
         &self.git
+    }
+
+    /// Where its checkout is.
+    pub(super) fn location(&self) -> &CheckoutLocation {
+        &self.location
+    }
+
+    /// The folders that git tracks and that git's own discovery would take for repositories, from the top, each with `/` at its end.
+    pub async fn embedded(&self) -> Result<Vec<String>, GitError> {
+        let listed = self.git.text(&["ls-files", "-z"]).await?;
+        Ok(repository_like_paths(listed.split('\0')))
     }
 
     /// The branch that is checked out; `None` for a detached HEAD.
@@ -223,9 +233,8 @@ impl Repository {
     async fn signed_tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
         let scratch = scratch_folder()?;
         let format = self.git.text(&["rev-parse", "--show-object-format"]).await?;
-        let place = scratch.path().to_string_lossy().into_owned();
-        let format = format!("--object-format={format}");
-        self.git.text(&["init", "--quiet", "--bare", "--template=", &format, &place]).await?;
+        empty_repository(scratch.path(), &format)
+            .map_err(|error| GitError::Missing { reason: format!("no scratch repository: {error}") })?;
         let mut variables = vec![
             ("GIT_DIR".to_owned(), OsString::from(scratch.path())),
             ("GIT_OBJECT_DIRECTORY".to_owned(), self.objects.clone().into_os_string()),
@@ -281,6 +290,18 @@ impl Repository {
 /// Whether git's index takes a path: every other it leaves out, says so on stderr at most, and ends well.
 fn is_plain(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.eq_ignore_ascii_case(".git"))
+}
+
+/// A repository without anything in it (gitrepository-layout(5)). `git init` would not do: bound to a work tree, it refuses to make one without.
+fn empty_repository(folder: &Path, object_format: &str) -> std::io::Result<()> {
+    std::fs::create_dir(folder.join("objects"))?;
+    std::fs::create_dir(folder.join("refs"))?;
+    let config = match object_format {
+        "sha1" => "[core]\n\trepositoryFormatVersion = 0\n".to_owned(),
+        other => format!("[core]\n\trepositoryFormatVersion = 1\n[extensions]\n\tobjectFormat = {other}\n"),
+    };
+    std::fs::write(folder.join("config"), config)?;
+    std::fs::write(folder.join("HEAD"), "ref: refs/heads/none\n")
 }
 
 fn scratch_folder() -> Result<tempfile::TempDir, GitError> {

@@ -220,11 +220,10 @@ async fn every_kind_of_clone_writes_and_stays_as_it_is() {
     world.git(".", &["clone", "-q", "--depth=1", url, "shallow"]);
     world.git(".", &["clone", "-q", "--filter=blob:none", "--no-checkout", url, "blobless"]);
     world.git(".", &["clone", "-q", "--filter=tree:0", "--no-checkout", url, "treeless"]);
-    world.git(".", &["clone", "-q", "--bare", url, "bare"]);
     world.git("clone", &["worktree", "add", "-q", "--detach", "../linked"]);
     world.git(".", &["clone", "-q", url, "detached"]);
     world.git("detached", &["checkout", "-q", "--detach"]);
-    let kinds = ["shallow", "blobless", "treeless", "bare", "linked", "detached"];
+    let kinds = ["shallow", "blobless", "treeless", "linked", "detached"];
     for (number, clone) in kinds.into_iter().enumerate() {
         // The clone is behind, by another's commit and by the one before.
         move_main(&world, &format!("other-{number}"));

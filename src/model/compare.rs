@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::inventory::{Group, Inventory, Part, Port, SetIdFile, Unit, User};
 
+/// What dpkg, rpm, apk and pacman call a package that runs on every machine; pacman's list names no architecture.
+const ANY_MACHINE: [&str; 4] = ["all", "noarch", "any", ""];
 /// From here on ports are drawn by chance (Linux, net.ipv4.ip_local_port_range).
 const EPHEMERAL: u16 = 32768;
 
@@ -39,7 +41,7 @@ pub struct Changes {
     pub system: Vec<Change>,
     /// Installed kernels.
     pub kernels: Vec<Change>,
-    /// Packages, by name, with the architecture behind a colon where both sides do not have just one.
+    /// Packages, by name, with the architecture behind a colon where that may differ.
     pub packages: Vec<Change>,
     /// Units.
     pub units: Vec<Change>,
@@ -151,22 +153,34 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "none" } else { text }
 }
 
-/// Versions by name; a name is told with its architecture only where one side has it for several.
-fn of_packages(old: &Inventory, new: &Inventory) -> Vec<Change> {
-    let mut architectures: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+/// The names of packages by whose architecture two sides may differ: one of them has the package for several, or both together have it for several machines.
+/// That it is for every machine (`all`) on one side is no difference.
+fn told_with_architecture<'a>(old: &'a Inventory, new: &'a Inventory) -> BTreeSet<&'a str> {
+    let mut told = BTreeSet::new();
+    let mut machines: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for side in [old, new] {
         let mut here: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for package in &side.packages {
             here.entry(&package.name).or_default().insert(&package.architecture);
         }
-        for (name, of_it) in here.into_iter().filter(|(_, of_it)| of_it.len() > 1) {
-            architectures.entry(name).or_default().extend(of_it);
+        for (name, of_it) in here {
+            if of_it.len() > 1 {
+                told.insert(name);
+            }
+            machines.entry(name).or_default().extend(of_it.into_iter().filter(|word| !ANY_MACHINE.contains(word)));
         }
     }
+    told.extend(machines.into_iter().filter(|(_, of_it)| of_it.len() > 1).map(|(name, _)| name));
+    told
+}
+
+/// Versions by name, and by architecture where that may differ.
+fn of_packages(old: &Inventory, new: &Inventory) -> Vec<Change> {
+    let with_architecture = told_with_architecture(old, new);
     let versions = |side: &Inventory| {
         let mut versions = Named::new();
         for package in &side.packages {
-            let name = match architectures.contains_key(package.name.as_str()) {
+            let name = match with_architecture.contains(package.name.as_str()) {
                 true => format!("{}:{}", package.name, package.architecture),
                 false => package.name.clone(),
             };
@@ -206,7 +220,16 @@ fn of_ports(old: &[Port], new: &[Port]) -> Vec<Change> {
         let process = if port.process.is_empty() { "process not readable" } else { &port.process };
         (format!("{} {address}:{}", port.protocol, port.port), process.to_owned())
     }
-    let of = |ports: &[&Port]| ports.iter().map(|port| told(port)).collect::<Named>();
+    // Several processes may listen on one address and port.
+    let of = |ports: &[&Port]| {
+        let mut processes = Named::new();
+        for (name, process) in ports.iter().map(|port| told(port)) {
+            let known = processes.entry(name).or_default();
+            known.push_str(if known.is_empty() { "" } else { " and " });
+            known.push_str(&process);
+        }
+        processes
+    };
     of_maps(&of(&old), &of(&new))
 }
 

@@ -47,7 +47,9 @@ fn packages_come_go_and_move() {
     let kernels = [package("kernel", "x86_64", "6.1.1"), package("kernel", "x86_64", "6.1.2")];
     assert_eq!(lines(&both(of(&kernels[..1]), of(&kernels)).packages), ["kernel: 6.1.1 → 6.1.1, 6.1.2"]);
     let rebuilt = both(of(&[package("tzdata", "all", "1")]), of(&[package("tzdata", "amd64", "1")]));
-    assert!(rebuilt.is_empty(), "the same version for another architecture is the same: {rebuilt:?}");
+    assert!(rebuilt.is_empty(), "for every machine or for this one is the same: {rebuilt:?}");
+    let other = both(of(&[package("bash", "amd64", "5.1-2")]), of(&[package("bash", "i386", "5.1-2")]));
+    assert_eq!(lines(&other.packages), ["bash:amd64: 5.1-2 → -", "bash:i386: - → 5.1-2"]);
 }
 
 #[test]
@@ -162,4 +164,12 @@ fn the_same_things_in_another_order_have_one_digest() {
     one.sort();
     two.sort();
     assert_eq!(one.digest(), two.digest());
+}
+
+#[test]
+fn every_process_of_an_address_and_port_is_told() {
+    let of = |ports: &[Port]| Inventory { ports: ports.to_vec(), ..Inventory::default() };
+    let new = [port("tcp", "0.0.0.0", 80, "backdoor"), port("tcp", "0.0.0.0", 80, "nginx")];
+    let changes = both(Inventory::default(), of(&new));
+    assert_eq!(lines(&changes.ports), ["tcp 0.0.0.0:80: - → backdoor and nginx"]);
 }

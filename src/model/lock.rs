@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ami::{AmiRecord, AmiRef},
     candidate::Candidate,
+    history::History,
     ids::{Digest, ImageName, RunId},
     state::State,
 };
@@ -103,11 +104,9 @@ impl Lock {
         self.entries.iter().any(|entry| entry.run == run && entry.state == State::Gold)
     }
 
-    /// The run that a rollback brings back: of those that were gold and are retired the one that was gold last, in the order of the lock, which is the
-    /// order of pushes, whatever clocks said. Pruning keeps it and status misses it, so that there is always a way back.
+    /// The run that a rollback brings back, see [`History::way_back`].
     pub fn rollback_target(&self) -> Option<RunId> {
-        let gold = self.entries.iter().rev().filter(|entry| entry.state == State::Gold).map(|entry| entry.run);
-        gold.into_iter().find(|run| self.state_of(*run) == Some(State::Retired))
+        History::of(self, &[]).way_back()
     }
 
     /// When a run became gold the last time, RFC 3339 UTC.

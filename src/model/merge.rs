@@ -94,6 +94,9 @@ fn alike(parts: &[(String, Evidence)]) -> Result<(), MergeError> {
         if one.schema != other.schema {
             return Err(differ("the version of their JSON shape".into()));
         }
+        if one.assay_version != other.assay_version {
+            return Err(differ("the version of assay that tested".into()));
+        }
         if one.image != other.image {
             return Err(differ("the image".into()));
         }
@@ -196,6 +199,9 @@ mod tests {
         other.targets[0].verdict = Verdict::Passed;
         assert!(matches!(merge(named(vec![part(&[0]), other])), Err(MergeError::Twice { .. })));
         assert!(merge(named(vec![part(&[0]), part(&[0])])).is_ok(), "the same findings twice are one");
+        let mut older = part(&[1]);
+        older.assay_version = "0.0.1".into();
+        assert!(matches!(merge(named(vec![part(&[0]), older])), Err(MergeError::Differ { .. })));
         assert_eq!(merge(Vec::new()), Err(MergeError::Empty));
     }
 }

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod escape;
 pub mod event;
 pub mod evidence;
+pub mod history;
 pub mod ids;
 pub mod image_diff;
 pub mod inventory;

@@ -62,6 +62,9 @@ pub struct Provenance {
     /// The AMI that it was built from (Packer's SourceAMI).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<AmiId>,
+    /// When the build was begun, RFC 3339 UTC: what was decided before that, it knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<String>,
 }
 
 impl Provenance {

@@ -21,7 +21,10 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    Streaming,
+    transport::{Channel, Endpoint},
+};
 
 use super::{
     collect::{Collected, ProbeEvent, TargetProbe},
@@ -29,7 +32,7 @@ use super::{
     remote_client,
     reports::{self, MAX_REPORT, ReportFormat, ReportedTest},
     rounds::nonce,
-    serve::MAX_TARGETS,
+    serve::{CONNECTION_WINDOW, MAX_TARGETS, STREAM_WINDOW, VERSION},
     ways::{self, Way},
 };
 use crate::{
@@ -164,10 +167,11 @@ impl Prober {
     /// Uses the prober of `assay serve` elsewhere. Fails, without having asked it anything that costs, where it cannot be reached, does not prove to be
     /// that host, does not take this client, is draining or is another version.
     pub async fn connect(remote: &RemoteProber) -> Result<Self, ProbeError> {
-        let (channel, unconfined) = remote_client::connect(remote).await?;
+        let remote_client::RemoteService { channel, unconfined, targets } = remote_client::connect(remote).await?;
         let client = ProberClient::new(channel).max_decoding_message_size(MAX_EVENT);
         let place = Place::Elsewhere(remote_client::shown(remote));
-        Ok(Self { client, place, unconfined, places: Semaphore::new(MAX_TARGETS) })
+        let targets = targets.map_or(MAX_TARGETS, |targets| targets.min(MAX_TARGETS));
+        Ok(Self { client, place, unconfined, places: Semaphore::new(targets) })
     }
 
     /// The process id, while it runs here.
@@ -191,11 +195,8 @@ impl Prober {
         let mut collected = Collected::new(Arc::clone(&request.suites));
         // It is never closed, so an error cannot come; without a place the prober itself would queue.
         let _place = self.places.acquire().await;
-        let asked = timeout(request.total + GRACE, self.ask(&request, &mut collected, &events)).await;
-        match asked {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => collected.undecided(UndecidedKind::Prober, &format!("{why}{}", self.ended())),
-            Err(_) => collected.undecided(UndecidedKind::Prober, "the prober did not keep its own deadline"),
+        if let Err(why) = self.ask(&request, &mut collected, &events).await {
+            collected.undecided(UndecidedKind::Prober, &format!("{why}{}", self.ended()));
         }
         collected.finish()
     }
@@ -208,15 +209,29 @@ impl Prober {
     ) -> Result<(), String> {
         let ticket = nonce();
         let message = message(request, &ticket).map_err(|e| format!("the suites cannot be sent: {e}"))?;
+        // A prober that others use too answers when it has a place for this target; the request's times begin then.
+        let mut client = self.client.clone();
+        let stream = match timeout(request.total + GRACE, client.probe(message)).await {
+            Ok(Ok(answer)) => answer.into_inner(),
+            Ok(Err(status)) => return Err(format!("the prober refused: {}", told(status.message()))),
+            Err(_) => return Err(format!("the prober had no place within {} s", request.total.as_secs())),
+        };
+        let answers = self.answers(request, &ticket, stream, collected, events);
+        let late = || "the prober did not keep its own deadline".to_owned();
+        timeout(request.total + GRACE, answers).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Takes what the prober says of a target until its last word, and makes the connections that it asks for.
+    async fn answers(
+        &self,
+        request: &ProbeRequest,
+        ticket: &str,
+        mut stream: Streaming<proto::ProbeEvent>,
+        collected: &mut Collected,
+        events: &mpsc::Sender<ProbeEvent>,
+    ) -> Result<(), String> {
         let mut lines = JoinSet::new();
         let mut dialled = 0;
-        let mut stream = self
-            .client
-            .clone()
-            .probe(message)
-            .await
-            .map_err(|s| format!("the prober refused: {}", told(s.message())))?
-            .into_inner();
         loop {
             match stream.message().await {
                 Ok(Some(proto::ProbeEvent { event: Some(Wire::Dial(dial)) })) => {
@@ -229,7 +244,7 @@ impl Prober {
                     if lines.len() >= MAX_LINES || dialled > most_dials(request) {
                         return Err("the prober asks for more connections than one target needs".into());
                     }
-                    lines.spawn(ways::carry(self.client(), ticket.clone(), dial.number, Arc::clone(carrier)));
+                    lines.spawn(ways::carry(self.client(), ticket.to_owned(), dial.number, Arc::clone(carrier)));
                 }
                 Ok(Some(event)) => {
                     if let Some(event) = collected.take(event)? {
@@ -275,6 +290,14 @@ impl Prober {
         }
     }
 
+    /// Whether its process has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        match &self.place {
+            Place::Child(child) => child.lock().is_ok_and(|mut child| !matches!(child.try_wait(), Ok(None))),
+            Place::Elsewhere(_) => false,
+        }
+    }
+
     /// How the process ended, for messages; empty while it runs.
     fn ended(&self) -> String {
         let child = match &self.place {
@@ -304,6 +327,8 @@ async fn connect(socket: StdUnixStream) -> Result<ProberClient<Channel>, ProbeEr
     });
     // The address is never looked up: the connection is the socket above.
     let channel = Endpoint::from_static("http://prober.invalid")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .connect_with_connector(connector)
         .await
         .map_err(|e| ProbeError::Silent(e.to_string()))?;
@@ -332,6 +357,7 @@ fn message(request: &ProbeRequest, ticket: &str) -> Result<proto::ProbeRequest, 
         inventory: request.inventory,
         proxied,
         ticket: if proxied { ticket.to_owned() } else { String::new() },
+        version: VERSION.to_owned(),
     })
 }
 

@@ -71,6 +71,13 @@ pub struct TargetProbe {
     pub inventory: Option<FoundInventory>,
 }
 
+impl TargetProbe {
+    /// Whether the host showed a key that was expected of it.
+    pub fn is_met(&self) -> bool {
+        self.host_key.as_ref().is_some_and(|key| key.expected)
+    }
+}
+
 type At = (usize, usize, usize);
 
 /// What one target said so far.

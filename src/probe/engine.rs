@@ -131,7 +131,7 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
 /// there yet.
 fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Session, Word), Stop> {
     let deadline = began + order.connect_within.min(order.total);
-    let mut refused = 0;
+    let (mut refused, mut failed) = (0, 0);
     let mut told = None;
     loop {
         let mut word = None;
@@ -146,8 +146,12 @@ fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Ses
                 refused += 1;
                 after_refusal(refused)
             }
-            SessionError::Cancelled => return Err(stop_of(&error)),
-            _ => order.address.pause(),
+            // Neither gets better by asking the host again.
+            SessionError::Cancelled | SessionError::Key(_) => return Err(stop_of(&error)),
+            _ => {
+                failed += 1;
+                order.address.pause(failed)
+            }
         };
         if Instant::now() + pause >= deadline {
             return Err(unreachable(order, &error));
@@ -285,6 +289,7 @@ fn unreachable(order: &Order, error: &SessionError) -> Stop {
 pub(super) fn stop_of(error: &SessionError) -> Stop {
     let kind = match error {
         SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Login(_) => UndecidedKind::Unreachable,
+        SessionError::Key(_) => UndecidedKind::Configuration,
         SessionError::Lost(_) | SessionError::Flood => UndecidedKind::Lost,
         SessionError::Late(_) => UndecidedKind::Timeout,
         SessionError::Cancelled => UndecidedKind::Cancelled,
@@ -293,7 +298,7 @@ pub(super) fn stop_of(error: &SessionError) -> Stop {
 }
 
 /// Sleeps, but not when nobody listens any more.
-pub(super) fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), SessionError> {
+fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), SessionError> {
     let end = Instant::now() + time;
     loop {
         if listener.is_gone() {

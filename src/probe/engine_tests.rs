@@ -233,6 +233,90 @@ fn a_check_that_passes_later_is_flaky() {
 }
 
 #[test]
+fn a_private_key_that_cannot_be_used_is_no_matter_for_the_host() {
+    let sshd = Sshd::start();
+    let mut order = order(&sshd, &in_suite(TRUE));
+    order.private_key = sshd.client_key.lines().take(2).collect::<Vec<_>>().join("\n").into();
+    let recorder = Recorder::default();
+    let began = Instant::now();
+    let stop = run(&order, &recorder).expect_err("no login");
+    assert_eq!(stop.kind, UndecidedKind::Configuration, "{}", stop.reason);
+    assert!(stop.reason.contains("private key cannot be used") && began.elapsed() < Duration::from_secs(10));
+    let keys = recorder.events().iter().filter(|e| matches!(e, Event::Reached(Step::Connected, _))).count();
+    assert_eq!(keys, 1, "it was tried once");
+}
+
+/// A check that waits for something, and what it is when the waiting is cut short.
+const WAITS: &str =
+    "file \"/nowhere/ready\" {\n exists = true\n mode = \"0644\"\n retry = 100\n retry_delay = \"1s\"\n}\n";
+
+#[test]
+fn a_check_with_attempts_left_has_not_failed_when_the_connection_goes() {
+    let sshd = Sshd::start();
+    // The session's own process is the parent of the lane's shell.
+    let cut = "command \"sleep 1; read -r a b c d e </proc/$PPID/stat; read -r a b c e f </proc/$d/stat; kill -9 $e\" { exit-status = 0 }";
+    for body in [
+        format!("{WAITS}{cut}"),
+        format!("{WAITS}command \"sleep 1; read -r a b c d e </proc/$PPID/stat; kill -9 $d\" {{ exit-status = 0 }}"),
+    ] {
+        let order = order(&sshd, &in_suite(&body));
+        let recorder = Recorder::default();
+        run(&order, &recorder).expect_err("not everything was answered");
+        let results = recorder.results(&order.suites);
+        let (judged, attempts, _) = &results["file /nowhere/ready exists"];
+        assert_eq!((judged.outcome, &judged.actual, *attempts), (Undecided, &false.into(), 1), "{}", judged.message);
+        assert!(judged.message.contains("1 of at most 101 attempts"), "{}", judged.message);
+        let (judged, ..) = &results["file /nowhere/ready mode"];
+        assert_eq!((judged.outcome, judged.message.as_str()), (Skipped, "\"exists\" is undecided"));
+    }
+}
+
+#[test]
+fn what_was_found_last_is_told_when_there_is_no_time_for_more_attempts() {
+    let sshd = Sshd::start();
+    let mut order = order(&sshd, &in_suite(WAITS));
+    order.total = Duration::from_millis(3_500);
+    let recorder = Recorder::default();
+    let stop = run(&order, &recorder).expect_err("not all attempts were made");
+    assert_eq!(stop.kind, UndecidedKind::Timeout);
+    let results = recorder.results(&order.suites);
+    let (judged, attempts, _) = &results["file /nowhere/ready exists"];
+    assert_eq!((judged.outcome, &judged.actual), (Undecided, &false.into()));
+    assert!(*attempts >= 2 && judged.message.contains("left no time to ask again"), "{attempts}: {}", judged.message);
+}
+
+#[test]
+fn each_check_waits_for_its_own_delay() {
+    let sshd = Sshd::start();
+    let at = sshd.folder().display();
+    let waits = |name: &str, retry: u32, delay: &str| {
+        format!(
+            "command \"echo x >>{at}/{name}; test $(wc -l <{at}/{name}) -ge {retry}\" {{\n exit-status = 0\n retry = {retry}\n retry_delay = \"{delay}\"\n}}\n"
+        )
+    };
+    let order = order(&sshd, &in_suite(&(waits("quick", 5, "100ms") + &waits("slow", 2, "4s"))));
+    let recorder = Recorder::default();
+    let began = Instant::now();
+    run(&order, &recorder).expect("all is answered");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(recorder.outcomes(&order.suites).iter().all(|(_, outcome)| *outcome == Passed));
+}
+
+#[test]
+fn a_server_that_wants_signs_of_life_gets_them_between_attempts() {
+    let sshd = Sshd::start_locked("ClientAliveInterval 1\nClientAliveCountMax 2");
+    sshd.unlock();
+    let at = sshd.folder().display();
+    let body = format!(
+        "command \"echo x >>{at}/x; test $(wc -l <{at}/x) -ge 2\" {{\n exit-status = 0\n retry = 1\n retry_delay = \"9s\"\n}}"
+    );
+    let order = order(&sshd, &in_suite(&body));
+    let recorder = Recorder::default();
+    assert_eq!(run(&order, &recorder), Ok(()));
+    assert_eq!(recorder.outcomes(&order.suites)[0].1, Passed);
+}
+
+#[test]
 fn a_login_that_works_later_works() {
     let sshd = Sshd::start_locked("");
     let order = order(&sshd, &in_suite(TRUE));

@@ -74,6 +74,33 @@ pub(super) fn unanswered(check: &Check, why: &str) -> Vec<Judged> {
     check.properties.iter().map(|_| Judged::without_value(Outcome::Undecided, why)).collect()
 }
 
+/// What the last of `attempts` found of a check that was to be asked again and cannot be, because of `why`: what passed has passed, what did not might have
+/// in a later attempt.
+pub(super) fn cut_short(check: &Check, found: Vec<Judged>, attempts: u32, why: &str) -> Vec<Judged> {
+    let most = u64::from(check.retry) + 1;
+    let note = format!("not passed in {attempts} of at most {most} attempts, and there was no further one: {why}");
+    let note = bounded(&escape_line(&note), MESSAGE_KEPT / 2);
+    let gate = check.resource.gate();
+    found
+        .into_iter()
+        .map(|mut judged| {
+            match judged.outcome {
+                Outcome::Passed => {}
+                Outcome::Failed | Outcome::Undecided => {
+                    let last = if judged.message.is_empty() { "" } else { "; last: " };
+                    judged.message = bounded(&format!("{note}{last}{}", judged.message), MESSAGE_KEPT);
+                    judged.outcome = Outcome::Undecided;
+                }
+                // It was skipped because of the deciding property.
+                Outcome::Skipped => {
+                    judged.message = gate.map_or(judged.message, |gate| format!("{gate:?} is undecided"));
+                }
+            }
+            judged
+        })
+        .collect()
+}
+
 /// Every property of a check whose value stands in the suite itself, as its parameter `content`.
 pub(super) fn written(check: &Check) -> Vec<Judged> {
     let seen = Seen::Value(check.parameters.get("content").cloned().unwrap_or_default());
@@ -106,9 +133,33 @@ fn one(verdict: Verdict, matcher: &Matcher, seen: &Seen) -> Judged {
             let message = format!("longer than the {} KiB that are kept, so this cannot be judged", text.len() >> 10);
             Judged::new(Outcome::Undecided, &value, &message)
         }
+        Seen::NotUtf8(bytes) => not_utf8(verdict, matcher, bytes),
         Seen::Nothing(why) => Judged::without_value(Outcome::Failed, why),
         Seen::Unknown(why) => Judged::without_value(Outcome::Undecided, why),
     }
+}
+
+/// A text whose bytes are not all characters, while matchers judge characters. What is none is put in twice: as U+FFFD, as
+/// Go's regular expressions see it, and as one byte, as it is counted and compared. A demand for which that makes no
+/// difference is judged; any other, and one that speaks of U+FFFD itself, is not.
+fn not_utf8(verdict: Verdict, matcher: &Matcher, bytes: &[u8]) -> Judged {
+    let filled = |with: char| {
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| with));
+        }
+        Value::from(text)
+    };
+    let (shown, narrow) = (filled('\u{fffd}'), filled('\u{1a}'));
+    let written = matcher.to_json().to_string().to_ascii_lowercase();
+    let (first, second) = (verdict(matcher, &shown), verdict(matcher, &narrow));
+    if first.met == second.met && !written.contains('\u{fffd}') && !written.contains("fffd") {
+        let outcome = if first.met { Outcome::Passed } else { Outcome::Failed };
+        return Judged::new(outcome, &shown, &first.message);
+    }
+    let at = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    Judged::new(Outcome::Undecided, &shown, &format!("byte {at} is not UTF-8, so this cannot be judged"))
 }
 
 /// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; of a longer list the
@@ -154,6 +205,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_characters_decide_only_what_they_do_not_touch() {
+        let latin = Seen::NotUtf8(b"caf\xe9\n".to_vec());
+        let outcome = |matcher: Matcher| one(judge, &matcher, &latin).outcome;
+        for (matcher, wanted) in [
+            (Matcher::ContainSubstring("caf".into()), Outcome::Passed),
+            (Matcher::HavePatterns(vec!["/^caf.$/".into(), "!x".into()]), Outcome::Passed),
+            (Matcher::HavePatterns(vec!["!caf".into()]), Outcome::Failed),
+            (Matcher::HaveLen(9), Outcome::Failed),
+            (Matcher::HaveLen(7), Outcome::Undecided),
+            (Matcher::HaveLen(5), Outcome::Undecided),
+            (Matcher::HavePatterns(vec!["!\u{fffd}".into()]), Outcome::Undecided),
+            (Matcher::MatchRegexp("\\x{FFFD}".into()), Outcome::Undecided),
+            (Matcher::Equal("caf\u{fffd}\n".into()), Outcome::Undecided),
+        ] {
+            assert_eq!(outcome(matcher.clone()), wanted, "{matcher:?}");
+        }
+    }
 
     #[test]
     fn what_is_shown_is_escaped_and_bounded() {

@@ -52,6 +52,10 @@ struct Order {
 struct Failure {
     reason: String,
     hopeless: bool,
+    /// The bastion refused the login.
+    refused: bool,
+    /// The login worked.
+    onward: bool,
 }
 
 /// Serves one Hop call.
@@ -88,7 +92,8 @@ pub(super) async fn serve(mut up: Streaming<proto::HopUp>) -> Result<HopStream, 
         drop((read, write));
         if let Ok(Err(failure)) = worked.await {
             let reason = bounded(&escape_line(&failure.reason), 1 << 10);
-            tell(&down, Down::Failed(proto::HopFailed { reason, hopeless: failure.hopeless })).await;
+            let Failure { hopeless, refused, onward, .. } = failure;
+            tell(&down, Down::Failed(proto::HopFailed { reason, hopeless, refused, onward })).await;
         }
     });
     Ok(ReceiverStream::new(stream))
@@ -117,7 +122,7 @@ fn through(order: &Order, down: &Sender, socket: &StdUnixStream) -> Result<(), F
         let opened = proto::HopDown { down: Some(Down::Opened(proto::HopOpened {})) };
         // Where nobody listens any more the socket has ended too.
         let _ = down.blocking_send(Ok(opened));
-        forwarded.pump(socket).map_err(|error| failure(order, &error))
+        forwarded.pump(socket).map_err(|error| Failure { onward: true, ..failure(order, &error) })
     });
     // The conductor's end must see the end before it hears why.
     let _ = socket.shutdown(std::net::Shutdown::Both);
@@ -136,10 +141,11 @@ fn connect(order: &Order, down: &Sender) -> Result<Forwarded, Failure> {
     if !expected && !order.host_keys.is_empty() {
         let wanted: Vec<String> = order.host_keys.iter().map(ToString::to_string).collect();
         let reason = format!("the bastion {} showed {key}, which is not {}", order.bastion, wanted.join(" nor "));
-        return Err(Failure { reason, hopeless: true });
+        return Err(Failure { reason, hopeless: true, refused: false, onward: false });
     }
     session.login(&order.user, &order.private_key).map_err(|e| failure(order, &e))?;
-    session.forward(&order.target.0, order.target.1, order.deadline).map_err(|e| failure(order, &e))
+    let onward = session.forward(&order.target.0, order.target.1, order.deadline);
+    onward.map_err(|e| Failure { onward: true, ..failure(order, &e) })
 }
 
 fn failure(order: &Order, error: &SessionError) -> Failure {
@@ -148,5 +154,6 @@ fn failure(order: &Order, error: &SessionError) -> Failure {
         SessionError::Connect(why) if why.starts_with("the bastion") => why.clone(),
         other => format!("the bastion {at}: {other}"),
     };
-    Failure { reason, hopeless: false }
+    let hopeless = matches!(error, SessionError::Key(_));
+    Failure { reason, hopeless, refused: matches!(error, SessionError::Login(_)), onward: false }
 }

@@ -9,10 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::{
     carry::{Arrivals, LastWord, NoLink},
     engine::{Event, Listener},
-    session::{Session, SessionError},
+    session::{HANDSHAKE, Session, SessionError},
 };
 
 /// The way to one target. Shown as people would write its address.
@@ -33,7 +35,7 @@ pub(super) enum Reach {
 pub(super) type Word = Option<Arc<OnceLock<LastWord>>>;
 
 impl Reach {
-    /// A connection, not later than `deadline`, and where to look for the reason when it ends.
+    /// A connection, not later than `deadline`, and where to look for the reason when it ends. One that is carried has stood since its first byte.
     pub fn connect(
         &self,
         deadline: Instant,
@@ -49,16 +51,18 @@ impl Reach {
                     NoLink::Cancelled => SessionError::Cancelled,
                 })?;
                 *word = Some(link.last_word);
-                Ok(Connection::Carried(link.socket))
+                let stands = has_spoken(&link.socket, deadline.min(Instant::now() + WAY), listener)?;
+                Ok(Connection::Carried { socket: link.socket, stands })
             }
         }
     }
 
-    /// How long to wait after a connection that did not come about: programs that make one are not started five times a second.
-    pub fn pause(&self) -> Duration {
+    /// How long to wait after so many connections that did not come about: programs that make one are not started five times a second, and a bastion is not
+    /// logged in to more often than it helps.
+    pub fn pause(&self, failures: u32) -> Duration {
         match self {
             Self::Dial(_) => Duration::from_millis(200),
-            Self::Carried { .. } => Duration::from_secs(2),
+            Self::Carried { .. } => Duration::from_secs(u64::from(failures.clamp(2, 6))),
         }
     }
 }
@@ -67,8 +71,8 @@ impl Reach {
 pub(super) enum Connection {
     /// Made here.
     Dialled(TcpStream),
-    /// Made by the conductor.
-    Carried(UnixStream),
+    /// Made by the conductor. `stands`: something has come.
+    Carried { socket: UnixStream, stands: bool },
 }
 
 impl Connection {
@@ -76,7 +80,40 @@ impl Connection {
     pub fn session(self, deadline: Instant, prefer: &[String]) -> Result<Session, SessionError> {
         match self {
             Self::Dialled(stream) => Session::over(stream, deadline, prefer),
-            Self::Carried(stream) => Session::over(stream, deadline, prefer),
+            Self::Carried { socket, stands: true } => Session::over(socket, deadline, prefer),
+            // A server may want to hear the client first, against RFC 4253, 4.2.
+            Self::Carried { socket, stands: false } => {
+                Session::over(socket, deadline, prefer).map_err(|error| match error {
+                    SessionError::Handshake(_) => SessionError::Connect(format!(
+                        "nothing came by the proxy command or bastion within {} s",
+                        (WAY + HANDSHAKE).as_secs()
+                    )),
+                    other => other,
+                })
+            }
+        }
+    }
+}
+
+/// How long a proxy command or a bastion may take until the first byte of the SSH server comes; only then its own time begins. One that hangs is begun anew.
+const WAY: Duration = Duration::from_secs(60);
+/// How often that wait looks whether anybody still wants it.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Waits until something can be read from `socket`, or it has ended; whether that came before `until`.
+fn has_spoken(socket: &UnixStream, until: Instant, listener: &dyn Listener) -> Result<bool, SessionError> {
+    let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
+    loop {
+        if listener.is_gone() {
+            return Err(SessionError::Cancelled);
+        }
+        let mut polled = [PollFd::new(socket, PollFlags::IN)];
+        // An interrupted or failed poll only means that we look again.
+        if poll(&mut polled, Some(&tick)).is_ok_and(|ready| ready > 0) {
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
         }
     }
 }
@@ -93,5 +130,37 @@ impl fmt::Display for Reach {
             Self::Dial(address) => address.fmt(f),
             Self::Carried { at, .. } => at.fmt(f),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    struct Here(bool);
+
+    impl Listener for Here {
+        fn tell(&self, _: Event) {}
+        fn is_gone(&self) -> bool {
+            !self.0
+        }
+    }
+
+    #[test]
+    fn a_way_stands_when_something_comes() {
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let soon = || Instant::now() + Duration::from_millis(300);
+        assert_eq!(has_spoken(&ours, soon(), &Here(true)), Ok(false), "nothing came");
+        assert_eq!(has_spoken(&ours, soon(), &Here(false)), Err(SessionError::Cancelled));
+        let later = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            theirs.write_all(b"SSH-2.0-x\r\n").expect("written");
+            theirs
+        });
+        assert_eq!(has_spoken(&ours, Instant::now() + WAY, &Here(true)), Ok(true));
+        drop(later.join().expect("the other end"));
+        assert_eq!(has_spoken(&ours, soon(), &Here(true)), Ok(true), "also an end is something");
     }
 }

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::{
     client::{ProbeError, told},
     proto::{self, prober_client::ProberClient},
+    serve::{CONNECTION_WINDOW, STREAM_WINDOW, VERSION},
 };
 use crate::{config::RemoteProber, model::cause::chain};
 
@@ -34,8 +35,17 @@ pub(super) fn shown(remote: &RemoteProber) -> String {
     }
 }
 
-/// Connects, and asks whether it serves and is this very version. Returns the connection, and what cannot be confined there.
-pub(super) async fn connect(remote: &RemoteProber) -> Result<(Channel, Vec<String>), ProbeError> {
+/// A prober elsewhere that serves and is this very version.
+pub(super) struct RemoteService {
+    pub(super) channel: Channel,
+    /// What cannot be confined there.
+    pub(super) unconfined: Vec<String>,
+    /// How many targets it takes at once, where it says so.
+    pub(super) targets: Option<usize>,
+}
+
+/// Connects, and asks whether it serves and is this very version.
+pub(super) async fn connect(remote: &RemoteProber) -> Result<RemoteService, ProbeError> {
     let address = shown(remote);
     let failed = |why: String| ProbeError::Remote { address: address.clone(), why };
     let endpoint = endpoint(remote).map_err(failed)?;
@@ -51,12 +61,12 @@ pub(super) async fn connect(remote: &RemoteProber) -> Result<(Channel, Vec<Strin
     }
     let asked = ProberClient::new(channel.clone());
     let info = answer(asked.clone().get_info(proto::GetInfoRequest {}), remote).await.map_err(failed)?;
-    let ours = env!("CARGO_PKG_VERSION");
-    if info.version != ours {
+    if info.version != VERSION {
         let theirs = told(&info.version);
-        return Err(failed(format!("is assay {theirs}, and this is {ours}: both must be the same version")));
+        return Err(failed(format!("is assay {theirs}, and this is {VERSION}: both must be the same version")));
     }
-    Ok((channel, info.unconfined.iter().map(|line| told(line)).collect()))
+    let targets = usize::try_from(info.targets).ok().filter(|targets| *targets > 0);
+    Ok(RemoteService { channel, unconfined: info.unconfined.iter().map(|line| told(line)).collect(), targets })
 }
 
 fn endpoint(remote: &RemoteProber) -> Result<Endpoint, String> {
@@ -64,8 +74,9 @@ fn endpoint(remote: &RemoteProber) -> Result<Endpoint, String> {
         std::fs::read(path).map_err(|error| format!("cannot be asked: {} cannot be read: {error}", path.display()))
     };
     let (ca, cert, key) = (read(&remote.ca)?, read(&remote.cert)?, Zeroizing::new(read(&remote.key)?));
-    in_date(&cert, &remote.cert)?;
-    in_date(&ca, &remote.ca)?;
+    // The first is the client's own; what follows is its chain.
+    usable(&cert, &remote.cert, 1)?;
+    usable(&ca, &remote.ca, usize::MAX)?;
     let tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(&ca))
         .identity(Identity::from_pem(&cert, &*key))
@@ -74,6 +85,8 @@ fn endpoint(remote: &RemoteProber) -> Result<Endpoint, String> {
     Endpoint::from_shared(format!("https://{}", shown(remote)))
         .map_err(cannot)?
         .connect_timeout(PROMPT)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEPALIVE.0)
         .keep_alive_timeout(KEEPALIVE.1)
@@ -82,19 +95,24 @@ fn endpoint(remote: &RemoteProber) -> Result<Endpoint, String> {
         .map_err(|error| format!("cannot be asked with {}: {}", remote.cert.display(), chain(&error)))
 }
 
-/// Whether a file's first certificate is valid now: what the other side says of one that is not, does not always arrive.
-fn in_date(pem: &[u8], path: &Path) -> Result<(), String> {
-    let wrong = || format!("cannot be asked: {} is no certificate that can be read", path.display());
-    let first = Pem::iter_from_buffer(pem).next().and_then(Result::ok).ok_or_else(wrong)?;
-    let certificate = first.parse_x509().map_err(|_| wrong())?;
-    let (now, valid) = (x509_parser::time::ASN1Time::now(), certificate.validity());
-    if now > valid.not_after {
-        return Err(format!("cannot be asked: the certificate {} expired on {}", path.display(), valid.not_after));
+/// Whether one of a file's `first` certificates is valid now: what the other side says of one that is not, does not always arrive. Other things in the file
+/// (a private key) are passed over; while authorities are changed the old one stays in the file beside the new one.
+fn usable(pem: &[u8], path: &Path, first: usize) -> Result<(), String> {
+    let path = path.display();
+    let mut reason = None;
+    let certificates = Pem::iter_from_buffer(pem).filter_map(Result::ok).filter(|block| block.label == "CERTIFICATE");
+    for block in certificates.take(first) {
+        let Ok(certificate) = block.parse_x509() else { continue };
+        let (now, valid) = (x509_parser::time::ASN1Time::now(), certificate.validity());
+        if now > valid.not_after {
+            reason = Some(format!("cannot be asked: the certificate {path} expired on {}", valid.not_after));
+        } else if now < valid.not_before {
+            reason = Some(format!("cannot be asked: the certificate {path} is valid from {}", valid.not_before));
+        } else {
+            return Ok(());
+        }
     }
-    if now < valid.not_before {
-        return Err(format!("cannot be asked: the certificate {} is valid from {}", path.display(), valid.not_before));
-    }
-    Ok(())
+    Err(reason.unwrap_or_else(|| format!("cannot be asked: {path} holds no certificate that can be read")))
 }
 
 async fn answer<T>(
@@ -162,6 +180,29 @@ fn sentence(error: &str, remote: &RemoteProber) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A self-signed certificate that is valid from `from` to `to` (years), PEM.
+    fn certificate(from: i32, to: i32) -> String {
+        let mut params = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        params.self_signed(&key).expect("signed").pem()
+    }
+
+    #[test]
+    fn an_old_authority_beside_a_new_one_is_no_reason_to_refuse() {
+        let (old, new, later) = (certificate(2001, 2002), certificate(2001, 4000), certificate(3999, 4000));
+        let ca = |pem: &str| usable(pem.as_bytes(), Path::new("ca.pem"), usize::MAX);
+        assert_eq!(ca(&(old.clone() + &new)), Ok(()));
+        assert!(ca(&old).expect_err("expired").contains("expired on"));
+        assert!(ca(&later).expect_err("too early").contains("valid from"));
+        assert!(ca("").expect_err("empty").contains("no certificate"));
+        let client = |pem: &str| usable(pem.as_bytes(), Path::new("client.pem"), 1);
+        let key = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+        assert_eq!(client(&(key + &new)), Ok(()), "key and certificate in one file");
+        assert!(client(&(old + &new)).expect_err("its own has expired").contains("expired on"));
+    }
 
     #[test]
     fn each_failure_has_its_words() {

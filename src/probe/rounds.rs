@@ -1,6 +1,6 @@
 //! Asking: the first round for every check, further rounds for those that failed and may be asked again. It owns
 //! attempts, flakiness, and what an unfinished script is worth: what was answered stands, what was not is undecided,
-//! and a script that did not end as it should proves no pass.
+//! a script that did not end as it should proves no pass, and a check that has attempts left has not failed.
 
 use std::{
     fmt::Write as _,
@@ -10,8 +10,8 @@ use std::{
 use rand_core::{OsRng, RngCore};
 
 use super::{
-    engine::{Event, Listener, Stop, pause_for, stop_of},
-    evaluate::{Judged, evaluate, skipped, unanswered, written},
+    engine::{Event, Listener, Stop, stop_of},
+    evaluate::{Judged, cut_short, evaluate, skipped, unanswered, written},
     frames::Frames,
     lanes,
     questions::not_asked,
@@ -58,6 +58,10 @@ struct Pending<'a> {
     attempts: u32,
     /// For each property, whether an earlier attempt did not pass.
     stumbled: Vec<bool>,
+    /// What the last attempt found; empty before the first.
+    found: Vec<Judged>,
+    /// When it may be asked (again).
+    due: Instant,
 }
 
 /// Letters and digits that nobody can guess.
@@ -78,10 +82,11 @@ pub(super) fn ask_all(
     listener: &dyn Listener,
 ) -> Result<(), Stop> {
     let mut pending = Vec::new();
+    let due = Instant::now();
     for (suite, it) in suites.iter().enumerate() {
         for (index, check) in it.checks.iter().enumerate() {
             let stumbled = vec![false; check.properties.len()];
-            let one = Pending { suite, index, check, sudo: it.sudo, attempts: 0, stumbled };
+            let one = Pending { suite, index, check, sudo: it.sudo, attempts: 0, stumbled, found: Vec::new(), due };
             match check.resource.asker() {
                 _ if check.skip => tell(listener, &one, skipped(check), Duration::ZERO),
                 Asker::Host => pending.push(one),
@@ -91,37 +96,46 @@ pub(super) fn ask_all(
         }
     }
     let mut problem: Option<Stop> = None;
-    while !pending.is_empty() {
-        let mut again = Vec::new();
-        let mut ended: Option<SessionError> = None;
+    while let Some(due) = pending.iter().map(|p| p.due).min() {
+        let mut ended = wait_until(session, due, deadline, listener).err();
+        let due = due.max(Instant::now());
+        let (mut now, mut again) = pending.into_iter().partition::<Vec<_>, _>(|p| p.due <= due && ended.is_none());
         for as_root in [false, true] {
-            let (now, later) = pending.into_iter().partition::<Vec<_>, _>(|p| (p.sudo == Sudo::Always) == as_root);
-            pending = later;
-            if now.is_empty() {
-                continue;
-            }
+            let (asked, later) = now.into_iter().partition::<Vec<_>, _>(|p| (p.sudo == Sudo::Always) == as_root);
+            now = later;
             match &ended {
-                Some(error) => give_up(listener, now, error),
+                _ if asked.is_empty() => {}
+                Some(error) => give_up(listener, asked, error),
                 None => {
-                    let round = round(session, now, as_root, deadline, listener, &mut again);
+                    let round = round(session, asked, as_root, deadline, listener, &mut again);
                     problem = problem.or(round.problem);
                     ended = round.error;
                 }
             }
         }
-        let delay = again.iter().map(|p| p.check.retry_delay).max().unwrap_or_default();
-        if ended.is_none() && !again.is_empty() && Instant::now() + delay < deadline {
-            ended = pause_for(delay, listener).err();
-        } else if ended.is_none() && !again.is_empty() {
-            ended = Some(SessionError::Late("the deadline for the whole test left no time to ask again".into()));
-        }
-        pending = again;
         if let Some(error) = ended {
-            give_up(listener, pending, &error);
+            give_up(listener, again, &error);
             return Err(stop_of(&error));
         }
+        pending = again;
     }
     problem.map_or(Ok(()), Err)
+}
+
+/// Until the next check is due. Fails at once where that is not before `deadline`.
+fn wait_until(
+    session: &mut Session,
+    due: Instant,
+    deadline: Instant,
+    listener: &dyn Listener,
+) -> Result<(), SessionError> {
+    if Instant::now() >= due {
+        return Ok(());
+    }
+    if due >= deadline {
+        return Err(SessionError::Late("the deadline for the whole test left no time to ask again".into()));
+    }
+    session.rest(due, &|| listener.is_gone())
 }
 
 struct Round {
@@ -145,13 +159,14 @@ fn round<'a>(
         let lanes = in_lanes(asked, session);
         let scripts: Vec<Script> = lanes.iter().map(|lane| script_of(lane)).collect();
         let answers = run_scripts(session, command, &scripts, deadline, listener);
+        let now = Instant::now();
         asked = Vec::new();
         for (lane, answered) in lanes.into_iter().zip(answers) {
             if answered.refused {
                 asked.extend(lane);
                 continue;
             }
-            round.problem = round.problem.or(conclude(lane, &answered, listener, again));
+            round.problem = round.problem.or(conclude(lane, &answered, now, listener, again));
             round.error = round.error.or(answered.error);
         }
         if let Some(error) = &round.error {
@@ -181,6 +196,7 @@ fn script_of(asked: &[Pending<'_>]) -> Script {
 fn conclude<'a>(
     asked: Vec<Pending<'a>>,
     answered: &Answered,
+    now: Instant,
     listener: &dyn Listener,
     again: &mut Vec<Pending<'a>>,
 ) -> Option<Stop> {
@@ -203,13 +219,18 @@ fn conclude<'a>(
         let elapsed = frame.and_then(|f| f.elapsed).unwrap_or_default();
         let passed = |j: &Judged| matches!(j.outcome, Outcome::Passed | Outcome::Skipped);
         let retry = pending.attempts <= pending.check.retry && !judged.iter().all(passed);
-        if retry && answered.error.is_none() && improper.is_none() {
-            for (stumbled, judged) in pending.stumbled.iter_mut().zip(&judged) {
-                *stumbled |= judged.outcome != Outcome::Passed;
+        match improper.filter(|_| retry) {
+            Some(why) => tell(listener, &pending, cut_short(pending.check, judged, pending.attempts, why), elapsed),
+            None if retry => {
+                for (stumbled, judged) in pending.stumbled.iter_mut().zip(&judged) {
+                    *stumbled |= judged.outcome != Outcome::Passed;
+                }
+                // All of a round that have the same delay are asked again in one round, side by side.
+                pending.due = now + pending.check.retry_delay;
+                pending.found = judged;
+                again.push(pending);
             }
-            again.push(pending);
-        } else {
-            tell(listener, &pending, judged, elapsed);
+            None => tell(listener, &pending, judged, elapsed),
         }
     }
     improper.map(|why| Stop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")))
@@ -279,8 +300,13 @@ fn distrust(judged: &mut [Judged], why: &str) {
 }
 
 fn give_up(listener: &dyn Listener, pending: Vec<Pending<'_>>, error: &SessionError) {
-    for one in pending {
-        tell(listener, &one, unanswered(one.check, &error.to_string()), Duration::ZERO);
+    let why = error.to_string();
+    for mut one in pending {
+        let judged = match std::mem::take(&mut one.found) {
+            found if found.is_empty() => unanswered(one.check, &why),
+            found => cut_short(one.check, found, one.attempts, &why),
+        };
+        tell(listener, &one, judged, Duration::ZERO);
     }
 }
 

@@ -41,6 +41,13 @@ use crate::{
     suite::Suite,
 };
 
+/// What conductor and prober must agree on.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Bytes of one stream that are taken before its reader reads them.
+pub(super) const STREAM_WINDOW: u32 = 256 << 10;
+/// The same of a whole connection: more than all of its streams together may hold, so that one target whose bytes nobody reads for a while does not hold up
+/// the others. It is a bound; what is not sent takes no memory.
+pub(super) const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 2048;
 /// Requests hold whole suites.
 const MAX_REQUEST: usize = 64 << 20;
 /// Targets at once, each with a thread that mostly waits; one more waits for one of them to end, and its time has not
@@ -100,9 +107,14 @@ async fn connection(socket: std::os::unix::net::UnixStream, unconfined: Vec<Stri
     let service = Service { unconfined, tickets: Tickets::default(), suites: SuitesInUse::default() };
     let service = ProberServer::new(service).max_decoding_message_size(MAX_REQUEST);
     tokio::select! {
-        served = Server::builder().serve_with_incoming(service, incoming) => Ok(served?),
+        served = windows(Server::builder()).serve_with_incoming(service, incoming) => Ok(served?),
         _ = ended => Ok(()),
     }
+}
+
+/// `server` with our windows; see [`CONNECTION_WINDOW`].
+pub(super) fn windows(server: Server) -> Server {
+    server.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW)
 }
 
 /// The conductor's connection; its end is the prober's.
@@ -176,8 +188,8 @@ impl proto::prober_server::Prober for Service {
     type HopStream = HopStream;
 
     async fn get_info(&self, _: Request<proto::GetInfoRequest>) -> Result<Response<proto::GetInfoResponse>, Status> {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Response::new(proto::GetInfoResponse { version, unconfined: self.unconfined.clone() }))
+        let version = VERSION.to_owned();
+        Ok(Response::new(proto::GetInfoResponse { version, unconfined: self.unconfined.clone(), targets: 0 }))
     }
 
     async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<Self::ProbeStream>, Status> {
@@ -231,6 +243,12 @@ pub(super) fn port(number: u32) -> Result<u16, String> {
 
 /// A request, checked. The error says what is wrong with it.
 fn order(request: proto::ProbeRequest, tickets: &Tickets, known: &SuitesInUse) -> Result<Order, String> {
+    if request.version != VERSION {
+        let theirs = bounded(&escape_line(&request.version), 100);
+        return Err(format!(
+            "the request is of assay {theirs:?}, and this is {VERSION}: both must be the same version"
+        ));
+    }
     let address = if request.proxied {
         let at = bounded(&escape_line(&format!("{}:{}", request.address, request.port)), 300);
         Reach::Carried { at, arrivals: tickets.take(&request.ticket)? }

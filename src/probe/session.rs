@@ -33,6 +33,9 @@ pub(super) enum SessionError {
     /// The server refused the login.
     #[error("login refused: {0}")]
     Login(String),
+    /// The private key is none that can log in anywhere.
+    #[error("the private key cannot be used: {0}")]
+    Key(String),
     /// The connection broke, or the server broke the protocol.
     #[error("the connection was lost: {0}")]
     Lost(String),
@@ -125,6 +128,9 @@ impl Session {
             ssh2::ErrorCode::Session(LIBSSH2_ERROR_AUTHENTICATION_FAILED | LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED) => {
                 SessionError::Login(plain(&e))
             }
+            ssh2::ErrorCode::Session(LIBSSH2_ERROR_FILE | LIBSSH2_ERROR_KEYFILE_AUTH_FAILED) => {
+                SessionError::Key(plain(&e))
+            }
             _ => SessionError::Handshake(plain(&e)),
         })
     }
@@ -173,6 +179,10 @@ pub(super) fn warm_up() {
 const LIBSSH2_ERROR_AUTHENTICATION_FAILED: i32 = -18;
 /// libssh2.h
 const LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED: i32 = -19;
+/// libssh2.h; a key that cannot be read, also from memory.
+const LIBSSH2_ERROR_FILE: i32 = -16;
+/// libssh2.h; a key with a passphrase.
+const LIBSSH2_ERROR_KEYFILE_AUTH_FAILED: i32 = -48;
 /// libssh2.h
 const LIBSSH2_ERROR_EAGAIN: i32 = -37;
 

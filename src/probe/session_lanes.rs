@@ -18,6 +18,9 @@ use super::session::{HANDSHAKE, Session, SessionError, TOTAL_OUTPUT, watch, woul
 
 /// How often an otherwise silent connection is used, so that gateways keep it.
 const KEEPALIVE: Duration = Duration::from_secs(15);
+/// The same between scripts. sshd counts the questions that it asked in vain (ClientAliveInterval) and forgets them with whatever comes, so nothing has to
+/// be read meanwhile.
+const KEEPALIVE_AT_REST: Duration = Duration::from_secs(2);
 /// How often cancellation is looked at.
 const TICK: Duration = Duration::from_millis(100);
 /// How long after its last output a script's exit status may come.
@@ -116,11 +119,7 @@ impl Session {
             self.check(limits, now)?;
             if now.duration_since(kept_alive) > KEEPALIVE {
                 kept_alive = now;
-                self.ssh.set_keepalive(true, 1);
-                match self.ssh.keepalive_send() {
-                    Err(e) if !would_block(&e) => return Err(self.lost(&e)),
-                    _ => {}
-                }
+                self.keep_alive()?;
             }
             // Last, since every look at a lane may have read the answer about a channel, and this look what lanes wait
             // for.
@@ -131,6 +130,34 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the session until `until`, while nothing runs on it: servers and gateways hang up on one that is silent for long.
+    pub fn rest(&mut self, until: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
+        self.ssh.set_blocking(false);
+        let mut kept_alive = Instant::now();
+        loop {
+            if cancelled() {
+                return Err(SessionError::Cancelled);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            if kept_alive.elapsed() > KEEPALIVE_AT_REST {
+                kept_alive = Instant::now();
+                self.keep_alive()?;
+            }
+            std::thread::sleep(left.min(TICK));
+        }
+    }
+
+    fn keep_alive(&self) -> Result<(), SessionError> {
+        self.ssh.set_keepalive(true, 1);
+        match self.ssh.keepalive_send() {
+            Err(e) if !would_block(&e) => Err(self.lost(&e)),
+            _ => Ok(()),
+        }
     }
 
     /// Opens the next lane's channel, or goes on opening it; whether it is open now. A server that refuses a further

@@ -1,6 +1,6 @@
 //! The report folder: evidence.json, junit.xml and report.txt of a build. It owns the file names, that each file is whole or absent, and
-//! that builds of one run which share a folder do not overwrite each other: the first to finish takes the plain names, the next
-//! `evidence-<image>-<architecture>.json` and so on.
+//! that builds of one run which share a folder do not overwrite each other, nor do several post-processor blocks of one build: the first to finish takes the
+//! plain names, the next `evidence-<image>-<architecture>.json` and so on. A new run takes the place of the whole run before.
 
 use std::{
     io,
@@ -53,9 +53,13 @@ pub struct ReportPaths {
 /// most a minute. Fails on the first that cannot be written.
 pub fn write_all(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
     let io_error = |source| ReportError::Io { path: folder.to_owned(), source };
+    aside::refuse_links(&folder.join("evidence.json")).map_err(io_error)?;
     std::fs::create_dir_all(folder).map_err(io_error)?;
     let _lock = lock::take(folder).map_err(io_error)?;
     let suffix = free_suffix(folder, evidence);
+    if suffix.is_empty() {
+        remove_run_before(folder, evidence).map_err(io_error)?;
+    }
     let path = |name: &str, extension: &str| folder.join(format!("{name}{suffix}.{extension}"));
     let paths = (path("evidence", "json"), path("junit", "xml"), path("report", "txt"));
     let evidence_digest = write_evidence(&paths.0, evidence)?;
@@ -64,11 +68,47 @@ pub fn write_all(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, Repo
     Ok(ReportPaths { evidence: paths.0, evidence_digest, junit: paths.1, text: paths.2 })
 }
 
-/// The first suffix whose evidence file is not that of another build of this run: none, image and architecture, or, where even these are
-/// the same, some digits of the targets' digest.
+/// What `evidence.json` and its siblings hold; `None` where there is no such file, or none of ours.
+fn known(path: &Path) -> Option<Evidence> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Removes what the run whose plain names are taken over wrote beside them: its reports would pass for this run's.
+fn remove_run_before(folder: &Path, evidence: &Evidence) -> io::Result<()> {
+    let Some(before) = known(&folder.join("evidence.json")).filter(|before| before.run != evidence.run) else {
+        return Ok(());
+    };
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_prefix("evidence-")?.strip_suffix(".json"));
+        let Some(stem) = stem.filter(|_| known(&folder.join(&name)).is_some_and(|it| it.run == before.run)) else {
+            continue;
+        };
+        // The evidence last: while it is there, another try finds the rest.
+        for file in [
+            format!("junit-{stem}.xml"),
+            format!("report-{stem}.txt"),
+            format!("evidence-{stem}.json.sig"),
+            format!("evidence-{stem}.json"),
+        ] {
+            match std::fs::remove_file(folder.join(file)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    match std::fs::remove_file(folder.join("evidence.json.sig")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The first suffix whose evidence file is not that of another build of this run, or of another block with other suites: none, image and architecture, or, where
+/// even these are the same, some digits of the digest of targets and suites.
 fn free_suffix(folder: &Path, evidence: &Evidence) -> String {
     let targets = targets_of(evidence);
-    let digest = Digest::of(targets.join("\n").as_bytes());
+    let suites = evidence.suites.iter().map(|suite| format!("\n{}", suite.digest)).collect::<String>();
+    let digest = Digest::of((targets.join("\n") + &suites).as_bytes());
     let digits: String = digest.as_str().trim_start_matches("sha256:").chars().take(12).collect();
     let image = evidence.image.as_ref().map(|image| format!("-{image}")).unwrap_or_default();
     let mut suffixes = vec![String::new()];
@@ -76,9 +116,9 @@ fn free_suffix(folder: &Path, evidence: &Evidence) -> String {
         suffixes.push(format!("{image}-{}", record.architecture));
     }
     let is_free = |suffix: &String| {
-        let Ok(bytes) = std::fs::read(folder.join(format!("evidence{suffix}.json"))) else { return true };
-        let Ok(known) = serde_json::from_slice::<Evidence>(&bytes) else { return true };
-        known.run != evidence.run || (known.image == evidence.image && targets_of(&known) == targets)
+        let Some(known) = known(&folder.join(format!("evidence{suffix}.json"))) else { return true };
+        let same = known.image == evidence.image && targets_of(&known) == targets && known.suites == evidence.suites;
+        known.run != evidence.run || same
     };
     suffixes.into_iter().find(is_free).unwrap_or_else(|| format!("{image}-{digits}"))
 }
@@ -149,6 +189,28 @@ mod tests {
         next.run = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D".parse().expect("a run");
         let paths = write_all(folder.path(), &next).expect("written");
         assert!(paths.junit.ends_with("junit.xml"), "a new run begins anew");
+        let mut left: Vec<String> = std::fs::read_dir(folder.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["evidence.json", "junit.xml", "report.txt"], "nothing of the run before stays beside it");
+    }
+
+    #[test]
+    fn two_blocks_with_suites_of_their_own_keep_their_reports() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let block = |suite: &[u8]| {
+            let mut evidence = sibling(0);
+            evidence.suites[0].digest = Digest::of(suite);
+            write_all(folder.path(), &evidence).expect("written")
+        };
+        let paths = [block(b"smoke"), block(b"hardening"), block(b"more"), block(b"even more")];
+        for (at, path) in paths.iter().enumerate() {
+            let bytes = std::fs::read(&path.evidence).expect("evidence");
+            assert_eq!(Digest::of(&bytes), path.evidence_digest, "{at}");
+        }
+        assert_eq!(block(b"hardening"), paths[1], "again, at its place");
     }
 
     #[test]

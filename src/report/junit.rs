@@ -1,7 +1,7 @@
-//! JUnit XML: one test suite per target, one test case per property. It owns what counts as failure, error and skipped, and that the file
-//! is XML 1.0 that reads back; it refuses raw bytes of a host: control characters are shown, not dropped, so that names stay different.
+//! JUnit XML: one test suite per target, one test case per property. It owns what counts as failure, error and skipped, that no two cases have the same class
+//! and name (GitLab drops all but the first), and that the file is XML 1.0 that reads back; it refuses raw bytes of a host: control characters are shown, not dropped, so that names stay different.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
@@ -29,15 +29,48 @@ pub fn render(evidence: &Evidence) -> Result<String, JunitError> {
         None => "assay".to_owned(),
     };
     let mut report = Report::new(name);
-    for target in &evidence.targets {
-        report.add_test_suite(suite(evidence, target));
+    let mut taken = BTreeSet::new();
+    for (target, place) in evidence.targets.iter().zip(places(evidence)) {
+        let mut suite = suite(evidence, target, &place);
+        for case in &mut suite.test_cases {
+            distinguish(case, &mut taken);
+        }
+        report.add_test_suite(suite);
     }
     let text = report.to_string()?;
     Report::deserialize_from_str(&text)?;
     Ok(text)
 }
 
-fn suite(evidence: &Evidence, target: &TargetEvidence) -> TestSuite {
+/// What test cases of each target have before the suite in their class: the same for the next build of the image, whose AMIs are others, as far as that tells
+/// the targets of this file apart.
+fn places(evidence: &Evidence) -> Vec<String> {
+    let image = evidence.image.as_ref().map(|image| format!("{image}.")).unwrap_or_default();
+    let of = |place: &dyn Fn(&TargetEvidence) -> Option<String>| -> Option<Vec<String>> {
+        let places: Vec<String> = evidence.targets.iter().map(place).collect::<Option<_>>()?;
+        (places.iter().collect::<BTreeSet<_>>().len() == places.len()).then_some(places)
+    };
+    let by_place = |target: &TargetEvidence| {
+        let record = target.ami.as_ref()?;
+        Some(format!("{image}{}.{}", record.ami.region, record.architecture))
+    };
+    let by_type = |target: &TargetEvidence| Some(format!("{}.{}", by_place(target)?, target.instance_type.as_ref()?));
+    let by_name = || evidence.targets.iter().map(|target| target.target.clone()).collect();
+    of(&by_place).or_else(|| of(&by_type)).unwrap_or_else(by_name)
+}
+
+/// Numbers a case that has the class and name of one before it: tests of external suites may repeat.
+fn distinguish(case: &mut TestCase, taken: &mut BTreeSet<(String, String)>) {
+    let class = case.classname.as_ref().map(|class| class.as_str().to_owned()).unwrap_or_default();
+    let name = case.name.as_str().to_owned();
+    let mut number = 2;
+    while !taken.insert((class.clone(), case.name.as_str().to_owned())) {
+        case.name = format!("{name} ({number})").into();
+        number += 1;
+    }
+}
+
+fn suite(evidence: &Evidence, target: &TargetEvidence, place: &str) -> TestSuite {
     let mut suite = TestSuite::new(escape_line(&target.target));
     let mut property = |name: &str, value: &str| {
         suite.add_property(Property::new(name, escape_line(value)));
@@ -51,16 +84,16 @@ fn suite(evidence: &Evidence, target: &TargetEvidence) -> TestSuite {
     }
     suite.set_time(target.phases.iter().map(|phase| Duration::from_millis(phase.duration_ms)).sum());
     for check in &target.checks {
-        suite.add_test_case(case(check));
+        suite.add_test_case(case(check, place));
     }
     // A target without a verdict must not look green because none of its checks ran.
     if target.verdict == Verdict::Undecided {
-        suite.add_test_case(undecided_case(target));
+        suite.add_test_case(undecided_case(target, place));
     }
     suite
 }
 
-fn undecided_case(target: &TargetEvidence) -> TestCase {
+fn undecided_case(target: &TargetEvidence, place: &str) -> TestCase {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     match &target.undecided {
         Some(undecided) => {
@@ -69,14 +102,14 @@ fn undecided_case(target: &TargetEvidence) -> TestCase {
         None => status.set_type("undecided").set_message("not every planned check was answered"),
     };
     let mut case = TestCase::new("verdict", status);
-    case.set_classname("assay");
+    case.set_classname(escape_line(&format!("{place}.assay")));
     case
 }
 
-fn case(check: &CheckEvidence) -> TestCase {
+fn case(check: &CheckEvidence, place: &str) -> TestCase {
     let name = format!("{} {} {}", check.resource, check.id, check.property);
     let mut case = TestCase::new(escape_line(&name), status(check));
-    case.set_classname(escape_line(&check.suite));
+    case.set_classname(escape_line(&format!("{place}.{}", check.suite)));
     case.set_time(Duration::from_millis(check.duration_ms));
     if let Some(file) = &check.file {
         case.extra.insert("file".into(), escape_line(file).into());
@@ -170,6 +203,28 @@ mod tests {
     #[test]
     fn the_file() {
         insta::assert_snapshot!("junit", render(&sample::evidence()).expect("XML"));
+    }
+
+    #[test]
+    fn no_two_cases_have_the_same_class_and_name() {
+        let mut evidence = sample::evidence();
+        let second = evidence.targets[1].checks.clone();
+        evidence.targets[0].checks.clone_from(&second);
+        let twice = evidence.targets[1].checks[0].clone();
+        evidence.targets[1].checks.push(twice);
+        let mut third = evidence.targets[0].clone();
+        third.target = "us-east-1:ami-00000099".to_owned();
+        for more in [Vec::new(), vec![third]] {
+            evidence.targets.extend(more);
+            let report = Report::deserialize_from_str(&render(&evidence).expect("XML")).expect("reads back");
+            let cases: Vec<_> = report
+                .test_suites
+                .iter()
+                .flat_map(|suite| &suite.test_cases)
+                .map(|case| (case.classname.as_ref().map(|class| class.as_str()), case.name.as_str()))
+                .collect();
+            assert_eq!(cases.iter().collect::<BTreeSet<_>>().len(), cases.len(), "{cases:?}");
+        }
     }
 
     #[test]

@@ -104,7 +104,8 @@ fn put(path: &Path, manifest: &mut Map<String, Value>, entry: Value) -> Result<(
     Ok(())
 }
 
-/// Same artifact of the same run: by assay's run where both have one, else by Packer's.
+/// Same artifact of the same run: by assay's run and the place of its evidence where both have one (another post-processor block has another), else by Packer's
+/// run.
 fn is_same(known: &Value, entry: &Value) -> bool {
     let text = |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let same = |pointer: &str| {
@@ -112,7 +113,8 @@ fn is_same(known: &Value, entry: &Value) -> bool {
         value.as_deref().is_some_and(|value| !value.is_empty()) && text(known, pointer) == value
     };
     let both_stamped = text(known, "/assay/run").is_some() && text(entry, "/assay/run").is_some();
-    same("/artifact_id") && if both_stamped { same("/assay/run") } else { same("/packer_run_uuid") }
+    same("/artifact_id")
+        && if both_stamped { same("/assay/run") && same("/assay/evidence") } else { same("/packer_run_uuid") }
 }
 
 #[cfg(test)]
@@ -184,6 +186,18 @@ mod tests {
         let ids: Vec<&str> = manifest.builds.iter().map(|build| build.artifact_id.as_str()).collect();
         assert_eq!(ids, ["us-east-1:ami-00000001", "us-east-1:ami-00000002", "us-east-1:ami-00000001"]);
         assert_eq!(manifest.last_run_uuid, "uuid-01KAQ3B6G0R8ZJ5Q2X7V9N4M2D");
+    }
+
+    #[test]
+    fn another_block_with_other_suites_has_an_entry_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("manifest.json");
+        let mut other = build(1, "1C");
+        other.assay.as_mut().expect("stamped").evidence = "reports/evidence-base-x86_64.json".to_owned();
+        for entry in [&build(1, "1C"), &other, &other] {
+            append(&path, entry).expect("written");
+        }
+        assert_eq!(read_back(&path).builds.len(), 2);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod tap;
 pub mod text;
 mod written;
 
-pub use aside::write as write_aside;
+pub use aside::{refuse_links, write as write_aside};
 pub use evidence::{ReportError, ReportPaths, write_all};
 pub use manifest::{ManifestError, append};
 pub use text::Style;

@@ -150,6 +150,7 @@ pub fn evidence() -> Evidence {
             pipeline: Some("https://ci.example/7".to_owned()),
             source_digest: Some(Digest::of(b"inputs")),
             parent: Some("ami-0abcdef1234567000".parse().expect("an AMI")),
+            began_at: Some("2026-11-22T09:30:00Z".to_owned()),
         },
         inventories: [(inventory().digest(), inventory())].into(),
         workflow: Some("5e4bb2a1-21c2-4a5e-9d0f-0f4ee32a1d55".to_owned()),

@@ -121,6 +121,7 @@ mod tests {
     use crate::{
         config::{AccessSettings, LaunchSettings, OnFailure, ProberSettings, SshSettings},
         ledger::{fixtures, world::World},
+        suite::SuiteBounds,
     };
 
     const OLD: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
@@ -130,6 +131,7 @@ mod tests {
         Settings {
             image: None,
             suites: Vec::new(),
+            bounds: SuiteBounds::default(),
             ssh: SshSettings::default(),
             launch: LaunchSettings::default(),
             access: AccessSettings::default(),

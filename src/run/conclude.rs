@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -94,10 +94,12 @@ async fn sign(
         .ok()
 }
 
-/// Where evidence goes without a folder for reports: beside the manifest, under a name that no other build of the run has.
+/// Where evidence goes without a folder for reports: beside the manifest, under a name that no other build of the run has, and no other post-processor block
+/// with suites of its own.
 fn beside(manifest: &Path, evidence: &Evidence, builds: &[PackerBuild]) -> PathBuf {
     let build = builds.iter().map(|b| b.artifact_id.as_str()).collect::<Vec<_>>().join(",");
-    let digest = Digest::of(build.as_bytes()).to_string();
+    let suites = evidence.suites.iter().map(|suite| format!("\n{}", suite.digest)).collect::<String>();
+    let digest = Digest::of((build + &suites).as_bytes()).to_string();
     manifest.with_file_name(format!("evidence-{}-{}.json", evidence.run, &digest["sha256:".len()..][..12]))
 }
 
@@ -235,10 +237,31 @@ fn entry(
     }
 }
 
-/// `path` as seen from the folder of `manifest`, where it lies below it.
+/// `path` as seen from the folder of `manifest`, so that both are found again wherever they are taken together. Paths that have nothing in common but the root
+/// stay as they are: such a way would be longer and no better.
 fn relative(path: &Path, manifest: &Path) -> String {
-    let folder = manifest.parent().unwrap_or(Path::new(""));
-    path.strip_prefix(folder).unwrap_or(path).display().to_string()
+    let (Some(target), Some(manifest)) = (plain(path), plain(manifest)) else { return path.display().to_string() };
+    let folder: Vec<Component<'_>> = manifest.components().collect();
+    let folder = &folder[..folder.len().saturating_sub(1)];
+    let common = target.components().zip(folder).take_while(|(one, other)| one == *other).count();
+    if common <= 1 && folder.len() > 1 {
+        return target.display().to_string();
+    }
+    let up = folder[common..].iter().map(|_| Component::ParentDir);
+    up.chain(target.components().skip(common)).collect::<PathBuf>().display().to_string()
+}
+
+/// An absolute path without `.` and `..`; `None` where there is no working folder.
+fn plain(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::new();
+    for component in std::path::absolute(path).ok()?.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    Some(plain)
 }
 
 #[cfg(test)]
@@ -260,6 +283,20 @@ mod tests {
             relative(Path::new("build/reports/evidence.json"), Path::new("build/manifest.json")),
             "reports/evidence.json"
         );
-        assert_eq!(relative(Path::new("/var/e.json"), Path::new("build/manifest.json")), "/var/e.json");
+        for (report, manifest) in [
+            ("reports/base/evidence.json", "build/manifest.json"),
+            ("build/reports/evidence.json", "./build/manifest.json"),
+            ("../reports/evidence.json", "build/manifest.json"),
+            ("reports/evidence.json", "manifest.json"),
+            ("./reports/evidence.json", "a/../b/manifest.json"),
+        ] {
+            let named = relative(Path::new(report), Path::new(manifest));
+            assert!(Path::new(&named).is_relative(), "{report} {manifest}: {named}");
+            let found = Path::new(manifest).parent().expect("a folder").join(&named);
+            assert_eq!(plain(&found), plain(Path::new(report)), "{report} {manifest}: {named}");
+        }
+        let absolute = std::path::absolute("build/manifest.json").expect("a folder");
+        assert_eq!(relative(Path::new("reports/evidence.json"), &absolute), "../reports/evidence.json");
+        assert_eq!(relative(Path::new("/elsewhere/e.json"), Path::new("build/manifest.json")), "/elsewhere/e.json");
     }
 }

@@ -194,6 +194,10 @@ mod tests {
     fn evidence(run: &str, version: &str) -> String {
         let mut evidence = sample::passed();
         evidence.run = run.parse().expect("a run");
+        // The AMI that the candidate names.
+        let ami = fixtures::candidate().amis[0].record.ami.clone();
+        evidence.targets[0].target = ami.to_string();
+        evidence.targets[0].ami.as_mut().expect("a record").ami = ami;
         let package = Package { name: "motd".into(), architecture: "all".into(), version: version.into() };
         let inventory = Inventory { packages: vec![package], ..Inventory::default() };
         evidence.targets[0].inventory = Some(inventory.digest());

@@ -15,6 +15,7 @@ use super::{
     inventories::Inventories,
     probing::{self, Beside, Probing},
     reach::{self, Reach},
+    report_folder,
     second_boot::Second,
     stages,
 };
@@ -69,10 +70,9 @@ impl Context<'_> {
         self.admitted.iter().find(|one| one.ami == target.ami)
     }
 
-    /// What a target's host is asked beside its checks. What is in an AMI is asked once, of its first target.
+    /// What the host of a target whose instance is up is asked beside its checks.
     fn beside(&self, target: &TargetId) -> Beside {
-        let first = self.targets.iter().find(|other| other.ami == target.ami);
-        Beside { facts: stages::needs_facts(self.request), inventory: first == Some(target) }
+        Beside { facts: stages::needs_facts(self.request), inventory: self.inventories.is_first_of(&target.ami) }
     }
 }
 
@@ -173,7 +173,9 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
             reason: "ssh_username is not set, and the builder did not say its own".to_owned(),
         });
     }
-    let problems = external::problems(&settings.suites, &settings.base_dir);
+    let place = external::ExternalPlace { base_dir: &settings.base_dir, bounds: &settings.bounds };
+    let mut problems = external::problems(&settings.suites, place);
+    problems.extend(report_folder::problem(settings.report_dir.as_deref()).await);
     if !problems.is_empty() {
         return Err(Undecided { kind: UndecidedKind::Configuration, reason: problems.join("; ") });
     }
@@ -313,7 +315,10 @@ async fn examine(
     evidence.phases = launched.phases.clone();
     evidence.refused_launches = launched.refused.clone();
     match &launched.instance {
-        Err(reason) => evidence.undecided = Some(reason.clone()),
+        Err(reason) => {
+            context.inventories.note(None, Some(reason), &mut evidence);
+            evidence.undecided = Some(reason.clone());
+        }
         Ok(instance) => {
             evidence.instance = Some(instance.id.clone());
             evidence.instance_type = Some(instance.instance_type.clone());

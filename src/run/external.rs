@@ -16,7 +16,7 @@ use crate::{
     external::{Amount, External, Host, amount},
     model::{CheckEvidence, Outcome},
     probe::{Prober, ReportedTest},
-    suite::{Check, Resource, Suite},
+    suite::{Check, Resource, Suite, SuiteBounds},
 };
 
 /// With less time than this left of an instance's life nothing is begun.
@@ -34,14 +34,23 @@ struct Found<'a> {
     tests: Vec<ReportedTest>,
 }
 
+/// Where external suites are found.
+#[derive(Clone, Copy)]
+pub struct ExternalPlace<'a> {
+    /// Where the suites' own paths start from.
+    pub base_dir: &'a Path,
+    /// What they may take from this machine.
+    pub bounds: &'a SuiteBounds,
+}
+
 /// Whether the suites ask for any.
 pub fn asked(suites: &[Suite]) -> bool {
     answers::asks(suites, Resource::External, None)
 }
 
-/// What keeps external suites from being run at all: paths that are not there, parameters that cannot be. `base_dir`: where the suites' own paths start from.
-pub fn problems(suites: &[Suite], base_dir: &Path) -> Vec<String> {
-    let declared = declared(suites, base_dir);
+/// What keeps external suites from being run at all: paths that are not there, parameters that cannot be.
+pub fn problems(suites: &[Suite], place: ExternalPlace<'_>) -> Vec<String> {
+    let declared = declared(suites, place);
     let told = declared.filter_map(|(suite, check, external)| {
         let (place, id) = (suite.path.display(), &check.id);
         external.err().map(|why| format!("{place}:{}: external {id:?}: {}", check.line, why.join("; ")))
@@ -52,11 +61,13 @@ pub fn problems(suites: &[Suite], base_dir: &Path) -> Vec<String> {
 /// Every external suite that is not skipped.
 fn declared<'a>(
     suites: &'a [Suite],
-    base_dir: &'a Path,
+    place: ExternalPlace<'a>,
 ) -> impl Iterator<Item = (&'a Suite, &'a Check, Result<External, Vec<String>>)> {
     suites.iter().flat_map(move |suite| {
         let asked = suite.checks.iter().filter(|check| check.resource == Resource::External && !check.skip);
-        asked.map(move |check| (suite, check, External::of(check, &suite.folder_of(check, base_dir))))
+        asked.map(move |check| {
+            (suite, check, External::of(check, &suite.folder_of(check, place.base_dir), place.bounds))
+        })
     })
 }
 
@@ -74,14 +85,14 @@ pub struct Subject<'a> {
 pub async fn answer(
     prober: &Prober,
     suites: &[Suite],
-    base_dir: &Path,
+    place: ExternalPlace<'_>,
     subject: Subject<'_>,
     checks: &mut [CheckEvidence],
     events: &Events,
     cancel: &CancellationToken,
 ) -> Vec<CheckEvidence> {
     let mut all = Vec::new();
-    for (_, check, external) in declared(suites, base_dir) {
+    for (_, check, external) in declared(suites, place) {
         all.push(match (external, subject.host) {
             (Ok(external), Ok(host)) => {
                 events.note(format!("{}: external suite {:?}", host.target, external.name));
@@ -118,8 +129,9 @@ async fn repeated<'a>(
         if cancel.is_cancelled() {
             return Found::undecided(check, "the run was cancelled".to_owned());
         }
-        let left = until.map_or(external.timeout, |until| until.saturating_duration_since(Instant::now()));
-        if left < LEAST {
+        let life = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = life.unwrap_or(external.timeout);
+        if life.is_some_and(|life| life < LEAST) {
             let why = "the instance powers itself off too soon for it: set a longer ttl";
             return Found::undecided(check, why.to_owned());
         }

@@ -14,6 +14,7 @@ use super::{
     inventories::Inventories,
     known_hosts, probing,
     reach::{self, Reach},
+    report_folder,
     validate::evidence_of,
 };
 use crate::{
@@ -32,7 +33,9 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     let key =
         std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;
     let key = SecretString::from(key);
-    let problems = external::problems(&request.suites, Path::new(""));
+    let place = external::ExternalPlace { base_dir: Path::new(""), bounds: &request.bounds };
+    let mut problems = external::problems(&request.suites, place);
+    problems.extend(report_folder::problem(request.report_dir.as_deref()).await);
     if !problems.is_empty() {
         return Err(problems.join("\nerror: "));
     }
@@ -98,7 +101,6 @@ fn untested(request: &Wanted, reason: &Undecided, events: &Events) -> Examined {
 
 async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &CancellationToken) -> TargetEvidence {
     let mut evidence = TargetEvidence::new(host.to_string(), None);
-    evidence.bastion_host_key = with.reach.bastion_host_key();
     let asked = async {
         let host_keys = known(with.request, host)?;
         let (address, way) = with.reach.to(&host.host, host.port, None).await?;
@@ -111,7 +113,7 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             host_keys,
             suites: Arc::clone(&with.suites),
             connect_within: with.request.timeout,
-            total: with.request.timeout + probing::CHECKS_AT_MOST,
+            total: with.request.timeout + probing::checks_within(&with.suites),
             wait_cloud_init: false,
             facts: false,
             inventory: with.request.inventory,
@@ -123,9 +125,10 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
         outcome = asked => outcome,
         () = cancel.cancelled() => Err(cancelled()),
     };
+    evidence.bastion_host_key = with.reach.bastion_host_key();
     match outcome {
         Ok((found, pin)) => {
-            evidence.host_key = pin;
+            evidence.host_key = if found.is_met() { pin } else { HostKeyPin::None };
             if with.request.inventory {
                 with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), &mut evidence);
             }
@@ -179,8 +182,9 @@ async fn externals(
         until: None,
         alive: &alive,
     };
-    let (suites, base_dir, checks) = (&with.suites, Path::new(""), &mut evidence.checks);
-    let mut more = external::answer(with.prober, suites, base_dir, subject, checks, events, cancel).await;
+    let (suites, checks) = (&with.suites, &mut evidence.checks);
+    let place = external::ExternalPlace { base_dir: Path::new(""), bounds: &with.request.bounds };
+    let mut more = external::answer(with.prober, suites, place, subject, checks, events, cancel).await;
     let planned = suites.iter().map(Suite::planned).sum::<usize>() + more.len();
     evidence.checks.append(&mut more);
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, stopped.as_ref());
@@ -216,15 +220,15 @@ fn known(request: &Wanted, host: &ProbeHost) -> Result<Vec<String>, Undecided> {
         HostKeyTrust::KnownHosts(path) => {
             let text =
                 std::fs::read_to_string(path).map_err(|e| not_known(format!("cannot read {}: {e}", path.display())))?;
-            let keys = known_hosts::keys(&text, &host.host, host.port);
-            if keys.is_empty() {
+            let known = known_hosts::keys(&text, &host.host, host.port);
+            if known.keys.is_empty() {
                 return Err(not_known(format!(
-                    "{} has no key of {}; add it with ssh-keyscan once you trust it",
+                    "{} has no key of {host}; add it with ssh-keyscan once you trust it{}",
                     path.display(),
-                    host
+                    known.hint()
                 )));
             }
-            Ok(keys)
+            Ok(known.keys)
         }
     }
 }

@@ -25,6 +25,7 @@ mod provenance;
 mod prune;
 mod reach;
 mod reboot;
+mod report_folder;
 mod second_boot;
 mod signing;
 mod stages;

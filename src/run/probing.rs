@@ -16,13 +16,24 @@ use crate::{
     launch::{Fleet, LaunchedTarget, RunningInstance},
     model::{Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, escape::escape_bytes, evidence::Undecided},
     probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe},
-    suite::Suite,
+    report,
+    suite::{Asker, Check, Suite},
 };
 
-/// The longest that a target's checks may take after the login, beyond what the suites' own timeouts add up to.
+/// The longest that cloud-init and a target's checks may take after the login, beyond what the longest check may take by what its suite says; see
+/// [`checks_within`].
 pub const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
+/// How long before an instance's own end its checks are given up.
+const MARGIN: Duration = Duration::from_secs(60);
 /// The pause between two looks at the console.
 const CONSOLE_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long cloud-init and the checks of `suites` may take after the login: a check with many attempts gets the time for all of them.
+pub fn checks_within(suites: &[Suite]) -> Duration {
+    let checks = suites.iter().flat_map(|suite| &suite.checks);
+    let asked = checks.filter(|check| !check.skip && check.resource.asker() == Asker::Host);
+    CHECKS_AT_MOST + asked.map(Check::longest).max().unwrap_or_default()
+}
 
 /// What a probe works with.
 pub struct Probing<'a> {
@@ -68,7 +79,7 @@ pub async fn probe(
     evidence.bastion_host_key = with.reach.bastion_host_key();
     match attempt {
         Ok((found, pin)) => {
-            evidence.host_key = pin;
+            evidence.host_key = if found.is_met() { pin } else { HostKeyPin::None };
             if beside.inventory {
                 with.inventories.note(found.inventory.as_ref(), found.stopped.as_ref(), evidence);
             }
@@ -132,8 +143,7 @@ pub async fn save_console(with: &Probing<'_>, target: &TargetId) -> Option<Strin
 }
 
 fn save(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join(name), escape_bytes(bytes))
+    report::write_aside(&folder.join(name), escape_bytes(bytes).as_bytes())
 }
 
 /// With the injected key; where there is none (it booted undisturbed) or the host shows another, with the console's; where the console names none, with none, and the record says so.
@@ -147,7 +157,8 @@ async fn probe_with_known_key(
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
-        Round { suites: suites.clone(), host_keys, connect_within, total: connect_within + CHECKS_AT_MOST, beside }
+        let total = total(connect_within, &suites, with.fleet.life_left(launched));
+        Round { suites: suites.clone(), host_keys, connect_within, total, beside }
     };
     if let Some(key) = &instance.host_key {
         let injected = ask(with, &launched.target, &place, round(vec![key.clone()])).await;
@@ -193,6 +204,13 @@ pub async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<
         }
         tokio::time::sleep(CONSOLE_PAUSE).await;
     }
+}
+
+/// How long login, cloud-init and checks may take together. What goes beyond the usual time must end before the instance does (`life`): a deadline leaves what
+/// was found, an instance that powers itself off leaves a lost connection.
+fn total(connect_within: Duration, suites: &[Suite], life: Duration) -> Duration {
+    let usual = connect_within + CHECKS_AT_MOST;
+    (connect_within + checks_within(suites)).min(life.saturating_sub(MARGIN)).max(usual)
 }
 
 /// What is left of `ssh_timeout`, which counts from the launch; never less than a moment, so that the prober can say why.
@@ -272,5 +290,26 @@ fn words(phase: ProbePhase) -> &'static str {
         ProbePhase::CloudInit => "cloud-init finished",
         ProbePhase::Checks => "checks begun",
         ProbePhase::Answered => "checks answered",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_gets_the_time_for_all_its_attempts() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.hcl");
+        let text = "suite \"x\" {\n file \"/a\" {\n exists = true\n retry = 100\n retry_delay = \"20s\"\n timeout = \"10s\"\n }\n file \"/b\" { exists = true }\n}\n";
+        std::fs::write(&path, text).expect("written");
+        let suites = crate::suite::load(&[path], Path::new("/")).unwrap_or_else(|_| panic!("a suite"));
+        let longest = Duration::from_secs(10 + 100 * 30);
+        assert_eq!(checks_within(&suites), CHECKS_AT_MOST + longest);
+        let login = Duration::from_secs(300);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(total(login, &suites, 24 * hour), login + CHECKS_AT_MOST + longest);
+        assert_eq!(total(login, &suites, hour), hour - MARGIN, "before the instance ends");
+        assert_eq!(total(login, &suites, Duration::ZERO), login + CHECKS_AT_MOST, "as ever");
     }
 }

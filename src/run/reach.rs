@@ -91,10 +91,12 @@ impl Reach {
         matches!(self.by, Some(Through::Bastion(_)))
     }
 
-    /// How the bastion's host key is known; absent where there is no bastion.
+    /// How the bastion's host key was verified so far; absent where there is no bastion.
     pub fn bastion_host_key(&self) -> Option<HostKeyPin> {
         match &self.by {
-            Some(Through::Bastion(bastion)) if bastion.is_pinned() => Some(HostKeyPin::Given),
+            Some(Through::Bastion(bastion)) if bastion.is_pinned() && bastion.seen().is_some() => {
+                Some(HostKeyPin::Given)
+            }
             Some(Through::Bastion(_)) => Some(HostKeyPin::None),
             _ => None,
         }
@@ -110,17 +112,18 @@ async fn start(settings: &BastionSettings, program: &Path) -> Result<Bastion, Un
     let host_keys = match &settings.known_hosts_file {
         None => Vec::new(),
         Some(path) => {
-            let keys = known_hosts::keys(&read(path)?, &settings.host, settings.port);
-            if keys.is_empty() {
+            let known = known_hosts::keys(&read(path)?, &settings.host, settings.port);
+            if known.keys.is_empty() {
                 let reason = format!(
-                    "{} has no key of the bastion {} at port {}; add it with ssh-keyscan once you trust it",
+                    "{} has no key of the bastion {} at port {}; add it with ssh-keyscan once you trust it{}",
                     path.display(),
                     settings.host,
-                    settings.port
+                    settings.port,
+                    known.hint()
                 );
                 return Err(undecided(UndecidedKind::HostKey, reason));
             }
-            keys
+            known.keys
         }
     };
     let address = resolve(&settings.host, settings.port).await?;

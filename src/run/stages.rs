@@ -170,9 +170,8 @@ async fn externals(
     let subject = external::Subject { host, until: Some(until), alive: &alive };
     let checks = &mut evidence.checks;
     let (events, cancel) = (with.events, with.cancel);
-    more.extend(
-        external::answer(with.prober, &settings.suites, &settings.base_dir, subject, checks, events, cancel).await,
-    );
+    let place = external::ExternalPlace { base_dir: &settings.base_dir, bounds: &settings.bounds };
+    more.extend(external::answer(with.prober, &settings.suites, place, subject, checks, events, cancel).await);
 }
 
 /// The stages that a suite asks for, one after the other.

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use super::{admit::Admitted, event::Events, protection::ProtectionRecord};
 use crate::{
     config::OnFailure,
-    model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain, target::verdict_on},
+    model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain, tags, target::verdict_on},
     registry::{self, Hallmark, Protection},
 };
 
@@ -44,6 +44,12 @@ async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: 
         Ok(from) => from,
         Err(error) => return Stamped { ami, state: None, problem: Some(error.to_string()) },
     };
+    // Another post-processor block of the same Packer run was here before: its questions without an answer are not answered by our pass, nor ours by its.
+    let same_run = image.tags.get(tags::RUN).is_some_and(|run| *run == common.run.to_string());
+    if same_run && unanswered_in_one_of_two(from, verdict) {
+        events.note(format!("{ami} stays without a verdict: a test of this run was undecided"));
+        return Stamped { ami, state: Some(State::Untested), problem: None };
+    }
     let Some(state) = State::after_validation(from, verdict) else {
         events.note(format!(
             "{ami} stays {}: verdict {verdict} does not move it",
@@ -59,6 +65,11 @@ async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: 
         }
         Err(error) => Stamped { ami, state: from, problem: Some(chain(&error)) },
     }
+}
+
+/// Whether of two tests in one run one passed and the other was undecided. `from`: the state that the first one gave.
+fn unanswered_in_one_of_two(from: Option<State>, verdict: Verdict) -> bool {
+    matches!((from, verdict), (Some(State::Untested), Verdict::Passed) | (Some(State::Candidate), Verdict::Undecided))
 }
 
 /// Lifts our own protection where the AMI need not be kept by it: the whole run passed, is stamped and recorded; or it failed, the user chose `destroy`, and this
@@ -96,4 +107,25 @@ async fn settle_one(one: &Admitted, lift: bool, record: &ProtectionRecord, event
         one.ami, one.ami.region, one.ami.id
     ));
     Some(one.ami.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_tests_in_one_run_an_undecided_one_counts() {
+        use Verdict::{Failed, Passed, Undecided};
+        for (from, verdict, due) in [
+            (Some(State::Untested), Passed, true),
+            (Some(State::Candidate), Undecided, true),
+            (Some(State::Untested), Failed, false),
+            (Some(State::Untested), Undecided, false),
+            (Some(State::Candidate), Passed, false),
+            (Some(State::Rejected), Passed, false),
+            (None, Passed, false),
+        ] {
+            assert_eq!(unanswered_in_one_of_two(from, verdict), due, "{from:?} {verdict}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ impl Reader<'_, '_> {
         };
         let argument = &entry.node;
         match entry.name.as_str() {
-            "not" => self.demand(argument, kind, depth + 1).map(|inner| Matcher::Not(Box::new(inner))),
+            "not" => self.contrary(argument, kind, depth),
             "and" => self.all_of(argument, kind, depth).map(Matcher::And),
             "or" => self.all_of(argument, kind, depth).map(Matcher::Or),
             "gt" => self.number(entry).map(Matcher::Gt),
@@ -52,6 +52,13 @@ impl Reader<'_, '_> {
         }
     }
 
+    fn contrary(&mut self, argument: &Node, kind: Kind, depth: usize) -> Option<Matcher> {
+        let outside = std::mem::replace(&mut self.negated, true);
+        let inner = self.demand(argument, kind, depth + 1);
+        self.negated = outside;
+        inner.map(|inner| Matcher::Not(Box::new(inner)))
+    }
+
     fn all_of(&mut self, argument: &Node, kind: Kind, depth: usize) -> Option<Vec<Matcher>> {
         let Value::List(items) = &argument.value else {
             self.wrong(&argument.span, "and/or take a list of matchers", argument.kind(), None);
@@ -65,10 +72,11 @@ impl Reader<'_, '_> {
         inner.into_iter().collect()
     }
 
-    /// `equal` wants this very value, so one of another type is never met: told where the language is assay's own.
+    /// `equal` wants this very value, so one of another type is never met: told where the language is assay's own. Null
+    /// is equal to nothing, not to null either; `not: {equal: null}` says that there is a value.
     fn same_as(&mut self, entry: &Entry, kind: Kind) -> Option<Matcher> {
         let argument = &entry.node;
-        if argument.value == Value::Null {
+        if argument.value == Value::Null && !self.negated {
             return self.takes(entry, "a value");
         }
         if self.dialect == Dialect::Hcl {

@@ -36,10 +36,15 @@ struct Defaults {
     dialect: Dialect,
 }
 
-/// Reads one suite. `None` when there is nothing in it to check; all mistakes are in `findings`.
-pub(super) fn read(findings: &mut Findings<'_>, raw: RawSuite, path: &Path, digest: &Digest) -> Option<Suite> {
-    let hcl = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("hcl"));
-    let dialect = if hcl { Dialect::Hcl } else { Dialect::Goss };
+/// Reads one suite. `None` when there is nothing in it to check; all mistakes are in `findings`. The dialect is not the
+/// path's to say: what a goss file includes is goss's, whatever its name ends with.
+pub(super) fn read(
+    findings: &mut Findings<'_>,
+    raw: RawSuite,
+    path: &Path,
+    digest: &Digest,
+    dialect: Dialect,
+) -> Option<Suite> {
     let mut defaults = Defaults { retry: 0, retry_delay: Duration::from_secs(1), timeout: None, dialect };
     let mut sudo = Sudo::Auto;
     for entry in &raw.attributes {
@@ -95,12 +100,14 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
         line: findings.line(&raw.id_span),
     };
     let before = findings.list.len();
-    let mut reader = Attributes { findings, entry, dialect: defaults.dialect, as_reader: is_reader(raw), empty: false };
+    let as_reader = is_reader(raw, defaults.dialect);
+    let names = HashMap::new();
+    let mut reader = Attributes { findings, entry, dialect: defaults.dialect, as_reader, empty: false, names };
     for attribute in &raw.attributes {
         reader.apply(&mut check, attribute);
     }
     let empty = reader.empty;
-    if is_reader(raw) {
+    if as_reader {
         let content = check.parameters.remove("content").unwrap_or_default();
         check.parameters.insert("content".to_owned(), as_text(&content).into());
     }
@@ -114,10 +121,19 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     }
     imply(findings, raw, &mut check, before);
     let broken = raw.attributes.iter().any(|a| a.node.to_json().is_none());
-    if findings.list.len() == before && !broken {
+    if check.skip && findings.list.len() == before && check.properties.is_empty() {
+        check.properties.push(skipped(entry, check.line));
+    } else if !check.skip && findings.list.len() == before && !broken {
         complete(findings, entry, defaults.dialect, raw, &check, empty);
     }
     Some(check)
+}
+
+/// What a check reports that is skipped and demands nothing: goss too reports one property as skipped.
+fn skipped(entry: &vocabulary::Entry, line: u32) -> Property {
+    let first = entry.properties.first().map_or("", |(name, _)| *name);
+    let name = vocabulary::required(entry.resource).unwrap_or(first).to_owned();
+    Property { name, matcher: Matcher::Equal(true.into()), line }
 }
 
 /// Whether the check demands something, and in goss's files what goss itself wants to be there.
@@ -160,8 +176,8 @@ fn imply(findings: &Findings<'_>, raw: &RawCheck, check: &mut Check, mistakes_be
 }
 
 /// goss's `matching` with `as-reader`: its content is read as a stream of lines.
-fn is_reader(raw: &RawCheck) -> bool {
-    let on = |a: &Entry| a.name == "as-reader" && matches!(&a.node.value, Value::Bool(true));
+fn is_reader(raw: &RawCheck, dialect: Dialect) -> bool {
+    let on = |a: &Entry| a.name == "as-reader" && demand::truth(&a.node.value, dialect) == Some(true);
     raw.resource == Resource::Matching.as_str() && raw.attributes.iter().any(on)
 }
 
@@ -173,6 +189,8 @@ struct Attributes<'r, 'a> {
     as_reader: bool,
     /// A list that asserts nothing was among them.
     empty: bool,
+    /// What was given so far, with the name that it was given by.
+    names: HashMap<&'static str, String>,
 }
 
 impl Attributes<'_, '_> {
@@ -181,7 +199,7 @@ impl Attributes<'_, '_> {
         let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
         let name = vocabulary::canonical(self.entry.resource, name).unwrap_or(name);
         if let Some((known, kind)) = self.entry.properties.iter().find(|(known, _)| *known == name) {
-            self.property(check, attribute, known, *kind, name != attribute.name);
+            self.property(check, attribute, known, *kind);
         } else if self.dialect == Dialect::Goss && attribute.node.value == Value::Null && self.knows(name) {
             // In goss's files null says nothing.
         } else if let Some((known, kind)) = self.entry.parameters.iter().find(|(known, _)| *known == name) {
@@ -193,17 +211,30 @@ impl Attributes<'_, '_> {
         }
     }
 
-    fn property(&mut self, check: &mut Check, attribute: &Entry, known: &str, kind: Kind, alias: bool) {
+    /// Two names for one thing, as `contains` and `contents`: in goss's files both are demanded of a file's lines. Elsewhere
+    /// one of the two would be lost.
+    fn property(&mut self, check: &mut Check, attribute: &Entry, known: &'static str, kind: Kind) {
         let line = self.findings.line(&attribute.name_span);
-        if check.properties.iter().any(|p| p.name == known) {
-            if alias {
-                self.findings.wrong(&attribute.name_span, format!("{known:?} a second time"), "", None);
+        let joined = self.dialect == Dialect::Goss && kind == Kind::Lines;
+        if let Some(first) = self.names.insert(known, attribute.name.clone()).filter(|_| !joined) {
+            if first == attribute.name {
+                // A duplicate key, which was told.
+                return;
             }
+            let title = format!("{:?} a second time", known);
+            let help = format!("{first} and {} are the same; say one of them", attribute.name);
+            self.findings.wrong(&attribute.name_span, title, "", Some(&help));
             return;
         }
         let kind = if self.as_reader && kind == Kind::Any { Kind::Reader } else { kind };
         match demand::read(self.findings, self.dialect, known, kind, &attribute.node) {
-            Demand::Is(matcher) => check.properties.push(Property { name: known.to_owned(), matcher, line }),
+            Demand::Is(matcher) => match check.properties.iter_mut().find(|property| property.name == known) {
+                Some(there) => {
+                    let first = std::mem::replace(&mut there.matcher, Matcher::And(Vec::new()));
+                    there.matcher = Matcher::And(vec![first, matcher]);
+                }
+                None => check.properties.push(Property { name: known.to_owned(), matcher, line }),
+            },
             Demand::Nothing => self.empty = true,
             Demand::Broken => {}
         }
@@ -226,7 +257,14 @@ impl Attributes<'_, '_> {
                 }
             }
             "skip" => set(&mut check.skip, boolean(findings, dialect, attribute)),
-            "retry" => set(&mut check.retry, retry(findings, attribute)),
+            "retry" => {
+                let before = self.names.insert("retry", attribute.name.clone());
+                if let Some(first) = before.filter(|first| *first != attribute.name) {
+                    let help = format!("{first} and {} are the same; say one of them", attribute.name);
+                    findings.wrong(&attribute.name_span, "\"retry\" a second time", "", Some(&help));
+                }
+                set(&mut check.retry, retry(findings, attribute));
+            }
             "retry_delay" => set(&mut check.retry_delay, time(findings, attribute)),
             // goss writes 0 where nothing was said.
             "timeout" if dialect == Dialect::Goss && zero => {}
@@ -286,6 +324,8 @@ fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawChec
         wrong(format!("{} without an id", entry.resource), &example);
     } else if text.contains('\0') || (entry.resource != Resource::Command && text.chars().any(char::is_control)) {
         wrong(format!("{} {text:?} holds a control character", entry.resource), &example);
+    } else if check.skip {
+        // Nothing is asked, so nothing is wrong with what would be asked about.
     } else if entry.resource == Resource::File && !text.starts_with('/') && !is_below_a_home(text) {
         wrong(
             format!("path {text:?} is not absolute"),
@@ -425,13 +465,11 @@ fn parameter(
     }
 }
 
-/// true or false; in goss's files also YAML 1.1's words, which goss takes where it wants a boolean (but not as demands).
+/// true or false.
 fn boolean(findings: &mut Findings<'_>, dialect: Dialect, entry: &Entry) -> Option<bool> {
-    match (&entry.node.value, dialect) {
-        (Value::Bool(yes), _) => Some(*yes),
-        (Value::Text(text), Dialect::Goss) if ["y", "Y", "yes", "on"].contains(&text.as_str()) => Some(true),
-        (Value::Text(text), Dialect::Goss) if ["n", "N", "no", "off"].contains(&text.as_str()) => Some(false),
-        _ => mistyped(findings, entry, "true or false"),
+    match demand::truth(&entry.node.value, dialect) {
+        Some(it) => Some(it),
+        None => mistyped(findings, entry, "true or false"),
     }
 }
 

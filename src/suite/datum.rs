@@ -149,7 +149,7 @@ fn fraction(n: f64) -> String {
 
 /// Go's `strconv.ParseFloat`: decimal or hexadecimal, underscores between digits, `inf` and `nan`; a number too large
 /// is no number.
-fn parse_float(text: &str) -> Option<f64> {
+pub(super) fn parse_float(text: &str) -> Option<f64> {
     let (negative, body) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),

@@ -25,6 +25,19 @@ pub(super) enum Dialect {
     Goss,
 }
 
+/// true or false; in goss's files also YAML 1.1's words, which Go's yaml.v3 takes where a boolean is wanted (but not where
+/// anything may stand, as in demands).
+pub(super) fn truth(value: &Value, dialect: Dialect) -> Option<bool> {
+    const YES: [&str; 8] = ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON"];
+    const NO: [&str; 8] = ["n", "N", "no", "No", "NO", "off", "Off", "OFF"];
+    match (value, dialect) {
+        (Value::Bool(it), _) => Some(*it),
+        (Value::Text(text), Dialect::Goss) if YES.contains(&text.as_str()) => Some(true),
+        (Value::Text(text), Dialect::Goss) if NO.contains(&text.as_str()) => Some(false),
+        _ => None,
+    }
+}
+
 /// What an attribute says.
 pub(super) enum Demand {
     /// This.
@@ -45,7 +58,7 @@ pub(super) fn read(findings: &mut Findings<'_>, dialect: Dialect, name: &str, ki
     if nothing {
         return Demand::Nothing;
     }
-    let mut reader = Reader { findings, dialect, name, kind };
+    let mut reader = Reader { findings, dialect, name, kind, negated: false };
     let matcher = match &node.value {
         Value::List(items) => reader.top_list(node, items),
         _ => reader.demand(node, kind, 0),
@@ -68,6 +81,8 @@ pub(super) struct Reader<'r, 'a> {
     pub name: &'r str,
     /// What the attribute holds.
     pub kind: Kind,
+    /// What is read stands below a `not`.
+    pub negated: bool,
 }
 
 impl Reader<'_, '_> {

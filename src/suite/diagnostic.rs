@@ -56,6 +56,12 @@ impl Diagnostic {
 }
 
 impl Diagnostic {
+    /// Takes away what was quoted, for a file outside of the repository: only the place is left.
+    pub fn hide_text(&mut self) {
+        self.title = "a mistake in a file outside of the repository, of which nothing is shown".to_owned();
+        self.text = escape(&format!("error: {}\n --> {}:{}:{}", self.title, self.path, self.line, self.column));
+    }
+
     /// A mistake on a line of a file whose text is no longer at hand.
     pub fn on_line(path: &Path, line: u32, title: &str, help: &str) -> Self {
         let path = path.display().to_string();

@@ -14,11 +14,19 @@ pub(super) fn find(base: &Path, pattern: &Path) -> Result<Vec<PathBuf>, String> 
     let mut looked = 0;
     for part in pattern.components() {
         let Component::Normal(name) = part else {
+            looked += found.len();
+            if looked > MOST {
+                return Err(format!("more than {MOST} files would be looked at"));
+            }
             found.iter_mut().for_each(|path| path.push(part));
             continue;
         };
         let name = name.to_str().ok_or("it is not UTF-8")?;
         if !name.contains(['*', '?', '[', '\\']) {
+            looked += found.len();
+            if looked > MOST {
+                return Err(format!("more than {MOST} files would be looked at"));
+            }
             found.iter_mut().for_each(|path| path.push(name));
             found.retain(|path| base.join(path).symlink_metadata().is_ok());
             continue;

@@ -14,9 +14,10 @@ use serde_saphyr::{
 };
 
 use super::{
+    demand::{self, Dialect},
     diagnostic::nearest,
     tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
-    vocabulary,
+    vocabulary, yaml_stream,
 };
 
 /// Nested deeper than this is refused.
@@ -39,9 +40,21 @@ pub(super) struct Include {
     pub span: Range<usize>,
 }
 
-/// Reads the file as one suite called `name`, and what it includes. Mistakes go to `findings`.
-pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite, Vec<Include>)> {
-    let root = parse(findings, "this is not YAML that a suite can be read from", true)?;
+/// Reads the file as one suite called `name`, and what it includes. Mistakes go to `findings`. `json`: numbers are those
+/// of JSON; for goss the format of the outermost file is that of all.
+pub(super) fn read(findings: &mut Findings<'_>, name: &str, json: bool) -> Option<(RawSuite, Vec<Include>)> {
+    let stream = yaml_stream::look(findings.text());
+    if let Some(second) = &stream.second {
+        let help = "make it a file of its own, and name it below gossfile";
+        findings.wrong(second, "a second document, which goss does not read", "", Some(help));
+    }
+    for tag in &stream.tags {
+        let written = findings.text().get(tag.clone()).unwrap_or_default();
+        let line = findings.text().get(tag.start..).unwrap_or_default().lines().next().unwrap_or_default();
+        let help = format!("in YAML ! begins a tag, which is taken off; for a pattern write it in quotes: '{line}'");
+        findings.wrong(tag, format!("the tag {written} means nothing in a suite"), "", Some(&help));
+    }
+    let root = document(findings, stream.end, "this is not YAML that a suite can be read from", json)?;
     // A template whose conditions are all false makes an empty file.
     let resources = if root.value == Value::Null { Value::Map(Vec::new()) } else { root.value.clone() };
     let Value::Map(resources) = resources else {
@@ -72,10 +85,17 @@ pub(super) fn read(findings: &mut Findings<'_>, name: &str) -> Option<(RawSuite,
 }
 
 /// Reads YAML or JSON with spans, telling duplicate keys. `None`, and a mistake with the title `what`, where it is
-/// neither. `octal`: a whole number that begins with 0 is octal, as in Go's yaml.v3.
-pub(super) fn parse(findings: &mut Findings<'_>, what: &str, octal: bool) -> Option<Node> {
-    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(findings.text(), options(octal)) {
-        Ok(tree) => Some(into_node(findings, tree)),
+/// neither.
+pub(super) fn parse(findings: &mut Findings<'_>, what: &str) -> Option<Node> {
+    let json = findings.source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
+    document(findings, None, what, json)
+}
+
+/// The document that ends at `end`.
+fn document(findings: &mut Findings<'_>, end: Option<usize>, what: &str, json: bool) -> Option<Node> {
+    let text = end.and_then(|end| findings.text().get(..end)).unwrap_or(findings.text());
+    match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(text, options()) {
+        Ok(tree) => Some(into_node(findings, tree, json)),
         Err(error) => {
             let offset = error.location().map_or(0, |location| offset(findings.text(), &location));
             findings.wrong(&(offset..offset + 1), what, message(&error), None);
@@ -116,7 +136,9 @@ fn include_attribute(findings: &mut Findings<'_>, include: &mut Include, attribu
     const KNOWN: [&str; 4] = ["file", "skip", "title", "meta"];
     match (attribute.name.as_str(), &attribute.node.value) {
         ("title" | "meta", _) | (_, Value::Broken) => {}
-        ("skip", Value::Bool(skip)) => include.skip = *skip,
+        ("skip", value) if demand::truth(value, Dialect::Goss).is_some() => {
+            include.skip = demand::truth(value, Dialect::Goss).unwrap_or_default();
+        }
         ("file", Value::Text(text)) if text.is_empty() => {}
         ("file", Value::Text(text)) => {
             include.pattern.clone_from(text);
@@ -196,7 +218,7 @@ fn anchors(text: &str) -> Vec<&str> {
     pairs.filter_map(|pair| pair[1].strip_prefix('&')).filter(|name| !name.is_empty()).collect()
 }
 
-fn options(octal: bool) -> serde_saphyr::Options {
+fn options() -> serde_saphyr::Options {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = MAX_DEPTH;
     budget.max_aliases = MAX_ALIASES;
@@ -212,7 +234,8 @@ fn options(octal: bool) -> serde_saphyr::Options {
         merge_keys: MergeKeyPolicy::Merge,
         alias_limits: alias_limits,
         strict_booleans: true,
-        legacy_octal_numbers: octal,
+        // As Go's yaml.v3: a whole number that begins with 0 is octal.
+        legacy_octal_numbers: true,
         with_snippet: false,
     }
 }
@@ -247,21 +270,21 @@ fn byte_range(location: &serde_saphyr::Location) -> Option<Range<usize>> {
 }
 
 /// Turns what the parser gave into the tree, telling duplicate keys.
-fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
+fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>, json: bool) -> Node {
     let span = byte_range(&yaml.referenced).unwrap_or(0..0);
     let value = match yaml.value {
         // Go reads every number of a JSON text as a float64, which `equal` and `as-reader` can tell.
-        YamlValue::Scalar(Value::Number(number)) if is_json(findings) => {
+        YamlValue::Scalar(Value::Number(number)) if json => {
             Value::Number(number.as_f64().and_then(serde_json::Number::from_f64).unwrap_or(number))
         }
         YamlValue::Scalar(value) => value,
-        YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item)).collect()),
+        YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item, json)).collect()),
         YamlValue::Map(pairs) => {
             let mut entries: Vec<Entry> = Vec::new();
             let mut places: HashMap<String, Range<usize>> = HashMap::new();
             for (key, value) in pairs {
                 let name_span = byte_range(&key.referenced).unwrap_or(0..0);
-                let node = into_node(findings, value);
+                let node = into_node(findings, value, json);
                 if let Some(first) = places.get(&key.value.0) {
                     let help = format!("it stands already on line {}", findings.line(first));
                     let title = format!("duplicate key {:?}", key.value.0);
@@ -274,10 +297,6 @@ fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>) -> Node {
         }
     };
     Node { value, span }
-}
-
-fn is_json(findings: &Findings<'_>) -> bool {
-    findings.source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
 /// What the parser hands over, before duplicate keys are looked for.

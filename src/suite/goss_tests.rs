@@ -73,3 +73,80 @@ fn a_path_may_begin_with_somebodys_home() {
         assert!(refused.contains("is not absolute"), "{refused}");
     }
 }
+
+#[test]
+fn an_old_and_a_new_name_are_both_heard() {
+    use crate::suite::Matcher;
+    for order in [["contains: [root]", "contents: [nothing]"], ["contents: [nothing]", "contains: [root]"]] {
+        let read = suite(&format!("file:\n  /x:\n    exists: true\n    {}\n    {}\n", order[0], order[1]));
+        let Matcher::And(both) = read.expect("goss judges both").checks[0].properties[1].matcher.clone() else {
+            panic!("one is lost")
+        };
+        assert_eq!(both.len(), 2);
+    }
+    let own = b"suite \"s\" {\n  file \"/x\" {\n    contains = [\"root\"]\n    contents = [\"nothing\"]\n  }\n}\n";
+    let mistakes = load::read(Path::new("x.hcl"), own).expect_err("one would be lost");
+    assert_eq!(mistakes[0].title, "\"contents\" a second time");
+    for order in [["resolveable: true", "resolvable: false"], ["resolvable: false", "resolveable: true"]] {
+        let refused = suite(&format!("dns:\n  x:\n    {}\n    {}\n", order[0], order[1])).expect_err("which?");
+        assert_eq!(refused, "\"resolvable\" a second time");
+    }
+    for order in [["retry: 1", "retry_count: 2"], ["retry_count: 2", "retry: 1"]] {
+        let refused = suite(&format!("user:\n  x:\n    exists: true\n    {}\n    {}\n", order[0], order[1]));
+        assert_eq!(refused.expect_err("which?"), "\"retry\" a second time");
+    }
+}
+
+#[test]
+fn yaml_1_1_says_yes_in_many_words() {
+    let reader = |word: &str| {
+        let text = format!("matching:\n  m:\n    content: 5\n    as-reader: {word}\n    matches: {{have-len: 1}}\n");
+        suite(&text).expect("goss takes it").checks[0].parameters["content"].clone()
+    };
+    for word in ["true", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"] {
+        assert_eq!(reader(word), "5", "{word}");
+    }
+    for word in ["false", "n", "N", "no", "No", "NO", "off", "Off", "OFF"] {
+        assert_eq!(reader(word), 5, "{word}");
+    }
+    let skipped = suite("gossfile:\n  none.yaml: {skip: yes}\nuser:\n  x: {exists: true}\n");
+    assert_eq!(skipped.expect("nothing is included").checks.len(), 1);
+}
+
+#[test]
+fn nothing_of_a_skipped_check_is_demanded() {
+    let text = "package: {foo: {skip: true}}\ncommand: {foo: {skip: true}}\nfile: {etc/x: {exists: true, skip: true}}\n\
+                port: {tcp:ssh: {skip: on}}\nmatching: {m: {skip: true}}\n";
+    let read = suite(text).expect("goss reports each as skipped");
+    let names: Vec<&str> = read.checks.iter().map(|check| check.properties[0].name.as_str()).collect();
+    assert_eq!(names, ["installed", "exit-status", "exists", "listening", "matches"]);
+    assert!(read.checks.iter().all(|check| check.skip));
+}
+
+#[test]
+fn null_is_equal_to_nothing() {
+    use crate::suite::judge_written;
+    let there_is_one = "command:\n  x:\n    exit-status: 0\n    stdout: {gjson: {a: {not: {equal: null}}}}\n";
+    let read = suite(there_is_one).expect("goss takes it");
+    let met = |text: &str| judge_written(&read.checks[0].properties[1].matcher, &text.into()).met;
+    assert!(met(r#"{"a": 1}"#) && !met(r#"{"a": null}"#) && !met("{}"));
+    let never = suite(&there_is_one.replace("{not: {equal: null}}", "{equal: null}"));
+    assert_eq!(never.expect_err("never met"), "\"equal\" takes a value");
+}
+
+#[test]
+fn tags_and_further_documents_are_mistakes() {
+    for (tag, pattern) in
+        [("!", "!"), ("!foo", "!foo"), ("!/re/", "!/re/"), ("!PermitRootLogin", "!PermitRootLogin yes")]
+    {
+        let refused = suite(&format!("file:\n  /x:\n    exists: true\n    contents:\n    - {pattern}\n"));
+        let refused = refused.expect_err("the pattern is lost");
+        assert!(refused.starts_with(&format!("the tag {tag} means nothing in a suite")), "{refused}");
+    }
+    let one = "user:\n  x: {exists: true}\n";
+    for end in ["---\n", "...\n", "---\n# nothing\n"] {
+        assert_eq!(suite(&format!("{one}{end}")).expect("one document").checks.len(), 1);
+    }
+    let refused = suite(&format!("{one}---\n{one}")).expect_err("goss reads the first");
+    assert_eq!(refused, "a second document, which goss does not read");
+}

@@ -1,8 +1,6 @@
 //! A goss file with everything that it includes, as one suite. It owns rendering each file, finding the files that
-//! `gossfile` names, and merging (goss v0.4.9: store.go, mergeJSONData). It refuses what goss lets pass silently: one
-//! check in two files, of which only the later would be made, unless the two say the same.
-//!
-//! A file is read once, however often it is included: its variables are the same everywhere, so nothing is lost.
+//! `gossfile` names, and merging (goss v0.4.9: store.go, mergeJSONData): of one check in two files the one that is read
+//! later has the last word. A file that is included twice is therefore read at both places, as in goss.
 
 use std::{
     collections::BTreeSet,
@@ -13,11 +11,13 @@ use std::{
 
 use super::{
     Check, Suite, check,
+    demand::Dialect,
     diagnostic::{Diagnostic, Source},
     glob,
     goss::{self, Include},
     load::Surroundings,
-    template::{self, Reach, World},
+    reach::Reach,
+    template::{self, Environment, VarSources, World},
     tree::Findings,
 };
 use crate::model::Digest;
@@ -32,19 +32,21 @@ const MAX_BYTES: usize = 8 << 20;
 /// Reads the goss file `path`, whose text is `text`, with all that it includes. Fails with every mistake of every file.
 pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Result<Suite, Vec<Diagnostic>> {
     let on_disk = surroundings.base_dir.join(path);
-    let reach = Reach::new(&surroundings.base_dir, &on_disk);
+    let reach = Arc::new(Reach::new(&surroundings.base_dir, &on_disk, &surroundings.bounds));
     let mut reader = Reader {
         base_dir: &surroundings.base_dir,
         world: Arc::new(World {
-            vars: surroundings.vars.value.clone(),
+            vars: surroundings.vars.dict.copied(),
             env: surroundings.env.clone(),
             base_dir: surroundings.base_dir.clone(),
             reach: reach.clone(),
             read: Mutex::default(),
         }),
         reach,
+        json: path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")),
         open: Vec::new(),
-        done: BTreeSet::new(),
+        read: BTreeSet::new(),
+        included: 0,
         suite: None,
         mistakes: Vec::new(),
         record: Vec::new(),
@@ -52,19 +54,41 @@ pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Resu
         bytes: 0,
     };
     reader.open.extend(on_disk.canonicalize());
-    reader.done.extend(reader.open.iter().cloned());
     reader.file(path, text);
     reader.finish(path, text, &surroundings.vars.bytes)
+}
+
+/// What the template in `text` makes, as `goss render --debug` shows it. `vars` is YAML or JSON.
+pub fn rendered(text: &str, vars: &str) -> Result<String, Vec<Diagnostic>> {
+    let base_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let path = Path::new("goss.yaml");
+    let sources = VarSources { inline: Some(vars.to_owned()), ..VarSources::default() };
+    let world = World {
+        vars: template::load_vars(&sources)?.dict,
+        env: Environment::of_process(&sources.bounds.environment),
+        reach: Arc::new(Reach::new(&base_dir, &base_dir.join(path), &sources.bounds)),
+        base_dir,
+        read: Mutex::default(),
+    };
+    let told = |mistake: template::Mistake| {
+        Diagnostic::at(&Source { path, text }, mistake.span, &mistake.title, "", mistake.help.as_deref())
+    };
+    let rendered = template::render(text, &world).map_err(|all| all.into_iter().map(told).collect::<Vec<_>>())?;
+    Ok(rendered.text)
 }
 
 struct Reader<'s> {
     base_dir: &'s Path,
     world: Arc<World>,
-    reach: Reach,
+    reach: Arc<Reach>,
     /// The real paths of the files that are being read, the outermost first.
     open: Vec<PathBuf>,
-    /// The real paths of all files read.
-    done: BTreeSet<PathBuf>,
+    /// Whether the outermost file is JSON.
+    json: bool,
+    /// The real paths of the files that were read to their end.
+    read: BTreeSet<PathBuf>,
+    /// How often a file was included.
+    included: usize,
     /// The outermost file's suite, with all checks read so far.
     suite: Option<Suite>,
     mistakes: Vec<Diagnostic>,
@@ -93,7 +117,7 @@ impl Reader<'_> {
         }
         let mut findings = Findings::of_template(source, &rendered);
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
-        if let Some((raw, mut includes)) = goss::read(&mut findings, stem) {
+        if let Some((raw, mut includes)) = goss::read(&mut findings, stem, self.json) {
             let root = self.open.len() <= 1;
             // A root without any check of its own is still the suite that the included ones go into.
             let empty = root.then(|| Suite {
@@ -103,7 +127,8 @@ impl Reader<'_> {
                 sudo: super::Sudo::Auto,
                 checks: Vec::new(),
             });
-            let read = check::read(&mut findings, raw, path, &Digest::of(text.as_bytes())).or(empty);
+            let digest = Digest::of(text.as_bytes());
+            let read = check::read(&mut findings, raw, path, &digest, Dialect::Goss).or(empty);
             if let Some(suite) = read {
                 self.merge(suite, root);
             }
@@ -125,9 +150,8 @@ impl Reader<'_> {
         for mut check in suite.checks {
             // As in goss, the file that is read later has the last word: that is how files override what they include in common.
             let mine = Some(&suite.path).filter(|_| !root);
-            let other_file = |other: &Check| other.path.as_ref() != mine;
             let same = |other: &Check| other.resource == check.resource && other.id == check.id;
-            if let Some(first) = whole.checks.iter_mut().find(|other| other_file(other) && same(other)) {
+            if let Some(first) = whole.checks.iter_mut().find(|other| same(other)) {
                 if !is_repeated(first, &check) {
                     check.path = mine.cloned();
                     *first = check;
@@ -152,8 +176,8 @@ impl Reader<'_> {
             return wrong(format!("gossfile {:?} matches no file", include.pattern), Some(&help));
         }
         for path in found {
-            let real = match self.reach.admit(&self.base_dir.join(&path)) {
-                Ok(real) => real,
+            let admitted = match self.reach.admit(&self.base_dir.join(&path)) {
+                Ok(admitted) => admitted,
                 Err(why) => {
                     wrong(
                         format!("gossfile {:?}: {} cannot be included: {why}", include.pattern, path.display()),
@@ -162,25 +186,37 @@ impl Reader<'_> {
                     continue;
                 }
             };
+            let real = admitted.path;
             if self.open.contains(&real) {
                 wrong(format!("gossfile {:?}: {} includes itself", include.pattern, path.display()), None);
             } else if self.open.len() >= MAX_DEPTH {
                 wrong(format!("gossfile {:?}: nested more than {MAX_DEPTH} deep", include.pattern), None);
-            } else if self.done.len() >= MAX_FILES || self.bytes > MAX_BYTES {
+            } else if self.included >= MAX_FILES || self.bytes > MAX_BYTES {
                 return wrong(format!("more than {MAX_FILES} files or 8 MiB are included"), None);
-            } else if self.done.insert(real.clone()) {
+            } else {
+                self.included += 1;
                 match self.reach.read(&real) {
-                    Ok(text) => self.nested(&path, &text, real),
+                    Ok(text) => self.nested(&path, &text, real, admitted.outside),
                     Err(why) => wrong(format!("gossfile {:?}: {}: {why}", include.pattern, path.display()), None),
                 }
             }
         }
     }
 
-    fn nested(&mut self, path: &Path, text: &str, real: PathBuf) {
-        self.open.push(real);
+    fn nested(&mut self, path: &Path, text: &str, real: PathBuf, outside: bool) {
+        let before = self.mistakes.len();
+        self.open.push(real.clone());
         self.file(path, text);
+        if outside {
+            self.mistakes[before..].iter_mut().for_each(Diagnostic::hide_text);
+        }
         self.open.pop();
+        if !self.read.insert(real) {
+            // It was read before, and its mistakes are told. Others can have come: templates change variables.
+            let again = self.mistakes.split_off(before);
+            let new: Vec<Diagnostic> = again.into_iter().filter(|mistake| !self.mistakes.contains(mistake)).collect();
+            self.mistakes.extend(new);
+        }
     }
 
     fn finish(mut self, path: &Path, text: &str, vars: &[u8]) -> Result<Suite, Vec<Diagnostic>> {
@@ -192,7 +228,7 @@ impl Reader<'_> {
             self.mistakes.push(Diagnostic::at(&Source { path, text }, 0..0, &title, "", Some(help)));
         }
         let Some(mut suite) = self.suite.filter(|_| self.mistakes.is_empty()) else { return Err(self.mistakes) };
-        if self.evaluated || self.done.len() > 1 {
+        if self.evaluated || self.included > 0 {
             let read = self.world.read.lock().unwrap_or_else(PoisonError::into_inner);
             for part in read.iter().flat_map(|(name, text)| [name, text]) {
                 note(&mut self.record, part.as_bytes());

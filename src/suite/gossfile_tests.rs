@@ -184,3 +184,52 @@ fn a_chain_of_fifty_files_ends() {
     let told = Folder::of(&files).told("0.yaml", "{}");
     assert!(told.contains("49.yaml:1:") && told.contains("nested more than 50 deep"), "{told}");
 }
+
+#[test]
+fn a_file_that_is_included_twice_has_the_last_word_where_it_is_last() {
+    let owner = |name: &str| format!("file:\n  /etc/passwd: {{exists: true, owner: {name}}}\n");
+    let folder = Folder::of(&[
+        ("main.yaml", "gossfile:\n  10: {file: base.yaml}\n  20: {file: over.yaml}\n  30: {file: more.yaml}\n"),
+        ("base.yaml", &owner("nobody")),
+        ("over.yaml", &owner("root")),
+        ("more.yaml", "gossfile: {base.yaml: {}}\nfile: {/etc/group: {exists: true}}\n"),
+    ]);
+    let suite = folder.suite("main.yaml");
+    let check = suite.checks.iter().find(|check| check.id == "/etc/passwd").expect("it is there");
+    assert_eq!(check.properties[1].matcher, crate::suite::Matcher::Equal("nobody".into()));
+    assert_eq!(suite.checks.len(), 2, "each check once");
+}
+
+#[test]
+fn what_a_template_changes_in_the_variables_the_included_files_see() {
+    let folder = Folder::of(&[
+        ("main.yaml", "{{ $_ := set .Vars \"name\" \"new\" }}gossfile: {user.yaml: {}}\n"),
+        ("user.yaml", "user:\n  {{ .Vars.name }}: {exists: true}\n"),
+    ]);
+    let suite = folder.load("main.yaml", "{name: old}").unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)));
+    assert_eq!(suite.checks[0].id, "new");
+}
+
+#[test]
+fn the_outermost_file_says_what_numbers_are() {
+    let json = r#"{"user": {"root": {"exists": true, "uid": {"equal": 0}}}}"#;
+    let folder = Folder::of(&[
+        ("main.yaml", "gossfile: {j.json: {}}\n"),
+        ("main.json", "{\"gossfile\": {\"y.yaml\": {}}}"),
+        ("j.json", json),
+        ("y.yaml", json),
+    ]);
+    let wanted = |path: &str| folder.suite(path).checks[0].properties[1].matcher.clone();
+    assert_eq!(wanted("main.yaml"), crate::suite::Matcher::SameAs(0.into()));
+    assert_eq!(wanted("main.json"), crate::suite::Matcher::SameAs(0.0.into()));
+}
+
+#[test]
+fn an_included_file_is_gosss_whatever_its_name() {
+    let folder = Folder::of(&[
+        ("main.yaml", "gossfile: {x.hcl: {}}\n"),
+        ("x.hcl", "file: {/x: {exists: true, mode: \"644\"}}\n"),
+    ]);
+    let matcher = folder.suite("main.yaml").checks[0].properties[1].matcher.clone();
+    assert_eq!(matcher, crate::suite::Matcher::Equal("644".into()));
+}

@@ -52,6 +52,9 @@ fn judgement(matcher: &Matcher, observed: &Datum) -> Judgement {
 fn meets(matcher: &Matcher, observed: &Datum) -> Result<bool, String> {
     match matcher {
         Matcher::Equal(wanted) => equal(wanted, observed),
+        Matcher::SameAs(Value::Null) if *observed == Datum::Nothing => {
+            Err("null cannot be compared with null".to_owned())
+        }
         Matcher::SameAs(wanted) => Ok(Datum::written(wanted) == *observed),
         Matcher::Elements(wanted) => Ok(assigned(wanted, &elements(observed)?) == wanted.len()),
         Matcher::ContainElements(wanted) => Ok(assigned(wanted, &elements(&observed.lines())?) == wanted.len()),

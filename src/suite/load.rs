@@ -9,9 +9,13 @@ use std::{
 };
 
 use super::{
-    Resource, Suite, check,
+    Resource, Suite,
+    bounds::{NamedBy, SuiteBounds},
+    check,
+    demand::Dialect,
     diagnostic::{Diagnostic, Source},
     gossfile, hcl, profiles,
+    reach::Reach,
     template::{self, Environment, VarSources, Vars},
     tree::Findings,
 };
@@ -32,8 +36,11 @@ pub fn load(paths: &[PathBuf], base_dir: &Path) -> Result<Vec<Suite>, Vec<Diagno
 /// ready suite ([`super::PROFILES`]). Returns all suites in order, or every mistake of every file.
 pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Result<Vec<Suite>, Vec<Diagnostic>> {
     on_a_thread(|| {
+        let bounds = vars.bounds.clone();
+        let reach = Reach::of_folder(base_dir, &bounds);
         let vars = template::load_vars(vars)?;
-        let surroundings = Surroundings { base_dir: base_dir.to_owned(), vars, env: Environment::of_process() };
+        let env = Environment::of_process(&bounds.environment);
+        let surroundings = Surroundings { base_dir: base_dir.to_owned(), vars, env, bounds };
         let mut suites = Vec::new();
         let mut mistakes = Vec::new();
         for path in paths {
@@ -47,27 +54,38 @@ pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Resul
                 }
                 continue;
             }
-            match bytes(&base_dir.join(path), path).map_err(|mistake| vec![mistake]) {
-                Ok(bytes) => match read_here(path, &bytes, &surroundings) {
+            match bytes(&reach, surroundings.bounds.suites, &base_dir.join(path), path) {
+                Ok((bytes, outside)) => match read_here(path, &bytes, &surroundings) {
                     Ok(found) => suites.extend(found),
-                    Err(found) => mistakes.extend(found),
+                    Err(mut found) => {
+                        if outside {
+                            found.iter_mut().for_each(Diagnostic::hide_text);
+                        }
+                        mistakes.extend(found);
+                    }
                 },
-                Err(found) => mistakes.extend(found),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
-        mistakes.extend(suites.iter().flat_map(|suite| missing_tests(suite, base_dir)));
+        mistakes.extend(suites.iter().flat_map(|suite| missing_tests(suite, &surroundings)));
         if mistakes.is_empty() { Ok(suites) } else { Err(mistakes) }
     })
 }
 
-/// The external suites whose tests are not there.
-fn missing_tests(suite: &Suite, base_dir: &Path) -> Vec<Diagnostic> {
+/// The external suites whose tests are not there, or not where they may be.
+fn missing_tests(suite: &Suite, surroundings: &Surroundings) -> Vec<Diagnostic> {
+    let base_dir = &surroundings.base_dir;
     let missing = suite.checks.iter().filter(|check| check.resource == Resource::External).filter_map(|check| {
         let file = check.path.as_ref().unwrap_or(&suite.path);
-        let tests = suite.folder_of(check, base_dir).join(check.parameters.get("path")?.as_str()?);
+        let folder = suite.folder_of(check, base_dir);
+        let tests = folder.join(check.parameters.get("path")?.as_str()?);
         let help = format!("looked for {}", tests.display());
-        let title = format!("external {:?}: its tests are not there", check.id);
-        (!tests.exists()).then(|| Diagnostic::on_line(file, check.line, &title, &help))
+        let title = match Reach::of_folder(&folder, &surroundings.bounds).admit(&tests) {
+            Ok(_) => return None,
+            Err(_) if !tests.exists() => format!("external {:?}: its tests are not there", check.id),
+            Err(why) => format!("external {:?}: its tests cannot be taken: {why}", check.id),
+        };
+        Some(Diagnostic::on_line(file, check.line, &title, &help))
     });
     missing.collect()
 }
@@ -81,13 +99,19 @@ pub(super) struct Surroundings {
     pub vars: Vars,
     /// The environment.
     pub env: Environment,
+    /// What may be read.
+    pub bounds: SuiteBounds,
 }
 
 /// Reads one file's bytes as suites; `path` is for its kind and for messages.
 #[cfg(test)]
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<Diagnostic>> {
-    let surroundings =
-        Surroundings { base_dir: PathBuf::from("."), vars: Vars::default(), env: Environment::default() };
+    let surroundings = Surroundings {
+        base_dir: PathBuf::from("."),
+        vars: Vars::default(),
+        env: Environment::default(),
+        bounds: SuiteBounds::default(),
+    };
     on_a_thread(|| read_here(path, bytes, &surroundings))
 }
 
@@ -139,7 +163,8 @@ fn hcl_suites(path: &Path, text: &str, vars: &Vars) -> Result<Vec<Suite>, Vec<Di
         true => Digest::of(&[text.as_bytes(), &[0], &vars.bytes].concat()),
         false => Digest::of(text.as_bytes()),
     };
-    let suites: Vec<Suite> = raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest)).collect();
+    let suites: Vec<Suite> =
+        raw.into_iter().filter_map(|raw| check::read(&mut findings, raw, path, &digest, Dialect::Hcl)).collect();
     if findings.list.is_empty() {
         return Ok(suites);
     }
@@ -147,7 +172,8 @@ fn hcl_suites(path: &Path, text: &str, vars: &Vars) -> Result<Vec<Suite>, Vec<Di
     Err(findings.list)
 }
 
-fn bytes(from: &Path, named: &Path) -> Result<Vec<u8>, Diagnostic> {
+/// A suite file's bytes, and whether it lies outside of the repository.
+fn bytes(reach: &Reach, by: NamedBy, from: &Path, named: &Path) -> Result<(Vec<u8>, bool), Diagnostic> {
     let unreadable = |error: std::io::Error| {
         let title = match error.kind() {
             std::io::ErrorKind::NotFound => "no such suite file".to_owned(),
@@ -155,7 +181,12 @@ fn bytes(from: &Path, named: &Path) -> Result<Vec<u8>, Diagnostic> {
         };
         Diagnostic::file(named, &title, Some(&format!("looked for {}", from.display())))
     };
-    let file = File::open(from).map_err(unreadable)?;
+    std::fs::metadata(from).map_err(unreadable)?;
+    let admitted = reach.admit_as(from, by).map_err(|why| {
+        let help = "suites lie in the repository; --allow-path DIR on the command line admits those of another folder";
+        Diagnostic::file(named, &format!("the suite cannot be read: {why}"), Some(help))
+    })?;
+    let file = File::open(&admitted.path).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(Diagnostic::file(named, "not a file", Some("name the suite files one by one")));
     }
@@ -164,7 +195,7 @@ fn bytes(from: &Path, named: &Path) -> Result<Vec<u8>, Diagnostic> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Diagnostic::file(named, "larger than 1 MiB", Some("split the suite into several files")));
     }
-    Ok(bytes)
+    Ok((bytes, admitted.outside))
 }
 
 #[cfg(test)]

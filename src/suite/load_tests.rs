@@ -302,7 +302,8 @@ fn variables_in_hcl() {
         "bad.hcl",
         "suite \"x\" {\n  user \"a\" {\n    home = var.usr\n    uid = var.lists.sizes[7]\n    shell = \"${var.lists}\"\n    exists = upper(\"x\")\n  }\n}\n",
     );
-    let vars = VarSources { folder: folder.path().to_owned(), files: vec!["vars.yaml".into()], inline: None };
+    let vars =
+        VarSources { folder: folder.path().to_owned(), files: vec!["vars.yaml".into()], ..VarSources::default() };
     let suites = load_with(&["good.hcl".into()], folder.path(), &vars).unwrap_or_else(|e| panic!("{}", all(&e)));
     assert_eq!(suites[0].sudo, Sudo::Always);
     let values: Vec<&Matcher> = suites[0].checks[0].properties.iter().map(|p| &p.matcher).collect();

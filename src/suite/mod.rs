@@ -6,6 +6,7 @@
 //! that must come back.
 
 mod arguments;
+mod bounds;
 mod check;
 mod datum;
 mod demand;
@@ -23,11 +24,13 @@ mod matcher;
 mod pattern;
 mod profiles;
 mod re2;
+mod reach;
 mod resource;
 mod semver_range;
 mod template;
 mod tree;
 mod vocabulary;
+mod yaml_stream;
 
 use std::{
     collections::BTreeMap,
@@ -39,18 +42,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Digest;
 
+pub use bounds::{NamedBy, SuiteBounds, TrackedFiles};
 pub use diagnostic::{Diagnostic, Source, nearest};
 pub use duration::parse_duration;
+pub use gossfile::rendered;
 pub use judge::{Judgement, judge, judge_written};
 pub use load::{load, load_with};
 pub use matcher::Matcher;
 pub use profiles::{PROFILES, Profile};
+pub use reach::{AdmittedFile, Reach, link_out_of_a_repository};
 pub use resource::{Asker, Resource};
 pub use template::VarSources;
 pub use vocabulary::properties;
 
 /// One suite file, read and checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Suite {
     /// Label of the `suite` block; for goss files the file's stem.
     pub name: String,
@@ -95,6 +102,7 @@ pub enum Sudo {
 
 /// One resource and what is demanded of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Check {
     /// Which kind of resource.
     pub resource: Resource,
@@ -133,10 +141,16 @@ impl Check {
     pub fn subject(&self) -> &str {
         self.subject.as_deref().unwrap_or(&self.id)
     }
+
+    /// The longest that all its attempts and the pauses between them may take.
+    pub fn longest(&self) -> Duration {
+        self.timeout + (self.retry_delay + self.timeout) * self.retry
+    }
 }
 
 /// One attribute of a resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Property {
     /// goss's attribute name as it is reported: `exists`, `mode`, `exit-status`.
     pub name: String,

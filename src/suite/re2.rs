@@ -13,6 +13,8 @@ const MAX_COUNT: u32 = 1000;
 const MAX_DEPTH: usize = 200;
 /// A compiled expression larger than this is refused: `\pL{1000}` is allowed in Go and takes some MB here.
 const MAX_BYTES: usize = 32 << 20;
+/// The same where groups are asked for.
+const MAX_BYTES_WITH_GROUPS: usize = 1 << 20;
 
 thread_local! {
     /// The expression compiled last: one demand is often put to many elements in turn.
@@ -30,17 +32,29 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     Ok(regex)
 }
 
+/// The same, with groups that can be asked for, on texts. What it may take is less: templates compile anew at each call.
+pub(super) fn compile_with_groups(pattern: &str) -> Result<regex::Regex, String> {
+    let text = translate(pattern, true)?;
+    regex::RegexBuilder::new(&text).size_limit(MAX_BYTES_WITH_GROUPS).build().map_err(|error| told(&error))
+}
+
 fn compiled(pattern: &str) -> Result<Regex, String> {
-    let text = translate(pattern)?;
-    RegexBuilder::new(&text).size_limit(MAX_BYTES).build().map_err(|error| match error {
+    let text = translate(pattern, false)?;
+    RegexBuilder::new(&text).size_limit(MAX_BYTES).build().map_err(|error| told(&error))
+}
+
+fn told(error: &regex::Error) -> String {
+    match error {
         regex::Error::CompiledTooBig(_) => "too large when compiled".to_owned(),
         other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    })
+    }
 }
 
 /// Go's syntax into the crate's.
-fn translate(pattern: &str) -> Result<String, String> {
+fn translate(pattern: &str, groups: bool) -> Result<String, String> {
     let mut it = Translation {
+        captures: groups,
+        names: Vec::new(),
         rest: pattern.chars().peekable(),
         out: String::new(),
         groups: vec![1],
@@ -62,6 +76,10 @@ enum Last {
 }
 
 struct Translation<'p> {
+    /// Whether groups capture.
+    captures: bool,
+    /// The names of groups so far; Go takes one twice, but which would be asked for?
+    names: Vec<String>,
     rest: Peekable<Chars<'p>>,
     out: String,
     /// For each open group, and everything at last: how often its most repeated part stands in it.
@@ -169,7 +187,7 @@ impl Translation<'_> {
         Ok(Some((format!("{{{ahead}}}"), most)))
     }
 
-    /// A group after its parenthesis. Which groups capture does not matter here, so names are only checked.
+    /// A group after its parenthesis.
     fn open(&mut self) -> Result<(), String> {
         self.groups.push(1);
         if self.groups.len() > MAX_DEPTH {
@@ -177,7 +195,7 @@ impl Translation<'_> {
         }
         self.last = Last::Nothing;
         if self.rest.next_if_eq(&'?').is_none() {
-            self.out.push_str("(?:");
+            self.out.push_str(if self.captures { "(" } else { "(?:" });
             return Ok(());
         }
         let ahead: String = self.rest.clone().take(2).collect();
@@ -189,7 +207,18 @@ impl Translation<'_> {
             if self.rest.next() != Some('>') || !word {
                 return Err(format!("invalid named capture: (?P<{name}"));
             }
-            self.out.push_str("(?:");
+            match self.captures {
+                // The crate's names begin with a letter; Go's may begin with a digit, which nobody can tell apart here.
+                true if name.starts_with(|c: char| c.is_ascii_digit()) => {
+                    return Err(format!("a group's name begins with a letter here: {name}"));
+                }
+                true if self.names.contains(&name) => {
+                    return Err(format!("two groups with one name cannot be told apart here: {name}"));
+                }
+                true => self.out.push_str(&format!("(?P<{name}>")),
+                false => self.out.push_str("(?:"),
+            }
+            self.names.push(name);
             return Ok(());
         }
         self.flags()
@@ -206,8 +235,8 @@ impl Translation<'_> {
                     seen = true;
                     let (to, other) = if negative { (&mut off, &mut on) } else { (&mut on, &mut off) };
                     other.retain(|o| o != c);
-                    // Greed decides nothing here: only whether there is a match.
-                    if c != 'U' && !to.contains(c) {
+                    // Greed decides nothing where it is only asked whether there is a match.
+                    if (c != 'U' || self.captures) && !to.contains(c) {
                         to.push(c);
                     }
                 }
@@ -326,7 +355,8 @@ impl Translation<'_> {
             self.rest.next_if_eq(&'}')?;
             digits
         } else {
-            self.rest.by_ref().take(2).collect()
+            let digits: String = self.rest.by_ref().take(2).collect();
+            Some(digits).filter(|digits| digits.chars().count() == 2)?
         };
         let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_hexdigit());
         u32::from_str_radix(&digits, 16).ok().filter(|_| plain).and_then(char::from_u32)
@@ -487,6 +517,8 @@ mod tests {
             r"\x{110000}",
             "[a",
             "a|*",
+            r"\x4",
+            r"\x",
         ] {
             assert!(compile(pattern).is_err(), "{pattern}");
         }

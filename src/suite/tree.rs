@@ -124,6 +124,9 @@ impl<'a> Findings<'a> {
 
     /// Notes a mistake; see [`Diagnostic::at`]. Where a template made the line, the help also says what it became.
     pub fn wrong(&mut self, span: &Range<usize>, title: impl AsRef<str>, label: impl AsRef<str>, help: Option<&str>) {
+        if self.list.len() >= MOST_MISTAKES {
+            return;
+        }
         let came_out = self.rendered.and_then(|rendered| rendered.evaluated_line(span));
         let help = match (help, came_out) {
             (help, None) => help.map(str::to_owned),
@@ -149,6 +152,8 @@ fn line_starts(text: &str) -> Vec<usize> {
     std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
+/// The most mistakes that are told of one file: who has mended these sees the rest.
+const MOST_MISTAKES: usize = 200;
 /// The longest part of a rendered line that is shown, in characters.
 const SHOWN: usize = 200;
 

@@ -11,6 +11,7 @@ use crate::{
     support::{
         cloud::Cloud,
         packer::{SURROGATE, Workshop},
+        processes::children_of,
     },
 };
 
@@ -73,16 +74,6 @@ fn plugin_pid(workshop: &Workshop) -> String {
         }
     }
     panic!("no plugin process below {plugins}");
-}
-
-/// The processes that `pid` started.
-fn children_of(pid: &str) -> Vec<String> {
-    let mut children = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{pid}/task")).expect("a process").filter_map(Result::ok) {
-        let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        children.extend(text.split_whitespace().map(str::to_owned));
-    }
-    children
 }
 
 /// What of `pid`'s descriptors, those that `wanted` picks by number, another process may wait for the end of: pipes, sockets, and the log that Packer
@@ -172,16 +163,20 @@ fn one_sweep_clears_what_a_killed_packer_left() {
     }
     signal("-KILL", &format!("-{}", packer.id()));
     let _status = packer.wait();
-    assert!(!cloud.left().is_empty(), "a killed Packer leaves its instance, key pair and group");
+    let before = cloud.left();
+    for kind in ["instance", "key pair", "security group"] {
+        assert!(before.iter().any(|left| left.starts_with(kind)), "a killed Packer leaves its {kind}: {before:?}");
+    }
 
     let shown = workshop.assay(&["sweep", "--owner", "sweep-me", "--older-than", "1s", "--region", "us-east-1"]);
     let text = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.status.success() && text.contains("i-"), "{text}{}", String::from_utf8_lossy(&shown.stderr));
-    assert!(!cloud.left().is_empty(), "without --yes it only shows");
+    let all = cloud.left();
+    assert_eq!(all, before, "without --yes it only shows");
 
     let other =
         workshop.assay(&["sweep", "--owner", "somebody-else", "--older-than", "1s", "--region", "us-east-1", "--yes"]);
-    assert!(!cloud.left().is_empty(), "another owner's things stay: {}", String::from_utf8_lossy(&other.stdout));
+    assert_eq!(cloud.left(), all, "another owner's things stay: {}", String::from_utf8_lossy(&other.stdout));
 
     let done =
         workshop.assay(&["sweep", "--owner", "sweep-me", "--older-than", "1s", "--region", "us-east-1", "--yes"]);

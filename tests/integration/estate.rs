@@ -124,12 +124,15 @@ async fn copies_are_made_once_shared_and_retired() {
     scene.cloud.control("launched", &json!({ "image": id, "region": "eu-west-1", "at": "2026-01-02T00:00:00Z" }));
     assert_eq!(west.image_last_launched(&id).await.expect("told").as_deref(), Some("2026-01-02T00:00:00Z"));
 
-    west.deprecate_image(&id, "2030-01-02T03:04:05Z").await.expect("deprecated");
+    // EC2 refuses times that have passed; this one is a year ahead whenever the test runs.
+    let next_year = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(365 * 24)).expect("a time");
+    let deprecation = |seconds: &str| next_year.strftime(&format!("%Y-%m-%dT%H:%M:{seconds}")).to_string();
+    west.deprecate_image(&id, &deprecation("05Z")).await.expect("deprecated");
     let state = async |id: &AmiId| {
         let image = west.describe_images(std::slice::from_ref(id)).await.expect("described").remove(0);
         (image.state, image.attributes.deprecation_time)
     };
-    assert_eq!(state(&id).await.1, "2030-01-02T03:04:00.000Z");
+    assert_eq!(state(&id).await.1, deprecation("00.000Z"));
     assert_eq!(west.deprecate_image(&id, "soon").await.expect_err("no time").kind, CloudErrorKind::Invalid);
     west.cancel_deprecation(&id).await.expect("cancelled");
     west.disable_image(&id).await.expect("disabled");

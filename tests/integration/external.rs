@@ -14,19 +14,6 @@ use crate::sshd::Sshd;
 
 const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 
-/// `~/.cache/assay/tools`, which scripts/tools fills.
-fn tools() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME")).join(".cache");
-    cache.unwrap_or_else(home).join("assay/tools")
-}
-
-fn tool(path: &str, cure: &str) -> PathBuf {
-    let tool = tools().join(path);
-    assert!(tool.exists(), "this test needs {}: {cure}", tool.display());
-    tool.parent().expect("a folder").to_owned()
-}
-
 /// Runs `assay probe` on `sshd` with a suite file in `folder`; programs are looked for in `programs` first. Returns the exit code and what it printed as JSON.
 fn probe(sshd: &Sshd, folder: &Path, suite: &str, programs: &Path) -> (i32, Value) {
     fs::write(folder.join("suite.hcl"), suite).expect("written");
@@ -54,10 +41,32 @@ fn checks(result: &Value, suite: &str) -> Vec<String> {
     mine.map(|c| format!("{} {}: {}", text(&c["resource"]), text(&c["id"]), text(&c["outcome"]))).collect()
 }
 
-/// The programs run as the user who runs the tests: they stand in that user's home.
-fn own_user() -> String {
-    let output = Command::new("id").arg("-un").output().expect("id");
-    String::from_utf8(output.stdout).expect("a name").trim().to_owned()
+/// A folder with the program where the user that suites run as may read it: as root that is nobody, and the tools stand in a home that is closed to it.
+fn readable(tool: &str, cure: &str, into: &Path) -> PathBuf {
+    assert!(
+        crate::support::tools::folder().join(tool).exists(),
+        "this test needs {}: {cure}",
+        crate::support::tools::folder().join(tool).display()
+    );
+    fs::set_permissions(into, fs::Permissions::from_mode(0o755)).expect("readable");
+    let (from, name) = (crate::support::tools::folder().join(tool), Path::new(tool).file_name().expect("a name"));
+    let copied = |from: &Path, to: &Path| {
+        let status = Command::new("cp").arg("-rL").args([from, to]).status().expect("cp");
+        assert!(status.success(), "cp {}", from.display());
+        let status = Command::new("chmod").args(["-R", "a+rX"]).arg(to).status().expect("chmod");
+        assert!(status.success(), "chmod {}", to.display());
+    };
+    if tool.starts_with("python/") {
+        // A virtual environment's programs name its interpreter by an absolute path.
+        let lib = crate::support::tools::folder().join("python/lib");
+        let version = fs::read_dir(&lib).expect("a folder").next().expect("a Python").expect("an entry").path();
+        copied(&version.join("site-packages"), &into.join("packages"));
+        let script = format!("PYTHONPATH={} exec python3 -m pytest \"$@\"\n", into.join("packages").display());
+        stand_in(into, &name.to_string_lossy(), &script);
+    } else {
+        copied(&from, &into.join(name));
+    }
+    into.to_owned()
 }
 
 const TESTINFRA: &str = "
@@ -74,15 +83,13 @@ def test_no_credentials(host):
 
 #[test]
 fn testinfra_is_merged_into_the_report() {
-    let programs = tool("python/bin/pytest", "scripts/tools python");
+    let place = tempfile::tempdir().expect("a folder");
+    let programs = readable("python/bin/pytest", "scripts/tools python", place.path());
     let (sshd, folder) = (Sshd::start(), tempfile::tempdir().expect("a folder"));
     fs::create_dir(folder.path().join("tests")).expect("made");
     fs::write(folder.path().join("tests/test_base.py"), TESTINFRA).expect("written");
-    let user = own_user();
-    let suite = format!(
-        "external \"ui\" {{\n preset = \"testinfra\"\n path = \"tests\"\n run-as = \"{user}\"\n}}\nsuite \"own\" {{\n file \"/etc/passwd\" {{ exists = true }}\n}}\n"
-    );
-    let (exit, result) = probe(&sshd, folder.path(), &suite, &programs);
+    let suite = "external \"ui\" {\n preset = \"testinfra\"\n path = \"tests\"\n}\nsuite \"own\" {\n file \"/etc/passwd\" { exists = true }\n}\n";
+    let (exit, result) = probe(&sshd, folder.path(), suite, &programs);
     assert_eq!(exit, 2, "{result:#}");
     let seen = checks(&result, "ui");
     assert_eq!(seen[0], "external ui: failed", "{result:#}");
@@ -94,13 +101,13 @@ fn testinfra_is_merged_into_the_report() {
 
 #[test]
 fn goss_runs_on_the_host_and_its_results_come_back() {
-    let programs = tool("bin/goss", "scripts/tools");
+    let place = tempfile::tempdir().expect("a folder");
+    let programs = readable("bin/goss", "scripts/tools", place.path());
     let (sshd, folder) = (Sshd::start(), tempfile::tempdir().expect("a folder"));
     let goss = "file:\n  /etc/passwd:\n    exists: true\n    mode: \"0644\"\n  /nosuch:\n    exists: false\n";
     fs::write(folder.path().join("goss.yaml"), goss).expect("written");
-    let user = own_user();
-    let suite = format!("external \"goss\" {{\n preset = \"goss\"\n path = \"goss.yaml\"\n run-as = \"{user}\"\n}}\n");
-    let (exit, result) = probe(&sshd, folder.path(), &suite, &programs);
+    let suite = "external \"goss\" {\n preset = \"goss\"\n path = \"goss.yaml\"\n}\n";
+    let (exit, result) = probe(&sshd, folder.path(), suite, &programs);
     let mut seen = checks(&result, "goss");
     assert_eq!((exit, seen.remove(0)), (0, "external goss: passed".to_owned()), "{result:#}");
     seen.sort();

@@ -140,6 +140,9 @@ fn an_unprivileged_user_gets_conductor_reaper_and_prober_and_reads_none_of_them(
     };
     for (pid, line) in &running {
         assert!(!nobody_reads(*pid), "{line}");
+        // Of the prober, which has no environment, only this tells: what may not be dumped belongs to root in /proc.
+        let owner = fs::metadata(format!("/proc/{pid}/environ")).map(|it| std::os::unix::fs::MetadataExt::uid(&it));
+        assert_eq!(owner.expect("it runs"), 0, "{line}");
         assert_eq!(holds_secret(*pid), !line.contains("prober"), "the prober gets no environment: {line}");
     }
     let output = child.wait_with_output().expect("an end");

@@ -16,7 +16,10 @@ use assay::{
 };
 use tokio::sync::mpsc;
 
-use crate::sshd::Sshd;
+use crate::{
+    sshd::Sshd,
+    support::processes::{hard_limit, status_fields},
+};
 
 const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 
@@ -206,11 +209,54 @@ fn no_file_no_program_no_environment_is_reached() {
     ]
     .into();
     things.extend(std::env::var("HOME").ok());
+    things.extend([format!("remove:{}", secret.display()), "memory-file:x".to_owned()]);
+    if can_refuse_ports() {
+        things.push("listen:127.0.0.1:0".to_owned());
+    }
     let mut expected: Vec<String> = things.iter().map(|t| format!("no {t}")).collect();
     things.push(open.clone());
     expected.push(format!("yes {open}"));
     let found: Vec<String> = reached(&things).into_iter().filter(|line| !line.starts_with("missing ")).collect();
     assert_eq!(found, expected);
+}
+
+/// Whether this kernel can keep a process from listening: landlock, and Linux 6.7 or newer.
+fn can_refuse_ports() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (6, 7) && !reached(&[]).iter().any(|line| line.contains("landlock"))
+}
+
+/// What confinement gives up, as the kernel tells of the running process: each of these can be forgotten while files stay closed.
+#[tokio::test]
+async fn the_running_prober_is_filtered_limited_nobody_and_closed() {
+    let prober = Prober::start(Path::new(ASSAY)).await.expect("it starts");
+    // It has answered, so it is confined.
+    assert!(prober.parse_console(Vec::new()).await.expect("an answer").is_empty());
+    let pid = prober.pid().expect("it runs");
+    let status = status_fields(pid);
+    assert_eq!(status["Seccomp"], "2", "system calls are filtered: {status:?}");
+    assert_eq!(status["NoNewPrivs"], "1", "{status:?}");
+    if rustix::process::getuid().is_root() {
+        assert_eq!(status["Uid"], "65534\t65534\t65534\t65534");
+        assert_eq!(status["Gid"], "65534\t65534\t65534\t65534");
+        assert_eq!(status["Groups"], "");
+    }
+    let limits = [
+        ("Max address space", "2147483648"),
+        ("Max open files", "4096"),
+        ("Max core file size", "0"),
+        ("Max file size", "0"),
+    ];
+    for (name, wanted) in limits {
+        let found = hard_limit(pid, name).parse::<u64>().unwrap_or(u64::MAX);
+        assert!(found <= wanted.parse().expect("a number"), "{name}: {found}");
+    }
+    // What a process that may not be dumped shows in /proc belongs to root, whoever runs it.
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}/environ")).expect("it runs"));
+    assert_eq!(owner, 0, "others of its user can look into it");
 }
 
 #[test]

@@ -130,7 +130,32 @@ fn the_manual_has_a_page_for_every_command() {
     let folder = folder(&[]);
     let output = run(folder.path(), &["man", "--dir", "man"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    for name in ["assay.1", "assay-validate.1", "assay-packer-install.1"] {
-        assert!(folder.path().join("man").join(name).is_file(), "{name}");
+    let commands = commands(folder.path(), &[]);
+    assert!(commands.len() >= 20, "{commands:?}");
+    for command in commands {
+        let page = format!("assay-{}.1", command.join("-"));
+        assert!(folder.path().join("man").join(&page).is_file(), "{page}");
     }
+    assert!(folder.path().join("man/assay.1").is_file());
+}
+
+/// Every command that `--help` lists, with those below it.
+fn commands(folder: &Path, above: &[String]) -> Vec<Vec<String>> {
+    let mut arguments: Vec<&str> = above.iter().map(String::as_str).collect();
+    arguments.push("--help");
+    let help = String::from_utf8(run(folder, &arguments).stdout).expect("text");
+    let Some((_, listed)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let mut found = Vec::new();
+    for line in listed.lines().take_while(|line| line.starts_with("  ")) {
+        // A line of a longer description is indented further.
+        let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) else { continue };
+        let name = name.split_whitespace().next().expect("a name");
+        if name == "help" {
+            continue;
+        }
+        let command: Vec<String> = above.iter().cloned().chain([name.to_owned()]).collect();
+        found.extend(commands(folder, &command));
+        found.push(command);
+    }
+    found
 }

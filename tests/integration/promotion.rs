@@ -1,6 +1,7 @@
 //! From a built AMI to gold with the real program: validated by booting it, promoted over a bare remote, in three regions and for a second account.
 
 use std::{
+    cell::RefCell,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     build::{LIGHT, LIGHT_SUITE},
+    permissions,
     support::{
         cloud::Cloud,
         http,
@@ -48,7 +50,12 @@ struct Scene {
     cloud: Cloud,
     workshop: Workshop,
     repository: Repository,
+    /// What the promoter's commands asked of the cloud, in order.
+    promoter_calls: RefCell<Vec<Value>>,
 }
+
+/// The commands that the promoter's job runs.
+const PROMOTER_COMMANDS: [&str; 3] = ["promote", "rollback", "revoke"];
 
 fn scene() -> Scene {
     let cloud = Cloud::start();
@@ -61,7 +68,7 @@ fn scene() -> Scene {
     for (key, value) in git_environment(workshop.path()) {
         workshop.set(&key, &value);
     }
-    Scene { cloud, workshop, repository }
+    Scene { cloud, workshop, repository, promoter_calls: RefCell::default() }
 }
 
 impl Scene {
@@ -100,7 +107,11 @@ impl Scene {
     }
 
     fn good(&self, arguments: &[&str]) -> Output {
+        let before = self.cloud.calls().len();
         let output = self.workshop.assay(arguments);
+        if PROMOTER_COMMANDS.contains(&arguments[0]) {
+            self.promoter_calls.borrow_mut().extend(self.cloud.calls().split_off(before));
+        }
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {:?}\n{text}", output.status.code());
         output
@@ -220,6 +231,11 @@ fn from_a_built_ami_to_gold_in_three_regions_and_back() {
         assert!(!ami["launch_permissions"].to_string().contains(scene.cloud.account("other")), "{ami}");
     }
     scene.cloud.wait_until_clean(10);
+    let calls = scene.promoter_calls.borrow();
+    for action in ["CopyImage", "CreateTags", "ModifyImageAttribute", "PutParameter", "EnableImageDeprecation"] {
+        assert!(calls.iter().any(|call| call["action"] == action), "the promoter never called {action}");
+    }
+    assert_eq!(permissions::denied(scene.workshop.path(), "promoter", &calls), Vec::<String>::new());
 }
 
 /// Both have read the same lock, with no gold in it, before either has copied anything; then tags are slow for both.

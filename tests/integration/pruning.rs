@@ -40,6 +40,17 @@ const CHANGES: [&str; 9] = [
     "DeregisterImage",
     "DeleteSnapshot",
 ];
+/// The calls that tell who uses an AMI; without any one of them nothing is known ("Estate::uses_of_images").
+const LISTINGS_OF_USES: [&str; 8] = [
+    "DescribeInstances",
+    "DescribeLaunchTemplates",
+    "DescribeLaunchTemplateVersions",
+    "DescribeLaunchConfigurations",
+    "DescribeAutoScalingGroups",
+    "DescribeFleets",
+    "DescribeSpotFleetRequests",
+    "DescribeSpotInstanceRequests",
+];
 const CONFIG: &str = r#"owner = "github.com/example/images"
 
 image "base" {
@@ -85,6 +96,22 @@ scaling.create_auto_scaling_group(
     AutoScalingGroupName="asg", MinSize=0, MaxSize=0, DesiredCapacity=0, AvailabilityZones=["us-east-1a"],
     LaunchTemplate={"LaunchTemplateId": group["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"},
 )
+fleet = ec2.create_launch_template(LaunchTemplateName="fleet", LaunchTemplateData={"InstanceType": "t3.small"})
+template = {"LaunchTemplateId": fleet["LaunchTemplate"]["LaunchTemplateId"], "Version": "1"}
+capacity = dict(TotalTargetCapacity=0, DefaultTargetCapacityType="on-demand")
+def make_fleet(image):
+    configs = [{"LaunchTemplateSpecification": template, "Overrides": [{"ImageId": image, "InstanceType": "t3.small"}]}]
+    return ec2.create_fleet(Type="maintain", TargetCapacitySpecification=capacity, LaunchTemplateConfigs=configs)["FleetId"]
+make_fleet(want["fleet"])
+ec2.delete_fleets(FleetIds=[make_fleet(want["deleted_fleet"])], TerminateInstances=True)
+spot = {"ImageId": want["spot_fleet"], "InstanceType": "t3.small"}
+ec2.request_spot_fleet(SpotFleetRequestConfig=dict(
+    IamFleetRole="arn:aws:iam::210987654321:role/fleet", TargetCapacity=0, SpotPrice="0.1", LaunchSpecifications=[spot]))
+request = ec2.request_spot_instances(InstanceCount=1, LaunchSpecification={"ImageId": want["spot_request"], "InstanceType": "t3.small"})
+request = request["SpotInstanceRequests"][0]["SpotInstanceRequestId"]
+spots = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request])["SpotInstanceRequests"]
+ec2.terminate_instances(InstanceIds=[spots[0]["InstanceId"]])
+ec2.get_waiter("instance_terminated").wait(InstanceIds=[spots[0]["InstanceId"]], WaiterConfig={"Delay": 1})
 for image in want["shared"]:
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": want["other"]}]})
 ec2.modify_image_attribute(ImageId=want["public"], LaunchPermission={"Add": [{"Group": "all"}]})
@@ -302,7 +329,8 @@ impl Scene {
         let [running, stopped, ended, version, parameter, configuration, group] =
             [150, 151, 152, 153, 154, 155, 156].map(|days| old(self, days));
         let [launched, unlaunched, public] = [157, 158, 159].map(|days| old(self, days));
-        self.go.insert(ended.id.clone());
+        let [fleet, deleted_fleet, spot_fleet, spot_request] = [180, 181, 182, 183].map(|days| old(self, days));
+        self.go.extend([ended.id.clone(), deleted_fleet.id.clone()]);
         self.announced.insert(unlaunched.id.clone());
         // The parent of a young child by its tag, the parent of another image's gold by the lock alone, and that of a child that goes.
         let [by_tag, by_lock, lone] = [160, 161, 162].map(|days| old(self, days));
@@ -339,6 +367,7 @@ impl Scene {
         self.users(&json!({
             "running": id(&running), "stopped": id(&stopped), "ended": id(&ended), "old_version": id(&version),
             "parameter": id(&parameter), "configuration": id(&configuration), "group": id(&group),
+            "fleet": id(&fleet), "deleted_fleet": id(&deleted_fleet), "spot_fleet": id(&spot_fleet), "spot_request": id(&spot_request),
             "shared": [id(&launched), id(&unlaunched)], "public": id(&public), "other": "109876543210",
         }));
     }
@@ -466,6 +495,15 @@ fn of_two_hundred_images_exactly_the_right_ones_go() {
         assert_eq!(image["state"], state, "{id}: {image}");
         let deprecated = scene.go.contains(id) || scene.announced.contains(id);
         assert_eq!(image["deprecation_time"].is_string(), deprecated, "{id}: {image}");
+    }
+
+    // Each listing of who uses what, where it is refused: nothing of that region goes, whichever it is.
+    for action in LISTINGS_OF_USES {
+        scene.cloud.faults(json!([{ "action": action, "code": "UnauthorizedOperation", "times": 99 }]));
+        let changes = scene.changes().len();
+        let (code, answer) = scene.prune(&["--yes", "--grace", "0s"]);
+        scene.cloud.clear_faults();
+        assert_eq!((code, scene.changes().len()), (Some(3), changes), "without {action}: {:?}", answer["errors"]);
     }
 
     // Half of them at once while the other region cannot say who uses what: there nothing goes.

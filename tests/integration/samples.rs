@@ -105,7 +105,8 @@ fn every_template_that_users_copy_is_right() {
             }
         }
     }
-    assert!(checked > 0, "no template was found");
+    // README, the three templates of packer/, and pages: a search that finds fewer no longer looks where they are.
+    assert!(checked >= 5, "{checked} blocks were found");
 }
 
 #[test]

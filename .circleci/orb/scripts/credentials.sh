@@ -1,4 +1,5 @@
 : "${AWS_ROLE_ARN:?the context of this job must set it, and AWS_REGION}"
+: "${AWS_REGION:?the context of this job must set it, and AWS_ROLE_ARN}"
 : "${CIRCLE_OIDC_TOKEN_V2:?CircleCI gives no OIDC token to this job}"
 umask 077
 printf '%s' "$CIRCLE_OIDC_TOKEN_V2" > "$HOME/.aws-token"

@@ -17,7 +17,7 @@ use crate::{
         suites::SuiteLoader,
     },
     model::ImageName,
-    suite::{Suite, VarSources},
+    suite::{NamedBy, Suite, SuiteBounds, VarSources},
 };
 
 /// What [`super::check`] works with.
@@ -31,6 +31,7 @@ pub(super) struct Checker<'a> {
     file_folder: Option<PathBuf>,
     projections: Vec<String>,
     load_suites: SuiteLoader,
+    given_bounds: SuiteBounds,
 }
 
 impl<'a> Checker<'a> {
@@ -44,6 +45,7 @@ impl<'a> Checker<'a> {
             file_folder: None,
             projections: Vec::new(),
             load_suites: input.load_suites,
+            given_bounds: input.bounds.clone(),
         }
     }
 
@@ -220,6 +222,25 @@ impl<'a> Checker<'a> {
             folder: self.base_dir("vars"),
             files: self.list("vars").into_iter().map(PathBuf::from).collect(),
             inline: self.text("vars_inline"),
+            bounds: self.bounds(),
+        }
+    }
+
+    /// What suites, variables and user data may be read from.
+    pub(super) fn bounds(&self) -> SuiteBounds {
+        SuiteBounds {
+            suites: self.named_by("suites"),
+            vars: self.named_by("vars"),
+            environment: self.list("suite_env"),
+            ..self.given_bounds.clone()
+        }
+    }
+
+    /// Who named the files of an option.
+    pub(super) fn named_by(&self, name: &str) -> NamedBy {
+        match self.given(name).map(|given| &given.place) {
+            Some(Place::Flag) => NamedBy::CommandLine,
+            _ => NamedBy::File,
         }
     }
 }

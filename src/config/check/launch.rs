@@ -16,6 +16,7 @@ use crate::{
         units,
     },
     model::target,
+    suite::Reach,
 };
 
 /// Options of which only one may be given; a filter beside an id is outweighed by it and no mistake, as in amazon's builders.
@@ -163,6 +164,15 @@ fn user_data(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
     }
     let path = checker.path("user_data_file")?;
     let on_disk = checker.on_disk(&path);
+    let reach = Reach::of_folder(&checker.base_dir("user_data_file"), &checker.bounds());
+    if let Err(why) = reach.admit_as(&on_disk, checker.named_by("user_data_file")) {
+        let message = format!(
+            "cannot read {}: {why}; user data lies in the repository, or below a folder that --allow-path names",
+            path.display()
+        );
+        checker.wrong("user_data_file", message);
+        return None;
+    }
     match std::fs::metadata(&on_disk).and_then(|meta| {
         if meta.len() > LONGEST_USER_DATA as u64 { Ok(vec![0; LONGEST_USER_DATA + 1]) } else { std::fs::read(&on_disk) }
     }) {

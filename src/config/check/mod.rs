@@ -25,7 +25,10 @@ use super::{
     settings::{AccessSettings, Settings},
     suites::{self, SuiteLoader},
 };
-use crate::model::{ImageName, artifact::BUILDER_TYPES_WITHOUT_AMI};
+use crate::{
+    model::{ImageName, artifact::BUILDER_TYPES_WITHOUT_AMI},
+    suite::SuiteBounds,
+};
 use checker::Checker;
 pub use ways::{Ways, check_ways};
 
@@ -56,10 +59,14 @@ pub struct Input<'a> {
     pub flags: Layer,
     /// `--config`; the option `config` of a template outweighs it.
     pub config_file: Option<PathBuf>,
+    /// assay.hcl as it was read already; then it is not read again, and its own mistakes are told elsewhere.
+    pub parsed: Option<&'a ConfigFile>,
     /// The folder that relative paths start from, and in which the search for assay.hcl begins; absolute.
     pub working_dir: PathBuf,
     /// Reads suites.
     pub load_suites: SuiteLoader,
+    /// What suites, variables and user data may be read from, beside what the options say.
+    pub bounds: SuiteBounds,
     /// Where no suites are given: take `suites { gold }` of assay.hcl's image beside `suites { candidate }`.
     pub gold: bool,
 }
@@ -72,8 +79,10 @@ impl Input<'_> {
             template: None,
             flags: Layer::default(),
             config_file: None,
+            parsed: None,
             working_dir: working_dir.into(),
             load_suites: suites::load,
+            bounds: SuiteBounds::default(),
             gold: false,
         }
     }
@@ -167,6 +176,9 @@ fn refuse_builder(template: &TemplateOptions, problems: &mut Vec<Problem>) {
 
 /// The assay.hcl that counts, and whether there is one that cannot be used: its name is not known yet, or it cannot be read.
 fn config_file(input: &Input<'_>, given: &Layer, problems: &mut Vec<Problem>) -> (Option<ConfigFile>, bool) {
+    if let Some(file) = input.parsed {
+        return (Some(file.clone()), false);
+    }
     if given.unknown.iter().any(|name| name == "config") {
         return (None, true);
     }
@@ -216,6 +228,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
     Some(Settings {
         image,
         suites: suites?,
+        bounds: checker.bounds(),
         ssh,
         launch,
         access,

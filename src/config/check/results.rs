@@ -11,6 +11,9 @@ use crate::{config::settings::OnFailure, model::tags::PREFIX};
 /// EC2 allows 50 tags on a resource (AWS General Reference, tagging limits); the rest are assay's.
 const MOST_TAGS: usize = 40;
 
+/// The default output of Packer's manifest post-processor.
+const PACKERS_MANIFEST: &str = "packer-manifest.json";
+
 pub(super) struct Results {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) manifest: Option<PathBuf>,
@@ -88,6 +91,13 @@ fn places(checker: &mut Checker<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
     if let Some(path) = &manifest {
         if checker.on_disk(path).is_dir() {
             checker.wrong("manifest", format!("{} is a folder; expected a file", path.display()));
+        }
+        if path.file_name().is_some_and(|name| name == PACKERS_MANIFEST) {
+            let message = format!(
+                "{} is where Packer's own manifest post-processor writes by default, and it drops what others wrote; expected another name, like \"build/manifest.json\"",
+                path.display()
+            );
+            checker.wrong("manifest", message);
         }
         no_file_above(checker, "manifest", path);
     }

@@ -234,6 +234,7 @@ fn each_wrong_value_says_what_would_be_right() {
             json!({"suites": "smoke.hcl"}),
             json!({"report_dir": "smoke.hcl"}),
             json!({"manifest": "."}),
+            json!({"manifest": "packer-manifest.json"}),
             json!({"manifest": "out/junit.xml", "report_dir": "out"}),
             json!({"manifest": "smoke.hcl/manifest.json"}),
         ]

@@ -14,13 +14,26 @@ use crate::config::{
     problem::{Place, Problem},
     raw::Layer,
 };
-use crate::model::ImageName;
+use crate::{
+    model::ImageName,
+    suite::{Reach, SuiteBounds},
+};
 
+/// The most images that one file declares.
+const MOST_IMAGES: usize = 1_000;
+const TOO_MANY: &str = "more";
 /// The longest file that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// Reads the file at `path`, which messages call `shown`. Mistakes are added to `problems`; `None` only where nothing of the file can be used.
 pub fn read(path: &Path, shown: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+    if path.exists()
+        && let Err(why) = Reach::of_folder(path.parent().unwrap_or(path), &SuiteBounds::default()).admit_named(path)
+    {
+        let message = format!("cannot read {}: {why}", shown.display());
+        problems.push(Problem::new(Place::Nowhere, "config", message));
+        return None;
+    }
     let text = std::fs::metadata(path)
         .and_then(|meta| if meta.len() > LONGEST { Err(too_long()) } else { std::fs::read_to_string(path) });
     match text {
@@ -106,6 +119,16 @@ impl Reader<'_> {
             Ok(name) => name,
             Err(error) => return self.problem(line, format!("image {label:?}"), error.to_string()),
         };
+        if images.len() >= MOST_IMAGES {
+            if images.len() == MOST_IMAGES && !self.problems.iter().any(|known| known.message.contains(TOO_MANY)) {
+                self.problem(
+                    line,
+                    format!("image {label:?}"),
+                    format!("{TOO_MANY} than {MOST_IMAGES} images are declared"),
+                );
+            }
+            return;
+        }
         if let Some(first) = images.iter().find(|image| image.name == name) {
             let message = format!("is declared twice; the first is on line {}", first.line);
             return self.problem(line, format!("image {label:?}"), message);

@@ -38,6 +38,14 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     .file(Section::Suites, "vars_inline")
     .flag("vars-inline"),
     option(
+        "suite_env",
+        Kind::List,
+        Origin::Assay,
+        "Names of environment variables that the templates of suites may see, beside those by which CI systems name what they build and AWS_REGION. What looks like a secret is withheld all the same.",
+    )
+    .file(Section::Suites, "env")
+    .flag("env"),
+    option(
         "on_failure",
         Kind::String,
         Origin::Assay,

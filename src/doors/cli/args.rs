@@ -16,7 +16,8 @@ use crate::{
         Problem,
         request::{DiffFormat, Format, Outputs},
     },
-    suite::VarSources,
+    ledger,
+    suite::{NamedBy, SuiteBounds, VarSources},
 };
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
@@ -45,6 +46,12 @@ pub struct Globals {
     /// The assay.hcl to use; default: the first one in the working folder or above it
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
+    /// Read suites, variables and user data below this folder too, though assay.hcl, a template or a suite names them from within a repository; may be repeated
+    #[arg(long = "allow-path", global = true, value_name = "DIR", help_heading = "Global options")]
+    pub allowed_paths: Vec<PathBuf>,
+    /// Let external suites run as this user, where their run-as names it and assay is root; never root; may be repeated
+    #[arg(long = "allow-run-as", global = true, value_name = "USER", help_heading = "Global options")]
+    pub allowed_users: Vec<String>,
     /// How results are written: text, json, jsonl; for tests also junit, tap, for diff markdown. To stdout, or to a file as FORMAT=FILE; may be repeated
     #[arg(long = "format", global = true, value_name = "FORMAT[=FILE]", help_heading = "Global options")]
     pub formats: Vec<FormatFlag>,
@@ -74,12 +81,18 @@ pub struct VarFlags {
     /// Variables for the suites, as a text of YAML or JSON; they outweigh those of files
     #[arg(long, value_name = "YAML|JSON")]
     vars_inline: Option<String>,
+    /// An environment variable that the templates of suites may see; may be given several times
+    #[arg(long = "env", value_name = "NAME")]
+    environment: Vec<String>,
 }
 
 impl VarFlags {
-    /// Where the variables come from; paths start from `folder`.
-    pub fn sources(&self, folder: &Path) -> VarSources {
-        VarSources { folder: folder.to_owned(), files: self.vars.clone(), inline: self.vars_inline.clone() }
+    /// Where the variables come from; paths start from `folder`, and those of the suites are the command line's too.
+    pub fn sources(&self, folder: &Path, globals: &Globals) -> VarSources {
+        let named = NamedBy::CommandLine;
+        let environment = self.environment.clone();
+        let bounds = SuiteBounds { suites: named, vars: named, environment, ..globals.suite_bounds() };
+        VarSources { folder: folder.to_owned(), files: self.vars.clone(), inline: self.vars_inline.clone(), bounds }
     }
 }
 
@@ -121,6 +134,16 @@ impl FromStr for FormatFlag {
 }
 
 impl Globals {
+    /// What suites may read, as far as the command line says it for every command.
+    pub fn suite_bounds(&self) -> SuiteBounds {
+        SuiteBounds {
+            allowed_paths: self.allowed_paths.clone(),
+            allowed_users: self.allowed_users.clone(),
+            tracked: Some(ledger::tracked_files),
+            ..SuiteBounds::default()
+        }
+    }
+
     /// Where a test's findings go. Fails where two would go to one place.
     pub fn outputs(&self) -> Result<Outputs, Problem> {
         self.no_markdown()?;

@@ -117,6 +117,8 @@ fn log(globals: &Globals) {
     let started = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("assay={level}")))
         .with_writer(std::io::stderr)
+        // It would tell of a standard error that cannot be written on standard error, and panic.
+        .log_internal_errors(false)
         .with_ansi(ansi)
         .try_init();
     // A second start in one process happens only in tests.

@@ -39,6 +39,9 @@ pub struct DoctorArgs {
     /// Only what this role needs: builder, tester, promoter or sweeper
     #[arg(long)]
     role: Option<Role>,
+    /// Only what a CI job has and may: service and project, OIDC token, git, push; its role where it has one. Seconds; for the first run, and before a build
+    #[arg(long)]
+    ci: bool,
     /// Only for these images of assay.hcl; default: all
     #[arg(long = "image", value_name = "NAME", num_args = 1..)]
     images: Vec<ImageName>,
@@ -70,8 +73,12 @@ pub(super) fn plan_in(
             problems.push(problem("--image", format!("assay.hcl declares no image {:?}", image.as_str())));
         }
     }
-    let input =
-        Input { flags: given.layer.clone(), config_file: globals.config.clone(), ..Input::new(Door::Command, folder) };
+    let input = Input {
+        flags: given.layer.clone(),
+        config_file: globals.config.clone(),
+        bounds: globals.suite_bounds(),
+        ..Input::new(Door::Command, folder)
+    };
     // What is wrong with the file's own access block is among lint's mistakes.
     let (access, _, _) = check_access(&input);
     let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
@@ -85,6 +92,7 @@ pub(super) fn plan_in(
     let git = file.as_ref().map(|file| file.git.clone()).unwrap_or_default();
     Ok(DoctorRequest {
         role: args.role,
+        ci: args.ci,
         access,
         images: args.images.clone(),
         regions: regions.into_iter().collect(),

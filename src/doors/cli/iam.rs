@@ -48,6 +48,9 @@ pub struct IamArgs {
     /// The role in the instance profile that assay.hcl names
     #[arg(long, value_name = "ARN")]
     pass_role: Option<String>,
+    /// Keys of tags of your own that templates give to build instances and all that is made for them (`run_tags`), beside those of assay.hcl
+    #[arg(long = "run-tag-key", value_name = "KEY", num_args = 1..)]
+    run_tag_keys: Vec<String>,
     /// Keys that encrypt the images
     #[arg(long = "kms-key", value_name = "ARN", num_args = 1..)]
     kms_keys: Vec<String>,
@@ -194,6 +197,17 @@ fn ids(args: &IamArgs, problems: &mut Vec<Problem>) {
             ));
         }
     }
+    // In a policy these are patterns, and EC2 takes no key of its own kind from anybody.
+    for key in args
+        .run_tag_keys
+        .iter()
+        .filter(|key| key.is_empty() || key.contains(['*', '?', '$']) || key.starts_with("aws:"))
+    {
+        problems.push(problem(
+            "--run-tag-key",
+            format!("{key:?} does not fit; expected the key of one tag, like CostCenter"),
+        ));
+    }
     for (flag, part, given) in [
         ("--pass-role", ":role/", args.pass_role.iter().collect::<Vec<_>>()),
         ("--kms-key", ":key/", args.kms_keys.iter().collect()),
@@ -213,6 +227,7 @@ fn flags(args: &IamArgs) -> RoleFlags {
         instance_types: args.instance_types.clone(),
         source_owners: args.source_owners.clone(),
         pass_role: args.pass_role.clone(),
+        run_tag_keys: args.run_tag_keys.clone(),
         kms_keys: args.kms_keys.clone(),
         signing_key: args.signing_key.clone(),
     }

@@ -44,6 +44,31 @@ fn a_promoter_of_any_branch_and_wildcards_are_refused() {
 }
 
 #[test]
+fn a_tag_that_only_a_template_gives_can_be_allowed() {
+    let keys = |more: &str| {
+        let request = planned(&format!("--role builder {BUILD} {more}"), FILE).expect("planned");
+        let document = iam::policy(Role::Builder, &request.grounds).json();
+        let statements = document["Statement"].as_array().expect("statements").clone();
+        let tags = statements.iter().find(|statement| statement["Sid"] == "TagTemporary").expect("its statement");
+        tags["Condition"]["ForAllValues:StringLike"]["aws:TagKeys"].clone()
+    };
+    assert_eq!(keys(""), serde_json::json!(["assay:*", "Name"]));
+    assert_eq!(keys("--run-tag-key CostCenter Team"), serde_json::json!(["assay:*", "Name", "CostCenter", "Team"]));
+    let wild = planned(&format!("--role builder {BUILD} --run-tag-key *"), FILE).expect_err("refused").join("\n");
+    assert!(wild.contains("--run-tag-key"), "any tag would be allowed: {wild}");
+}
+
+/// What `assay doctor --role ROLE` asks of the quotas, its role may ask: else it would warn for ever, and name this policy as the cure.
+#[test]
+fn who_launches_may_ask_the_quotas() {
+    for role in Role::ALL {
+        let request = planned(&format!("--role {role} {BUILD}"), FILE).expect("planned");
+        let text = iam::policy(role, &request.grounds).json().to_string();
+        assert_eq!(text.contains("servicequotas:GetServiceQuota"), role.launches(), "{role}");
+    }
+}
+
+#[test]
 fn all_that_is_missing_is_said_at_once() {
     let missing = planned("--role builder --format terraform", "image \"base\" {\n  inputs = [\"x\"]\n}\n");
     let missing = missing.expect_err("nothing is known").join("\n");

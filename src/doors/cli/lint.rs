@@ -14,7 +14,8 @@ use super::{
 use crate::{
     config::{Door, Input, Layer, Place, Problem, check, check::check_access, file, options, request::Format, suites},
     exit::Exit,
-    suite::VarSources,
+    ledger,
+    suite::{SuiteBounds, VarSources},
 };
 
 /// Check assay.hcl and suites; prints every mistake
@@ -41,6 +42,7 @@ impl LintArgs {
 pub(super) struct Linted {
     pub(super) files: Vec<PathBuf>,
     pub(super) problems: Vec<Problem>,
+    pub(super) notes: Vec<String>,
 }
 
 /// Checks and prints.
@@ -75,21 +77,43 @@ pub(super) fn lint(
     for path in files {
         let named = args.files.is_empty() || path.file_name() == Some(file::FILE_NAME.as_ref());
         if named || globals.config.as_ref() == Some(&path) {
-            config(&path, folder, load_suites, &mut linted);
-        } else if let Err(diagnostics) = load_suites(std::slice::from_ref(&path), folder, &args.vars.sources(folder)) {
+            config(&path, folder, globals, load_suites, &mut linted);
+        } else if let Err(diagnostics) =
+            load_suites(std::slice::from_ref(&path), folder, &args.vars.sources(folder, globals))
+        {
             linted.problems.extend(diagnostics.into_iter().map(|text| problem("", text)));
         }
         linted.files.push(path);
     }
+    match ledger::embedded_repositories(folder) {
+        Ok(folders) => linted.problems.extend(folders.iter().map(|folder| embedded(folder))),
+        Err(why) => linted
+            .notes
+            .push(format!("tracked folders that git would take for repositories were not looked for: {why}")),
+    }
     Ok(linted)
 }
 
+fn embedded(folder: &str) -> Problem {
+    let message = format!(
+        "{folder}: git tracks HEAD, objects and refs in this folder; whoever runs git in it obeys the config file that lies there. Take them out of the repository"
+    );
+    problem("", message)
+}
+
 /// One assay.hcl with every image in it and the suites of each.
-fn config(path: &Path, folder: &Path, load_suites: suites::SuiteLoader, linted: &mut Linted) {
+fn config(path: &Path, folder: &Path, globals: &Globals, load_suites: suites::SuiteLoader, linted: &mut Linted) {
     let on_disk = folder.join(path);
     let shown = on_disk.strip_prefix(folder).unwrap_or(&on_disk);
     let Some(config) = file::read(&on_disk, shown, &mut linted.problems) else { return };
-    let input = Input { config_file: Some(on_disk.clone()), load_suites, ..Input::new(Door::Lint, folder) };
+    let bounds = globals.suite_bounds();
+    let input = Input {
+        config_file: Some(on_disk.clone()),
+        parsed: Some(&config),
+        load_suites,
+        bounds,
+        ..Input::new(Door::Lint, folder)
+    };
     add(linted, check_access(&input).2);
     for image in &config.images {
         let mut flags = Layer::default();
@@ -99,7 +123,8 @@ fn config(path: &Path, folder: &Path, load_suites: suites::SuiteLoader, linted: 
         if image.gold_suites.is_empty() {
             continue;
         }
-        if let Err(diagnostics) = load_suites(&image.gold_suites, &config.folder, &vars(image, &config.folder)) {
+        if let Err(diagnostics) = load_suites(&image.gold_suites, &config.folder, &vars(image, &config.folder, globals))
+        {
             let place = Place::File { path: shown.to_owned(), line: image.line };
             let of_gold = |text: String| Problem::new(place.clone(), "suites.gold", text);
             add(linted, diagnostics.into_iter().map(of_gold).collect());
@@ -108,12 +133,13 @@ fn config(path: &Path, folder: &Path, load_suites: suites::SuiteLoader, linted: 
 }
 
 /// The variables that an image's suites get.
-fn vars(image: &file::ImageDecl, folder: &Path) -> VarSources {
+fn vars(image: &file::ImageDecl, folder: &Path, globals: &Globals) -> VarSources {
     let given = |name: &str| image.options.given.get(name).map(|given| &given.value);
-    let files = given("vars").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    let texts = |name: &str| given(name).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
     VarSources {
         folder: folder.to_owned(),
-        files: files.map(PathBuf::from).collect(),
+        files: texts("vars").map(PathBuf::from).collect(),
+        bounds: SuiteBounds { environment: texts("suite_env").map(str::to_owned).collect(), ..globals.suite_bounds() },
         inline: given("vars_inline").and_then(Json::as_str).map(str::to_owned),
     }
 }
@@ -136,6 +162,7 @@ fn print(linted: &Linted, format: Format) -> Exit {
         });
         return output::json(&document, format, exit);
     }
+    linted.notes.iter().for_each(|note| output::warning(note));
     linted.problems.iter().for_each(|problem| output::error(problem));
     if exit == Exit::Done {
         let names: String = linted.files.iter().map(|path| format!("{}: no mistakes\n", path.display())).collect();

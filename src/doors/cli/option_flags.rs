@@ -109,7 +109,7 @@ fn value_name(option: &OptionDecl) -> &'static str {
         | "ssh_bastion_known_hosts_file" => "FILE",
         "vars_inline" => "YAML|JSON",
         "report_dir" => "DIR",
-        "image" | "profile" | "iam_instance_profile" => "NAME",
+        "image" | "profile" | "iam_instance_profile" | "suite_env" => "NAME",
         "instance_types" | "instance_type_fallbacks" => "TYPE",
         "ssh_interface" => "KIND",
         "ssh_username" | "ssh_bastion_username" => "USER",

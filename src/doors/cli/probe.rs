@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::Ipv6Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +15,8 @@ use super::{
     option_flags::{WayFlags, problem},
     output,
     prober_flags::ProberFlags,
-    results, shard,
+    results,
+    shard::{self, ShardChoice},
 };
 use crate::{
     config::{
@@ -23,7 +25,6 @@ use crate::{
         suites, units,
     },
     exit::Exit,
-    model::Shard,
     run,
 };
 
@@ -56,9 +57,10 @@ pub struct ProbeArgs {
     /// Record what is in each machine too: packages, kernels, units, ports, accounts, set-id programs; for assay diff
     #[arg(long)]
     inventory: bool,
-    /// Only this share of the machines, like 2/4; default: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, where a job has several containers
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    /// Only this share of the machines, like 2/4; auto: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, which say it in a CircleCI job of several containers.
+    /// A share that holds nothing ends with 6
+    #[arg(long, value_name = "I/N|auto")]
+    shard: Option<ShardChoice>,
     #[command(flatten)]
     ways: WayFlags,
     #[command(flatten)]
@@ -99,7 +101,8 @@ pub(super) fn plan_in(
     args.prober.give(&mut flags, &mut problems);
     let (ways, wrong) = check_ways(flags, working_dir);
     problems.extend(wrong);
-    let suites = load_suites(&args.suites, working_dir, &args.vars.sources(working_dir));
+    let vars = args.vars.sources(working_dir, globals);
+    let suites = load_suites(&args.suites, working_dir, &vars);
     let (hosts, shard) = match shard {
         Some(shard) if problems.is_empty() => {
             let (hosts, record) = shard::divide(shard, &args.hosts, ToString::to_string);
@@ -113,6 +116,7 @@ pub(super) fn plan_in(
             key: args.key.clone(),
             host_key,
             suites,
+            bounds: vars.bounds,
             timeout: args.ssh_timeout,
             ways,
             report_dir: args.report_dir.clone(),
@@ -131,7 +135,7 @@ pub(super) fn plan_in(
 /// Runs the suites on every machine at once; prints what was found.
 pub fn execute(request: ProbeRequest) -> Exit {
     if request.hosts.is_empty() {
-        return Exit::Done;
+        return Exit::Nothing;
     }
     let outputs = request.outputs.clone();
     live::run(outputs.stdout, async move |events, cancel| match run::probe(request, events, cancel).await {
@@ -165,23 +169,25 @@ fn host_key(args: &ProbeArgs, working_dir: &Path, problems: &mut Vec<Problem>) -
     }
 }
 
-/// Reads `USER@HOST[:PORT]`.
+/// Reads `USER@HOST[:PORT]`. The host is spelled in its one form, so that the same machine is not tested twice at once, and known_hosts names it.
 pub(super) fn host(text: &str) -> Result<ProbeHost, String> {
     let wrong = || "expected USER@HOST[:PORT], like admin@10.0.0.5 or admin@[2001:db8::1]:2222".to_owned();
     let (user, rest) = text.rsplit_once('@').ok_or_else(wrong)?;
     let (host, port) = match rest.strip_prefix('[') {
         Some(bracketed) => {
             let (host, after) = bracketed.split_once(']').ok_or_else(wrong)?;
-            if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err(wrong());
-            }
+            let host = host.parse::<Ipv6Addr>().map_err(|_| wrong())?.to_string();
             match after.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
                 None if after.is_empty() => (host, None),
                 None => return Err(wrong()),
             }
         }
-        None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+        None => {
+            let (host, port) = rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)));
+            // Names are the same in either case (RFC 4343).
+            (host.to_ascii_lowercase(), port)
+        }
     };
     let port = match port {
         Some(port) => port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)?,
@@ -190,11 +196,7 @@ pub(super) fn host(text: &str) -> Result<ProbeHost, String> {
     let plain = |text: &str| {
         !text.is_empty() && !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())
     };
-    if plain(user) && plain(host) {
-        Ok(ProbeHost { user: user.to_owned(), host: host.to_owned(), port })
-    } else {
-        Err(wrong())
-    }
+    if plain(user) && plain(&host) { Ok(ProbeHost { user: user.to_owned(), host, port }) } else { Err(wrong()) }
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

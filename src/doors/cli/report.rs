@@ -82,7 +82,7 @@ fn parts(paths: &[PathBuf]) -> Result<Vec<(String, Evidence)>, String> {
             let before = files.len();
             find(path, 8, &mut files).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
             if files.len() == before {
-                return Err(format!("{} holds no file named evidence*.json", path.display()));
+                return Err(format!("{} holds no file named evidence.json or evidence-*.json", path.display()));
             }
         } else {
             files.push(path.clone());
@@ -102,11 +102,16 @@ fn find(folder: &Path, depth: u32, files: &mut Vec<PathBuf>) -> std::io::Result<
         let kind = entry.file_type()?;
         if kind.is_dir() && depth > 0 {
             find(&entry.path(), depth - 1, files)?;
-        } else if kind.is_file() && name.starts_with("evidence") && name.ends_with(".json") {
+        } else if kind.is_file() && is_evidence(&name) {
             files.push(entry.path());
         }
     }
     Ok(())
+}
+
+/// `evidence.json`, and `evidence-….json` of further builds: the names that report folders have.
+fn is_evidence(name: &str) -> bool {
+    name.strip_suffix(".json").is_some_and(|stem| stem == "evidence" || stem.starts_with("evidence-"))
 }
 
 fn read(path: &Path) -> Result<(String, Evidence), String> {

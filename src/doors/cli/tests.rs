@@ -504,7 +504,7 @@ fn findings_go_to_stdout_in_one_format_and_to_files_in_any() {
 }
 
 #[test]
-fn a_share_is_the_flags_or_the_containers() {
+fn a_share_is_what_the_flag_asks_for() {
     let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
     let plan = |arguments: &str, node: Option<(&'static str, &'static str)>| {
         let cli = parse(&format!("assay probe --host a@1 a@2 a@3 --suite smoke.hcl --key key {arguments}"));
@@ -522,10 +522,30 @@ fn a_share_is_the_flags_or_the_containers() {
     };
     assert_eq!(plan("", None), Ok(("123".to_owned(), None)));
     assert_eq!(plan("--shard 1/2", None), Ok(("13".to_owned(), Some(3))));
-    assert_eq!(plan("", Some(("1", "2"))), Ok(("2".to_owned(), Some(3))), "CircleCI counts from 0");
-    assert_eq!(plan("--shard 1/1", Some(("1", "2"))), Ok(("123".to_owned(), None)), "a flag outweighs the container");
+    assert_eq!(plan("", Some(("1", "2"))), Ok(("123".to_owned(), None)), "nobody asked for a share");
+    assert_eq!(plan("", Some(("2", "2"))), Ok(("123".to_owned(), None)), "and so nobody reads what the container says");
+    assert_eq!(plan("--shard auto", Some(("1", "2"))), Ok(("2".to_owned(), Some(3))), "CircleCI counts from 0");
+    assert_eq!(plan("--shard auto", None), Ok(("123".to_owned(), None)), "no containers");
+    assert_eq!(plan("--shard 1/1", Some(("1", "2"))), Ok(("123".to_owned(), None)), "all of it");
     assert_eq!(plan("--shard 4/4", None), Ok((String::new(), Some(3))), "more shares than machines");
-    assert!(plan("", Some(("2", "2"))).expect_err("no such container")[0].contains("CIRCLE_NODE_INDEX=2"));
+    assert!(plan("--shard auto", Some(("2", "2"))).expect_err("no such container")[0].contains("CIRCLE_NODE_INDEX=2"));
+}
+
+#[test]
+fn a_share_that_holds_nothing_is_no_pass() {
+    let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
+    let cli = parse("assay probe --host a@1 --suite smoke.hcl --key key --shard 2/2");
+    let Command::Probe(args) = &cli.command else { panic!("probe") };
+    let request = probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None).map_err(texts);
+    assert_eq!(probe::execute(request.expect("a request")), Exit::Nothing);
+}
+
+#[test]
+fn a_machine_has_one_spelling() {
+    let host = |text: &str| probe::host(text).map(|host| host.to_string());
+    assert_eq!(host("root@LOCALHOST"), host("root@localhost:22"));
+    assert_eq!(host("root@[0:0:0:0:0:0:0:1]"), host("root@[::1]"));
+    assert_ne!(host("Root@a"), host("root@a"), "accounts differ by case");
 }
 
 #[test]

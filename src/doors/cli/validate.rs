@@ -10,7 +10,8 @@ use super::{
     option_flags::{OptionFlags, problem},
     output,
     prober_flags::ProberFlags,
-    results, shard,
+    results,
+    shard::{self, ShardChoice},
 };
 use crate::{
     config::{
@@ -19,7 +20,7 @@ use crate::{
         suites,
     },
     exit::Exit,
-    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, Shard, State},
+    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State},
     run::{self, EvidenceSigner},
     signing::{SignWith, SigningKey},
 };
@@ -53,9 +54,10 @@ pub struct ValidateArgs {
     /// Do not tag the AMIs and their snapshots
     #[arg(long)]
     no_stamp: bool,
-    /// Only this share of the AMIs, like 2/4; default: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, where a job has several containers
-    #[arg(long, value_name = "I/N")]
-    shard: Option<Shard>,
+    /// Only this share of the AMIs, like 2/4; auto: by CIRCLE_NODE_INDEX and CIRCLE_NODE_TOTAL, which say it in a CircleCI job of several containers.
+    /// A share that holds nothing ends with 6
+    #[arg(long, value_name = "I/N|auto")]
+    shard: Option<ShardChoice>,
     #[command(flatten)]
     options: OptionFlags,
     #[command(flatten)]
@@ -96,6 +98,7 @@ pub(super) fn plan_in(
         flags,
         config_file: globals.config.clone(),
         load_suites,
+        bounds: globals.suite_bounds(),
         gold,
         ..Input::new(Door::Command, working_dir)
     };
@@ -174,7 +177,7 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
         None => (amis, None),
     };
     if amis.is_empty() {
-        return Err(Exit::Done);
+        return Err(Exit::Nothing);
     }
     let signer = match &request.sign {
         Some(key) => Some(EvidenceSigner::ready(key, &request.settings.access, &amis).await.map_err(|why| {

@@ -14,9 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
-    model::{AmiId, BuiltArtifact, Evidence, RunId, artifact::EBSVOLUME_BUILDER_ID},
+    ledger,
+    model::{AmiId, BuiltArtifact, Evidence, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID},
     report::{self, outcomes},
     run::{self, Events, PackerBuild},
+    suite::SuiteBounds,
     wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
 };
 
@@ -76,7 +78,8 @@ impl Assay {
             builder_type: config.packer_text("packer_builder_type").map(str::to_owned),
         };
         let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-        let input = Input { template: Some(&template), ..Input::new(Door::PostProcessor, working_dir) };
+        let bounds = SuiteBounds { tracked: Some(ledger::tracked_files), ..SuiteBounds::default() };
+        let input = Input { template: Some(&template), bounds, ..Input::new(Door::PostProcessor, working_dir) };
         let checked = config::check(&input);
         let text = |key| config.packer_text(key).unwrap_or_default().to_owned();
         let mut configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -114,7 +117,7 @@ impl Assay {
             name: configured.build_name,
             builder_type: configured.builder_type,
             artifact_id: built.id.clone(),
-            run_uuid: generated.packer_run_uuid.clone().unwrap_or_default(),
+            run_uuid: packer_run_uuid(&generated, |name| std::env::var(name).ok()),
         };
         let settings = with_builders_user(settings, generated.user);
         let testing = test(settings, built.clone(), build, generated.source_ami, events.clone(), cancel.clone());
@@ -154,7 +157,7 @@ async fn test(
     for line in report::text::summary_lines(&finished.evidence) {
         events.note(line);
     }
-    told(&finished.evidence, &events);
+    told(&outcomes::Outcome::of(&finished.evidence), &events);
     match finished.complaint() {
         None => Outcome::kept(),
         Some(complaint) => {
@@ -167,9 +170,9 @@ async fn test(
 }
 
 /// Tells `assay build`, where that started Packer.
-fn told(evidence: &Evidence, events: &Events) {
+fn told(outcome: &outcomes::Outcome, events: &Events) {
     let Some(file) = std::env::var_os(outcomes::VARIABLE) else { return };
-    if let Err(error) = outcomes::append(file.as_ref(), &outcomes::Outcome::of(evidence)) {
+    if let Err(error) = outcomes::append(file.as_ref(), outcome) {
         events.warn(format!("{}: {}: {error}", outcomes::VARIABLE, file.to_string_lossy()));
     }
 }
@@ -182,10 +185,18 @@ async fn quarantine(
     events: &Events,
     cancel: &CancellationToken,
 ) -> Outcome {
-    if run::keep(access, RunId::generate(), &built.amis, events, cancel).await {
+    let run = RunId::generate();
+    if run::keep(access, run, &built.amis, events, cancel).await {
         events.note(SECOND_ERROR);
     }
+    told(&outcomes::Outcome { image: None, run, verdict: Verdict::Undecided, amis: built.amis.clone() }, events);
     Outcome::failed(format!("undecided: {reason}"))
+}
+
+/// Packer's run: it tells every plugin in the environment; builders tell it too, but not every artifact has what a builder said (amazon-import).
+fn packer_run_uuid(generated: &Generated, environment: impl Fn(&str) -> Option<String>) -> String {
+    let said = environment("PACKER_RUN_UUID").filter(|run| !run.is_empty());
+    said.or_else(|| generated.packer_run_uuid.clone()).unwrap_or_default()
 }
 
 fn with_builders_user(mut settings: Settings, user: Option<String>) -> Settings {
@@ -230,5 +241,20 @@ async fn generated_data(artifact: &Artifact) -> Generated {
         communicator: text("ConnType"),
         packer_run_uuid: text("PackerRunUUID"),
         source_ami: text("SourceAMI").and_then(|id| id.parse().ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packers_run_is_known_behind_every_post_processor() {
+        let said = |name: &str| (name == "PACKER_RUN_UUID").then(|| "of-packer".to_owned());
+        assert_eq!(packer_run_uuid(&Generated::default(), said), "of-packer");
+        let generated = Generated { packer_run_uuid: Some("of-builder".to_owned()), ..Generated::default() };
+        assert_eq!(packer_run_uuid(&generated, said), "of-packer");
+        assert_eq!(packer_run_uuid(&generated, |_| None), "of-builder");
+        assert_eq!(packer_run_uuid(&generated, |_| Some(String::new())), "of-builder");
     }
 }

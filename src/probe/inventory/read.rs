@@ -89,31 +89,55 @@ fn system(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'stat
     whole.os = clean(pretty.unwrap_or_default().trim().trim_matches(['"', '\'']));
     whole.kernel = clean(&frame.text('k').unwrap_or_default());
     let kernels = frame.text('l').unwrap_or_default();
-    whole.kernels = kernels.lines().map(clean).filter(|it| !it.is_empty()).take(KERNELS).collect();
+    whole.kernels = kernels.lines().map(clean).filter(|it| !it.is_empty()).collect();
+    if whole.kernels.len() > KERNELS {
+        whole.kernels.clear();
+        return Err("it has more kernels than can be read");
+    }
     if whole.kernel.is_empty() { Err("the host does not tell its kernel") } else { Ok(()) }
 }
 
 fn accounts(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     let passwd = whole_text(frame, 'u', ACCOUNTS_KEPT)?;
     let group = whole_text(frame, 'g', ACCOUNTS_KEPT)?;
-    // passwd(5), group(5).
-    let user = |line: &str| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let [name, _, id, group, _, _, shell] = fields.as_slice() else { return None };
-        let (id, group) = (id.parse().ok()?, group.parse().ok()?);
-        Some(proto::UserAccount { name: clean(name), id, group, shell: clean(shell) })
-    };
-    let of_group = |line: &str| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let [name, _, id, members] = fields.as_slice() else { return None };
-        let mut members: Vec<String> =
-            members.split(',').map(clean).filter(|it| !it.is_empty()).take(MEMBERS).collect();
-        members.sort();
-        Some(proto::UserGroup { name: clean(name), id: id.parse().ok()?, members })
-    };
-    whole.users = few(passwd.lines().filter_map(user).collect())?;
-    whole.groups = few(group.lines().filter_map(of_group).collect())?;
-    if whole.users.is_empty() { Err("/etc/passwd cannot be read") } else { Ok(()) }
+    let is_entry = |line: &&str| !line.starts_with('#');
+    let users = few(passwd.lines().filter(is_entry).filter_map(user).collect())?;
+    let groups = few(group.lines().filter(is_entry).filter_map(of_group).collect())?;
+    if groups.iter().any(|group| group.members.len() > MEMBERS) {
+        return Err("a group has more members than can be read");
+    }
+    if users.is_empty() {
+        return Err("/etc/passwd cannot be read");
+    }
+    (whole.users, whole.groups) = (users, groups);
+    Ok(())
+}
+
+/// A line of passwd(5) as glibc reads it: what is missing at its end is empty, and the shell is all the rest. What it passes over is nobody's account.
+fn user(line: &str) -> Option<proto::UserAccount> {
+    let mut fields = line.splitn(7, ':');
+    let (name, _, id, group) = (fields.next()?, fields.next()?, number(fields.next()?)?, number(fields.next()?)?);
+    let shell = fields.nth(2).unwrap_or_default();
+    Some(proto::UserAccount { name: clean(name), id, group, shell: clean(shell) })
+}
+
+/// A line of group(5), likewise.
+fn of_group(line: &str) -> Option<proto::UserGroup> {
+    let mut fields = line.splitn(4, ':');
+    let (name, _, id) = (fields.next()?, fields.next()?, number(fields.next()?)?);
+    let members = fields.next().unwrap_or_default();
+    let mut members: Vec<String> = members.split(',').map(clean).filter(|it| !it.is_empty()).collect();
+    members.sort();
+    Some(proto::UserGroup { name: clean(name), id, members })
+}
+
+/// A number as C's strtoul takes it: blanks and a sign may stand before it.
+fn number(text: &str) -> Option<u32> {
+    let text = text.trim_start();
+    match text.strip_prefix('-') {
+        Some(negative) => negative.parse::<u32>().ok().map(u32::wrapping_neg),
+        None => text.strip_prefix('+').unwrap_or(text).parse().ok(),
+    }
 }
 
 fn packages(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {

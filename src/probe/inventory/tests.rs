@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::*;
+use super::{read::MEMBERS, *};
 use crate::{model::inventory::Part, probe::frames::Frames};
 
 /// Fields of one answer: `letter word` and the text below it.
@@ -75,6 +75,23 @@ fn a_system_and_its_accounts() {
     assert_eq!(found.users.len(), 1);
     assert_eq!(found.groups[1].members, ["adm", "root"]);
     assert_eq!(found.unknown.len(), 4, "the rest was not answered: {:?}", found.unknown);
+}
+
+#[test]
+fn accounts_are_those_that_the_c_library_finds() {
+    let found = |passwd: &str, group: &str| {
+        gathered(&frames(&[(0, &[("x 1", ""), ("k", "6.6"), ("u", passwd), ("g", group)])])).inventory
+    };
+    let passwd = "root:x:0:0:root:/root:/bin/sh\n#old:x:0:0:::\nevil:x:0:0::/root:/bin/sh:y\nshort::0:0\nsign:x:+0: 0:::\nno:x:0x0:0:::\n";
+    let accounts = found(passwd, "root:x:0:\nadm:x:4:b,a\nshort:x:7\n");
+    let users: Vec<String> = accounts.users.iter().map(|it| format!("{} {} {}", it.name, it.id, it.shell)).collect();
+    assert_eq!(users, ["evil 0 /bin/sh:y", "root 0 /bin/sh", "short 0 ", "sign 0 "]);
+    let groups: Vec<&str> = accounts.groups.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(groups, ["adm", "root", "short"]);
+    let many: Vec<String> = (0..=MEMBERS).map(|n| format!("u{n}")).collect();
+    let accounts = found(passwd, &format!("many:x:9:{}\n", many.join(",")));
+    assert!(accounts.unknown(Part::Accounts).is_some_and(|why| why.contains("more members")), "{:?}", accounts.unknown);
+    assert!(accounts.users.is_empty() && accounts.groups.is_empty());
 }
 
 #[test]

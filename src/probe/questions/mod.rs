@@ -100,6 +100,8 @@ pub(super) enum Seen {
     Value(Value),
     /// The beginning of a text that was longer than what is kept.
     Beginning(String),
+    /// A text whose bytes are not all characters.
+    NotUtf8(Vec<u8>),
     /// There is no value, because there is no such file, user, …: the demand is not met. Says why.
     Nothing(String),
     /// No trustworthy answer. Says why.
@@ -147,7 +149,10 @@ fn kept(frame: &Frame, letter: char, limit: usize) -> Seen {
 fn beginning(bytes: &[u8], limit: usize) -> Seen {
     match bytes.get(..limit) {
         Some(kept) if bytes.len() > limit => Seen::Beginning(String::from_utf8_lossy(kept).into_owned()),
-        _ => Seen::Value(String::from_utf8_lossy(bytes).into()),
+        _ => match std::str::from_utf8(bytes) {
+            Ok(text) => Seen::Value(text.into()),
+            Err(_) => Seen::NotUtf8(bytes.to_vec()),
+        },
     }
 }
 

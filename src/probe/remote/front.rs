@@ -26,32 +26,37 @@ use super::{
 };
 use crate::{
     model::escape::{bounded, escape_line},
-    probe::{proto, reports::MAX_REPORT},
+    probe::{proto, reports::MAX_REPORT, serve::VERSION},
     suite::Suite,
 };
 
 /// Events of one target that its client has not taken yet.
 const EVENTS_AHEAD: usize = 64;
-/// The longest wait for a free place among a client's targets.
-const QUEUE: Duration = Duration::from_secs(600);
 
 /// Who asks, as its certificate says.
 #[derive(Debug, Clone)]
 struct Caller(String);
 
 /// Lets only clients on the list in, and notes for the services who it is.
-pub(super) fn admit(clients: &Clients, extensions: &mut http::Extensions) -> Result<(), Status> {
+pub(super) fn admit(clients: &Clients, lines: &Quotas, extensions: &mut http::Extensions) -> Result<(), Status> {
     let nobody = || Status::unauthenticated("there is no client certificate");
     let info = extensions.get::<TlsConnectInfo<Arc<Peer>>>().ok_or_else(nobody)?;
     let peer = Arc::clone(info.get_ref());
     let certificates = info.peer_certs().ok_or_else(nobody)?;
     match clients.admit(certificates.first().ok_or_else(nobody)?) {
-        Ok(name) => {
+        Ok(name) if peer.is_one_of(lines, &name) => {
             extensions.insert(Caller(name));
             extensions.insert(peer);
             Ok(())
         }
+        Ok(name) => {
+            peer.dismiss();
+            tracing::warn!("{}: {name} has too many connections", peer.address);
+            Err(Status::resource_exhausted(format!("{name} has too many connections to this prober")))
+        }
         Err(why) => {
+            // Nobody who may not ask keeps a connection: there are not many.
+            peer.dismiss();
             tracing::warn!("{}: {why}", peer.address);
             Err(Status::permission_denied(why))
         }
@@ -78,11 +83,16 @@ fn who<T>(request: &Request<T>) -> Result<(String, Arc<Peer>), Status> {
 }
 
 impl Front {
-    /// Checks a request, and cuts its times to what is allowed.
-    fn check(&self, request: &mut proto::ProbeRequest) -> Result<(), Status> {
+    fn takes_targets(&self) -> Result<(), Status> {
         if self.draining.load(Ordering::SeqCst) {
             return Err(Status::unavailable("this prober is about to end and takes no new targets"));
         }
+        Ok(())
+    }
+
+    /// Checks a request, and cuts its times to what is allowed.
+    fn check(&self, request: &mut proto::ProbeRequest) -> Result<(), Status> {
+        self.takes_targets()?;
         // A carried connection is made by the client; nothing is dialled from here.
         if !request.proxied {
             self.targets.check(&request.address, request.port).map_err(Status::permission_denied)?;
@@ -116,8 +126,8 @@ impl proto::prober_server::Prober for Front {
         let (_, peer) = who(&request)?;
         let mut unconfined = self.unconfined.clone();
         unconfined.extend(peer.prober().await?.confinement());
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Response::new(proto::GetInfoResponse { version, unconfined }))
+        let targets = u32::try_from(self.limits.targets).unwrap_or(u32::MAX);
+        Ok(Response::new(proto::GetInfoResponse { version: VERSION.to_owned(), unconfined, targets }))
     }
 
     async fn probe(&self, request: Request<proto::ProbeRequest>) -> Result<Response<Self::ProbeStream>, Status> {
@@ -128,13 +138,18 @@ impl proto::prober_server::Prober for Front {
             tracing::warn!("{client} ({}): {target}: refused: {}", peer.address, escape_line(status.message()));
             return Err(status);
         }
-        let wait = QUEUE.min(Duration::from_millis(request.connect_within_ms));
+        // The client's own runs keep to the limit, which GetInfo says; those that share its name wait here.
+        let wait = Duration::from_millis(request.total_ms);
         let place = self.quotas.place(&client, wait).await.map_err(Status::resource_exhausted)?;
+        // From here on the end of the server waits for this target; so it must not begin after the end has.
+        let running = self.running.token();
+        self.takes_targets()?;
         let asked = peer.prober().await?.client().probe(request).await.map_err(passed_on)?.into_inner();
         tracing::info!("{client} ({}): {target}: begun", peer.address);
         let (events, stream) = mpsc::channel(EVENTS_AHEAD + 1);
         let patience = self.limits.patience;
         self.running.spawn(async move {
+            let _running = running;
             let how = relay(asked, events, patience, place).await;
             tracing::info!("{client} ({}): {target}: {how}", peer.address);
         });

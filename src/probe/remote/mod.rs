@@ -10,6 +10,7 @@ mod confine;
 mod front;
 mod line;
 mod names;
+mod pending;
 mod quota;
 mod routes;
 
@@ -41,6 +42,7 @@ pub use quota::Limits;
 use super::{
     proto::{self, prober_server::ProberServer},
     remote_client::SERVICE,
+    serve::windows,
 };
 use front::Front;
 use quota::Quotas;
@@ -49,7 +51,9 @@ use routes::Routes;
 /// Requests hold whole suites.
 const MAX_REQUEST: usize = 20 << 20;
 /// The longest that a client may take for TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connections of one client at once; a run has one.
+const CLIENT_LINES: usize = 64;
 /// How often a client is pinged, and how long its answer may take.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
 /// Requests of one connection at once.
@@ -147,7 +151,7 @@ pub fn serve(order: &ServeOrder, program: &Path, listening: &dyn Fn(SocketAddr, 
 
 /// The protocol's bounds. Reads the certificates now, so that what is wrong with them is said before anything listens for long.
 fn server(tls: ServerTlsConfig) -> Result<Server, RemoteError> {
-    Ok(Server::builder()
+    Ok(windows(Server::builder())
         .http2_keepalive_interval(Some(KEEPALIVE.0))
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .max_concurrent_streams(STREAMS)
@@ -180,7 +184,13 @@ async fn run(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let prober = ProberServer::new(front).max_decoding_message_size(MAX_REQUEST);
-    let routes = Routes { clients: Arc::new(order.clients.clone()), prober, health, reflection };
+    let routes = Routes {
+        clients: Arc::new(order.clients.clone()),
+        lines: Arc::new(Quotas::new(CLIENT_LINES)),
+        prober,
+        health,
+        reflection,
+    };
     let (end, ended) = oneshot::channel::<()>();
     let incoming = line::incoming(listener, program.to_owned());
     let serving = server.serve_with_incoming_shutdown(routes, incoming, async {

@@ -1,5 +1,5 @@
-//! What one client may ask of a server at once. It owns the count of targets under test by client; it refuses more than the limit after a bounded wait, so
-//! that a fleet somewhat larger than the limit is tested and not refused.
+//! What one client may have of a server at once. It owns the count of targets under test (and of connections) by client; one target more waits for a bounded
+//! time, so that a fleet larger than the limit is tested and not refused.
 
 use std::{
     collections::HashMap,
@@ -42,17 +42,23 @@ impl Quotas {
 
     /// A place for one more target of `client`, waited for at most so long. It is free again when the place is dropped.
     pub(super) async fn place(&self, client: &str, wait: Duration) -> Result<OwnedSemaphorePermit, String> {
-        let places = {
-            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(of.entry(client.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
-        };
-        match timeout(wait, places.acquire_owned()).await {
+        match timeout(wait, self.places(client).acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
             _ => Err(format!(
                 "{client} has {} targets under test already, which is the limit (--max-targets)",
                 self.each
             )),
         }
+    }
+
+    /// A place that is free now.
+    pub(super) fn place_now(&self, client: &str) -> Option<OwnedSemaphorePermit> {
+        self.places(client).try_acquire_owned().ok()
+    }
+
+    fn places(&self, client: &str) -> Arc<Semaphore> {
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(of.entry(client.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
     }
 }
 

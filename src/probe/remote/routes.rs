@@ -15,7 +15,7 @@ use tonic::{
     server::NamedService,
 };
 
-use super::{front, names::Clients};
+use super::{front, names::Clients, quota::Quotas};
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
@@ -24,6 +24,8 @@ type Response = http::Response<Body>;
 #[derive(Debug, Clone)]
 pub(super) struct Routes<P, H, R> {
     pub(super) clients: Arc<Clients>,
+    /// The connections of each client.
+    pub(super) lines: Arc<Quotas>,
     pub(super) prober: P,
     pub(super) health: H,
     pub(super) reflection: R,
@@ -48,7 +50,7 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        if let Err(status) = front::admit(&self.clients, request.extensions_mut()) {
+        if let Err(status) = front::admit(&self.clients, &self.lines, request.extensions_mut()) {
             return std::future::ready(Ok(status.into_http())).boxed();
         }
         let service = request.uri().path().split('/').nth(1).unwrap_or_default();

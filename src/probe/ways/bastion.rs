@@ -16,7 +16,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-use super::{AHEAD, Down, ToProber, give, quiet};
+use super::{
+    AHEAD, Down, ToProber, give,
+    logins::{BastionLogins, LoginTurn},
+    quiet,
+};
 use crate::probe::{
     client::{ProbeError, Prober, is_key_line, told},
     proto::{self, hop_down, hop_up::Up},
@@ -43,6 +47,7 @@ pub struct BastionOrder {
 pub struct Bastion {
     order: BastionOrder,
     prober: Prober,
+    logins: BastionLogins,
     told: AtomicBool,
     seen: Mutex<Option<String>>,
 }
@@ -51,10 +56,10 @@ impl Bastion {
     /// Starts the process; nothing is connected yet.
     pub async fn start(program: &Path, order: BastionOrder) -> Result<Self, ProbeError> {
         let prober = Prober::start(program).await?;
-        Ok(Self { order, prober, told: AtomicBool::new(false), seen: Mutex::new(None) })
+        Ok(Self { order, prober, logins: BastionLogins::new(), told: AtomicBool::new(false), seen: Mutex::new(None) })
     }
 
-    /// The host key that it showed last, `algorithm base64`.
+    /// The host key that it showed last and that was accepted, `algorithm base64`.
     pub fn seen(&self) -> Option<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -66,6 +71,10 @@ impl Bastion {
 
     /// Connects to `host` at `port` through it and carries the bytes until either side ends.
     pub(super) async fn connect(&self, host: &str, port: u16, down: &mut Down, to: &ToProber) -> proto::CarryEnd {
+        let turn = match self.logins.turn().await {
+            Ok(turn) => turn,
+            Err(end) => return end,
+        };
         let (hop, up) = mpsc::channel(AHEAD);
         let start = Up::Start(self.start_message(host, port));
         // The channel is new and its other end is held: there is room.
@@ -85,7 +94,7 @@ impl Bastion {
             quiet()
         };
         tokio::select! {
-            end = self.relay_down(&mut from, to) => end,
+            end = self.relay_down(&mut from, to, turn) => end,
             end = upward => end,
         }
     }
@@ -103,7 +112,13 @@ impl Bastion {
         }
     }
 
-    async fn relay_down(&self, from: &mut Streaming<proto::HopDown>, to: &ToProber) -> proto::CarryEnd {
+    async fn relay_down(
+        &self,
+        from: &mut Streaming<proto::HopDown>,
+        to: &ToProber,
+        turn: LoginTurn<'_>,
+    ) -> proto::CarryEnd {
+        let mut turn = Some(turn);
         loop {
             let message = match from.message().await {
                 Ok(Some(message)) => message.down,
@@ -111,23 +126,30 @@ impl Bastion {
                 Err(status) => return ended(&format!("the process that speaks to the bastion: {}", status.message())),
             };
             match message {
-                Some(hop_down::Down::HostKey(key)) if is_key_line(&key.line) => self.note(key.line),
-                Some(hop_down::Down::Opened(_)) => {}
+                Some(hop_down::Down::HostKey(key)) if is_key_line(&key.line) => self.note(key),
+                Some(hop_down::Down::Opened(_)) => turn.take().into_iter().for_each(LoginTurn::worked),
                 Some(hop_down::Down::Data(data)) => {
                     if !give(to, &data).await {
                         return quiet();
                     }
                 }
                 Some(hop_down::Down::Failed(failed)) => {
-                    return proto::CarryEnd { reason: told(&failed.reason), hopeless: failed.hopeless };
+                    let reason = told(&failed.reason);
+                    return match turn.take() {
+                        Some(turn) => turn.failed(&failed, reason),
+                        None => proto::CarryEnd { reason, hopeless: failed.hopeless },
+                    };
                 }
                 Some(hop_down::Down::HostKey(_)) | None => return ended("the bastion's process cannot be understood"),
             }
         }
     }
 
-    /// Says once what an unverified bastion showed.
-    fn note(&self, line: String) {
+    /// Says once what an unverified bastion showed. A key that is not the expected one verifies nothing.
+    fn note(&self, proto::HostKeySeen { line, expected }: proto::HostKeySeen) {
+        if self.is_pinned() && !expected {
+            return;
+        }
         if !self.is_pinned() && !self.told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the bastion {} showed {line}, which nothing verifies: set ssh_bastion_known_hosts_file",

@@ -3,6 +3,7 @@
 
 mod bastion;
 mod command;
+mod logins;
 
 use std::{fmt, sync::Arc, time::Duration};
 

@@ -36,16 +36,33 @@ pub struct Step {
 }
 
 impl Step {
-    /// The call as a shell would take it.
+    /// The call as a shell would take it. The values of variables are left out: one may be a secret, and this goes into logs.
     pub fn line(&self) -> String {
-        let words = self.arguments.iter().map(|argument| quoted(&argument.to_string_lossy()));
-        std::iter::once("packer".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+        let mut words = vec!["packer".to_owned()];
+        let mut is_variable = false;
+        for argument in &self.arguments {
+            let argument = argument.to_string_lossy();
+            words.push(quoted(&match is_variable {
+                true => without_value(&argument),
+                false => match argument.split_once('=') {
+                    Some((flag @ ("-var" | "--var"), variable)) => format!("{flag}={}", without_value(variable)),
+                    _ => argument.to_string(),
+                },
+            }));
+            is_variable = !is_variable && matches!(argument.as_ref(), "-var" | "--var");
+        }
+        words.join(" ")
     }
+}
+
+/// `NAME=…`.
+fn without_value(variable: &str) -> String {
+    variable.split_once('=').map_or_else(|| "…".to_owned(), |(name, _)| format!("{name}=…"))
 }
 
 /// A word as a POSIX shell takes it.
 fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+…".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
@@ -188,8 +205,15 @@ mod tests {
             [
                 "packer init packer/base.pkr.hcl",
                 "packer build -color=false '-only=amazon-ebs.*,a b' -except=x.y -var-file packer/ci.pkrvars.hcl \
-                 -var region=us-east-1 -var 'tags={a=\"it'\\''s\"}' -on-error=abort packer/base.pkr.hcl",
+                 -var region=… -var tags=… -on-error=abort packer/base.pkr.hcl",
             ]
+        );
+        let secret = ["-var", "password=hunter2", "-var=password=hunter2", "--var", "odd-hunter2", "-var-file=x.hcl"];
+        let line = &lines(&build, &secret)[1];
+        assert!(
+            !line.contains("hunter2")
+                && line.ends_with("-var password=… -var=password=… --var … -var-file=x.hcl packer/base.pkr.hcl"),
+            "{line}"
         );
         let legacy = BuildDecl { template: "old.json".into(), ..BuildDecl::default() };
         assert_eq!(lines(&legacy, &[]), ["packer build -color=false old.json"]);

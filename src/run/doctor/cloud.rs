@@ -23,23 +23,9 @@ const ONE_INSTANCE: f64 = 2.0;
 /// Everything, or only why nothing can be asked.
 pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     let factory = Ec2Factory::connect(&request.access).await;
-    let mut findings = match credentials(&factory).await {
-        Ok(finding) => vec![finding],
-        Err(finding) => return vec![finding],
-    };
-    match factory.caller().await {
-        Ok(caller) => {
-            findings.push(Finding::ok("account", format!("{} as {}", caller.account, caller.arn)));
-            findings.push(clock(caller.clock_ahead));
-        }
-        Err(error) => {
-            findings.push(failed(
-                "account",
-                &error,
-                "renew the credentials, or look at profile, assume_role and AWS_* variables",
-            ));
-            return findings;
-        }
+    let (mut findings, known) = identity(&factory).await;
+    if !known {
+        return findings;
     }
     if request.regions.is_empty() {
         let cure = "name them in assay.hcl (`regions` of an image), or with --region";
@@ -48,6 +34,31 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     let regions = join_all(request.regions.iter().map(|region| look_at(request, &factory, region))).await;
     findings.extend(regions.into_iter().flatten());
     findings
+}
+
+/// Who we are to AWS alone.
+pub(super) async fn who(request: &DoctorRequest) -> Vec<Finding> {
+    identity(&Ec2Factory::connect(&request.access).await).await.0
+}
+
+/// Credentials, account and clock, and whether AWS knows us.
+async fn identity(factory: &Ec2Factory) -> (Vec<Finding>, bool) {
+    let mut findings = match credentials(factory).await {
+        Ok(finding) => vec![finding],
+        Err(finding) => return (vec![finding], false),
+    };
+    match factory.caller().await {
+        Ok(caller) => {
+            findings.push(Finding::ok("account", format!("{} as {}", caller.account, caller.arn)));
+            findings.push(clock(caller.clock_ahead));
+            (findings, true)
+        }
+        Err(error) => {
+            let cure = "renew the credentials, or look at profile, assume_role and AWS_* variables";
+            findings.push(failed("account", &error, cure));
+            (findings, false)
+        }
+    }
 }
 
 async fn credentials(factory: &Ec2Factory) -> Result<Finding, Finding> {
@@ -315,6 +326,7 @@ mod tests {
         let place = LaunchPlace { instance_types: ["t3.small".to_owned()].into(), ..LaunchPlace::default() };
         let [here, copy] = ["us-east-1", "eu-west-1"].map(|name| name.parse::<Region>().expect("a region"));
         DoctorRequest {
+            ci: false,
             role,
             access: AccessSettings::default(),
             images: Vec::new(),

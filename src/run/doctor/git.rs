@@ -23,7 +23,9 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
         }
     };
     let mut findings = vec![identity(seen.identity.as_deref()), branch(request, &seen)];
+    findings.extend(seen.url.as_deref().filter(|_| request.ci).map(|url| transport(&seen.remote, url)));
     findings.extend(push(request, &seen));
+    findings.extend(seen.embedded.iter().map(|folder| embedded(folder)));
     findings.extend(signing(&seen));
     findings
 }
@@ -62,6 +64,25 @@ fn branch(request: &DoctorRequest, seen: &checkup::Checkup) -> Finding {
     }
 }
 
+/// How the remote is reached: that decides which key or token a push needs.
+fn transport(remote: &str, url: &str) -> Finding {
+    let by = if url.starts_with("https://") {
+        "https, as checkout leaves it on GitHub App projects: no deploy key counts there"
+    } else {
+        "the key that ssh offers"
+    };
+    Finding::ok(ABOUT, format!("{remote} is {url}: {by}"))
+}
+
+fn embedded(folder: &str) -> Finding {
+    Finding::bad(
+        ABOUT,
+        Level::Warning,
+        format!("{folder}: git run in this tracked folder takes it for a repository and obeys the config file in it"),
+        "take HEAD, objects, refs and config away there; and set safe.bareRepository to explicit for whoever runs git by hand",
+    )
+}
+
 /// Who writes to the remote needs the right; others do better without.
 fn push(request: &DoctorRequest, seen: &checkup::Checkup) -> Option<Finding> {
     let writes = matches!(request.role, None | Some(Role::Builder | Role::Promoter));
@@ -71,7 +92,8 @@ fn push(request: &DoctorRequest, seen: &checkup::Checkup) -> Option<Finding> {
             ABOUT,
             Level::Error,
             format!("{} would not take a push: {}", seen.remote, words(error)),
-            "a deploy key needs write access; CircleCI's own checkout key may only read",
+            "a deploy key needs write access; CircleCI's own checkout key may only read: add one under Additional SSH keys, and give its fingerprint \
+             to the job (push_key; docs/circleci.md)",
         ),
         (Ok(()), false) => Finding::bad(
             ABOUT,

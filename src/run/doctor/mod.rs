@@ -1,6 +1,7 @@
 //! `doctor`: whether what a run needs is there, before a run needs it. It owns what is looked at and what a finding amounts to; it creates nothing, pushes
 //! nothing, and asks EC2 only what may be asked without doing it.
 
+mod ci;
 mod cloud;
 mod git;
 mod tools;
@@ -57,6 +58,10 @@ impl Finding {
 
 /// Looks at everything, at once. The findings stand in a fixed order.
 pub async fn doctor(request: &DoctorRequest) -> Vec<Finding> {
+    if request.ci {
+        let (job, git) = tokio::join!(ci::look(request), git::look(request));
+        return job.into_iter().chain(git).collect();
+    }
     let (cloud, git, packer, prober) = tokio::join!(
         cloud::look(request),
         git::look(request),

@@ -55,11 +55,15 @@ pub enum Origin {
 }
 
 impl Proof {
-    /// Reads every file, with `<file>.sig` beside it. Fails with the first that cannot be read or is no evidence.
-    pub async fn read_all(files: &[PathBuf], environment: &Environment) -> Result<Vec<Self>, PromotionError> {
+    /// Reads every file, with `<file>.sig` beside it. `folder` is that of assay.hcl, whose repository is asked which of them it tracks. Fails with the first that cannot be read or is no evidence.
+    pub async fn read_all(
+        files: &[PathBuf],
+        folder: &Path,
+        environment: &Environment,
+    ) -> Result<Vec<Self>, PromotionError> {
         let mut proofs: Vec<Self> = Vec::new();
         for file in files {
-            let proof = Self::read(file, environment).await?;
+            let proof = Self::read(file, folder, environment).await?;
             let same = |other: &&Self| {
                 other.digest != proof.digest
                     && (other.evidence.image.as_ref(), other.evidence.run)
@@ -77,7 +81,7 @@ impl Proof {
         Ok(proofs)
     }
 
-    async fn read(file: &Path, environment: &Environment) -> Result<Self, PromotionError> {
+    async fn read(file: &Path, folder: &Path, environment: &Environment) -> Result<Self, PromotionError> {
         let shown = file.display().to_string();
         let wrong = |why: String| PromotionError::Usage(format!("--evidence: {shown} {why}"));
         let bytes = bytes_of(file, LONGEST).map_err(|why| wrong(format!("cannot be read: {why}")))?;
@@ -93,7 +97,7 @@ impl Proof {
             }
             false => None,
         };
-        let tracked = ledger::is_tracked(file, environment).await?;
+        let tracked = ledger::is_tracked(file, folder, environment).await?;
         let origin = if tracked { Origin::Tracked } else { Origin::Untracked };
         Ok(Self { shown, digest: Digest::of(&bytes), bytes, evidence, signature, origin })
     }

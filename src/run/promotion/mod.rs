@@ -49,7 +49,7 @@ async fn promote_with(
     let mut results = Vec::new();
     match &request.to {
         Goal::Vetted(files) => {
-            let proofs = match Proof::read_all(files, environment).await {
+            let proofs = match Proof::read_all(files, &desk.write.books.folder, environment).await {
                 Ok(proofs) => proofs,
                 Err(error) => return vec![Err(error)],
             };

@@ -14,7 +14,7 @@ use crate::{
     ledger::Books,
     model::{Digest, ImageName, cause::chain},
     signing::AllowedSigners,
-    suite::{self, VarSources},
+    suite::{self, SuiteBounds, VarSources},
 };
 
 /// What the protected branch says of one image.
@@ -92,7 +92,7 @@ impl Rules {
         let scratch = scratch.map_err(|error| no_folder(error.to_string()))?;
         books.checkout(scratch.path()).await.map_err(|error| no_folder(chain(&error)))?;
         let folder = scratch.path().join(&self.prefix);
-        let vars = self.vars(&folder);
+        let vars = self.vars(&folder, scratch.path());
         let suites = suite::load_with(&paths, &folder, &vars)
             .map_err(|wrong| wrong.iter().map(|text| Refusal::new(about(), text.to_string())).collect::<Vec<_>>())?;
         let demand = |suite: &suite::Suite| SuiteDemand {
@@ -113,12 +113,18 @@ impl Rules {
         })
     }
 
-    fn vars(&self, folder: &Path) -> VarSources {
+    /// The variables; all that is read lies in the checkout at `checkout`.
+    fn vars(&self, folder: &Path, checkout: &Path) -> VarSources {
         let given = |name: &str| self.image.options.given.get(name).map(|given| &given.value);
         VarSources {
             folder: folder.to_owned(),
             files: self.list("vars").into_iter().map(PathBuf::from).collect(),
             inline: given("vars_inline").and_then(Json::as_str).map(str::to_owned),
+            bounds: SuiteBounds {
+                checkout: Some(checkout.to_owned()),
+                environment: self.list("suite_env"),
+                ..SuiteBounds::default()
+            },
         }
     }
 
@@ -148,5 +154,46 @@ mod tests {
         ] {
             assert_eq!(folder_of(path), folder, "{path}");
         }
+    }
+
+    /// What validates in a checkout is read the same from the commit: also with assay.hcl in a folder of its own, and without a look at the work tree.
+    #[tokio::test]
+    async fn suites_of_a_commit_may_include_what_the_commit_holds_and_nothing_else() {
+        use crate::ledger::{BooksRequest, world::World};
+        let world = World::new();
+        let write = |name: &str, text: &str| {
+            let path = world.path("clone").join(name);
+            std::fs::create_dir_all(path.parent().expect("one")).expect("a folder");
+            std::fs::write(path, text).expect("written");
+        };
+        let text = "image \"base\" {\n  suites { gold = [\"suites/g.yaml\"] }\n}\n";
+        write("ci/assay.hcl", text);
+        write("ci/suites/g.yaml", "gossfile:\n  ../../shared/a.yaml: {}\n");
+        write("shared/a.yaml", "user:\n  root: {exists: true, title: '{{ readFile \"../note\" }}'}\n");
+        write("note", "read");
+        let request = BooksRequest {
+            folder: world.path("clone/ci"),
+            branch: "main".to_owned(),
+            remote: None,
+            environment: world.environment.clone(),
+        };
+        let suites = async || {
+            world.git("clone", &["add", "."]);
+            world.git("clone", &["commit", "-q", "-m", "suites"]);
+            let books = Books::at(&request, "HEAD").await.expect("books");
+            let mut problems = Vec::new();
+            let path = world.path("clone/ci/assay.hcl");
+            let file = file::parse(&path, Path::new("assay.hcl"), text, &mut problems).expect("HCL");
+            let rules = Rules::of(&file, &"base".parse().expect("a name"), "ci/".to_owned()).expect("declared");
+            rules.suites(&books).await.map_err(|wrong| wrong.iter().map(|one| format!("{one:?}\n")).collect::<String>())
+        };
+        assert_eq!(suites().await.expect("read").len(), 1);
+        // An absolute link would lead from the commit's files into the work tree, which is no commit's.
+        std::fs::remove_file(world.path("clone/shared/a.yaml")).expect("removed");
+        write("elsewhere.yaml", "user:\n  root: {exists: true}\n");
+        std::os::unix::fs::symlink(world.path("clone/elsewhere.yaml"), world.path("clone/shared/a.yaml"))
+            .expect("linked");
+        let why = suites().await.expect_err("a link out of the commit");
+        assert!(why.contains("lies outside of"), "{why}");
     }
 }

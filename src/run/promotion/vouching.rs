@@ -50,14 +50,17 @@ pub async fn check(
 fn of_this_pipeline(desk: &Desk<'_>, proof: &Proof) -> Vec<String> {
     let mut reasons = Vec::new();
     match (ledger::workflow(desk.environment), &proof.evidence.workflow) {
-        (Some(ours), Some(theirs)) if ours == *theirs => {}
+        (Some(_), Some(theirs)) if ledger::is_this_workflow(desk.environment, theirs) => {}
         (None, _) => reasons.push(
             "is not signed, and this is no CI job whose pipeline could vouch for it; validate with --sign-with"
                 .to_owned(),
         ),
         (Some(ours), theirs) => {
             let theirs = theirs.as_deref().map_or("none".to_owned(), crate::model::escape::escape_line);
-            reasons.push(format!("is not signed and was made by another workflow ({theirs}) than this one ({ours})"));
+            reasons.push(format!(
+                "is not signed and was made by another workflow ({theirs}) than this one ({ours}); run the whole workflow again, its validation included, or \
+                 validate with --sign-with"
+            ));
         }
     }
     let branch = desk.branch();

@@ -1,34 +1,38 @@
 //! text/template's own functions that make text: `print`, `println`, `printf`, `html`, `js`, `urlquery`. It owns a look
-//! at how much they will make before they make it, and Go's way of printing floating numbers, which the crate has not.
-
-use gotmpl::{Template, TemplateError, Value};
+//! at how much they will make before they make it.
 
 use super::{
-    engine::too_heavy,
-    value::{MAX_WEIGHT, show, weigh},
+    characters::is_printed,
+    functions::Answer,
+    printf::printf,
+    value::{MAX_WEIGHT, Value, show, weigh},
 };
 
 /// Calls the function `name`.
-pub(super) fn formatted(name: &str, args: &[Value]) -> Result<Value, TemplateError> {
-    let mut longest = 0;
+pub(super) fn formatted(name: &str, args: &[Value]) -> Answer {
     let mut all = 0;
     for arg in args {
-        let weight = weigh(arg).ok_or_else(too_heavy)?;
-        longest = longest.max(weight);
-        all += weight;
+        all += weigh(arg).ok_or("takes a value of more than 1 MiB")?;
     }
-    match (name, args.split_first()) {
-        ("print", _) if all <= MAX_WEIGHT => Ok(print(args).into()),
-        ("println", _) if all <= MAX_WEIGHT => Ok((args.iter().map(show).collect::<Vec<_>>().join(" ") + "\n").into()),
-        ("printf", Some((Value::String(format), rest))) => {
-            if made(format, rest, longest).saturating_add(all) > 4 * MAX_WEIGHT {
-                return Err(too_heavy());
-            }
-            let printed: Vec<Value> = [&args[0]].into_iter().chain(rest).cloned().collect();
-            by_crate(name, &with_floats_shown(format, printed))
+    if all > MAX_WEIGHT {
+        return Err(format!("{name}: takes values of more than 1 MiB"));
+    }
+    let escaped = |each: fn(char, &mut String)| {
+        let text = escapable(args);
+        let mut out = String::with_capacity(text.len());
+        text.chars().for_each(|c| each(c, &mut out));
+        Ok(out.into())
+    };
+    match (name, args) {
+        ("print", _) => Ok(print(args).into()),
+        ("println", _) => Ok((args.iter().map(show).collect::<Vec<_>>().join(" ") + "\n").into()),
+        ("printf", [Value::Text(format), rest @ ..]) => {
+            printf(format, rest).map(Into::into).map_err(|why| format!("printf: {why}"))
         }
-        _ if all > MAX_WEIGHT => Err(too_heavy()),
-        _ => by_crate(name, args),
+        ("printf", _) => Err("printf takes a text and the values that are printed into it".to_owned()),
+        ("html", _) => escaped(html),
+        ("js", _) => escaped(js),
+        _ => escaped(url),
     }
 }
 
@@ -37,7 +41,7 @@ fn print(args: &[Value]) -> String {
     let mut out = String::new();
     let mut after_text = true;
     for arg in args {
-        let text = matches!(arg, Value::String(_));
+        let text = matches!(arg, Value::Text(_));
         if !text && !after_text {
             out.push(' ');
         }
@@ -47,51 +51,38 @@ fn print(args: &[Value]) -> String {
     out
 }
 
-/// The most bytes that `printf` can make of its arguments.
-fn made(format: &str, args: &[Value], longest: usize) -> usize {
-    let widest = usize::from(u16::MAX);
-    let written = format.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse::<usize>().ok());
-    let given = args.iter().filter_map(Value::as_int).filter_map(|width| usize::try_from(width).ok()).max();
-    let stars = format.matches('*').count().saturating_mul(given.unwrap_or(0).min(widest));
-    let verbs = format.matches('%').count().saturating_mul(longest);
-    written.fold(verbs.saturating_add(stars), |sum, width| sum.saturating_add(width.min(widest)))
+/// What is escaped: printed, but nothing is written as a template writes it.
+fn escapable(args: &[Value]) -> String {
+    let args: Vec<Value> =
+        args.iter().map(|arg| if *arg == Value::Nil { "<no value>".into() } else { arg.clone() }).collect();
+    print(&args)
 }
 
-/// The arguments, those that a plain `%v` prints and that hold floating numbers as Go's text of them.
-fn with_floats_shown(format: &str, mut args: Vec<Value>) -> Vec<Value> {
-    if format.contains(['*', '[']) {
-        return args;
-    }
-    let mut at = 0;
-    let mut rest = format.chars();
-    while rest.by_ref().any(|c| c == '%') {
-        let mut flags = rest.by_ref().skip_while(|c| c.is_ascii_digit() || matches!(c, '.' | '-' | ' '));
-        match flags.next() {
-            Some('%') => {}
-            verb => {
-                at += 1;
-                if let (Some('v'), Some(arg)) = (verb, args.get_mut(at)) {
-                    let shown = show(arg);
-                    *arg = if holds_float(arg) { shown.into() } else { arg.clone() };
-                }
-            }
-        }
-    }
-    args
-}
-
-fn holds_float(value: &Value) -> bool {
-    match value {
-        Value::Float(_) => true,
-        Value::List(items) => items.iter().any(holds_float),
-        Value::Map(entries) => entries.values().any(holds_float),
-        _ => false,
+fn html(c: char, out: &mut String) {
+    match c {
+        '\0' => out.push('\u{fffd}'),
+        '"' => out.push_str("&#34;"),
+        '\'' => out.push_str("&#39;"),
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        c => out.push(c),
     }
 }
 
-/// The crate keeps these functions to itself, so a template calls it.
-fn by_crate(name: &str, args: &[Value]) -> Result<Value, TemplateError> {
-    let places: Vec<String> = (0..args.len()).map(|at| format!("(index . {at})")).collect();
-    let source = format!("{{{{{name} {}}}}}", places.join(" "));
-    Template::new("").parse(&source)?.execute_to_string(&Value::List(args.into())).map(Into::into)
+fn js(c: char, out: &mut String) {
+    match c {
+        '\\' | '\'' | '"' => out.extend(['\\', c]),
+        '<' | '>' | '&' | '=' | '\0'..='\u{1f}' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+        c if c.is_ascii() || is_printed(c) => out.push(c),
+        c => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+    }
+}
+
+fn url(c: char, out: &mut String) {
+    match c {
+        ' ' => out.push('+'),
+        c if c.is_ascii_alphanumeric() || "-_.~".contains(c) => out.push(c),
+        c => c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}"))),
+    }
 }

@@ -2,22 +2,31 @@
 //! functions, a missing key being an error (goss v0.4.9: template.go, store.go). It owns what a template may see and how
 //! much it may make, and where each part of the rendered text came from.
 //!
-//! The crate gotmpl parses and executes. It tells no line of what fails while executing, so a marker stands before
-//! every node of the tree ([`instrument`]): it records what is being executed and where its output begins.
+//! [`lex`] cuts the text into tokens, [`parse`] makes a tree of them, [`execute`] walks it; [`builtin`], [`compare`],
+//! [`format`] and [`printf`] are text/template's own functions, `functions` Sprig's and goss's. Values are [`value`]'s and
+//! [`dict`]'s. Why this is not a crate's: docs/decisions/0006-templates.md.
 
+mod builtin;
+mod characters;
+mod compare;
+mod dict;
 mod engine;
 mod environment;
+mod execute;
 mod format;
 mod functions;
-mod instrument;
-mod reach;
+mod json;
+mod lex;
+mod literal;
+mod parse;
+mod printf;
 mod rendered;
+mod syntax;
 mod value;
 mod vars;
 
 pub(super) use engine::{World, render};
 pub(super) use environment::Environment;
-pub(super) use reach::Reach;
 pub(super) use rendered::Rendered;
 pub use vars::VarSources;
 pub(super) use vars::{Vars, load as load_vars};
@@ -33,6 +42,15 @@ pub(super) struct Mistake {
     pub title: String,
     /// What would be right.
     pub help: Option<String>,
+}
+
+/// The mistake of a template that cannot be parsed.
+fn unparsable(span: Range<usize>, what: &str) -> Mistake {
+    Mistake {
+        span,
+        title: format!("this template cannot be parsed: {what}"),
+        help: Some("goss files are Go templates; to write {{ itself: {{ \"{{\" }}".to_owned()),
+    }
 }
 
 #[cfg(test)]

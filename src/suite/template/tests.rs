@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::*;
-use crate::suite::diagnostic::Diagnostic;
+use crate::suite::{Reach, SuiteBounds, diagnostic::Diagnostic};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/goss/templates")
@@ -14,14 +14,18 @@ fn fixtures() -> PathBuf {
 
 fn env() -> Environment {
     Environment::of(
-        [("ASSAY_EXAMPLE", "from the environment"), ("MY_TOKEN", "hunter2")].map(|(k, v)| (k.to_owned(), v.to_owned())),
+        [("ASSAY_EXAMPLE", "from the environment"), ("MY_TOKEN", "hunter2"), ("STAGE", "prod")]
+            .map(|(k, v)| (k.to_owned(), v.to_owned())),
+        &["ASSAY_EXAMPLE".to_owned()],
     )
 }
 
 fn world(vars: VarSources) -> Arc<World> {
     let vars = load_vars(&vars).unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)));
-    let reach = Reach::new(&fixtures(), &fixtures().join("x.yaml"));
-    Arc::new(World { vars: vars.value, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
+    // A checkout: whether git tracks the fixtures is not asked here.
+    let bounds = SuiteBounds { checkout: Some(fixtures()), ..SuiteBounds::default() };
+    let reach = Arc::new(Reach::new(&fixtures(), &fixtures().join("x.yaml"), &bounds));
+    Arc::new(World { vars: vars.dict, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
 }
 
 fn told(mistakes: &[Diagnostic]) -> String {
@@ -60,7 +64,7 @@ fn every_golden_of_gosss_own_binary() {
         }
         let source = golden.with_extension("yaml");
         let vars = if source.ends_with("json.yaml") { "vars.json" } else { "vars.yaml" };
-        let vars = VarSources { folder: fixtures(), files: vec![vars.into()], inline: None };
+        let vars = VarSources { folder: fixtures(), files: vec![vars.into()], ..VarSources::default() };
         let it = rendered(&std::fs::read_to_string(&source).expect("the template"), vars);
         let it = it.unwrap_or_else(|wrong| panic!("{}: {wrong:?}", source.display()));
         let expected = std::fs::read_to_string(&golden).expect("the golden");
@@ -80,6 +84,8 @@ fn mistakes_name_the_place() {
         ("{{ .Env.MY_TOKEN }}", "the environment variable MY_TOKEN looks like a secret", "{{ .Env.MY_TOKEN }}"),
         ("{{ getEnv \"MY_TOKEN\" \"x\" }}", "getEnv: the environment variable MY_TOKEN", "{{ getEnv"),
         ("{{ expandenv \"$MY_TOKEN\" }}", "expandenv: the environment", "{{ exp"),
+        ("{{ .Env.STAGE }}", "the environment variable STAGE is not given to templates", "{{ .Env.STAGE }}"),
+        ("{{ env \"NEVER_SET\" }}", "env: the environment variable NEVER_SET is not given", "{{ env"),
         ("{{ index .Env \"MY_TOKEN\" }}", "the environment variable MY_TOKEN", "{{ index"),
         ("x {{ uper \"a\" }}", "no function \"uper\"", "uper"),
         ("x {{ if (now | uuidv4) }}{{ end }}", "Sprig's function \"now\" is not supported", "now"),
@@ -89,7 +95,8 @@ fn mistakes_name_the_place() {
         ("ok\n{{ range until 3 }}\n{{ fail \"no\" }}{{ end }}", "fail: no", "{{ fail \"no\" }}"),
         ("{{ div 1 0 }}", "div: divides by zero", "{{ div"),
         ("{{ regexMatch \"(\" \"x\" }}", "regexMatch: \"(\" is no regular expression", "{{ regex"),
-        ("{{ $_ := set .Vars \"x\" 1 }}", "set changes nothing here", "{{ $_"),
+        ("{{ $_ := set .Env \"x\" 1 }}", "set: argument 1 must be a dict whose keys are texts", "{{ $_"),
+        ("{{ $d := dict }}{{ set $d \"x\" (list $d) }}", "set: the dict would hold itself", "{{ set"),
         ("{{ readFile \"/etc/passwd\" }}", "readFile: \"/etc/passwd\": it lies outside of", "{{ readFile"),
         ("{{ readFile \"none\" }}", "readFile: \"none\": no such file", "{{ readFile"),
         ("{{ __at 1 }}", "no function \"__at\"", "__at"),
@@ -117,7 +124,7 @@ fn nothing_grows_without_bound() {
         "{{ $x := list 1 }}{{ range until 5000 }}{{ $x = list $x }}{{ end }}",
         "{{ $x := dict }}{{ range until 5000 }}{{ $x = dict \"a\" $x }}{{ end }}",
         "{{ define \"a\" }}{{ template \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
-        "{{ printf \"%1000000000d\" 1 | repeat 100 }}",
+        "{{ printf \"%1000000d\" 1 | repeat 100 }}",
         "{{ indent 1000000 \"a\\nb\\nc\" }}",
         "{{ replace \"\" (repeat 1000 \"x\") (repeat 100000 \"y\") }}",
         "{{ regexReplaceAll \".\" (repeat 10000 \"x\") \"$0$0$0$0$0$0$0$0$0$0$0$0\" | repeat 100 }}",
@@ -157,6 +164,7 @@ fn later_variables_outweigh_earlier_ones() {
         folder: folder.path().to_owned(),
         files: vec!["1.yaml".into(), "2.json".into()],
         inline: Some("{c: inline}".to_owned()),
+        ..VarSources::default()
     };
     let it = rendered("{{ .Vars.a }} {{ .Vars.b }} {{ .Vars.c }}", sources).expect("it is right");
     assert_eq!(it.text, "two map[z:3] inline");
@@ -178,6 +186,7 @@ fn wrong_variables_are_told_of_all_sources_at_once() {
         folder: folder.path().to_owned(),
         files: ["list.yaml", "twice.yaml", "bomb.yaml", "none.yaml", "empty.yaml"].map(PathBuf::from).to_vec(),
         inline: Some("{".to_owned()),
+        ..VarSources::default()
     };
     let mistakes = load_vars(&sources).expect_err("five are wrong");
     let titles: Vec<&str> = mistakes.iter().map(|mistake| mistake.title.as_str()).collect();
@@ -193,6 +202,9 @@ fn wrong_variables_are_told_of_all_sources_at_once() {
     );
     assert_eq!(mistakes[1].line, 2);
 }
+
+#[path = "go_tests.rs"]
+mod as_go;
 
 mod any_template {
     use proptest::prelude::*;
@@ -210,7 +222,7 @@ mod any_template {
             let mut at = (whole.len() as f64 * cut) as usize;
             while !whole.is_char_boundary(at) { at -= 1; }
             let text = format!("{}{put}{}", &whole[..at], &whole[at..]);
-            let vars = VarSources { folder: fixtures(), files: vec!["vars.yaml".into()], inline: None };
+            let vars = VarSources { folder: fixtures(), files: vec!["vars.yaml".into()], ..VarSources::default() };
             match rendered(&text, vars) {
                 Ok(it) => for start in 0..it.text.len().min(50) {
                     let span = it.source(&(start..start + 1));

@@ -1,10 +1,10 @@
-//! Values of templates: made from files, printed as Go prints them, and weighed, so that no template can make one that
-//! fills the memory or the stack.
+//! Values of templates, with the distinctions that Go's text/template and Sprig make: `int` is not `int64`, a list of
+//! texts not a list of anything, and a dict is one thing, however many names it has. It owns how they are made from
+//! files, printed as Go prints them, and weighed, so that no template can make one that fills the memory or the stack.
 
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{fmt::Write, sync::Arc};
 
-use gotmpl::Value;
-
+use super::dict::{Dict, Key};
 use crate::suite::tree::{Node, Value as Read};
 
 /// The heaviest value that a function may make, in bytes of text and 16 for each element, counted as often as it is
@@ -12,6 +12,104 @@ use crate::suite::tree::{Node, Value as Read};
 pub(super) const MAX_WEIGHT: usize = 1 << 20;
 /// The deepest value: printing, comparing and dropping recurse.
 const MAX_DEPTH: usize = 64;
+
+/// What an expression gives.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::suite) enum Value {
+    Nil,
+    Bool(bool),
+    /// Go's `int`: numbers that are written, and those of YAML.
+    Int(i64),
+    /// Go's `int64`: what Sprig computes. Equal to an `int` for `eq`, but not for `has` and `deepEqual`.
+    Int64(i64),
+    /// Go's `uint64`: whole numbers of YAML above 2^63-1.
+    Uint(u64),
+    Float(f64),
+    Text(Arc<str>),
+    List(List),
+    Dict(Dict),
+    /// What a whole template sees as `.`: it can be asked for its fields only.
+    Root(Root),
+}
+
+/// `.Vars` and `.Env`.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::suite) struct Root {
+    pub vars: Dict,
+    pub env: Dict,
+}
+
+/// What Go's type of a list says of its elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::suite) enum Elements {
+    /// `[]interface {}`.
+    Any,
+    /// `[]string`.
+    Texts,
+    /// `[]int`.
+    Ints,
+}
+
+/// A list. Unlike a dict it never changes.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::suite) struct List {
+    pub items: Arc<[Value]>,
+    pub of: Elements,
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(it: bool) -> Self {
+        Self::Bool(it)
+    }
+}
+
+impl Value {
+    /// A list of anything.
+    pub(super) fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self::List(List { items: items.into_iter().collect(), of: Elements::Any })
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(items: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let items = items.into_iter().map(|text| Self::Text(text.as_ref().into())).collect();
+        Self::List(List { items, of: Elements::Texts })
+    }
+
+    /// The text that this is.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is anything but nil, false, zero, or without elements.
+    pub(super) fn is_true(&self) -> bool {
+        match self {
+            Self::Nil => false,
+            Self::Bool(it) => *it,
+            Self::Int(number) | Self::Int64(number) => *number != 0,
+            Self::Uint(number) => *number != 0,
+            Self::Float(number) => *number != 0.0,
+            Self::Text(text) => !text.is_empty(),
+            Self::List(list) => !list.items.is_empty(),
+            Self::Dict(dict) => dict.len() > 0,
+            Self::Root(_) => true,
+        }
+    }
+}
 
 /// The weight of a value, or `None` where it is too heavy or too deep.
 pub(super) fn weigh(value: &Value) -> Option<usize> {
@@ -23,35 +121,40 @@ pub(super) fn weigh(value: &Value) -> Option<usize> {
 fn take(value: &Value, left: &mut usize, depth: usize) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     let own = match value {
-        Value::String(text) => text.len(),
+        Value::Text(text) => text.len(),
         _ => 0,
     };
     *left = left.checked_sub(own + 16)?;
     match value {
-        Value::List(items) => items.iter().try_for_each(|item| take(item, left, depth)),
-        Value::Map(entries) => entries.iter().try_for_each(|(key, value)| {
-            *left = left.checked_sub(key.len())?;
+        Value::List(list) => list.items.iter().try_for_each(|item| take(item, left, depth)),
+        Value::Dict(dict) => dict.entries().iter().try_for_each(|(key, value)| {
+            *left = left.checked_sub(key.weight())?;
             take(value, left, depth)
         }),
         _ => Some(()),
     }
 }
 
-/// What stood in a file. `floats`: every number becomes a floating one, as Go's encoding/json does.
-pub(super) fn from_node(node: &Node, floats: bool) -> Value {
+/// What stood in the file `text`. `floats`: every number becomes a floating one, as Go's encoding/json does.
+pub(super) fn from_node(node: &Node, text: &str, floats: bool) -> Value {
     match &node.value {
         Read::Null | Read::Broken => Value::Nil,
         Read::Bool(it) => Value::Bool(*it),
-        Read::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) if !floats => Value::Int(whole),
-            (_, Some(float)) => Value::Float(float),
+        Read::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(whole), _, _) if !floats => Value::Int(whole),
+            (_, Some(whole), _) if !floats => Value::Uint(whole),
+            (_, _, Some(float)) => Value::Float(float),
             _ => Value::Nil,
         },
-        Read::Text(text) => Value::String(text.as_str().into()),
-        Read::List(items) => Value::List(items.iter().map(|item| from_node(item, floats)).collect()),
+        Read::Text(text) => Value::Text(text.as_str().into()),
+        Read::List(items) => Value::list(items.iter().map(|item| from_node(item, text, floats))),
         Read::Map(entries) => {
-            let entries = entries.iter().map(|e| (e.name.as_str().into(), from_node(&e.node, floats)));
-            Value::Map(Arc::new(entries.collect()))
+            let key = |name: &str, span: &std::ops::Range<usize>| match text.get(span.clone()) {
+                Some(written) if !floats => Key::of_yaml(name, written),
+                _ => Key::from(name),
+            };
+            let entries = entries.iter().map(|e| (key(&e.name, &e.name_span), from_node(&e.node, text, floats)));
+            Value::Dict(Dict::of_file(entries.collect()))
         }
     }
 }
@@ -62,37 +165,13 @@ pub(super) fn from_json(value: &serde_json::Value) -> Value {
         serde_json::Value::Null => Value::Nil,
         serde_json::Value::Bool(it) => Value::Bool(*it),
         serde_json::Value::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        serde_json::Value::String(text) => Value::String(text.as_str().into()),
-        serde_json::Value::Array(items) => Value::List(items.iter().map(from_json).collect()),
+        serde_json::Value::String(text) => Value::Text(text.as_str().into()),
+        serde_json::Value::Array(items) => Value::list(items.iter().map(from_json)),
         serde_json::Value::Object(entries) => {
-            map(entries.iter().map(|(key, value)| (Arc::from(key.as_str()), from_json(value))).collect())
+            let entries = entries.iter().map(|(key, value)| (Key::from(key.as_str()), from_json(value)));
+            Value::Dict(Dict::of_anything(entries.collect()))
         }
     }
-}
-
-/// A value as JSON; whole floats without a fraction, as Go's encoding/json writes them.
-pub(super) fn to_json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Bool(it) => (*it).into(),
-        Value::Int(number) => (*number).into(),
-        Value::Uint(number) => (*number).into(),
-        Value::Float(float) if float.fract() == 0.0 && float.abs() < 1e15 => {
-            // Whole and far within the range, so nothing is lost.
-            serde_json::Value::from(format!("{float:.0}").parse::<i64>().unwrap_or_default())
-        }
-        Value::Float(float) => serde_json::Number::from_f64(*float).map_or(serde_json::Value::Null, Into::into),
-        Value::String(text) => (&**text).into(),
-        Value::List(items) => items.iter().map(to_json).collect(),
-        Value::Map(entries) => {
-            serde_json::Value::Object(entries.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect())
-        }
-        _ => serde_json::Value::Null,
-    }
-}
-
-/// A map.
-pub(super) fn map(entries: BTreeMap<Arc<str>, Value>) -> Value {
-    Value::Map(Arc::new(entries))
 }
 
 /// The value as Go's `%v` prints it.
@@ -103,30 +182,40 @@ pub(super) fn show(value: &Value) -> String {
 }
 
 fn print(value: &Value, out: &mut String) {
+    // Writing to a String does not fail.
     match value {
-        Value::String(text) => out.push_str(text),
+        Value::Nil => out.push_str("<nil>"),
+        Value::Bool(it) => drop(write!(out, "{it}")),
+        Value::Int(number) | Value::Int64(number) => drop(write!(out, "{number}")),
+        Value::Uint(number) => drop(write!(out, "{number}")),
+        Value::Text(text) => out.push_str(text),
         Value::Float(float) => out.push_str(&float_text(*float)),
-        Value::List(items) => {
+        Value::List(list) => {
             out.push('[');
-            for (at, item) in items.iter().enumerate() {
+            for (at, item) in list.items.iter().enumerate() {
                 out.push_str(if at > 0 { " " } else { "" });
                 print(item, out);
             }
             out.push(']');
         }
-        Value::Map(entries) => {
-            out.push_str("map[");
-            for (at, (key, value)) in entries.iter().enumerate() {
-                out.push_str(if at > 0 { " " } else { "" });
-                out.push_str(key);
-                out.push(':');
-                print(value, out);
-            }
-            out.push(']');
+        Value::Dict(dict) => print_dict(dict, out),
+        Value::Root(root) => {
+            out.push_str("&{");
+            print_dict(&root.vars, out);
+            out.push('}');
         }
-        // Writing to a String does not fail.
-        other => drop(write!(out, "{other}")),
     }
+}
+
+fn print_dict(dict: &Dict, out: &mut String) {
+    out.push_str("map[");
+    for (at, (key, value)) in dict.entries().iter().enumerate() {
+        out.push_str(if at > 0 { " " } else { "" });
+        print(&key.value(), out);
+        out.push(':');
+        print(value, out);
+    }
+    out.push(']');
 }
 
 /// Go's `%v` of a float64: the shortest digits, with an exponent below -4 and from 6 on (strconv, format g).
@@ -153,12 +242,13 @@ pub(super) fn kind(value: &Value) -> &'static str {
         Value::Nil => "invalid",
         Value::Bool(_) => "bool",
         Value::Int(_) => "int",
-        Value::Uint(_) => "uint",
+        Value::Int64(_) => "int64",
+        Value::Uint(_) => "uint64",
         Value::Float(_) => "float64",
-        Value::String(_) => "string",
+        Value::Text(_) => "string",
         Value::List(_) => "slice",
-        Value::Map(_) => "map",
-        _ => "func",
+        Value::Dict(_) => "map",
+        Value::Root(_) => "ptr",
     }
 }
 
@@ -166,8 +256,13 @@ pub(super) fn kind(value: &Value) -> &'static str {
 pub(super) fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Nil => "<nil>",
-        Value::List(_) => "[]interface {}",
-        Value::Map(_) => "map[string]interface {}",
+        Value::List(list) => match list.of {
+            Elements::Any => "[]interface {}",
+            Elements::Texts => "[]string",
+            Elements::Ints => "[]int",
+        },
+        Value::Dict(dict) => dict.type_name(),
+        Value::Root(_) => "*goss.TmplVars",
         other => kind(other),
     }
 }

@@ -8,12 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gotmpl::Value;
-
-use super::value;
+use super::{
+    dict::{Dict, Key},
+    value::{self, Value},
+};
 use crate::suite::{
+    bounds::{NamedBy, SuiteBounds},
     diagnostic::{Diagnostic, Source},
     goss,
+    reach::Reach,
     tree::{Entry, Findings, Node, Value as Read_},
 };
 
@@ -22,8 +25,8 @@ const MAX_BYTES: u64 = 1 << 20;
 /// How the inline text is named in messages.
 const INLINE: &str = "--vars-inline";
 
-/// Where variables come from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Where variables come from, and what they and the suites may be read from.
+#[derive(Debug, Clone, Default)]
 pub struct VarSources {
     /// The folder that relative paths start from.
     pub folder: PathBuf,
@@ -31,13 +34,15 @@ pub struct VarSources {
     pub files: Vec<PathBuf>,
     /// YAML or JSON, a map.
     pub inline: Option<String>,
+    /// What suites and variables may read.
+    pub bounds: SuiteBounds,
 }
 
 /// The variables.
 #[derive(Debug, Clone)]
 pub(in crate::suite) struct Vars {
-    /// As a template sees them.
-    pub value: Value,
+    /// As a template sees them; each rendering of a suite gets a copy of its own, because templates can change it.
+    pub dict: Dict,
     /// As an HCL suite sees them.
     pub entries: Vec<Entry>,
     /// All sources' bytes, for the digest.
@@ -46,7 +51,7 @@ pub(in crate::suite) struct Vars {
 
 impl Default for Vars {
     fn default() -> Self {
-        Self { value: value::map(Default::default()), entries: Vec::new(), bytes: Vec::new() }
+        Self { dict: Dict::of_anything(Default::default()), entries: Vec::new(), bytes: Vec::new() }
     }
 }
 
@@ -55,11 +60,13 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
     let mut vars = Vars::default();
     let mut values = std::collections::BTreeMap::new();
     let mut mistakes = Vec::new();
-    let files = sources.files.iter().map(|path| (path.as_path(), file(&sources.folder.join(path), path)));
-    let inline = sources.inline.iter().map(|text| (Path::new(INLINE), Ok(text.clone())));
+    let reach = Reach::of_folder(&sources.folder, &sources.bounds);
+    let read = |path: &Path| file(&reach, sources.bounds.vars, &sources.folder.join(path), path);
+    let files = sources.files.iter().map(|path| (path.as_path(), read(path)));
+    let inline = sources.inline.iter().map(|text| (Path::new(INLINE), Ok((text.clone(), false))));
     for (path, text) in files.chain(inline) {
-        let text = match text {
-            Ok(text) => text,
+        let (text, outside) = match text {
+            Ok(read) => read,
             Err(mistake) => {
                 mistakes.push(mistake);
                 continue;
@@ -69,18 +76,23 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
             Ok(entries) => {
                 let floats = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 for entry in entries {
-                    values.insert(entry.name.as_str().into(), value::from_node(&entry.node, floats));
+                    values.insert(Key::from(entry.name.as_str()), value::from_node(&entry.node, &text, floats));
                     vars.entries.retain(|other| other.name != entry.name);
                     vars.entries.push(entry);
                 }
                 vars.bytes.extend((text.len() as u64).to_be_bytes());
                 vars.bytes.extend(text.as_bytes());
             }
-            Err(found) => mistakes.extend(found),
+            Err(mut found) => {
+                if outside {
+                    found.iter_mut().for_each(Diagnostic::hide_text);
+                }
+                mistakes.extend(found);
+            }
         }
     }
-    vars.value = value::map(values);
-    if value::weigh(&vars.value).is_none() {
+    vars.dict = Dict::of_anything(values);
+    if value::weigh(&Value::Dict(vars.dict.clone())).is_none() {
         mistakes.push(Diagnostic::file(
             Path::new("variables"),
             "they are too large or too deep",
@@ -92,7 +104,7 @@ pub(in crate::suite) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnosti
 
 fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
     let mut findings = Findings::new(Source { path, text });
-    let root = goss::parse(&mut findings, "this is neither YAML nor JSON", true);
+    let root = goss::parse(&mut findings, "this is neither YAML nor JSON");
     if !findings.list.is_empty() {
         return Err(findings.list);
     }
@@ -108,20 +120,25 @@ fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
     }
 }
 
-fn file(from: &Path, named: &Path) -> Result<String, Diagnostic> {
+/// The text of a file, and whether it lies outside of the repository.
+fn file(reach: &Reach, by: NamedBy, from: &Path, named: &Path) -> Result<(String, bool), Diagnostic> {
     let looked = format!("looked for {}", from.display());
     let wrong = |title: &str| Diagnostic::file(named, title, Some(&looked));
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => wrong("no such file of variables"),
         _ => wrong(&format!("the variables cannot be read: {error}")),
     };
-    if !std::fs::metadata(from).map_err(unreadable)?.is_file() {
+    let kind = std::fs::metadata(from).map_err(unreadable)?;
+    let admitted = reach.admit_as(from, by).map_err(|why| wrong(&format!("the variables cannot be read: {why}")))?;
+    if !kind.is_file() {
         return Err(wrong("not a file"));
     }
     let mut bytes = Vec::new();
-    File::open(from).map_err(unreadable)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    File::open(&admitted.path).map_err(unreadable)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(wrong("larger than 1 MiB"));
     }
-    String::from_utf8(bytes).map_err(|error| wrong(&format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))
+    let text = String::from_utf8(bytes)
+        .map_err(|error| wrong(&format!("byte {} is not UTF-8", error.utf8_error().valid_up_to())))?;
+    Ok((text, admitted.outside))
 }

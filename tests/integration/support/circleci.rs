@@ -19,9 +19,11 @@ use super::{
     tools,
 };
 
-/// What docs/circleci.md restricts the contexts of main-only jobs with.
+/// What docs/circleci.md restricts the contexts of main-only jobs with; tests/tools/circleci compares.
 const MAIN_ONLY: &str =
     r#"pipeline.git.branch == "main" and not job.ssh.enabled and not (pipeline.config_source starts-with "api")"#;
+/// What it restricts the builder's with.
+const BUILDER: &str = r#"not job.ssh.enabled and not (pipeline.config_source starts-with "api")"#;
 
 /// The roles, each with a context of its own.
 const ROLES: [&str; 4] = ["builder", "tester", "promoter", "sweeper"];
@@ -49,6 +51,7 @@ impl<'a> Project<'a> {
         for name in ["packer", "assay.hcl", ".circleci"] {
             tools::copy(&tools::root().join(name), &work);
         }
+        allow_pushes(&folder.path().join("write-key"), &work.join(".circleci/config.yml"));
         change(&work);
         tools::copy(&tools::plugins(), &folder.path().join("plugins"));
         let bin = folder.path().join("home/assay/bin");
@@ -118,12 +121,23 @@ impl<'a> Project<'a> {
         self.run("refs/heads/main", "schedule", parameters)
     }
 
+    /// Another `max_age` in the schedule's workflow, committed to main without a pipeline of its own.
+    pub fn patch_what_is_older_than(&self, age: &str) {
+        let git = |arguments: &[&str]| self.repository.git(arguments);
+        git(&["fetch", "-q", "--tags", "origin"]);
+        git(&["switch", "-q", "-C", "main", "origin/main"]);
+        self.edit(".circleci/config.yml", "max_age: 7d", &format!("max_age: {age}"));
+        git(&["commit", "-q", "-a", "-m", &format!("Patch what is older than {age}")]);
+        git(&["push", "-q", "origin", "main"]);
+    }
+
     /// Runs pipelines until nothing is pushed any more.
     pub fn run(&self, reference: &str, kind: &str, parameters: &[(&str, &str)]) -> Ran {
         let request = json!({
             "remote": self.folder.path().join("remote.git"), "state": self.folder.path().join("circleci"), "ref": reference, "kind": kind,
             "parameters": parameters.iter().copied().collect::<BTreeMap<_, _>>(), "contexts": self.contexts(), "machine": self.machine(),
-            "caches": { "assay-v1-{{ arch }}-{{ checksum \"target/assay-sources\" }}": self.folder.path().join("home") }, "follow": 30,
+            "keys": [self.folder.path().join("write-key")],
+            "caches": { "assay-v2-{{ arch }}-{{ checksum \"target/assay-sources\" }}": self.folder.path().join("home") }, "follow": 30,
         });
         let file = self.folder.path().join("request.json");
         std::fs::write(&file, request.to_string()).expect("written");
@@ -143,7 +157,7 @@ impl<'a> Project<'a> {
         let context = |role: &str| {
             let environment =
                 json!({ "AWS_ROLE_ARN": format!("arn:aws:iam::{account}:role/{role}"), "AWS_REGION": "us-east-1" });
-            let restriction = if role == "builder" { "true" } else { MAIN_ONLY };
+            let restriction = if role == "builder" { BUILDER } else { MAIN_ONLY };
             json!({ "environment": environment, "restriction": restriction })
         };
         ROLES.iter().map(|role| (format!("assay-{role}"), context(role))).collect::<serde_json::Map<_, _>>().into()
@@ -240,6 +254,22 @@ impl Drop for Sts {
         drop(self.child.stdin.take());
         let _ended = self.child.wait();
     }
+}
+
+/// Makes the project's write deploy key, and puts its fingerprint where docs/circleci.md says that it belongs.
+fn allow_pushes(key: &Path, config: &Path) {
+    let run = |arguments: &[&str]| {
+        let output = Command::new("ssh-keygen").args(arguments).arg("-f").arg(key).output();
+        let output = output.expect("ssh-keygen runs; install it with: apt-get install openssh-client");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    run(&["-q", "-t", "ed25519", "-N", "", "-C", "write"]);
+    let fingerprint = run(&["-l"]).split(' ').nth(1).expect("a fingerprint").to_owned();
+    let text = std::fs::read_to_string(config).expect("readable");
+    let with = text.replace("push_key: &push-key \"\"", &format!("push_key: &push-key \"{fingerprint}\""));
+    assert_ne!(with, text, "the place of the fingerprint in .circleci/workflows.yml");
+    std::fs::write(config, with).expect("written");
 }
 
 fn program(path: &Path, text: &str) {

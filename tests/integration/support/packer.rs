@@ -101,11 +101,8 @@ impl Workshop {
     /// A command in this folder and environment, with no standard input.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(self.path())
-            .stdin(Stdio::null())
-            .env_remove("AWS_PROFILE")
-            .envs(self.environment.iter().cloned());
+        command.current_dir(self.path()).stdin(Stdio::null()).env_clear().envs(tools::own_environment());
+        command.envs(self.environment.iter().cloned());
         command
     }
 

@@ -12,7 +12,8 @@ pub fn assay() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_assay"))
 }
 
-fn tools() -> PathBuf {
+/// Where scripts/tools puts what it builds: `ASSAY_TOOLS`, or the user's cache folder.
+pub fn folder() -> PathBuf {
     if let Some(folder) = std::env::var_os("ASSAY_TOOLS") {
         return folder.into();
     }
@@ -35,12 +36,12 @@ pub fn packer(version: &str) -> PathBuf {
         "recent" => ("packer".to_owned(), "scripts/tools"),
         older => (format!("packer-{older}"), "scripts/tools older"),
     };
-    present(tools().join("bin").join(name), cure)
+    present(folder().join("bin").join(name), cure)
 }
 
 /// The folder with the amazon plugin and the tests' own builder plugin, to be copied and added to.
 pub fn plugins() -> PathBuf {
-    present(tools().join("plugins"), "scripts/tools")
+    present(folder().join("plugins"), "scripts/tools")
 }
 
 /// The mini cloud's launcher.
@@ -56,16 +57,24 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// goss 0.4.9, the peer that our checks are compared with.
 pub fn goss() -> PathBuf {
-    present(tools().join("bin/goss"), "scripts/tools")
+    present(folder().join("bin/goss"), "scripts/tools")
 }
 
 /// Python with what the CircleCI runner needs.
 pub fn python() -> PathBuf {
-    present(tools().join("python/bin/python"), "scripts/tools python")
+    present(folder().join("python/bin/python"), "scripts/tools python")
 }
 
 /// The folder with `ansible-playbook` in it.
 pub fn ansible() -> PathBuf {
-    present(tools().join("ansible/bin/ansible-playbook"), "scripts/tools ansible");
-    tools().join("ansible/bin")
+    present(folder().join("ansible/bin/ansible-playbook"), "scripts/tools ansible");
+    folder().join("ansible/bin")
+}
+
+/// What a program under test gets of the environment of whoever runs the tests: how to find programs and files. Credentials, proxies, a CI job's
+/// variables and git's would change what the tests see.
+pub fn own_environment() -> impl Iterator<Item = (String, String)> {
+    const PASSED: [&str; 9] =
+        ["PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CACHE_HOME", "ASSAY_TOOLS", "LANG", "RUST_BACKTRACE"];
+    PASSED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
 }

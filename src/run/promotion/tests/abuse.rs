@@ -99,6 +99,34 @@ fn abuses() -> Vec<Abuse> {
     ]
 }
 
+/// CircleCI's "Rerun workflow from failed" is a workflow with an id of its own, in the same pipeline, and runs the promotion again but not the validation.
+#[tokio::test]
+async fn a_rerun_in_the_same_pipeline_goes_on_with_the_evidence_that_is_there() {
+    let mut bench = Bench::new();
+    let mut built = bench.built(1).await;
+    bench.environment.insert("CIRCLE_PIPELINE_ID".to_owned(), "pipeline-1".to_owned());
+    bench.environment.insert("CIRCLE_WORKFLOW_ID".to_owned(), "rerun-of-workflow-1".to_owned());
+    built.evidence.workflow = crate::ledger::workflow(&bench.environment);
+    built.file = bench.hands_over("evidence.json", &built.evidence);
+    bench.environment.insert("CIRCLE_PIPELINE_ID".to_owned(), "pipeline-2".to_owned());
+    let words = refused(bench.vet(&built).await);
+    assert!(words.contains("another workflow (pipeline-1)"), "{words}");
+    assert!(words.contains("run the whole workflow again") && words.contains("--sign-with"), "the cure: {words}");
+    bench.environment.insert("CIRCLE_PIPELINE_ID".to_owned(), "pipeline-1".to_owned());
+    bench.environment.insert("CIRCLE_WORKFLOW_ID".to_owned(), "second-rerun".to_owned());
+    done(bench.vet(&built).await);
+}
+
+/// What an older version wrote in the same workflow names the workflow, not the pipeline.
+#[tokio::test]
+async fn evidence_of_an_older_version_in_this_very_workflow_counts() {
+    let mut bench = Bench::new();
+    let built = bench.built(1).await;
+    assert_eq!(built.evidence.workflow.as_deref(), Some("workflow-1"));
+    bench.environment.insert("CIRCLE_PIPELINE_ID".to_owned(), "pipeline-1".to_owned());
+    done(bench.vet(&built).await);
+}
+
 #[tokio::test]
 async fn each_abuse_is_refused_by_name_and_nothing_is_written() {
     let bench = Bench::new();

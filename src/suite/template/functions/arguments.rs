@@ -1,16 +1,17 @@
 //! Arguments by kind. Texts, lists and maps must be such, as in Go; numbers are read as Sprig does (spf13/cast): from
 //! texts and booleans too, and what is no number counts as 0.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use gotmpl::Value;
-
-use super::super::value::{show, type_of};
+use super::super::{
+    dict::Dict,
+    literal,
+    value::{List, Value, show, type_of},
+};
+use crate::suite::datum::parse_float;
 
 /// The text at `at`.
 pub(super) fn text(args: &[Value], at: usize) -> Result<&str, String> {
     match args.get(at) {
-        Some(Value::String(text)) => Ok(text),
+        Some(Value::Text(text)) => Ok(text),
         other => Err(mistyped(at, "a text", other)),
     }
 }
@@ -18,15 +19,19 @@ pub(super) fn text(args: &[Value], at: usize) -> Result<&str, String> {
 /// The list at `at`.
 pub(super) fn list(args: &[Value], at: usize) -> Result<&[Value], String> {
     match args.get(at) {
-        Some(Value::List(items)) => Ok(items),
+        Some(Value::List(list)) => Ok(&list.items),
         other => Err(mistyped(at, "a list", other)),
     }
 }
 
-/// The map at `at`.
-pub(super) fn map(args: &[Value], at: usize) -> Result<&BTreeMap<Arc<str>, Value>, String> {
+/// The dict at `at`. Go's type must be that of Sprig's dicts: the environment is none, nor a map of YAML with numbers
+/// as keys.
+pub(super) fn map(args: &[Value], at: usize) -> Result<&Dict, String> {
     match args.get(at) {
-        Some(Value::Map(entries)) => Ok(entries),
+        Some(Value::Dict(dict)) if dict.is_of_anything() => Ok(dict),
+        Some(Value::Dict(dict)) => {
+            Err(format!("argument {} must be a dict whose keys are texts, not {}", at + 1, dict.type_name()))
+        }
         other => Err(mistyped(at, "a dict", other)),
     }
 }
@@ -35,6 +40,9 @@ pub(super) fn map(args: &[Value], at: usize) -> Result<&BTreeMap<Arc<str>, Value
 pub(super) fn int(args: &[Value], at: usize) -> Result<i64, String> {
     match args.get(at) {
         Some(Value::Int(number)) => Ok(*number),
+        Some(Value::Int64(number)) => {
+            Err(format!("argument {} must be an int, not int64; write (int …), here (int {number})", at + 1))
+        }
         other => Err(mistyped(at, "a whole number", other)),
     }
 }
@@ -46,45 +54,36 @@ fn mistyped(at: usize, wanted: &str, found: Option<&Value>) -> String {
 /// A whole number from anything (cast.ToInt64).
 pub(super) fn whole(value: &Value) -> i64 {
     match value {
-        Value::Int(number) => *number,
-        Value::Uint(number) => i64::try_from(*number).unwrap_or(0),
+        Value::Int(number) | Value::Int64(number) => *number,
+        // Go keeps the bits.
+        Value::Uint(number) => number.cast_signed(),
         // `as` cuts the fraction and stops at the ends of the range; Go cuts the fraction too.
         Value::Float(float) => *float as i64,
         Value::Bool(it) => i64::from(*it),
-        Value::String(text) => whole_text(text),
+        Value::Text(text) => {
+            literal::whole(without_zeros(text)).and_then(|number| i64::try_from(number).ok()).unwrap_or(0)
+        }
         _ => 0,
     }
 }
 
-/// Go's ParseInt with base 0, after cutting a fraction of zeros.
-fn whole_text(text: &str) -> i64 {
-    let text = match text.split_once('.') {
-        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+/// The text without a point and zeros at its end, of which there must be one.
+fn without_zeros(text: &str) -> &str {
+    let bare = text.trim_end_matches('0');
+    match bare.strip_suffix('.') {
+        Some(whole) if bare.len() < text.len() => whole,
         _ => text,
-    };
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let lower = digits.to_ascii_lowercase();
-    let parsed = match (lower.get(..2), lower.as_bytes().first()) {
-        (Some("0x"), _) => i64::from_str_radix(&lower[2..], 16),
-        (Some("0b"), _) => i64::from_str_radix(&lower[2..], 2),
-        (Some("0o"), _) => i64::from_str_radix(&lower[2..], 8),
-        (Some(_), Some(b'0')) => i64::from_str_radix(&lower[1..], 8),
-        _ => lower.parse(),
-    };
-    if lower.contains(['+', '-']) { 0 } else { parsed.map_or(0, |number| number * sign) }
+    }
 }
 
 /// A floating number from anything (cast.ToFloat64).
 pub(super) fn float(value: &Value) -> f64 {
     match value {
         Value::Float(float) => *float,
-        Value::Int(number) => *number as f64,
+        Value::Int(number) | Value::Int64(number) => *number as f64,
         Value::Uint(number) => *number as f64,
         Value::Bool(it) => f64::from(u8::from(*it)),
-        Value::String(text) => text.parse().unwrap_or(0.0),
+        Value::Text(text) => parse_float(text).unwrap_or(0.0),
         _ => 0.0,
     }
 }
@@ -92,18 +91,13 @@ pub(super) fn float(value: &Value) -> f64 {
 /// Sprig's `strslice`: the elements of a list as texts, nothing left out but nil; anything else is one element.
 pub(super) fn texts(value: &Value) -> Vec<String> {
     match value {
-        Value::List(items) => items.iter().filter(|item| !matches!(item, Value::Nil)).map(show).collect(),
+        Value::List(List { items, .. }) => items.iter().filter(|item| **item != Value::Nil).map(show).collect(),
         Value::Nil => Vec::new(),
         other => vec![show(other)],
     }
 }
 
-/// A list of texts.
-pub(super) fn text_list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Value {
-    Value::List(texts.into_iter().map(|text| Value::String(text.as_ref().into())).collect())
-}
-
 /// Sprig's `empty`: nil, false, zero, and what has no element.
 pub(super) fn empty(value: &Value) -> bool {
-    !value.is_truthy()
+    !value.is_true()
 }

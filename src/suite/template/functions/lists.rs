@@ -1,18 +1,16 @@
 //! Lists (Sprig: list.go; `mkSlice`: goss).
 
-use gotmpl::Value;
-
 use super::{
-    super::value::type_of,
+    super::value::{Elements, List, Value, show},
     Answer, Function, MANY,
-    arguments::{empty, list, text_list, texts, whole},
+    arguments::{empty, list, texts, whole},
     function,
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    function("list", 0, MANY, |a| Ok(Value::List(a.into()))),
-    function("tuple", 0, MANY, |a| Ok(Value::List(a.into()))),
-    function("mkSlice", 0, MANY, |a| Ok(Value::List(a.into()))),
+    function("list", 0, MANY, |a| Ok(Value::list(a.to_vec()))),
+    function("tuple", 0, MANY, |a| Ok(Value::list(a.to_vec()))),
+    function("mkSlice", 0, MANY, |a| Ok(Value::list(a.to_vec()))),
     function("first", 1, 1, |a| Ok(list(a, 0)?.first().cloned().unwrap_or(Value::Nil))),
     function("mustFirst", 1, 1, |a| Ok(list(a, 0)?.first().cloned().unwrap_or(Value::Nil))),
     function("last", 1, 1, |a| Ok(list(a, 0)?.last().cloned().unwrap_or(Value::Nil))),
@@ -28,8 +26,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("prepend", 2, 2, prepend),
     function("mustPrepend", 2, 2, prepend),
     function("concat", 0, MANY, concat),
-    function("reverse", 1, 1, |a| Ok(Value::List(list(a, 0)?.iter().rev().cloned().collect()))),
-    function("mustReverse", 1, 1, |a| Ok(Value::List(list(a, 0)?.iter().rev().cloned().collect()))),
+    function("reverse", 1, 1, |a| Ok(Value::list(list(a, 0)?.iter().rev().cloned()))),
+    function("mustReverse", 1, 1, |a| Ok(Value::list(list(a, 0)?.iter().rev().cloned()))),
     function("uniq", 1, 1, uniq),
     function("mustUniq", 1, 1, uniq),
     function("without", 1, MANY, |a| kept(a, |item| !a[1..].contains(item))),
@@ -47,28 +45,29 @@ pub(super) const FUNCTIONS: &[Function] = &[
 const MOST_COMPARED: usize = 2000;
 
 fn rest(args: &[Value]) -> Answer {
-    Ok(list(args, 0)?.split_first().map_or_else(|| Value::List([].into()), |(_, rest)| Value::List(rest.into())))
+    Ok(Value::list(list(args, 0)?.iter().skip(1).cloned()))
 }
 
 fn initial(args: &[Value]) -> Answer {
-    Ok(list(args, 0)?.split_last().map_or_else(|| Value::List([].into()), |(_, initial)| Value::List(initial.into())))
+    let items = list(args, 0)?;
+    Ok(Value::list(items.iter().take(items.len().saturating_sub(1)).cloned()))
 }
 
 fn append(args: &[Value]) -> Answer {
-    Ok(Value::List(list(args, 0)?.iter().chain([&args[1]]).cloned().collect()))
+    Ok(Value::list(list(args, 0)?.iter().chain([&args[1]]).cloned()))
 }
 
 fn prepend(args: &[Value]) -> Answer {
-    Ok(Value::List([&args[1]].into_iter().chain(list(args, 0)?).cloned().collect()))
+    Ok(Value::list([&args[1]].into_iter().chain(list(args, 0)?).cloned()))
 }
 
 fn concat(args: &[Value]) -> Answer {
     let lists = (0..args.len()).map(|at| list(args, at)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Value::List(lists.concat().into()))
+    Ok(Value::list(lists.concat()))
 }
 
 fn kept(args: &[Value], keep: impl Fn(&Value) -> bool) -> Answer {
-    Ok(Value::List(list(args, 0)?.iter().filter(|item| keep(item)).cloned().collect()))
+    Ok(Value::list(list(args, 0)?.iter().filter(|item| keep(item)).cloned()))
 }
 
 fn uniq(args: &[Value]) -> Answer {
@@ -82,7 +81,7 @@ fn uniq(args: &[Value]) -> Answer {
             seen.push(item.clone());
         }
     }
-    Ok(Value::List(seen.into()))
+    Ok(Value::list(seen))
 }
 
 fn has(args: &[Value]) -> Answer {
@@ -101,16 +100,23 @@ fn slice(args: &[Value]) -> Answer {
     let (start, end) = (args.get(1).map_or(0, whole), args.get(2).map_or(all, whole));
     let range = usize::try_from(start).ok().zip(usize::try_from(end).ok());
     match range.and_then(|(start, end)| items.get(start..end)) {
-        Some(part) => Ok(Value::List(part.into())),
+        Some(part) => Ok(Value::List(List { items: part.into(), of: elements(&args[0]) })),
         None => Err(format!("elements {start} to {end} are no part of a list of {all}")),
     }
 }
 
+/// What is no list is one of one element.
 fn sort_alpha(args: &[Value]) -> Answer {
-    if matches!(args[0], Value::Nil) {
-        return Err(format!("argument 1 must be a list, not {}", type_of(&args[0])));
-    }
+    let Value::List(_) = &args[0] else { return Ok(Value::texts([show(&args[0])])) };
     let mut all = texts(&args[0]);
     all.sort();
-    Ok(text_list(all))
+    Ok(Value::texts(all))
+}
+
+/// What the list's type says of its elements.
+fn elements(value: &Value) -> Elements {
+    match value {
+        Value::List(list) => list.of,
+        _ => Elements::Any,
+    }
 }

@@ -1,40 +1,33 @@
-//! Dicts (Sprig: dict.go). Go's maps have no order and change in place; here keys are sorted, and `set`, `unset` and
-//! `merge` give a new dict back, which the engine puts into the variable that was named.
+//! Dicts (Sprig: dict.go; `merge`: mergo, on which it stands). `set`, `unset` and `merge` change the dict that they are
+//! given, under whatever name it is known. Go's maps have no order; here keys are sorted.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use gotmpl::Value;
+use std::collections::BTreeMap;
 
 use super::{
-    super::value::{map as dict_of, show},
+    super::{
+        dict::{Dict, Key},
+        value::{Value, show},
+    },
     Answer, Function, MANY,
-    arguments::{empty, map, text, text_list},
+    arguments::{empty, map, text},
     function,
 };
 
-type Dict = BTreeMap<Arc<str>, Value>;
-
-/// Those that change their first argument in place in Go.
-pub(in crate::suite::template) const IN_PLACE: &[&str] =
-    &["set", "unset", "merge", "mustMerge", "mergeOverwrite", "mustMergeOverwrite"];
-
 pub(super) const FUNCTIONS: &[Function] = &[
     function("dict", 0, MANY, dict),
-    function("get", 2, 2, |a| Ok(map(a, 0)?.get(text(a, 1)?).cloned().unwrap_or("".into()))),
+    function("get", 2, 2, |a| Ok(map(a, 0)?.get(text(a, 1)?).unwrap_or("".into()))),
     function("set", 3, 3, |a| {
-        let mut entries = map(a, 0)?.clone();
-        entries.insert(text(a, 1)?.into(), a[2].clone());
-        Ok(dict_of(entries))
+        map(a, 0)?.insert(Key::from(text(a, 1)?), a[2].clone())?;
+        Ok(a[0].clone())
     }),
     function("unset", 2, 2, |a| {
-        let mut entries = map(a, 0)?.clone();
-        entries.remove(text(a, 1)?);
-        Ok(dict_of(entries))
+        map(a, 0)?.remove(text(a, 1)?);
+        Ok(a[0].clone())
     }),
-    function("hasKey", 2, 2, |a| Ok(Value::Bool(map(a, 0)?.contains_key(text(a, 1)?)))),
+    function("hasKey", 2, 2, |a| Ok(Value::Bool(map(a, 0)?.get(text(a, 1)?).is_some()))),
     function("pluck", 1, MANY, pluck),
     function("keys", 0, MANY, keys),
-    function("values", 1, 1, |a| Ok(Value::List(map(a, 0)?.values().cloned().collect()))),
+    function("values", 1, 1, |a| Ok(Value::list(map(a, 0)?.entries().into_iter().map(|(_, value)| value)))),
     function("pick", 1, MANY, |a| filtered(a, true)),
     function("omit", 1, MANY, |a| filtered(a, false)),
     function("merge", 1, MANY, |a| merged(a, false)),
@@ -44,67 +37,81 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("dig", 3, MANY, dig),
 ];
 
+fn new(entries: BTreeMap<Key, Value>) -> Value {
+    Value::Dict(Dict::of_anything(entries))
+}
+
 fn dict(args: &[Value]) -> Answer {
     let pairs = args.chunks(2).map(|pair| {
         let value = pair.get(1).cloned().unwrap_or_else(|| "".into());
-        (Arc::from(show(&pair[0])), value)
+        (Key::from(show(&pair[0]).as_str()), value)
     });
-    Ok(dict_of(pairs.collect()))
+    Ok(new(pairs.collect()))
 }
 
 fn pluck(args: &[Value]) -> Answer {
     let key = text(args, 0)?;
     let mut found = Vec::new();
     for at in 1..args.len() {
-        found.extend(map(args, at)?.get(key).cloned());
+        found.extend(map(args, at)?.get(key));
     }
-    Ok(Value::List(found.into()))
+    Ok(Value::list(found))
 }
 
 fn keys(args: &[Value]) -> Answer {
-    let mut all: Vec<Arc<str>> = Vec::new();
+    let mut all = Vec::new();
     for at in 0..args.len() {
-        all.extend(map(args, at)?.keys().cloned());
+        all.extend(map(args, at)?.entries().into_iter().map(|(key, _)| show(&key.value())));
     }
-    Ok(text_list(all))
+    Ok(Value::texts(all))
 }
 
 fn filtered(args: &[Value], wanted: bool) -> Answer {
-    let names = (1..args.len()).map(|at| text(args, at)).collect::<Result<Vec<_>, _>>()?;
-    let entries = map(args, 0)?.iter().filter(|(key, _)| names.contains(&&***key) == wanted);
-    Ok(dict_of(entries.map(|(key, value)| (key.clone(), value.clone())).collect()))
+    let names = (1..args.len()).map(|at| text(args, at).map(Key::from)).collect::<Result<Vec<_>, _>>()?;
+    let entries = map(args, 0)?.entries().into_iter().filter(|(key, _)| names.contains(key) == wanted);
+    Ok(new(entries.collect()))
 }
 
 fn merged(args: &[Value], overwrite: bool) -> Answer {
-    let mut target = map(args, 0)?.clone();
+    let target = map(args, 0)?;
     for at in 1..args.len() {
-        merge(&mut target, map(args, at)?, overwrite);
+        merge(target, map(args, at)?, overwrite)?;
     }
-    Ok(dict_of(target))
+    Ok(args[0].clone())
 }
 
-/// mergo's rule: dicts are merged within each other; an empty value never replaces one that is not, and one that is not
-/// replaces an empty one.
-fn merge(target: &mut Dict, from: &Dict, overwrite: bool) {
-    for (key, value) in from {
-        match (target.get_mut(key), value) {
-            (Some(Value::Map(inner)), Value::Map(other)) => merge(Arc::make_mut(inner), other, overwrite),
-            (Some(there), _) if (overwrite && !empty(value)) || empty(there) => *there = value.clone(),
-            (Some(_), _) => {}
-            (None, _) => drop(target.insert(key.clone(), value.clone())),
+/// mergo's rules for dicts: those that stand at one key are merged within each other. Of anything else the later value
+/// is taken where overwriting is asked for, false, 0 and nil too; otherwise only where there is nothing, or what is empty.
+fn merge(target: &Dict, from: &Dict, overwrite: bool) -> Result<(), String> {
+    if target.is(from) {
+        return Ok(());
+    }
+    for (key, value) in from.entries() {
+        let Key::Text(name) = &key else { return Err("merges dicts whose keys are texts".to_owned()) };
+        match (target.get(name), &value) {
+            (_, Value::Nil) if !overwrite => {}
+            (Some(Value::Dict(inner)), Value::Dict(other)) => {
+                merge(&inner, other, overwrite)?;
+                if inner.len() == 0 {
+                    target.insert(key, value)?;
+                }
+            }
+            (Some(there), _) if !overwrite && !empty(&there) => {}
+            _ => target.insert(key, value)?,
         }
     }
+    Ok(())
 }
 
 fn dig(args: &[Value]) -> Answer {
     let (last, default) = (args.len() - 1, &args[args.len() - 2]);
-    let mut here = map(args, last)?;
+    let mut here = map(args, last)?.clone();
     for at in 0..last - 1 {
         let key = text(args, at)?;
         match here.get(key) {
             None => return Ok(default.clone()),
-            Some(found) if at + 2 == last => return Ok(found.clone()),
-            Some(Value::Map(inner)) => here = inner,
+            Some(found) if at + 2 == last => return Ok(found),
+            Some(Value::Dict(inner)) if inner.is_of_anything() => here = inner,
             Some(_) => return Err(format!("{key:?} is no dict")),
         }
     }

@@ -14,9 +14,7 @@ mod strings;
 mod values;
 mod versions;
 
-pub(super) use maps::IN_PLACE;
-
-use gotmpl::Value;
+use super::value::Value;
 
 /// What a function gives back: a value, or what is wrong in one sentence fragment.
 pub(super) type Answer = Result<Value, String>;
@@ -35,6 +33,22 @@ pub(super) struct Function {
     pub most: usize,
     /// What it does; gets as many arguments as it may have.
     pub body: fn(&[Value]) -> Answer,
+}
+
+impl Function {
+    /// Calls it with these arguments.
+    pub(super) fn call(&self, args: &[Value]) -> Answer {
+        let Self { name, least, most, body } = *self;
+        if !(least..=most).contains(&args.len()) {
+            let wanted = match (least, most) {
+                (least, most) if least == most => least.to_string(),
+                (least, usize::MAX) => format!("at least {least}"),
+                (least, most) => format!("{least} to {most}"),
+            };
+            return Err(format!("{name} takes {wanted} arguments, not {}", args.len()));
+        }
+        body(args).map_err(|why| format!("{name}: {why}"))
+    }
 }
 
 const fn function(name: &'static str, least: usize, most: usize, body: fn(&[Value]) -> Answer) -> Function {
@@ -57,7 +71,19 @@ pub(super) fn all() -> impl Iterator<Item = &'static Function> {
     .flatten()
 }
 
-/// The engine's functions that look at files and environment.
+/// Whether Go's function wants an `int` as its argument number `at`: there `3.0` and `1e1` are whole numbers.
+pub(super) fn wants_int(name: &str, at: usize) -> bool {
+    match name {
+        "seq" | "untilStep" => true,
+        "until" | "trunc" | "indent" | "nindent" | "repeat" | "abbrev" => at == 0,
+        "substr" => at < 2,
+        "splitn" | "round" => at == 1,
+        "plural" | "regexFindAll" | "mustRegexFindAll" | "regexSplit" | "mustRegexSplit" => at == 2,
+        _ => false,
+    }
+}
+
+/// The functions that look at files and environment.
 pub(super) const OUTSIDE: &[&str] = &["readFile", "getEnv", "env", "expandenv"];
 
 /// text/template's own.

@@ -1,9 +1,7 @@
 //! Numbers (Sprig: numeric.go). Whole numbers are 64 bits and wrap, as in Go.
 
-use gotmpl::Value;
-
 use super::{
-    super::value::{MAX_WEIGHT, show},
+    super::value::{Elements, List, MAX_WEIGHT, Value, show, type_of},
     Answer, Function, MANY,
     arguments::{float, int, text, whole},
     function,
@@ -14,21 +12,21 @@ const MOST: usize = MAX_WEIGHT / 16 - 1;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     function("int", 1, 1, |a| Ok(Value::Int(whole(&a[0])))),
-    function("int64", 1, 1, |a| Ok(Value::Int(whole(&a[0])))),
+    function("int64", 1, 1, |a| Ok(Value::Int64(whole(&a[0])))),
     function("float64", 1, 1, |a| Ok(Value::Float(float(&a[0])))),
     function("atoi", 1, 1, |a| Ok(Value::Int(text(a, 0)?.parse().unwrap_or(0)))),
-    function("toDecimal", 1, 1, |a| Ok(Value::Int(i64::from_str_radix(&show(&a[0]), 8).unwrap_or(0)))),
-    function("add", 0, MANY, |a| Ok(Value::Int(a.iter().map(whole).fold(0, i64::wrapping_add)))),
-    function("add1", 1, 1, |a| Ok(Value::Int(whole(&a[0]).wrapping_add(1)))),
-    function("sub", 2, 2, |a| Ok(Value::Int(whole(&a[0]).wrapping_sub(whole(&a[1]))))),
-    function("mul", 1, MANY, |a| Ok(Value::Int(a.iter().map(whole).fold(1, i64::wrapping_mul)))),
+    function("toDecimal", 1, 1, |a| Ok(Value::Int64(i64::from_str_radix(&show(&a[0]), 8).unwrap_or(0)))),
+    function("add", 0, MANY, |a| Ok(Value::Int64(a.iter().map(whole).fold(0, i64::wrapping_add)))),
+    function("add1", 1, 1, |a| Ok(Value::Int64(whole(&a[0]).wrapping_add(1)))),
+    function("sub", 2, 2, |a| Ok(Value::Int64(whole(&a[0]).wrapping_sub(whole(&a[1]))))),
+    function("mul", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).fold(1, i64::wrapping_mul)))),
     function("div", 2, 2, |a| divided(a, i64::wrapping_div)),
     function("mod", 2, 2, |a| divided(a, i64::wrapping_rem)),
-    function("max", 1, MANY, |a| Ok(Value::Int(a.iter().map(whole).max().unwrap_or(0)))),
-    function("biggest", 1, MANY, |a| Ok(Value::Int(a.iter().map(whole).max().unwrap_or(0)))),
-    function("min", 1, MANY, |a| Ok(Value::Int(a.iter().map(whole).min().unwrap_or(0)))),
-    function("maxf", 1, MANY, |a| Ok(Value::Float(a.iter().map(float).fold(f64::NEG_INFINITY, f64::max)))),
-    function("minf", 1, MANY, |a| Ok(Value::Float(a.iter().map(float).fold(f64::INFINITY, f64::min)))),
+    function("max", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).max().unwrap_or(0)))),
+    function("biggest", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).max().unwrap_or(0)))),
+    function("min", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).min().unwrap_or(0)))),
+    function("maxf", 1, MANY, |a| Ok(Value::Float(a.iter().map(float).fold(f64::NEG_INFINITY, go_max)))),
+    function("minf", 1, MANY, |a| Ok(Value::Float(a.iter().map(float).fold(f64::INFINITY, go_min)))),
     function("ceil", 1, 1, |a| Ok(Value::Float(float(&a[0]).ceil()))),
     function("floor", 1, 1, |a| Ok(Value::Float(float(&a[0]).floor()))),
     function("round", 2, 3, round),
@@ -37,15 +35,30 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("seq", 0, MANY, seq),
 ];
 
+/// math.Max: a NaN stays one.
+fn go_max(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+}
+
+/// math.Min.
+fn go_min(a: f64, b: f64) -> f64 {
+    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+}
+
 fn divided(args: &[Value], by: fn(i64, i64) -> i64) -> Answer {
     match whole(&args[1]) {
         0 => Err("divides by zero".to_owned()),
-        divisor => Ok(Value::Int(by(whole(&args[0]), divisor))),
+        divisor => Ok(Value::Int64(by(whole(&args[0]), divisor))),
     }
 }
 
 fn round(args: &[Value]) -> Answer {
-    let threshold = args.get(2).map_or(0.5, float);
+    let threshold = match args.get(2) {
+        None => 0.5,
+        Some(Value::Float(_) | Value::Int(_)) => float(&args[2]),
+        Some(other) => return Err(format!("argument 3 must be a number, not {}", type_of(other))),
+    };
+    int(args, 1)?;
     let power = 10f64.powf(float(&args[1]));
     let digits = power * float(&args[0]);
     let rounded = if digits.fract() >= threshold { digits.ceil() } else { digits.floor() };
@@ -71,7 +84,7 @@ fn steps(start: i64, stop: i64, step: i64) -> Result<Vec<i64>, String> {
 }
 
 fn numbers(all: &[i64]) -> Value {
-    Value::List(all.iter().map(|number| Value::Int(*number)).collect())
+    Value::List(List { items: all.iter().map(|number| Value::Int(*number)).collect(), of: Elements::Ints })
 }
 
 fn seq(args: &[Value]) -> Answer {

@@ -2,13 +2,16 @@
 //! error here, where Go would make invalid UTF-8.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gotmpl::Value;
 use sha2::Digest;
 
 use super::{
-    super::value::{MAX_WEIGHT, map, show},
+    super::{
+        characters::{self, quoted},
+        dict::{Dict, Key},
+        value::{MAX_WEIGHT, Value, show},
+    },
     Answer, Function, MANY,
-    arguments::{int, text, text_list, texts},
+    arguments::{int, text, texts},
     function,
 };
 
@@ -19,22 +22,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("trimall", 2, 2, trim_all),
     function("trimPrefix", 2, 2, |a| Ok(text(a, 1)?.strip_prefix(text(a, 0)?).unwrap_or(text(a, 1)?).into())),
     function("trimSuffix", 2, 2, |a| Ok(text(a, 1)?.strip_suffix(text(a, 0)?).unwrap_or(text(a, 1)?).into())),
-    function("upper", 1, 1, |a| Ok(text(a, 0)?.to_uppercase().into())),
-    function("toUpper", 1, 1, |a| Ok(text(a, 0)?.to_uppercase().into())),
-    function("lower", 1, 1, |a| Ok(text(a, 0)?.to_lowercase().into())),
-    function("toLower", 1, 1, |a| Ok(text(a, 0)?.to_lowercase().into())),
+    function("upper", 1, 1, |a| Ok(mapped(text(a, 0)?, characters::upper))),
+    function("toUpper", 1, 1, |a| Ok(mapped(text(a, 0)?, characters::upper))),
+    function("lower", 1, 1, |a| Ok(mapped(text(a, 0)?, characters::lower))),
+    function("toLower", 1, 1, |a| Ok(mapped(text(a, 0)?, characters::lower))),
     function("title", 1, 1, |a| Ok(title(text(a, 0)?).into())),
     function("untitle", 1, 1, |a| Ok(untitle(text(a, 0)?).into())),
-    function("swapcase", 1, 1, |a| Ok(text(a, 0)?.chars().map(swapped).collect::<String>().into())),
+    function("swapcase", 1, 1, |a| Ok(swapped(text(a, 0)?).into())),
     function("nospace", 1, 1, |a| Ok(text(a, 0)?.split_whitespace().collect::<String>().into())),
-    function("initials", 1, 1, |a| {
-        Ok(text(a, 0)?.split_whitespace().filter_map(|word| word.chars().next()).collect::<String>().into())
-    }),
+    function("initials", 1, 1, |a| Ok(initials(text(a, 0)?).into())),
     function("replace", 3, 3, replace),
     function("contains", 2, 2, |a| Ok(Value::Bool(text(a, 1)?.contains(text(a, 0)?)))),
     function("hasPrefix", 2, 2, |a| Ok(Value::Bool(text(a, 1)?.starts_with(text(a, 0)?)))),
     function("hasSuffix", 2, 2, |a| Ok(Value::Bool(text(a, 1)?.ends_with(text(a, 0)?)))),
-    function("quote", 0, MANY, |a| Ok(joined(a, |value| go_quoted(&show(value))))),
+    function("quote", 0, MANY, |a| Ok(joined(a, |value| quoted(&show(value), false)))),
     function("squote", 0, MANY, |a| Ok(joined(a, |value| format!("'{}'", show(value))))),
     function("cat", 0, MANY, |a| Ok(joined(a, show))),
     function("indent", 2, 2, |a| Ok(indent(int(a, 0)?, text(a, 1)?)?.into())),
@@ -46,10 +47,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("plural", 3, 3, |a| Ok(if int(a, 2)? == 1 { text(a, 0)? } else { text(a, 1)? }.into())),
     function("split", 2, 2, |a| Ok(numbered(parts(text(a, 0)?, text(a, 1)?, -1)))),
     function("splitn", 3, 3, |a| Ok(numbered(parts(text(a, 0)?, text(a, 2)?, int(a, 1)?)))),
-    function("splitList", 2, 2, |a| Ok(text_list(parts(text(a, 0)?, text(a, 1)?, -1)))),
+    function("splitList", 2, 2, |a| Ok(Value::texts(parts(text(a, 0)?, text(a, 1)?, -1)))),
     function("join", 2, 2, |a| Ok(texts(&a[1]).join(text(a, 0)?).into())),
     function("toString", 1, 1, |a| Ok(show(&a[0]).into())),
-    function("toStrings", 1, 1, |a| Ok(text_list(texts(&a[0])))),
+    function("toStrings", 1, 1, |a| Ok(Value::texts(texts(&a[0])))),
     function("b64enc", 1, 1, |a| Ok(STANDARD.encode(text(a, 0)?).into())),
     function("b64dec", 1, 1, b64dec),
     function("sha256sum", 1, 1, |a| Ok(hex(&sha2::Sha256::digest(text(a, 0)?)).into())),
@@ -71,12 +72,11 @@ fn replace(args: &[Value]) -> Answer {
 /// Go's strings.Title: the first letter of each word large; a word ends at what is no letter, digit or underscore.
 fn title(text: &str) -> String {
     let mut inside = false;
-    let large = |c: char| c.to_uppercase().collect::<String>();
     text.chars()
         .map(|c| {
             let first = !inside;
             inside = c.is_alphanumeric() || c == '_' || (!c.is_ascii() && !c.is_whitespace());
-            if first { large(c) } else { c.to_string() }
+            if first { characters::title(c) } else { c }
         })
         .collect()
 }
@@ -85,43 +85,58 @@ fn untitle(text: &str) -> String {
     let mut first = true;
     text.chars()
         .map(|c| {
-            let small = first;
-            first = c.is_whitespace();
-            if small { c.to_lowercase().collect::<String>() } else { c.to_string() }
+            let small = first && !c.is_whitespace();
+            first = c.is_whitespace() || (first && !small);
+            if small { characters::lower(c) } else { c }
         })
         .collect()
 }
 
-fn swapped(c: char) -> String {
-    if c.is_uppercase() { c.to_lowercase().collect() } else { c.to_uppercase().collect() }
+/// The first letter of a word becomes that of a title, which differs for a few digraphs only.
+fn swapped(text: &str) -> String {
+    let mut begins = true;
+    text.chars()
+        .map(|c| {
+            let swapped = match c {
+                c if c.is_uppercase() || is_titlecase(c) => characters::lower(c),
+                c if c.is_lowercase() && begins => characters::title(c),
+                c if c.is_lowercase() => characters::upper(c),
+                c => {
+                    begins = c.is_whitespace();
+                    return c;
+                }
+            };
+            begins = false;
+            swapped
+        })
+        .collect()
+}
+
+fn is_titlecase(c: char) -> bool {
+    matches!(c, '\u{1c5}' | '\u{1c8}' | '\u{1cb}' | '\u{1f2}' | '\u{1f88}'..='\u{1f8f}' | '\u{1f98}'..='\u{1f9f}'
+        | '\u{1fa8}'..='\u{1faf}' | '\u{1fbc}' | '\u{1fcc}' | '\u{1ffc}')
+}
+
+/// Sprig goes through bytes here, and takes each for a character.
+fn initials(text: &str) -> String {
+    let mut begins = true;
+    let mut out = String::new();
+    for c in text.bytes().map(char::from) {
+        if c.is_whitespace() {
+            begins = true;
+        } else if std::mem::take(&mut begins) {
+            out.push(c);
+        }
+    }
+    out
+}
+
+fn mapped(text: &str, each: fn(char) -> char) -> Value {
+    text.chars().map(each).collect::<String>().into()
 }
 
 fn joined(args: &[Value], each: impl Fn(&Value) -> String) -> Value {
-    args.iter().filter(|value| !matches!(value, Value::Nil)).map(each).collect::<Vec<_>>().join(" ").into()
-}
-
-/// Go's `%q` (strconv.Quote).
-pub(super) fn go_quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c if c.is_control() || (c.is_whitespace() && c != ' ') => {
-                out.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    args.iter().filter(|value| **value != Value::Nil).map(each).collect::<Vec<_>>().join(" ").into()
 }
 
 fn within(bytes: usize) -> Result<(), String> {
@@ -196,7 +211,8 @@ fn parts<'t>(separator: &str, text: &'t str, count: i64) -> Vec<&'t str> {
 }
 
 fn numbered(parts: Vec<&str>) -> Value {
-    map(parts.iter().enumerate().map(|(at, part)| (format!("_{at}").into(), (*part).into())).collect())
+    let entries = parts.iter().enumerate().map(|(at, part)| (Key::from(format!("_{at}").as_str()), (*part).into()));
+    Value::Dict(Dict::of_texts(entries.collect()))
 }
 
 fn b64dec(args: &[Value]) -> Answer {

@@ -15,7 +15,7 @@ PUSH = {
 
 
 def summary(text: str) -> dict[str, Any]:
-    """Workflow → job → {contexts, requires, steps}; each workflow as if its condition held."""
+    """Workflow → job → {contexts, requires, environment, steps}; each workflow as if its condition held."""
     config = document.load(text)
     scope = pipeline_scope(config, PUSH, {})
     workflows(config, scope)  # The conditions themselves must be readable too.
@@ -26,7 +26,7 @@ def summary(text: str) -> dict[str, Any]:
         flow.name: {
             job.name: {
                 "job": job.definition, "contexts": job.contexts, "requires": sorted(job.requires), "serial_group": job.serial_group,
-                "parallelism": job.parallelism, "steps": [step.name for step in job.steps],
+                "parallelism": job.parallelism, "environment": job.environment, "bodies": [step.body for step in job.steps], "steps": [step.name for step in job.steps],
             }
             for job in flow.jobs
         }

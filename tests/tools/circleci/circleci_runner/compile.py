@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from typing import Any
 
 from . import ConfigError, document
@@ -105,6 +106,10 @@ class _Compiler:
         for job, _ in candidates:
             for needed in set(job.requires) - every:
                 raise ConfigError(f"at {place}: {job.name} requires {needed!r}, which this workflow has not")
+        groups = [job.serial_group for job, _ in candidates if job.serial_group is not None]
+        for group in groups:
+            if groups.count(group) > 1:
+                raise ConfigError(f"at {place}: the serial group {group!r} is of several jobs; CircleCI wants a key once in a workflow")
         kept = _without_filtered(candidates)
         return Workflow(name, _ordered(kept, place)) if kept else None
 
@@ -131,6 +136,8 @@ class _Compiler:
         context = own.get("context", [])
         job.contexts = [context] if isinstance(context, str) else list(context)
         job.serial_group = own.get("serial-group")
+        if job.serial_group is not None and not re.fullmatch(r"[A-Za-z0-9._/-]{1,512}", str(job.serial_group)):
+            raise ConfigError(f"at {place}.serial-group: {job.serial_group!r} has other characters than letters, digits and ._-/, or not 1 to 512 of them")
         return job, self.passes(own.get("filters"), place + ".filters")
 
     def passes(self, filters: Any, place: str) -> bool:
@@ -193,6 +200,9 @@ class _Compiler:
             document.only(body, document.STEPS[kind], place)
             truth = logic(resolve(body.get("condition"), scope, place), scope.lookup)
             return self.steps(body.get("steps"), scope, place, callers) if truth == (kind == "when") else []
+        if kind == "steps":
+            given = resolve(body, scope, place)
+            return self.steps(given, scope, place, callers) if given != [] else []
         body = resolve(body, scope, place)
         if kind in document.STEPS:
             return [_checked(kind, document.only(body, document.STEPS[kind], f"{place}.{kind}"), place)]
@@ -215,6 +225,10 @@ def _checked(kind: str, body: dict[str, Any], place: str) -> Step:
         raise ConfigError(f"at {place}.{kind}: {key!r} is missing")
     if kind == "restore_cache" and ("key" in body) == ("keys" in body):
         raise ConfigError(f"at {place}.restore_cache: either key or keys")
+    if "auto_rerun_delay" in body and "max_auto_reruns" not in body:
+        raise ConfigError(f"at {place}.run: auto_rerun_delay goes with max_auto_reruns only")
+    if "max_auto_reruns" in body and body["max_auto_reruns"] not in range(1, 6):
+        raise ConfigError(f"at {place}.run: max_auto_reruns is 1 to 5, not {body['max_auto_reruns']!r}")
     if body.get("when", "on_success") not in ("on_success", "on_fail", "always"):
         raise ConfigError(f"at {place}: when is on_success, on_fail or always, not {body['when']!r}")
     return Step(kind, body)

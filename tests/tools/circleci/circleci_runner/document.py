@@ -21,10 +21,11 @@ JOB = {"description", "parameters", "executor", "docker", "machine", "resource_c
 WORKFLOW = {"when", "unless", "jobs"}
 INVOCATION = {"name", "requires", "context", "filters", "matrix", "serial-group"}
 PARAMETER = {"type", "default", "description", "enum"}
-TYPES = {"string", "boolean", "integer", "enum"}
+TYPES = {"string", "boolean", "integer", "enum", "steps", "executor"}
 STEPS: dict[str, set[str]] = {
-    "run": {"name", "command", "environment", "working_directory", "no_output_timeout", "background", "when", "shell"},
+    "run": {"name", "command", "environment", "working_directory", "no_output_timeout", "background", "when", "shell", "max_auto_reruns", "auto_rerun_delay"},
     "checkout": {"method", "path"},
+    "add_ssh_keys": {"name", "fingerprints"},
     "persist_to_workspace": {"root", "paths"},
     "attach_workspace": {"at"},
     "save_cache": {"name", "key", "paths", "when"},
@@ -134,6 +135,8 @@ def fits(declaration: dict[str, Any], value: Any, place: str) -> None:
         "boolean": isinstance(value, bool),
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "enum": value in declaration.get("enum", []),
+        "steps": isinstance(value, list),
+        "executor": isinstance(value, str) or (isinstance(value, dict) and "name" in value),
     }[kind]
     if not right:
         raise ConfigError(f"at {place}: {value!r} is no {kind}" + (f" of {declaration['enum']}" if kind == "enum" else ""))
@@ -163,4 +166,6 @@ def step(node: Any, place: str) -> tuple[str, Any]:
     ((kind, body),) = node.items()
     if kind == "run" and isinstance(body, str):
         body = {"command": body}
+    if kind == "steps":
+        return kind, body
     return kind, names(body, f"{place}.{kind}")

@@ -5,6 +5,8 @@ That is how CircleCI and a git host go on from a commit that a job made, and so 
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 from . import ConfigError, pipeline
@@ -30,3 +32,40 @@ def run(project: Project, first: Trigger, limit: int) -> list[dict[str, Any]]:
         moved = [ref for ref, commit in after.items() if before.get(ref) != commit]
         waiting += [Trigger(ref) for ref in moved if ref not in {trigger.ref for trigger in waiting}]
     return records
+
+
+def run_at_once(project: Project, first: Trigger, limit: int) -> list[dict[str, Any]]:
+    """The same with every pipeline started at the moment of the push, beside those that run; the records by number of pipeline."""
+    records: dict[int, dict[str, Any]] = {}
+    broken: list[BaseException] = []
+    threads: list[threading.Thread] = []
+
+    def begin(trigger: Trigger) -> None:
+        if len(threads) == limit:
+            raise ConfigError(f"{limit} pipelines and no rest")
+        started = pipeline.start(project, trigger)
+
+        def whole() -> None:
+            try:
+                records[started.number] = started.run()
+            except BaseException as error:  # noqa: BLE001: raised below, where somebody waits
+                broken.append(error)
+
+        threads.append(threading.Thread(target=whole, daemon=True))
+        threads[-1].start()
+
+    before = heads(project)
+    begin(first)
+    while not broken:
+        running = any(thread.is_alive() for thread in threads)
+        after = heads(project)
+        for ref, commit in after.items():
+            if before.get(ref) != commit:
+                begin(Trigger(ref))
+        if not running and after == before:
+            break
+        before = after
+        time.sleep(0.05)
+    if broken:
+        raise broken[0]
+    return [records[number] for number in sorted(records)]

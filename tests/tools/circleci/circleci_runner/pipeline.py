@@ -1,4 +1,4 @@
-"""Owns one pipeline: which workflows run, in which order their jobs run, who may use which context, and the record of it all.
+"""Owns one pipeline: which workflows run, in which order their jobs run, who may use which context, which job of a serial group waits, and the record of it all.
 
 After https://circleci.com/docs/guides/security/contexts/ (restrictions are expressions over pipeline values; what cannot be evaluated is refused) and
 /guides/integration/oss/ (a fork's pull request gets neither contexts nor OIDC tokens, and caches of its own).
@@ -6,18 +6,18 @@ After https://circleci.com/docs/guides/security/contexts/ (restrictions are expr
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import dataclasses
-import json
 import pathlib
-import platform
 import subprocess
+import threading
 import uuid
-from typing import Any
+from typing import Any, Iterator
 
-from . import ConfigError, document, storage
+from . import ConfigError, document, keys, oidc, storage
 from .compile import Job, Workflow, pipeline_scope, workflows
 from .expressions import evaluate, truthy
+from .keys import Key
 from .machine import Machine, Place
 
 ORGANIZATION = "0a5c3b1e-0000-4000-8000-00000000a55a"
@@ -26,12 +26,19 @@ PROJECT = "0a5c3b1e-0000-4000-8000-0000000001a9"
 
 @dataclasses.dataclass(frozen=True)
 class Trigger:
-    """What starts a pipeline: `kind` is github_oauth (a push), schedule or api; `ref` is refs/heads/…, refs/tags/… or refs/pull/N/head (a fork's)."""
+    """What starts a pipeline: `kind` is github_oauth (a push), schedule or api; `ref` is refs/heads/…, refs/tags/… or refs/pull/N/head (a fork's).
+
+    `config_ref` is where the configuration is from, on GitHub App projects, where whoever starts a pipeline chooses it apart; `config_source` is `api` where
+    it came with the request; `ssh`: "Rerun job with SSH".
+    """
 
     ref: str
     kind: str = "github_oauth"
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     schedule: str = ""
+    config_ref: str = ""
+    config_source: str = "github"
+    ssh: bool = False
 
     @property
     def fork(self) -> bool:
@@ -48,9 +55,42 @@ class Trigger:
         return self.ref.removeprefix("refs/tags/") if self.ref.startswith("refs/tags/") else ""
 
 
+class SerialGroups:
+    """Which pipelines' jobs are in which serial group. One runs at a time; one of an older pipeline than those that are there is skipped."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.members: dict[str, list[int]] = {}
+
+    @contextlib.contextmanager
+    def turn(self, group: str | None, number: int, waits: pathlib.Path) -> Iterator[bool]:
+        """Waits for the group's turn; whether the job runs at all. `waits` is there as soon as some job waits."""
+        if group is None:
+            yield True
+            return
+        with self.changed:
+            members = self.members.setdefault(group, [])
+            if members and number < max(members):
+                yield False
+                return
+            members.append(number)
+            if members[0] != number:
+                waits.touch()
+            self.changed.wait_for(lambda: members[0] == number)
+        try:
+            yield True
+        finally:
+            with self.changed:
+                members.remove(number)
+                self.changed.notify_all()
+
+
 @dataclasses.dataclass
 class Project:
-    """A project at CircleCI: its repository, contexts, caches and the machine that its jobs find."""
+    """A project at CircleCI: its repository, contexts, caches, SSH keys and the machine that its jobs find. `kind` is how it is connected: oauth or app.
+
+    `keys` are its additional SSH keys. A job is killed after `time_limit` seconds, or as soon as the file `cancel` is there.
+    """
 
     remote: pathlib.Path
     state: pathlib.Path
@@ -58,6 +98,16 @@ class Project:
     machine: dict[str, str]
     planted: dict[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     number: int = 0
+    kind: str = "oauth"
+    keys: list[Key] = dataclasses.field(default_factory=list)
+    time_limit: float | None = None
+    cancel: pathlib.Path | None = None
+    groups: SerialGroups = dataclasses.field(default_factory=SerialGroups)
+
+    @property
+    def deploy_key(self) -> Key:
+        """The key that CircleCI made when the project was set up: it may only read."""
+        return keys.make(self.state / "keys" / "deploy", write=False)
 
     def git(self, *arguments: str) -> str:
         """What git says in the remote."""
@@ -72,14 +122,33 @@ def run(project: Project, trigger: Trigger, config: str | None = None) -> dict[s
     return _Pipeline(project, trigger, config).run()
 
 
+def start(project: Project, trigger: Trigger, config: str | None = None) -> "_Pipeline":
+    """A pipeline of its trigger's commit as it is now, not yet run."""
+    return _Pipeline(project, trigger, config)
+
+
+def rerun_from_failed(project: Project, record: dict[str, Any]) -> dict[str, Any]:
+    """"Rerun workflow from failed" of a pipeline with one workflow: another workflow of that pipeline, with what its green jobs left."""
+    again = _Pipeline(project, Trigger(record["ref"], record["trigger"]), record["config"])
+    project.number -= 1
+    again.number, again.id, again.revision = record["number"], record["id"], record["revision"]
+    again.folder = project.state / f"pipeline-{again.number}"
+    again.before = {job["name"]: job for flow in record["workflows"] for job in flow["jobs"] if job["status"] == "success"}
+    again.attempt = record["attempt"] + 1
+    return again.run()
+
+
 class _Pipeline:
     def __init__(self, project: Project, trigger: Trigger, config: str | None) -> None:
         project.number += 1
         self.project, self.trigger, self.number, self.id = project, trigger, project.number, str(uuid.uuid4())
         self.revision = project.git("rev-parse", "--verify", f"{trigger.ref}^{{commit}}")
         self.folder = project.state / f"pipeline-{self.number}"
-        self.text = config if config is not None else project.git("show", f"{self.revision}:.circleci/config.yml")
+        of_config = trigger.config_ref if trigger.config_ref and project.kind == "app" else self.revision
+        self.text = config if config is not None else project.git("show", f"{of_config}:.circleci/config.yml")
         self.statuses: dict[str, str] = {}
+        self.before: dict[str, dict[str, Any]] = {}
+        self.attempt = 1
 
     def values(self) -> dict[str, Any]:
         """The pipeline values that https://circleci.com/docs/reference/variables/#pipeline-values lists for projects on GitHub."""
@@ -90,11 +159,12 @@ class _Pipeline:
             "pipeline.project.slug": "github/acme/images", "pipeline.git.branch": trigger.branch, "pipeline.git.tag": trigger.tag,
             "pipeline.git.branch.is_default": trigger.branch == "main", "pipeline.git.revision": self.revision,
             "pipeline.trigger.type": trigger.kind, "pipeline.event.name": event, "pipeline.schedule.name": trigger.schedule,
-        }  # fmt: skip
+        } | ({"pipeline.config.ref": trigger.config_ref or trigger.ref} if self.project.kind == "app" else {})  # fmt: skip
 
     def run(self) -> dict[str, Any]:
         record: dict[str, Any] = {
-            "number": self.number, "ref": self.trigger.ref, "trigger": self.trigger.kind, "revision": self.revision, "workflows": [],
+            "number": self.number, "id": self.id, "ref": self.trigger.ref, "trigger": self.trigger.kind, "revision": self.revision,
+            "config": self.text, "attempt": self.attempt, "workflows": [],
         }  # fmt: skip
         config = document.load(self.text)
         scope = pipeline_scope(config, self.values(), self.trigger.parameters)
@@ -111,23 +181,26 @@ class _Pipeline:
             record = self.job(flow, job, identity, workspace)
             self.statuses[job.name] = record["status"]
             records.append(record)
-        good = all(record["status"] in ("success", "not_run") for record in records) and any(r["status"] == "success" for r in records)
+        good = all(record["status"] in ("success", "not_run", "skipped") for record in records) and any(r["status"] == "success" for r in records)
         return {"name": flow.name, "id": identity, "status": "success" if good else "failed", "jobs": records}
 
     def job(self, flow: Workflow, job: Job, identity: str, workspace: storage.Workspace) -> dict[str, Any]:
         record: dict[str, Any] = {"name": job.name, "job": job.definition, "contexts": job.contexts, "requires": sorted(job.requires)}
         record |= {"serial_group": job.serial_group, "containers": []}
+        if job.name in self.before:
+            return self.before[job.name]
         if any(self.statuses[name] not in wanted for name, wanted in job.requires.items()):
             return record | {"status": "not_run"}
         granted, refused = self.contexts(job)
         if refused:
             return record | {"status": "unauthorized", "error": refused}
-        statuses = set()
-        for index in range(job.parallelism):
-            container = self.container(flow, job, identity, workspace, index, granted)
-            record["containers"].append(container)
-            statuses.add(container["status"])
-        return record | {"status": "failed" if "failed" in statuses else "success"}
+        with self.project.groups.turn(job.serial_group, self.number, self.project.state / "waits") as runs:
+            if not runs:
+                return record | {"status": "skipped"}
+            for index in range(job.parallelism):
+                record["containers"].append(self.container(flow, job, identity, workspace, index, granted))
+        statuses = {container["status"] for container in record["containers"]}
+        return record | {"status": next((bad for bad in ("killed", "failed") if bad in statuses), "success")}
 
     def contexts(self, job: Job) -> tuple[dict[str, str], str]:
         """(the variables of a job's contexts, why they are refused). A fork's job gets none of them; it is not refused, its secrets are withheld."""
@@ -136,7 +209,7 @@ class _Pipeline:
             context = self.project.contexts.get(name)
             if context is None:
                 return {}, f"there is no context {name}"
-            lookup = ({**self.values(), "job.ssh.enabled": False, "pipeline.config_source": "github"}).__getitem__
+            lookup = ({**self.values(), "job.ssh.enabled": self.trigger.ssh, "pipeline.config_source": self.trigger.config_source}).__getitem__
             try:
                 allowed = truthy(evaluate(context.get("restriction", "true"), lookup))
             except (ConfigError, KeyError) as error:
@@ -149,16 +222,18 @@ class _Pipeline:
     def container(
         self, flow: Workflow, job: Job, identity: str, workspace: storage.Workspace, index: int, granted: dict[str, str]
     ) -> dict[str, Any]:
-        folder = self.folder / flow.name / job.name / str(index)
-        environment = self.environment(job, identity, index) | granted
+        folder = self.folder / flow.name / (job.name if self.attempt == 1 else f"{job.name}-{self.attempt}") / str(index)
+        claims = None if self.trigger.fork else self.claims(job, identity)
+        environment = self.environment(job, identity, index, claims) | granted
         caches = storage.Caches(self.project.state / ("caches-of-forks" if self.trigger.fork else "caches"), self.project.planted)
         place = Place(
             home=folder / "home", artifacts=folder, caches=caches, workspace=workspace, upstream=_upstream(flow, job),
-            remote=str(self.project.remote), fork=self.trigger.fork,
+            remote=str(self.project.remote), fork=self.trigger.fork, kind=self.project.kind, deploy_key=self.project.deploy_key,
+            keys=self.project.keys, claims=claims, time_limit=self.project.time_limit, cancel=self.project.cancel,
         )  # fmt: skip
         return {"node": index, "folder": str(folder), **Machine(job, place, environment).run()}
 
-    def environment(self, job: Job, identity: str, index: int) -> dict[str, str]:
+    def environment(self, job: Job, identity: str, index: int, claims: dict[str, Any] | None) -> dict[str, str]:
         """The variables that CircleCI sets, https://circleci.com/docs/reference/variables/#built-in-environment-variables."""
         trigger, number = self.trigger, abs(hash((identity, job.name))) % 10**6
         variables = self.project.machine | {
@@ -167,25 +242,31 @@ class _Pipeline:
             "CIRCLE_BUILD_URL": f"https://circleci.com/gh/acme/images/{number}", "CIRCLE_WORKFLOW_ID": identity,
             "CIRCLE_WORKFLOW_WORKSPACE_ID": identity, "CIRCLE_WORKFLOW_JOB_ID": str(uuid.uuid4()), "CIRCLE_PIPELINE_ID": self.id,
             "CIRCLE_ORGANIZATION_ID": ORGANIZATION, "CIRCLE_PROJECT_ID": PROJECT, "CIRCLE_PROJECT_USERNAME": "acme",
-            "CIRCLE_PROJECT_REPONAME": "images", "CIRCLE_REPOSITORY_URL": str(self.project.remote), "CIRCLE_USERNAME": "somebody",
+            "CIRCLE_PROJECT_REPONAME": "images", "CIRCLE_USERNAME": "somebody",
         }  # fmt: skip
+        if self.project.kind == "oauth":
+            variables["CIRCLE_REPOSITORY_URL"] = f"git@{keys.HOST}:{keys.PATH}.git"
         if trigger.branch:
             variables["CIRCLE_BRANCH"] = trigger.branch
         if trigger.tag:
             variables["CIRCLE_TAG"] = trigger.tag
         if trigger.fork:
             variables |= {"CIRCLE_PR_NUMBER": trigger.branch.removeprefix("pull/"), "CIRCLE_PR_USERNAME": "stranger", "CIRCLE_PR_REPONAME": "images"}
-        else:
-            variables["CIRCLE_OIDC_TOKEN_V2"] = variables["CIRCLE_OIDC_TOKEN"] = self.token(trigger)
+        if claims is not None:
+            who = claims["sub"].partition("/vcs-origin/")[0]
+            variables |= {"CIRCLE_OIDC_TOKEN": oidc.token(claims | {"sub": who}), "CIRCLE_OIDC_TOKEN_V2": oidc.token(claims)}
         return variables
 
-    def token(self, trigger: Trigger) -> str:
-        """A token of the shape that CircleCI's have; nobody has signed it."""
-        origin = "github.com/acme/images"
-        subject = f"org/{ORGANIZATION}/project/{PROJECT}/user/0/vcs-origin/{origin}/vcs-ref/{trigger.ref}"
-        claims = {"iss": f"https://oidc.circleci.com/org/{ORGANIZATION}", "aud": ORGANIZATION, "sub": subject, "host": platform.node()}
-        parts = [json.dumps({"alg": "none"}), json.dumps(claims), "unsigned"]
-        return ".".join(base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts)
+    def claims(self, job: Job, identity: str) -> dict[str, Any]:
+        """The claims of a job's V2 token. They name the contexts by id, and no word of AWS's can compare that."""
+        trigger, origin, word = self.trigger, f"{keys.HOST}/{keys.PATH}", "oidc.circleci.com/"
+        return {
+            "iss": f"https://oidc.circleci.com/org/{ORGANIZATION}", "aud": ORGANIZATION,
+            "sub": f"org/{ORGANIZATION}/project/{PROJECT}/user/0/vcs-origin/{origin}/vcs-ref/{trigger.ref}",
+            word + "context-ids": [str(uuid.uuid5(uuid.UUID(ORGANIZATION), name)) for name in job.contexts], word + "job-id": str(uuid.uuid4()),
+            word + "org-id": ORGANIZATION, word + "pipeline-id": self.id, word + "project-id": PROJECT, word + "ssh-rerun": trigger.ssh,
+            word + "vcs-origin": origin, word + "vcs-ref": trigger.ref, word + "workflow-id": identity,
+        }  # fmt: skip
 
 
 def _upstream(flow: Workflow, job: Job) -> list[str]:

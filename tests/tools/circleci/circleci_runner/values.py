@@ -1,6 +1,6 @@
 """Owns `<< … >>`: what stands between is an expression over pipeline values, parameters and the matrix. Refuses names that nobody declared.
 
-A scalar that is one `<< … >>` and nothing else keeps its value's type; inside a longer text the value is written out. `\\<<` is a literal `<<`.
+What is left of a `<<` is an error, as with CircleCI ("Unclosed '<<' tag"): the shell's must be written `\\<<`. A scalar that is one `<< … >>` and nothing else keeps its value's type; inside a longer text the value is written out. `\\<<` is a literal `<<`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 from . import ConfigError
 from .expressions import Lookup, evaluate
 
-_HOLE = re.compile(r"(?<!\\)<<\s*(.+?)\s*>>", re.DOTALL)
+# What is escaped is taken first: `\\<<<` is `<<<`, and no parameter begins in it.
+_HOLE = re.compile(r"\\<<|<<\s*(.+?)\s*>>", re.DOTALL)
 
 
 class Scope:
@@ -52,16 +53,20 @@ def written(value: Any) -> str:
 def resolve_text(text: str, scope: Scope) -> Any:
     """A text with its holes filled."""
     whole = _HOLE.fullmatch(text.strip())
-    if whole and "<<" not in whole.group(1):
+    if whole and whole.group(1) and "<<" not in whole.group(1):
         return text if scope.is_later(whole.group(1)) else evaluate(whole.group(1), scope.lookup)
 
+    if "<<" in _HOLE.sub("", text):
+        raise ConfigError("unclosed '<<'; one that is no parameter must be escaped as '\\<<'")
+
     def fill(match: re.Match[str]) -> str:
+        if match.group(1) is None:
+            return match.group(0) if scope.later else "<<"
         if scope.is_later(match.group(1)):
             return match.group(0)
         return written(evaluate(match.group(1), scope.lookup))
 
-    filled = _HOLE.sub(fill, text)
-    return filled if scope.later else filled.replace("\\<<", "<<")
+    return _HOLE.sub(fill, text)
 
 
 def resolve(node: Any, scope: Scope, place: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pathlib
 
 import pytest
-from circleci_runner import ConfigError
+from circleci_runner import ConfigError, keys, oidc, pipeline
+from circleci_runner.pipeline import Trigger
 from small import Small, job, output, shape
 
 
@@ -164,6 +165,78 @@ def test_contexts_give_variables_where_their_restriction_holds(small: Small) -> 
     assert shape(small.run(CONTEXT % "unknown")) == {"w": {"j": "unauthorized"}}
 
 
+def test_the_checkout_reads_and_a_write_key_pushes_only_where_add_ssh_keys_puts_it(small: Small, tmp_path: pathlib.Path) -> None:
+    key = keys.make(tmp_path / "keys/write", write=True)
+    small.project.keys = [key]
+    by = f"GIT_SSH_COMMAND='ssh -F none -o IdentitiesOnly=yes -o IdentityAgent=none -i ~/.ssh/id_rsa_{key.md5}'"
+    push = "git push -q origin HEAD:refs/heads/new"
+    add = f"add_ssh_keys: {{fingerprints: ['{key.fingerprint}']}}"
+    record = small.run(job("checkout", f"run: {push}"))
+    assert record["status"] == "failed" and "marked as read only" in output(record, "j")
+    assert small.run(job("checkout", f"run: {by} {push}"))["status"] == "failed", "no step has put it there"
+    record = small.run(job("checkout", add, f"run: {push}"))
+    assert record["status"] == "failed" and "marked as read only" in output(record, "j"), "the agent offers the project's own key first"
+    assert small.run(job("checkout", add, f"run: {by} {push}"))["status"] == "success"
+    assert small.run(job("checkout", "add_ssh_keys: {fingerprints: ['SHA256:none']}"))["status"] == "failed"
+
+
+def test_a_github_app_project_is_checked_out_by_https_and_may_only_read(small: Small) -> None:
+    small.project.kind = "app"
+    record = small.run(job("checkout", "run: git config remote.origin.url; git fetch -q origin; git push -q origin HEAD:refs/heads/new"))
+    assert record["status"] == "failed" and output(record, "j").startswith("https://github.com/acme/images.git\n")
+
+
+def test_a_partial_clone_is_one_and_a_full_one_is_not(small: Small) -> None:
+    ask = "run: git config --default none --get remote.origin.partialclonefilter"
+    assert output(small.run(job("checkout", ask)), "j") == "blob:none\n"
+    assert output(small.run(job("checkout: {method: full}", ask)), "j") == "none\n"
+
+
+def test_a_job_whose_time_is_over_stores_nothing_and_runs_nothing_more(small: Small) -> None:
+    small.project.time_limit = 3
+    record = small.run(job("run: echo x > r.txt; sleep 60", "run: {name: a, command: echo always, when: always}", "store_artifacts: {path: r.txt}"))
+    steps = record["workflows"][0]["jobs"][0]["containers"][0]["steps"]
+    assert [step["status"] for step in steps] == ["killed", "skipped", "skipped"]
+    assert (record["status"], shape(record)) == ("failed", {"w": {"j": "killed"}})
+
+
+def test_a_step_is_run_again_as_often_as_it_asks(small: Small) -> None:
+    again = "run: {command: 'echo x >> n; [ $(wc -l < n) = 3 ]', max_auto_reruns: %d, auto_rerun_delay: 1m}"
+    assert small.run(job(again % 2))["status"] == "success"
+    assert small.run(job(again % 1))["status"] == "failed"
+
+
+def test_a_token_has_the_documented_claims_and_a_new_one_another_audience_only(small: Small) -> None:
+    record = small.run(job("run: echo $CIRCLE_OIDC_TOKEN_V2", "run: \"circleci run oidc get --claims '{\\\"aud\\\": \\\"other\\\"}'\""))
+    first, second = [oidc.read(line) for line in output(record, "j").split()]
+    assert first["sub"].endswith("/vcs-origin/github.com/acme/images/vcs-ref/refs/heads/main")
+    assert (first["exp"] - first["iat"], first["oidc.circleci.com/ssh-rerun"]) == (3600, False)
+    assert (second["sub"], second["aud"], first["aud"] == "other") == (first["sub"], "other", False)
+    for claims in ('{"sub": "x"}', "{aud: x}"):
+        assert small.run(job(f"run: {{command: circleci run oidc get --claims \"$C\", environment: {{C: '{claims}'}}}}"))["status"] == "failed"
+
+
+def test_the_configuration_may_come_from_another_branch_and_a_restriction_can_name_it(small: Small) -> None:
+    small.project.kind = "app"
+    small.project.contexts = {"c": {"restriction": 'pipeline.git.branch == "main" and pipeline.config.ref == "refs/heads/main"'}}
+    config = CONTEXT % "c"
+    of = lambda ref: shape(pipeline.run(small.project, Trigger("refs/heads/main", "api", config_ref=ref), config))["w"]["j"]  # noqa: E731
+    assert (of("refs/heads/main"), of("refs/heads/topic")) == ("success", "unauthorized")
+    small.project.kind = "oauth"
+    assert of("refs/heads/main") == "unauthorized", "there is no such value there: it fails closed"
+
+
+def test_an_older_pipeline_s_job_is_skipped_for_a_newer_one_s_of_its_serial_group(tmp_path: pathlib.Path) -> None:
+    groups, order = pipeline.SerialGroups(), []
+    with groups.turn("g", 7, tmp_path / "waits") as runs:
+        order.append(runs)
+        with groups.turn("g", 5, tmp_path / "waits") as older, groups.turn("other", 5, tmp_path / "waits") as elsewhere:
+            order += [older, elsewhere]
+    with groups.turn("g", 5, tmp_path / "waits") as runs:
+        order.append(runs)
+    assert order == [True, False, True, True]
+
+
 def test_a_fork_gets_no_secret_no_token_and_no_key_that_pushes(small: Small) -> None:
     record = small.run(CONTEXT % "plain", "refs/pull/3/head")
     assert "secret= token=" in output(record, "j")
@@ -190,11 +263,11 @@ def test_results_and_artifacts_are_collected(small: Small) -> None:
 
 
 def test_a_push_of_a_job_starts_a_pipeline_until_there_is_rest(small: Small) -> None:
-    push = "run: git commit -q --allow-empty -m x && git push -q origin HEAD:main"
+    push = f"run: git commit -q --allow-empty -m x && git push -q {small.project.remote} HEAD:main"
     once = job("checkout", f"{push[:5]} '[ $(git rev-list --count HEAD) -ge 4 ] || ({push[5:]})'")
     assert len(small.follow(once, 9)) == 3
 
 
 def test_who_never_rests_is_an_error(small: Small) -> None:
     with pytest.raises(ConfigError, match="no rest"):
-        small.follow(job("checkout", "run: git commit -q --allow-empty -m x && git push -q origin HEAD:main"), 3)
+        small.follow(job("checkout", f"run: git commit -q --allow-empty -m x && git push -q {small.project.remote} HEAD:main"), 3)

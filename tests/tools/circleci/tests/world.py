@@ -6,47 +6,96 @@ shipped configuration that is nothing; for one from which something was taken aw
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 from typing import Any, Callable, Iterator
 
 import programs
-from circleci_runner import ConfigError, document, follow, pipeline
+from circleci_runner import ConfigError, document, follow, keys, pipeline
+from circleci_runner.keys import Key
 from circleci_runner.pipeline import Project, Trigger
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
+# As docs/circleci.md says them, for the two kinds of project; test_config.py compares.
 MAIN_ONLY = 'pipeline.git.branch == "main" and not job.ssh.enabled and not (pipeline.config_source starts-with "api")'
-CONTEXTS = {
-    f"assay-{role}": {"environment": {"AWS_ROLE_ARN": f"arn:aws:iam::123456789012:role/{role}"}} | ({} if role == "builder" else {"restriction": MAIN_ONLY})
-    for role in ("builder", "tester", "promoter", "sweeper")
+RESTRICTIONS = {
+    "oauth": {"builder": 'not job.ssh.enabled and not (pipeline.config_source starts-with "api")', "others": MAIN_ONLY},
+    "app": {
+        "builder": 'not job.ssh.enabled and not (pipeline.config_source starts-with "api")',
+        "others": MAIN_ONLY + ' and pipeline.config.ref == "refs/heads/main"',
+    },
 }
-# Short for the loop that renews tokens: at once the first time, then for long.
-SLEEP = '#!/bin/sh\n[ -e "$HOME/slept" ] && exec /bin/sleep 60\n: > "$HOME/slept"\n'
+# Short for the loop that renews tokens: at once the first time, then for long. Whoever would sleep past the token's life never wakes.
+SLEEP = '#!/bin/sh\n[ "$1" -le 1800 ] && [ ! -e "$HOME/slept" ] || exec /bin/sleep 60\n: > "$HOME/slept"\n'
+# Installs Ansible, which is a stand-in too.
+SUDO = '#!/bin/sh\n: > "$HOME/ansible"\nmkdir -p "$HOME/assay/bin"\ncp "%s" "$HOME/assay/bin/ansible-playbook"\n'
+
+
+def contexts(kind: str) -> dict[str, dict[str, Any]]:
+    """The contexts that docs/circleci.md asks for."""
+
+    def context(role: str) -> dict[str, Any]:
+        environment = {"AWS_ROLE_ARN": f"arn:aws:iam::123456789012:role/{role}", "AWS_REGION": "us-east-1"}
+        return {"environment": environment, "restriction": RESTRICTIONS[kind].get(role, RESTRICTIONS[kind]["others"])}
+
+    return {f"assay-{role}": context(role) for role in ("builder", "tester", "promoter", "sweeper")}
+
+
+@functools.cache
+def write_key() -> Key:
+    """One for all worlds: making them takes longer than most scenes' steps."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-circleci-key-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return keys.make(folder / "write", write=True)
+
+
+@functools.cache
+def deploy_key() -> Key:
+    """The project's own."""
+    return keys.make(write_key().file.with_name("deploy"), write=False)
+
+
+def with_key(config: str, fingerprint: str) -> str:
+    """The configuration with the fingerprint where docs/circleci.md says that it belongs; one that was taken apart keeps what it has."""
+    return config.replace('push_key: &push-key ""', f'push_key: &push-key "{fingerprint}"').replace("push_key: ''", f"push_key: '{fingerprint}'")
 
 
 class World:
     """A repository, its remote and its project at CircleCI."""
 
-    def __init__(self, folder: pathlib.Path, config: str) -> None:
-        self.config, self.folder, self.work, self.remote = config, folder, folder / "work", folder / "remote.git"
-        self.calls_file = folder / "calls"
-        tools = folder / "tools"
+    def __init__(self, folder: pathlib.Path, config: str, kind: str = "oauth", key: str | None = None) -> None:
+        self.config = with_key(config, write_key().fingerprint if key is None else key)
+        self.folder, self.work, self.remote = folder, folder / "work", folder / "remote.git"
+        self.calls_file, self.cancel = folder / "calls", folder / "cancel"
+        tools, faults, state = folder / "tools", folder / "faults", folder / "circleci"
         tools.mkdir(parents=True)
+        faults.mkdir()
         self.calls_file.touch()
-        for name in ("cargo", "curl", "unzip"):
-            (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S {programs.__file__} {name} "$@"\n')
+        for name in ("cargo", "curl", "unzip", ".ansible-playbook"):
+            (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {programs.__file__} {name.lstrip(".")} "$@"\n')
         (tools / "sleep").write_text(SLEEP)
-        (tools / "sudo").write_text('#!/bin/sh\n: > "$HOME/ansible"\n')
+        (tools / "sudo").write_text(SUDO % (tools / ".ansible-playbook"))
         (tools / "dpkg").write_text("#!/bin/sh\necho amd64\n")
         for tool in tools.iterdir():
             tool.chmod(0o755)
-        machine = {"PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-        self.project = Project(remote=self.remote, state=folder / "circleci", contexts=CONTEXTS, machine=machine)
-        self.publish(config)
+        for half in ("deploy", "deploy.pub"):
+            (state / "keys").mkdir(parents=True, exist_ok=True)
+            shutil.copy2(deploy_key().file.with_name(half), state / "keys" / half)
+        machine = {
+            "PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "FAULTS": str(faults), "CANCEL": str(self.cancel),
+            "WAITS": str(state / "waits"), "HOST_KEY": deploy_key().public, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+        self.project = Project(
+            remote=self.remote, state=state, contexts=contexts(kind), machine=machine, kind=kind, keys=[write_key()], cancel=self.cancel
+        )
+        self.publish(self.config)
 
     def git(self, *arguments: str) -> str:
         """git in the developer's clone."""
@@ -58,8 +107,10 @@ class World:
     def publish(self, config: str) -> None:
         self.work.mkdir()
         self.git("init", "-q", "-b", "main", ".")
-        self.write("packer/base.pkr.hcl", "one\n")
-        self.write("images/base.lock.json", json.dumps({"first": {"state": "gold", "digest": programs.digest(b"one\n")}}))
+        for image in programs.IMAGES:
+            self.write(f"packer/{image}.pkr.hcl", "one\n")
+            self.write(f"images/{image}.lock.json", json.dumps({"first": {"state": "gold", "digest": programs.digest(b"one\n")}}))
+        self.write("packer/app/ansible/site.yml", "- hosts: all\n")
         self.write("Cargo.lock", "locked\n")
         self.write(".gitignore", "build/\ntarget/\n")
         self.write(".circleci/config.yml", config)
@@ -78,14 +129,16 @@ class World:
         self.git("add", "-A")
         self.git("commit", "-q", "-m", message)
 
-    def change(self, branch: str, text: str, push_to: str | None = None, candidate: bool = False) -> None:
+    def change(self, branch: str, text: str, push_to: str | None = None, candidate: bool = False, app: str = "", run: str = "second") -> None:
         """A branch from main's newest commit with another template, pushed; with `candidate` as if its pipeline had built it."""
         self.git("fetch", "-q", "origin")
         self.git("switch", "-q", "-C", branch, "origin/main")
         self.write("packer/base.pkr.hcl", text)
+        if app:
+            self.write("packer/app.pkr.hcl", app)
         if candidate:
-            entry = {"run": "second", "state": "candidate", "digest": programs.digest(text.encode())}
-            self.write("images/base/candidates/second.json", json.dumps(entry))
+            entry = {"image": "base", "run": run, "state": "candidate", "digest": programs.digest(text.encode())}
+            self.write(f"images/base/candidates/{run}.json", json.dumps(entry))
         self.commit(f"Change by {branch}")
         self.git("push", "-q", "--force", "origin", f"HEAD:{push_to or 'refs/heads/' + branch}")
 
@@ -95,6 +148,14 @@ class World:
         self.git("switch", "-q", "-C", "main", "origin/main")
         self.git("merge", "-q", "--no-ff", "-m", f"Merge {branch}", f"origin/{branch}")
         self.git("push", "-q", "origin", "main")
+
+    def fail(self, step: str, times: int) -> None:
+        """Lets a step of the promotion end without an answer, so many times."""
+        (self.folder / "faults" / step).write_text(str(times))
+
+    def built(self) -> list[str]:
+        """The images that Packer made, in order."""
+        return [call["arguments"][2] for call in self.calls() if call["arguments"][:1] == ["build"]]
 
     def run(self, ref: str, kind: str = "github_oauth", **parameters: str) -> list[dict[str, Any]]:
         """Pipelines until nothing is pushed any more. The calls are forgotten before."""
@@ -114,9 +175,9 @@ class World:
         done = subprocess.run(["git", "-C", str(self.remote), "show", f"{ref}:{path}"], capture_output=True, text=True, check=False)
         return done.stdout
 
-    def lock(self) -> dict[str, str]:
+    def lock(self, image: str = "base") -> dict[str, str]:
         """Run → state on main."""
-        return {run: entry["state"] for run, entry in json.loads(self.shown("images/base.lock.json") or "{}").items()}
+        return {run: entry["state"] for run, entry in json.loads(self.shown(f"images/{image}.lock.json") or "{}").items()}
 
     def tags(self) -> list[str]:
         """The tags of the remote, without their runs."""
@@ -138,7 +199,7 @@ def problems(folder: pathlib.Path, config: str, scenes: tuple[str, ...]) -> Iter
     """What is wrong in the named scenes, as it is found."""
     for name in scenes:
         try:
-            yield from SCENES[name](World(folder / name, config))
+            yield from SCENES[name](World(folder / name, config, kind="app" if name.startswith("app_project") else "oauth"))
         except (ConfigError, KeyError) as error:
             yield f"{name}: {error!r}"
         finally:
@@ -167,21 +228,124 @@ def pull_request(world: World) -> Iterator[str]:
     yield from green("pull request", records, "pull-request", "pull-request")
     verbs = world.verbs()
     yield from expect("assay is built once", verbs.count("cargo install"), 1)
-    for verb in ("assay lint", "assay verify", "packer validate", "assay plan", "assay build"):
+    for verb in ("assay lint", "assay verify", "assay doctor"):
         yield from expect(f"pull request: {verb}", verbs.count(verb), 2)
-    yield from expect("one candidate is committed", verbs.count("assay commit"), 1)
-    order = [verb for verb in verbs[: verbs.index("assay commit") + 1] if verb in ("assay lint", "packer validate", "assay plan", "assay build")]
-    yield from expect("the order", order, ["assay lint", "packer validate", "assay plan", "assay build"])
+    yield from expect("every template is looked at", verbs.count("packer validate"), 4)
+    yield from expect("the playbook is looked at", verbs.count("ansible-playbook --syntax-check"), 2)
+    yield from expect("what is built", world.built(), ["base"])
+    order = [verb for verb in verbs[: verbs.index("assay commit") + 1] if verb in ("assay lint", "assay doctor", "assay plan", "assay build", "assay commit")]
+    yield from expect("the order", order, ["assay lint", "assay doctor", "assay plan", "assay plan", "assay build", "assay commit"])
     yield from expect("who promotes from a branch", verbs.count("assay promote"), 0)
     yield from expect("tags", world.tags(), ["base/candidate"])
+    yield from no_tokens(world)
+    yield from expect("who commits", {call["who"] for call in world.calls() if call["job"] == "build"}, {"assay@localhost.invalid"})
     first = jobs(records[:1]).get("pull-request/build")
     if first is None:
         yield "no build"
         return
-    steps = [step["name"] for step in first["containers"][0]["steps"]]
-    wanted = ["store_test_results", "store_artifacts", "Commit the candidates, good or bad"]
-    yield from expect("results are kept before the push, which may cancel the job", sorted((step for step in {*steps} & {*wanted}), key=steps.index), wanted)
-    yield from stored(first, "artifacts/diff/base.md", "artifacts/diff/app.md", "artifacts/reports/junit.xml", "test-results/junit.xml")
+    yield from stored(first, "artifacts/diff/base.md", "artifacts/diff/app.md", "artifacts/reports/base/junit.xml", "test-results/base/junit.xml")
+
+
+def no_tokens(world: World) -> Iterator[str]:
+    """What templates, playbooks and build scripts run finds no token in its environment."""
+    programs_of_others = {"packer", "cargo", "ansible-playbook"}
+    holders = {call["program"] for call in world.calls() if call["tokens"] and call["program"] in programs_of_others}
+    yield from expect("programs with a token in their environment", holders, set())
+
+
+def app_project_pull_request(world: World) -> Iterator[str]:
+    """The same on a GitHub App project, whose checkout is by https and gives no right to push."""
+    world.change("policy", "two\n")
+    yield from green("App project: pull request", world.run("refs/heads/policy"), "pull-request", "pull-request")
+    yield from expect("App project: tags", world.tags(), ["base/candidate"])
+
+
+def app_project_release(world: World) -> Iterator[str]:
+    """On a GitHub App project main's roles are for main's own configuration, whatever is checked out."""
+    world.change("policy", "two\n", candidate=True)
+    world.git("push", "-q", "origin", "policy:refs/heads/evil")
+    world.merge("policy")
+    trigger = Trigger("refs/heads/main", "api", {}, config_ref="refs/heads/evil")
+    refused = {name: job["status"] for name, job in jobs([pipeline.run(world.project, trigger)]).items() if "validate" in name or "promote" in name}
+    wanted = {f"release/{job}-{image}": status for job, status in (("validate", "unauthorized"), ("promote", "not_run")) for image in programs.IMAGES}
+    yield from expect("main's code with another branch's configuration", refused, wanted)
+    yield from green("App project: release", world.run("refs/heads/main"), "release", "release")
+    yield from expect("App project: the lock", world.lock(), {"first": "retired", "second": "gold"})
+
+
+def two_images(world: World) -> Iterator[str]:
+    """Two images are due. The first one's commit starts a pipeline, which must leave the second one to the job that is about to build it."""
+    world.change("both", "two\n", app="SLOW\n")
+    world.calls_file.write_text("")
+    records = follow.run_at_once(world.project, Trigger("refs/heads/both"), 8)
+    yield from expect("two images: pipelines", [record["status"] for record in records if record["workflows"]], ["success"] * 3)
+    yield from expect("each image is built once", sorted(world.built()), ["app", "base"])
+    yield from expect("two images: tags", world.tags(), ["app/candidate", "base/candidate"])
+
+
+def killed(world: World) -> Iterator[str]:
+    """A job is cancelled while it builds its second image: the first one is in git, and the next pipeline goes on with the second."""
+    world.change("both", "two\n", app="HANG\n")
+    records = world.run("refs/heads/both")
+    yield from expect("a cancelled job", jobs(records[:1])["pull-request/build"]["status"], "killed")
+    yield from expect("what it had built is in git", world.tags(), ["base/candidate"])
+    world.cancel.unlink()
+    world.git("switch", "-q", "both")
+    world.git("pull", "-q", "origin", "both")
+    world.write("packer/app.pkr.hcl", "three\n")
+    world.commit("It does not hang any more")
+    world.git("push", "-q", "origin", "both")
+    world.run("refs/heads/both")
+    yield from expect("the next pipeline goes on", world.built(), ["app"])
+    yield from expect("both are in git", world.tags(), ["app/candidate", "base/candidate"])
+
+
+def rerun(world: World) -> Iterator[str]:
+    """A promotion without an answer is tried again by itself; after more of that, "Rerun workflow from failed" goes on, with evidence that nobody signed."""
+    world.change("policy", "two\n", candidate=True)
+    world.merge("policy")
+    world.fail("vetted", 1)
+    world.fail("gold", 1)
+    yield from green("one missing answer at each step", world.run("refs/heads/main")[:1], "release")
+    world.change("again", "five\n", candidate=True, run="third")
+    world.merge("again")
+    world.fail("vetted", 3)
+    first = world.run("refs/heads/main")[0]
+    yield from expect("three missing answers", jobs([first])["release/promote-base"]["status"], "failed")
+    again = pipeline.rerun_from_failed(world.project, first)
+    yield from green("the rerun", [again], "release")
+    yield from expect("the validation is not made again", again["workflows"][0]["id"] != first["workflows"][0]["id"], True)
+    yield from expect("the lock after a rerun", world.lock(), {"first": "retired", "second": "retired", "third": "gold"})
+
+
+def no_key(world: World) -> Iterator[str]:
+    """Without the fingerprint in its place, or with that of a key that may only read: the job says so, and builds nothing."""
+    for name, key in (("none", ""), ("wrong", "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")):
+        other = World(world.folder / name, world.config.replace(write_key().fingerprint, key), key=key)
+        other.change("policy", "two\n")
+        records = other.run("refs/heads/policy")
+        yield from expect(f"{name}: a build without the right to push", jobs(records)["pull-request/build"]["status"], "failed")
+        yield from expect(f"{name}: what was built", other.built(), [])
+
+
+def who_may(world: World) -> Iterator[str]:
+    """What keeps main's roles from others: SSH into a rerun, a configuration from a request, another branch."""
+    world.git("push", "-q", "origin", "main:topic")
+    for what, trigger in (
+        ("a rerun with SSH", Trigger("refs/heads/main", "api", {"task": "clean"}, ssh=True)),
+        ("a configuration in the request", Trigger("refs/heads/main", "api", {"task": "clean"}, config_source="api_v2")),
+    ):
+        found = {name: job["status"] for name, job in jobs([pipeline.run(world.project, trigger)]).items()}
+        yield from expect(what, found, {"clean/assay-binary": "success", "clean/clean": "unauthorized", "clean/repair": "unauthorized"})
+    names = set(document.parse(world.config).get("parameters", {}))
+    yield from expect("what whoever starts a pipeline may choose", names, {"task"})
+
+
+def merge_queue(world: World) -> Iterator[str]:
+    """GitHub's merge queue tests a branch of its own: checked, and no job commits to it."""
+    world.change("queued", "two\n", push_to="refs/heads/gh-readonly-queue/main/pr-7-0123")
+    yield from green("merge queue", world.run("refs/heads/gh-readonly-queue/main/pr-7-0123"), "pull-request")
+    yield from expect("merge queue: jobs", {call["job"] for call in world.calls()}, {"assay-binary", "lint"})
 
 
 def fork(world: World) -> Iterator[str]:
@@ -203,6 +367,7 @@ def release(world: World) -> Iterator[str]:
     yield from green("release", records, "release", "release")
     yield from expect("the lock", world.lock(), {"first": "retired", "second": "gold"})
     yield from expect("tags", world.tags(), ["base/gold", "base/vetted"])
+    yield from no_tokens(world)
     calls = [call for call in world.calls() if call["program"] == "assay" and call["arguments"][0] in ("validate", "report", "promote")]
     asked = {call["arguments"][0] for call in calls if "app" in call["arguments"]}
     yield from expect("the other image", asked, {"validate", "promote"})
@@ -215,9 +380,12 @@ def release(world: World) -> Iterator[str]:
     yield from stored(first["release/validate-base"], "artifacts/validation/base/0/evidence.json", "test-results/base/0/junit.xml")
     yield from stored(first["release/promote-base"], "artifacts/evidence/base/evidence.json")
     groups = {name: job["serial_group"] for name, job in first.items() if job["serial_group"]}
-    yield from expect("serial groups", groups, {"release/build": "github/acme/images/build"})
+    yield from expect("serial groups", groups, {"release/build": "github/acme/images/build/main"})
     verbs = world.verbs()
-    yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 2))
+    yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 4))
+    asked = {(call["job"], call["arguments"][-1]) for call in world.calls() if call["arguments"][:1] == ["doctor"]}
+    yield from expect("who asks what it may do", asked, {("build", "builder"), ("promote-base", "promoter"), ("promote-app", "promoter")})
+    yield from expect("who promotes", {call["who"] for call in world.calls() if call["job"].startswith("promote")}, {"assay@localhost.invalid"})
 
 
 def quiet_schedule(world: World) -> Iterator[str]:
@@ -227,17 +395,25 @@ def quiet_schedule(world: World) -> Iterator[str]:
     yield from green("schedule, nothing due", records, "patch")
     yield from expect("main", world.project.git("rev-parse", "main"), before)
     plans = [call["arguments"] for call in world.calls() if call["arguments"][:1] in (["plan"], ["build"])]
-    yield from expect("how old gold may be", plans, [["plan", "--max-age", "7d"], ["build", "--max-age", "7d"]])
+    yield from expect("how old gold may be", plans, [["plan", "--max-age", "7d"], ["plan", "--max-age", "7d", "--format", "json"]])
 
 
 def rebuild(world: World) -> Iterator[str]:
     """The schedule, with gold too old: built, committed to main, and from there on like a merge."""
-    records = world.run("refs/heads/main", "schedule", **{"task": "patch", "max-age": "0s"})
+    world.git("switch", "-q", "main")
+    old = world.config.replace("max_age: 7d", "max_age: 0s")
+    yield from expect("the age in the configuration", old != world.config, True)
+    world.write(".circleci/config.yml", old)
+    world.commit("All gold is too old")
+    world.git("push", "-q", "origin", "main")
+    records = world.run("refs/heads/main", "schedule", task="patch")
     yield from green("rebuild", records, "patch", "release", "release")
     yield from expect("the lock", sorted(world.lock().values()), ["gold", "retired"])
     yield from expect("assay is built once", world.verbs().count("cargo install"), 1)
     groups = [job["serial_group"] for name, job in jobs(records).items() if name == "patch/build"]
-    yield from expect("serial group", groups, ["github/acme/images/patch"])
+    yield from expect("serial group", groups, ["github/acme/images/build/main"])
+    plans = {tuple(call["arguments"]) for call in world.calls() if call["role"] == "builder" and call["arguments"][:1] == ["build"]}
+    yield from expect("the age of the plan is the age of the build", plans, {("build", "--image", "base", "--max-age", "0s")})
 
 
 def cleaning(world: World) -> Iterator[str]:
@@ -259,7 +435,21 @@ def failing(world: World) -> Iterator[str]:
     yield from expect("a failing image", build["status"], "failed")
     yield from expect("its record", world.tags().count("base/rejected"), 1)
     yield from expect("gold", world.lock(), gold)
-    yield from stored(build, "test-results/junit.xml", "artifacts/reports/junit.xml")
+    yield from stored(build, "test-results/base/junit.xml", "artifacts/reports/base/junit.xml")
+    # Rejected is not due again and red, and what else is due is built all the same.
+    world.git("switch", "-q", "broken")
+    world.git("pull", "-q", "origin", "broken")
+    world.write("packer/app.pkr.hcl", "two\n")
+    world.commit("The other image")
+    world.git("push", "-q", "origin", "broken")
+    records = world.run("refs/heads/broken")[:1]
+    yield from expect("a rejected image", jobs(records)["pull-request/build"]["status"], "failed")
+    yield from expect("beside a rejected image", world.built(), ["app"])
+    world.change("unknown", "six\n")
+    world.write("packer/app/ansible/site.yml", "unknown_module\n")
+    world.commit("A playbook that Ansible refuses")
+    world.git("push", "-q", "origin", "unknown")
+    yield from expect("a playbook that Ansible refuses", jobs(world.run("refs/heads/unknown"))["pull-request/lint"]["status"], "failed")
     world.change("invalid", "INVALID\n")
     records = world.run("refs/heads/invalid")
     yield from expect("what comes after a failed lint", jobs(records)["pull-request/build"]["status"], "not_run")
@@ -310,5 +500,9 @@ def sources_elsewhere(world: World) -> Iterator[str]:
 
 
 SCENES: dict[str, Callable[[World], Iterator[str]]] = {
-    scene.__name__: scene for scene in (pull_request, fork, release, quiet_schedule, rebuild, cleaning, failing, direct_push, a_tag, odd_starts, sources_elsewhere)
+    scene.__name__: scene
+    for scene in (
+        pull_request, app_project_pull_request, fork, release, app_project_release, two_images, killed, rerun, no_key, who_may, merge_queue, quiet_schedule,
+        rebuild, cleaning, failing, direct_push, a_tag, odd_starts, sources_elsewhere,
+    )  # fmt: skip
 }
