@@ -166,8 +166,13 @@ fn shells() -> Vec<(Command, Option<tempfile::TempDir>)> {
     }
     let mut ash = Command::new(found("busybox"));
     ash.arg("sh").env("PATH", tools.path());
-    let plain = |name: &str| (Command::new(found(name)), None);
-    vec![plain("dash"), (bash, None), plain("mksh"), plain("ksh"), (ash, Some(tools))]
+    vec![
+        (Command::new(found("dash")), None),
+        (bash, None),
+        (Command::new(found("mksh")), None),
+        (Command::new(found("ksh")), None),
+        (ash, Some(tools)),
+    ]
 }
 
 fn texts(seen: &Seen) -> Vec<String> {
