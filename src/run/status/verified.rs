@@ -3,15 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    finding::{Drift, Finding},
-    look::Subject,
-};
+use super::{finding, finding::Drift, look::Subject};
 use crate::{
     config::file::PromotionDecl,
     ledger::{
         Books, BooksRequest, LedgerError,
-        verify::{VerifyRequest, verify},
+        verify::{Finding, VerifyRequest, verify},
     },
     model::{ImageName, RunId, State, tags},
 };
@@ -54,9 +51,10 @@ pub(super) async fn unverified(
             allowed_signers: promotion.allowed_signers.as_ref().map(|path| path.display().to_string()),
         })
         .await?;
-        // A shallow clone hides the history, and is no sign of anything.
-        let unknown = verified.unknown.iter().filter(|finding| finding.place != "history");
-        let Some(first) = verified.findings.iter().chain(unknown).next() else { continue };
+        // A shallow clone hides the history, and is no sign of anything; a candidate file that somebody added says nothing of the lock.
+        let candidates = format!("images/{image}/candidates/");
+        let counts = |finding: &&Finding| finding.place != "history" && !finding.place.starts_with(&candidates);
+        let Some(first) = verified.findings.iter().chain(&verified.unknown).find(counts) else { continue };
         let why = format!(
             "its AMIs are not tagged as promoted yet, and its lock does not verify: {}: {}. Look at it with assay verify --image {image}",
             first.place, first.message
@@ -68,7 +66,7 @@ pub(super) async fn unverified(
 
 /// Whether mending this would promote AMIs whose tags know nothing of a promotion.
 fn is_new(drift: &Drift) -> bool {
-    let Finding::Retagged { key, found, .. } = &drift.finding else { return false };
+    let finding::Finding::Retagged { key, found, .. } = &drift.finding else { return false };
     let promoted = |text: &String| matches!(text.parse(), Ok(State::Vetted | State::Gold | State::Retired));
     match key.as_str() {
         tags::STATE => !found.as_ref().is_some_and(promoted),

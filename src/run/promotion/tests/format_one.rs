@@ -27,6 +27,13 @@ impl Bench {
         for run in lock.runs() {
             lock.amis(run).iter().for_each(|record| bench.exists(record, run));
         }
+        for copy in lock.runs().into_iter().flat_map(|run| lock.copies(run)) {
+            let ami = &copy.record.ami;
+            let mut image = bench.cloud.image(&ami.region, &ami.id).expect("an AMI");
+            image.attributes.source_image_id = copy.of.id.to_string();
+            image.attributes.source_image_region = copy.of.region.to_string();
+            bench.cloud.add_image(&ami.region, image);
+        }
         for candidate in bench.books().await.candidates(&base()).await.expect("candidates") {
             candidate.amis.iter().for_each(|ami| bench.exists(&ami.record, candidate.run));
         }

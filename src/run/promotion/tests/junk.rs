@@ -12,6 +12,7 @@ use crate::{
 
 impl Bench {
     fn adds(&self, path: &str, text: &str) {
+        self.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "main"]);
         let file = self.world.path("seed").join(path);
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         std::fs::write(file, text).expect("written");
