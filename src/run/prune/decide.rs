@@ -110,6 +110,8 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
         }
         if record.is_rollback_target(&claim.image, claim.run) {
             subject.keep("assay rollback would bring it back");
+        } else if record.must_stay(&claim.image, claim.run, now) {
+            subject.keep("it is gold, or may yet become gold");
         }
         if subject.image.deregistration_protected && !subject.is_protected_by_assay() {
             subject.keep("protected from deregistration, and not by assay as far as can be told; lift it to let it go");

@@ -10,8 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    latest::LatestRecord,
     look::{Ground, Plan},
-    recheck::{Objection, Recheck},
     record::Record,
     subject::{Action, Subject, snapshots},
 };
@@ -46,9 +46,9 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
         let cloud = ground.factory.region(region);
         let hands = Hands {
             cloud: &*cloud,
+            branch: ground.branch,
             now: ground.now,
             record: ground.record,
-            recheck: ground.recheck,
             shared: Mutex::default(),
         };
         let here: Vec<&Subject> = plan.subjects.iter().filter(|subject| subject.ami.region == *region).collect();
@@ -66,9 +66,9 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
 /// One region.
 struct Hands<'a> {
     cloud: &'a dyn Cloud,
+    branch: &'a dyn LatestRecord,
     now: Timestamp,
     record: &'a Record,
-    recheck: Option<&'a Recheck>,
     /// Whom the AMIs were shared with that were disabled here: EC2 takes that away with the disabling, and does not give it back ("Disable an AMI" in the EC2 user guide).
     shared: Mutex<BTreeMap<AmiId, CloudResult<SharedWith>>>,
 }
@@ -323,13 +323,30 @@ impl Hands<'_> {
         if !same {
             return Err(Stop::Kept("changed since it was looked at; run prune again".to_owned()));
         }
-        match self.recheck {
-            Some(recheck) => match recheck.objection(self.record, subject).await {
-                Some(Objection::Moved(words)) => Err(Stop::Kept(words)),
-                Some(Objection::Unknown(words)) => Err(Stop::Unknown(words)),
-                None => Ok(now),
-            },
-            None => Ok(now),
+        self.unmoved(subject).await?;
+        Ok(now)
+    }
+
+    /// Whether the protected branch still lets it go: tags follow a push, so they may not say yet what it moved.
+    async fn unmoved(&self, subject: &Subject) -> Result<(), Stop> {
+        let record = self
+            .branch
+            .latest()
+            .await
+            .map_err(|why| Stop::Unknown(format!("what the protected branch says is not known any more: {why}")))?;
+        let id = &subject.ami.id;
+        if record.living_parents().contains_key(id) && !self.record.living_parents().contains_key(id) {
+            return Err(Stop::Kept("by now git calls an AMI gold or vetted that was built on it".to_owned()));
+        }
+        let Ok(claim) = &subject.claim else { return Ok(()) };
+        let moved = record.state(&claim.image, claim.run).is_some_and(|state| Some(state) != claim.state);
+        let named = record.gold_of(id).is_some() || record.must_stay(&claim.image, claim.run, self.now);
+        if moved || named {
+            return Err(Stop::Kept("the protected branch moved it since it was looked at; run prune again".to_owned()));
+        }
+        match record.unaccounted(&subject.ami, Some(&claim.image), Some(claim.run)) {
+            Some(why) => Err(Stop::Kept(why)),
+            None => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::{self, RegionFacts, Shared},
-    recheck::Recheck,
+    latest::LatestRecord,
     record::Record,
     subject::{Action, Ours, Subject, TagsOf, settle_doubles, snapshots},
 };
@@ -40,8 +40,8 @@ pub struct Ground<'a> {
     pub request: &'a PruneRequest,
     /// What git says.
     pub record: &'a Record,
-    /// Asks git again; `None`: what it says does not move.
-    pub recheck: Option<&'a Recheck>,
+    /// Who says what git says by now.
+    pub branch: &'a dyn LatestRecord,
     /// The account.
     pub account: &'a AccountId,
     /// The repository.

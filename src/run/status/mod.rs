@@ -31,7 +31,10 @@ use crate::{
     },
     exit::Exit,
     ledger::{self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest},
-    model::{AmiRecord, ImageName, RunId, State},
+    model::{
+        AmiRecord, ImageName, RunId, State,
+        history::{LockOrder, lock_order},
+    },
 };
 
 /// How often and after which pauses EC2 is looked at again once something was mended: what was changed may show a little later.
@@ -133,6 +136,13 @@ pub(in crate::run) async fn status_with(
                 break;
             }
         }
+        if !goes_on(&before, &survey.subjects) {
+            all.failed.push(
+                "the remote shows an older lock than before (a mirror that lags behind?); it is not followed"
+                    .to_owned(),
+            );
+            break;
+        }
         // Where a promotion moved the lock meanwhile, its word holds, not that of the lock as it was: it is followed once more.
         if survey.subjects == before {
             break;
@@ -141,6 +151,16 @@ pub(in crate::run) async fn status_with(
     }
     let Survey { status, looked, .. } = survey;
     Ok(Status { drift: looked.drift, unknown: looked.unknown, mended, ..status })
+}
+
+/// Whether every lock is what it was, or goes on from there.
+fn goes_on(before: &[Subject], now: &[Subject]) -> bool {
+    let of = |image: &ImageName| now.iter().find(|subject| subject.lock.image == *image);
+    before.iter().all(|old| {
+        of(&old.lock.image).is_none_or(|new| {
+            matches!(lock_order(&old.lock.entries, &new.lock.entries), LockOrder::Same | LockOrder::Later)
+        })
+    })
 }
 
 /// One look at git and the cloud.
@@ -184,7 +204,7 @@ async fn survey(
     let mut subjects = Vec::new();
     for decision in plan.images {
         let Some(known) = gathered.images.get(&decision.image) else { continue };
-        status.images.push(image_status(request, &gathered, known, &decision));
+        status.images.push(image_status(request, &gathered, known, &decision, now));
         if known.unreadable.is_some() {
             status.unread.push(decision.image.clone());
             continue;
@@ -298,8 +318,14 @@ async fn owner(request: &StatusRequest, environment: &Environment) -> Option<Str
     ledger::learn(asked).await.provenance.owner
 }
 
-fn image_status(request: &StatusRequest, gathered: &Gathered, known: &Known, decision: &Decision) -> ImageStatus {
-    let made = known.made();
+fn image_status(
+    request: &StatusRequest,
+    gathered: &Gathered,
+    known: &Known,
+    decision: &Decision,
+    now: Timestamp,
+) -> ImageStatus {
+    let made = known.made(now);
     let gold = known.lock.gold.map(|run| GoldStatus {
         run,
         since: known.lock.gold_since(run).and_then(|at| at.parse().ok()),

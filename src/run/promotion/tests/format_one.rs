@@ -25,7 +25,8 @@ impl Bench {
         bench.world.git("seed", &["reset", "-q", "--hard", "FETCH_HEAD"]);
         let lock = bench.lock().await;
         for run in lock.runs() {
-            lock.amis(run).iter().for_each(|record| bench.exists(record, run));
+            let digest = lock.candidate(run).and_then(|it| it.provenance.source_digest.clone()).expect("a digest");
+            lock.amis(run).iter().for_each(|record| bench.exists(record, run, &digest));
         }
         for copy in lock.runs().into_iter().flat_map(|run| lock.copies(run)) {
             let ami = &copy.record.ami;
@@ -35,7 +36,8 @@ impl Bench {
             bench.cloud.add_image(&ami.region, image);
         }
         for candidate in bench.books().await.candidates(&base()).await.expect("candidates") {
-            candidate.amis.iter().for_each(|ami| bench.exists(&ami.record, candidate.run));
+            let digest = candidate.provenance.source_digest.clone().expect("a digest");
+            candidate.amis.iter().for_each(|ami| bench.exists(&ami.record, candidate.run, &digest));
         }
         bench
     }
