@@ -20,8 +20,8 @@ test: ## Everything: unit and integration tests, a Go client of Packer's SDK, th
 test-packers: ## The same assay under Packer 1.11.2 and 1.7.10 (builds them first)
 	@scripts/test-packers
 
-registry-model: ## Explore the model of the registry as far as memory goes: 30 million states of each kind (an hour)
-	ASSAY_REGISTRY_MODEL_STATES=30000000 cargo test --lib model::history -- --nocapture
+registry-model: ## Explore the model of the registry as far as memory goes: 10 million states of each of three kinds (half an hour, some GB)
+	ASSAY_REGISTRY_MODEL_STATES=10000000 cargo test --lib model::history -- --nocapture
 
 build: ## Build assay (target/debug/assay)
 	cargo build

@@ -3,7 +3,8 @@
 # From the folder of assay.hcl, once base has a gold (images/base.lock.hcl), with ansible-playbook in PATH:
 #
 #   packer init packer/app.pkr.hcl && packer build packer/app.pkr.hcl
-#   packer build -var architecture=arm64 packer/app.pkr.hcl
+#
+# For arm64 instead: -var architecture=arm64. For both give it a source for each, as packer/base.pkr.hcl has: what two runs made cannot be gold together.
 #
 # `packer validate` needs no lock: Packer does not look gold up there (-evaluate-datasources does).
 

@@ -45,6 +45,7 @@ pub use diff::{DiffError, diff};
 pub use event::Events;
 pub use gold::{Gold, GoldError, GoldRequest, gold};
 pub use hosts::probe;
+pub use provenance::Began;
 pub use prune::{Action, Outcome as PruneOutcome, PruneError, Pruned, Subject, prune};
 pub use signing::EvidenceSigner;
 pub use stamping::Stamped;
@@ -89,6 +90,8 @@ pub struct Request {
     pub candidate: Option<Candidate>,
     /// What signs the evidence file.
     pub signer: Option<EvidenceSigner>,
+    /// What was known when the build of the AMIs began, where that was seen.
+    pub began: Option<Began>,
 }
 
 /// A Packer build, in the words of Packer's manifest.

@@ -19,7 +19,7 @@ use crate::{
     config::{Problem, file::in_order, image_requests::PlanRequest},
     exit::Exit,
     ledger::{Environment, LedgerError},
-    model::{AmiId, Architecture, Digest, ImageName, Region, RunId, State},
+    model::{AmiId, Architecture, Digest, ImageName, Region, RunId, State, history::Objection},
 };
 
 /// What is known of one image when its case is decided.
@@ -64,6 +64,8 @@ pub struct Made {
     pub places: BTreeSet<(Architecture, Region)>,
     /// Retired because another became gold in its place: nobody took it out of use.
     pub superseded: bool,
+    /// What the law says against its becoming gold by itself: promotion would refuse it.
+    pub objection: Option<Objection>,
 }
 
 /// What is known of the image that this one is built on.
@@ -165,7 +167,7 @@ pub fn planned(request: &PlanRequest, gathered: &Gathered, now: Timestamp) -> Pl
     let mut plan = Plan { images: Vec::new(), notes: gathered.notes.clone() };
     let mut decided: Vec<Decision> = Vec::new();
     for declared in in_order(&request.file) {
-        let Some(facts) = gathered.facts(request, declared, &decided) else { continue };
+        let Some(facts) = gathered.facts(request, declared, &decided, now) else { continue };
         let decision = decide(&facts, now);
         if request.wants(&decision.image) {
             plan.images.push(decision.clone());

@@ -38,13 +38,16 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
     let protect = request.protect.then_some(&protections);
     let admission = admit::admit(factory.as_ref(), &request.amis, protect, request.own_only, &events);
     // Bounded one by one: a slow repository must not make us forget which AMIs were protected.
-    let (admission, provenance) =
+    let (admission, origin) =
         futures::join!(hurry::bounded(&cancel, admission), hurry::bounded(&cancel, super::provenance::learn(&request)));
     let Some((admitted, account)) = admission else {
         protections.close();
         return given_up(&request, started_at, &events);
     };
-    let (provenance, workflow) = provenance.unwrap_or_default();
+    let super::provenance::Origin { provenance, workflow, warning } = origin.unwrap_or_default();
+    if let Some(warning) = warning {
+        events.warn(warning);
+    }
     let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
     let targets = targets::planned(&request.amis, &request.settings.launch);

@@ -64,7 +64,7 @@ pub struct RollbackArgs {
     /// The image
     #[arg(long, value_name = "NAME")]
     image: ImageName,
-    /// The run; default: the one that was gold last and is neither gold nor revoked
+    /// The run; default: what was gold before the present gold first became gold. Run again it says that it is done
     #[arg(long, value_name = "ULID")]
     run: Option<RunId>,
     #[command(flatten)]

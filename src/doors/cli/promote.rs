@@ -38,7 +38,7 @@ pub struct PromoteArgs {
     /// Evidence of the full validation, with its signature as FILE.sig beside it where there is one; for --to vetted
     #[arg(long, value_name = "FILE", num_args = 1..)]
     evidence: Vec<PathBuf>,
-    /// The run; default: that of the evidence, or the newest vetted one that may become gold
+    /// The run, also where it is older than gold or was set aside; default: that of the evidence, or the newest vetted one that may become gold by itself
     #[arg(long, value_name = "ULID", conflicts_with = "all")]
     run: Option<RunId>,
     #[command(flatten)]

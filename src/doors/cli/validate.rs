@@ -20,7 +20,7 @@ use crate::{
     },
     exit::Exit,
     model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, Shard, State},
-    run::{self, EvidenceSigner},
+    run::{self, Events, EvidenceSigner},
     signing::{SignWith, SigningKey},
 };
 
@@ -129,7 +129,7 @@ pub(super) fn plan_in(
 pub fn execute(request: ValidateRequest) -> Exit {
     let outputs = request.outputs.clone();
     live::run(outputs.stdout, async move |events, cancel| {
-        let request = match resolved(request).await {
+        let request = match resolved(request, &events).await {
             Ok(request) => request,
             Err(exit) => return exit,
         };
@@ -139,11 +139,11 @@ pub fn execute(request: ValidateRequest) -> Exit {
 }
 
 /// The conductor's request; the AMIs of a state are looked up in the cloud.
-async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
+async fn resolved(request: ValidateRequest, events: &Events) -> Result<run::Request, Exit> {
     let mut candidate = None;
     let (amis, builds) = match request.targets {
         Targets::Candidate { image, run } => {
-            let found = run::candidate(&request.settings, &image, run).await.map_err(|error| {
+            let found = run::candidate(&request.settings, &image, run, events).await.map_err(|error| {
                 output::chain(&error);
                 error.exit()
             })?;
@@ -196,6 +196,7 @@ async fn resolved(request: ValidateRequest) -> Result<run::Request, Exit> {
         shard,
         candidate,
         signer,
+        began: None,
     })
 }
 

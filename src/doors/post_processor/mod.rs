@@ -36,6 +36,8 @@ struct Configured {
     checked: Checked,
     build_name: String,
     builder_type: String,
+    /// What was known at the first call: before anything was built.
+    began: Option<run::Began>,
 }
 
 /// What the builder knows and we would like to: from the artifact's `generated_data`.
@@ -53,7 +55,11 @@ impl PostProcessor for Assay {
     }
 
     fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async move { self.take_in(&config) })
+        Box::pin(async move {
+            self.take_in(&config)?;
+            self.begin().await;
+            Ok(())
+        })
     }
 
     fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
@@ -87,8 +93,22 @@ impl Assay {
             checked,
             build_name: text("packer_build_name"),
             builder_type: text("packer_builder_type"),
+            began: configured.began.take(),
         };
         if errors.is_empty() { Ok(()) } else { Err(lines(&errors)) }
+    }
+
+    /// Notes what the image is made from, once: by the time it is built, somebody may have changed it.
+    async fn begin(&self) {
+        let settings = {
+            let configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if configured.began.is_some() || configured.calls > 1 {
+                return;
+            }
+            configured.checked.settings.clone()
+        };
+        let began = run::Began::now(settings.as_ref()).await;
+        self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner).began = Some(began);
     }
 
     async fn work(&self, artifact: &Artifact, events: Events, cancel: CancellationToken) -> Outcome {
@@ -117,7 +137,8 @@ impl Assay {
             run_uuid: generated.packer_run_uuid.clone().unwrap_or_default(),
         };
         let settings = with_builders_user(settings, generated.user);
-        let testing = test(settings, built.clone(), build, generated.source_ami, events.clone(), cancel.clone());
+        let origin = (generated.source_ami, configured.began);
+        let testing = test(settings, built.clone(), build, origin, events.clone(), cancel.clone());
         match AssertUnwindSafe(testing).catch_unwind().await {
             Ok(outcome) => outcome,
             // The error that follows makes Packer destroy what is not protected.
@@ -131,7 +152,7 @@ async fn test(
     settings: Settings,
     built: BuiltArtifact,
     build: PackerBuild,
-    parent: Option<AmiId>,
+    (parent, began): (Option<AmiId>, Option<run::Began>),
     events: Events,
     cancel: CancellationToken,
 ) -> Outcome {
@@ -149,6 +170,7 @@ async fn test(
         shard: None,
         candidate: None,
         signer: None,
+        began,
     };
     let finished = run::validate(request, events.clone(), cancel).await;
     for line in report::text::summary_lines(&finished.evidence) {

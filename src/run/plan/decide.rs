@@ -186,10 +186,9 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether a build can be, or become, the one to use. A candidate from before these inputs were taken out of use cannot.
+    /// Whether a build is the one to use, or can become it by itself: what promotion would refuse is of no use.
     fn is_usable(&self, made: &Made) -> bool {
-        let barred = || self.mine.iter().any(|other| is_set_aside(other) && other.tested_at > made.tested_at);
-        made.state == State::Gold || is_good(made.state) && !barred()
+        made.state == State::Gold || is_good(made.state) && made.objection.is_none()
     }
 
     fn too_old(&self, made: &Made) -> Option<Reason> {

@@ -14,7 +14,7 @@ use crate::{
         self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest,
         vantage::{self, Vantage},
     },
-    model::{AmiId, Candidate, Digest, ImageName, RunId, State, lock::Lock},
+    model::{AmiId, Candidate, Digest, ImageName, RunId, history::History, lock::Lock},
 };
 
 /// What git says of the images.
@@ -177,7 +177,13 @@ fn time(text: &str) -> Timestamp {
 
 impl Gathered {
     /// The facts of one image; `decided` are those before it. `None`: it is not needed.
-    pub fn facts(&self, request: &PlanRequest, image: &ImageDecl, decided: &[Decision]) -> Option<ImageFacts> {
+    pub fn facts(
+        &self,
+        request: &PlanRequest,
+        image: &ImageDecl,
+        decided: &[Decision],
+        now: Timestamp,
+    ) -> Option<ImageFacts> {
         let known = self.images.get(&image.name)?;
         let asked = request.wants(&image.name);
         let parent = image.parent.as_ref().and_then(|parent| {
@@ -188,7 +194,7 @@ impl Gathered {
         Some(ImageFacts {
             image: image.name.clone(),
             digest: known.digest.clone(),
-            made: known.made(),
+            made: known.made(now),
             gold_here: known.lock_here.gold.and_then(|run| digest_of(&known.lock_here, run)),
             parent,
             max_age: request.max_age.filter(|_| asked).or(image.max_age),
@@ -203,30 +209,20 @@ fn digest_of(lock: &Lock, run: RunId) -> Option<Digest> {
     lock.candidate(run).and_then(|candidate| candidate.provenance.source_digest.clone())
 }
 
-/// Whether a retired run was retired because another became gold for the first time: moves of one promotion are of one time. A rollback brings back
-/// what was gold before, so what it retires was taken out of use; so was what a person retired.
-fn is_superseded(lock: &Lock, run: RunId) -> bool {
-    let Some(last) = lock.last(run) else { return false };
-    let first_gold = |at: usize, run: RunId| {
-        !lock.entries[..at].iter().any(|before| before.run == run && before.state == State::Gold)
-    };
-    lock.entries.iter().enumerate().any(|(at, entry)| {
-        entry.state == State::Gold && entry.run != run && entry.at == last.at && first_gold(at, entry.run)
-    })
-}
-
 impl Known {
     /// Every build, newest test first; where the lock has a run its word counts.
-    pub fn made(&self) -> Vec<Made> {
+    pub fn made(&self, now: Timestamp) -> Vec<Made> {
+        let history = History::of(&self.lock, &self.candidates);
         let runs = self.lock.runs();
         let in_lock = runs.iter().filter_map(|run| self.lock.candidate(*run));
         let waiting = self.candidates.iter().filter(|candidate| !runs.contains(&candidate.run));
-        let mut made: Vec<Made> = in_lock.chain(waiting).map(|candidate| self.build(candidate)).collect();
+        let mut made: Vec<Made> =
+            in_lock.chain(waiting).map(|candidate| self.build(candidate, &history, now)).collect();
         made.sort_by_key(|made| std::cmp::Reverse((made.tested_at, made.run)));
         made
     }
 
-    fn build(&self, candidate: &Candidate) -> Made {
+    fn build(&self, candidate: &Candidate, history: &History<'_>, now: Timestamp) -> Made {
         let run = candidate.run;
         let state = self.lock.state_of(run).unwrap_or(candidate.state);
         let made_at = candidate.amis.iter().filter_map(|ami| ami.record.created_at.parse().ok()).min();
@@ -242,7 +238,8 @@ impl Known {
             tested_at,
             made_at: made_at.unwrap_or(tested_at),
             places: tested.chain(copies).map(|record| (record.architecture, record.ami.region.clone())).collect(),
-            superseded: state == State::Retired && is_superseded(&self.lock, run),
+            superseded: history.is_superseded(run),
+            objection: history.objection(run, now),
         }
     }
 

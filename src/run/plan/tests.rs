@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 
 use super::{Decision, ImageFacts, Made, ParentFacts, ParentGold, decide};
-use crate::model::{AmiId, Architecture, Digest, Region, RunId, State};
+use crate::model::{
+    AmiId, Architecture, Digest, Region, RunId, State,
+    history::{BuildFacts, History, MoveFacts},
+};
 
 const DAY: i64 = 86_400;
 
@@ -40,6 +43,7 @@ fn made(number: u8, state: State, digest_word: &str, tested: i64) -> Made {
         made_at: day(tested),
         places: BTreeSet::from([(Architecture::X86_64, region("us-east-1"))]),
         superseded: false,
+        objection: None,
     }
 }
 
@@ -51,9 +55,26 @@ fn superseded(made: Made) -> Made {
     Made { superseded: true, ..made }
 }
 
+/// What the law says of the builds, where each was moved to its state on the day it was tested.
+fn judge(made: &mut [Made]) {
+    let digests: Vec<Option<Digest>> = made.iter().map(|made| made.digest.clone()).collect();
+    let mut builds = Vec::new();
+    for (made, digest) in made.iter().zip(&digests) {
+        let (made_at, tested_at, inputs) = (made.made_at, made.tested_at, digest.as_ref().map(Digest::as_str));
+        builds.push(BuildFacts { run: made.run, inputs, began_at: made_at, made_at, tested_at, state: made.state });
+    }
+    let is_moved = |made: &&Made| matches!(made.state, Vetted | Gold | Retired | Revoked);
+    let moved = made.iter().rev().filter(is_moved);
+    let moves = moved.map(|made| MoveFacts { run: made.run, state: made.state, at: made.tested_at }).collect();
+    let gold = made.iter().find(|made| made.state == Gold).map(|made| made.run);
+    let history = History { moves, builds, gold };
+    made.iter_mut().for_each(|made| made.objection = history.objection(made.run, day(100)));
+}
+
 /// An image with inputs "now", newest builds first as they come from git.
 fn facts(mut made: Vec<Made>) -> ImageFacts {
     made.sort_by_key(|made| std::cmp::Reverse(made.tested_at));
+    judge(&mut made);
     ImageFacts {
         image: "web".parse().expect("a name"),
         digest: Some(digest("now")),
@@ -259,6 +280,22 @@ fn gold_that_lacks_what_is_declared_is_built_again_but_not_for_ever() {
         run(1)
     );
     assert_eq!(said, wanted);
+}
+
+#[test]
+fn what_promotion_would_refuse_is_no_reason_to_wait() {
+    assert_cases(vec![
+        (
+            "a candidate of these inputs from before gold of others",
+            facts(vec![made(1, Candidate, "now", 90), made(2, Gold, "then", 95)]),
+            "due: inputs-changed",
+        ),
+        (
+            "… and one from after it",
+            facts(vec![made(1, Candidate, "now", 97), made(2, Gold, "then", 95)]),
+            "not due: candidate-exists",
+        ),
+    ]);
 }
 
 #[test]

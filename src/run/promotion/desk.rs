@@ -178,6 +178,13 @@ fn due_tags(entries: &[LockEntry], lock: &Lock, run: RunId) -> Vec<NewTag> {
     tagged.map(|entry| lock_tag(lock, entry)).collect()
 }
 
+/// The time of a commit on top of `lock`: now, and later than all that the lock holds, whatever the clocks of others said. Moves of one commit are known by it.
+pub fn moment(lock: &Lock) -> Timestamp {
+    let last = lock.entries.iter().filter_map(|entry| entry.at.parse::<Timestamp>().ok()).max();
+    let next = last.and_then(|last| last.checked_add(jiff::SignedDuration::from_secs(1)).ok());
+    next.map_or_else(now, |next| next.max(now()))
+}
+
 /// The time, to the second.
 pub fn now() -> Timestamp {
     let now = Timestamp::now();

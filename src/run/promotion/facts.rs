@@ -7,24 +7,31 @@ use futures::future::join_all;
 use super::outcome::Refusal;
 use crate::{
     cloud::{CloudError, CloudErrorKind, CloudFactory, Image},
-    model::{AmiRecord, AmiRef, Candidate, ImageName, RunId, State, lock::LockCopy, tags},
+    model::{AccountId, AmiId, AmiRecord, AmiRef, Candidate, Digest, ImageName, RunId, State, lock::LockCopy, tags},
 };
 
-/// The AMIs as EC2 shows them; absent where there is none of that id.
+/// The AMIs as EC2 shows them: `None` where there is none of that id; not in it at all where EC2 did not answer.
 pub type Seen = BTreeMap<AmiRef, Option<Image>>;
 
-/// Describes every AMI, all at once. Fails with EC2's first answer that is none.
-pub async fn look(factory: &dyn CloudFactory, amis: impl IntoIterator<Item = AmiRef>) -> Result<Seen, CloudError> {
+/// Describes every AMI, all at once; beside what was seen the AMIs that EC2 did not answer for.
+pub async fn look(
+    factory: &dyn CloudFactory,
+    amis: impl IntoIterator<Item = AmiRef>,
+) -> (Seen, Vec<(AmiRef, CloudError)>) {
     let looks = amis.into_iter().map(|ami| async move {
         let cloud = factory.region(&ami.region);
         let described = cloud.describe_images(std::slice::from_ref(&ami.id)).await;
-        match described {
-            Ok(images) => Ok((ami, images.into_iter().next())),
-            Err(error) if error.kind == CloudErrorKind::NotFound => Ok((ami, None)),
-            Err(error) => Err(error),
-        }
+        (ami, described)
     });
-    join_all(looks).await.into_iter().collect()
+    let (mut seen, mut unanswered) = (Seen::new(), Vec::new());
+    for (ami, described) in join_all(looks).await {
+        match described {
+            Ok(images) => drop(seen.insert(ami, images.into_iter().next())),
+            Err(error) if error.kind == CloudErrorKind::NotFound => drop(seen.insert(ami, None)),
+            Err(error) => unanswered.push((ami, error)),
+        }
+    }
+    (seen, unanswered)
 }
 
 /// What EC2 says of an AMI, as a record; `None` for an architecture that assay does not know.
@@ -43,8 +50,11 @@ pub fn record(ami: AmiRef, image: &Image) -> Option<AmiRecord> {
 pub fn compare(seen: &Seen, wanted: &AmiRecord, image: &ImageName, run: RunId, in_lock: bool) -> Vec<Refusal> {
     let ami = &wanted.ami;
     let refuse = |reason: String| Refusal::new(ami, reason);
-    let Some(Some(there)) = seen.get(ami) else {
-        return vec![refuse("does not exist any more".to_owned())];
+    let there = match seen.get(ami) {
+        Some(Some(there)) => there,
+        Some(None) => return vec![refuse("does not exist any more".to_owned())],
+        // Nobody answered: whoever asks decided that it may be asked later.
+        None => return Vec::new(),
     };
     let mut refusals = Vec::new();
     if there.state != "available" {
@@ -94,6 +104,51 @@ fn tagged(image: &Image, line: &ImageName, run: RunId, in_lock: bool) -> Vec<Str
         None => reasons.push(format!("its tag {} is missing; expected \"candidate\"", tags::STATE)),
     }
     reasons
+}
+
+/// Every reason why what a candidate says that it was made from is not what its AMIs' own tags say. Those were written by the builder when it stamped them; the file by whoever wrote the
+/// commit.
+pub fn origin(seen: &Seen, candidate: &Candidate) -> Vec<Refusal> {
+    let said = candidate.provenance.source_digest.as_ref().map(Digest::as_str);
+    let parent = candidate.provenance.parent.as_ref().map(AmiId::as_str);
+    let mut refusals = Vec::new();
+    let mut parents = BTreeSet::new();
+    for ami in candidate.amis.iter().map(|ami| &ami.record.ami) {
+        let Some(Some(there)) = seen.get(ami) else { continue };
+        let tag = |key: &str| there.tags.get(key).map(String::as_str);
+        if tag(tags::SOURCE_DIGEST) != said {
+            let (key, found, said) = (tags::SOURCE_DIGEST, shown(tag(tags::SOURCE_DIGEST)), shown(said));
+            refusals.push(Refusal::new(ami, format!("its tag {key} is {found}; its candidate file says {said}")));
+        }
+        parents.insert(tag(tags::PARENT));
+    }
+    // Each architecture has a parent of its own, and the candidate records one of them.
+    if !parents.is_empty() && !parents.contains(&parent) {
+        let found: Vec<String> = parents.into_iter().map(shown).collect();
+        let why = format!(
+            "its candidate file says that it was built on {}; the tags {} of its AMIs say {}",
+            shown(parent),
+            tags::PARENT,
+            found.join(", ")
+        );
+        refusals.push(Refusal::new(format!("run {}", candidate.run), why));
+    }
+    refusals
+}
+
+fn shown(value: Option<&str>) -> String {
+    value.map_or_else(|| "missing".to_owned(), crate::model::escape::escape_line)
+}
+
+/// Every AMI that belongs to another account than `ours`: whoever owns it can deregister or unshare it.
+pub fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &AccountId) -> Vec<Refusal> {
+    let foreign = records.filter(|record| record.owner != *ours);
+    foreign
+        .map(|record| {
+            let why = format!("belongs to account {}, and these credentials are of account {ours}", record.owner);
+            Refusal::new(&record.ami, format!("{why}: only AMIs of one's own become gold"))
+        })
+        .collect()
 }
 
 /// The AMIs of a candidate that no evidence covers: neither tested themselves nor, by EC2's word, copies of one that was.

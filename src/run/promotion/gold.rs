@@ -15,12 +15,13 @@ use super::{
     outcome::{Change, Moved, PromotionError, Refusal},
     rules::Rules,
     sanity::{self, Case},
-    vetting,
+    vetting::{self, Known},
 };
 use crate::{
     ledger::{self, Books, Edit, candidate_file, lock_file, projection},
     model::{
         AmiRecord, Candidate, ImageName, RunId, State,
+        history::History,
         lock::{Lock, LockCopy},
     },
 };
@@ -33,11 +34,12 @@ pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> 
     let books = Books::open(&desk.write.books).await?;
     let rules = Rules::read(desk, &books, image).await?;
     let lock = books.lock(image).await?;
+    let is_named = run.is_some();
     let run = match run {
         Some(run) => named(&books, &lock, run).await?,
         None => newest(desk, &books, &rules, &lock).await?,
     };
-    climb(desk, &books, &rules, &lock, Climb { run, rollback: false, reason: "promoted" }).await
+    climb(desk, &books, &rules, &lock, Climb { run, rollback: false, named: is_named, reason: "promoted" }).await
 }
 
 /// The run that the user named, if it may become gold.
@@ -60,13 +62,9 @@ async fn named(books: &Books, lock: &Lock, run: RunId) -> Result<RunId, Promotio
     }
 }
 
-/// The newest vetted run that is sane, of those vetted after what is gold now; without one, what is gold.
+/// The newest vetted run that is sane, of those that may become gold by themselves; without one, what is gold.
 async fn newest(desk: &Desk<'_>, books: &Books, rules: &Rules, lock: &Lock) -> Result<RunId, PromotionError> {
-    let vetted_at = |run: RunId| lock.entries.iter().rposition(|e| e.run == run && e.state == State::Vetted);
-    let gold_at = lock.gold.and_then(vetted_at);
-    let mut open: Vec<RunId> = lock.runs();
-    open.retain(|run| lock.state_of(*run) == Some(State::Vetted) && vetted_at(*run) > gold_at);
-    open.sort_by_key(|run| std::cmp::Reverse(vetted_at(*run)));
+    let open = History::of(lock, &[]).to_promote(desk::now());
     let mut refusals = Vec::new();
     for run in &open {
         let found = reasons(desk, books, rules, lock, *run, &[], false).await?;
@@ -78,10 +76,18 @@ async fn newest(desk: &Desk<'_>, books: &Books, rules: &Rules, lock: &Lock) -> R
     match (open.first(), lock.gold) {
         (Some(run), _) => Err(PromotionError::Refused { image: lock.image.clone(), run: Some(*run), refusals }),
         (None, Some(gold)) => Ok(gold),
-        (None, None) => Err(PromotionError::Nothing {
-            image: lock.image.clone(),
-            why: "nothing is vetted, and nothing is gold".to_owned(),
-        }),
+        (None, None) => Err(PromotionError::Nothing { image: lock.image.clone(), why: nothing_to_promote(lock) }),
+    }
+}
+
+/// Why nothing becomes gold by itself where nothing is gold.
+fn nothing_to_promote(lock: &Lock) -> String {
+    let known = History::of(lock, &[]);
+    let vetted = lock.runs().into_iter().filter(|run| lock.state_of(*run) == Some(State::Vetted));
+    let told = vetted.filter_map(|run| known.objection(run, desk::now()).map(|found| format!("run {run} {found}")));
+    match told.collect::<Vec<_>>().join("; ") {
+        none if none.is_empty() => "nothing is vetted, and nothing is gold".to_owned(),
+        told => format!("nothing is gold, and nothing that is vetted becomes so by itself; name it with --run: {told}"),
     }
 }
 
@@ -91,6 +97,8 @@ pub struct Climb {
     pub run: RunId,
     /// It was gold before.
     pub rollback: bool,
+    /// A person named it: then it may be an older one.
+    pub named: bool,
     /// What the entry says where the user gives no reason.
     pub reason: &'static str,
 }
@@ -107,7 +115,7 @@ pub async fn climb(
     let has = lock.amis(run);
     let is_gold = lock.gold == Some(run);
     // A way back waits for no copy; those that are declared by now come with the next promotion.
-    let due = match rollback && !is_gold {
+    let due = match rollback {
         true => Vec::new(),
         false => copying::due(&has, &rules.image.distribution.ami_regions),
     };
@@ -118,6 +126,8 @@ pub async fn climb(
         let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
         let places = places(&has).into_iter().chain(planned).collect();
         refusals.extend(sanity::coverage(rules, format!("run {run}"), &places));
+        let before = lock.gold.map(|gold| lock.amis(gold)).unwrap_or_default();
+        refusals.extend(sanity::lost(rules, format!("run {run}"), &before, &places));
     }
     if !refusals.is_empty() {
         return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
@@ -181,13 +191,13 @@ async fn edit(
     climb: Climb,
     copies: &[LockCopy],
 ) -> Result<(Edit, Lock, Rules), PromotionError> {
-    let Climb { run, rollback, reason } = climb;
+    let Climb { run, rollback, named, reason } = climb;
     let law = desk.law(books).await?;
     let rules = Rules::read(desk, &law, &began.image).await?;
-    let mut lock = books.lock(&began.image).await?;
+    let Known { mut lock, known: protected, waiting } = Known::read(desk, &law, books, &began.image).await?;
     let before = lock.entries.len();
     // All entries of one commit are of one time: by it a rerun knows them.
-    let at = desk::now();
+    let at = desk::moment(&lock);
     let known: BTreeSet<_> = lock.amis(run).into_iter().map(|record| record.ami).collect();
     let fresh: Vec<LockCopy> = copies.iter().filter(|copy| !known.contains(&copy.record.ami)).cloned().collect();
     let mut files = Vec::new();
@@ -197,13 +207,14 @@ async fn edit(
         }
     } else {
         meanwhile(began, &lock, run)?;
-        let refusals = reasons(desk, &law, &rules, &lock, run, &fresh, rollback).await?;
+        let history = History::of(&protected, &waiting);
+        let mut refusals = reasons(desk, &law, &rules, &protected, run, &fresh, rollback).await?;
+        refusals.extend(vetting::objection(&history, run, named).filter(|_| !rollback));
         if !refusals.is_empty() {
             return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
         }
-        if !rollback {
-            files.extend(supersede(desk, books, &rules, &mut lock, run, at).await?);
-        }
+        let left = Left { runs: history.left_behind(run), waiting: &waiting, rollback };
+        files.extend(leave(desk, books, &mut lock, run, left, at).await?);
         if let Some(old) = lock.gold {
             let mut entry = desk.entry(old, State::Retired, at, "");
             entry.reason = match &desk.reason {
@@ -252,50 +263,42 @@ fn meanwhile(began: &Lock, now: &Lock, run: RunId) -> Result<(), PromotionError>
     Err(PromotionError::refused(&now.image, run, format!("run {run}"), why))
 }
 
-/// What the new gold leaves behind: older vetted runs, and older candidates that were made from other inputs, are retired in the same commit.
-async fn supersede(
+/// What a move of gold leaves behind.
+struct Left<'a> {
+    runs: Vec<RunId>,
+    /// The candidates of the protected branch.
+    waiting: &'a [Candidate],
+    rollback: bool,
+}
+
+/// Retires what the move leaves behind in the same commit: what is older than the new gold, or, where gold goes back, what waits of the inputs that it goes back from. Their candidate
+/// files go.
+async fn leave(
     desk: &Desk<'_>,
     books: &Books,
-    rules: &Rules,
     lock: &mut Lock,
     run: RunId,
+    left: Left<'_>,
     at: jiff::Timestamp,
 ) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
-    let reason = format!("superseded by {run}");
-    let retired = |run: RunId| {
-        let mut entry = desk.entry(run, State::Retired, at, &reason);
-        entry.reason.clone_from(&reason);
-        entry
+    let reason = match left.rollback {
+        true => format!("set aside by the rollback to {run}"),
+        false => format!("superseded by {run}"),
     };
-    let vetted_at = |lock: &Lock, run: RunId| {
-        lock.entries.iter().rposition(|entry| entry.run == run && entry.state == State::Vetted)
-    };
-    let ours = vetted_at(lock, run);
-    for other in lock.runs() {
-        if other != run && lock.state_of(other) == Some(State::Vetted) && vetted_at(lock, other) < ours {
-            lock_file::append(lock, retired(other));
-        }
-    }
-    let (Some(tested), Ok(digest)) =
-        (lock.candidate(run).map(|c| c.tested_at.clone()), rules.source_digest(books).await)
-    else {
-        return Ok(Vec::new());
-    };
-    let older = |candidate: &Candidate| {
-        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
-        candidate.state == State::Candidate
-            && time(&candidate.tested_at) < time(&tested)
-            && candidate.provenance.source_digest.as_ref() != Some(&digest)
-    };
+    let there = books.candidates(&lock.image).await?;
     let mut files = Vec::new();
-    for candidate in books.candidates(&lock.image).await?.into_iter().rev().filter(older) {
-        files.push((candidate_file::path(&candidate), None));
+    for other in left.runs {
         // A merge may have brought back the file of a run that was moved in before.
-        if lock.state_of(candidate.run).is_some() {
+        let file = there.iter().find(|candidate| candidate.run == other);
+        files.extend(file.map(|candidate| (candidate_file::path(candidate), None)));
+        let candidate = left.waiting.iter().find(|candidate| candidate.run == other);
+        let is_new = lock.state_of(other).is_none();
+        if lock.state_of(other) == Some(State::Retired) || is_new && candidate.is_none() {
             continue;
         }
-        let mut entry = retired(candidate.run);
-        entry.candidate = Some(candidate);
+        let mut entry = desk.entry(other, State::Retired, at, &reason);
+        entry.reason.clone_from(&reason);
+        entry.candidate = candidate.filter(|_| is_new).cloned();
         lock_file::append(lock, entry);
     }
     Ok(files)
@@ -348,12 +351,26 @@ async fn settle(desk: &Desk<'_>, moved: &mut Moved, lock: Lock, rules: Rules) {
         for run in concerned(lock, moved.run, desk::now()) {
             desk.follow(lock, run, moved).await;
         }
-        if let Some(gold) = lock.gold {
-            distribute(desk.factory, &rules.image.distribution, &lock.amis(gold), moved).await;
+        if let Some((gold, candidate)) = lock.gold.and_then(|gold| Some((gold, lock.candidate(gold)?))) {
+            let mut amis = lock.amis(gold);
+            amis.retain(|record| rules.covers(&record.ami.region, candidate));
+            distribute(desk.factory, &rules.image.distribution, &amis, moved).await;
         }
+        elsewhere_is_a_note(lock, rules, moved);
     };
     let newer = async || newer(desk, &image).await;
     let _followed = following::to_the_end(Ruled(lock, rules), moved, turn, newer).await;
+}
+
+/// What could not be done in a region that assay.hcl does not name any more holds nothing up.
+fn elsewhere_is_a_note(lock: &Lock, rules: &Rules, moved: &mut Moved) {
+    let Some(gold) = lock.gold.and_then(|gold| lock.candidate(gold)) else { return };
+    let elsewhere = moved.amis.iter().filter(|one| !rules.covers(&one.ami.region, gold));
+    let elsewhere: Vec<String> = elsewhere.map(|one| format!("{}: ", one.ami)).collect();
+    let is_elsewhere = |words: &String| elsewhere.iter().any(|ami| words.starts_with(ami));
+    let (notes, missing): (Vec<String>, Vec<String>) = moved.missing.drain(..).partition(is_elsewhere);
+    moved.missing = missing;
+    moved.notes.extend(notes.into_iter().map(|words| format!("in a region that assay.hcl does not name: {words}")));
 }
 
 async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<Ruled, PromotionError> {

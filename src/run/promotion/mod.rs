@@ -23,12 +23,27 @@ pub use outcome::{Change, Moved, PromotionError, Refusal};
 
 use super::Events;
 use crate::{
-    cloud::{CloudFactory, Ec2Factory},
+    cloud::{CloudError, CloudFactory, Ec2Factory},
     config::promotion_request::{Goal, MoveRequest, PromoteRequest},
     ledger::{Environment, environment_of_process},
+    model::Candidate,
 };
 use desk::Desk;
 use evidence::Proof;
+
+/// Why the AMIs of a candidate that waits are not what its file says; empty: they are. Fails where EC2 does not answer.
+pub(super) async fn strange_amis(
+    factory: &dyn CloudFactory,
+    candidate: &Candidate,
+) -> Result<Vec<Refusal>, CloudError> {
+    let records = || candidate.amis.iter().map(|ami| &ami.record);
+    let (seen, mut unanswered) = facts::look(factory, records().map(|record| record.ami.clone())).await;
+    if let Some((_, error)) = unanswered.pop() {
+        return Err(error);
+    }
+    let differ = |record| facts::compare(&seen, record, &candidate.image, candidate.run, false);
+    Ok(records().flat_map(differ).chain(facts::origin(&seen, candidate)).collect())
+}
 
 /// `assay promote`: one result for each image that something was to be done for, in the order of the request.
 pub async fn promote(request: &PromoteRequest, events: &Events) -> Vec<Result<Moved, PromotionError>> {

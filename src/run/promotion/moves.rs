@@ -18,6 +18,7 @@ use crate::{
     ledger::{self, Books, Edit, candidate_file, lock_file},
     model::{
         ImageName, RunId, State,
+        history::{History, Rollback},
         lock::{Lock, LockEntry},
     },
 };
@@ -87,7 +88,8 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
     let (state, waiting) = match lock.state_of(run) {
         Some(state) => (state, None),
         None => {
-            let candidate = vetting::waiting(books, &image, run).await?;
+            // Who may push the open branch could have written the file there.
+            let candidate = vetting::waiting(&desk.law(books).await?, &image, run).await?;
             (candidate.state, Some(candidate))
         }
     };
@@ -113,7 +115,7 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
         return Err(PromotionError::refused(&image, run, format!("run {run}"), illegal.to_string()));
     }
     let before = lock.entries.len();
-    let mut entry = desk.entry(run, to, now, to.as_str());
+    let mut entry = desk.entry(run, to, desk::moment(&lock), to.as_str());
     entry.effective_at = effective_at;
     let mut files = Vec::new();
     if let Some(candidate) = waiting {
@@ -149,34 +151,39 @@ async fn release(desk: &Desk<'_>, lock: &Lock, run: RunId, moved: &mut Moved) {
     }
 }
 
-/// Brings back what was gold: `run`, else the one that was gold last.
+/// Brings back what was gold: `run`, else what was gold before gold first became gold. Asked again it says that it is done.
 async fn rollback(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
     let books = Books::open(&desk.write.books).await?;
     let rules = Rules::read(desk, &books, image).await?;
     let lock = books.lock(image).await?;
-    let run = match run {
-        Some(run) => checked(&lock, run)?,
-        None => newest(&lock)?,
+    let (run, note) = match History::of(&lock, &[]).rollback(run) {
+        Rollback::To(run) => (run, None),
+        Rollback::Already { run, further } => (run, further.map(|further| to_go_further(&lock, run, further))),
+        Rollback::Refused(run, state) => return Err(cannot_come_back(&lock, run, state)),
+        Rollback::Nothing => {
+            let why = "no run that was gold is retired: there is nothing to go back to".to_owned();
+            return Err(PromotionError::Nothing { image: image.clone(), why });
+        }
     };
-    let climb = Climb { run, rollback: true, reason: "rollback" };
-    gold::climb(desk, &books, &rules, &lock, climb).await
+    let climb = Climb { run, rollback: true, named: true, reason: "rollback" };
+    let mut moved = gold::climb(desk, &books, &rules, &lock, climb).await?;
+    moved.notes.extend(note);
+    Ok(moved)
 }
 
-fn checked(lock: &Lock, run: RunId) -> Result<RunId, PromotionError> {
-    let why = match lock.state_of(run) {
-        Some(State::Gold) => return Ok(run),
-        Some(State::Retired) if lock.was_gold(run) => return Ok(run),
+fn to_go_further(lock: &Lock, run: RunId, further: RunId) -> String {
+    let image = &lock.image;
+    let since = lock.gold_since(run).unwrap_or_default();
+    format!(
+        "a rollback brought {run} back at {since}; to go further back: assay rollback --image {image} --run {further}"
+    )
+}
+
+fn cannot_come_back(lock: &Lock, run: RunId, state: Option<State>) -> PromotionError {
+    let why = match state {
         Some(State::Retired) => "is retired, but was never gold".to_owned(),
         Some(state) => format!("is {state}; only a run that was gold and is retired can come back"),
         None => "is not in the lock".to_owned(),
     };
-    Err(PromotionError::refused(&lock.image, run, format!("run {run}"), why))
-}
-
-/// The run that was gold last, of those that are retired.
-fn newest(lock: &Lock) -> Result<RunId, PromotionError> {
-    lock.rollback_target().ok_or_else(|| PromotionError::Nothing {
-        image: lock.image.clone(),
-        why: "no run that was gold is retired: there is nothing to go back to".to_owned(),
-    })
+    PromotionError::refused(&lock.image, run, format!("run {run}"), why)
 }

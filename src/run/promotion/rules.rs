@@ -12,7 +12,7 @@ use super::{
 use crate::{
     config::file::{self, ALLOWED_SIGNERS, ConfigFile, ImageDecl, PromotionDecl},
     ledger::Books,
-    model::{Digest, ImageName, cause::chain},
+    model::{Candidate, Digest, ImageName, Region, cause::chain},
     signing::AllowedSigners,
     suite::{self, VarSources},
 };
@@ -64,6 +64,15 @@ impl Rules {
             allowed_signers: format!("{prefix}{}", named.trim_start_matches("./")),
             prefix,
         })
+    }
+
+    /// Whether gold must be in a region: assay.hcl names it, or names none and `candidate` was built there. What lies elsewhere is left from a region that was given up.
+    pub fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
+        let declared = &self.image.regions;
+        let built = || candidate.amis.iter().any(|ami| ami.record.ami.region == *region);
+        declared.contains(region)
+            || self.image.distribution.ami_regions.contains(region)
+            || declared.is_empty() && built()
     }
 
     /// The digest of the image's inputs in the books.

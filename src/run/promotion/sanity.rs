@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ledger::Books,
-    model::{Architecture, Candidate, Region, lock::LockCopy},
+    model::{AmiRecord, Architecture, Candidate, Region, lock::LockCopy},
 };
 
 /// What is to be judged.
@@ -46,6 +46,10 @@ impl Case<'_> {
         refusals.extend(facts::uncovered(&amis, self.candidate, &covered));
         refusals.extend(self.copies.iter().filter_map(|copy| facts::copied(&amis, copy, self.candidate)));
         if !self.rollback {
+            refusals.extend(facts::origin(&amis, self.candidate));
+            let account = self.desk.factory.caller_account().await?;
+            let records = self.candidate.amis.iter().map(|ami| &ami.record);
+            refusals.extend(facts::foreign(records.chain(self.copies.iter().map(|copy| &copy.record)), &account));
             refusals.extend(self.parent(&amis).await?);
         }
         Ok(refusals)
@@ -99,7 +103,14 @@ impl Case<'_> {
         }
         let amis = self.candidate.amis.iter().map(|ami| ami.record.ami.clone());
         let amis = amis.chain(self.copies.iter().map(|copy| copy.record.ami.clone()));
-        Ok((facts::look(self.desk.factory, amis).await?, covered))
+        let wanted: Vec<_> =
+            amis.filter(|ami| !self.rollback || self.rules.covers(&ami.region, self.candidate)).collect();
+        let (seen, mut unanswered) = facts::look(self.desk.factory, wanted).await;
+        // A way back must be open while a region is down: what is there can be launched. Where nothing answers at all, nothing is known.
+        if let Some((_, error)) = unanswered.pop().filter(|_| !self.rollback || seen.is_empty()) {
+            return Err(error.into());
+        }
+        Ok((seen, covered))
     }
 
     /// Whether it was built on what is gold of its parent.
@@ -124,6 +135,28 @@ impl Case<'_> {
         refusals.extend(facts::orphans(seen, self.candidate, &parents, parent));
         Ok(refusals)
     }
+}
+
+/// The architectures that gold has and that would be lost with a run whose AMIs are `has`: a run of one architecture must not take the place of another's. What assay.hcl declares is
+/// asked for by [`coverage`], and may be less.
+pub fn lost(
+    rules: &Rules,
+    about: impl ToString,
+    gold: &[AmiRecord],
+    has: &BTreeSet<(Architecture, Region)>,
+) -> Vec<Refusal> {
+    if !rules.image.architectures.is_empty() {
+        return Vec::new();
+    }
+    let about = about.to_string();
+    let before: BTreeSet<Architecture> = gold.iter().map(|record| record.architecture).collect();
+    let gone = before.into_iter().filter(|before| !has.iter().any(|(architecture, _)| architecture == before));
+    let why = |architecture| {
+        format!(
+            "has no AMI for {architecture}, and gold has one; build all architectures in one packer build (a source for each), or declare architectures in assay.hcl"
+        )
+    };
+    gone.map(|architecture| Refusal::new(&about, why(architecture))).collect()
 }
 
 /// The declared places that gold would not cover, where `has` are those of its AMIs.

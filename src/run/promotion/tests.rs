@@ -2,6 +2,7 @@
 
 mod abuse;
 mod converge;
+mod history;
 mod moves;
 mod ways;
 
@@ -158,23 +159,24 @@ impl Bench {
             state: State::Candidate,
             verdict: Verdict::Passed,
             tested_at,
-            provenance: Provenance { source_digest: Some(digest), ..Provenance::default() },
+            provenance: Provenance { source_digest: Some(digest.clone()), ..Provenance::default() },
             evidence: Digest::of(b"smoke"),
             amis: vec![ami],
         };
-        self.exists(&record, run);
+        self.exists(&record, run, &digest);
         let evidence = evidence(run, &record);
         let file = self.hands_over(&format!("{run}.json"), &evidence);
         Built { candidate, evidence, file }
     }
 
     /// The AMI and its snapshot, as the builder left them.
-    fn exists(&self, record: &AmiRecord, run: RunId) {
+    fn exists(&self, record: &AmiRecord, run: RunId, digest: &Digest) {
         let tags = [
             (tags::MANAGED, "true".to_owned()),
             (tags::IMAGE, "base".to_owned()),
             (tags::RUN, run.to_string()),
             (tags::STATE, "candidate".to_owned()),
+            (tags::SOURCE_DIGEST, digest.to_string()),
             ("Team", "platform".to_owned()),
         ]
         .map(|(key, value)| (key.to_owned(), value));

@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     ledger::{self, Books, Edit, candidate_file, lock_file},
-    model::{Candidate, ImageName, RunId, State, lock::Lock},
+    model::{
+        Candidate, ImageName, RunId, State,
+        history::{self, History, LockOrder, Objection},
+        lock::Lock,
+    },
 };
 
 /// What an entry says where the user gives no reason.
@@ -32,7 +36,7 @@ pub async fn vet(
     }
     let mut after = Lock::new(image.clone());
     let edit = async |books: &Books| {
-        let (edit, lock) = edit(desk, books, image, proof).await?;
+        let (edit, lock) = edit(desk, books, image, proof, run.is_some()).await?;
         after = lock;
         Ok(edit)
     };
@@ -65,8 +69,10 @@ async fn edit(
     books: &Books,
     image: &ImageName,
     proof: &Proof,
+    named: bool,
 ) -> Result<(Edit, Lock), PromotionError> {
-    let mut lock = books.lock(image).await?;
+    let law = desk.law(books).await?;
+    let Known { mut lock, known, waiting } = Known::read(desk, &law, books, image).await?;
     let run = proof.evidence.run;
     let state = lock.state_of(run);
     if is_vetted_by(&lock, proof) {
@@ -75,11 +81,10 @@ async fn edit(
     if let Err(illegal) = State::may_move(Some(state.unwrap_or(State::Candidate)), State::Vetted) {
         return Err(PromotionError::refused(image, run, format!("run {run}"), illegal.to_string()));
     }
-    let candidate = match lock.candidate(run) {
+    let candidate = match known.candidate(run) {
         Some(candidate) => candidate.clone(),
-        None => waiting(books, image, run).await?,
+        None => of_run(waiting.clone(), image, run)?,
     };
-    let law = desk.law(books).await?;
     let rules = Rules::read(desk, &law, image).await?;
     let case = Case {
         desk,
@@ -93,11 +98,12 @@ async fn edit(
     };
     let mut refusals = case.check().await?;
     refusals.extend(not_a_candidate(&candidate));
+    refusals.extend(objection(&History::of(&known, &waiting), run, named));
     if !refusals.is_empty() {
         return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });
     }
     let before = lock.entries.len();
-    let mut entry = desk.entry(run, State::Vetted, desk::now(), REASON);
+    let mut entry = desk.entry(run, State::Vetted, desk::moment(&lock), REASON);
     entry.evidence = Some(proof.digest.clone());
     entry.candidate = state.is_none().then(|| candidate.clone());
     lock_file::append(&mut lock, entry);
@@ -109,9 +115,50 @@ async fn edit(
     Ok((edit, lock))
 }
 
+/// What is known of an image line where it is about to be changed.
+pub struct Known {
+    /// The lock that the edit goes on top of: that of the open branch, where there is one.
+    pub lock: Lock,
+    /// The lock of the protected branch. What is decided goes by it.
+    pub known: Lock,
+    /// The candidates that wait on the protected branch.
+    pub waiting: Vec<Candidate>,
+}
+
+impl Known {
+    /// Reads `books`, which are written on top of, and `law`, the protected branch's. Refused where the open branch's lock does not go on from the protected one's: whoever may
+    /// push there could have written it.
+    pub async fn read(desk: &Desk<'_>, law: &Books, books: &Books, image: &ImageName) -> Result<Self, PromotionError> {
+        let known = law.lock(image).await?;
+        let lock = books.lock(image).await?;
+        if !matches!(history::lock_order(&known.entries, &lock.entries), LockOrder::Same | LockOrder::Later) {
+            let branch = desk.write.open_branch.as_deref().unwrap_or_default();
+            let why = format!(
+                "of branch {branch} does not go on from that of {}; delete the branch, and run it again",
+                desk.branch()
+            );
+            return Err(PromotionError::refused(image, None, lock_file::path(image), why));
+        }
+        Ok(Self { lock, known, waiting: law.candidates(image).await? })
+    }
+}
+
+/// What the law says against a run that nobody named, or that nobody can name.
+pub fn objection(history: &History<'_>, run: RunId, named: bool) -> Option<Refusal> {
+    let found = history.objection(run, desk::now()).filter(|found| !(named && found.may_be_overruled()))?;
+    let cure = if found.may_be_overruled() { "; a person may name it: --run" } else { "" };
+    // Its state is asked about elsewhere, in other words.
+    let by_state = matches!(found, Objection::State(_) | Objection::Unknown);
+    (!by_state).then(|| Refusal::new(format!("run {run}"), format!("{found}{cure}")))
+}
+
 /// The candidate file of a run on the protected branch.
 pub async fn waiting(books: &Books, image: &ImageName, run: RunId) -> Result<Candidate, PromotionError> {
-    let found = books.candidates(image).await?.into_iter().find(|candidate| candidate.run == run);
+    of_run(books.candidates(image).await?, image, run)
+}
+
+fn of_run(candidates: Vec<Candidate>, image: &ImageName, run: RunId) -> Result<Candidate, PromotionError> {
+    let found = candidates.into_iter().find(|candidate| candidate.run == run);
     found.ok_or_else(|| {
         let why = format!(
             "neither images/{image}/candidates/{run}.hcl nor images/{image}.lock.hcl of the protected branch knows it; was its pull request merged?"

@@ -7,15 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     deeds::{self, Outcome},
+    latest::{BranchRecord, LatestRecord},
     look::{self, Ground, Plan},
-    record::Record,
     subject::Action,
 };
 use crate::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
     config::prune::PruneRequest,
     exit::Exit,
-    ledger::{self, Books, BooksRequest, LedgerError, ProvenanceRequest},
+    ledger::{self, BooksRequest, LedgerError, ProvenanceRequest},
     run::Events,
 };
 
@@ -38,6 +38,9 @@ pub enum PruneError {
     /// The protected branch is what says which AMI is gold.
     #[error("nothing was pruned: the protected branch cannot be read")]
     Books(#[source] LedgerError),
+    /// The same, in words.
+    #[error("nothing was pruned: the protected branch cannot be read: {0}")]
+    Unread(String),
     /// EC2.
     #[error("nothing was pruned")]
     Cloud(#[from] CloudError),
@@ -53,7 +56,7 @@ impl PruneError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Books(error) => error.exit(),
-            Self::Cloud(_) => Exit::Undecided,
+            Self::Cloud(_) | Self::Unread(_) => Exit::Undecided,
             Self::NoOwner => Exit::Usage,
         }
     }
@@ -89,10 +92,9 @@ pub async fn prune(request: &PruneRequest, events: &Events, cancel: &Cancellatio
         remote: request.remote.clone(),
         environment,
     };
-    let books = Books::open(&books).await.map_err(PruneError::Books)?;
-    let record = Record::read(&books).await.map_err(PruneError::Books)?;
+    let branch = BranchRecord::open(books).await.map_err(PruneError::Books)?;
     let factory = Ec2Factory::connect(&request.access).await;
-    prune_with(&factory, request, &record, &owner, events, cancel).await
+    prune_with(&factory, request, &branch, &owner, events, cancel).await
 }
 
 async fn owner(request: &PruneRequest, environment: &ledger::Environment) -> Option<String> {
@@ -107,15 +109,16 @@ async fn owner(request: &PruneRequest, environment: &ledger::Environment) -> Opt
 pub(super) async fn prune_with(
     factory: &dyn CloudFactory,
     request: &PruneRequest,
-    record: &Record,
+    branch: &dyn LatestRecord,
     owner: &str,
     events: &Events,
     cancel: &CancellationToken,
 ) -> Result<Pruned, PruneError> {
+    let record = branch.latest().await.map_err(PruneError::Unread)?;
     let account = factory.caller_account().await?;
     let regions = if request.regions.is_empty() { factory.regions().await? } else { request.regions.clone() };
     let now = Timestamp::now();
-    let ground = Ground { factory, request, record, account: &account, owner, regions: &regions, now };
+    let ground = Ground { factory, request, record: &record, branch, account: &account, owner, regions: &regions, now };
     let plan = look::plan(&ground).await;
     let mut pruned = Pruned { owner: owner.to_owned(), plan, outcomes: None, cancelled: false };
     if request.yes {

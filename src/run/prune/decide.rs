@@ -107,6 +107,8 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
         }
         if record.is_rollback_target(&claim.image, claim.run) {
             subject.keep("assay rollback would bring it back");
+        } else if record.must_stay(&claim.image, claim.run, now) {
+            subject.keep("it is gold, or may yet become gold");
         }
         let ours = matches!(claim.tagged, Some(State::Rejected | State::Untested));
         if subject.image.deregistration_protected && !ours {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    latest::LatestRecord,
     look::{Ground, Plan},
     subject::{Action, Subject, snapshots},
 };
@@ -39,7 +40,7 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
     let regions: BTreeSet<&Region> = ground.regions.iter().collect();
     for region in regions {
         let cloud = ground.factory.region(region);
-        let hands = Hands { cloud: &*cloud, now: ground.now };
+        let hands = Hands { cloud: &*cloud, branch: ground.branch, now: ground.now };
         let here: Vec<&Subject> = plan.subjects.iter().filter(|subject| subject.ami.region == *region).collect();
         hands.retire(&here, cancel, &mut outcomes).await;
         hands.delete(&here, cancel, &mut outcomes).await;
@@ -55,6 +56,7 @@ pub async fn execute(ground: &Ground<'_>, plan: &Plan, cancel: &CancellationToke
 /// One region.
 struct Hands<'a> {
     cloud: &'a dyn Cloud,
+    branch: &'a dyn LatestRecord,
     now: Timestamp,
 }
 
@@ -275,7 +277,27 @@ impl Hands<'_> {
             && now.created_at == before.created_at
             && snapshots(&now) == snapshots(before)
             && now.deregistration_protected == before.deregistration_protected;
-        if same { Ok(now) } else { Err(Stop::Kept("changed since it was looked at; run prune again".to_owned())) }
+        if !same {
+            return Err(Stop::Kept("changed since it was looked at; run prune again".to_owned()));
+        }
+        self.unmoved(subject).await?;
+        Ok(now)
+    }
+
+    /// Whether the protected branch still lets it go: tags follow a push, so they may not say yet what it moved.
+    async fn unmoved(&self, subject: &Subject) -> Result<(), Stop> {
+        let record = self
+            .branch
+            .latest()
+            .await
+            .map_err(|why| Stop::Unknown(format!("what the protected branch says is not known any more: {why}")))?;
+        let Ok(claim) = &subject.claim else { return Ok(()) };
+        let moved = record.state(&claim.image, claim.run).is_some_and(|state| Some(state) != claim.state);
+        let named = record.gold_of(&subject.ami.id).is_some() || record.must_stay(&claim.image, claim.run, self.now);
+        match moved || named {
+            true => Err(Stop::Kept("the protected branch moved it since it was looked at; run prune again".to_owned())),
+            false => Ok(()),
+        }
     }
 
     async fn described(&self, id: &AmiId) -> CloudResult<Option<Image>> {

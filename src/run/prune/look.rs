@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::{self, RegionFacts, Shared},
+    latest::LatestRecord,
     record::Record,
     subject::{Action, Ours, Subject, TagsOf, settle_doubles, snapshots},
 };
@@ -39,6 +40,8 @@ pub struct Ground<'a> {
     pub request: &'a PruneRequest,
     /// What git says.
     pub record: &'a Record,
+    /// Who says what git says by now.
+    pub branch: &'a dyn LatestRecord,
     /// The account.
     pub account: &'a AccountId,
     /// The repository.

@@ -7,11 +7,15 @@ use jiff::Timestamp;
 
 use crate::{
     ledger::{Books, LedgerError},
-    model::{AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State, lock::Lock},
+    model::{
+        AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State,
+        history::{History, LockOrder, lock_order},
+        lock::Lock,
+    },
 };
 
 /// The books of the protected branch, as far as they name AMIs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Record {
     locks: BTreeMap<ImageName, Lock>,
     waiting: BTreeMap<ImageName, Vec<Candidate>>,
@@ -59,6 +63,20 @@ impl Record {
     /// Whether a run is the one that a rollback would bring back.
     pub fn is_rollback_target(&self, image: &ImageName, run: RunId) -> bool {
         self.locks.get(image).is_some_and(|lock| lock.rollback_target() == Some(run))
+    }
+
+    /// Whether a run must be there whatever its age: gold, the way back, or what may yet become gold by itself.
+    pub fn must_stay(&self, image: &ImageName, run: RunId, now: Timestamp) -> bool {
+        let waiting = self.waiting.get(image).map(Vec::as_slice).unwrap_or_default();
+        self.locks.get(image).is_some_and(|lock| History::of(lock, waiting).must_stay(run, now))
+    }
+
+    /// Whether every lock of `before` is here as it was, or goes on from there.
+    pub fn goes_on_from(&self, before: &Self) -> bool {
+        before.locks.iter().all(|(image, lock)| {
+            let now = self.locks.get(image).map(|lock| lock.entries.as_slice()).unwrap_or_default();
+            matches!(lock_order(&lock.entries, now), LockOrder::Same | LockOrder::Later)
+        })
     }
 
     /// Whether a run was gold at some time.

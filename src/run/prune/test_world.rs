@@ -1,6 +1,16 @@
 //! A fake cloud with AMIs of one repository, and its books: the ground of the tests of pruning.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +41,9 @@ pub(super) struct World {
     pub(super) record: record::Record,
     pub(super) request: PruneRequest,
     pub(super) region: Region,
+    /// What the branch says once the AMIs were looked at.
+    pub(super) pushed: Option<record::Record>,
+    pub(super) looks: AtomicUsize,
     number: u32,
 }
 
@@ -61,7 +74,8 @@ impl World {
             yes: true,
             format: Format::Text,
         };
-        Self { cloud: FakeCloud::new(), record: record::Record::default(), request, region, number: 0 }
+        let (pushed, looks) = (None, AtomicUsize::new(0));
+        Self { cloud: FakeCloud::new(), record: record::Record::default(), request, region, pushed, looks, number: 0 }
     }
 
     /// A whole AMI of ours with a stamped snapshot, in `state`, `days` old, of a run of its own.
@@ -156,7 +170,7 @@ impl World {
     pub(super) async fn prune(&self) -> Pruned {
         let (events, _heard) = Events::channel();
         let cancel = CancellationToken::new();
-        let pruned = prune_with(&self.cloud, &self.request, &self.record, OWNER, &events, &cancel).await;
+        let pruned = prune_with(&self.cloud, &self.request, self, OWNER, &events, &cancel).await;
         pruned.expect("it can be judged")
     }
 
@@ -164,7 +178,7 @@ impl World {
     pub(super) async fn judged(&self, id: &AmiId) -> (Action, String) {
         let (events, _heard) = Events::channel();
         let request = PruneRequest { yes: false, ..self.request.clone() };
-        let asked = prune_with(&self.cloud, &request, &self.record, OWNER, &events, &CancellationToken::new()).await;
+        let asked = prune_with(&self.cloud, &request, self, OWNER, &events, &CancellationToken::new()).await;
         let pruned = asked.expect("it can be judged");
         let subject = pruned.plan.subjects.iter().find(|s| s.ami.id == *id).expect("it was looked at");
         let why = subject.claim.as_ref().err().cloned().unwrap_or_else(|| subject.keep.join("; "));
@@ -180,6 +194,15 @@ impl World {
     pub(super) async fn goes(&self, id: &AmiId) {
         let (action, why) = self.judged(id).await;
         assert_eq!(action, Action::Disable, "{id}: {why}");
+    }
+}
+
+impl latest::LatestRecord for World {
+    /// What the branch says: after the first look what somebody pushed meanwhile, if anybody did.
+    fn latest(&self) -> BoxFuture<'_, Result<Arc<record::Record>, String>> {
+        let looked = self.looks.fetch_add(1, Ordering::SeqCst);
+        let pushed = self.pushed.as_ref().filter(|_| looked > 0);
+        ready(Ok(Arc::new(pushed.unwrap_or(&self.record).clone()))).boxed()
     }
 }
 

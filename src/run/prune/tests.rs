@@ -10,7 +10,7 @@ use crate::{
     cloud::{CloudErrorKind, CloudFactory, Image, SharedWith, Sharing, Snapshot, Use, UseKind, fake::Fault},
     config::file::Keep,
     exit::Exit,
-    model::{Architecture, Region, State, tags},
+    model::{Architecture, Region, State, lock::LockEntry, tags},
 };
 
 #[tokio::test]
@@ -440,4 +440,29 @@ async fn a_role_that_may_not_touch_vetted_leaves_it_and_fails_on_all_else() {
         assert_eq!(world.prune().await.exit(), exit, "{state}");
         assert_eq!(world.image(&id).expect("kept").state, "available");
     }
+}
+
+#[tokio::test]
+async fn what_the_lock_moved_since_the_look_is_left_alone() {
+    let mut world = World::new();
+    world.request.keep = Keep { keep_releases: Some(0), keep_days: Some(0) };
+    let [first, second, gold] = ["retired", "retired", "gold"].map(|state| world.ami(state, 90));
+    let mut lock = lock_of("base");
+    world.lock(&mut lock, &first, &[State::Vetted, State::Gold, State::Retired], None);
+    world.lock(&mut lock, &second, &[State::Vetted, State::Gold, State::Retired], None);
+    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+    world.record.add(lock.clone(), Vec::new());
+    world.goes(&first).await;
+    // A rollback brings the first one back; its tags do not say so yet.
+    let entry = lock.entries.iter().find(|entry| entry.candidate.is_some()).expect("its first").clone();
+    lock.entries.push(LockEntry { state: State::Gold, candidate: None, ..entry.clone() });
+    lock.gold = Some(entry.run);
+    let mut pushed = record::Record::default();
+    pushed.add(lock, Vec::new());
+    (world.pushed, world.looks) = (Some(pushed), Default::default());
+    let outcomes = world.prune().await.outcomes.expect("deeds");
+    let outcome = &outcomes[&format!("us-east-1:{first}")];
+    assert!(matches!(outcome, Outcome::Kept(why) if why.contains("the protected branch moved it")), "{outcome:?}");
+    assert_eq!(world.image(&first).expect("it is there").state, "available");
+    assert_eq!(world.cloud.count("DisableImage"), 0);
 }

@@ -30,7 +30,10 @@ use crate::{
     },
     exit::Exit,
     ledger::{self, Books, Environment, LedgerError, ProvenanceRequest},
-    model::{AmiRecord, ImageName, RunId, State},
+    model::{
+        AmiRecord, ImageName, RunId, State,
+        history::{LockOrder, lock_order},
+    },
 };
 
 /// How often and after which pauses EC2 is looked at again once something was mended: what was changed may show a little later.
@@ -125,6 +128,13 @@ async fn status_with(
                 break;
             }
         }
+        if !goes_on(&before, &survey.subjects) {
+            all.failed.push(
+                "the remote shows an older lock than before (a mirror that lags behind?); it is not followed"
+                    .to_owned(),
+            );
+            break;
+        }
         // Where a promotion moved the lock meanwhile, its word holds, not that of the lock as it was: it is followed once more.
         if survey.subjects == before {
             break;
@@ -133,6 +143,16 @@ async fn status_with(
     }
     let Survey { status, looked, .. } = survey;
     Ok(Status { drift: looked.drift, unknown: looked.unknown, mended, ..status })
+}
+
+/// Whether every lock is what it was, or goes on from there.
+fn goes_on(before: &[Subject], now: &[Subject]) -> bool {
+    let of = |image: &ImageName| now.iter().find(|subject| subject.lock.image == *image);
+    before.iter().all(|old| {
+        of(&old.lock.image).is_none_or(|new| {
+            matches!(lock_order(&old.lock.entries, &new.lock.entries), LockOrder::Same | LockOrder::Later)
+        })
+    })
 }
 
 /// One look at git and the cloud.
@@ -156,7 +176,7 @@ async fn survey(
     let mut subjects = Vec::new();
     for decision in plan.images {
         let Some(known) = gathered.images.get(&decision.image) else { continue };
-        status.images.push(image_status(request, &gathered, known, &decision));
+        status.images.push(image_status(request, &gathered, known, &decision, now));
         // The protected branch's word counts: what a pull request says of sharing must not be applied from it.
         match law.image(&decision.image) {
             Some(declared) => subjects.push(Subject { declared: declared.clone(), lock: known.lock.clone() }),
@@ -240,8 +260,14 @@ async fn owner(request: &StatusRequest, environment: &Environment) -> Option<Str
     ledger::learn(asked).await.provenance.owner
 }
 
-fn image_status(request: &StatusRequest, gathered: &Gathered, known: &Known, decision: &Decision) -> ImageStatus {
-    let made = known.made();
+fn image_status(
+    request: &StatusRequest,
+    gathered: &Gathered,
+    known: &Known,
+    decision: &Decision,
+    now: Timestamp,
+) -> ImageStatus {
+    let made = known.made(now);
     let gold = known.lock.gold.map(|run| GoldStatus {
         run,
         since: known.lock.gold_since(run).and_then(|at| at.parse().ok()),
