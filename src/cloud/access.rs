@@ -11,9 +11,8 @@ use std::{
 };
 
 use aws_config::{
-    BehaviorVersion, ConfigLoader, SdkConfig, default_provider::region::DefaultRegionChain, identity::IdentityCache,
-    profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig, retry::RetryConfig,
-    sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    BehaviorVersion, ConfigLoader, SdkConfig, identity::IdentityCache, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
 };
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
@@ -221,11 +220,7 @@ fn loader(access: &AccessSettings) -> ConfigLoader {
 /// `access` with a region where nobody says one: `near`, which calls to no region in particular go to then. Keys of another partition are unknown in the one of last
 /// resort, and some sources of credentials need one.
 pub async fn with_region(access: &AccessSettings, near: Option<&Region>) -> AccessSettings {
-    let mut chain = DefaultRegionChain::builder();
-    if let Some(profile) = &access.profile {
-        chain = chain.profile_name(profile);
-    }
-    let said = access.region.is_some() || near.is_none() || chain.build().region().await.is_some();
+    let said = access.region.is_some() || near.is_none() || loader(access).load().await.region().is_some();
     let region = if said { access.region.clone() } else { near.cloned() };
     AccessSettings { region, ..access.clone() }
 }

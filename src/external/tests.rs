@@ -295,7 +295,8 @@ fn what_cannot_be_run_is_told_before_there_is_a_host() {
     std::os::unix::fs::symlink("./a.sh", folder.path().join("tests/b.sh")).expect("linked");
     assert_eq!(external(folder.path(), text).try_out(), Ok(()));
     if rustix::process::geteuid().is_root() {
-        let why = external(folder.path(), &format!("{text}\nrun-as = \"no-such-user\"")).try_out();
-        assert!(why.expect_err("no such user").contains("no-such-user"));
+        let mut unknown = external(folder.path(), text);
+        unknown.run_as = "no-such-user".to_owned();
+        assert!(unknown.try_out().expect_err("no such user").contains("no-such-user"));
     }
 }

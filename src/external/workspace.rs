@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use secrecy::ExposeSecret;
@@ -288,8 +288,32 @@ impl TestsCopy<'_> {
                 self.from.display(),
                 target.display()
             ))),
-            // What leads nowhere gives nothing away.
-            _ => Ok(()),
+            Ok(_) => Ok(()),
+            // What leads nowhere gives nothing away, but what it is meant to lead to would not be in the copy.
+            Err(_) => self.refuse_meant_for_outside(link),
+        }
+    }
+
+    /// Of a link that leads to nothing: whether it would lead out of the folder, by its words.
+    fn refuse_meant_for_outside(&self, link: &Path) -> std::io::Result<()> {
+        let target = fs::read_link(link)?;
+        let mut meant = link.parent().unwrap_or(self.from).to_owned();
+        for part in target.components() {
+            match part {
+                Component::ParentDir => {
+                    meant.pop();
+                }
+                Component::CurDir => {}
+                part => meant.push(part),
+            }
+        }
+        match meant.starts_with(self.from) {
+            true => Ok(()),
+            false => Err(std::io::Error::other(format!(
+                "{} is a link to {}, which is outside of the folder and not copied with it",
+                link.display(),
+                target.display()
+            ))),
         }
     }
 }

@@ -164,7 +164,10 @@ fn user_data_given(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
     let path = checker.path("user_data_file")?;
     let on_disk = checker.on_disk(&path);
     let reach = Reach::of_folder(&checker.base_dir("user_data_file"), &checker.bounds());
-    if let Err(why) = reach.admit_as(&on_disk, checker.named_by("user_data_file")) {
+    // What is not there at all is told below, in the words for any file.
+    if on_disk.exists()
+        && let Err(why) = reach.admit_as(&on_disk, checker.named_by("user_data_file"))
+    {
         let message = format!(
             "cannot read {}: {why}; user data lies in the repository, or below a folder that --allow-path names",
             path.display()
