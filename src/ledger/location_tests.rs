@@ -83,7 +83,7 @@ async fn settings_from_a_file_that_is_tracked_are_refused_and_others_hold() {
         "{why}"
     );
     // A home in the checkout, as some CI systems have it: nobody committed the file.
-    world.git("clone", &["rm", "-q", "--cached", ".gitconfig"]);
+    world.git("clone", &["rm", "-q", "-f", "--cached", ".gitconfig"]);
     assert_eq!(top(&world, "clone").await, "clone");
 }
 

@@ -208,6 +208,8 @@ impl Bench {
     }
 
     fn waits(&self, candidate: &Candidate) {
+        // What promotions did to the branch meanwhile, such as taking the file away, is where a merge begins.
+        self.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "main"]);
         let path = candidate_file::path(candidate);
         let folder = self.world.path("seed").join(&path);
         std::fs::create_dir_all(folder.parent().expect("a folder")).expect("a folder");

@@ -16,7 +16,7 @@ fn env() -> Environment {
     Environment::of(
         [("ASSAY_EXAMPLE", "from the environment"), ("MY_TOKEN", "hunter2"), ("STAGE", "prod")]
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
-        &["ASSAY_EXAMPLE".to_owned()],
+        &["ASSAY_EXAMPLE", "ASSAY_NONE"].map(str::to_owned),
     )
 }
 
