@@ -131,8 +131,10 @@ async fn volumes_are_forced_to_go_and_spot_prices_are_handed_on() {
 
 #[tokio::test]
 async fn the_group_is_of_its_vpc_and_admits_one_port_from_both_kinds_of_address() {
-    let answer = "<R><groupId>sg-1</groupId><return>true</return></R>";
-    let ec2 = CannedEc2::start(move |_| (200, answer.to_owned()));
+    let ec2 = CannedEc2::start(|request| {
+        let action = &request["Action"];
+        (200, format!("<{action}Response><groupId>sg-1</groupId><return>true</return></{action}Response>"))
+    });
     let cloud = client(&ec2).await;
     let tags = BTreeMap::from([("assay:managed".to_owned(), "true".to_owned())]);
     assert_eq!(cloud.create_security_group("assay-x", Some("vpc-7"), &tags).await.expect("made"), "sg-1");
@@ -165,7 +167,8 @@ async fn a_console_that_refuses_latest_is_asked_again_without() {
                 "This instance type does not support retrieving the latest console logs.",
             );
         }
-        (200, "<R><instanceId>i-1</instanceId><output>aG9zdCBrZXk=</output></R>".to_owned())
+        let told = "<instanceId>i-1</instanceId><output>aG9zdCBrZXk=</output>";
+        (200, format!("<GetConsoleOutputResponse>{told}</GetConsoleOutputResponse>"))
     };
     let ec2 = CannedEc2::start(answer);
     let console = client(&ec2).await.console_output("i-1").await.expect("a console");

@@ -26,7 +26,7 @@ fn an_instance_that_nobody_ends_ends_itself_at_its_ttl() {
     let mut validate = workshop
         .command(&assay)
         .args(["validate", "--ami", &ami, "--suite", "slow.hcl", "--ssh-username", "debian", "--no-stamp"])
-        .args(["--ssh-timeout", "50s", "--ttl", "60s", "--temporary-security-group-source-cidr", "127.0.0.1/32"])
+        .args(["--ssh-timeout", "50s", "--ttl", "100s", "--temporary-security-group-source-cidr", "127.0.0.1/32"])
         .stdout(Stdio::null())
         .stderr(std::fs::File::create(workshop.path().join("validate.log")).expect("a log"))
         .spawn()
@@ -48,7 +48,7 @@ fn an_instance_that_nobody_ends_ends_itself_at_its_ttl() {
     let _status = validate.wait();
     let launched = cloud.calls().into_iter().find(|call| call["action"] == "RunInstances").expect("a launch");
     assert_eq!(launched["parameters"]["InstanceInitiatedShutdownBehavior"], "terminate", "{launched}");
-    let deadline = Instant::now() + Duration::from_secs(100);
+    let deadline = Instant::now() + Duration::from_secs(140);
     while cloud.left().iter().any(|left| left.starts_with("instance") || left.starts_with("volume")) {
         assert!(Instant::now() < deadline, "past its ttl: {:?}", cloud.left());
         std::thread::sleep(Duration::from_millis(500));

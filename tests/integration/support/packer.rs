@@ -100,7 +100,9 @@ impl Workshop {
 
     /// A command in this folder and environment, with no standard input.
     pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        // A shell without job control starts what runs in the background with SIGINT ignored, and assay respects that: not in tests of interrupts.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT,TERM,HUP").arg(program);
         command.current_dir(self.path()).stdin(Stdio::null()).env_clear().envs(tools::own_environment());
         command.envs(self.environment.iter().cloned());
         command
