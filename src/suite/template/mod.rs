@@ -4,7 +4,7 @@
 //!
 //! [`lex`] cuts the text into tokens, [`parse`] makes a tree of them, [`execute`] walks it; [`builtin`], [`compare`],
 //! [`format`] and [`printf`] are text/template's own functions, `functions` Sprig's and goss's. Values are [`value`]'s and
-//! [`dict`]'s. Why this is not a crate's: docs/decisions/0006-templates.md.
+//! [`dict`]'s. Why this is not a crate's: docs/decisions/0007-templates.md.
 
 mod builtin;
 mod characters;
