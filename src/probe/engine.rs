@@ -134,7 +134,7 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
 fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Session, Word), Stop> {
     let deadline = began + order.connect_within.min(order.total);
     let (mut refused, mut failed) = (0, 0);
-    let mut told = None;
+    let (mut told, mut before) = (None, None);
     loop {
         let mut word = None;
         let tried = attempt(order, listener, began, deadline, &mut told, &mut word);
@@ -155,9 +155,15 @@ fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Ses
                 order.address.pause(failed)
             }
         };
+        // An attempt that only ran out of time says less than the one before it.
+        let last = match (error, before.take()) {
+            (SessionError::Late(_), Some(before)) => before,
+            (error, _) => error,
+        };
         if Instant::now() + pause >= deadline {
-            return Err(unreachable(order, &error));
+            return Err(unreachable(order, &last));
         }
+        before = Some(last);
         pause_for(pause, listener).map_err(|e| stop_of(&e))?;
     }
 }

@@ -52,11 +52,21 @@ pub struct ReportPaths {
 /// it. Where another build of the same run has taken these names, all three get a suffix. Blocks while another process writes there, at
 /// most a minute. Fails on the first that cannot be written.
 pub fn write_all(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
+    write_named(folder, evidence, true)
+}
+
+/// As [`write_all`], for a test that decides anew what an earlier one of the run left open: it takes over that one's names, whatever suites that one ran.
+pub fn write_anew(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
+    write_named(folder, evidence, false)
+}
+
+/// `blocks_apart`: whether evidence of the same run and targets with other suites is another block's, which keeps its files.
+fn write_named(folder: &Path, evidence: &Evidence, blocks_apart: bool) -> Result<ReportPaths, ReportError> {
     let io_error = |source| ReportError::Io { path: folder.to_owned(), source };
     aside::refuse_links(&folder.join("evidence.json")).map_err(io_error)?;
     std::fs::create_dir_all(folder).map_err(io_error)?;
     let _lock = lock::take(folder).map_err(io_error)?;
-    let suffix = free_suffix(folder, evidence);
+    let suffix = free_suffix(folder, evidence, blocks_apart);
     if suffix.is_empty() {
         remove_run_before(folder, evidence).map_err(io_error)?;
     }
@@ -105,7 +115,7 @@ fn remove_run_before(folder: &Path, evidence: &Evidence) -> io::Result<()> {
 
 /// The first suffix whose evidence file is not that of another build of this run, or of another block with other suites: none, image and architecture, or, where
 /// even these are the same, some digits of the digest of targets and suites.
-fn free_suffix(folder: &Path, evidence: &Evidence) -> String {
+fn free_suffix(folder: &Path, evidence: &Evidence, blocks_apart: bool) -> String {
     let targets = targets_of(evidence);
     let suites = evidence.suites.iter().map(|suite| format!("\n{}", suite.digest)).collect::<String>();
     let digest = Digest::of((targets.join("\n") + &suites).as_bytes());
@@ -117,7 +127,8 @@ fn free_suffix(folder: &Path, evidence: &Evidence) -> String {
     }
     let is_free = |suffix: &String| {
         let Some(known) = known(&folder.join(format!("evidence{suffix}.json"))) else { return true };
-        let same = known.image == evidence.image && targets_of(&known) == targets && known.suites == evidence.suites;
+        let same_test = !blocks_apart || known.suites == evidence.suites;
+        let same = known.image == evidence.image && targets_of(&known) == targets && same_test;
         known.run != evidence.run || same
     };
     suffixes.into_iter().find(is_free).unwrap_or_else(|| format!("{image}-{digits}"))

@@ -60,7 +60,12 @@ pub async fn conclude(
 
 fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) -> Recorded {
     if let Some(folder) = &request.settings.report_dir {
-        match report::write_all(folder, evidence) {
+        // In a Packer build other blocks may have written here; else this is the run's latest test, which counts.
+        let written = match request.protect {
+            true => report::write_all(folder, evidence),
+            false => report::write_anew(folder, evidence),
+        };
+        match written {
             Ok(paths) => {
                 let digest = Some(paths.evidence_digest.clone());
                 return Recorded { digest, path: Some(paths.evidence.clone()), reports: Some(paths) };
@@ -126,7 +131,7 @@ async fn stamp(
         provenance: evidence.provenance.clone(),
         user_tags: request.settings.tags.clone(),
     };
-    stamp_all(admitted, &evidence.targets, &hallmark, events).await
+    stamp_all(admitted, &evidence.targets, &hallmark, request.protect, events).await
 }
 
 fn append_manifest(

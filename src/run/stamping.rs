@@ -21,16 +21,25 @@ pub struct Stamped {
 }
 
 /// Stamps every AMI with the state that follows from its own verdict, the worst over all of its targets, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
+/// `in_packer_build`: other post-processor blocks of the same run may have stamped them; a test after the build decides what those left open.
 pub async fn stamp_all(
     admitted: &[Admitted],
     targets: &[TargetEvidence],
     hallmark: &Hallmark,
+    in_packer_build: bool,
     events: &Events,
 ) -> Vec<Stamped> {
-    join_all(admitted.iter().map(|one| stamp_one(one, verdict_on(&one.ami, targets), hallmark, events))).await
+    let stamp = |one| stamp_one(one, verdict_on(&one.ami, targets), hallmark, in_packer_build, events);
+    join_all(admitted.iter().map(stamp)).await
 }
 
-async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: &Events) -> Stamped {
+async fn stamp_one(
+    one: &Admitted,
+    verdict: Verdict,
+    common: &Hallmark,
+    in_packer_build: bool,
+    events: &Events,
+) -> Stamped {
     let ami = one.ami.clone();
     // Described again: the state may have moved while we tested.
     let image = match one.cloud.describe_images(std::slice::from_ref(&ami.id)).await {
@@ -46,7 +55,7 @@ async fn stamp_one(one: &Admitted, verdict: Verdict, common: &Hallmark, events: 
     };
     // Another post-processor block of the same Packer run was here before: its questions without an answer are not answered by our pass, nor ours by its.
     let same_run = image.tags.get(tags::RUN).is_some_and(|run| *run == common.run.to_string());
-    if same_run && unanswered_in_one_of_two(from, verdict) {
+    if in_packer_build && same_run && unanswered_in_one_of_two(from, verdict) {
         events.note(format!("{ami} stays without a verdict: a test of this run was undecided"));
         return Stamped { ami, state: Some(State::Untested), problem: None };
     }

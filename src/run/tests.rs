@@ -185,7 +185,7 @@ async fn an_ami_on_several_types_is_stamped_with_the_worst_of_them() {
             provenance: Default::default(),
             user_tags: Default::default(),
         };
-        let stamped = stamp_all(&admitted, &targets, &hallmark, &Events::channel().0).await;
+        let stamped = stamp_all(&admitted, &targets, &hallmark, true, &Events::channel().0).await;
         let states: Vec<Option<State>> = stamped.iter().map(|s| s.state).collect();
         assert_eq!(states, [Some(state), Some(State::Candidate), Some(State::Candidate)], "{small} {large}");
     }

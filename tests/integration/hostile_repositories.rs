@@ -291,14 +291,17 @@ fn no_command_obeys_a_repository_that_a_commit_or_an_artifact_brought() {
                     wrong.push(format!("{case}: ran {hits}"));
                 }
                 let refused = match place {
-                    "ci" => hostile.holds_git,
+                    // lint asks git for the names of such folders alone, and goes on without.
+                    "ci" => hostile.holds_git && command[0] != "lint",
                     _ => reads_evidence(command),
                 };
                 if refused && ended == Some(0) {
                     wrong.push(format!("{case}: was not refused\n{said}"));
                 } else if reads_evidence(command) && place != "ci" && !said.contains(place) {
                     wrong.push(format!("{case}: does not name the folder\n{said}"));
-                } else if !refused && !reads_evidence(command) && ended != *due {
+                } else if !refused && !reads_evidence(command) && ended != *due && !(place == "ci" && ended == Some(1))
+                {
+                    // In `ci` a suite may be refused: it lies in a folder that git would take for a repository.
                     wrong.push(format!("{case}: ended with {ended:?}, in a clean checkout with {due:?}\n{said}"));
                 }
             }

@@ -11,11 +11,6 @@ use crate::support::{cloud::Cloud, packer::Workshop, processes::children_of};
 const SLOW_SUITE: &str =
     "suite \"slow\" {\n  timeout = \"120s\"\n  command \"sleep 100\" {\n    exit-status = 0\n  }\n}\n";
 
-fn kill(pid: &str) {
-    let status = Command::new("kill").args(["-KILL", "--", pid]).status().expect("kill runs");
-    assert!(status.success(), "kill -KILL {pid}");
-}
-
 #[test]
 fn an_instance_that_nobody_ends_ends_itself_at_its_ttl() {
     let cloud = Cloud::start();
@@ -40,11 +35,11 @@ fn an_instance_that_nobody_ends_ends_itself_at_its_ttl() {
     std::thread::sleep(Duration::from_secs(8));
     let children = children_of(&validate.id().to_string());
     assert!(children.len() >= 2, "reaper and prober: {children:?}");
-    kill(&validate.id().to_string());
-    // The reaper must not have the time to see it.
-    children.iter().for_each(|child| {
-        let _already_gone = Command::new("kill").args(["-KILL", "--", child]).stderr(Stdio::null()).status();
-    });
+    // All in one call: neither may have the time to see the other go.
+    let parent = validate.id().to_string();
+    let all = children.iter().map(String::as_str).chain([parent.as_str()]);
+    let status = Command::new("kill").args(["-KILL", "--"]).args(all).status().expect("kill runs");
+    assert!(status.success(), "kill -KILL {children:?} {parent}");
     let _status = validate.wait();
     let launched = cloud.calls().into_iter().find(|call| call["action"] == "RunInstances").expect("a launch");
     assert_eq!(launched["parameters"]["InstanceInitiatedShutdownBehavior"], "terminate", "{launched}");

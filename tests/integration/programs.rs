@@ -9,6 +9,7 @@ use regex::Regex;
 /// What assay itself, the mini cloud and the tools of `scripts/tools` bring along, or what is no program of this machine.
 const NOT_THIS_MACHINES: &[(&str, &str)] = &[
     ("packer", "built by scripts/tools"),
+    ("circleci", "there in a job of CircleCI's alone"),
     ("python", "made as a virtual environment"),
     ("sudo", "wanted only by those who are not root"),
 ];

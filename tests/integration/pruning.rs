@@ -103,7 +103,6 @@ def make_fleet(image):
     configs = [{"LaunchTemplateSpecification": template, "Overrides": [{"ImageId": image, "InstanceType": "t3.small"}]}]
     return ec2.create_fleet(Type="maintain", TargetCapacitySpecification=capacity, LaunchTemplateConfigs=configs)["FleetId"]
 make_fleet(want["fleet"])
-ec2.delete_fleets(FleetIds=[make_fleet(want["deleted_fleet"])], TerminateInstances=True)
 spot = {"ImageId": want["spot_fleet"], "InstanceType": "t3.small"}
 ec2.request_spot_fleet(SpotFleetRequestConfig=dict(
     IamFleetRole="arn:aws:iam::210987654321:role/fleet", TargetCapacity=0, SpotPrice="0.1", LaunchSpecifications=[spot]))
@@ -329,8 +328,8 @@ impl Scene {
         let [running, stopped, ended, version, parameter, configuration, group] =
             [150, 151, 152, 153, 154, 155, 156].map(|days| old(self, days));
         let [launched, unlaunched, public] = [157, 158, 159].map(|days| old(self, days));
-        let [fleet, deleted_fleet, spot_fleet, spot_request] = [180, 181, 182, 183].map(|days| old(self, days));
-        self.go.extend([ended.id.clone(), deleted_fleet.id.clone()]);
+        let [fleet, spot_fleet, spot_request] = [180, 181, 182].map(|days| old(self, days));
+        self.go.insert(ended.id.clone());
         self.announced.insert(unlaunched.id.clone());
         // The parent of a young child by its tag, the parent of another image's gold by the lock alone, and that of a child that goes.
         let [by_tag, by_lock, lone] = [160, 161, 162].map(|days| old(self, days));
@@ -367,7 +366,7 @@ impl Scene {
         self.users(&json!({
             "running": id(&running), "stopped": id(&stopped), "ended": id(&ended), "old_version": id(&version),
             "parameter": id(&parameter), "configuration": id(&configuration), "group": id(&group),
-            "fleet": id(&fleet), "deleted_fleet": id(&deleted_fleet), "spot_fleet": id(&spot_fleet), "spot_request": id(&spot_request),
+            "fleet": id(&fleet), "spot_fleet": id(&spot_fleet), "spot_request": id(&spot_request),
             "shared": [id(&launched), id(&unlaunched)], "public": id(&public), "other": "109876543210",
         }));
     }
