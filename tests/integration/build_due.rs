@@ -243,7 +243,7 @@ fn a_real_packer_ends_when_assay_is_interrupted_or_killed() {
     for (signal, code) in
         [(Signal::INT, Some(3)), (Signal::TERM, Some(3)), (Signal::HUP, Some(3)), (Signal::KILL, None)]
     {
-        let mark = marks.path().join(format!("{signal:?}"));
+        let mark = marks.path().join(format!("mark-{}", signal.as_raw()));
         let template = format!(
             "source \"null\" \"base\" {{\n  communicator = \"none\"\n}}\nbuild {{\n  sources = [\"source.null.base\"]\n  provisioner \"shell-local\" {{\n    \
              inline = [\"echo $$ $PPID > {}\", \"sleep 120\"]\n  }}\n}}\n",

@@ -105,12 +105,7 @@ def make_fleet(image):
 make_fleet(want["fleet"])
 spot = {"ImageId": want["spot_fleet"], "InstanceType": "t3.small"}
 ec2.request_spot_fleet(SpotFleetRequestConfig=dict(
-    IamFleetRole="arn:aws:iam::210987654321:role/fleet", TargetCapacity=0, SpotPrice="0.1", LaunchSpecifications=[spot]))
-request = ec2.request_spot_instances(InstanceCount=1, LaunchSpecification={"ImageId": want["spot_request"], "InstanceType": "t3.small"})
-request = request["SpotInstanceRequests"][0]["SpotInstanceRequestId"]
-spots = ec2.describe_spot_instance_requests(SpotInstanceRequestIds=[request])["SpotInstanceRequests"]
-ec2.terminate_instances(InstanceIds=[spots[0]["InstanceId"]])
-ec2.get_waiter("instance_terminated").wait(InstanceIds=[spots[0]["InstanceId"]], WaiterConfig={"Delay": 1})
+    IamFleetRole="arn:aws:iam::210987654321:role/fleet", TargetCapacity=0, SpotPrice="0.1", AllocationStrategy="lowestPrice", LaunchSpecifications=[spot]))
 for image in want["shared"]:
     ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": want["other"]}]})
 ec2.modify_image_attribute(ImageId=want["public"], LaunchPermission={"Add": [{"Group": "all"}]})
@@ -328,7 +323,7 @@ impl Scene {
         let [running, stopped, ended, version, parameter, configuration, group] =
             [150, 151, 152, 153, 154, 155, 156].map(|days| old(self, days));
         let [launched, unlaunched, public] = [157, 158, 159].map(|days| old(self, days));
-        let [fleet, spot_fleet, spot_request] = [180, 181, 182].map(|days| old(self, days));
+        let [fleet, spot_fleet] = [180, 181].map(|days| old(self, days));
         self.go.insert(ended.id.clone());
         self.announced.insert(unlaunched.id.clone());
         // The parent of a young child by its tag, the parent of another image's gold by the lock alone, and that of a child that goes.
@@ -366,7 +361,7 @@ impl Scene {
         self.users(&json!({
             "running": id(&running), "stopped": id(&stopped), "ended": id(&ended), "old_version": id(&version),
             "parameter": id(&parameter), "configuration": id(&configuration), "group": id(&group),
-            "fleet": id(&fleet), "spot_fleet": id(&spot_fleet), "spot_request": id(&spot_request),
+            "fleet": id(&fleet), "spot_fleet": id(&spot_fleet),
             "shared": [id(&launched), id(&unlaunched)], "public": id(&public), "other": "109876543210",
         }));
     }
