@@ -40,11 +40,10 @@ const CHANGES: [&str; 9] = [
     "DeregisterImage",
     "DeleteSnapshot",
 ];
-/// The calls that tell who uses an AMI; without any one of them nothing is known ("Estate::uses_of_images").
-const LISTINGS_OF_USES: [&str; 8] = [
+/// The calls by which each region tells who uses an AMI; without any one of them nothing is known ("Estate::uses_of_images").
+const LISTINGS_OF_USES: [&str; 7] = [
     "DescribeInstances",
     "DescribeLaunchTemplates",
-    "DescribeLaunchTemplateVersions",
     "DescribeLaunchConfigurations",
     "DescribeAutoScalingGroups",
     "DescribeFleets",
