@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -95,8 +96,8 @@ class Light(Machine):
             path.write_text(text if text.endswith("\n") else text + "\n")
             path.chmod(0o644 if half == "public" else 0o600)
         if not list(folder.glob("ssh_host_*_key")):
-            key = Ed25519PrivateKey.generate()
-            path = folder / "ssh_host_ed25519_key"
+            key = Ed25519PrivateKey.generate() if self.ed25519 else ec.generate_private_key(ec.SECP256R1())
+            path = folder / ("ssh_host_ed25519_key" if self.ed25519 else "ssh_host_ecdsa_key")
             path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
             path.chmod(0o600)
             path.with_suffix(".pub").write_bytes(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n")
