@@ -44,8 +44,8 @@ class Circumstances:
     tag_lag_seconds: float = 0.3
     # An account whose requests others use up: {action: [capacity of its bucket, tokens a second]}.
     request_limits: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    # How long a deregistered image is still listed: the first half of it as it was, then as deregistered.
-    linger_seconds: float = 1.0
+    # How long a deregistered image is still listed: the first half of it as it was, then as deregistered. EC2 always does so for a moment.
+    linger_seconds: float = 0.0
     # How long a copy of an image is pending.
     copy_seconds: float = 1.0
 

@@ -12,7 +12,7 @@ import re
 import threading
 import time
 
-from ..answers import Answer, error_answer
+from ..answers import JSON_SERVICES, Answer, error_answer
 from ..faults import Call
 from .circumstances import Circumstances
 
@@ -38,8 +38,8 @@ class SessionEnds:
         if ended and call.service == "ec2":
             return error_answer("ec2", 400, "RequestExpired", "Request has expired.")
         if ended:
-            code = "ExpiredTokenException" if call.service in ("ssm", "kms", "servicequotas") else "ExpiredToken"
-            return error_answer(call.service, 403, code, "The security token included in the request is expired")
+            status, code = (400, "ExpiredTokenException") if call.service in JSON_SERVICES else (403, "ExpiredToken")
+            return error_answer(call.service, status, code, "The security token included in the request is expired")
         if gone and call.service == "ec2":
             return error_answer("ec2", 401, "AuthFailure", "AWS was not able to validate the provided access credentials")
         if gone:

@@ -97,14 +97,14 @@ class Pages:
 
     def after(self, call: Call, answer: Answer) -> Answer:
         """The page of a whole listing that the request asks for."""
-        if self.moto_parameters(call) is None or answer.status != 200:
+        asked, token = call.parameters.get("MaxResults") or UNASKED.get(call.action), call.parameters.get("NextToken")
+        describes = call.service == "ec2" and call.action.startswith("Describe")
+        if not describes or answer.status != 200 or not (asked or token):
             return answer
-        asked = call.parameters.get("MaxResults") or UNASKED.get(call.action)
-        size = min(int(asked), UNASKED.get(call.action, MOST)) if asked else len(answer.body)
-        token = call.parameters.get("NextToken")
-        start = start_of(call.action, token) if token else 0
+        size = min(int(asked or MOST), UNASKED.get(call.action, MOST))
         if self._circumstances.empty_first_page and not token:
             size = 0
+        start = start_of(call.action, token) if token else 0
         return Answer(answer.status, cut(answer.body, call.action, start or 0, size), answer.headers)
 
 

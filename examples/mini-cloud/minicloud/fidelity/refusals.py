@@ -13,7 +13,7 @@ import base64
 import json
 from xml.sax.saxutils import escape
 
-from ..answers import Answer, error_answer
+from ..answers import JSON_SERVICES, Answer, error_answer
 from ..faults import Call
 from .circumstances import Circumstances
 
@@ -64,7 +64,7 @@ def refusal(call: Call, policy: str = "") -> Answer:
     on = f"arn:aws:{call.service}:{call.region}:{call.account}:*"
     text = f"User: {principal(call)} is not authorized to perform: {call.service}:{call.action} on resource: {on} {because}"
     if call.service != "ec2":
-        code = "AccessDeniedException" if call.service in ("ssm", "kms", "servicequotas") else "AccessDenied"
+        code = "AccessDeniedException" if call.service in JSON_SERVICES else "AccessDenied"
         return error_answer(call.service, 400 if code == "AccessDeniedException" else 403, code, text)
     text = f"You are not authorized to perform this operation. {text}. Encoded authorization failure message: {encoded_message(call, bool(policy))}"
     return error_answer("ec2", 403, "UnauthorizedOperation", text)
