@@ -170,3 +170,21 @@ def test_an_sshd_without_ed25519(desk, tmp_path, light):
     time.sleep(5)
     refused = subprocess.run(["ssh", "-i", str(desk.key), *strict, f"debian@{ed25519.address()}", "true"], capture_output=True)
     assert refused.returncode == 255
+
+
+def test_without_ed25519_a_host_key_of_that_kind_alone_is_none(desk, tmp_path):
+    server, source = desk.server, desk.server.ready["light_images"]["us-east-1"]
+    wish = {"image": source, "region": "us-east-1", "name": f"fips-{time.time()}", "tags": {"minicloud:no-ed25519": "true"}}
+    image = server.control("POST", "copy", wish)["image"]
+    host_key = tmp_path / "host"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(host_key)], check=True)
+    private = "".join(f"      {line}\n" for line in host_key.read_text().splitlines())
+    public = host_key.with_suffix(".pub").read_text().strip()
+    guest = desk.launch(image, UserData=f"#cloud-config\nssh_keys:\n  ed25519_private: |\n{private}  ed25519_public: {public}\n")
+    guest.wait_state("running")
+    time.sleep(3)
+    assert guest.state() == "running" and not port_open(guest.address())
+    console = guest.ec2.get_console_output(InstanceId=guest.id)["Output"]
+    assert "no hostkeys available" in console
+    guest.ec2.stop_instances(InstanceIds=[guest.id])
+    guest.wait_state("stopped")
