@@ -1,15 +1,14 @@
 //! The way in for Packer: `describe` and `start …`. It owns which components this binary has and the process around them; it refuses every argument
-//! that is not Packer's (see [`crate::wire::is_plugin_invocation`]). stdout belongs to the handshake: everything else goes to stderr, which Packer logs.
+//! that is not Packer's (see [`packer_plugin::is_plugin_invocation`]). stdout belongs to the handshake: everything else goes to stderr, which Packer logs.
 
 use std::{ffi::OsString, io::Write};
 
 use tracing_subscriber::EnvFilter;
 
 use super::{data_source, post_processor::Assay, undumpable::hide_this_process};
-use crate::{
-    exit::Exit,
-    wire::{self, DEFAULT_NAME, Invocation, Plugin},
-};
+use assay_model::exit::Exit;
+use packer_plugin as wire;
+use packer_plugin::{DEFAULT_NAME, Invocation, Plugin};
 
 /// Serves Packer where the arguments (without the program's name) are Packer's; `None` where a person typed them.
 pub fn run(arguments: &[OsString]) -> Option<Exit> {

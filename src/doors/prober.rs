@@ -9,11 +9,8 @@ use std::{
     process::Command,
 };
 
-use crate::{
-    exit::Exit,
-    model::cause::chain,
-    probe::{confine, serve},
-};
+use assay_model::{cause::chain, exit::Exit};
+use assay_prober::{confine, serve};
 
 /// Runs the prober process to its end: confined, serving the socket that is its standard input. With
 /// `--check-confinement THING…` it only confines itself and says which of the things it still reaches: paths are

@@ -15,15 +15,15 @@ use rustix::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{
+use assay_aws::{
     cloud::{Ec2Factory, ResolvedCredentials},
-    config::AccessSettings,
-    exit::Exit,
     journal::{
         UndoPolicy,
         reaper::{LOG, READY, read_settings, reap, wait_for_conductor},
     },
 };
+use assay_config::AccessSettings;
+use assay_model::exit::Exit;
 
 /// Beyond the undo's own ten minutes: whatever hangs, this process ends.
 const LAST_RESORT: Duration = Duration::from_secs(660);

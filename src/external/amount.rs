@@ -2,7 +2,8 @@
 //! test passed, and an end that agrees with it, is a pass.
 
 use super::{Ended, External, process::Stopped};
-use crate::{model::Outcome, probe::ReportedTest};
+use assay_model::Outcome;
+use assay_prober::ReportedTest;
 
 /// What it comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -26,11 +26,9 @@ pub use preset::Preset;
 pub use process::Ended;
 pub use workspace::Workspace;
 
-use crate::{
-    orphan_watch::OrphanWatch,
-    probe::ReportFormat,
-    suite::{Check, Reach, SuiteBounds},
-};
+use crate::orphan_watch::OrphanWatch;
+use assay_prober::ReportFormat;
+use assay_suite::{Check, EXTERNAL_PRESETS, Reach, SuiteBounds};
 
 /// The user that a suite runs as where assay is root and nothing else is said.
 const NOBODY: &str = "nobody";
@@ -95,7 +93,7 @@ impl External {
             list.into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_owned).collect()
         };
         let preset = text("preset").map_or(Some(Preset::Command), |name| Preset::named(&name)).unwrap_or_else(|| {
-            problems.push(format!("preset is one of {}", Preset::NAMES.join(", ")));
+            problems.push(format!("preset is one of {}", EXTERNAL_PRESETS.join(", ")));
             Preset::Command
         });
         let path = text("path").map(|path| folder.join(path));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::{External, Workspace};
-use crate::probe::ReportFormat;
+use assay_prober::ReportFormat;
 
 /// The host's name in the ssh_config that an external suite gets.
 pub const ALIAS: &str = "target";
@@ -27,10 +27,6 @@ pub enum Preset {
 }
 
 impl Preset {
-    /// Their names in suite files.
-    pub const NAMES: &'static [&'static str] =
-        &["testinfra", "inspec", "cinc-auditor", "serverspec", "goss", "command"];
-
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {

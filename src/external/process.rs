@@ -12,10 +12,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{External, Host, Workspace, preset};
-use crate::{
-    model::escape::{bounded, escape_bytes},
-    orphan_watch::{OrphanEnd, OrphanWatch},
-};
+use crate::orphan_watch::{OrphanEnd, OrphanWatch};
+use assay_model::escape::{bounded, escape_bytes};
 
 /// The end of the output that is kept, in bytes.
 const KEPT: usize = 4 << 10;

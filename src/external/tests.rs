@@ -3,11 +3,9 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use super::*;
-use crate::{
-    model::Outcome,
-    probe::ReportedTest,
-    suite::{SuiteBounds, load},
-};
+use assay_model::Outcome;
+use assay_prober::ReportedTest;
+use assay_suite::{SuiteBounds, load};
 
 fn external(folder: &Path, text: &str) -> External {
     let path = folder.join("x.hcl");
@@ -109,6 +107,13 @@ async fn a_report_that_is_a_link_is_none() {
 }
 
 #[test]
+fn every_preset_that_a_suite_may_name_is_known() {
+    for name in assay_suite::EXTERNAL_PRESETS {
+        assert_eq!(super::Preset::named(name).map(super::Preset::as_str), Some(*name));
+    }
+}
+
+#[test]
 fn only_a_whole_report_with_tests_is_a_pass() {
     let folder = tempfile::tempdir().expect("a folder");
     let it = external(folder.path(), "command = [\"x\"]");
@@ -188,7 +193,7 @@ async fn an_external_suite_is_given_nothing_that_its_user_could_not_read() {
             .expect("written");
         load(&[file], &repo).map_err(|wrong| wrong[0].to_string())
     };
-    let of = |suites: &[crate::suite::Suite]| {
+    let of = |suites: &[assay_suite::Suite]| {
         External::of(&suites[0].checks[0], &repo, &SuiteBounds::default()).unwrap_or_else(|e| panic!("{e:?}"))
     };
     // Elsewhere, by path or by a link: refused where the suite is read, and again where it is run.
@@ -216,7 +221,7 @@ async fn an_external_suite_is_given_nothing_that_its_user_could_not_read() {
     assert!(why.contains("tests/a.py is not for the user") && why.contains("chmod"), "{why}");
 }
 
-fn of_check(suites: &[crate::suite::Suite]) -> Check {
+fn of_check(suites: &[assay_suite::Suite]) -> Check {
     suites[0].checks[0].clone()
 }
 

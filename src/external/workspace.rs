@@ -15,7 +15,7 @@ use super::{
     External, Host, Preset, goss_files,
     preset::{self, ALIAS},
 };
-use crate::suite::Reach;
+use assay_suite::Reach;
 
 /// The most files, and the most bytes, that are copied.
 const MOST_FILES: usize = 20_000;

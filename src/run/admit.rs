@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::{event::Events, protection::ProtectionRecord};
-use crate::{
+use assay_aws::{
     cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image},
-    model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::Undecided, tags},
     registry::Protection,
 };
+use assay_model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::Undecided, tags};
 
 /// An AMI that was looked at.
 pub struct Admitted {

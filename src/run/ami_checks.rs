@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answers::Known;
-use crate::cloud::Image;
+use assay_aws::cloud::Image;
 
 /// What `image` says about `property`, in EC2's words. A text that EC2 leaves out is empty.
 pub fn known(image: &Image, property: &str) -> Known {
@@ -62,13 +62,13 @@ fn deprecated(time: &str, now: Timestamp) -> Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::tests::image;
+    use assay_aws::cloud::fake::sample_image;
 
     #[test]
     fn every_property_of_the_vocabulary_has_an_answer() {
-        let mut image = image("ami-0abcdef1234567890", &["snap-1"]);
+        let mut image = sample_image("ami-0abcdef1234567890", &["snap-1"]);
         image.attributes.root_volume_size = Some(8);
-        for property in crate::suite::properties("ami") {
+        for property in assay_suite::properties("ami") {
             let seen = known(&image, property);
             assert!(!matches!(seen, Known::Unknown(_)), "{property}: {seen:?}");
         }
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn an_ami_without_ebs_is_not_encrypted_and_says_why() {
-        let image = image("ami-0abcdef1234567890", &[]);
+        let image = sample_image("ami-0abcdef1234567890", &[]);
         assert!(
             matches!(known(&image, "encrypted"), Known::Because(Value::Bool(false), why) if why.contains("no EBS"))
         );

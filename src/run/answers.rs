@@ -5,14 +5,12 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use crate::{
-    model::{
-        CheckEvidence, Outcome,
-        escape::{bounded, escape_line},
-    },
-    probe::shown,
-    suite::{Asker, Check, Matcher, Property, Resource, Suite, judge_written},
+use assay_model::{
+    CheckEvidence, Outcome,
+    escape::{bounded, escape_line},
 };
+use assay_prober::shown;
+use assay_suite::{Asker, Check, Matcher, Property, Resource, Suite, judge_written};
 
 /// The longest message in evidence, in bytes.
 const MESSAGE: usize = 1 << 10;
@@ -175,7 +173,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("x.hcl");
         std::fs::write(&path, text).expect("written");
-        let suites = crate::suite::load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e[0]));
+        let suites = assay_suite::load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e[0]));
         let mut checks = Vec::new();
         for suite in &suites {
             for check in &suite.checks {

@@ -14,17 +14,14 @@ use super::{
     event::Events,
     plan::{self, Decision, Plan, PlanError},
 };
-use crate::{
-    config::{
-        Problem,
-        file::{BuildDecl, ImageDecl},
-        image_requests::BuildRequest,
-    },
-    exit::Exit,
-    ledger::Environment,
-    model::{AmiRef, RunId, Verdict},
-    report::outcomes::{self, Outcome},
+use crate::report::outcomes::{self, Outcome};
+use assay_config::{
+    Problem,
+    file::{BuildDecl, ImageDecl},
+    image_requests::BuildRequest,
 };
+use assay_ledger::Environment;
+use assay_model::{AmiRef, RunId, Verdict, exit::Exit};
 
 /// What became of the plan.
 #[derive(Debug)]

@@ -2,13 +2,11 @@
 //! refuses to go to a remote, and to test what was made from something else unless it is named.
 
 use super::{Events, promotion};
-use crate::{
-    cloud::{CloudError, CloudFactory, Ec2Factory},
-    config::Settings,
-    exit::Exit,
-    ledger::{self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest},
-    model::{Candidate, ImageName, RunId, history::History},
-};
+use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
+use assay_config::Settings;
+use assay_ledger as ledger;
+use assay_ledger::{Books, BooksRequest, Environment, LedgerError, ProvenanceRequest};
+use assay_model::{Candidate, ImageName, RunId, exit::Exit, history::History};
 
 /// Why there is no candidate to test.
 #[derive(Debug, thiserror::Error)]
@@ -178,13 +176,11 @@ async fn choose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        cloud::fake::FakeCloud,
-        config::{AccessSettings, LaunchSettings, OnFailure, ProberSettings, SshSettings},
-        ledger::{fixtures, world::World},
-        model::State,
-        suite::SuiteBounds,
-    };
+    use assay_aws::cloud::fake::FakeCloud;
+    use assay_config::{AccessSettings, LaunchSettings, OnFailure, ProberSettings, SshSettings};
+    use assay_ledger::{fixtures, world::World};
+    use assay_model::State;
+    use assay_suite::SuiteBounds;
 
     const OLD: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
     const NEW: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D";
@@ -280,16 +276,16 @@ mod tests {
         let cloud = FakeCloud::new();
         let there = fixtures::candidate();
         let record = &there.amis[0].record;
-        let mut image = crate::registry::tests::image(record.ami.id.as_str(), &[]);
+        let mut image = assay_aws::cloud::fake::sample_image(record.ami.id.as_str(), &[]);
         (image.name, image.owner, image.created_at) =
             (record.name.clone(), record.owner.clone(), record.created_at.clone());
         image.architecture = Some(record.architecture);
-        image.block_devices = crate::registry::tests::image(
+        image.block_devices = assay_aws::cloud::fake::sample_image(
             record.ami.id.as_str(),
             &record.snapshots.iter().map(String::as_str).collect::<Vec<_>>(),
         )
         .block_devices;
-        image.tags = crate::cloud::fake::tag_set(&[
+        image.tags = assay_aws::cloud::fake::tag_set(&[
             ("assay:managed", "true"),
             ("assay:image", "base"),
             ("assay:run", &there.run.to_string()),

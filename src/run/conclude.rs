@@ -17,13 +17,11 @@ use super::{
     protection::ProtectionRecord,
     stamping::{settle_protection, stamp_all},
 };
-use crate::{
-    model::{
-        AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, cause::chain, evidence::TargetEvidence,
-        manifest, target::verdict_on,
-    },
-    registry::Hallmark,
-    report::{self, ReportPaths},
+use crate::report::{self, ReportPaths};
+use assay_aws::registry::Hallmark;
+use assay_model::{
+    AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, cause::chain, evidence::TargetEvidence,
+    manifest, target::verdict_on,
 };
 
 /// Where the evidence is and what its digest is.

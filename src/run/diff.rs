@@ -3,15 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{
-    config::request::DiffWhat,
+use assay_config::request::DiffWhat;
+use assay_ledger as ledger;
+use assay_ledger::{Books, BooksRequest, LedgerError};
+use assay_model::{
+    Candidate, Digest, Evidence, ImageName, RunId, State,
     exit::Exit,
-    ledger::{self, Books, BooksRequest, LedgerError},
-    model::{
-        Candidate, Digest, Evidence, ImageName, RunId, State,
-        image_diff::{ImageDiff, Side, diff as compare},
-        lock::Lock,
-    },
+    image_diff::{ImageDiff, Side, diff as compare},
+    lock::Lock,
 };
 
 /// The largest evidence file that is read.
@@ -181,11 +180,10 @@ impl Known<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ledger::{fixtures, world::World},
-        model::{Inventory, inventory::Package},
-        report::{json, sample},
-    };
+    use crate::report::json;
+    use assay_ledger::{fixtures, world::World};
+    use assay_model::sample;
+    use assay_model::{Inventory, inventory::Package};
 
     const OLD: &str = fixtures::RUN;
     const NEW: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D";

@@ -1,6 +1,6 @@
 //! The line on which a run tells its events. It owns that telling never blocks and never fails; it refuses to render.
 
-use crate::model::{Event, TargetEvidence};
+use assay_model::{Event, TargetEvidence};
 
 /// Where events go. Sending never blocks and never fails: a reader that went away does not stop a run.
 #[derive(Debug, Clone)]

@@ -19,21 +19,21 @@ use super::{
     second_boot::Second,
     stages,
 };
-use crate::{
+use assay_aws::{
     cloud::{CloudFactory, Image},
-    config::{ProberSettings, Settings},
     journal::{
         self, Journal, UndoPolicy,
         reaper::{Reaper, own_program},
     },
     launch::{Fleet, LaunchError, LaunchedTarget, Order},
-    model::{
-        AccountId, Boot, Digest, Event, Inventory, Provenance, TargetEvidence, TargetId, UndecidedKind,
-        cause::chain,
-        evidence::{Leftover, Undecided},
-    },
-    probe::Prober,
 };
+use assay_config::{ProberSettings, Settings};
+use assay_model::{
+    AccountId, Boot, Digest, Event, Inventory, Provenance, TargetEvidence, TargetId, UndecidedKind,
+    cause::chain,
+    evidence::{Leftover, Undecided},
+};
+use assay_prober::Prober;
 
 /// How long the end of a run waits for what it created to be confirmed gone.
 const RELEASE: Duration = Duration::from_secs(240);

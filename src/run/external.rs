@@ -12,12 +12,10 @@ use super::{
     answers::{self, Known},
     event::Events,
 };
-use crate::{
-    external::{Amount, External, Host, amount},
-    model::{CheckEvidence, Outcome},
-    probe::{Prober, ReportedTest},
-    suite::{Check, Resource, Suite, SuiteBounds},
-};
+use crate::external::{Amount, External, Host, amount};
+use assay_model::{CheckEvidence, Outcome};
+use assay_prober::{Prober, ReportedTest};
+use assay_suite::{Check, Resource, Suite, SuiteBounds};
 
 /// With less time than this left of an instance's life nothing is begun.
 const LEAST: Duration = Duration::from_secs(30);

@@ -11,18 +11,16 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{
-    config::{file, options::nearest},
-    ledger::{
-        Environment, HclError, LedgerError,
-        books::{Books, BooksRequest},
-        lock_file,
-    },
-    model::{
-        AmiRecord, Architecture, ImageName, Region, RunId, State,
-        escape::escape_line,
-        lock::{Lock, LockEntry},
-    },
+use assay_config::{file, options::nearest};
+use assay_ledger::{
+    Environment, HclError, LedgerError,
+    books::{Books, BooksRequest},
+    lock_file,
+};
+use assay_model::{
+    AmiRecord, Architecture, ImageName, Region, RunId, State,
+    escape::escape_line,
+    lock::{Lock, LockEntry},
 };
 
 /// A lock file is far smaller (`ledger` refuses more); what is larger is not read into memory.

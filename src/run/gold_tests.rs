@@ -1,10 +1,8 @@
 //! Which AMI a lock gives, and what is said where it gives none.
 
 use super::*;
-use crate::{
-    ledger::lock_file::{append, entry_digest, write},
-    model::{Candidate, CandidateAmi, Digest, Provenance, Verdict, lock::LockCopy},
-};
+use assay_ledger::lock_file::{append, entry_digest, write};
+use assay_model::{Candidate, CandidateAmi, Digest, Provenance, Verdict, lock::LockCopy};
 
 const RUN: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
 const OLDER: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1B";
@@ -221,7 +219,7 @@ async fn the_lock_of_another_image_gives_none() {
     git(folder.path(), &["init", "-q", "-b", "main"]);
     git(folder.path(), &["add", "."]);
     git(folder.path(), &["commit", "-qm", "renamed"]);
-    request.environment = crate::ledger::environment_of_process();
+    request.environment = assay_ledger::environment_of_process();
     request.reference = Some("main".to_owned());
     let text = gold(&request).await.expect_err("another's").to_string();
     assert!(text.contains(&format!("main:{words}")), "{text}");
@@ -277,7 +275,7 @@ async fn another_commits_lock_counts_where_it_is_named() {
     assert!(looked_up(folder.path()).await.is_err());
 
     let mut request = request(folder.path(), "us-east-1", "x86_64");
-    request.environment = crate::ledger::environment_of_process();
+    request.environment = assay_ledger::environment_of_process();
     request.reference = Some("main".to_owned());
     assert_eq!(gold(&request).await.expect("gold").run.to_string(), RUN);
 

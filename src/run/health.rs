@@ -5,12 +5,12 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use super::probing::{Beside, Probing, Round, ask};
-use crate::{
-    launch::{LaunchedTarget, RunningInstance},
-    model::{CheckEvidence, Digest, Outcome, TargetEvidence, UndecidedKind, escape::bounded, evidence::Undecided},
-    probe::{TargetProbe, amounts_to},
-    suite::{Check, Matcher, Property, Resource, Sudo, Suite},
+use assay_aws::launch::{LaunchedTarget, RunningInstance};
+use assay_model::{
+    CheckEvidence, Digest, Outcome, TargetEvidence, UndecidedKind, escape::bounded, evidence::Undecided,
 };
+use assay_prober::{TargetProbe, amounts_to};
+use assay_suite::{Check, Matcher, Property, Resource, Sudo, Suite};
 
 /// The longest that a host may take to show that it is still there.
 const STILL_THERE: Duration = Duration::from_secs(30);
@@ -111,7 +111,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::model::Verdict;
+    use assay_model::Verdict;
 
     fn check(outcome: Outcome) -> CheckEvidence {
         CheckEvidence {

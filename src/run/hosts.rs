@@ -17,15 +17,12 @@ use super::{
     report_folder,
     validate::evidence_of,
 };
-use crate::{
-    config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted},
-    external::Host,
-    journal::reaper::own_program,
-    model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict, evidence::Undecided},
-    probe::{ProbeRequest, Prober, amounts_to},
-    report,
-    suite::Suite,
-};
+use crate::{external::Host, report};
+use assay_aws::journal::reaper::own_program;
+use assay_config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted};
+use assay_model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict, evidence::Undecided};
+use assay_prober::{ProbeRequest, Prober, amounts_to};
+use assay_suite::Suite;
 
 /// Runs the suites on every host at once. Fails where the key cannot be read. Where there is no prober, every host is undecided.
 pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -> Result<Finished, String> {

@@ -5,10 +5,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{
-    model::{AmiRef, Digest, Inventory, TargetEvidence, evidence::Undecided},
-    probe::FoundInventory,
-};
+use assay_model::{AmiRef, Digest, Inventory, TargetEvidence, evidence::Undecided};
+use assay_prober::FoundInventory;
 
 /// Inventories by their digests, while targets are probed side by side.
 #[derive(Debug, Default)]

@@ -58,12 +58,11 @@ use futures::future::try_join_all;
 use protection::ProtectionRecord;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    cloud::{CloudError, CloudFactory, Ec2Factory, with_region},
-    config::{AccessSettings, Settings},
-    exit::Exit,
-    model::{AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, shard::ShardRecord, tags},
-    report::ReportPaths,
+use crate::report::ReportPaths;
+use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory, with_region};
+use assay_config::{AccessSettings, Settings};
+use assay_model::{
+    AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, exit::Exit, shard::ShardRecord, tags,
 };
 
 /// What is to be tested, and on whose behalf.

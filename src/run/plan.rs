@@ -15,12 +15,9 @@ pub use decide::decide;
 pub use facts::{Gathered, Known, gather};
 pub use reason::{Kind, Reason, words as reason_words};
 
-use crate::{
-    config::{Problem, file::in_order, image_requests::PlanRequest},
-    exit::Exit,
-    ledger::{Environment, LedgerError},
-    model::{AmiId, Architecture, Digest, ImageName, Region, RunId, State, history::Objection},
-};
+use assay_config::{Problem, file::in_order, image_requests::PlanRequest};
+use assay_ledger::{Environment, LedgerError};
+use assay_model::{AmiId, Architecture, Digest, ImageName, Region, RunId, State, exit::Exit, history::Objection};
 
 /// What is known of one image when its case is decided.
 #[derive(Debug, Clone)]

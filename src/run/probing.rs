@@ -13,15 +13,13 @@ use super::{
     inventories::Inventories,
     reach::{Place, Reach},
 };
-use crate::{
-    launch::{Fleet, LaunchedTarget, RunningInstance},
-    model::{
-        Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
-    },
-    probe::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe, Way},
-    report,
-    suite::{Asker, Check, Suite},
+use crate::report;
+use assay_aws::launch::{Fleet, LaunchedTarget, RunningInstance};
+use assay_model::{
+    Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
 };
+use assay_prober::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe, Way};
+use assay_suite::{Asker, Check, Suite};
 
 /// The longest that cloud-init and a target's checks may take after the login, beyond what the longest check may take by what its suite says; see
 /// [`checks_within`].
@@ -355,7 +353,7 @@ mod tests {
         let path = folder.path().join("x.hcl");
         let text = "suite \"x\" {\n file \"/a\" {\n exists = true\n retry = 100\n retry_delay = \"20s\"\n timeout = \"10s\"\n }\n file \"/b\" { exists = true }\n}\n";
         std::fs::write(&path, text).expect("written");
-        let suites = crate::suite::load(&[path], Path::new("/")).unwrap_or_else(|_| panic!("a suite"));
+        let suites = assay_suite::load(&[path], Path::new("/")).unwrap_or_else(|_| panic!("a suite"));
         let longest = Duration::from_secs(10 + 100 * 30);
         assert_eq!(checks_within(&suites), CHECKS_AT_MOST + longest);
     }

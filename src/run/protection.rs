@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use super::event::Events;
-use crate::{
+use assay_aws::{
     cloud::{Cloud, CloudError, CloudErrorKind, Image},
     journal::{self, Journal, JournalError},
-    model::{AmiRef, RunId},
     registry::{self, Protection},
 };
+use assay_model::{AmiRef, RunId};
 
 /// The record of one run's protections; empty where the run protects nothing.
 pub struct ProtectionRecord {

@@ -2,11 +2,10 @@
 //! and then nobody can say what it was made from.
 
 use super::Request;
-use crate::{
-    config::Settings,
-    ledger::{self, Learned, ProvenanceRequest},
-    model::Provenance,
-};
+use assay_config::Settings;
+use assay_ledger as ledger;
+use assay_ledger::{Learned, ProvenanceRequest};
+use assay_model::Provenance;
 
 /// What was known when a build began.
 #[derive(Debug, Clone)]
@@ -76,7 +75,7 @@ fn since(began: Option<&Began>, now: Provenance) -> (Provenance, Option<String>)
         return (Provenance { began_at, ..before }, None);
     }
     let shown =
-        |digest: &Option<crate::model::Digest>| digest.as_ref().map_or("unknown".to_owned(), ToString::to_string);
+        |digest: &Option<assay_model::Digest>| digest.as_ref().map_or("unknown".to_owned(), ToString::to_string);
     let warning = format!(
         "the inputs changed while the image was built (source digest {} before, {} now): nobody can say what it was made from, so it cannot be promoted; build it again",
         shown(&before.source_digest),
@@ -88,7 +87,7 @@ fn since(began: Option<&Began>, now: Provenance) -> (Provenance, Option<String>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Digest;
+    use assay_model::Digest;
 
     fn of(word: &str) -> Provenance {
         let (source_digest, commit) = (Some(Digest::of(word.as_bytes())), Some(word.to_owned()));

@@ -15,14 +15,12 @@ use tokio::{
 };
 
 use super::known_hosts;
-use crate::{
-    config::{
-        BastionSettings, ProberSettings,
-        proxy_template::{self, Values},
-    },
-    model::{HostKeyPin, UndecidedKind, cause::chain, evidence::Undecided},
-    probe::{Bastion, BastionOrder, By, Carrier, Prober, Way},
+use assay_config::{
+    BastionSettings, ProberSettings,
+    proxy_template::{self, Values},
 };
+use assay_model::{HostKeyPin, UndecidedKind, cause::chain, evidence::Undecided};
+use assay_prober::{Bastion, BastionOrder, By, Carrier, Prober, Way};
 
 /// The pause before a name is looked up again.
 const RESOLVE_PAUSE: Duration = Duration::from_secs(2);

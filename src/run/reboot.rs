@@ -12,12 +12,10 @@ use super::{
     probing::{self, Beside, CHECKS_AT_MOST, MARGIN, Met, Probing, Round, ask, is_key_mismatch},
     reach::Place,
 };
-use crate::{
-    launch::{LaunchedTarget, RunningInstance},
-    model::{CheckEvidence, Event, Phase, UndecidedKind, evidence::Undecided},
-    probe::{HostFacts, TargetProbe},
-    suite::Suite,
-};
+use assay_aws::launch::{LaunchedTarget, RunningInstance};
+use assay_model::{CheckEvidence, Event, Phase, UndecidedKind, evidence::Undecided};
+use assay_prober::{HostFacts, TargetProbe};
+use assay_suite::Suite;
 
 /// The pause before a host that still is in its old boot, or broke the session off, is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -395,7 +393,7 @@ fn or_none(text: &str) -> &str {
 
 /// Whether every check that was asked again passed.
 pub fn passed_again(checks: &[CheckEvidence]) -> Known {
-    use crate::model::Outcome::{Failed, Passed};
+    use assay_model::Outcome::{Failed, Passed};
     match answers::complaint(checks) {
         Some(why) if checks.iter().any(|c| c.outcome == Failed) => Known::Because(false.into(), why),
         Some(why) => Known::Unknown(why),
@@ -416,7 +414,7 @@ fn milliseconds(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::probe::CloudInitState;
+    use assay_prober::CloudInitState;
 
     fn facts(machine: &str, keys: &[&str]) -> HostFacts {
         HostFacts {

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{ledger, report};
+use crate::report;
+use assay_ledger as ledger;
 
 /// Names of what is written there; a second build of a run adds to the name.
 const WRITTEN: [(&str, &str); 4] = [("evidence", ".json"), ("junit", ".xml"), ("report", ".txt"), ("console-", ".txt")];

@@ -11,12 +11,10 @@ use super::{
     probing::{self, Beside, CHECKS_AT_MOST, Probing, Round, ask, left},
     reboot::passed_again,
 };
-use crate::{
-    launch::{LaunchedTarget, RunningInstance},
-    model::{Boot, CheckEvidence, Outcome, TargetId},
-    probe::{CloudInitState, HostFacts, TargetProbe},
-    suite::{Resource, Sudo, Suite},
-};
+use assay_aws::launch::{LaunchedTarget, RunningInstance};
+use assay_model::{Boot, CheckEvidence, Outcome, TargetId};
+use assay_prober::{CloudInitState, HostFacts, TargetProbe};
+use assay_suite::{Resource, Sudo, Suite};
 
 /// Behind a suite's name where it was asked on the undisturbed boot.
 pub const WHEN: &str = "on the undisturbed boot";
@@ -289,16 +287,16 @@ mod tests {
     #[test]
     fn only_a_refused_login_of_a_proven_host_that_is_well_speaks_against_the_image() {
         let found = |login_refused, expected| TargetProbe {
-            verdict: crate::model::Verdict::Undecided,
+            verdict: assay_model::Verdict::Undecided,
             undecided: None,
-            stopped: Some(crate::model::evidence::Undecided {
-                kind: crate::model::UndecidedKind::Unreachable,
+            stopped: Some(assay_model::evidence::Undecided {
+                kind: assay_model::UndecidedKind::Unreachable,
                 reason: "no login".to_owned(),
             }),
             login_refused,
             checks: Vec::new(),
             phases: Vec::new(),
-            host_key: Some(crate::probe::SeenHostKey { line: "ssh-ed25519 A".to_owned(), expected }),
+            host_key: Some(assay_prober::SeenHostKey { line: "ssh-ed25519 A".to_owned(), expected }),
             facts: None,
             inventory: None,
         };

@@ -10,13 +10,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    cloud::{Cloud, CloudFactory, Ec2Factory},
-    config::{AccessSettings, request::SignAs},
-    model::{AmiRef, cause::chain},
-    report,
-    signing::{SignError, Signer, sign},
-};
+use crate::report;
+use assay_aws::cloud::{Cloud, CloudFactory, Ec2Factory};
+use assay_config::{AccessSettings, request::SignAs};
+use assay_model::{AmiRef, cause::chain};
+use assay_signing::{SignError, Signer, sign};
 
 /// What signs evidence.
 #[derive(Clone)]
@@ -81,11 +79,9 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::{
-        cloud::fake::FakeCloud,
-        model::Region,
-        signing::{AllowedSigners, verify},
-    };
+    use assay_aws::cloud::fake::FakeCloud;
+    use assay_model::Region;
+    use assay_signing::{AllowedSigners, verify};
 
     fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
         let made = Command::new("openssl").args(arguments).current_dir(folder).output();

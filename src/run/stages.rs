@@ -10,14 +10,14 @@ use super::{
     reboot::{self, Stage, Subject},
     second_boot::{self, Second},
 };
-use crate::{
+use crate::external::Host;
+use assay_aws::{
     cloud::Image,
-    external::Host,
     launch::{LaunchedTarget, RunningInstance},
-    model::{CheckEvidence, Outcome, TargetEvidence, evidence::Undecided},
-    probe::{HostFacts, amounts_to},
-    suite::{Resource, Suite},
 };
+use assay_model::{CheckEvidence, Outcome, TargetEvidence, evidence::Undecided};
+use assay_prober::{HostFacts, amounts_to};
+use assay_suite::{Resource, Suite};
 
 /// Whether the first probe is to ask the host about itself: what other boots are compared with.
 pub fn needs_facts(request: &Request) -> bool {

@@ -3,11 +3,9 @@
 use futures::future::join_all;
 
 use super::{admit::Admitted, event::Events, protection::ProtectionRecord};
-use crate::{
-    config::OnFailure,
-    model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain, tags, target::verdict_on},
-    registry::{self, Hallmark, Protection},
-};
+use assay_aws::registry::{self, Hallmark, Protection};
+use assay_config::OnFailure;
+use assay_model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain, tags, target::verdict_on};
 
 /// What became of one AMI's tags.
 #[derive(Debug)]

@@ -5,17 +5,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::event::Events;
-use crate::{
+use assay_aws::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
-    config::request::SweepRequest,
     journal::{
         UndoPolicy,
         proof::Scope,
         sweep::{self, Plan},
     },
-    ledger::{self, ProvenanceRequest},
-    model::{Region, evidence::Leftover},
 };
+use assay_config::request::SweepRequest;
+use assay_ledger as ledger;
+use assay_ledger::ProvenanceRequest;
+use assay_model::{Region, evidence::Leftover};
 
 /// How long removing may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -103,7 +104,7 @@ async fn owner_of_repository() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::CloudErrorKind;
+    use assay_aws::cloud::CloudErrorKind;
 
     fn error(region: &str, message: &str) -> CloudError {
         CloudError {

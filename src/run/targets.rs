@@ -1,9 +1,7 @@
 //! What is launched of the AMIs of a run. It owns which targets there are; it refuses to launch.
 
-use crate::{
-    config::LaunchSettings,
-    model::{AmiRef, Boot, TargetId},
-};
+use assay_config::LaunchSettings;
+use assay_model::{AmiRef, Boot, TargetId};
 
 /// Every target of `amis`, in their order: one for each AMI, or one for each AMI on each instance type where several are asked for.
 pub fn planned(amis: &[AmiRef], launch: &LaunchSettings) -> Vec<TargetId> {

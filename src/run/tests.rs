@@ -14,17 +14,18 @@ use super::{
     protection::ProtectionRecord,
     stamping::{settle_protection, stamp_all},
 };
-use crate::{
+use assay_aws::cloud::fake::sample_image;
+use assay_aws::{
     cloud::{
         CloudErrorKind, CloudFactory,
         fake::{FakeCloud, Fault},
     },
-    config::OnFailure::{self, Destroy, Quarantine},
-    model::{
-        AmiRef, RunId, State, TargetEvidence,
-        Verdict::{self, Failed, Passed, Undecided},
-    },
-    registry::{Hallmark, Protection, tests::image},
+    registry::{Hallmark, Protection},
+};
+use assay_config::OnFailure::{self, Destroy, Quarantine};
+use assay_model::{
+    AmiRef, RunId, State, TargetEvidence,
+    Verdict::{self, Failed, Passed, Undecided},
 };
 
 /// Two AMIs in one region, a third in another.
@@ -42,7 +43,7 @@ impl Bench {
         let cloud = FakeCloud::new();
         let amis: Vec<AmiRef> = AMIS.iter().map(|ami| ami.parse().expect("an AMI")).collect();
         for ami in &amis {
-            cloud.add_image(&ami.region, image(ami.id.as_str(), &[]));
+            cloud.add_image(&ami.region, sample_image(ami.id.as_str(), &[]));
         }
         Self { cloud, root: tempfile::tempdir().expect("a folder"), amis }
     }

@@ -15,15 +15,13 @@ use super::{
     protection::ProtectionRecord,
     targets,
 };
-use crate::{
-    cloud::{CloudFactory, Ec2Factory, with_region},
-    model::{
-        Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
-        evidence::{EVIDENCE_SCHEMA, SuiteRef, Undecided},
-        tags,
-    },
-    suite::Suite,
+use assay_aws::cloud::{CloudFactory, Ec2Factory, with_region};
+use assay_model::{
+    Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
+    evidence::{EVIDENCE_SCHEMA, SuiteRef, Undecided},
+    tags,
 };
+use assay_suite::Suite;
 
 /// Tests the request's AMIs and stamps them. Never fails as a whole: what goes wrong is in the result. `cancel` ends the testing, not the cleaning up
 /// and the recording.

@@ -11,14 +11,12 @@ use super::{
     build, commit, completions, diff, doctor, iam, lint, man, moves, option_flags::problem, packer_install, plan,
     probe, promote, prune, report, serve, status, sweep, validate, verify,
 };
-use crate::{
-    config::{
-        Problem,
-        request::{DiffFormat, Format, Outputs},
-    },
-    ledger,
-    suite::{NamedBy, SuiteBounds, VarSources},
+use assay_config::{
+    Problem,
+    request::{DiffFormat, Format, Outputs},
 };
+use assay_ledger as ledger;
+use assay_suite::{NamedBy, SuiteBounds, VarSources};
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
 #[derive(Debug, Parser)]

@@ -12,12 +12,10 @@ use super::{
     output, plan,
     plan::PlanFlags,
 };
-use crate::{
-    config::{Problem, image_requests::BuildRequest, request::Format},
-    exit::Exit,
-    ledger::environment_of_process,
-    run::build::{self, BuildError, Built, End, ImageBuilt, Step},
-};
+use crate::run::build::{self, BuildError, Built, End, ImageBuilt, Step};
+use assay_config::{Problem, image_requests::BuildRequest, request::Format};
+use assay_ledger::environment_of_process;
+use assay_model::exit::Exit;
 
 /// Build the images that are due, with Packer, one after the other
 ///

@@ -12,15 +12,13 @@ use super::{
     output,
     promote::worst,
 };
-use crate::{
-    config::{
-        Problem,
-        request::{CommitRequest, Format},
-    },
-    exit::Exit,
-    ledger::{self, Change, CommitOutcome},
-    model::{RunId, Runs},
+use assay_config::{
+    Problem,
+    request::{CommitRequest, Format},
 };
+use assay_ledger as ledger;
+use assay_ledger::{Change, CommitOutcome};
+use assay_model::{RunId, Runs, exit::Exit};
 
 /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
 ///

@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::{args::Cli, output};
-use crate::exit::Exit;
+use assay_model::exit::Exit;
 
 /// Print a shell's completions
 #[derive(Debug, Args)]

@@ -15,15 +15,14 @@ use super::{
     output,
 };
 use crate::{
-    config::{
-        Problem, file,
-        request::{DiffFormat, DiffRequest, DiffWhat, Format},
-    },
-    exit::Exit,
-    model::{ImageName, RunId, cause, image_diff::ImageDiff},
     report::{self, Style},
     run,
 };
+use assay_config::{
+    Problem, file,
+    request::{DiffFormat, DiffRequest, DiffWhat, Format},
+};
+use assay_model::{ImageName, RunId, cause, exit::Exit, image_diff::ImageDiff};
 
 /// Say what differs between two runs of an image: packages, kernel, units, ports, accounts, set-id programs, boot time, size
 ///

@@ -10,10 +10,8 @@ use super::{
     build, commit, completions, diff, doctor, iam, lint, man, moves, output, packer_install, plan, probe, promote,
     prune, report, serve, status, sweep, validate, verify,
 };
-use crate::{
-    config::{Problem, request::Format},
-    exit::Exit,
-};
+use assay_config::{Problem, request::Format};
+use assay_model::exit::Exit;
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
 pub fn run(arguments: Vec<OsString>) -> Exit {

@@ -16,20 +16,17 @@ use super::{
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::{
-    config::{
-        ConfigFile, Door, Input, Layer, Place, ProberSettings, Problem, check,
-        check::check_access,
-        doctor::{DoctorRequest, LaunchPlace, Places, places},
-        file, options,
-        request::Format,
-        suites,
-    },
-    exit::Exit,
-    iam::Role,
-    model::{ImageName, Region, escape::escape_line},
-    run::doctor::{self, Finding, Level},
+use crate::run::doctor::{self, Finding, Level};
+use assay_config::{
+    ConfigFile, Door, Input, Layer, Place, ProberSettings, Problem, check,
+    check::check_access,
+    doctor::{DoctorRequest, LaunchPlace, Places, places},
+    file, options,
+    request::Format,
+    suites,
 };
+use assay_iam::Role;
+use assay_model::{ImageName, Region, escape::escape_line, exit::Exit};
 
 /// Look whether a run has what it needs: credentials, rights, networks, quota, git, Packer, the prober's confinement
 ///

@@ -5,19 +5,17 @@ use std::path::Path;
 use clap::{Args, ValueEnum};
 
 use super::{args::Globals, dispatch, option_flags::problem, output};
-use crate::{
-    config::{
-        ConfigFile, Problem, file,
-        request::Format,
-        roles::{self, RoleFlags},
-    },
-    exit::Exit,
-    iam::{
-        self, Grounds, INLINE_POLICIES, MANAGED_POLICY, Policy, Role,
-        trust::{Ci, Trust},
-    },
-    model::{AccountId, Region},
+use assay_config::{
+    ConfigFile, Problem, file,
+    request::Format,
+    roles::{self, RoleFlags},
 };
+use assay_iam as iam;
+use assay_iam::{
+    Grounds, INLINE_POLICIES, MANAGED_POLICY, Policy, Role,
+    trust::{Ci, Trust},
+};
+use assay_model::{AccountId, Region, exit::Exit};
 
 /// Print the IAM policy of a role, made from assay.hcl: what it needs and no more
 ///

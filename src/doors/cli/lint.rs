@@ -11,12 +11,12 @@ use super::{
     option_flags::problem,
     output,
 };
-use crate::{
-    config::{Door, Input, Layer, Place, Problem, check, check::check_access, file, options, request::Format, suites},
-    exit::Exit,
-    ledger,
-    suite::{SuiteBounds, VarSources},
+use assay_config::{
+    Door, Input, Layer, Place, Problem, check, check::check_access, file, options, request::Format, suites,
 };
+use assay_ledger as ledger;
+use assay_model::exit::Exit;
+use assay_suite::{SuiteBounds, VarSources};
 
 /// Check assay.hcl and suites; prints every mistake
 ///

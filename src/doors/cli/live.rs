@@ -11,10 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output;
 use crate::{
-    config::request::Format,
     doors::undumpable::hide_this_process,
-    exit::Exit,
-    model::Event,
     report::{
         event_lines::{self, Weight},
         json,
@@ -22,6 +19,8 @@ use crate::{
     run::Events,
     signals::EndRequests,
 };
+use assay_config::request::Format;
+use assay_model::{Event, exit::Exit};
 
 /// How long a reader of stderr may take to take a warning.
 const READER_PATIENCE: Duration = Duration::from_millis(500);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory};
 
 use super::{args::Cli, output};
-use crate::exit::Exit;
+use assay_model::exit::Exit;
 
 /// Print the manual page
 #[derive(Debug, Args)]

@@ -11,15 +11,12 @@ use super::{
     option_flags::problem,
     promote::{LedgerFlags, declared, shown},
 };
-use crate::{
-    config::{
-        Problem,
-        promotion_request::{Move, MoveRequest},
-    },
-    exit::Exit,
-    model::{ImageName, RunId},
-    run::promotion,
+use crate::run::promotion;
+use assay_config::{
+    Problem,
+    promotion_request::{Move, MoveRequest},
 };
+use assay_model::{ImageName, RunId, exit::Exit};
 
 /// Reject a run: it did not pass what it should
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, Id};
 use serde_json::{Map, Value as Json};
 
-use crate::config::{
+use assay_config::{
     Layer, Place, Problem,
     options::{self, Kind, OptionDecl, Section},
 };

@@ -8,7 +8,8 @@ use std::{
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use crate::{config::request::Format, exit::Exit, model::cause};
+use assay_config::request::Format;
+use assay_model::{cause, exit::Exit};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();

@@ -12,7 +12,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::output;
-use crate::{config::request::Format, exit::Exit};
+use assay_config::request::Format;
+use assay_model::exit::Exit;
 
 /// The plugin protocol that the program speaks, as in `describe` and in file names.
 const API_VERSION: &str = "x5.0";

@@ -13,13 +13,10 @@ use super::{
     option_flags::problem,
     output,
 };
-use crate::{
-    config::{Problem, image_requests::PlanRequest, request::Format, units, whole},
-    exit::Exit,
-    ledger::environment_of_process,
-    model::ImageName,
-    run::plan::{self, Decision, Plan},
-};
+use crate::run::plan::{self, Decision, Plan};
+use assay_config::{Problem, image_requests::PlanRequest, request::Format, units, whole};
+use assay_ledger::environment_of_process;
+use assay_model::{ImageName, exit::Exit};
 
 /// Which images are meant and what makes them due; shared with `build` and `status`.
 #[derive(Debug, Clone, Args)]

@@ -19,15 +19,13 @@ use super::{
     results,
     shard::{self, ShardChoice},
 };
-use crate::{
-    config::{
-        Problem, check_ways, private_key,
-        request::{HostKeyTrust, ProbeHost, ProbeRequest},
-        suites, units,
-    },
-    exit::Exit,
-    run,
+use crate::run;
+use assay_config::{
+    Problem, check_ways, private_key,
+    request::{HostKeyTrust, ProbeHost, ProbeRequest},
+    suites, units,
 };
+use assay_model::exit::Exit;
 
 /// Run suites on machines that answer SSH; no cloud involved
 #[derive(Debug, Args)]

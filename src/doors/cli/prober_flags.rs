@@ -4,7 +4,7 @@
 use clap::Args;
 use serde_json::{Map, Value as Json};
 
-use crate::config::{Layer, Place, Problem, options};
+use assay_config::{Layer, Place, Problem, options};
 
 /// A prober on another host
 #[derive(Debug, Clone, Default, Args)]

@@ -12,18 +12,15 @@ use super::{
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::{
-    config::{
-        ConfigFile, Door, Input, Problem,
-        check::check_access,
-        file,
-        promotion_request::{Goal, Ledgering, PromoteRequest},
-        request::Format,
-    },
-    exit::Exit,
-    model::{ImageName, RunId},
-    run::promotion::{self, Change, Moved, PromotionError},
+use crate::run::promotion::{self, Change, Moved, PromotionError};
+use assay_config::{
+    ConfigFile, Door, Input, Problem,
+    check::check_access,
+    file,
+    promotion_request::{Goal, Ledgering, PromoteRequest},
+    request::Format,
 };
+use assay_model::{ImageName, RunId, exit::Exit};
 
 /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
 ///
@@ -124,7 +121,7 @@ pub(super) fn declared(file: &ConfigFile, image: &ImageName, problems: &mut Vec<
         return;
     }
     let names = file.images.iter().map(|image| image.name.as_str());
-    let near = crate::config::options::nearest(image.as_str(), names.clone());
+    let near = assay_config::options::nearest(image.as_str(), names.clone());
     let near = near.map_or(String::new(), |near| format!("; did you mean {near:?}?"));
     let list = names.collect::<Vec<_>>().join(", ");
     let shown = file.shown.display();
@@ -283,6 +280,6 @@ fn as_json(result: &Result<Moved, PromotionError>) -> Json {
             "error": "refused",
             "refusals": refusals.iter().map(|r| json!({ "about": r.about, "reason": r.reason })).collect::<Vec<_>>(),
         }),
-        Err(error) => json!({ "error": crate::model::cause::chain(error) }),
+        Err(error) => json!({ "error": assay_model::cause::chain(error) }),
     }
 }

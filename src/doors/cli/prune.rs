@@ -13,19 +13,16 @@ use super::{
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::{
-    config::{
-        Door, Input, Problem,
-        check::check_access,
-        file::{self, Keep},
-        prune::{GRACE, PruneRequest},
-        request::Format,
-        units, whole,
-    },
-    exit::Exit,
-    model::{ImageName, Region, escape::escape_line},
-    run::{self, Action, PruneOutcome, Pruned, Subject},
+use crate::run::{self, Action, PruneOutcome, Pruned, Subject};
+use assay_config::{
+    Door, Input, Problem,
+    check::check_access,
+    file::{self, Keep},
+    prune::{GRACE, PruneRequest},
+    request::Format,
+    units, whole,
 };
+use assay_model::{ImageName, Region, escape::escape_line, exit::Exit};
 
 /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
 ///

@@ -5,15 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{args::Globals, option_flags::problem, output, results};
-use crate::{
-    config::{Problem, request::MergeRequest},
+use crate::{report, run::Finished};
+use assay_config::{Problem, request::MergeRequest};
+use assay_model::{
+    Evidence,
     exit::Exit,
-    model::{
-        Evidence,
-        merge::{MergeError, merge},
-    },
-    report,
-    run::Finished,
+    merge::{MergeError, merge},
 };
 
 /// Put the evidence of several runs together, such as the shares of CI containers
@@ -68,7 +65,7 @@ pub fn execute(request: MergeRequest) -> Exit {
     if let Some(folder) = &request.report_dir {
         match report::write_all(folder, &finished.evidence) {
             Ok(paths) => finished.reports = Some(paths),
-            Err(error) => finished.problems.push(crate::model::cause::chain(&error)),
+            Err(error) => finished.problems.push(assay_model::cause::chain(&error)),
         }
     }
     results::shown(finished, &request.outputs)

@@ -4,12 +4,11 @@ use std::error::Error;
 
 use super::output;
 use crate::{
-    config::request::{Format, Outputs},
-    exit::Exit,
-    model::cause,
     report::{self, Style},
     run::Finished,
 };
+use assay_config::request::{Format, Outputs};
+use assay_model::{cause, exit::Exit};
 
 /// Writes the files, prints the result and returns the run's exit code; a file that cannot be written is a problem of the run.
 pub fn shown(mut finished: Finished, outputs: &Outputs) -> Exit {

@@ -11,12 +11,10 @@ use std::{
 use clap::Args;
 
 use super::{dispatch, option_flags::problem, output};
-use crate::{
-    config::{Problem, private_key, settings::Cidr, units},
-    exit::Exit,
-    journal::reaper::own_program,
-    probe::remote::{self, Clients, Limits, ServeOrder, Targets},
-};
+use assay_aws::journal::reaper::own_program;
+use assay_config::{Problem, private_key, settings::Cidr, units};
+use assay_model::exit::Exit;
+use assay_prober::remote::{self, Clients, Limits, ServeOrder, Targets};
 
 /// Variables that the server may keep: none of them is a secret.
 const KEPT: [&str; 2] = ["ASSAY_LOG", "NO_COLOR"];

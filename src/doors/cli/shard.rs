@@ -4,10 +4,8 @@
 use std::str::FromStr;
 
 use super::{option_flags::problem, output};
-use crate::{
-    config::Problem,
-    model::{Shard, shard::ShardRecord},
-};
+use assay_config::Problem;
+use assay_model::{Shard, shard::ShardRecord};
 
 /// What `--shard` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

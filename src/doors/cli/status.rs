@@ -11,22 +11,19 @@ use super::{
     option_flags::AccessFlags,
     output, plan,
 };
-use crate::{
-    config::{
-        Door, Input, Problem,
-        check::check_access,
-        image_requests::{PlanRequest, StatusRequest},
-        request::Format,
-        whole,
-    },
-    exit::Exit,
-    ledger::environment_of_process,
-    model::{ImageName, Region},
-    run::{
-        plan::reason_words,
-        status::{self, Drift, ImageStatus, Status},
-    },
+use crate::run::{
+    plan::reason_words,
+    status::{self, Drift, ImageStatus, Status},
 };
+use assay_config::{
+    Door, Input, Problem,
+    check::check_access,
+    image_requests::{PlanRequest, StatusRequest},
+    request::Format,
+    whole,
+};
+use assay_ledger::environment_of_process;
+use assay_model::{ImageName, Region, exit::Exit};
 
 /// Show what is gold, what waits, what is due, and where the cloud disagrees with the lock
 ///

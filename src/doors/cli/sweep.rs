@@ -11,17 +11,14 @@ use super::{
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::{
-    config::{
-        Door, Input, Problem,
-        check::check_access,
-        request::{Format, SweepRequest},
-        units,
-    },
-    exit::Exit,
-    model::{Region, RunId},
-    run::{self, Swept},
+use crate::run::{self, Swept};
+use assay_config::{
+    Door, Input, Problem,
+    check::check_access,
+    request::{Format, SweepRequest},
+    units,
 };
+use assay_model::{Region, RunId, exit::Exit};
 
 /// Show what runs have left behind in the cloud, and with --yes remove it
 ///

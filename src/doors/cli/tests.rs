@@ -13,18 +13,15 @@ use super::{
     args::{Cli, Command},
     commit, lint, packer_install, probe, prune, run, sweep, validate,
 };
-use crate::{
-    config::{
-        Problem,
-        request::{Format, HostKeyTrust, ProbeHost, Targets, ValidateRequest},
-    },
-    exit::Exit,
-    model::Digest,
-    suite::Suite,
+use assay_config::{
+    Problem,
+    request::{Format, HostKeyTrust, ProbeHost, Targets, ValidateRequest},
 };
+use assay_model::{Digest, exit::Exit};
+use assay_suite::Suite;
 
 /// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
-fn fake_suites(paths: &[PathBuf], folder: &Path, _: &crate::suite::VarSources) -> Result<Vec<Suite>, Vec<String>> {
+fn fake_suites(paths: &[PathBuf], folder: &Path, _: &assay_suite::VarSources) -> Result<Vec<Suite>, Vec<String>> {
     let read = |path: &PathBuf| match fs::read(folder.join(path)) {
         Ok(bytes) => Ok(Suite {
             name: "smoke".to_owned(),
@@ -481,7 +478,7 @@ fn lint_reads_real_suites() {
     let folder = folder(&[("assay.hcl", ASSAY_HCL), ("smoke.hcl", suite)]);
     let cli = parse("assay lint");
     let Command::Lint(args) = &cli.command else { panic!("lint") };
-    let linted = lint::lint(args, &cli.globals, folder.path(), crate::config::suites::load).expect("looked at");
+    let linted = lint::lint(args, &cli.globals, folder.path(), assay_config::suites::load).expect("looked at");
     let problems = texts(linted.problems).join("\n").replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(problems);
 }
@@ -551,16 +548,16 @@ fn a_machine_has_one_spelling() {
 #[test]
 fn shares_are_merged_and_a_missing_one_is_no_pass() {
     let folder = tempfile::tempdir().expect("a folder");
-    let whole = crate::report::sample::passed();
+    let whole = assay_model::sample::passed();
     let part = |index: u32, name: &str| {
         let mut evidence = whole.clone();
         evidence.runs.clear();
         let target = &mut evidence.targets[0];
         target.target = format!("root@host{index}:22");
         target.ami = None;
-        let shard = crate::model::Shard::new(index, 2).expect("a share");
+        let shard = assay_model::Shard::new(index, 2).expect("a share");
         let planned = vec!["root@host1:22".to_owned(), "root@host2:22".to_owned()];
-        evidence.shard = Some(crate::model::shard::ShardRecord { shard, planned });
+        evidence.shard = Some(assay_model::shard::ShardRecord { shard, planned });
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
         fs::write(path, serde_json::to_string(&evidence).expect("JSON")).expect("written");
@@ -575,7 +572,7 @@ fn shares_are_merged_and_a_missing_one_is_no_pass() {
     let merged = folder.path().join("whole.json");
     assert_eq!(merge(&format!("--format json={}", merged.display())), Exit::Done);
     let text = fs::read_to_string(&merged).expect("written");
-    let evidence: crate::model::Evidence = serde_json::from_str(&text).expect("evidence");
+    let evidence: assay_model::Evidence = serde_json::from_str(&text).expect("evidence");
     assert_eq!(evidence.targets.len(), 2);
     assert_eq!(evidence.shard, None);
 }

@@ -1,10 +1,8 @@
 //! Signing, candidates and comparisons on the command line.
 
 use super::*;
-use crate::{
-    config::request::{DiffFormat, DiffWhat, SignAs},
-    doors::cli::diff,
-};
+use crate::doors::cli::diff;
+use assay_config::request::{DiffFormat, DiffWhat, SignAs};
 
 #[test]
 fn a_key_that_cannot_sign_is_found_before_anything_is_launched() {

@@ -14,17 +14,14 @@ use super::{
     results,
     shard::{self, ShardChoice},
 };
-use crate::{
-    config::{
-        Door, Input, Layer, Place, Problem, check, options,
-        request::{SignAs, Targets, ValidateRequest},
-        suites,
-    },
-    exit::Exit,
-    model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State},
-    run::{self, Events, EvidenceSigner},
-    signing::{SignWith, SigningKey},
+use crate::run::{self, Events, EvidenceSigner};
+use assay_config::{
+    Door, Input, Layer, Place, Problem, check, options,
+    request::{SignAs, Targets, ValidateRequest},
+    suites,
 };
+use assay_model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State, exit::Exit};
+use assay_signing::{SignWith, SigningKey};
 
 /// Boot AMIs, run suites on them, tag them and write manifest and reports
 ///
@@ -329,7 +326,7 @@ fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(Option<ImageName>
 fn artifacts(builds: &[ManifestBuild]) -> Result<Vec<AmiRef>, String> {
     let mut amis = BTreeSet::new();
     for build in builds {
-        let built = crate::model::BuiltArtifact::parse("", &build.artifact_id)
+        let built = assay_model::BuiltArtifact::parse("", &build.artifact_id)
             .map_err(|error| format!("build {:?}: {error}", build.name))?;
         amis.extend(built.amis);
     }

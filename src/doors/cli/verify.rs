@@ -11,15 +11,13 @@ use super::{
     option_flags::problem,
     output,
 };
-use crate::{
-    config::{Problem, file, request::Format},
-    exit::Exit,
-    ledger::{
-        self, BooksRequest,
-        verify::{Finding, Verified, VerifyRequest, verify},
-    },
-    model::{ImageName, escape::escape_line},
+use assay_config::{Problem, file, request::Format};
+use assay_ledger as ledger;
+use assay_ledger::{
+    BooksRequest,
+    verify::{Finding, Verified, VerifyRequest, verify},
 };
+use assay_model::{ImageName, escape::escape_line, exit::Exit};
 
 /// Check what git says of the images: locks, their chain and history, evidence, tags
 ///

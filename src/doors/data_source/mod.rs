@@ -9,12 +9,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value as Json, json};
 
-use crate::{
-    ledger::environment_of_process,
-    run::{self, Gold},
-    wire::{Config, DataSource, Kind, Spec},
-};
+use crate::run::{self, Gold};
+use assay_ledger::environment_of_process;
 use options::{Options, Surroundings};
+use packer_plugin::{Config, DataSource, Kind, Spec};
 
 /// The name in the plugin's description; Packer puts the plugin's own before it: `data "assay-image"`.
 pub const NAME: &str = "image";
@@ -83,7 +81,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::wire::{
+    use packer_plugin::{
         CallError, Component,
         encoding::SpecEncoding,
         packer::{DataSession, SessionError},
@@ -121,7 +119,7 @@ mod tests {
             "id": "ami-0aaaaaaaaaaaaaaa3",
             "run": "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C",
             "name": "base-ami-0aaaaaaaaaaaaaaa3",
-            "source_digest": crate::model::Digest::of(b"inputs").to_string(),
+            "source_digest": assay_model::Digest::of(b"inputs").to_string(),
             "promoted_at": "2026-11-22T12:00:00Z",
             "owner": "123456789012",
             "amis": {

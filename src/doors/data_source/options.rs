@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
 
-use crate::{
-    ledger::Environment,
-    model::{Architecture, ImageName, Region},
-    run::GoldRequest,
-    wire::{Kind, Spec, config::UNKNOWN},
-};
+use crate::run::GoldRequest;
+use assay_ledger::Environment;
+use assay_model::{Architecture, ImageName, Region};
+use packer_plugin::{Kind, Spec, config::UNKNOWN};
 
 /// Where the region comes from when the block names none, in the order of the AWS SDKs.
 const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -105,7 +103,7 @@ fn text<'a>(given: &'a Map<String, Json>, name: &str) -> Option<&'a str> {
 
 fn parsed<T>(given: &Map<String, Json>, name: &str, mistakes: &mut Vec<String>) -> Option<T>
 where
-    T: std::str::FromStr<Err = crate::model::IdError>,
+    T: std::str::FromStr<Err = assay_model::IdError>,
 {
     match text(given, name)?.parse() {
         Ok(value) => Some(value),

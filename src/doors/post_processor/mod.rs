@@ -13,14 +13,15 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{self, AccessSettings, Checked, Door, Input, Settings, TemplateOptions},
-    ledger,
-    model::{AmiId, BuiltArtifact, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID},
     report::{self, outcomes},
     run::{self, Events, PackerBuild},
-    suite::SuiteBounds,
-    wire::{Artifact, Config, Outcome, PostProcessor, Spec, Ui},
 };
+use assay_config as config;
+use assay_config::{AccessSettings, Checked, Door, Input, Settings, TemplateOptions};
+use assay_ledger as ledger;
+use assay_model::{AmiId, BuiltArtifact, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID};
+use assay_suite::SuiteBounds;
+use packer_plugin::{Artifact, Config, Outcome, PostProcessor, Spec, Ui};
 
 /// Said before a red end: what Packer prints next looks like a defect.
 const SECOND_ERROR: &str = "the AMI is protected and stays: where no other post-processor chain keeps it, Packer tries to destroy it and reports a second error, which is meant";

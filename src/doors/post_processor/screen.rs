@@ -3,11 +3,9 @@
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::{
-    model::Event,
-    report::event_lines::{self, Weight},
-    wire::{CallError, Ui},
-};
+use crate::report::event_lines::{self, Weight};
+use assay_model::Event;
+use packer_plugin::{CallError, Ui};
 
 /// Shows events until the last sender is gone.
 pub async fn show(ui: Ui, mut events: UnboundedReceiver<Event>) {

@@ -1,9 +1,7 @@
 //! The options' declaration as Packer's ConfigSpec. It owns nothing but the mapping from `config::options` to the wire's types.
 
-use crate::{
-    config::options::{SpecEntry, SpecKind, spec},
-    wire::{Kind, Spec},
-};
+use assay_config::options::{SpecEntry, SpecKind, spec};
+use packer_plugin::{Kind, Spec};
 
 /// The whole ConfigSpec.
 pub fn of_options() -> Spec {
@@ -36,7 +34,7 @@ fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Field;
+    use packer_plugin::Field;
 
     #[test]
     fn every_option_is_served() {

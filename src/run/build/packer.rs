@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
 use crate::{
-    config::file::BuildDecl,
-    model::escape::{bounded, escape_bytes},
     orphan_watch::{OrphanEnd, OrphanWatch},
     report::outcomes,
     signals::{EndRequest, EndRequests},
 };
+use assay_config::file::BuildDecl;
+use assay_model::escape::{bounded, escape_bytes};
 
 /// The oldest Packer that knows `packer init` and HCL2 templates without a warning.
 pub const OLDEST: (u64, u64) = (1, 7);

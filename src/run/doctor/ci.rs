@@ -10,10 +10,9 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::{Finding, Level, cloud};
-use crate::{
-    config::doctor::DoctorRequest,
-    ledger::{self, Environment},
-};
+use assay_config::doctor::DoctorRequest;
+use assay_ledger as ledger;
+use assay_ledger::Environment;
 
 const JOB: &str = "job";
 const TOKEN: &str = "token";

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 
 use super::{Finding, Level};
-use crate::{
+use assay_aws::{
     cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, DryRun, DryRunAnswer, Ec2Factory, Filters, Image},
-    config::doctor::{DoctorRequest, LaunchPlace},
-    iam::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, Role},
     launch::Identity,
-    model::{AmiId, Region, State, tags},
 };
+use assay_config::doctor::{DoctorRequest, LaunchPlace};
+use assay_iam::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, Role};
+use assay_model::{AmiId, Region, State, tags};
 
 /// EC2 refuses requests whose time differs by more ("Troubleshooting SigV4" in the IAM User Guide).
 const MOST_SKEW: i64 = 300;
@@ -313,12 +313,10 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::{
-        cloud::fake::FakeCloud,
-        config::{
-            request::Format,
-            settings::{AccessSettings, ProberSettings},
-        },
+    use assay_aws::cloud::fake::FakeCloud;
+    use assay_config::{
+        request::Format,
+        settings::{AccessSettings, ProberSettings},
     };
 
     /// Launches in us-east-1 that name a subnet filter, copies to eu-west-1.

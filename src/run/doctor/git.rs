@@ -1,11 +1,10 @@
 //! git, as promotion and `assay commit` will use it.
 
 use super::{Finding, Level};
-use crate::{
-    config::doctor::DoctorRequest,
-    iam::Role,
-    ledger::{self, GitError, checkup},
-};
+use assay_config::doctor::DoctorRequest;
+use assay_iam::Role;
+use assay_ledger as ledger;
+use assay_ledger::{GitError, checkup};
 
 const ABOUT: &str = "git";
 

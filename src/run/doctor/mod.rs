@@ -6,7 +6,9 @@ mod cloud;
 mod git;
 mod tools;
 
-use crate::{config::doctor::DoctorRequest, exit::Exit, iam::Role};
+use assay_config::doctor::DoctorRequest;
+use assay_iam::Role;
+use assay_model::exit::Exit;
 
 /// How a thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

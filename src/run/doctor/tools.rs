@@ -5,7 +5,9 @@ use std::{process::Stdio, time::Duration};
 use tokio::process::Command;
 
 use super::{Finding, Level};
-use crate::{config::doctor::DoctorRequest, journal::reaper::own_program, run::reach};
+use crate::run::reach;
+use assay_aws::journal::reaper::own_program;
+use assay_config::doctor::DoctorRequest;
 
 /// Packer answers these at once.
 const PATIENCE: Duration = Duration::from_secs(30);

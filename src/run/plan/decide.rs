@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 
 use super::{Decision, ImageFacts, Made, Reason};
-use crate::model::{Architecture, Region, State};
+use assay_model::{Architecture, Region, State};
 
 /// After so many builds that do not stand on the parent's gold, though they were made since it is gold, the template is to blame.
 const ENOUGH_STRAYS: usize = 2;

@@ -8,14 +8,13 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::{Decision, ImageFacts, Made, ParentFacts, ParentGold, PlanError};
-use crate::{
-    config::{Problem, file::ImageDecl, image_requests::PlanRequest},
-    ledger::{
-        self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest,
-        vantage::{self, Vantage},
-    },
-    model::{AmiId, Candidate, Digest, ImageName, RunId, cause::chain, history::History, lock::Lock},
+use assay_config::{Problem, file::ImageDecl, image_requests::PlanRequest};
+use assay_ledger as ledger;
+use assay_ledger::{
+    Books, BooksRequest, Environment, LedgerError, ProvenanceRequest,
+    vantage::{self, Vantage},
 };
+use assay_model::{AmiId, Candidate, Digest, ImageName, RunId, cause::chain, history::History, lock::Lock};
 
 /// What git says of the images.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +108,7 @@ fn behind(request: &PlanRequest, gathered: &Gathered) -> Vec<String> {
 
 fn line_of_inputs(image: &ImageDecl) -> usize {
     match image.options.given.get("inputs").map(|given| &given.place) {
-        Some(crate::config::Place::File { line, .. }) => *line,
+        Some(assay_config::Place::File { line, .. }) => *line,
         _ => image.line,
     }
 }

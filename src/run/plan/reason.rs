@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::model::{ImageName, RunId, State};
+use assay_model::{ImageName, RunId, State};
 
 /// What a reason means for the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use jiff::Timestamp;
 
 use super::{Decision, ImageFacts, Made, ParentFacts, ParentGold, decide};
-use crate::model::{
+use assay_model::{
     AmiId, Architecture, Digest, Region, RunId, State,
     history::{BuildFacts, History, MoveFacts},
 };

@@ -9,15 +9,15 @@ use super::{
     desk::{Desk, Pace},
     facts,
 };
-use crate::{
+use assay_aws::{
     cloud::{Cloud, CloudErrorKind, CloudResult, CopyImage, Image},
-    config::file::Distribution,
-    model::{
-        AmiId, AmiRecord, AmiRef, Architecture, Digest, ImageName, Region, RunId, State,
-        lock::{Lock, LockCopy},
-        tags,
-    },
     registry,
+};
+use assay_config::file::Distribution;
+use assay_model::{
+    AmiId, AmiRecord, AmiRef, Architecture, Digest, ImageName, Region, RunId, State,
+    lock::{Lock, LockCopy},
+    tags,
 };
 
 /// A copy that is due.
@@ -268,7 +268,7 @@ pub fn words(image: &ImageName, due: &[Due]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::fixtures::ami;
+    use assay_ledger::fixtures::ami;
 
     #[test]
     fn each_architecture_goes_once_to_each_region_that_lacks_it() {

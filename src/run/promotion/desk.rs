@@ -8,16 +8,13 @@ use super::{
     super::Events,
     outcome::{Change, Moved, PromotionError},
 };
-use crate::{
-    cloud::CloudFactory,
-    config::promotion_request::Ledgering,
-    ledger::{
-        self, Books, BooksRequest, Edit, Environment, NewTag, Patience, WriteRequest, Written, lock_commit, lock_file,
-        lock_tag,
-    },
-    model::{ImageName, RunId, State, lock::Lock, lock::LockEntry},
-    registry,
+use assay_aws::{cloud::CloudFactory, registry};
+use assay_config::promotion_request::Ledgering;
+use assay_ledger as ledger;
+use assay_ledger::{
+    Books, BooksRequest, Edit, Environment, NewTag, Patience, WriteRequest, Written, lock_commit, lock_file, lock_tag,
 };
+use assay_model::{ImageName, RunId, State, lock::Lock, lock::LockEntry};
 
 /// How long copies may take, and how often they are looked at.
 #[derive(Debug, Clone, Copy)]

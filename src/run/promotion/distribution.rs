@@ -6,11 +6,9 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 
 use super::outcome::Moved;
-use crate::{
-    cloud::{CloudError, CloudFactory, Sharing},
-    config::file::Distribution,
-    model::{AmiRecord, Architecture, Region},
-};
+use assay_aws::cloud::{CloudError, CloudFactory, Sharing};
+use assay_config::file::Distribution;
+use assay_model::{AmiRecord, Architecture, Region};
 
 /// What `distribution { … }` asks of launch permissions.
 pub fn sharing(distribution: &Distribution) -> Sharing {

@@ -13,14 +13,13 @@ use super::{
     outcome::{PromotionError, Refusal},
     rules::SuiteDemand,
 };
-use crate::{
-    ledger::{self, Books, Environment},
-    model::{
-        AmiRecord, AmiRef, Candidate, Digest, Evidence, HostKeyPin, ImageName, Outcome, RunId, Verdict,
-        evidence::EVIDENCE_SCHEMA, lock::Lock,
-    },
-    signing::SIGNATURE_AT_MOST,
+use assay_ledger as ledger;
+use assay_ledger::{Books, Environment};
+use assay_model::{
+    AmiRecord, AmiRef, Candidate, Digest, Evidence, HostKeyPin, ImageName, Outcome, RunId, Verdict,
+    evidence::EVIDENCE_SCHEMA, lock::Lock,
 };
+use assay_signing::SIGNATURE_AT_MOST;
 
 /// The longest evidence that is read, in bytes.
 const LONGEST: u64 = 64 << 20;

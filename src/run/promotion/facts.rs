@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 
 use super::outcome::Refusal;
-use crate::{
-    cloud::{CloudError, CloudErrorKind, CloudFactory, Image},
-    model::{AccountId, AmiId, AmiRecord, AmiRef, Candidate, Digest, ImageName, RunId, State, lock::LockCopy, tags},
+use assay_aws::cloud::{CloudError, CloudErrorKind, CloudFactory, Image};
+use assay_model::{
+    AccountId, AmiId, AmiRecord, AmiRef, Candidate, Digest, ImageName, RunId, State, lock::LockCopy, tags,
 };
 
 /// The AMIs as EC2 shows them: `None` where there is none of that id; not in it at all where EC2 did not answer.
@@ -137,7 +137,7 @@ pub fn origin(seen: &Seen, candidate: &Candidate) -> Vec<Refusal> {
 }
 
 fn shown(value: Option<&str>) -> String {
-    value.map_or_else(|| "missing".to_owned(), crate::model::escape::escape_line)
+    value.map_or_else(|| "missing".to_owned(), assay_model::escape::escape_line)
 }
 
 /// Every AMI that belongs to another account than `ours`: whoever owns it can deregister or unshare it.
@@ -190,7 +190,7 @@ pub fn orphans(seen: &Seen, candidate: &Candidate, parents: &[AmiRecord], parent
     let strange = |ami: &AmiRef| {
         let id = seen.get(ami)?.as_ref()?.tags.get(tags::PARENT)?;
         (!of_parent(id)).then(|| {
-            let id = crate::model::escape::escape_line(id);
+            let id = assay_model::escape::escape_line(id);
             Refusal::new(ami, format!("was built on {id}, which is not gold of image {parent}; build it again"))
         })
     };

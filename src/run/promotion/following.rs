@@ -7,14 +7,12 @@ use super::{
     desk::Desk,
     outcome::{Moved, PromotionError},
 };
-use crate::{
-    ledger::Books,
-    model::{
-        RunId,
-        cause::chain,
-        history::{NextLock, next_lock},
-        lock::Lock,
-    },
+use assay_ledger::Books;
+use assay_model::{
+    RunId,
+    cause::chain,
+    history::{NextLock, next_lock},
+    lock::Lock,
 };
 
 /// How often a lock may move under one writer before that is said instead.

@@ -17,13 +17,12 @@ use super::{
     sanity::{self, Case},
     vetting::{self, Known},
 };
-use crate::{
-    ledger::{self, Books, Edit, candidate_file, lock_file, projection},
-    model::{
-        AmiRecord, Candidate, ImageName, RunId, State,
-        history::History,
-        lock::{Lock, LockCopy},
-    },
+use assay_ledger as ledger;
+use assay_ledger::{Books, Edit, candidate_file, lock_file, projection};
+use assay_model::{
+    AmiRecord, Candidate, ImageName, RunId, State,
+    history::History,
+    lock::{Lock, LockCopy},
 };
 
 /// So many of the last moves to gold are looked at again.
@@ -157,7 +156,7 @@ pub async fn climb(
     Ok(moved)
 }
 
-fn places(amis: &[AmiRecord]) -> BTreeSet<(crate::model::Architecture, crate::model::Region)> {
+fn places(amis: &[AmiRecord]) -> BTreeSet<(assay_model::Architecture, assay_model::Region)> {
     amis.iter().map(|record| (record.architecture, record.ami.region.clone())).collect()
 }
 

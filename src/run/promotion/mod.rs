@@ -22,12 +22,10 @@ mod tests;
 pub use outcome::{Change, Moved, PromotionError, Refusal};
 
 use super::Events;
-use crate::{
-    cloud::{CloudError, CloudFactory, Ec2Factory},
-    config::promotion_request::{Goal, MoveRequest, PromoteRequest},
-    ledger::{Environment, environment_of_process},
-    model::Candidate,
-};
+use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
+use assay_config::promotion_request::{Goal, MoveRequest, PromoteRequest};
+use assay_ledger::{Environment, environment_of_process};
+use assay_model::Candidate;
 use desk::Desk;
 use evidence::Proof;
 

@@ -12,15 +12,14 @@ use super::{
     rules::Rules,
     vetting,
 };
-use crate::{
-    cloud::CloudErrorKind,
-    config::promotion_request::Move,
-    ledger::{self, Books, Edit, candidate_file, lock_file},
-    model::{
-        ImageName, RunId, State,
-        history::{History, Rollback},
-        lock::{Lock, LockEntry},
-    },
+use assay_aws::cloud::CloudErrorKind;
+use assay_config::promotion_request::Move;
+use assay_ledger as ledger;
+use assay_ledger::{Books, Edit, candidate_file, lock_file};
+use assay_model::{
+    ImageName, RunId, State,
+    history::{History, Rollback},
+    lock::{Lock, LockEntry},
 };
 
 /// Makes the move.

@@ -1,12 +1,8 @@
 //! How a promotion or another move ended. It owns the words of refusals and what they amount to; it refuses to render.
 
-use crate::{
-    cloud::CloudError,
-    exit::Exit,
-    ledger::{LedgerError, Written, books::WriteError},
-    model::{AmiRef, ImageName, RunId, State},
-    registry::Repaired,
-};
+use assay_aws::{cloud::CloudError, registry::Repaired};
+use assay_ledger::{LedgerError, Written, books::WriteError};
+use assay_model::{AmiRef, ImageName, RunId, State, exit::Exit};
 
 /// One reason why nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,13 +9,12 @@ use super::{
     desk::Desk,
     outcome::{PromotionError, Refusal},
 };
-use crate::{
-    config::file::{self, ALLOWED_SIGNERS, ConfigFile, ImageDecl, PromotionDecl},
-    ledger::Books,
-    model::{Candidate, Digest, ImageName, Region, cause::chain},
-    signing::AllowedSigners,
-    suite::{self, SuiteBounds, VarSources},
-};
+use assay_config::file::{self, ALLOWED_SIGNERS, ConfigFile, ImageDecl, PromotionDecl};
+use assay_ledger::Books;
+use assay_model::{Candidate, Digest, ImageName, Region, cause::chain};
+use assay_signing::AllowedSigners;
+use assay_suite as suite;
+use assay_suite::{SuiteBounds, VarSources};
 
 /// What the protected branch says of one image.
 #[derive(Debug, Clone)]
@@ -168,7 +167,7 @@ mod tests {
     /// What validates in a checkout is read the same from the commit: also with assay.hcl in a folder of its own, and without a look at the work tree.
     #[tokio::test]
     async fn suites_of_a_commit_may_include_what_the_commit_holds_and_nothing_else() {
-        use crate::ledger::{BooksRequest, world::World};
+        use assay_ledger::{BooksRequest, world::World};
         let world = World::new();
         let write = |name: &str, text: &str| {
             let path = world.path("clone").join(name);

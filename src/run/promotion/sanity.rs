@@ -10,10 +10,8 @@ use super::{
     rules::Rules,
     vouching,
 };
-use crate::{
-    ledger::Books,
-    model::{AmiRecord, Architecture, Candidate, Region, lock::LockCopy},
-};
+use assay_ledger::Books;
+use assay_model::{AmiRecord, Architecture, Candidate, Region, lock::LockCopy};
 
 /// What is to be judged.
 pub struct Case<'a> {
@@ -78,7 +76,7 @@ impl Case<'_> {
     async fn evidence(
         &self,
         refusals: &mut Vec<Refusal>,
-    ) -> Result<(facts::Seen, BTreeSet<crate::model::AmiRef>), PromotionError> {
+    ) -> Result<(facts::Seen, BTreeSet<assay_model::AmiRef>), PromotionError> {
         // What was gold passed the suites of its time.
         let suites = match self.rollback {
             true => Ok(Vec::new()),

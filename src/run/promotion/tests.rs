@@ -17,26 +17,24 @@ use std::{
 };
 
 use super::*;
-use crate::{
-    cloud::{
-        BlockDevice, CloudErrorKind, Image, Snapshot,
-        fake::{FakeCloud, Fault},
-    },
-    config::{
-        AccessSettings,
-        file::GitDecl,
-        promotion_request::{Ledgering, Move},
-        request::Format,
-    },
+use assay_aws::cloud::{
+    BlockDevice, CloudErrorKind, Image, Snapshot,
+    fake::{FakeCloud, Fault},
+};
+use assay_config::{
+    AccessSettings,
+    file::GitDecl,
+    promotion_request::{Ledgering, Move},
+    request::Format,
+};
+use assay_ledger::{Books, BooksRequest, candidate_file, lock_file, world::World};
+use assay_model::{
+    AmiRecord, Architecture, Candidate, CandidateAmi, CheckEvidence, Digest, Evidence, HostKeyPin, ImageName, Outcome,
+    Provenance, Region, RunId, State, TargetEvidence, Verdict,
+    evidence::{EVIDENCE_SCHEMA, SuiteRef},
     exit::Exit,
-    ledger::{Books, BooksRequest, candidate_file, lock_file, world::World},
-    model::{
-        AmiRecord, Architecture, Candidate, CandidateAmi, CheckEvidence, Digest, Evidence, HostKeyPin, ImageName,
-        Outcome, Provenance, Region, RunId, State, TargetEvidence, Verdict,
-        evidence::{EVIDENCE_SCHEMA, SuiteRef},
-        lock::Lock,
-        tags,
-    },
+    lock::Lock,
+    tags,
 };
 
 const SUITE: &str = "suite \"full\" {\n  file \"/etc/passwd\" {\n    exists = true\n  }\n}\n";
@@ -196,7 +194,7 @@ impl Bench {
                 architecture: Some(record.architecture),
                 block_devices: record.snapshots.iter().map(device).collect(),
                 tags: tags.clone().into(),
-                ..crate::registry::tests::image(record.ami.id.as_str(), &[])
+                ..assay_aws::cloud::fake::sample_image(record.ami.id.as_str(), &[])
             },
         );
         self.cloud.holdings(&record.ami.region, |held| {
@@ -344,7 +342,7 @@ fn done(result: Result<Moved, PromotionError>) -> Moved {
 }
 
 fn told(error: &PromotionError) -> String {
-    let mut text = crate::model::cause::chain(error);
+    let mut text = assay_model::cause::chain(error);
     if let PromotionError::Refused { refusals, .. } = error {
         refusals.iter().for_each(|refusal| text.push_str(&format!("\n{refusal}")));
     }

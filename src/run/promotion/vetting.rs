@@ -8,13 +8,12 @@ use super::{
     rules::Rules,
     sanity::Case,
 };
-use crate::{
-    ledger::{self, Books, Edit, candidate_file, lock_file},
-    model::{
-        Candidate, ImageName, RunId, State,
-        history::{self, History, LockOrder, Objection},
-        lock::Lock,
-    },
+use assay_ledger as ledger;
+use assay_ledger::{Books, Edit, candidate_file, lock_file};
+use assay_model::{
+    Candidate, ImageName, RunId, State,
+    history::{self, History, LockOrder, Objection},
+    lock::Lock,
 };
 
 /// What an entry says where the user gives no reason.

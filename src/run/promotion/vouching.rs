@@ -7,11 +7,10 @@ use super::{
     outcome::{PromotionError, Refusal},
     rules::Rules,
 };
-use crate::{
-    ledger::{self, Books},
-    model::cause::chain,
-    signing,
-};
+use assay_ledger as ledger;
+use assay_ledger::Books;
+use assay_model::cause::chain;
+use assay_signing as signing;
 
 /// Every reason why nobody vouches for `proof`; a signature that is there must be good, whatever else speaks for the evidence.
 pub async fn check(
@@ -56,7 +55,7 @@ fn of_this_pipeline(desk: &Desk<'_>, proof: &Proof) -> Vec<String> {
                 .to_owned(),
         ),
         (Some(ours), theirs) => {
-            let theirs = theirs.as_deref().map_or("none".to_owned(), crate::model::escape::escape_line);
+            let theirs = theirs.as_deref().map_or("none".to_owned(), assay_model::escape::escape_line);
             reasons.push(format!(
                 "is not signed and was made by another workflow ({theirs}) than this one ({ours}); run the whole workflow again, its validation included, or \
                  validate with --sign-with"

@@ -11,13 +11,12 @@ use super::{
     look::{self, Ground, Plan},
     subject::Action,
 };
-use crate::{
-    cloud::{CloudError, CloudFactory, Ec2Factory},
-    config::prune::PruneRequest,
-    exit::Exit,
-    ledger::{self, BooksRequest, LedgerError, ProvenanceRequest},
-    run::Events,
-};
+use crate::run::Events;
+use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
+use assay_config::prune::PruneRequest;
+use assay_ledger as ledger;
+use assay_ledger::{BooksRequest, LedgerError, ProvenanceRequest};
+use assay_model::exit::Exit;
 
 /// What a prune found and did.
 #[derive(Debug)]

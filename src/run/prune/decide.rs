@@ -12,11 +12,9 @@ use super::{
     record::Record,
     subject::{Action, Subject},
 };
-use crate::{
-    cloud::{SharedWith, Uses},
-    config::prune::{PruneRequest, Rule},
-    model::{AmiId, ImageName, RunId, State, tags},
-};
+use assay_aws::cloud::{SharedWith, Uses};
+use assay_config::prune::{PruneRequest, Rule};
+use assay_model::{AmiId, ImageName, RunId, State, tags};
 
 /// A build that is at work looks like one that was given up; so long it is taken for the former.
 const BUILD_TIME: SignedDuration = SignedDuration::from_hours(24);
@@ -311,7 +309,7 @@ fn others(subject: &Subject, shared: &Shared, request: &PruneRequest, now: Times
 }
 
 /// The AMIs that have come so far that their use must be known.
-pub fn due_in<'a>(subjects: &'a [Subject], region: &'a crate::model::Region) -> BTreeSet<AmiId> {
+pub fn due_in<'a>(subjects: &'a [Subject], region: &'a assay_model::Region) -> BTreeSet<AmiId> {
     let due = subjects.iter().filter(|subject| subject.is_due() && subject.ami.region == *region);
     due.map(|subject| subject.ami.id.clone()).collect()
 }

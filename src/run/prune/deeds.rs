@@ -15,10 +15,8 @@ use super::{
     record::Record,
     subject::{Action, Subject, snapshots},
 };
-use crate::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, SharedWith, Uses},
-    model::{AmiId, AmiRef, Region, State, tags},
-};
+use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, SharedWith, Uses};
+use assay_model::{AmiId, AmiRef, Region, State, tags};
 
 /// EC2 takes no deprecation in the past and rounds to the minute.
 const AHEAD: SignedDuration = SignedDuration::from_mins(2);

@@ -7,10 +7,8 @@ use futures::{FutureExt as _, future::LocalBoxFuture};
 use tokio::sync::Mutex;
 
 use super::record::Record;
-use crate::{
-    ledger::{Books, BooksRequest, LedgerError},
-    model::cause::chain,
-};
+use assay_ledger::{Books, BooksRequest, LedgerError};
+use assay_model::cause::chain;
 
 /// Who can say what the protected branch says now.
 pub trait LatestRecord: Send + Sync {

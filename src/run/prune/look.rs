@@ -12,11 +12,9 @@ use super::{
     record::Record,
     subject::{Action, Ours, Subject, TagsOf, settle_doubles, snapshots},
 };
-use crate::{
-    cloud::{Cloud, CloudError, CloudFactory, Image},
-    config::prune::PruneRequest,
-    model::{AccountId, AmiId, AmiRef, ImageName, Region, tags},
-};
+use assay_aws::cloud::{Cloud, CloudError, CloudFactory, Image};
+use assay_config::prune::PruneRequest;
+use assay_model::{AccountId, AmiId, AmiRef, ImageName, Region, tags};
 
 /// How many calls about single AMIs are under way at a time in one region: EC2 limits an account's DescribeImageAttribute.
 const AT_A_TIME: usize = 4;

@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::{
-    ledger::{Books, LedgerError, UnreadableFile},
-    model::{
-        AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State,
-        history::{History, LockOrder, lock_order},
-        lock::Lock,
-    },
+use assay_ledger::{Books, LedgerError, UnreadableFile};
+use assay_model::{
+    AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State,
+    history::{History, LockOrder, lock_order},
+    lock::Lock,
 };
 
 /// The books of the protected branch, as far as they name AMIs.

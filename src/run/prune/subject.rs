@@ -13,10 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::record::Record;
-use crate::{
-    cloud::Image,
-    model::{AccountId, AmiId, AmiRecord, AmiRef, ImageName, RunId, State, tags},
-};
+use assay_aws::cloud::Image;
+use assay_model::{AccountId, AmiId, AmiRecord, AmiRef, ImageName, RunId, State, tags};
 
 /// Tags by resource.
 pub type TagsOf = BTreeMap<String, BTreeMap<String, String>>;

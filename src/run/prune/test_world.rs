@@ -16,22 +16,19 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{conduct::prune_with, *};
-use crate::{
-    cloud::{Image, Snapshot, fake::FakeCloud},
-    config::{
-        AccessSettings,
-        file::{Keep, Retention},
-        prune::PruneRequest,
-        request::Format,
-    },
-    model::{
-        AmiId, AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, Provenance, Region, RunId, State,
-        Verdict,
-        candidate::CandidateAmi,
-        lock::{Lock, LockEntry},
-        tags,
-    },
-    run::Events,
+use crate::run::Events;
+use assay_aws::cloud::{Image, Snapshot, fake::FakeCloud};
+use assay_config::{
+    AccessSettings,
+    file::{Keep, Retention},
+    prune::PruneRequest,
+    request::Format,
+};
+use assay_model::{
+    AmiId, AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, Provenance, Region, RunId, State, Verdict,
+    candidate::CandidateAmi,
+    lock::{Lock, LockEntry},
+    tags,
 };
 
 const OWNER: &str = "github.com/example/images";
@@ -87,11 +84,11 @@ impl World {
 
     pub(super) fn ami_of(&mut self, run: RunId, state: &str, days: i64, change: impl FnOnce(&mut Image)) -> AmiId {
         self.number += 1;
-        let mut image = crate::registry::tests::image("ami-00000000", &[&format!("snap-{:08x}", self.number)]);
+        let mut image = assay_aws::cloud::fake::sample_image("ami-00000000", &[&format!("snap-{:08x}", self.number)]);
         image.id = format!("ami-{:08x}", self.number).parse().expect("an id");
         image.name = format!("base-{}", self.number);
         image.created_at = ago(days);
-        image.tags = crate::cloud::fake::tag_set(&[
+        image.tags = assay_aws::cloud::fake::tag_set(&[
             (tags::MANAGED, "true"),
             (tags::OWNER, OWNER),
             (tags::IMAGE, "base"),

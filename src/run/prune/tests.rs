@@ -6,12 +6,9 @@ use super::{
     test_world::{World, ago, lock_of, run},
     *,
 };
-use crate::{
-    cloud::{CloudErrorKind, CloudFactory, Image, SharedWith, Sharing, Snapshot, Use, UseKind, fake::Fault},
-    config::file::Keep,
-    exit::Exit,
-    model::{Architecture, Region, State, lock::LockEntry, tags},
-};
+use assay_aws::cloud::{CloudErrorKind, CloudFactory, Image, SharedWith, Sharing, Snapshot, Use, UseKind, fake::Fault};
+use assay_config::file::Keep;
+use assay_model::{Architecture, Region, State, exit::Exit, lock::LockEntry, tags};
 
 #[tokio::test]
 async fn the_newest_and_the_young_stay_in_every_state_of_its_own() {
@@ -393,7 +390,7 @@ async fn snapshots_that_another_ami_holds_stay() {
     let mut world = World::new();
     let id = world.retired("candidate", 90, 30);
     let shared = world.image(&id).unwrap().block_devices[0].snapshot.clone().unwrap();
-    let mut other = crate::registry::tests::image("ami-0000cafe", &[&shared]);
+    let mut other = assay_aws::cloud::fake::sample_image("ami-0000cafe", &[&shared]);
     other.tags.clear();
     world.cloud.add_image(&world.region, other);
     let pruned = world.prune().await;
@@ -475,7 +472,7 @@ async fn a_role_that_may_not_touch_vetted_leaves_it_and_fails_on_all_else() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else() {
-    let git = crate::ledger::world::World::new();
+    let git = assay_ledger::world::World::new();
     let mut world = World::new();
     let (recorded, unrecorded, named) =
         (world.ami("retired", 400), world.ami("rejected", 400), world.ami("retired", 300));
@@ -483,17 +480,17 @@ async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else
     world.lock(&mut lock, &recorded, &[State::Vetted, State::Retired], None);
     world.lock(&mut lock, &named, &[State::Vetted, State::Retired], None);
     let mut chained = lock_of("base");
-    lock.entries.iter().for_each(|entry| crate::ledger::lock_file::append(&mut chained, entry.clone()));
+    lock.entries.iter().for_each(|entry| assay_ledger::lock_file::append(&mut chained, entry.clone()));
     git.commit_lock("clone", &chained);
     let read = async || {
         git.git("clone", &["push", "-q", "origin", "HEAD:main"]);
-        let request = crate::ledger::BooksRequest {
+        let request = assay_ledger::BooksRequest {
             folder: git.path("clone"),
             branch: "main".to_owned(),
             remote: None,
             environment: git.environment.clone(),
         };
-        let books = crate::ledger::Books::open(&request).await.expect("books");
+        let books = assay_ledger::Books::open(&request).await.expect("books");
         record::Record::read(&books).await.expect("a record")
     };
     // The file of a run that no AMI here is of, and of an image that nobody declares.

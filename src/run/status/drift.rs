@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, ToSpan as _};
 
 use super::finding::{Drift, Finding};
-use crate::{
+use assay_aws::{
     cloud::{Image, SharedWith, Sharing},
-    config::file::{Distribution, ImageDecl},
-    model::{AmiId, AmiRecord, AmiRef, ImageName, Region, RunId, State, lock::Lock, tags},
     registry::Wanted,
 };
+use assay_config::file::{Distribution, ImageDecl};
+use assay_model::{AmiId, AmiRecord, AmiRef, ImageName, Region, RunId, State, lock::Lock, tags};
 
 type Tags = BTreeMap<String, String>;
 

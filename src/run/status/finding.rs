@@ -3,10 +3,8 @@
 
 use std::fmt;
 
-use crate::{
-    cloud::Sharing,
-    model::{AmiRef, Architecture, ImageName, Region, RunId, State},
-};
+use assay_aws::cloud::Sharing;
+use assay_model::{AmiRef, Architecture, ImageName, Region, RunId, State};
 
 /// A difference, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

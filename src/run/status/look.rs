@@ -10,11 +10,9 @@ use super::{
     drift::{self, Expected, Seen},
     finding::Drift,
 };
-use crate::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image},
-    config::file::ImageDecl,
-    model::{Region, State, lock::Lock, tags},
-};
+use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image};
+use assay_config::file::ImageDecl;
+use assay_model::{Region, State, lock::Lock, tags};
 
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 16;

@@ -23,18 +23,17 @@ use super::{
     event::Events,
     plan::{self, Decision, Gathered, Known, PlanError},
 };
-use crate::{
-    cloud::{CloudFactory, Ec2Factory},
-    config::{
-        file::{self, ConfigFile, PromotionDecl, in_order},
-        image_requests::StatusRequest,
-    },
+use assay_aws::cloud::{CloudFactory, Ec2Factory};
+use assay_config::{
+    file::{self, ConfigFile, PromotionDecl, in_order},
+    image_requests::StatusRequest,
+};
+use assay_ledger as ledger;
+use assay_ledger::{Books, BooksRequest, Environment, LedgerError, ProvenanceRequest};
+use assay_model::{
+    AmiRecord, ImageName, RunId, State,
     exit::Exit,
-    ledger::{self, Books, BooksRequest, Environment, LedgerError, ProvenanceRequest},
-    model::{
-        AmiRecord, ImageName, RunId, State,
-        history::{LockOrder, lock_order},
-    },
+    history::{LockOrder, lock_order},
 };
 
 /// How often and after which pauses EC2 is looked at again once something was mended: what was changed may show a little later.
@@ -244,7 +243,7 @@ async fn undeclared(books: &Books, law: &ConfigFile) -> Result<Vec<String>, Ledg
                      again, or take it out of use: assay revoke --image {image} --run {gold} --force --reason …"
                 )
             })),
-            Err(error @ LedgerError::Unreadable { .. }) => notes.push(crate::model::cause::chain(&error)),
+            Err(error @ LedgerError::Unreadable { .. }) => notes.push(assay_model::cause::chain(&error)),
             Err(error) => return Err(error),
         }
     }
@@ -292,7 +291,7 @@ async fn read(
     path: &str,
     here: &ConfigFile,
     branch: &str,
-) -> Result<Result<ConfigFile, Vec<crate::config::Problem>>, LedgerError> {
+) -> Result<Result<ConfigFile, Vec<assay_config::Problem>>, LedgerError> {
     let Some(bytes) = books.file(path).await? else {
         return Ok(Ok(ConfigFile { images: Vec::new(), ..here.clone() }));
     };

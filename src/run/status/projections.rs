@@ -6,7 +6,7 @@ use super::{
     finding::{Drift, Finding},
     look::Subject,
 };
-use crate::ledger::{Books, LedgerError, projection};
+use assay_ledger::{Books, LedgerError, projection};
 
 /// Every projection that does not say what is gold. `prefix`: the folder of assay.hcl from the repository's root, empty or with `/` at its end.
 pub async fn look(books: &Books, prefix: &str, subject: &Subject) -> Result<Vec<Drift>, LedgerError> {

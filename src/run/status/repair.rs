@@ -10,11 +10,11 @@ use super::{
     look::Subject,
     verified::Unverified,
 };
-use crate::{
+use assay_aws::{
     cloud::{CloudError, CloudFactory, Sharing},
-    model::{AmiRef, RunId, lock::Lock},
     registry::{self, Wanted},
 };
+use assay_model::{AmiRef, RunId, lock::Lock};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,19 +9,20 @@ use super::{
     look::{Looked, Subject, look},
     repair::mend,
 };
-use crate::{
+use assay_aws::cloud::fake::sample_image;
+use assay_aws::{
     cloud::{
         CloudErrorKind, CloudFactory, Image, SharedWith, Sharing, Snapshot,
         fake::{FakeCloud, Fault},
     },
-    config::file,
-    ledger::lock_file,
-    model::{
-        AmiId, AmiRecord, Candidate, CandidateAmi, Digest, Provenance, Region, RunId, State, Verdict,
-        lock::{Lock, LockCopy, LockEntry},
-        tags,
-    },
-    registry::{Wanted, tests::image},
+    registry::Wanted,
+};
+use assay_config::file;
+use assay_ledger::lock_file;
+use assay_model::{
+    AmiId, AmiRecord, Candidate, CandidateAmi, Digest, Provenance, Region, RunId, State, Verdict,
+    lock::{Lock, LockCopy, LockEntry},
+    tags,
 };
 
 const HCL: &str = r#"image "base" {
@@ -51,7 +52,7 @@ fn region(name: &str) -> Region {
 }
 
 fn record(region: &str, number: u8) -> AmiRecord {
-    let image = image(ami(number).as_str(), &[&format!("snap-{number}")]);
+    let image = sample_image(ami(number).as_str(), &[&format!("snap-{number}")]);
     AmiRecord {
         ami: format!("{region}:{}", ami(number)).parse().expect("an AMI"),
         architecture: image.architecture.expect("x86_64"),
@@ -135,7 +136,7 @@ fn scene() -> Scene {
             continue; // Retired, and not held by retention: pruned.
         }
         let (place, wanted) = (&one.record.ami.region, &one.wanted);
-        let mut there: Image = image(one.record.ami.id.as_str(), &[one.record.snapshots[0].as_str()]);
+        let mut there: Image = sample_image(one.record.ami.id.as_str(), &[one.record.snapshots[0].as_str()]);
         there.tags = wanted.tags.clone();
         there.tags.insert(tags::OWNER.to_owned(), OWNER.to_owned());
         there.deregistration_protected = wanted.state == State::Gold;
@@ -324,7 +325,7 @@ const PLANTED: &[(&str, Plant, &[&str], &[&str])] = &[
     (
         "planted",
         |s| {
-            let mut planted = image(ami(66).as_str(), &[]);
+            let mut planted = sample_image(ami(66).as_str(), &[]);
             planted.tags = Wanted::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
             s.cloud.add_image(&region("us-east-1"), planted);
         },
@@ -334,7 +335,7 @@ const PLANTED: &[(&str, Plant, &[&str], &[&str])] = &[
     (
         "another repository's gold of the same name",
         |s| {
-            let mut other = image(ami(66).as_str(), &[]);
+            let mut other = sample_image(ami(66).as_str(), &[]);
             other.tags = Wanted::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
             other.tags.insert(tags::OWNER.to_owned(), "github.com/other/images".to_owned());
             s.cloud.add_image(&region("us-east-1"), other);
@@ -345,7 +346,7 @@ const PLANTED: &[(&str, Plant, &[&str], &[&str])] = &[
     (
         "a candidate of ours",
         |s| {
-            let mut candidate = image(ami(66).as_str(), &[]);
+            let mut candidate = sample_image(ami(66).as_str(), &[]);
             candidate.tags = Wanted::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
             candidate.tags.insert(tags::STATE.to_owned(), "candidate".to_owned());
             s.cloud.add_image(&region("us-east-1"), candidate);
@@ -416,7 +417,7 @@ async fn a_region_without_its_copy_and_one_that_was_never_covered() {
     let mut declared = scene.subjects[0].declared.clone();
     declared.distribution.ami_regions.push(region("ap-south-1"));
     assert_eq!(cure(&super::drift::missing_copies(lock, &declared, &[])), "assay promote --image base --to gold");
-    declared.architectures = vec![crate::model::Architecture::Arm64];
+    declared.architectures = vec![assay_model::Architecture::Arm64];
     let drift = super::drift::missing_copies(lock, &declared, &[region("ap-south-1")]);
     assert!(cure(&drift).starts_with("assay build "), "there is nothing to copy");
     let only = look(&scene.cloud, &scene.subjects, &[region("us-east-1")], None, Timestamp::now()).await;

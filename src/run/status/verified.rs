@@ -4,14 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{finding, finding::Drift, look::Subject};
-use crate::{
-    config::file::PromotionDecl,
-    ledger::{
-        Books, BooksRequest, LedgerError,
-        verify::{Finding, VerifyRequest, verify},
-    },
-    model::{ImageName, RunId, State, tags},
+use assay_config::file::PromotionDecl;
+use assay_ledger::{
+    Books, BooksRequest, LedgerError,
+    verify::{Finding, VerifyRequest, verify},
 };
+use assay_model::{ImageName, RunId, State, tags};
 
 /// The runs that are not followed, each with the reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

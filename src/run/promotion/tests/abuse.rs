@@ -72,8 +72,8 @@ fn abuses() -> Vec<Abuse> {
         one(
             "a share",
             |_, r| {
-                let shard = crate::model::Shard::new(1, 2).expect("a share");
-                r.evidence.shard = Some(crate::model::shard::ShardRecord { shard, planned: Vec::new() });
+                let shard = assay_model::Shard::new(1, 2).expect("a share");
+                r.evidence.shard = Some(assay_model::shard::ShardRecord { shard, planned: Vec::new() });
             },
             "is only the share 1/2 of the whole",
         ),
@@ -106,7 +106,7 @@ async fn a_rerun_in_the_same_pipeline_goes_on_with_the_evidence_that_is_there() 
     let mut built = bench.built(1).await;
     bench.environment.insert("CIRCLE_PIPELINE_ID".to_owned(), "pipeline-1".to_owned());
     bench.environment.insert("CIRCLE_WORKFLOW_ID".to_owned(), "rerun-of-workflow-1".to_owned());
-    built.evidence.workflow = crate::ledger::workflow(&bench.environment);
+    built.evidence.workflow = assay_ledger::workflow(&bench.environment);
     built.file = bench.hands_over("evidence.json", &built.evidence);
     bench.environment.insert("CIRCLE_PIPELINE_ID".to_owned(), "pipeline-2".to_owned());
     let words = refused(bench.vet(&built).await);
@@ -189,7 +189,7 @@ async fn unsigned_evidence_counts_only_within_the_pipeline_of_the_protected_bran
 
 #[tokio::test]
 async fn a_trusted_signature_vouches_wherever_the_evidence_comes_from() {
-    use crate::signing::{Signer, SigningKey, sign};
+    use assay_signing::{Signer, SigningKey, sign};
     let key = |name: &str, bench: &Bench| {
         let path = bench.world.path(name);
         let made = std::process::Command::new("ssh-keygen")
@@ -280,7 +280,7 @@ async fn the_parent_must_still_be_gold() {
     let words = refused(bench.vet(&built).await);
     assert!(words.contains("its parent, image app, has no gold"), "{words}");
     // Any run will do for a parent's gold.
-    let mut lock = crate::ledger::fixtures::lock();
+    let mut lock = assay_ledger::fixtures::lock();
     lock.image = "app".parse().expect("a name");
     lock.entries[0].candidate.as_mut().expect("there").image = lock.image.clone();
     let entries = std::mem::take(&mut lock.entries);

@@ -107,7 +107,7 @@ async fn what_a_killed_promotion_left_behind_is_made_up_for_by_those_after_it() 
     bench.cloud.add_image(&record.ami.region, image);
     let lock = bench.lock().await;
     for entry in lock.entries.iter().filter(|entry| entry.run == run(2)) {
-        let name = crate::ledger::lock_tag_name(&lock, entry);
+        let name = assay_ledger::lock_tag_name(&lock, entry);
         bench.world.git("remote.git", &["tag", "-d", &name]);
     }
     done(bench.gold().await);

@@ -2,14 +2,12 @@
 //! it anew.
 
 use super::*;
-use crate::{
-    journal::Journal,
-    ledger::{
-        Change as CommitChange, CommitRequest, Patience, commit,
-        verify::{Verified, VerifyRequest, verify},
-    },
-    model::Runs,
+use assay_aws::journal::Journal;
+use assay_ledger::{
+    Change as CommitChange, CommitRequest, Patience, commit,
+    verify::{Verified, VerifyRequest, verify},
 };
+use assay_model::Runs;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/format-1");
 
@@ -57,7 +55,7 @@ impl Bench {
             require_signature: false,
             allowed_signers: None,
         };
-        verify(&request).await.unwrap_or_else(|error| panic!("{}", crate::model::cause::chain(&error)))
+        verify(&request).await.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
     }
 
     fn file(&self, path: &str) -> String {
@@ -88,7 +86,7 @@ async fn what_the_first_version_wrote_verifies_and_is_gone_on_from() {
         environment: bench.world.environment.clone(),
         patience: Patience::default(),
     };
-    let outcome = commit(&again).await.unwrap_or_else(|error| panic!("{}", crate::model::cause::chain(&error)));
+    let outcome = commit(&again).await.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)));
     assert_eq!(
         (outcome.change, outcome.tags[0].created, outcome.warnings),
         (CommitChange::AlreadyThere, false, Vec::new())

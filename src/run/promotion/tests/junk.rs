@@ -1,14 +1,12 @@
 //! What anybody whose pull request is merged, or who may push a tag, can put there: it stops nobody, least of all a revocation.
 
 use super::*;
-use crate::{
-    config::{
-        file,
-        image_requests::{PlanRequest, StatusRequest},
-    },
-    model::lock::LockEntry,
-    run::{plan, status},
+use crate::run::{plan, status};
+use assay_config::{
+    file,
+    image_requests::{PlanRequest, StatusRequest},
 };
+use assay_model::lock::LockEntry;
 
 impl Bench {
     fn adds(&self, path: &str, text: &str) {
@@ -25,7 +23,7 @@ impl Bench {
         let file = file::read(&path, std::path::Path::new("assay.hcl"), &mut Vec::new()).expect("a file");
         let request = PlanRequest { file, images: Vec::new(), force: Vec::new(), max_age: None, fetch: true };
         let planned = plan::plan(&request, &self.environment, desk::now()).await;
-        planned.unwrap_or_else(|error| panic!("{}", crate::model::cause::chain(&error)))
+        planned.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
     }
 }
 
@@ -95,7 +93,7 @@ impl Bench {
         let (events, _heard) = Events::channel();
         let pauses = [std::time::Duration::ZERO];
         let status = status::status_with(&request, &self.cloud, &self.environment, &pauses, &events).await;
-        status.unwrap_or_else(|error| panic!("{}", crate::model::cause::chain(&error)))
+        status.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
     }
 }
 
