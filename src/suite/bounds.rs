@@ -12,10 +12,11 @@ pub type TrackedFiles = fn(&Path) -> Result<BTreeSet<PathBuf>, String>;
 /// Who named a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NamedBy {
-    /// assay.hcl, a template or a suite, which whoever opens a pull request may change: the file must lie within the repository.
+    /// assay.hcl or a suite, which whoever opens a pull request may change: the file must lie within the repository.
     #[default]
     File,
-    /// The command line: it may be anywhere, as long as no link in a repository leads out of it on the way there.
+    /// The command line, or an option in a Packer template, which Packer has read already and whose author can read any file with Packer's own `file()`: the file
+    /// may be anywhere, as long as no link in a repository leads out of it on the way there.
     CommandLine,
 }
 

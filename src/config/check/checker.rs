@@ -239,7 +239,7 @@ impl<'a> Checker<'a> {
     /// Who named the files of an option.
     pub(super) fn named_by(&self, name: &str) -> NamedBy {
         match self.given(name).map(|given| &given.place) {
-            Some(Place::Flag) => NamedBy::CommandLine,
+            Some(Place::Flag | Place::Template) => NamedBy::CommandLine,
             _ => NamedBy::File,
         }
     }
