@@ -12,7 +12,7 @@ ASSAY_CACHE=${XDG_CACHE_HOME:-${HOME:?HOME must be set}/.cache}/assay
 export ASSAY_TOOLS=${ASSAY_TOOLS:-$ASSAY_CACHE/tools}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$ASSAY_ROOT/target}
 export ASSAY_BIN=$CARGO_TARGET_DIR/debug/assay
-export ASSAY_WIRE_PLUGIN=$CARGO_TARGET_DIR/debug/crates/packer-plugin/examples/wire-plugin
+export ASSAY_WIRE_PLUGIN=$CARGO_TARGET_DIR/debug/examples/wire-plugin
 ASSAY_LOGS=$ASSAY_ROOT/build/logs
 mkdir -p "$ASSAY_LOGS"
 

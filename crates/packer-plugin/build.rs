@@ -3,7 +3,7 @@
 use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    const FILE: &str = "crates/packer-plugin/proto/packer_spec.proto";
+    const FILE: &str = "proto/packer_spec.proto";
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={FILE}");
     let files = protox::compile([FILE], ["proto"])?;

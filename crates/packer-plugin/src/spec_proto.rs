@@ -1,6 +1,6 @@
 //! A [`Spec`] as protobuf, the way Packer 1.12 and later ask for it (`start … --protobuf`).
 //!
-//! It owns the messages of `crates/packer-plugin/proto/packer_spec.proto`; the other encoding is [`super::gob`]'s.
+//! It owns the messages of `proto/packer_spec.proto`; the other encoding is [`super::gob`]'s.
 
 use prost::Message;
 

@@ -117,7 +117,7 @@ func referenceTarget() target {
 func wireTarget(t *testing.T) target {
 	t.Helper()
 	wire := referenceTarget()
-	wire.name, wire.binary = "wire", fromEnvironment(t, "ASSAY_WIRE_PLUGIN", "target/debug/crates/packer-plugin/examples/wire-plugin")
+	wire.name, wire.binary = "wire", fromEnvironment(t, "ASSAY_WIRE_PLUGIN", "target/debug/examples/wire-plugin")
 	return wire
 }
 
