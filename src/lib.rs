@@ -4,15 +4,19 @@
 //! `crates/`; ARCHITECTURE.md is the map. Data goes one way:
 //! `Artifact → Settings → Order → Fleet → Evidence → Verdict → Hallmark → Manifest → Commit`.
 //!
-//! What is deliberately absent: no `utils`, no global state, no printing outside `doors` and `report` (in plugin mode
+//! What is deliberately absent: no `utils`, no global state, no printing outside `cli`, `packer` and `report` (in plugin mode
 //! stdout belongs to Packer's handshake).
 
 mod orphan_watch;
 mod signals;
 
-pub mod external;
+pub mod external_suites;
 pub mod report;
 
-pub mod run;
+pub mod test_run;
 
-pub mod doors;
+pub mod manager;
+
+pub mod cli;
+pub mod internal_programs;
+pub mod packer;

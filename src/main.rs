@@ -3,7 +3,7 @@
 
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
-use assay::doors::{cli, plugin, prober, reaper};
+use assay::{cli, internal_programs::prober, internal_programs::reaper, packer::plugin};
 use assay_model::exit::Exit;
 
 fn main() -> ExitCode {

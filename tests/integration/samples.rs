@@ -112,7 +112,7 @@ fn every_template_that_users_copy_is_right() {
 #[test]
 fn every_data_source_that_users_copy_has_right_options() {
     use packer_plugin::DataSource;
-    let spec = assay::doors::data_source::Image::default().spec();
+    let spec = assay::packer::data_source::Image::default().spec();
     let mut paths = Vec::new();
     files(&root(), &mut paths);
     let mut checked = 0;
