@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use super::{option_flags::problem, output};
-use assay_config::Problem;
+use assay_config::ConfigProblem;
 use assay_model::{Shard, shard::ShardRecord};
 
 /// What `--shard` says.
@@ -31,7 +31,7 @@ impl FromStr for ShardChoice {
 pub fn asked(
     choice: Option<ShardChoice>,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<Shard>, Problem> {
+) -> Result<Option<Shard>, ConfigProblem> {
     let of_container = || Shard::of_circleci(environment).map_err(|message| problem("CIRCLE_NODE_INDEX", message));
     match choice {
         // 1/1 is all of it.

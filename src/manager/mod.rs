@@ -15,6 +15,6 @@ mod sweep;
 
 pub use candidate::{NoCandidate, candidate};
 pub use diff::{DiffError, diff};
-pub use gold::{Gold, GoldError, GoldRequest, gold};
-pub use prune::{Action, Outcome as PruneOutcome, PruneError, Pruned, Subject, prune};
-pub use sweep::{Swept, sweep};
+pub use gold::{GoldError, GoldImage, GoldRequest, gold};
+pub use prune::{DeletionOutcome as PruneOutcome, PruneAction, PruneError, PruneReport, PruneSubject, prune};
+pub use sweep::{SweepReport, sweep};

@@ -11,7 +11,7 @@ use super::{
     aside, json,
     junit::{self, JunitError},
     lock,
-    text::{self, Style},
+    text::{self, ReportStyle},
 };
 use assay_model::{Digest, Evidence};
 
@@ -74,7 +74,7 @@ fn write_named(folder: &Path, evidence: &Evidence, blocks_apart: bool) -> Result
     let paths = (path("evidence", "json"), path("junit", "xml"), path("report", "txt"));
     let evidence_digest = write_evidence(&paths.0, evidence)?;
     write(&paths.1, junit::render(evidence)?.as_bytes())?;
-    write(&paths.2, text::render(evidence, Style::plain()).as_bytes())?;
+    write(&paths.2, text::render(evidence, ReportStyle::plain()).as_bytes())?;
     Ok(ReportPaths { evidence: paths.0, evidence_digest, junit: paths.1, text: paths.2 })
 }
 

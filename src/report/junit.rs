@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::text::value_text;
-use assay_model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, CheckOutcome, Evidence, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the file.
 const MOST: usize = 16 << 10;
@@ -119,7 +119,7 @@ fn case(check: &CheckEvidence, place: &str) -> TestCase {
 
 fn status(check: &CheckEvidence) -> TestCaseStatus {
     let mut status = match check.outcome {
-        Outcome::Passed => {
+        CheckOutcome::Passed => {
             let mut status = TestCaseStatus::success();
             if check.flaky {
                 let mut rerun = TestRerun::new(NonSuccessKind::Failure);
@@ -128,13 +128,13 @@ fn status(check: &CheckEvidence) -> TestCaseStatus {
             }
             return status;
         }
-        Outcome::Skipped => {
+        CheckOutcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(escape_line(&check.message));
             return status;
         }
-        Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Outcome::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
+        CheckOutcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        CheckOutcome::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
     let expected = value_text(&check.expected, MOST);
     let actual = value_text(&check.actual, MOST);
@@ -179,7 +179,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_host_says_the_file_reads_back(texts in prop::array::uniform6(hostile()), outcome in 0..4_usize) {
-            let outcomes = [Outcome::Passed, Outcome::Failed, Outcome::Skipped, Outcome::Undecided];
+            let outcomes = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped, CheckOutcome::Undecided];
             let mut evidence = sample::evidence();
             let target = &mut evidence.targets[1];
             target.target = texts[0].clone();

@@ -120,7 +120,7 @@ fn is_same(known: &Value, entry: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_model::{Manifest, manifest::Stamped};
+    use assay_model::{Manifest, manifest::StampedBuild};
 
     fn build(artifact: u32, run: &str) -> ManifestBuild {
         let run = format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{run}");
@@ -132,10 +132,10 @@ mod tests {
             artifact_id: format!("us-east-1:ami-{artifact:08x}"),
             packer_run_uuid: format!("uuid-{run}"),
             custom_data: None,
-            assay: Some(Stamped {
+            assay: Some(StampedBuild {
                 image: "base".parse().expect("a name"),
                 run: run.parse().expect("a run"),
-                state: assay_model::State::Candidate,
+                state: assay_model::ImageState::Candidate,
                 verdict: assay_model::Verdict::Passed,
                 amis: [("us-east-1".to_owned(), format!("ami-{artifact:08x}"))].into(),
                 records: Vec::new(),

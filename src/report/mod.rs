@@ -18,5 +18,5 @@ mod written;
 pub use aside::{refuse_links, write as write_aside};
 pub use evidence::{ReportError, ReportPaths, write_all, write_anew};
 pub use manifest::{ManifestError, append};
-pub use text::Style;
+pub use text::ReportStyle;
 pub use written::{rendered, write};

@@ -31,12 +31,12 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use admit::Admitted;
-pub use event::Events;
+pub use admit::AdmittedImage;
+pub use event::EventSender;
 pub use hosts::probe;
-pub use provenance::Began;
+pub use provenance::BuildBeginning;
 pub use signing::EvidenceSigner;
-pub use stamping::Stamped;
+pub use stamping::StampResult;
 pub use validate::validate;
 
 use futures::future::try_join_all;
@@ -47,11 +47,12 @@ use crate::report::ReportPaths;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory, with_region};
 use assay_config::{AccessSettings, Settings};
 use assay_model::{
-    AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, exit::Exit, shard::ShardRecord, tags,
+    AmiId, AmiRef, Candidate, Evidence, ImageName, ImageState, Region, RunId, Verdict, exit::ExitStatus,
+    shard::ShardRecord, tags,
 };
 
 /// What is to be tested, and on whose behalf.
-pub struct Request {
+pub struct RunRequest {
     /// The run under which things are created; all builds of one Packer run share it.
     pub run: RunId,
     /// At least one.
@@ -77,7 +78,7 @@ pub struct Request {
     /// What signs the evidence file.
     pub signer: Option<EvidenceSigner>,
     /// What was known when the build of the AMIs began, where that was seen.
-    pub began: Option<Began>,
+    pub began: Option<BuildBeginning>,
 }
 
 /// A Packer build, in the words of Packer's manifest.
@@ -95,7 +96,7 @@ pub struct PackerBuild {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedRun {
     /// What was found.
     pub evidence: Evidence,
     /// Where the reports are, where a folder for them was given.
@@ -105,14 +106,14 @@ pub struct Finished {
     /// The manifest, where one was written.
     pub manifest: Option<PathBuf>,
     /// What became of each AMI's tags.
-    pub stamped: Vec<Stamped>,
+    pub stamped: Vec<StampResult>,
     /// The AMIs that assay keeps protected from deregistration.
     pub protected: Vec<AmiRef>,
     /// What went wrong beside the verdict: tags, reports, manifest.
     pub problems: Vec<String>,
 }
 
-impl Finished {
+impl FinishedRun {
     /// Evidence that was written nowhere yet.
     pub fn unrecorded(evidence: Evidence) -> Self {
         Self {
@@ -127,13 +128,13 @@ impl Finished {
     }
 
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> Exit {
+    pub fn exit(&self) -> ExitStatus {
         match self.evidence.verdict {
-            Verdict::Failed => Exit::Failed,
-            Verdict::Undecided => Exit::Undecided,
-            Verdict::Passed if !self.problems.is_empty() => Exit::Undecided,
-            Verdict::Passed if !self.evidence.leftovers.is_empty() => Exit::Leftovers,
-            Verdict::Passed => Exit::Done,
+            Verdict::Failed => ExitStatus::Failed,
+            Verdict::Undecided => ExitStatus::Undecided,
+            Verdict::Passed if !self.problems.is_empty() => ExitStatus::Undecided,
+            Verdict::Passed if !self.evidence.leftovers.is_empty() => ExitStatus::Leftovers,
+            Verdict::Passed => ExitStatus::Done,
         }
     }
 
@@ -160,7 +161,7 @@ impl Finished {
 pub async fn find(
     access: &AccessSettings,
     image: &ImageName,
-    state: State,
+    state: ImageState,
     regions: &[Region],
 ) -> Result<Vec<AmiRef>, CloudError> {
     let access = with_region(access, regions.first()).await;
@@ -191,7 +192,7 @@ pub async fn keep(
     access: &AccessSettings,
     run: RunId,
     amis: &[AmiRef],
-    events: &Events,
+    events: &EventSender,
     cancel: &CancellationToken,
 ) -> bool {
     let keeping = async {

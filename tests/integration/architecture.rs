@@ -31,7 +31,8 @@ fn dependencies(manifest: &Path) -> BTreeSet<String> {
     for line in text.lines() {
         if let Some(section) = line.strip_prefix('[') {
             let section = section.trim_end_matches(']');
-            counts = section == "dependencies" || (section.starts_with("target.") && section.ends_with(".dependencies"));
+            counts =
+                section == "dependencies" || (section.starts_with("target.") && section.ends_with(".dependencies"));
         } else if counts && let Some((name, _)) = line.split_once(['.', ' ', '=']) {
             names.insert(name.trim().to_owned());
         }
@@ -80,7 +81,9 @@ fn what_is_dangerous_is_named_by_one_crate() {
         for name in names {
             let holders: Vec<&String> = manifests
                 .iter()
-                .filter(|(_, used)| used.iter().any(|each| each == name || (name.ends_with('-') && each.starts_with(name))))
+                .filter(|(_, used)| {
+                    used.iter().any(|each| each == name || (name.ends_with('-') && each.starts_with(name)))
+                })
                 .map(|(holder, _)| holder)
                 .collect();
             assert_eq!(holders, [owner], "{name} belongs to {owner} alone");

@@ -2,7 +2,7 @@
 //! guess, and to read the protected branch from where pushes go: a fork's copy of it may be old.
 
 use super::{
-    git::{Environment, GitError},
+    git::{GitEnvironment, GitError},
     repository::Repository,
 };
 use assay_model::escape::escape_line;
@@ -63,7 +63,7 @@ const CI_BRANCHES: [(&str, &str); 15] = [
 ];
 
 /// The branch that the CI system says it builds, and the variable that said so.
-pub fn of_ci(environment: &Environment) -> Option<(String, &'static str)> {
+pub fn of_ci(environment: &GitEnvironment) -> Option<(String, &'static str)> {
     let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
     // GITHUB_REF_NAME is a branch only when GITHUB_REF_TYPE says so: for a tag it is the tag, for a pull request `12/merge`.
     let github = (set("GITHUB_REF_TYPE") == Some("branch") && set("GITHUB_EVENT_NAME") != Some("pull_request"))
@@ -83,7 +83,7 @@ pub fn of_ci(environment: &Environment) -> Option<(String, &'static str)> {
 pub async fn resolve(
     repository: &Repository,
     asked: Option<&str>,
-    environment: &Environment,
+    environment: &GitEnvironment,
 ) -> Result<String, BranchError> {
     if let Some(name) = asked {
         return checked(repository, name.strip_prefix("refs/heads/").unwrap_or(name), "--branch").await;
@@ -99,7 +99,7 @@ pub async fn resolve(
 }
 
 /// Why the branch that CI names is not one of this repository: that of a fork, which may well be called `main`, or a merge queue's, which is thrown away.
-fn not_ours(name: &str, environment: &Environment) -> Option<&'static str> {
+fn not_ours(name: &str, environment: &GitEnvironment) -> Option<&'static str> {
     const FORK: &str = "this job builds the pull request of a fork";
     let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let differ = |one: &str, other: &str| set(one).zip(set(other)).is_some_and(|(one, other)| one != other);
@@ -120,7 +120,7 @@ fn not_ours(name: &str, environment: &Environment) -> Option<&'static str> {
 
 /// Whether GitHub's event (the file that `GITHUB_EVENT_PATH` names) is of a pull request from another repository. Only there does it say so. An event that
 /// cannot be read is taken for one: nothing is pushed by a guess.
-fn github_fork(environment: &Environment) -> bool {
+fn github_fork(environment: &GitEnvironment) -> bool {
     if environment.get("GITHUB_HEAD_REF").is_none_or(String::is_empty) {
         return false;
     }

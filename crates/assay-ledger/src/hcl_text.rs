@@ -33,12 +33,12 @@ pub struct HclError {
 
 /// Builds HCL text: two spaces a level, `=` aligned within a block, one empty line before each nested block.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub struct HclWriter {
     text: String,
     depth: usize,
 }
 
-impl Writer {
+impl HclWriter {
     /// An empty text.
     pub fn new() -> Self {
         Self::default()
@@ -63,7 +63,7 @@ impl Writer {
         self.line("}");
     }
 
-    /// Adds a block as [`Found::text`] gave it, at the present depth.
+    /// Adds a block as [`FoundBlock::text`] gave it, at the present depth.
     pub fn block_text(&mut self, text: &str) {
         self.separate();
         for line in text.trim_end_matches('\n').split('\n') {
@@ -130,14 +130,14 @@ pub fn quote_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
 
 /// The source of a parsed file: gives errors their place.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct HclSource<'a> {
     /// The file, as errors name it.
     pub file: &'a str,
     /// Its text.
     pub text: &'a str,
 }
 
-impl<'a> Source<'a> {
+impl<'a> HclSource<'a> {
     /// Parses the text. Fails on text that is too large, no HCL, or nested deeper than the parser's own bound.
     pub fn parse(&self) -> Result<Body, HclError> {
         if self.text.len() > MAX_BYTES {
@@ -159,11 +159,11 @@ impl<'a> Source<'a> {
     }
 
     /// The single top-level block `kind "label" { … }`; anything else at the top is an error.
-    pub fn only_block<'b>(&'b self, body: &'b Body, kind: &str) -> Result<(String, Section<'b>), HclError>
+    pub fn only_block<'b>(&'b self, body: &'b Body, kind: &str) -> Result<(String, HclSection<'b>), HclError>
     where
         'a: 'b,
     {
-        let top = Section { source: *self, body, span: None, what: "the file".to_owned() };
+        let top = HclSection { source: *self, body, span: None, what: "the file".to_owned() };
         top.allow(&[], &[kind])?;
         let blocks = top.blocks(kind);
         let [block] = blocks.as_slice() else {
@@ -176,12 +176,12 @@ impl<'a> Source<'a> {
 
 /// A block as it was found.
 #[derive(Debug, Clone)]
-pub struct Found<'a> {
-    source: Source<'a>,
+pub struct FoundBlock<'a> {
+    source: HclSource<'a>,
     block: &'a Block,
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundBlock<'a> {
     /// 1-based line of the block.
     pub fn line(&self) -> usize {
         self.source.line_of(self.block.span())
@@ -206,26 +206,26 @@ impl<'a> Found<'a> {
     }
 
     /// What is inside.
-    pub fn section(&self) -> Section<'a> {
+    pub fn section(&self) -> HclSection<'a> {
         let mut what = self.block.ident.as_str().to_owned();
         for label in &self.block.labels {
             let _ = write!(what, " {:?}", escape_line(label.as_str()));
         }
-        Section { source: self.source, body: &self.block.body, span: self.block.span(), what }
+        HclSection { source: self.source, body: &self.block.body, span: self.block.span(), what }
     }
 }
 
 /// The inside of a block (or of the file).
 #[derive(Debug, Clone)]
-pub struct Section<'a> {
-    source: Source<'a>,
+pub struct HclSection<'a> {
+    source: HclSource<'a>,
     body: &'a Body,
     /// Where its block begins. Lines are only counted for an error: a long file has thousands of blocks.
     span: Option<Range<usize>>,
     what: String,
 }
 
-impl<'a> Section<'a> {
+impl<'a> HclSection<'a> {
     /// Fails on the first attribute or block that is not named here, with the nearest name that is.
     pub fn allow(&self, attributes: &[&str], blocks: &[&str]) -> Result<(), HclError> {
         for structure in self.body {
@@ -245,11 +245,11 @@ impl<'a> Section<'a> {
     }
 
     /// The blocks named `kind`, in file order.
-    pub fn blocks(&self, kind: &str) -> Vec<Found<'a>> {
+    pub fn blocks(&self, kind: &str) -> Vec<FoundBlock<'a>> {
         self.body
             .blocks()
             .filter(|block| block.has_ident(kind))
-            .map(|block| Found { source: self.source, block })
+            .map(|block| FoundBlock { source: self.source, block })
             .collect()
     }
 
@@ -337,7 +337,7 @@ mod tests {
         #[test]
         fn what_is_quoted_is_read_back(text in any::<String>()) {
             let file = format!("a \"b\" {{\n  c = {}\n}}\n", quote(&text));
-            let source = Source { file: "t", text: &file };
+            let source = HclSource { file: "t", text: &file };
             let body = source.parse().map_err(|e| TestCaseError::fail(e.to_string()))?;
             let (_, section) = source.only_block(&body, "a").map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(section.text("c").map_err(|e| TestCaseError::fail(e.to_string()))?, text);
@@ -349,7 +349,7 @@ mod tests {
     fn template_markers_stay_text() {
         for text in ["${x}", "$${x}", "%{if}", "$$$${", "a$", "\u{1b}[0m", "\u{e0041}"] {
             let file = format!("a \"b\" {{\n  c = {}\n}}\n", quote(text));
-            let source = Source { file: "t", text: &file };
+            let source = HclSource { file: "t", text: &file };
             let body = source.parse().expect(text);
             assert_eq!(source.only_block(&body, "a").expect(text).1.text("c").expect(text), text);
         }
@@ -358,10 +358,10 @@ mod tests {
     #[test]
     fn a_deep_or_huge_file_is_an_error_not_a_crash() {
         let deep = format!("a = {}", "(".repeat(100_000));
-        assert!(Source { file: "t", text: &deep }.parse().is_err());
+        assert!(HclSource { file: "t", text: &deep }.parse().is_err());
         let unary = format!("a = {}1", "!".repeat(100_000));
-        assert!(Source { file: "t", text: &unary }.parse().is_err());
+        assert!(HclSource { file: "t", text: &unary }.parse().is_err());
         let huge = "#\n".repeat(MAX_BYTES);
-        assert!(Source { file: "t", text: &huge }.parse().is_err());
+        assert!(HclSource { file: "t", text: &huge }.parse().is_err());
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    git::{Call, GitError, REMOTE_DEADLINE},
-    remote::References,
+    git::{GitCall, GitError, REMOTE_DEADLINE},
+    remote::RemoteReferences,
     repository::Repository,
 };
 
@@ -43,12 +43,12 @@ impl Repository {
             return Ok(Vec::new());
         }
         let input = ids.join("\n") + "\n";
-        let call = Call {
+        let call = GitCall {
             arguments: vec!["cat-file", "--batch-check=%(objectsize)"],
             input: input.as_bytes(),
             // In a partial clone this asks the remote.
             deadline: Some(REMOTE_DEADLINE),
-            ..Call::default()
+            ..GitCall::default()
         };
         let output = self.git().run(call).await?;
         let text = String::from_utf8_lossy(&output);
@@ -73,11 +73,11 @@ impl Repository {
         let mut output = Vec::new();
         if !wanted.is_empty() {
             let input = wanted.join("\n") + "\n";
-            let call = Call {
+            let call = GitCall {
                 arguments: vec!["cat-file", "--batch"],
                 input: input.as_bytes(),
                 deadline: Some(REMOTE_DEADLINE),
-                ..Call::default()
+                ..GitCall::default()
             };
             output = self.git().run(call).await?;
         }
@@ -110,15 +110,15 @@ impl Repository {
         }
         let input = commits.iter().map(|commit| format!("{commit}\n")).collect::<String>() + &format!("^{tip}\n");
         let arguments = vec!["rev-list", "--ignore-missing", "--stdin"];
-        let output = self.git().run(Call { arguments, input: input.as_bytes(), ..Call::default() }).await?;
+        let output = self.git().run(GitCall { arguments, input: input.as_bytes(), ..GitCall::default() }).await?;
         Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
     }
 
     /// The local tags, as [`Self::remote_references`] has a remote's.
-    pub async fn local_tags(&self) -> Result<References, GitError> {
+    pub async fn local_tags(&self) -> Result<RemoteReferences, GitError> {
         let format = "--format=%(refname)%00%(objectname)%00%(*objectname)";
         let text = self.git().text(&["for-each-ref", format, "refs/tags"]).await?;
-        let mut tags = References::new();
+        let mut tags = RemoteReferences::new();
         for row in text.lines() {
             let mut words = row.split('\0');
             let (Some(name), Some(object)) = (words.next(), words.next()) else { continue };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    git::{Call, GitError, REMOTE_DEADLINE},
+    git::{GitCall, GitError, REMOTE_DEADLINE},
     repository::Repository,
     words::clean,
 };
@@ -23,16 +23,16 @@ pub enum PushAnswer {
 }
 
 /// The remote's references: full name → object id; a tag's commit stands under `name^{}`.
-pub type References = BTreeMap<String, String>;
+pub type RemoteReferences = BTreeMap<String, String>;
 
 impl Repository {
     /// What the remote has under these full names or patterns. Fails when it cannot be asked.
-    pub async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<References, GitError> {
+    pub async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<RemoteReferences, GitError> {
         // Without these two the remote lists everything, pull requests included, and git sorts out afterwards.
         let mut arguments = vec!["ls-remote", "--quiet", "--heads", "--tags", "--", remote];
         arguments.extend(names);
         let deadline = Some(REMOTE_DEADLINE);
-        let output = self.git().run(Call { arguments, deadline, ..Call::default() }).await?;
+        let output = self.git().run(GitCall { arguments, deadline, ..GitCall::default() }).await?;
         let text = String::from_utf8_lossy(&output);
         Ok(text.lines().filter_map(|l| l.split_once('\t')).map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
     }
@@ -57,7 +57,7 @@ impl Repository {
             remote,
         ];
         arguments.extend(references);
-        self.git().run(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await.map(drop)
+        self.git().run(GitCall { arguments, deadline: Some(REMOTE_DEADLINE), ..GitCall::default() }).await.map(drop)
     }
 
     /// Pushes `refspecs` (`id:refs/…`), all or none. A remote that cannot do that (AWS CodeCommit) gets them one after the other, the
@@ -85,7 +85,8 @@ impl Repository {
         }
         arguments.extend(["--", remote]);
         arguments.extend(refspecs.iter().map(String::as_str));
-        match self.git().run_telling(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await {
+        match self.git().run_telling(GitCall { arguments, deadline: Some(REMOTE_DEADLINE), ..GitCall::default() }).await
+        {
             Ok((_, words)) => Ok(PushAnswer::Done(of_remote(&words))),
             Err(GitError::Failed { words, output, .. }) => Ok(read_answer(&output, &words)),
             Err(error @ GitError::Timeout { .. }) => Ok(PushAnswer::Silence(error.to_string())),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    git::{Call, Environment, Git, GitError, REMOTE_DEADLINE},
+    git::{GitCall, GitEnvironment, GitError, GitProgram, REMOTE_DEADLINE},
     location::{CheckoutLocation, repository_like_paths},
 };
 
@@ -20,17 +20,17 @@ const FALLBACK_EMAIL: &str = "assay@localhost";
 /// A repository and the git that works on it.
 #[derive(Debug, Clone)]
 pub struct Repository {
-    git: Git,
+    git: GitProgram,
     objects: PathBuf,
     location: CheckoutLocation,
 }
 
 /// A change to a tree: a path with `/` from the root, and the blob it shall hold, or none to take it away.
-pub type Change = (String, Option<String>);
+pub type TreeChange = (String, Option<String>);
 
 impl Repository {
     /// The repository whose checkout holds `folder`. Fails where there is none, or none that may be used, or git is missing.
-    pub async fn open(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+    pub async fn open(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         let location = CheckoutLocation::of(folder, environment).await?;
         let mut git = location.git(environment);
         let objects = git.text(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]).await?;
@@ -53,7 +53,7 @@ impl Repository {
     }
 
     /// The git that works here.
-    pub fn git(&self) -> &Git {
+    pub fn git(&self) -> &GitProgram {
         &self.git
     }
 
@@ -109,7 +109,7 @@ impl Repository {
     /// The files below `path` (a file or, with a `/` at the end, a folder) in a commit: (path, blob).
     pub async fn list(&self, commit: &str, path: &str) -> Result<Vec<(String, String)>, GitError> {
         let call = vec!["ls-tree", "-r", "-z", "--full-tree", commit, "--", path];
-        let output = self.git.run(Call { arguments: call, ..Call::default() }).await?;
+        let output = self.git.run(GitCall { arguments: call, ..GitCall::default() }).await?;
         let text = String::from_utf8_lossy(&output);
         let rows = text.split('\0').filter_map(|row| row.split_once('\t'));
         Ok(rows
@@ -124,19 +124,20 @@ impl Repository {
     /// A blob's bytes.
     pub async fn blob(&self, id: &str) -> Result<Vec<u8>, GitError> {
         // In a partial clone this asks the remote.
-        let call = Call { arguments: vec!["cat-file", "blob", id], deadline: Some(REMOTE_DEADLINE), ..Call::default() };
+        let call =
+            GitCall { arguments: vec!["cat-file", "blob", id], deadline: Some(REMOTE_DEADLINE), ..GitCall::default() };
         self.git.run(call).await
     }
 
     /// Writes a blob of exactly these bytes (no filters, no line end conversion) and returns its id.
     pub async fn write_blob(&self, bytes: &[u8]) -> Result<String, GitError> {
-        self.id(Call { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..GitCall::default() }).await
     }
 
     /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own. A file keeps its mode. Fails where a
     /// link, a submodule or a folder is in a file's place, or a file in a folder's, since git would drop that; and for a path that git would leave
     /// out without a word.
-    pub async fn tree_with(&self, base: Option<&str>, changes: &[Change]) -> Result<String, GitError> {
+    pub async fn tree_with(&self, base: Option<&str>, changes: &[TreeChange]) -> Result<String, GitError> {
         if let Some((path, _)) = changes.iter().find(|(path, _)| !is_plain(path)) {
             return Err(GitError::Strange {
                 verb: "update-index".to_owned(),
@@ -154,7 +155,7 @@ impl Repository {
             Some(base) => vec!["read-tree", base],
             None => vec!["read-tree", "--empty"],
         };
-        self.git.run(Call { arguments: read, variables: index(), ..Call::default() }).await?;
+        self.git.run(GitCall { arguments: read, variables: index(), ..GitCall::default() }).await?;
         let none = "0".repeat(changes.iter().find_map(|(_, blob)| blob.as_ref()).map_or(40, String::len));
         let mut input = Vec::new();
         for (path, blob) in changes {
@@ -166,19 +167,20 @@ impl Repository {
         }
         if !input.is_empty() {
             let arguments = vec!["update-index", "-z", "--add", "--replace", "--index-info"];
-            self.git.run(Call { arguments, input: &input, variables: index(), ..Call::default() }).await?;
+            self.git.run(GitCall { arguments, input: &input, variables: index(), ..GitCall::default() }).await?;
         }
         // In a partial clone the other files are with the remote, and may stay there.
-        self.id(Call { arguments: vec!["write-tree", "--missing-ok"], variables: index(), ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["write-tree", "--missing-ok"], variables: index(), ..GitCall::default() })
+            .await
     }
 
-    async fn modes(&self, base: &str, changes: &[Change]) -> Result<BTreeMap<String, String>, GitError> {
+    async fn modes(&self, base: &str, changes: &[TreeChange]) -> Result<BTreeMap<String, String>, GitError> {
         let paths: BTreeSet<&str> = changes.iter().map(|(path, _)| path.as_str()).collect();
         let folders = paths.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
         let folders: BTreeSet<&str> = folders.collect();
         let mut arguments = vec!["ls-tree", "-z", "--full-tree", base, "--"];
         arguments.extend(paths.iter().chain(&folders));
-        let output = self.git.run(Call { arguments, ..Call::default() }).await?;
+        let output = self.git.run(GitCall { arguments, ..GitCall::default() }).await?;
         let mut modes = BTreeMap::new();
         for row in String::from_utf8_lossy(&output).split('\0') {
             let Some((meta, path)) = row.split_once('\t') else { continue };
@@ -226,7 +228,7 @@ impl Repository {
             arguments.push("-S");
         }
         let deadline = Some(REMOTE_DEADLINE);
-        self.id(Call { arguments, input: message.as_bytes(), deadline, ..Call::default() }).await
+        self.id(GitCall { arguments, input: message.as_bytes(), deadline, ..GitCall::default() }).await
     }
 
     /// Writes an annotated tag object, signed where the user's configuration signs tags. No tag reference is made.
@@ -236,7 +238,7 @@ impl Repository {
         }
         let tagger = self.git.text(&["var", "GIT_COMMITTER_IDENT"]).await?;
         let object = format!("object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}");
-        self.id(Call { arguments: vec!["mktag"], input: object.as_bytes(), ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["mktag"], input: object.as_bytes(), ..GitCall::default() }).await
     }
 
     /// Only `git tag` signs tags, and it always makes a reference: it makes it in a scratch repository that shares this one's objects and
@@ -254,9 +256,10 @@ impl Repository {
         let variables = || variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let arguments = vec!["tag", "--sign", "--cleanup=verbatim", "--file=-", name, commit];
         let deadline = Some(REMOTE_DEADLINE);
-        self.git.run(Call { arguments, input: message.as_bytes(), variables: variables(), deadline }).await?;
+        self.git.run(GitCall { arguments, input: message.as_bytes(), variables: variables(), deadline }).await?;
         let reference = format!("refs/tags/{name}");
-        self.id(Call { arguments: vec!["rev-parse", &reference], variables: variables(), ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["rev-parse", &reference], variables: variables(), ..GitCall::default() })
+            .await
     }
 
     /// What the repository's configuration says of people and signing, as variables that another repository's git reads (git(1),
@@ -287,7 +290,7 @@ impl Repository {
         Ok(listed.lines().any(|line| line == format!("branch refs/heads/{branch}")))
     }
 
-    async fn id(&self, call: Call<'_>) -> Result<String, GitError> {
+    async fn id(&self, call: GitCall<'_>) -> Result<String, GitError> {
         let verb = call.arguments.first().copied().unwrap_or_default().to_owned();
         let output = self.git.run(call).await?;
         let text = String::from_utf8_lossy(&output).trim().to_owned();

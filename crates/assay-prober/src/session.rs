@@ -12,7 +12,7 @@ use std::{
 use rustix::net::{Shutdown, shutdown};
 use ssh2::MethodType;
 
-use super::{host_key::HostKey, watchdog::Watchdog};
+use super::{host_key::HostKey, watchdog::SocketWatchdog};
 
 /// The longest wait for one TCP connection: a packet lost while the instance boots is sent again by the next attempt.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -55,10 +55,10 @@ pub(super) enum SessionError {
 pub(super) const LANES: usize = 5;
 
 /// An open connection. Dropping it closes the socket.
-pub(super) struct Session {
+pub(super) struct SshSession {
     pub(super) ssh: ssh2::Session,
     pub(super) socket: Arc<OwnedFd>,
-    pub(super) watchdog: Watchdog,
+    pub(super) watchdog: SocketWatchdog,
     /// How many scripts the server lets run side by side, as far as that is known.
     pub(super) lanes: usize,
     /// Whether a channel was open before.
@@ -66,8 +66,8 @@ pub(super) struct Session {
     round_trip: Duration,
 }
 
-impl Session {
-    /// A TCP connection for [`Session::over`], not later than `deadline`.
+impl SshSession {
+    /// A TCP connection for [`SshSession::over`], not later than `deadline`.
     pub fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, SessionError> {
         let left = left_until(deadline)?;
         let socket =
@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Exchanges keys over a stream that is connected, a TCP or a Unix socket at whose other end an SSH server is, not
-    /// later than `deadline`. The host key is not checked here: see [`Session::host_key`]. `prefer` are key algorithms
+    /// later than `deadline`. The host key is not checked here: see [`SshSession::host_key`]. `prefer` are key algorithms
     /// to ask for first.
     pub fn over(stream: impl Into<OwnedFd>, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
         let socket = Arc::new(stream.into());
@@ -157,11 +157,11 @@ fn left_until(deadline: Instant) -> Result<Duration, SessionError> {
     Ok(left)
 }
 
-pub(super) fn watch(socket: &Arc<OwnedFd>, deadline: Instant) -> Result<Watchdog, SessionError> {
-    Watchdog::start(socket, deadline).map_err(|e| SessionError::Lost(plain(&e)))
+pub(super) fn watch(socket: &Arc<OwnedFd>, deadline: Instant) -> Result<SocketWatchdog, SessionError> {
+    SocketWatchdog::start(socket, deadline).map_err(|e| SessionError::Lost(plain(&e)))
 }
 
-impl Drop for Session {
+impl Drop for SshSession {
     fn drop(&mut self) {
         // libssh2 says goodbye when it is freed, and waits for it: not on a socket that is shut.
         self.shut();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A value to be judged.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Datum {
+pub(super) enum ObservedValue {
     Nothing,
     Bool(bool),
     Whole(i64),
@@ -14,12 +14,12 @@ pub(super) enum Datum {
     Text(String),
     /// A host's list. Never equal to a written one, as in goss.
     Texts(Vec<String>),
-    List(Vec<Datum>),
+    List(Vec<ObservedValue>),
     /// Sorted by key.
-    Map(Vec<(String, Datum)>),
+    Map(Vec<(String, ObservedValue)>),
 }
 
-impl Datum {
+impl ObservedValue {
     /// A value as it stands in a file or a JSON text.
     pub fn written(value: &Value) -> Self {
         match value {
@@ -223,7 +223,7 @@ mod tests {
             (json!([1, "a b", [2]]), "1\na b\n[2]"),
             (json!({"b": [1, 2], "a": null}), "map[a:<nil> b:[1 2]]"),
         ] {
-            assert_eq!(Datum::written(&value).text(), text);
+            assert_eq!(ObservedValue::written(&value).text(), text);
         }
     }
 
@@ -253,8 +253,8 @@ mod tests {
         ] {
             assert_eq!(parse_float(text), wanted, "{text:?}");
         }
-        assert_eq!(Datum::Texts(vec![" 5 ".into()]).number(), Ok(Datum::Fraction(5.0)));
-        assert!(Datum::List(vec![Datum::Text("5".into())]).number().is_err());
-        assert!(Datum::Bool(true).number().is_err());
+        assert_eq!(ObservedValue::Texts(vec![" 5 ".into()]).number(), Ok(ObservedValue::Fraction(5.0)));
+        assert!(ObservedValue::List(vec![ObservedValue::Text("5".into())]).number().is_err());
+        assert!(ObservedValue::Bool(true).number().is_err());
     }
 }

@@ -16,6 +16,6 @@ mod test_world;
 #[cfg(test)]
 mod tests;
 
-pub use conduct::{PruneError, Pruned, prune};
-pub use deeds::Outcome;
-pub use subject::{Action, Subject};
+pub use conduct::{PruneError, PruneReport, prune};
+pub use deeds::DeletionOutcome;
+pub use subject::{PruneAction, PruneSubject};

@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use assay_ledger::{Books, LedgerError, UnreadableFile};
+use assay_ledger::{LedgerError, LedgerSnapshot, UnreadableFile};
 use assay_model::{
-    AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State,
-    history::{History, LockOrder, lock_order},
+    AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, ImageState, Region, RunId,
+    history::{ImageHistory, LockOrder, lock_order},
     lock::Lock,
 };
 
 /// The books of the protected branch, as far as they name AMIs.
 #[derive(Debug, Clone, Default)]
-pub struct Record {
+pub struct RecordedImages {
     locks: BTreeMap<ImageName, Lock>,
     waiting: BTreeMap<ImageName, Vec<Candidate>>,
     /// Files that cannot be read, each with its image and whether it is the lock.
     unreadable: Vec<(ImageName, bool, UnreadableFile)>,
 }
 
-impl Record {
+impl RecordedImages {
     /// Reads all of it. A file that cannot be read keeps what it might speak for, and no more: see [`Self::unaccounted`].
-    pub async fn read(books: &Books) -> Result<Self, LedgerError> {
+    pub async fn read(books: &LedgerSnapshot) -> Result<Self, LedgerError> {
         let mut record = Self::default();
         for files in books.images().await? {
             let lock = files.lock.unwrap_or_else(|file| {
@@ -62,7 +62,7 @@ impl Record {
     }
 
     /// The state of a run: the lock's, else that of the candidate that waits.
-    pub fn state(&self, image: &ImageName, run: RunId) -> Option<State> {
+    pub fn state(&self, image: &ImageName, run: RunId) -> Option<ImageState> {
         let locked = self.locks.get(image).and_then(|lock| lock.state_of(run));
         locked.or_else(|| self.candidate(image, run).map(|candidate| candidate.state))
     }
@@ -75,7 +75,7 @@ impl Record {
     /// Whether the lock says that a run is gold, in either of the two places where it says so.
     pub fn is_gold(&self, image: &ImageName, run: RunId) -> bool {
         let lock = self.locks.get(image);
-        lock.is_some_and(|lock| lock.gold == Some(run) || lock.state_of(run) == Some(State::Gold))
+        lock.is_some_and(|lock| lock.gold == Some(run) || lock.state_of(run) == Some(ImageState::Gold))
     }
 
     /// Whether a run is the one that a rollback would bring back.
@@ -86,7 +86,7 @@ impl Record {
     /// Whether a run must be there whatever its age: gold, the way back, or what may yet become gold by itself.
     pub fn must_stay(&self, image: &ImageName, run: RunId, now: Timestamp) -> bool {
         let waiting = self.waiting.get(image).map(Vec::as_slice).unwrap_or_default();
-        self.locks.get(image).is_some_and(|lock| History::of(lock, waiting).must_stay(run, now))
+        self.locks.get(image).is_some_and(|lock| ImageHistory::of(lock, waiting).must_stay(run, now))
     }
 
     /// Whether every lock of `before` is here as it was, or goes on from there.
@@ -152,7 +152,7 @@ impl Record {
         let mut parents = BTreeMap::new();
         for lock in self.locks.values() {
             for run in lock.runs() {
-                let state = lock.state_of(run).filter(|state| matches!(state, State::Gold | State::Vetted));
+                let state = lock.state_of(run).filter(|state| matches!(state, ImageState::Gold | ImageState::Vetted));
                 let parent = lock.candidate(run).and_then(|candidate| candidate.provenance.parent.clone());
                 if let (Some(state), Some(parent)) = (state, parent) {
                     parents

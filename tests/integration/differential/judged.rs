@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command};
 
 use assay_suite as suite;
-use assay_suite::Resource;
+use assay_suite::ResourceKind;
 use serde_json::Value;
 
 use super::{Compared, Outcome};
@@ -78,7 +78,7 @@ fn by_assay(cases: &[String]) -> Vec<Outcome> {
         match suite::load(std::slice::from_ref(&path), Path::new("/")) {
             Ok(suites) => {
                 for check in suites.iter().flat_map(|suite| &suite.checks) {
-                    assert_eq!(check.resource, Resource::Matching);
+                    assert_eq!(check.resource, ResourceKind::Matching);
                     let content = check.parameters.get("content").cloned().unwrap_or_default();
                     let met = suite::judge_written(&check.properties[0].matcher, &content).met;
                     let at = left[check.id.parse::<usize>().expect("the number of a case")];

@@ -8,7 +8,7 @@ use std::{
 
 use assay_ledger::{candidate_file, lock_file};
 use assay_model::{
-    AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
+    AmiRecord, Candidate, CandidateAmi, Digest, ImageState, Provenance, RunId, Verdict,
     lock::{Lock, LockEntry},
 };
 use jiff::{Timestamp, ToSpan as _};
@@ -73,7 +73,7 @@ impl Build {
         Self { parent: Some(parent.ami.id.to_string()), ..self }
     }
 
-    pub fn candidate(&self, state: State) -> Candidate {
+    pub fn candidate(&self, state: ImageState) -> Candidate {
         let tested_at = ago(self.days_ago).to_string();
         let evidence = Digest::of(&evidence_of(self.run));
         let amis = self.amis.iter().map(|record| CandidateAmi {
@@ -86,7 +86,7 @@ impl Build {
             image: self.image.parse().expect("a name"),
             run: self.run,
             state,
-            verdict: if state == State::Rejected { Verdict::Failed } else { Verdict::Passed },
+            verdict: if state == ImageState::Rejected { Verdict::Failed } else { Verdict::Passed },
             tested_at: tested_at.clone(),
             provenance: Provenance {
                 source_digest: self.digest.clone(),
@@ -137,13 +137,13 @@ impl Desk {
     }
 
     /// Writes a candidate file, as `assay commit` does.
-    pub fn candidate(&self, build: &Build, state: State) {
+    pub fn candidate(&self, build: &Build, state: ImageState) {
         let candidate = build.candidate(state);
         self.write(&candidate_file::path(&candidate), &candidate_file::write(&candidate));
     }
 
     /// Writes an image's lock: each move is a build, the state it got, and how many days ago.
-    pub fn lock(&self, image: &str, moves: &[(&Build, State, i64)]) -> Lock {
+    pub fn lock(&self, image: &str, moves: &[(&Build, ImageState, i64)]) -> Lock {
         let mut lock = Lock::new(image.parse().expect("a name"));
         for (build, state, days_ago) in moves {
             let first = lock.candidate(build.run).is_none();
@@ -156,12 +156,12 @@ impl Desk {
                 evidence: Some(Digest::of(&evidence_of(build.run))),
                 effective_at: None,
                 previous: None,
-                candidate: first.then(|| build.candidate(State::Candidate)),
+                candidate: first.then(|| build.candidate(ImageState::Candidate)),
                 copies: Vec::new(),
             };
             lock_file::append(&mut lock, entry);
             match state {
-                State::Gold => lock.gold = Some(build.run),
+                ImageState::Gold => lock.gold = Some(build.run),
                 _ if lock.gold == Some(build.run) => lock.gold = None,
                 _ => {}
             }

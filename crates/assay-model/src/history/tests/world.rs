@@ -5,8 +5,8 @@ use std::{cell::RefCell, sync::LazyLock};
 
 use jiff::Timestamp;
 
-use super::super::{BuildFacts, History, MoveFacts};
-use crate::{RunId, State};
+use super::super::{BuildFacts, ImageHistory, MoveFacts};
+use crate::{ImageState, RunId};
 
 /// So many builds at most.
 pub const BUILDS: usize = 4;
@@ -80,7 +80,7 @@ pub struct Build {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Move {
     pub build: u8,
-    pub state: State,
+    pub state: ImageState,
     pub at: u8,
 }
 
@@ -129,16 +129,16 @@ pub struct World {
 }
 
 impl World {
-    pub fn state_of(&self, build: u8) -> Option<State> {
+    pub fn state_of(&self, build: u8) -> Option<ImageState> {
         self.moves[..usize::from(self.length)].iter().rev().find(|one| one.build == build).map(|one| one.state)
     }
 
     /// Gold, by the first `length` moves.
     pub fn gold_at(&self, length: u8) -> Option<u8> {
         let moves = &self.moves[..usize::from(length)];
-        let last = moves.iter().rev().find(|one| one.state == State::Gold)?.build;
+        let last = moves.iter().rev().find(|one| one.state == ImageState::Gold)?.build;
         let state = moves.iter().rev().find(|one| one.build == last)?.state;
-        (state == State::Gold).then_some(last)
+        (state == ImageState::Gold).then_some(last)
     }
 
     pub fn gold(&self) -> Option<u8> {
@@ -151,7 +151,7 @@ impl World {
     }
 
     /// Adds a move, while there is room.
-    pub fn append(&mut self, build: u8, state: State) {
+    pub fn append(&mut self, build: u8, state: ImageState) {
         self.moves[usize::from(self.length)] = Move { build, state, at: self.clock };
         self.length += 1;
         self.builds[usize::from(build)].place = Place::Locked;
@@ -159,10 +159,10 @@ impl World {
     }
 
     /// Asks the law about main as it is.
-    pub fn history<T>(&self, ask: impl FnOnce(&History<'static>) -> T) -> T {
+    pub fn history<T>(&self, ask: impl FnOnce(&ImageHistory<'static>) -> T) -> T {
         thread_local! {
             // Millions are asked: the two lists are made once.
-            static FACTS: RefCell<History<'static>> = RefCell::default();
+            static FACTS: RefCell<ImageHistory<'static>> = RefCell::default();
         }
         FACTS.with_borrow_mut(|facts| {
             facts.moves.clear();
@@ -178,7 +178,7 @@ impl World {
                         began_at: time(build.began),
                         made_at: time(build.made),
                         tested_at: time(build.made),
-                        state: State::Candidate,
+                        state: ImageState::Candidate,
                     });
                 }
             }
