@@ -70,7 +70,7 @@ impl FromStr for ComparedWith {
 }
 
 /// Checks the flags. Fails with every mistake.
-pub fn plan(args: &DiffArgs, globals: &GlobalOptions) -> Result<DiffRequest, Vec<ConfigProblem>> {
+pub(super) fn plan(args: &DiffArgs, globals: &GlobalOptions) -> Result<DiffRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
@@ -111,7 +111,7 @@ pub(super) fn plan_in(
 }
 
 /// Compares, and prints what differs.
-pub fn execute(request: DiffRequest) -> ExitStatus {
+pub(super) fn execute(request: DiffRequest) -> ExitStatus {
     live::run(OutputFormat::Text, OnInterrupt::End, async move |_events, _cancel| {
         match manager::diff(&request.what).await {
             Ok(found) => shown(&found, &request),

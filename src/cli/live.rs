@@ -27,7 +27,7 @@ const READER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What an interrupt (SIGINT, SIGTERM, SIGHUP) does to a command, beside what the command itself makes of the cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnInterrupt {
+pub(super) enum OnInterrupt {
     /// It ends at once: it changes nothing.
     End,
     /// It is told, and ends when what it has begun is whole. The words, a whole sentence, say what it does meanwhile.
@@ -37,7 +37,7 @@ pub enum OnInterrupt {
 }
 
 /// Runs `work` to its end, or as `on_interrupt` says. With [`OutputFormat::Jsonl`] events go to stdout, one JSON document a line; otherwise to stderr as text.
-pub fn run<F, Work>(format: OutputFormat, on_interrupt: OnInterrupt, work: Work) -> ExitStatus
+pub(super) fn run<F, Work>(format: OutputFormat, on_interrupt: OnInterrupt, work: Work) -> ExitStatus
 where
     F: Future<Output = ExitStatus>,
     Work: FnOnce(EventSender, CancellationToken) -> F,

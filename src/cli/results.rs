@@ -11,7 +11,7 @@ use assay_config::request::{CommandOutputs, OutputFormat};
 use assay_model::{cause, exit::ExitStatus};
 
 /// Writes the files, prints the result and returns the run's exit code; a file that cannot be written is a problem of the run.
-pub fn shown(mut finished: FinishedRun, outputs: &CommandOutputs) -> ExitStatus {
+pub(super) fn shown(mut finished: FinishedRun, outputs: &CommandOutputs) -> ExitStatus {
     for (format, path) in &outputs.files {
         if let Err(error) = report::write(path, *format, &finished.evidence) {
             finished.problems.push(cause::chain(&error));

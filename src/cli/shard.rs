@@ -9,7 +9,7 @@ use assay_model::{Shard, shard::ShardRecord};
 
 /// What `--shard` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShardChoice {
+pub(super) enum ShardChoice {
     /// `auto`: the share of the container that this job runs in.
     Auto,
     /// `2/4`.
@@ -28,7 +28,7 @@ impl FromStr for ShardChoice {
 }
 
 /// The share that is asked for; `None`: everything.
-pub fn asked(
+pub(super) fn asked(
     choice: Option<ShardChoice>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Shard>, ConfigProblem> {
@@ -50,7 +50,7 @@ pub fn asked(
 }
 
 /// This share of `all`, by the names that the record keeps. Says so on stderr.
-pub fn divide<T: Clone>(shard: Shard, all: &[T], name: impl Fn(&T) -> String) -> (Vec<T>, ShardRecord) {
+pub(super) fn divide<T: Clone>(shard: Shard, all: &[T], name: impl Fn(&T) -> String) -> (Vec<T>, ShardRecord) {
     let mine = shard.of(all);
     let names: Vec<String> = mine.iter().map(&name).collect();
     let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };

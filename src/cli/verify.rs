@@ -44,13 +44,13 @@ pub struct VerifyArgs {
 
 /// What to verify, and how to say it.
 #[derive(Debug, Clone)]
-pub struct VerifyPlan {
+pub(super) struct VerifyPlan {
     request: VerifyRequest,
     format: OutputFormat,
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &VerifyArgs, globals: &GlobalOptions) -> Result<VerifyPlan, Vec<ConfigProblem>> {
+pub(super) fn plan(args: &VerifyArgs, globals: &GlobalOptions) -> Result<VerifyPlan, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
@@ -86,7 +86,7 @@ fn plan_in(args: &VerifyArgs, globals: &GlobalOptions, folder: &Path) -> Result<
 }
 
 /// Verifies, and prints every finding.
-pub fn execute(plan: VerifyPlan) -> ExitStatus {
+pub(super) fn execute(plan: VerifyPlan) -> ExitStatus {
     live::run(plan.format, OnInterrupt::End, async move |_events, _cancel| match verify(&plan.request).await {
         Ok(verified) => {
             let exit = exit(&verified);

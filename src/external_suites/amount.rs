@@ -7,7 +7,7 @@ use assay_prober::ReportedTest;
 
 /// What it comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SuiteResult {
+pub(crate) struct SuiteResult {
     /// Passed, failed or undecided.
     pub outcome: CheckOutcome,
     /// Why; for people. Told also where it passed: how many tests did.
@@ -15,7 +15,11 @@ pub struct SuiteResult {
 }
 
 /// The whole. `report`: its tests, or why there is no report that can be read.
-pub fn amount(external: &ExternalSuite, ended: &ProcessEnd, report: Result<&[ReportedTest], &str>) -> SuiteResult {
+pub(crate) fn amount(
+    external: &ExternalSuite,
+    ended: &ProcessEnd,
+    report: Result<&[ReportedTest], &str>,
+) -> SuiteResult {
     let undecided =
         |message: String| SuiteResult { outcome: CheckOutcome::Undecided, message: with_output(message, ended) };
     match ended.stopped {

@@ -21,10 +21,10 @@ use std::{
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-pub use amount::{SuiteResult, amount};
-pub use preset::SuitePreset;
-pub use process::ProcessEnd;
-pub use workspace::SuiteWorkspace;
+pub(crate) use amount::{SuiteResult, amount};
+pub(crate) use preset::SuitePreset;
+pub(crate) use process::ProcessEnd;
+pub(crate) use workspace::SuiteWorkspace;
 
 use crate::orphan_watch::OrphanWatch;
 use assay_prober::ReportFormat;
@@ -35,7 +35,7 @@ const NOBODY: &str = "nobody";
 
 /// An external suite, as its suite file declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExternalSuite {
+pub(crate) struct ExternalSuite {
     /// Its id in the suite file.
     pub name: String,
     /// What is run.
@@ -56,7 +56,7 @@ pub struct ExternalSuite {
 
 /// The host under test, as assay reached it.
 #[derive(Debug, Clone)]
-pub struct HostAccess {
+pub(crate) struct HostAccess {
     /// For variables and messages: `us-east-1:ami-…` or `user@host:port`.
     pub target: String,
     /// Its address.
@@ -75,7 +75,7 @@ pub struct HostAccess {
 
 /// What a run left: how it ended, and its report's bytes where it wrote one.
 #[derive(Debug)]
-pub struct SuiteRun {
+pub(crate) struct SuiteRun {
     /// How it ended.
     pub ended: ProcessEnd,
     /// The report; absent where there is none.
@@ -85,7 +85,7 @@ pub struct SuiteRun {
 impl ExternalSuite {
     /// What `check`, of the resource `external`, declares. `folder`: where its `path` starts from, and the repository within which it must lie. Fails with a
     /// sentence for each thing that cannot be, such as a path that is not there.
-    pub fn of(check: &Check, folder: &Path, bounds: &SuiteBounds) -> Result<Self, Vec<String>> {
+    pub(crate) fn of(check: &Check, folder: &Path, bounds: &SuiteBounds) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let text = |name: &str| check.parameters.get(name).and_then(|v| v.as_str()).map(str::to_owned);
         let texts = |name: &str| -> Vec<String> {
@@ -145,7 +145,7 @@ impl ExternalSuite {
     }
 
     /// Whether it could be run here, tried without a host: its tests are copied, and its user enters the copy. Fails with a sentence.
-    pub fn try_out(&self) -> Result<(), String> {
+    pub(crate) fn try_out(&self) -> Result<(), String> {
         let nobody = HostAccess {
             target: String::new(),
             address: String::new(),
@@ -159,7 +159,7 @@ impl ExternalSuite {
     }
 
     /// Runs it against `host`. Fails with a sentence where it cannot even be started. A cancel ends it, and all that it started in its process group.
-    pub async fn run(&self, host: &HostAccess, cancel: &CancellationToken) -> Result<SuiteRun, String> {
+    pub(crate) async fn run(&self, host: &HostAccess, cancel: &CancellationToken) -> Result<SuiteRun, String> {
         let folder = workspace::folder()?;
         // It holds a key soon: where assay is killed, key and processes must not outlive it.
         let mut watch =

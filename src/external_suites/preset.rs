@@ -7,11 +7,11 @@ use super::{ExternalSuite, SuiteWorkspace};
 use assay_prober::ReportFormat;
 
 /// The host's name in the ssh_config that an external suite gets.
-pub const ALIAS: &str = "target";
+pub(super) const ALIAS: &str = "target";
 
 /// A kind of external suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SuitePreset {
+pub(crate) enum SuitePreset {
     /// testinfra: pytest with `--hosts` (testinfra.readthedocs.io).
     Testinfra,
     /// Chef InSpec.
@@ -28,7 +28,7 @@ pub enum SuitePreset {
 
 impl SuitePreset {
     /// By its name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "testinfra" => Self::Testinfra,
             "inspec" => Self::Inspec,
@@ -41,7 +41,7 @@ impl SuitePreset {
     }
 
     /// Its name in suite files.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Testinfra => "testinfra",
             Self::Inspec => "inspec",

@@ -24,7 +24,7 @@ const PASSED_ON: &[&str] = &["PATH", "LANG", "LC_ALL", "TZ"];
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProcessEnd {
+pub(crate) struct ProcessEnd {
     /// The exit status; absent where a signal ended it.
     pub status: Option<i32>,
     /// The signal that ended it.
@@ -37,7 +37,7 @@ pub struct ProcessEnd {
 
 /// Why a suite was ended from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopReason {
+pub(crate) enum StopReason {
     /// Its timeout passed.
     Timeout,
     /// The run was cancelled.

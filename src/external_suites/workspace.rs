@@ -25,7 +25,7 @@ const MOST_REPORT: u64 = 16 << 20;
 
 /// A suite's own folder.
 #[derive(Debug)]
-pub struct SuiteWorkspace {
+pub(crate) struct SuiteWorkspace {
     folder: TempDir,
     /// Its tests in the copy.
     tests: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub(super) fn folder() -> Result<TempDir, String> {
 
 impl SuiteWorkspace {
     /// Makes it in `folder`. Fails with a sentence.
-    pub fn make(folder: TempDir, external: &ExternalSuite, host: &HostAccess) -> Result<Self, String> {
+    pub(crate) fn make(folder: TempDir, external: &ExternalSuite, host: &HostAccess) -> Result<Self, String> {
         let io = |what: &str| {
             let what = what.to_owned();
             move |error: std::io::Error| format!("{what}: {error}")
@@ -117,12 +117,12 @@ impl SuiteWorkspace {
     }
 
     /// The home.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
     /// The folder that it is started in: that of its tests, else the home.
-    pub fn start(&self) -> PathBuf {
+    pub(crate) fn start(&self) -> PathBuf {
         match &self.tests {
             Some(tests) if tests.is_dir() => tests.clone(),
             Some(tests) => tests.parent().map_or_else(|| self.home(), Path::to_owned),
@@ -131,27 +131,27 @@ impl SuiteWorkspace {
     }
 
     /// Its tests, in the copy.
-    pub fn tests(&self) -> Option<&Path> {
+    pub(crate) fn tests(&self) -> Option<&Path> {
         self.tests.as_deref()
     }
 
     /// The ssh_config.
-    pub fn ssh_config(&self) -> PathBuf {
+    pub(crate) fn ssh_config(&self) -> PathBuf {
         self.folder.path().join("ssh_config")
     }
 
     /// The private key.
-    pub fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("key")
     }
 
     /// Where its report goes.
-    pub fn report_path(&self) -> PathBuf {
+    pub(crate) fn report_path(&self) -> PathBuf {
         self.home().join("report")
     }
 
     /// The report; `None`: none was written, or it is too large to be one.
-    pub fn report(&self) -> Option<Vec<u8>> {
+    pub(crate) fn report(&self) -> Option<Vec<u8>> {
         use std::io::Read;
         // A link could lead to a file that only assay may read.
         let path = self.report_path();

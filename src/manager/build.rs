@@ -8,7 +8,7 @@ use std::{ffi::OsString, path::PathBuf};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-pub use packer::{OLDEST, PackerProgram, PackerStep, steps};
+pub(crate) use packer::{PackerProgram, PackerStep, steps};
 
 use super::plan::{self, BuildDecision, BuildPlan, PlanError};
 use crate::report::outcomes::{self, RunOutcome};
@@ -23,7 +23,7 @@ use assay_model::{AmiRef, RunId, Verdict, exit::ExitStatus};
 
 /// What became of the plan.
 #[derive(Debug)]
-pub struct BuildReport {
+pub(crate) struct BuildReport {
     /// Every image of the plan, parents first.
     pub images: Vec<ImageBuilt>,
     /// What the user should know.
@@ -34,7 +34,7 @@ pub struct BuildReport {
 
 /// One image.
 #[derive(Debug)]
-pub struct ImageBuilt {
+pub(crate) struct ImageBuilt {
     /// What the plan says.
     pub decision: BuildDecision,
     /// What was, or with a dry run would be, called; empty: nothing.
@@ -47,7 +47,7 @@ pub struct ImageBuilt {
 
 /// What came of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImageEnd {
+pub(crate) enum ImageEnd {
     /// Not due.
     NotDue,
     /// Due, and something else builds it: assay.hcl has no `build` block.
@@ -70,7 +70,7 @@ pub enum ImageEnd {
 
 impl ImageEnd {
     /// The word that programs read.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NotDue => "not-due",
             Self::NotOurs => "not-ours",
@@ -87,7 +87,7 @@ impl ImageEnd {
 
 impl BuildReport {
     /// 2 where an image failed its test or is stuck, 3 without a verdict (also where nothing was tested at all), 1 where Packer failed otherwise, 0 else.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         let any = |wanted: &dyn Fn(&ImageBuilt) -> bool| self.images.iter().any(wanted);
         if any(&|image| image.end == ImageEnd::Failed) {
             ExitStatus::Failed
@@ -107,19 +107,19 @@ impl BuildReport {
 
 impl ImageBuilt {
     /// The run, where one was told.
-    pub fn run(&self) -> Option<RunId> {
+    pub(crate) fn run(&self) -> Option<RunId> {
         self.outcomes.last().map(|outcome| outcome.run)
     }
 
     /// Every AMI that was told.
-    pub fn amis(&self) -> Vec<&AmiRef> {
+    pub(crate) fn amis(&self) -> Vec<&AmiRef> {
         self.outcomes.iter().flat_map(|outcome| &outcome.amis).collect()
     }
 }
 
 /// Why nothing was built.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -133,7 +133,7 @@ pub enum BuildError {
 
 impl BuildError {
     /// The exit code of a command that ends so.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::Plan(error) => error.exit(),
             Self::Packer(_) => ExitStatus::Usage,
@@ -144,7 +144,7 @@ impl BuildError {
 
 /// Plans, and builds what is due. A failure of one image does not keep the others: those that are due at one time do not depend on each other. Fails
 /// where nothing was begun.
-pub async fn build(
+pub(crate) async fn build(
     request: &BuildRequest,
     program: PathBuf,
     to_stderr: bool,

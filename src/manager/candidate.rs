@@ -11,7 +11,7 @@ use assay_model::{Candidate, ImageName, RunId, exit::ExitStatus, history::ImageH
 
 /// Why there is no candidate to test.
 #[derive(Debug, thiserror::Error)]
-pub enum NoCandidate {
+pub(crate) enum NoCandidate {
     /// The run was named.
     #[error("images/{image}/candidates/{run}.hcl is not in the commit that is checked out ({commit})")]
     NoSuchRun {
@@ -62,7 +62,7 @@ pub enum NoCandidate {
 
 impl NoCandidate {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::NoSuchRun { .. } | Self::NoneOfInputs { .. } => ExitStatus::Nothing,
             Self::NoDigest { .. } => ExitStatus::Usage,
@@ -75,7 +75,7 @@ impl NoCandidate {
 
 /// The candidate of `run`, else the newest whose source digest is that of the inputs in the work tree, that may become gold by itself (see `model::history`), and whose AMIs are what its
 /// file says; from the commit that is checked out. What is passed over is told.
-pub async fn candidate(
+pub(crate) async fn candidate(
     settings: &Settings,
     image: &ImageName,
     run: Option<RunId>,

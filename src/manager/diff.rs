@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 64 << 20;
 
 /// Why nothing can be compared.
 #[derive(Debug, thiserror::Error)]
-pub enum DiffError {
+pub(crate) enum DiffError {
     /// There is no candidate.
     #[error("there is no candidate of image {image} in commit {commit}; name a run with --run")]
     NoCandidate {
@@ -54,7 +54,7 @@ pub enum DiffError {
 
 impl DiffError {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::NoCandidate { .. } | Self::NoSuchRun { .. } => ExitStatus::Nothing,
             Self::File { .. } => ExitStatus::Usage,
@@ -64,7 +64,7 @@ impl DiffError {
 }
 
 /// Compares. Without gold everything is new, and that is an answer.
-pub async fn diff(what: &DiffWhat) -> Result<ImageDiff, DiffError> {
+pub(crate) async fn diff(what: &DiffWhat) -> Result<ImageDiff, DiffError> {
     match what {
         DiffWhat::Files(old, new) => of_files(old, new),
         DiffWhat::Runs { image, run, against, at, folder } => {

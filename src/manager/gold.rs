@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Which AMI is wanted.
 #[derive(Debug, Clone)]
-pub struct GoldRequest {
+pub(crate) struct GoldRequest {
     /// The image line.
     pub image: ImageName,
     /// The region that the AMI must be in.
@@ -49,7 +49,7 @@ pub struct GoldRequest {
 
 /// A gold AMI and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GoldImage {
+pub(crate) struct GoldImage {
     /// The AMI that was asked for.
     pub ami: AmiRecord,
     /// Its run.
@@ -69,7 +69,7 @@ const ELSEWHERE: &str = ". If this build does not need it: Packer reads every da
 
 /// Why there is no AMI to build on. Each says what would help.
 #[derive(Debug, thiserror::Error)]
-pub enum GoldError {
+pub(crate) enum GoldError {
     /// No assay.hcl, so no place where `images/` could be.
     #[error("config: there is no assay.hcl in {} or a folder above it; name it: config = \"path/to/assay.hcl\"", .0.display())]
     NoConfig(PathBuf),
@@ -157,7 +157,7 @@ pub enum GoldError {
 }
 
 /// The gold AMI that fits.
-pub async fn gold(request: &GoldRequest) -> Result<GoldImage, GoldError> {
+pub(crate) async fn gold(request: &GoldRequest) -> Result<GoldImage, GoldError> {
     let folder = folder_of(request)?;
     let (place, lock) = match &request.reference {
         Some(reference) => committed(request, &folder, reference).await?,
@@ -257,7 +257,7 @@ fn no_lock(request: &GoldRequest, place: String, names: &BTreeSet<String>) -> Go
 }
 
 /// The AMI of `lock` that fits `request`; `place` is what errors call the lock.
-pub fn choose(lock: &Lock, place: &str, request: &GoldRequest) -> Result<GoldImage, GoldError> {
+pub(super) fn choose(lock: &Lock, place: &str, request: &GoldRequest) -> Result<GoldImage, GoldError> {
     let (run, revoked_from) = standing(lock, place, request.now)?;
     let all = lock.amis(run);
     let mut amis: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();

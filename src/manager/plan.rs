@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-pub use decide::decide;
-pub use facts::{GatheredFacts, KnownImage, gather};
-pub use reason::{BuildReason, ReasonKind, words as reason_words};
+pub(crate) use decide::decide;
+pub(crate) use facts::{GatheredFacts, KnownImage, gather};
+pub(crate) use reason::{BuildReason, ReasonKind, words as reason_words};
 
 use assay_config::{ConfigProblem, file::in_order, image_requests::PlanRequest};
 use assay_ledger::{GitEnvironment, LedgerError};
@@ -23,7 +23,7 @@ use assay_model::{
 
 /// What is known of one image when its case is decided.
 #[derive(Debug, Clone)]
-pub struct ImageFacts {
+pub(crate) struct ImageFacts {
     /// The image.
     pub image: ImageName,
     /// Digest of its inputs as they are checked out; `None`: assay.hcl names none.
@@ -46,7 +46,7 @@ pub struct ImageFacts {
 
 /// One build: a run's AMIs, from a candidate file or the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MadeBuild {
+pub(crate) struct MadeBuild {
     /// The run.
     pub run: RunId,
     /// The lock's word, else the candidate file's.
@@ -69,7 +69,7 @@ pub struct MadeBuild {
 
 /// What is known of the image that this one is built on.
 #[derive(Debug, Clone)]
-pub struct ParentFacts {
+pub(crate) struct ParentFacts {
     /// Its name.
     pub image: ImageName,
     /// Its gold, where it has one.
@@ -80,7 +80,7 @@ pub struct ParentFacts {
 
 /// The gold of a parent.
 #[derive(Debug, Clone)]
-pub struct ParentGold {
+pub(crate) struct ParentGold {
     /// The run.
     pub run: RunId,
     /// Its AMIs in every region.
@@ -91,7 +91,7 @@ pub struct ParentGold {
 
 /// What was decided for one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildDecision {
+pub(crate) struct BuildDecision {
     /// The image.
     pub image: ImageName,
     /// Whether it is to be built now.
@@ -120,14 +120,14 @@ impl BuildDecision {
     }
 
     /// Whether nothing goes on without a person: building again would only repeat what was rejected or taken out of use.
-    pub fn is_stuck(&self) -> bool {
+    pub(crate) fn is_stuck(&self) -> bool {
         !self.due && self.reasons.iter().any(|reason| reason.kind() == ReasonKind::Stuck)
     }
 }
 
 /// A plan.
 #[derive(Debug, Clone, Default)]
-pub struct BuildPlan {
+pub(crate) struct BuildPlan {
     /// Parents first; only those that were asked for.
     pub images: Vec<BuildDecision>,
     /// What the user should know.
@@ -136,19 +136,19 @@ pub struct BuildPlan {
 
 impl BuildPlan {
     /// 0, also when nothing is due; 2 where an image is stuck.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         if self.images.iter().any(BuildDecision::is_stuck) { ExitStatus::Failed } else { ExitStatus::Done }
     }
 
     /// The images to build.
-    pub fn due(&self) -> impl Iterator<Item = &BuildDecision> {
+    pub(crate) fn due(&self) -> impl Iterator<Item = &BuildDecision> {
         self.images.iter().filter(|decision| decision.due)
     }
 }
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
-pub enum PlanError {
+pub(crate) enum PlanError {
     /// assay.hcl asks for what cannot be known.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Configuration(Vec<ConfigProblem>),
@@ -159,7 +159,7 @@ pub enum PlanError {
 
 impl PlanError {
     /// The exit code of a command that ends so.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::Configuration(_) => ExitStatus::Usage,
             Self::Ledger(error) => error.exit(),
@@ -168,13 +168,17 @@ impl PlanError {
 }
 
 /// Plans. Fails where git or the remote cannot be read, and where the digest of declared inputs cannot be made.
-pub async fn plan(request: &PlanRequest, environment: &GitEnvironment, now: Timestamp) -> Result<BuildPlan, PlanError> {
+pub(crate) async fn plan(
+    request: &PlanRequest,
+    environment: &GitEnvironment,
+    now: Timestamp,
+) -> Result<BuildPlan, PlanError> {
     let gathered = gather(request, environment).await?;
     Ok(planned(request, &gathered, now))
 }
 
 /// The plan that follows from what was gathered.
-pub fn planned(request: &PlanRequest, gathered: &GatheredFacts, now: Timestamp) -> BuildPlan {
+pub(crate) fn planned(request: &PlanRequest, gathered: &GatheredFacts, now: Timestamp) -> BuildPlan {
     let mut plan = BuildPlan { images: Vec::new(), notes: gathered.notes.clone() };
     let mut decided: Vec<BuildDecision> = Vec::new();
     for declared in in_order(&request.file) {

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a sweep found and did.
 #[derive(Debug)]
-pub struct SweepReport {
+pub(crate) struct SweepReport {
     /// Everything with our tags in scope.
     pub plan: SweepPlan,
     /// What could not be removed; `None`: nothing was to be removed, only shown.
@@ -35,7 +35,7 @@ pub struct SweepReport {
 }
 
 /// Looks, and with `request.yes` removes. After a cancel nothing more is begun. Fails where the regions cannot be listed.
-pub async fn sweep(
+pub(crate) async fn sweep(
     request: &SweepRequest,
     events: &EventSender,
     cancel: &CancellationToken,

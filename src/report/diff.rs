@@ -21,7 +21,7 @@ const ROWS: usize = 150;
 const CELL: usize = 160;
 
 /// For a terminal.
-pub fn text(diff: &ImageDiff, style: ReportStyle) -> String {
+pub(crate) fn text(diff: &ImageDiff, style: ReportStyle) -> String {
     let mut text = format!("{}\n", headline(diff));
     for one in &diff.architectures {
         let _ = write!(text, "\n{}: {}\n", one.architecture, amis(one));
@@ -138,7 +138,7 @@ fn cut(text: &str) -> String {
 
 /// For a pull request's comment: a short table that shows, and lists that can be opened. Its first line is a comment by which CI can find its own comment
 /// again.
-pub fn markdown(diff: &ImageDiff) -> String {
+pub(crate) fn markdown(diff: &ImageDiff) -> String {
     let image = diff.image.as_deref().unwrap_or("hosts");
     let mut text = format!("<!-- assay diff {} -->\n", words_only(image));
     match &diff.old {

@@ -6,7 +6,7 @@ use assay_model::{CheckEvidence, RunEvent, Verdict, escape::escape_line};
 
 /// How a line is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineWeight {
+pub(crate) enum LineWeight {
     /// A step.
     Heading,
     /// Detail under a step.
@@ -19,7 +19,7 @@ pub enum LineWeight {
 const SHOWN: usize = 300;
 
 /// The lines for one event, at least one.
-pub fn lines(event: &RunEvent) -> Vec<(LineWeight, String)> {
+pub(crate) fn lines(event: &RunEvent) -> Vec<(LineWeight, String)> {
     use LineWeight::{Bad, Heading, Plain};
     match event {
         RunEvent::Started { run, targets } => {
@@ -44,7 +44,7 @@ pub fn lines(event: &RunEvent) -> Vec<(LineWeight, String)> {
 }
 
 /// A property that did not pass, with what was expected and what was found.
-pub fn check_lines(target: &str, check: &CheckEvidence) -> Vec<String> {
+pub(crate) fn check_lines(target: &str, check: &CheckEvidence) -> Vec<String> {
     let mut lines = vec![format!(
         "{target}: {} {} \"{}\" {}",
         check.outcome.as_str(),
@@ -61,7 +61,7 @@ pub fn check_lines(target: &str, check: &CheckEvidence) -> Vec<String> {
 }
 
 /// The row for `-machine-readable`, where the event has one: a category beginning `assay,` and its arguments.
-pub fn machine_row(event: &RunEvent) -> Option<(String, Vec<String>)> {
+pub(crate) fn machine_row(event: &RunEvent) -> Option<(String, Vec<String>)> {
     let row = |category: &str, arguments: &[&str]| {
         Some((format!("assay,{category}"), arguments.iter().map(|a| escape_line(a)).collect()))
     };

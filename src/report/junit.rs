@@ -13,7 +13,7 @@ const MOST: usize = 16 << 10;
 
 /// Why there is no JUnit file.
 #[derive(Debug, thiserror::Error)]
-pub enum JunitError {
+pub(crate) enum JunitError {
     /// quick-junit could not write it.
     #[error("it cannot be written as XML")]
     Write(#[from] quick_junit::SerializeError),
@@ -23,7 +23,7 @@ pub enum JunitError {
 }
 
 /// The report as text. It has been parsed again before it is returned.
-pub fn render(evidence: &Evidence) -> Result<String, JunitError> {
+pub(crate) fn render(evidence: &Evidence) -> Result<String, JunitError> {
     let name = match &evidence.image {
         Some(image) => format!("assay {image}"),
         None => "assay".to_owned(),

@@ -13,7 +13,7 @@ use assay_model::ManifestBuild;
 
 /// Why a manifest was not written. The file is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
+pub(crate) enum ManifestError {
     /// The file or its folder.
     #[error("{path}: the manifest cannot be {verb}")]
     Io {
@@ -52,7 +52,7 @@ pub enum ManifestError {
 /// Adds `build` to the manifest at `path`, which is made if need be, and names its run as the last (`last_run_uuid`, Packer's meaning). An
 /// entry of the same artifact and run is replaced in its place and keeps the fields that assay does not know. Blocks until the lock is
 /// held, at most a minute; any number of processes may do this at once.
-pub fn append(path: &Path, build: &ManifestBuild) -> Result<(), ManifestError> {
+pub(crate) fn append(path: &Path, build: &ManifestBuild) -> Result<(), ManifestError> {
     let io_error = |verb| move |source| ManifestError::Io { path: path.to_owned(), verb, source };
     let folder = aside::folder_of(path);
     std::fs::create_dir_all(&folder).map_err(io_error("written"))?;

@@ -10,7 +10,7 @@ use assay_model::{CheckEvidence, CheckOutcome, Evidence, TargetEvidence, Verdict
 const MOST: usize = 4 << 10;
 
 /// The report as text. A target without a verdict has a test point of its own, which is `not ok`.
-pub fn render(evidence: &Evidence) -> String {
+pub(crate) fn render(evidence: &Evidence) -> String {
     let points: usize = evidence.targets.iter().map(|t| t.checks.len() + usize::from(is_undecided(t))).sum();
     let mut text = format!("TAP version 14\n1..{points}\n");
     let mut number = 0;

@@ -13,7 +13,7 @@ const MOST: usize = 400;
 
 /// How the report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ReportStyle {
+pub(crate) struct ReportStyle {
     /// ANSI colours.
     pub color: bool,
     /// The width that tables may take, in columns; `None`: as wide as they need.
@@ -22,13 +22,13 @@ pub struct ReportStyle {
 
 impl ReportStyle {
     /// No colour, no bound on the width: for files.
-    pub fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self { color: false, width: None }
     }
 }
 
 /// The whole report, with a line end: headline, targets, what did not pass, what is left over.
-pub fn render(evidence: &Evidence, style: ReportStyle) -> String {
+pub(crate) fn render(evidence: &Evidence, style: ReportStyle) -> String {
     let mut text = format!("{}\n", headline(evidence, style));
     if !evidence.targets.is_empty() {
         let _ = write!(text, "\n{}\n", targets_table(&evidence.targets, style));
@@ -41,7 +41,7 @@ pub fn render(evidence: &Evidence, style: ReportStyle) -> String {
 }
 
 /// `assay: FAILED  image base, run …: 2 targets, 6 checks: 2 passed (1 flaky), 2 failed, 1 skipped, 1 undecided`
-pub fn headline(evidence: &Evidence, style: ReportStyle) -> String {
+pub(crate) fn headline(evidence: &Evidence, style: ReportStyle) -> String {
     let counts = evidence.counts();
     let flaky = if counts.flaky > 0 { format!(" ({} flaky)", counts.flaky) } else { String::new() };
     let image = evidence.image.as_ref().map(|image| format!("image {image}, ")).unwrap_or_default();
@@ -60,7 +60,7 @@ pub fn headline(evidence: &Evidence, style: ReportStyle) -> String {
 }
 
 /// The run in a few lines, for Packer's Ui: the headline and the table. No line is empty or holds a line end.
-pub fn summary_lines(evidence: &Evidence) -> Vec<String> {
+pub(crate) fn summary_lines(evidence: &Evidence) -> Vec<String> {
     let style = ReportStyle::plain();
     let mut lines = vec![headline(evidence, style)];
     if !evidence.targets.is_empty() {
@@ -70,7 +70,7 @@ pub fn summary_lines(evidence: &Evidence) -> Vec<String> {
 }
 
 /// The table of targets, without a line end.
-pub fn targets_table(targets: &[TargetEvidence], style: ReportStyle) -> String {
+pub(crate) fn targets_table(targets: &[TargetEvidence], style: ReportStyle) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(width) = style.width {
@@ -95,7 +95,7 @@ pub fn targets_table(targets: &[TargetEvidence], style: ReportStyle) -> String {
 }
 
 /// `launch 1.2 s, ssh 8.0 s`
-pub fn phases_text(phases: &[PhaseTime]) -> String {
+pub(crate) fn phases_text(phases: &[PhaseTime]) -> String {
     let parts: Vec<String> = phases
         .iter()
         .map(|phase| format!("{} {}", escape_line(&phase.name), duration_text(phase.duration_ms)))
@@ -104,7 +104,7 @@ pub fn phases_text(phases: &[PhaseTime]) -> String {
 }
 
 /// Milliseconds for people: `730 ms`, `8.0 s`, `2 m 05 s`.
-pub fn duration_text(milliseconds: u64) -> String {
+pub(crate) fn duration_text(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
         1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
@@ -113,7 +113,7 @@ pub fn duration_text(milliseconds: u64) -> String {
 }
 
 /// A JSON value on one line, escaped, at most `most` characters; what is cut is said.
-pub fn value_text(value: &Value, most: usize) -> String {
+pub(crate) fn value_text(value: &Value, most: usize) -> String {
     // JSON's own escapes for control characters first, then whatever else a terminal might act on.
     let text = escape_line(&value.to_string());
     let length = text.chars().count();
@@ -195,7 +195,7 @@ fn remarks(evidence: &Evidence) -> String {
 }
 
 /// The verdict in capitals, coloured where asked: green, red, yellow.
-pub fn verdict_word(verdict: Verdict, style: ReportStyle) -> String {
+pub(crate) fn verdict_word(verdict: Verdict, style: ReportStyle) -> String {
     let word = verdict.as_str().to_uppercase();
     if !style.color {
         return word;

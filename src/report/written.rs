@@ -12,13 +12,13 @@ use assay_model::Evidence;
 
 /// Writes `evidence` to `path` in `format`, aside and renamed; its folder is made where there is none. As [`OutputFormat::Jsonl`]: one line per
 /// property, and the whole as the last line. Fails where the file cannot be written or the format cannot hold it.
-pub fn write(path: &Path, format: OutputFormat, evidence: &Evidence) -> Result<(), ReportError> {
+pub(crate) fn write(path: &Path, format: OutputFormat, evidence: &Evidence) -> Result<(), ReportError> {
     let text = rendered(format, evidence)?;
     aside::write(path, text.as_bytes()).map_err(|source| ReportError::Io { path: path.to_owned(), source })
 }
 
 /// `evidence` in `format`, with a line end.
-pub fn rendered(format: OutputFormat, evidence: &Evidence) -> Result<String, ReportError> {
+pub(crate) fn rendered(format: OutputFormat, evidence: &Evidence) -> Result<String, ReportError> {
     Ok(match format {
         OutputFormat::Text => text::render(evidence, ReportStyle { color: false, width: None }),
         OutputFormat::Json => pretty(evidence)?,

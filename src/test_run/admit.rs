@@ -13,7 +13,7 @@ use assay_aws::{
 use assay_model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::UndecidedReason, tags};
 
 /// An AMI that was looked at.
-pub struct AdmittedImage {
+pub(crate) struct AdmittedImage {
     /// Where and which.
     pub ami: AmiRef,
     /// What EC2 said of it; absent where it could not be seen.
@@ -28,7 +28,7 @@ pub struct AdmittedImage {
 
 impl AdmittedImage {
     /// The facts for evidence and manifest; absent where the AMI could not be seen or has an architecture that assay does not know.
-    pub fn record(&self) -> Option<AmiRecord> {
+    pub(crate) fn record(&self) -> Option<AmiRecord> {
         let image = self.image.as_ref()?;
         Some(AmiRecord {
             ami: self.ami.clone(),
@@ -43,7 +43,7 @@ impl AdmittedImage {
 
 /// Describes every AMI, all at once; with `protect`, turns deregistration protection on as the very first change, before the account is even
 /// known, and notes it there. `own`: an AMI of another account is refused (Packer's artifact must be the caller's).
-pub async fn admit(
+pub(super) async fn admit(
     factory: &dyn CloudFactory,
     amis: &[AmiRef],
     protect: Option<&ProtectionRecord>,
@@ -112,7 +112,7 @@ async fn protect_one(
 }
 
 /// Refuses AMIs whose own tag names another image line than the one they are to be tested as.
-pub fn of_image(mut admitted: Vec<AdmittedImage>, image: Option<&ImageName>) -> Vec<AdmittedImage> {
+pub(super) fn of_image(mut admitted: Vec<AdmittedImage>, image: Option<&ImageName>) -> Vec<AdmittedImage> {
     let Some(image) = image else { return admitted };
     for one in &mut admitted {
         let tagged =
@@ -167,7 +167,7 @@ fn refuse_foreign(one: &mut AdmittedImage, account: &AccountId) {
 }
 
 /// A cloud's error as the reason why a target is undecided.
-pub fn undecided(error: &CloudError) -> UndecidedReason {
+pub(super) fn undecided(error: &CloudError) -> UndecidedReason {
     let cure = match error.kind {
         CloudErrorKind::Throttled => "; run assay validate on it later",
         CloudErrorKind::NoCapacity => "; try another instance_type or subnet_id",

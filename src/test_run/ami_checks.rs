@@ -7,7 +7,7 @@ use super::answers::KnownProperty;
 use assay_aws::cloud::CloudImage;
 
 /// What `image` says about `property`, in EC2's words. A text that EC2 leaves out is empty.
-pub fn known(image: &CloudImage, property: &str) -> KnownProperty {
+pub(super) fn known(image: &CloudImage, property: &str) -> KnownProperty {
     let attributes = &image.attributes;
     let text = |value: &str| KnownProperty::Value(value.into());
     let optional = |value: &Option<String>| text(value.as_deref().unwrap_or_default());

@@ -17,7 +17,7 @@ const MESSAGE: usize = 1 << 10;
 
 /// What the conductor knows about one property.
 #[derive(Debug, Clone, PartialEq)]
-pub enum KnownProperty {
+pub(super) enum KnownProperty {
     /// Its value.
     Value(Value),
     /// Its value, and why it is so: said where the demand is not met.
@@ -28,12 +28,12 @@ pub enum KnownProperty {
 
 impl KnownProperty {
     /// An answer that could not be had, for a reason in words.
-    pub fn unknown(why: impl Into<String>) -> Self {
+    pub(super) fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown(why.into())
     }
 
     /// True; or false, because of what `wrong` says.
-    pub fn holds(wrong: Option<String>) -> Self {
+    pub(super) fn holds(wrong: Option<String>) -> Self {
         match wrong {
             None => Self::Value(true.into()),
             Some(why) => Self::Because(false.into(), why),
@@ -42,12 +42,12 @@ impl KnownProperty {
 }
 
 /// Whether the suites ask for a resource with this id (any, where `None`), skipped checks aside.
-pub fn asks(suites: &[Suite], resource: ResourceKind, id: Option<&str>) -> bool {
+pub(super) fn asks(suites: &[Suite], resource: ResourceKind, id: Option<&str>) -> bool {
     wanted(suites, resource, id).next().is_some()
 }
 
 /// Whether a check of this resource and id demands something of `property`.
-pub fn asks_property(suites: &[Suite], resource: ResourceKind, id: Option<&str>, property: &str) -> bool {
+pub(super) fn asks_property(suites: &[Suite], resource: ResourceKind, id: Option<&str>, property: &str) -> bool {
     let demanded = |p: &CheckProperty| p.name == property && p.matcher != Matcher::Equal(false.into());
     wanted(suites, resource, id).any(|check| check.properties.iter().any(demanded))
 }
@@ -59,7 +59,7 @@ fn wanted<'a>(suites: &'a [Suite], resource: ResourceKind, id: Option<&'a str>) 
 
 /// Answers every check of `resource` (and `id`, where one is given) in `checks`, which holds every property of `suites` in their order. Where it holds fewer, the
 /// target was lost before it was asked, and nothing is changed.
-pub fn answer(
+pub(super) fn answer(
     suites: &[Suite],
     resource: ResourceKind,
     id: Option<&str>,
@@ -75,7 +75,11 @@ pub fn answer(
 }
 
 /// Writes how often a check was tried and how long it took, where `known` says so. What passed after a retry is flaky.
-pub fn note_attempts(suites: &[Suite], checks: &mut [CheckEvidence], known: impl Fn(&Check) -> Option<(u32, u64)>) {
+pub(super) fn note_attempts(
+    suites: &[Suite],
+    checks: &mut [CheckEvidence],
+    known: impl Fn(&Check) -> Option<(u32, u64)>,
+) {
     for (check, place) in places(suites) {
         if let (Some((attempts, duration_ms)), Some(entries)) = (known(check), checks.get_mut(place)) {
             for entry in entries.iter_mut().filter(|entry| entry.outcome != CheckOutcome::Skipped) {
@@ -136,7 +140,7 @@ fn write(entry: &mut CheckEvidence, outcome: CheckOutcome, value: &Value, why: &
 }
 
 /// The checks of `suites` that a host answers, as suites whose names say when they were asked: `smoke after soft reboot`. Suites without any are left out.
-pub fn asked_again(suites: &[Suite], when: &str) -> Vec<Suite> {
+pub(super) fn asked_again(suites: &[Suite], when: &str) -> Vec<Suite> {
     let again = suites.iter().map(|suite| Suite {
         name: format!("{} {when}", suite.name),
         checks: suite.checks.iter().filter(|c| c.resource.asker() == QuestionAsker::Host).cloned().collect(),
@@ -146,7 +150,7 @@ pub fn asked_again(suites: &[Suite], when: &str) -> Vec<Suite> {
 }
 
 /// What did not pass of `checks`, in words; `None` where all did. At most ten are named.
-pub fn complaint(checks: &[CheckEvidence]) -> Option<String> {
+pub(super) fn complaint(checks: &[CheckEvidence]) -> Option<String> {
     let bad: Vec<String> = checks
         .iter()
         .filter(|c| matches!(c.outcome, CheckOutcome::Failed | CheckOutcome::Undecided))

@@ -32,7 +32,7 @@ struct RecordedEvidence {
 }
 
 /// Concludes a run. What goes wrong here becomes a problem of the result; the verdict stays what it is.
-pub async fn conclude(
+pub(super) async fn conclude(
     request: &RunRequest,
     admitted: &[AdmittedImage],
     evidence: Evidence,

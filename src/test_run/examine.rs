@@ -44,7 +44,7 @@ const RELEASE_CANCELLED: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// What an examination works with.
-pub struct ExaminationContext<'a> {
+pub(super) struct ExaminationContext<'a> {
     /// The cloud.
     pub factory: Arc<dyn CloudFactory>,
     /// Whose account it is; absent where the caller could not be learned, and then nothing is launched.
@@ -85,7 +85,7 @@ type JudgedSoFar = BTreeMap<TargetId, TargetEvidence>;
 
 /// What came of it.
 #[derive(Default)]
-pub struct ExaminationResult {
+pub(super) struct ExaminationResult {
     /// One per target.
     pub targets: Vec<TargetEvidence>,
     /// What could not be confined in the prober.
@@ -97,7 +97,7 @@ pub struct ExaminationResult {
 }
 
 /// Examines every target. Those that cannot be launched are undecided, with the reason.
-pub async fn all(context: ExaminationContext<'_>) -> ExaminationResult {
+pub(super) async fn all(context: ExaminationContext<'_>) -> ExaminationResult {
     let mut judged = JudgedSoFar::new();
     for target in context.targets {
         if let Some(reason) = refusal(&context, target) {

@@ -20,7 +20,7 @@ use assay_suite::{Check, ResourceKind, Suite, SuiteBounds};
 /// With less time than this left of an instance's life nothing is begun.
 const LEAST: Duration = Duration::from_secs(30);
 /// Why no external suite is run behind a bastion.
-pub const NO_WAY_THROUGH_A_BASTION: &str =
+pub(super) const NO_WAY_THROUGH_A_BASTION: &str =
     "external suites do not go through a bastion, whose key they may not have; use ssh_proxy_command";
 
 /// What an external suite came to, and its tests.
@@ -34,7 +34,7 @@ struct FoundTests<'a> {
 
 /// Where external suites are found.
 #[derive(Clone, Copy)]
-pub struct ExternalPlace<'a> {
+pub(super) struct ExternalPlace<'a> {
     /// Where the suites' own paths start from.
     pub base_dir: &'a Path,
     /// What they may take from this machine.
@@ -42,12 +42,12 @@ pub struct ExternalPlace<'a> {
 }
 
 /// Whether the suites ask for any.
-pub fn asked(suites: &[Suite]) -> bool {
+pub(super) fn asked(suites: &[Suite]) -> bool {
     answers::asks(suites, ResourceKind::External, None)
 }
 
 /// What keeps external suites from being run at all: paths that are not there, parameters that cannot be, folders that their users cannot enter.
-pub fn problems(suites: &[Suite], place: ExternalPlace<'_>) -> Vec<String> {
+pub(super) fn problems(suites: &[Suite], place: ExternalPlace<'_>) -> Vec<String> {
     let declared = declared(suites, place);
     let told = declared.filter_map(|(suite, check, external)| {
         let (place, id) = (suite.path.display(), &check.id);
@@ -74,7 +74,7 @@ fn declared<'a>(
 }
 
 /// The host that external suites are run against, and what they need to know of its life.
-pub struct SuiteHost<'a> {
+pub(super) struct SuiteHost<'a> {
     /// How it is reached, or why nothing can be run against it.
     pub host: Result<&'a HostAccess, &'a str>,
     /// When it will be gone; absent where it stays.
@@ -84,7 +84,7 @@ pub struct SuiteHost<'a> {
 }
 
 /// Runs every external suite against `subject`, answers their checks in `checks`, and returns their tests as further checks. A cancel ends them.
-pub async fn answer(
+pub(super) async fn answer(
     prober: &Prober,
     suites: &[Suite],
     place: ExternalPlace<'_>,

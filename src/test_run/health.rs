@@ -24,7 +24,7 @@ case $(runlevel 2>/dev/null) in *' 0'|*' 6') exit 1;; esac
 exit 0";
 
 /// Why what failed on the target's host may be no fault of the image; `None`: EC2 says that the instance runs and is well, and the host answers and stays.
-pub async fn doubt(
+pub(super) async fn doubt(
     with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
@@ -49,12 +49,12 @@ pub async fn doubt(
 }
 
 /// What a host is asked to learn whether it is going down.
-pub fn question() -> Suite {
+pub(super) fn question() -> Suite {
     command_suite("not going down", NOT_GOING_DOWN.to_owned(), SudoChoice::Never)
 }
 
 /// What a host's answer to [`question`] means; `None`: it is there and stays.
-pub fn going_down(found: &TargetProbe) -> Option<String> {
+pub(super) fn going_down(found: &TargetProbe) -> Option<String> {
     if let Some(stopped) = &found.stopped {
         return Some(format!("the host does not answer any more: {}", stopped.reason));
     }
@@ -66,7 +66,7 @@ pub fn going_down(found: &TargetProbe) -> Option<String> {
 }
 
 /// Takes back what failed of `checks`, which a host answered that was not well.
-pub fn take_back(checks: &mut [CheckEvidence], why: &UndecidedReason) {
+pub(super) fn take_back(checks: &mut [CheckEvidence], why: &UndecidedReason) {
     for check in checks.iter_mut().filter(|check| check.outcome == CheckOutcome::Failed) {
         check.outcome = CheckOutcome::Undecided;
         let said = std::mem::take(&mut check.message);
@@ -76,18 +76,18 @@ pub fn take_back(checks: &mut [CheckEvidence], why: &UndecidedReason) {
 }
 
 /// [`take_back`] for all that a target's first round brought, with what that amounts to.
-pub fn take_back_all(evidence: &mut TargetEvidence, planned: usize, why: &UndecidedReason) {
+pub(super) fn take_back_all(evidence: &mut TargetEvidence, planned: usize, why: &UndecidedReason) {
     take_back(&mut evidence.checks, why);
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, Some(why));
 }
 
 /// Whether anything failed.
-pub fn any_failed(checks: &[CheckEvidence]) -> bool {
+pub(super) fn any_failed(checks: &[CheckEvidence]) -> bool {
     checks.iter().any(|check| check.outcome == CheckOutcome::Failed)
 }
 
 /// A suite of assay's own: one command that must end with 0.
-pub fn command_suite(id: &str, command: String, sudo: SudoChoice) -> Suite {
+pub(super) fn command_suite(id: &str, command: String, sudo: SudoChoice) -> Suite {
     let digest = Digest::of(command.as_bytes());
     let check = Check {
         resource: ResourceKind::Command,

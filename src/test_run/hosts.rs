@@ -27,7 +27,11 @@ use assay_prober::{ProbeRequest, Prober, amounts_to};
 use assay_suite::Suite;
 
 /// Runs the suites on every host at once. Fails where the key cannot be read. Where there is no prober, every host is undecided.
-pub async fn probe(request: Wanted, events: EventSender, cancel: CancellationToken) -> Result<FinishedRun, String> {
+pub(crate) async fn probe(
+    request: Wanted,
+    events: EventSender,
+    cancel: CancellationToken,
+) -> Result<FinishedRun, String> {
     let started_at = jiff::Timestamp::now().to_string();
     let key =
         std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;

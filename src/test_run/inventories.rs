@@ -10,19 +10,19 @@ use assay_prober::FoundInventory;
 
 /// Inventories by their digests, while targets are probed side by side.
 #[derive(Debug, Default)]
-pub struct InventoriesByDigest {
+pub(super) struct InventoriesByDigest {
     known: Mutex<BTreeMap<Digest, Inventory>>,
     asked: Mutex<BTreeSet<AmiRef>>,
 }
 
 impl InventoriesByDigest {
     /// Whether this AMI was asked of no instance yet. What is in an AMI is asked once, of its first instance that comes up.
-    pub fn is_first_of(&self, ami: &AmiRef) -> bool {
+    pub(super) fn is_first_of(&self, ami: &AmiRef) -> bool {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(ami.clone())
     }
 
     /// Notes what was found in a target's image, or why nothing was. `stopped`: what kept the probe from its end, or from its beginning.
-    pub fn note(
+    pub(super) fn note(
         &self,
         found: Option<&FoundInventory>,
         stopped: Option<&UndecidedReason>,
@@ -41,7 +41,7 @@ impl InventoriesByDigest {
     }
 
     /// All of them.
-    pub fn all(&self) -> BTreeMap<Digest, Inventory> {
+    pub(super) fn all(&self) -> BTreeMap<Digest, Inventory> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

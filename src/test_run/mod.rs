@@ -31,13 +31,12 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use admit::AdmittedImage;
-pub use event::EventSender;
-pub use hosts::probe;
-pub use provenance::BuildBeginning;
-pub use signing::EvidenceSigner;
-pub use stamping::StampResult;
-pub use validate::validate;
+pub(crate) use event::EventSender;
+pub(crate) use hosts::probe;
+pub(crate) use provenance::BuildBeginning;
+pub(crate) use signing::EvidenceSigner;
+pub(crate) use stamping::StampResult;
+pub(crate) use validate::validate;
 
 use futures::future::try_join_all;
 use protection::ProtectionRecord;
@@ -52,7 +51,7 @@ use assay_model::{
 };
 
 /// What is to be tested, and on whose behalf.
-pub struct RunRequest {
+pub(crate) struct RunRequest {
     /// The run under which things are created; all builds of one Packer run share it.
     pub run: RunId,
     /// At least one.
@@ -83,7 +82,7 @@ pub struct RunRequest {
 
 /// A Packer build, in the words of Packer's manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PackerBuild {
+pub(crate) struct PackerBuild {
     /// The source's name.
     pub name: String,
     /// e.g. `amazon-ebs`.
@@ -96,7 +95,7 @@ pub struct PackerBuild {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct FinishedRun {
+pub(crate) struct FinishedRun {
     /// What was found.
     pub evidence: Evidence,
     /// Where the reports are, where a folder for them was given.
@@ -115,7 +114,7 @@ pub struct FinishedRun {
 
 impl FinishedRun {
     /// Evidence that was written nowhere yet.
-    pub fn unrecorded(evidence: Evidence) -> Self {
+    pub(crate) fn unrecorded(evidence: Evidence) -> Self {
         Self {
             evidence,
             reports: None,
@@ -128,7 +127,7 @@ impl FinishedRun {
     }
 
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self.evidence.verdict {
             Verdict::Failed => ExitStatus::Failed,
             Verdict::Undecided => ExitStatus::Undecided,
@@ -139,7 +138,7 @@ impl FinishedRun {
     }
 
     /// Why a build must not be green, in one or more lines; `None` where all is well. Leftovers alone do not fail a build: they are warned of.
-    pub fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let mut lines = Vec::new();
         if self.evidence.verdict != Verdict::Passed {
             let counts = self.evidence.counts();
@@ -158,7 +157,7 @@ impl FinishedRun {
 }
 
 /// The AMIs of `image` that carry `state` in their tags, in these regions, sorted. Fails with the first region's error.
-pub async fn find(
+pub(crate) async fn find(
     access: &AccessSettings,
     image: &ImageName,
     state: ImageState,
@@ -188,7 +187,7 @@ pub async fn find(
 
 /// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI. `run`: under which it is noted. After
 /// a cancel it goes on for a few seconds only. Returns whether every one of them is protected now.
-pub async fn keep(
+pub(crate) async fn keep(
     access: &AccessSettings,
     run: RunId,
     amis: &[AmiRef],

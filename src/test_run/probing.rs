@@ -24,21 +24,21 @@ use assay_suite::{Check, QuestionAsker, Suite};
 
 /// The longest that cloud-init and a target's checks may take after the login, beyond what the longest check may take by what its suite says; see
 /// [`checks_within`].
-pub const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
+pub(super) const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
 /// What a round of questions leaves of an instance's life: a deadline leaves what was found, an instance that powers itself off leaves a lost connection.
-pub const MARGIN: Duration = Duration::from_secs(60);
+pub(super) const MARGIN: Duration = Duration::from_secs(60);
 /// The pause between two looks at the console.
 const CONSOLE_PAUSE: Duration = Duration::from_secs(3);
 
 /// How long cloud-init and the checks of `suites` may take after the login: a check with many attempts gets the time for all of them.
-pub fn checks_within(suites: &[Suite]) -> Duration {
+pub(super) fn checks_within(suites: &[Suite]) -> Duration {
     let checks = suites.iter().flat_map(|suite| &suite.checks);
     let asked = checks.filter(|check| !check.skip && check.resource.asker() == QuestionAsker::Host);
     CHECKS_AT_MOST + asked.map(Check::longest).max().unwrap_or_default()
 }
 
 /// What a probe works with.
-pub struct ProbeContext<'a> {
+pub(super) struct ProbeContext<'a> {
     /// What is asked.
     pub request: &'a RunRequest,
     /// The instances.
@@ -57,7 +57,7 @@ pub struct ProbeContext<'a> {
 
 /// What the first probe of an instance leaves for what comes after it.
 #[derive(Debug, Default)]
-pub struct FirstLogin {
+pub(super) struct FirstLogin {
     /// The host key that it showed and that was accepted, as `algorithm base64`.
     pub host_key: Option<String>,
     /// What the host said of itself, where that was asked and it was reached.
@@ -67,7 +67,7 @@ pub struct FirstLogin {
 }
 
 /// Probes one instance and writes what was found into `evidence`. `beside`: what the host is asked beside the checks. [`explain`] is due when the verdict stands.
-pub async fn probe(
+pub(super) async fn probe(
     with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
@@ -108,7 +108,7 @@ pub async fn probe(
 }
 
 /// The reason of everything that a cancel cut short.
-pub fn cancelled() -> UndecidedReason {
+pub(super) fn cancelled() -> UndecidedReason {
     UndecidedReason { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
 }
 
@@ -121,7 +121,7 @@ fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) -> FirstLogin {
 }
 
 /// For a target that could not be reached or was lost: what EC2 says became of the instance, and its console output saved beside the reports.
-pub async fn explain(with: &ProbeContext<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
+pub(super) async fn explain(with: &ProbeContext<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
     use UndecidedKind::{HostKey, Lost, Timeout, Unreachable};
     let Some(undecided) =
         evidence.undecided.as_mut().filter(|u| matches!(u.kind, Unreachable | Lost | Timeout | HostKey))
@@ -137,7 +137,7 @@ pub async fn explain(with: &ProbeContext<'_>, target: &TargetId, evidence: &mut 
 }
 
 /// Saves an instance's console output beside the reports. Returns the file's name; `None` where there is no folder for reports, or it could not be had.
-pub async fn save_console(with: &ProbeContext<'_>, target: &TargetId) -> Option<String> {
+pub(super) async fn save_console(with: &ProbeContext<'_>, target: &TargetId) -> Option<String> {
     let folder = with.request.settings.report_dir.as_ref()?;
     let bytes = match with.fleet.console(target).await {
         Ok(bytes) => bytes,
@@ -197,7 +197,7 @@ async fn probe_with_known_key(
 }
 
 /// Where an instance of ours is dialled; the address that it sees us from is admitted.
-pub async fn place(
+pub(super) async fn place(
     with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
@@ -209,7 +209,12 @@ pub async fn place(
 }
 
 /// Has the temporary group admit the address that the instance sees us from, where connections are made directly. Returns whether that changed anything.
-pub async fn admit(with: &ProbeContext<'_>, target: &TargetId, (address, way): &DialPlace, ask_anew: bool) -> bool {
+pub(super) async fn admit(
+    with: &ProbeContext<'_>,
+    target: &TargetId,
+    (address, way): &DialPlace,
+    ask_anew: bool,
+) -> bool {
     if !matches!(way, ConnectionWay::Direct) {
         return false;
     }
@@ -220,7 +225,7 @@ pub async fn admit(with: &ProbeContext<'_>, target: &TargetId, (address, way): &
 }
 
 /// `wanted`, or less where the instance powers itself off before: what a host says while it goes down is no answer.
-pub fn within_life(with: &ProbeContext<'_>, launched: &LaunchedTarget, wanted: Duration) -> Duration {
+pub(super) fn within_life(with: &ProbeContext<'_>, launched: &LaunchedTarget, wanted: Duration) -> Duration {
     let life = with.fleet.life_left(launched).saturating_sub(MARGIN).max(Duration::from_millis(500));
     if life < wanted {
         tracing::info!(target = %launched.target, "the instance's life bounds its test; ttl makes it longer");
@@ -241,12 +246,12 @@ fn name_short_life(with: &ProbeContext<'_>, launched: &LaunchedTarget, found: &m
 }
 
 /// Whether the host showed another key than the ones that were named.
-pub fn is_key_mismatch(found: &TargetProbe) -> bool {
+pub(super) fn is_key_mismatch(found: &TargetProbe) -> bool {
     found.stopped.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
 }
 
 /// Reads the console until it names host keys or half of what is left of `ssh_timeout` has passed: EC2 shows it late.
-pub async fn console_keys(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> Vec<String> {
+pub(super) async fn console_keys(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> Vec<String> {
     let deadline = tokio::time::Instant::now() + left(with, launched) / 2;
     loop {
         match with.fleet.console(&launched.target).await {
@@ -265,12 +270,12 @@ pub async fn console_keys(with: &ProbeContext<'_>, launched: &LaunchedTarget) ->
 }
 
 /// What is left of `ssh_timeout`, which counts from the launch; never less than a moment, so that the prober can say why.
-pub fn left(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> Duration {
+pub(super) fn left(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> Duration {
     with.request.settings.ssh.timeout.saturating_sub(launched.started.elapsed()).max(Duration::from_millis(500))
 }
 
 /// What one session with an instance is to bring.
-pub struct ProbeRound {
+pub(super) struct ProbeRound {
     /// What is asked; may be nothing.
     pub suites: Arc<[Suite]>,
     /// The host keys that may be shown, as `algorithm base64`; empty: any.
@@ -285,7 +290,7 @@ pub struct ProbeRound {
 
 /// What a host is asked that is no check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ExtraQuestions {
+pub(super) struct ExtraQuestions {
     /// About itself, to compare boots.
     pub facts: bool,
     /// What is in the image.
@@ -294,13 +299,13 @@ pub struct ExtraQuestions {
 
 impl ExtraQuestions {
     /// Nothing.
-    pub const NOTHING: Self = Self { facts: false, inventory: false };
+    pub(super) const NOTHING: Self = Self { facts: false, inventory: false };
     /// Only about itself.
-    pub const FACTS: Self = Self { facts: true, inventory: false };
+    pub(super) const FACTS: Self = Self { facts: true, inventory: false };
 }
 
 /// One session with an instance of ours, with the run's key, after cloud-init.
-pub async fn ask(
+pub(super) async fn ask(
     with: &ProbeContext<'_>,
     target: &TargetId,
     (address, way): &DialPlace,
@@ -324,7 +329,7 @@ pub async fn ask(
 }
 
 /// Probes, and tells the phases as they are reached.
-pub async fn watched(prober: &Prober, request: ProbeRequest, events: &EventSender) -> TargetProbe {
+pub(super) async fn watched(prober: &Prober, request: ProbeRequest, events: &EventSender) -> TargetProbe {
     let (sender, mut seen) = mpsc::channel(64);
     let target = request.target.clone();
     let telling = async {

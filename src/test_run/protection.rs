@@ -12,19 +12,19 @@ use assay_aws::{
 use assay_model::{AmiRef, RunId};
 
 /// The record of one run's protections; empty where the run protects nothing.
-pub struct ProtectionRecord {
+pub(super) struct ProtectionRecord {
     journal: Option<Journal>,
 }
 
 impl ProtectionRecord {
     /// For a run that turns no protection on.
-    pub fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self { journal: None }
     }
 
     /// A new record in the user's state folder. Where none can be made, that is warned of, and the AMIs are protected without it: losing an AMI is
     /// worse than losing the note about it.
-    pub fn open(run: RunId, events: &EventSender) -> Self {
+    pub(super) fn open(run: RunId, events: &EventSender) -> Self {
         match journal::default_root() {
             Ok(root) => Self::open_at(&root, run, events),
             Err(error) => Self::unrecorded(&error, events),
@@ -45,7 +45,7 @@ impl ProtectionRecord {
 
     /// Turns protection on, noted first. `image`: what EC2 said of the AMI; absent where it could not be described, and then it is protected
     /// all the same (a failing API must not cost the AMI). Fails with EC2's answer.
-    pub async fn protect(
+    pub(super) async fn protect(
         &self,
         cloud: &dyn Cloud,
         ami: &AmiRef,
@@ -67,14 +67,14 @@ impl ProtectionRecord {
     }
 
     /// Turns our own protection off, struck out of the record when EC2 has done it. Fails with EC2's answer.
-    pub async fn lift(&self, cloud: &dyn Cloud, ami: &AmiRef, image: &CloudImage) -> Result<(), CloudError> {
+    pub(super) async fn lift(&self, cloud: &dyn Cloud, ami: &AmiRef, image: &CloudImage) -> Result<(), CloudError> {
         registry::release(cloud, image, ProtectionOrigin::Ours).await?;
         self.note(|journal| journal.unprotected(ami));
         Ok(())
     }
 
     /// Ends the record; it is removed where none of our protections is left.
-    pub fn close(self) {
+    pub(super) fn close(self) {
         self.note(Journal::close);
     }
 

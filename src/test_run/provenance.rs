@@ -9,7 +9,7 @@ use assay_model::Provenance;
 
 /// What was known when a build began.
 #[derive(Debug, Clone)]
-pub struct BuildBeginning {
+pub(crate) struct BuildBeginning {
     /// When, RFC 3339 UTC.
     at: String,
     /// Where it comes from; none where the configuration was not known then.
@@ -18,7 +18,7 @@ pub struct BuildBeginning {
 
 impl BuildBeginning {
     /// To be called before anything is built.
-    pub async fn now(settings: Option<&Settings>) -> Self {
+    pub(crate) async fn now(settings: Option<&Settings>) -> Self {
         let at = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second());
         let at = at.unwrap_or_default().to_string();
         let provenance = match settings {
@@ -31,7 +31,7 @@ impl BuildBeginning {
 
 /// What is known of a run's origin.
 #[derive(Debug, Default)]
-pub struct RunOrigin {
+pub(super) struct RunOrigin {
     /// Commit, branch, owner, pipeline and source digest as far as they can be learned, or the candidate's own.
     pub provenance: Provenance,
     /// The CI workflow that this job is of.
@@ -41,7 +41,7 @@ pub struct RunOrigin {
 }
 
 /// Learns it; never fails. What could not be learned is logged.
-pub async fn learn(request: &RunRequest) -> RunOrigin {
+pub(super) async fn learn(request: &RunRequest) -> RunOrigin {
     let learned = ask(&request.settings).await;
     for reason in &learned.unknown {
         tracing::info!(%reason, "not known of this run");

@@ -26,11 +26,11 @@ use assay_prober::{BastionOrder, BastionProcess, ConnectionMaker, ConnectionMean
 const RESOLVE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where a target is dialled, and by which way.
-pub type DialPlace = (SocketAddr, ConnectionWay);
+pub(crate) type DialPlace = (SocketAddr, ConnectionWay);
 
 /// The ways of one run.
 #[derive(Debug)]
-pub struct RunReach {
+pub(crate) struct RunReach {
     by: Option<DialWay>,
 }
 
@@ -41,7 +41,7 @@ enum DialWay {
 }
 
 /// Starts the prober, or finds the one elsewhere in service. Nothing may be launched before: without it nothing can be tested.
-pub async fn prober(settings: &ProberSettings, program: &Path) -> Result<Prober, UndecidedReason> {
+pub(crate) async fn prober(settings: &ProberSettings, program: &Path) -> Result<Prober, UndecidedReason> {
     let prober = match settings {
         ProberSettings::Local => Prober::start(program).await,
         ProberSettings::Remote(remote) => Prober::connect(remote).await,
@@ -51,7 +51,7 @@ pub async fn prober(settings: &ProberSettings, program: &Path) -> Result<Prober,
 
 impl RunReach {
     /// Prepares what the settings say. Fails where a bastion's key or name cannot be read or its process does not start.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         bastion: Option<&BastionSettings>,
         proxy_command: Option<&str>,
         program: &Path,
@@ -65,7 +65,7 @@ impl RunReach {
     }
 
     /// The way to one machine, and its address where the prober dials it: that has no resolver.
-    pub async fn to(&self, host: &str, port: u16, instance: Option<&str>) -> Result<DialPlace, UndecidedReason> {
+    pub(crate) async fn to(&self, host: &str, port: u16, instance: Option<&str>) -> Result<DialPlace, UndecidedReason> {
         let by = match &self.by {
             None => return Ok((resolve(host, port).await?, ConnectionWay::Direct)),
             Some(DialWay::Bastion(bastion)) => ConnectionMeans::Bastion(Arc::clone(bastion)),
@@ -82,7 +82,7 @@ impl RunReach {
     }
 
     /// [`RunReach::to`], asked again within `patience` where the name cannot be resolved: a name that EC2 gave a moment ago may not be known yet.
-    pub async fn to_within(
+    pub(crate) async fn to_within(
         &self,
         host: &str,
         port: u16,
@@ -104,7 +104,7 @@ impl RunReach {
     }
 
     /// OpenSSH's ProxyCommand for an external suite; absent where connections are made directly.
-    pub fn proxy_command(&self, host: &str, port: u16, instance: Option<&str>) -> Option<String> {
+    pub(crate) fn proxy_command(&self, host: &str, port: u16, instance: Option<&str>) -> Option<String> {
         match &self.by {
             Some(DialWay::Command(line)) => {
                 proxy_template::fill(line, PlaceholderValues { host, port, instance_id: instance }).ok()
@@ -114,12 +114,12 @@ impl RunReach {
     }
 
     /// Whether connections go through a bastion: its key is no external suite's to have.
-    pub fn has_bastion(&self) -> bool {
+    pub(crate) fn has_bastion(&self) -> bool {
         matches!(self.by, Some(DialWay::Bastion(_)))
     }
 
     /// How the bastion's host key was verified so far; absent where there is no bastion.
-    pub fn bastion_host_key(&self) -> Option<HostKeyPin> {
+    pub(crate) fn bastion_host_key(&self) -> Option<HostKeyPin> {
         match &self.by {
             Some(DialWay::Bastion(bastion)) if bastion.is_pinned() && bastion.seen().is_some() => {
                 Some(HostKeyPin::Given)

@@ -28,7 +28,7 @@ const LEAST: Duration = Duration::from_secs(60);
 
 /// How an instance is made to boot again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BootStage {
+pub(super) enum BootStage {
     /// EC2's RebootInstances.
     Soft,
     /// EC2's StopInstances and StartInstances: another host, and often another address.
@@ -37,10 +37,10 @@ pub enum BootStage {
 
 impl BootStage {
     /// Both, in the order in which they are gone through.
-    pub const ALL: [Self; 2] = [Self::Soft, Self::StopStart];
+    pub(super) const ALL: [Self; 2] = [Self::Soft, Self::StopStart];
 
     /// The id in suites.
-    pub fn id(self) -> &'static str {
+    pub(super) fn id(self) -> &'static str {
         match self {
             Self::Soft => "soft",
             Self::StopStart => "stop-start",
@@ -48,7 +48,7 @@ impl BootStage {
     }
 
     /// Behind a suite's name where it was asked again.
-    pub fn when(self) -> &'static str {
+    pub(super) fn when(self) -> &'static str {
         match self {
             Self::Soft => "after soft reboot",
             Self::StopStart => "after stop-start",
@@ -65,7 +65,7 @@ impl BootStage {
 }
 
 /// What one stage brought.
-pub struct StageOutcome {
+pub(super) struct StageOutcome {
     returned: KnownProperty,
     seconds: KnownProperty,
     host_key: KnownProperty,
@@ -95,7 +95,7 @@ impl StageOutcome {
     }
 
     /// The answer for a property of `reboot`.
-    pub fn known(&self, property: &str) -> KnownProperty {
+    pub(super) fn known(&self, property: &str) -> KnownProperty {
         match property {
             "returned" => self.returned.clone(),
             "seconds" => self.seconds.clone(),
@@ -109,7 +109,7 @@ impl StageOutcome {
 }
 
 /// A stage's subject: the instance, where it was last seen, and what it said then.
-pub struct RebootSubject<'a> {
+pub(super) struct RebootSubject<'a> {
     /// The instance's launch.
     pub launched: &'a LaunchedTarget,
     /// The instance; its address may be an old one.
@@ -119,7 +119,7 @@ pub struct RebootSubject<'a> {
 }
 
 /// Goes through one stage. `again`: the checks to be asked after it; empty where nobody wants to know.
-pub async fn stage(
+pub(super) async fn stage(
     with: &ProbeContext<'_>,
     subject: &mut RebootSubject<'_>,
     stage: BootStage,
@@ -417,7 +417,7 @@ fn or_none(text: &str) -> &str {
 }
 
 /// Whether every check that was asked again passed.
-pub fn passed_again(checks: &[CheckEvidence]) -> KnownProperty {
+pub(super) fn passed_again(checks: &[CheckEvidence]) -> KnownProperty {
     use assay_model::CheckOutcome::{Failed, Passed};
     match answers::complaint(checks) {
         Some(why) if checks.iter().any(|c| c.outcome == Failed) => KnownProperty::Because(false.into(), why),

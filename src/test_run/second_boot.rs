@@ -17,10 +17,10 @@ use assay_prober::{CloudInitState, HostFacts, TargetProbe};
 use assay_suite::{ResourceKind, SudoChoice, Suite};
 
 /// Behind a suite's name where it was asked on the undisturbed boot.
-pub const WHEN: &str = "on the undisturbed boot";
+pub(super) const WHEN: &str = "on the undisturbed boot";
 
 /// What the undisturbed instance said.
-pub struct SecondBoot {
+pub(super) struct SecondBoot {
     /// Its host, or why nothing is known of it.
     host: Result<SecondHost, ComparisonRefusal>,
     /// The checks that were asked on it.
@@ -40,12 +40,12 @@ struct ComparisonRefusal {
 
 impl SecondBoot {
     /// Nothing is known of it, for `reason`.
-    pub fn unknown(reason: impl Into<String>) -> Self {
+    pub(super) fn unknown(reason: impl Into<String>) -> Self {
         Self { host: Err(ComparisonRefusal { reason: reason.into(), login_refused: false }), checks: Vec::new() }
     }
 
     /// The answer for a property of `second-boot`. `first`: what the prepared instance of the same AMI said.
-    pub fn known(&self, first: Option<&HostFacts>, property: &str) -> KnownProperty {
+    pub(super) fn known(&self, first: Option<&HostFacts>, property: &str) -> KnownProperty {
         let host = match &self.host {
             Ok(host) => host,
             Err(refusal) if refusal.login_refused && property == "boots-undisturbed" => {
@@ -100,7 +100,7 @@ fn machine_ids(first: &HostFacts, second: &HostFacts) -> KnownProperty {
 }
 
 /// The undisturbed targets that go with `targets`, where a suite asks for them.
-pub fn companions(suites: &[Suite], targets: &[TargetId]) -> Vec<TargetId> {
+pub(super) fn companions(suites: &[Suite], targets: &[TargetId]) -> Vec<TargetId> {
     if !answers::asks(suites, ResourceKind::SecondBoot, None) {
         return Vec::new();
     }
@@ -108,14 +108,14 @@ pub fn companions(suites: &[Suite], targets: &[TargetId]) -> Vec<TargetId> {
 }
 
 /// Hands what was learned from an undisturbed instance to the examination of the prepared one.
-pub struct InstancePairs {
+pub(super) struct InstancePairs {
     senders: BTreeMap<TargetId, oneshot::Sender<SecondBoot>>,
     receivers: BTreeMap<TargetId, oneshot::Receiver<SecondBoot>>,
 }
 
 impl InstancePairs {
     /// For these undisturbed targets.
-    pub fn of(companions: &[TargetId]) -> Self {
+    pub(super) fn of(companions: &[TargetId]) -> Self {
         let (mut senders, mut receivers) = (BTreeMap::new(), BTreeMap::new());
         for companion in companions {
             let (sender, receiver) = oneshot::channel();
@@ -126,24 +126,24 @@ impl InstancePairs {
     }
 
     /// Where the result of this undisturbed target goes.
-    pub fn sender(&mut self, companion: &TargetId) -> Option<oneshot::Sender<SecondBoot>> {
+    pub(super) fn sender(&mut self, companion: &TargetId) -> Option<oneshot::Sender<SecondBoot>> {
         self.senders.remove(companion)
     }
 
     /// Where the companion's result of this prepared target comes from.
-    pub fn receiver(&mut self, target: &TargetId) -> Option<oneshot::Receiver<SecondBoot>> {
+    pub(super) fn receiver(&mut self, target: &TargetId) -> Option<oneshot::Receiver<SecondBoot>> {
         self.receivers.remove(&TargetId { boot: BootOptions::Undisturbed, ..target.clone() })
     }
 
     /// No more instances will come up: whoever still waits for one learns it.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.senders.clear();
     }
 }
 
 /// Logs in to the undisturbed instance, asks it about itself and, where a suite wants it, the suites' checks; then arms a power-off timer, which nothing has done
 /// before.
-pub async fn visit(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> SecondBoot {
+pub(super) async fn visit(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> SecondBoot {
     let instance = match &launched.instance {
         Ok(instance) => instance,
         Err(reason) => {

@@ -18,7 +18,7 @@ use assay_signing::{SignError, SigningMethod, sign};
 
 /// What signs evidence.
 #[derive(Clone)]
-pub struct EvidenceSigner {
+pub(crate) struct EvidenceSigner {
     signer: SigningMethod,
     /// Who is asked for signatures by KMS.
     cloud: Option<Arc<dyn Cloud>>,
@@ -33,7 +33,7 @@ impl fmt::Debug for EvidenceSigner {
 impl EvidenceSigner {
     /// Readies a key. A KMS key is looked for in its ARN's region, else in that of `access`, else in that of the first AMI; its public half is fetched
     /// here, so that a key which is not there, or not of the right kind, costs no instance. Fails with a sentence.
-    pub async fn ready(key: &SignAs, access: &AccessSettings, amis: &[AmiRef]) -> Result<Self, String> {
+    pub(crate) async fn ready(key: &SignAs, access: &AccessSettings, amis: &[AmiRef]) -> Result<Self, String> {
         let key = match key {
             SignAs::Key(key) => return Ok(Self { signer: SigningMethod::Key(key.clone()), cloud: None }),
             SignAs::Kms(key) => key,

@@ -20,7 +20,7 @@ use assay_prober::{HostFacts, amounts_to};
 use assay_suite::{ResourceKind, Suite};
 
 /// Whether the first probe is to ask the host about itself: what other boots are compared with.
-pub fn needs_facts(request: &RunRequest) -> bool {
+pub(super) fn needs_facts(request: &RunRequest) -> bool {
     let suites = &request.settings.suites;
     answers::asks(suites, ResourceKind::Reboot, None) || answers::asks(suites, ResourceKind::SecondBoot, None)
 }
@@ -33,7 +33,7 @@ fn any(suites: &[Suite]) -> bool {
 }
 
 /// What is left to say of a target when its own instance is no longer needed.
-pub struct SeenTarget {
+pub(super) struct SeenTarget {
     /// What its first boot said.
     first: Option<HostFacts>,
     /// What kept its testing from its end.
@@ -43,7 +43,7 @@ pub struct SeenTarget {
 }
 
 /// Answers in `evidence` what EC2 and further boots of the instance tell. A cancel ends it at once; what was learned until then stays.
-pub async fn own(
+pub(super) async fn own(
     with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
@@ -73,7 +73,7 @@ pub async fn own(
 }
 
 /// Answers what only an undisturbed instance tells, once it is there: by then the target's own instance is gone, so that two never wait for each other's place.
-pub async fn compared(
+pub(super) async fn compared(
     with: &ProbeContext<'_>,
     mut seen: SeenTarget,
     second: Option<oneshot::Receiver<SecondBoot>>,
@@ -111,7 +111,7 @@ pub async fn compared(
 }
 
 /// Whether the instance's console should be looked at while it is still there: something was not answered, beside what a second instance answers.
-pub fn is_unclear(evidence: &TargetEvidence) -> bool {
+pub(super) fn is_unclear(evidence: &TargetEvidence) -> bool {
     let second = ResourceKind::SecondBoot.as_str();
     let open = |c: &CheckEvidence| c.outcome == CheckOutcome::Undecided && c.resource != second;
     evidence.undecided.is_some() && (evidence.checks.is_empty() || evidence.checks.iter().any(open))
@@ -191,4 +191,4 @@ async fn reboots(
 }
 
 /// What a suite that asks for a second instance launches beside `targets`.
-pub use second_boot::{InstancePairs, companions, visit};
+pub(super) use second_boot::{InstancePairs, companions, visit};

@@ -9,7 +9,7 @@ use assay_model::{AmiRef, ImageState, RunEvent, TargetEvidence, Verdict, cause::
 
 /// What became of one AMI's tags.
 #[derive(Debug)]
-pub struct StampResult {
+pub(crate) struct StampResult {
     /// Which AMI.
     pub ami: AmiRef,
     /// The state in its tags now, as far as we know; absent without a state tag.
@@ -20,7 +20,7 @@ pub struct StampResult {
 
 /// Stamps every AMI with the state that follows from its own verdict, the worst over all of its targets, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
 /// `in_packer_build`: other post-processor blocks of the same run may have stamped them; a test after the build decides what those left open.
-pub async fn stamp_all(
+pub(super) async fn stamp_all(
     admitted: &[AdmittedImage],
     targets: &[TargetEvidence],
     hallmark: &StateTags,
@@ -84,7 +84,7 @@ fn unanswered_in_one_of_two(from: Option<ImageState>, verdict: Verdict) -> bool 
 
 /// Lifts our own protection where the AMI need not be kept by it: the whole run passed, is stamped and recorded; or it failed, the user chose `destroy`, and this
 /// AMI's own verdict is not undecided. Returns the AMIs that stay protected by us.
-pub async fn settle_protection(
+pub(super) async fn settle_protection(
     admitted: &[AdmittedImage],
     targets: &[TargetEvidence],
     recorded_well: bool,

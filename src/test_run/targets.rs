@@ -4,7 +4,7 @@ use assay_config::LaunchSettings;
 use assay_model::{AmiRef, BootOptions, TargetId};
 
 /// Every target of `amis`, in their order: one for each AMI, or one for each AMI on each instance type where several are asked for.
-pub fn planned(amis: &[AmiRef], launch: &LaunchSettings) -> Vec<TargetId> {
+pub(super) fn planned(amis: &[AmiRef], launch: &LaunchSettings) -> Vec<TargetId> {
     let several = launch.instance_types.len() > 1;
     let types: Vec<Option<&String>> = match several {
         true => launch.instance_types.iter().map(Some).collect(),

@@ -25,7 +25,7 @@ use assay_suite::Suite;
 
 /// Tests the request's AMIs and stamps them. Never fails as a whole: what goes wrong is in the result. `cancel` ends the testing, not the cleaning up
 /// and the recording.
-pub async fn validate(mut request: RunRequest, events: EventSender, cancel: CancellationToken) -> FinishedRun {
+pub(crate) async fn validate(mut request: RunRequest, events: EventSender, cancel: CancellationToken) -> FinishedRun {
     let started_at = jiff::Timestamp::now().to_string();
     // An AMI that is named twice is one AMI.
     let mut named = BTreeSet::new();
@@ -130,7 +130,7 @@ fn suite_refs(suites: &[Suite]) -> Vec<SuiteRef> {
 }
 
 /// The evidence that an examination amounts to.
-pub fn evidence_of(
+pub(super) fn evidence_of(
     run: RunId,
     image: Option<ImageName>,
     provenance: Provenance,

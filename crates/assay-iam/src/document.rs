@@ -13,7 +13,7 @@ pub const INLINE_POLICIES: usize = 10_240;
 const VERSION: &str = "2012-10-17";
 
 /// Operator → condition key → values, any of which fits.
-pub type PolicyConditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
+pub(crate) type PolicyConditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
 
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,9 +17,9 @@ use tokio::{
 use super::{location::CheckoutLocation, words::clean};
 
 /// Deadline of a call that stays on this machine.
-pub const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
 /// Deadline of a call that talks to the remote.
-pub const REMOTE_DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const REMOTE_DEADLINE: Duration = Duration::from_secs(180);
 /// The most that one call may answer: the largest file that assay reads, and what git writes around it. More is an error, never a shorter answer.
 const MAX_OUTPUT: usize = (64 << 20) + (64 << 10);
 /// The most that is kept of the beginning and of the end of its complaints. The reason for a failure stands at the end.
@@ -152,14 +152,14 @@ impl GitError {
 
 /// git bound to one repository, in one folder of it, with one environment.
 #[derive(Debug, Clone)]
-pub struct GitProgram {
+pub(crate) struct GitProgram {
     folder: PathBuf,
     environment: GitEnvironment,
 }
 
 /// One call's input and surroundings.
 #[derive(Debug, Default)]
-pub struct GitCall<'a> {
+pub(crate) struct GitCall<'a> {
     /// The arguments after git's own, the verb first.
     pub arguments: Vec<&'a str>,
     /// What the process reads from stdin; nothing by default.
@@ -172,7 +172,7 @@ pub struct GitCall<'a> {
 
 impl<'a> GitCall<'a> {
     /// A call of these arguments alone.
-    pub fn of(arguments: &[&'a str]) -> Self {
+    pub(crate) fn of(arguments: &[&'a str]) -> Self {
         Self { arguments: arguments.to_vec(), ..Self::default() }
     }
 }
@@ -207,30 +207,30 @@ impl GitProgram {
     }
 
     /// The folder that git runs in.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The variable `name` as git will see it.
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)
     }
 
     /// The same git with one variable more.
     #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Runs `git ARGUMENTS` and returns its stdout as text without the last line end.
-    pub async fn text(&self, arguments: &[&str]) -> Result<String, GitError> {
+    pub(crate) async fn text(&self, arguments: &[&str]) -> Result<String, GitError> {
         let output = self.run(GitCall { arguments: arguments.to_vec(), ..GitCall::default() }).await?;
         Ok(String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned())
     }
 
     /// As [`Self::text`], but an exit status other than 0 is `None`: for questions whose answer may be no.
-    pub async fn ask(&self, arguments: &[&str]) -> Result<Option<String>, GitError> {
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Result<Option<String>, GitError> {
         match self.text(arguments).await {
             Ok(text) => Ok(Some(text)),
             Err(GitError::Failed { .. }) => Ok(None),
@@ -239,12 +239,12 @@ impl GitProgram {
     }
 
     /// Runs one call to its end or its deadline and returns its stdout.
-    pub async fn run(&self, call: GitCall<'_>) -> Result<Vec<u8>, GitError> {
+    pub(crate) async fn run(&self, call: GitCall<'_>) -> Result<Vec<u8>, GitError> {
         self.run_telling(call).await.map(|(output, _)| output)
     }
 
     /// As [`Self::run`], and what it said on stderr, fit to print.
-    pub async fn run_telling(&self, call: GitCall<'_>) -> Result<(Vec<u8>, String), GitError> {
+    pub(crate) async fn run_telling(&self, call: GitCall<'_>) -> Result<(Vec<u8>, String), GitError> {
         let verb = verb_of(&call);
         let (mut output, mut cut) = (Vec::new(), false);
         let keep = |bytes: &[u8]| {
@@ -265,7 +265,7 @@ impl GitProgram {
 
     /// Runs one call to its end or its deadline, handing over its stdout piece by piece as it comes: for answers of any size. Returns what it
     /// said on stderr, fit to print.
-    pub async fn stream(&self, call: GitCall<'_>, take: impl FnMut(&[u8])) -> Result<String, GitError> {
+    pub(crate) async fn stream(&self, call: GitCall<'_>, take: impl FnMut(&[u8])) -> Result<String, GitError> {
         let verb = verb_of(&call);
         let deadline = call.deadline.unwrap_or(LOCAL_DEADLINE);
         let mut child = self.start(&call)?;

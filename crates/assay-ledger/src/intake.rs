@@ -79,7 +79,7 @@ pub enum IntakeError {
 
 /// One image's share of a commit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ImageSubmission {
+pub(crate) struct ImageSubmission {
     /// What shall be in git when done, as far as this manifest knows.
     pub candidate: Candidate,
     /// The evidence behind it: digest and exact bytes.
@@ -88,7 +88,7 @@ pub struct ImageSubmission {
 
 /// What a manifest gives.
 #[derive(Debug)]
-pub struct ManifestIntake {
+pub(crate) struct ManifestIntake {
     /// What is sound, sorted by image and run; at least one.
     pub submissions: Vec<ImageSubmission>,
     /// Why the rest is not; only where every run was asked for.
@@ -97,7 +97,7 @@ pub struct ManifestIntake {
 
 /// Reads the manifest at `path` and everything that the chosen runs name. Of all runs what is sound is taken, since one build's mistake must not keep
 /// another's AMIs out of git; of one run all or nothing.
-pub fn read(path: &Path, runs: ManifestRuns) -> Result<ManifestIntake, IntakeError> {
+pub(crate) fn read(path: &Path, runs: ManifestRuns) -> Result<ManifestIntake, IntakeError> {
     let bytes = read_bounded(path)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {
         path: path.to_owned(),

@@ -15,7 +15,7 @@ use super::{
 use assay_model::Candidate;
 
 /// Commits `submissions` on top of the local branch (or of HEAD, where it does not exist), tags it locally, and says where it is.
-pub async fn commit(
+pub(crate) async fn commit(
     repository: &Repository,
     branch: &str,
     submissions: &[ImageSubmission],

@@ -33,7 +33,7 @@ const HARMLESS_SETTINGS: [&str; 14] = [
 
 /// A repository that has a work tree. All paths are real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckoutLocation {
+pub(crate) struct CheckoutLocation {
     top: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
@@ -42,7 +42,7 @@ pub struct CheckoutLocation {
 impl CheckoutLocation {
     /// The repository whose checkout holds `folder`. Fails where there is none, where git will not work in it (it belongs to another user), and where a commit
     /// could have brought it or its settings.
-    pub async fn of(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
+    pub(crate) async fn of(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         let found = found_above(folder)?;
         let location = found.confirmed(environment).await?;
         location.refuse_planted(environment).await?;
@@ -51,7 +51,7 @@ impl CheckoutLocation {
     }
 
     /// The top folder of the checkout.
-    pub fn top(&self) -> &Path {
+    pub(crate) fn top(&self) -> &Path {
         &self.top
     }
 
@@ -61,19 +61,19 @@ impl CheckoutLocation {
     }
 
     /// git in the top folder.
-    pub fn git(&self, environment: &GitEnvironment) -> GitProgram {
+    pub(crate) fn git(&self, environment: &GitEnvironment) -> GitProgram {
         GitProgram::of(self, &self.top, environment)
     }
 
     /// `path` from the top, with `/`; `None` where it lies outside. The path must be a real one.
-    pub fn from_top(&self, path: &Path) -> Option<String> {
+    pub(crate) fn from_top(&self, path: &Path) -> Option<String> {
         let inside = path.strip_prefix(&self.top).ok()?;
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         Some(parts.join("/"))
     }
 
     /// The path of a folder from the top: empty, or with `/` at its end.
-    pub fn prefix(&self, folder: &Path) -> Result<String, GitError> {
+    pub(crate) fn prefix(&self, folder: &Path) -> Result<String, GitError> {
         let real = real(folder)?;
         let inside = self.from_top(&real).ok_or_else(|| GitError::NoRepository { folder: folder.to_owned() })?;
         Ok(if inside.is_empty() { inside } else { format!("{inside}/") })

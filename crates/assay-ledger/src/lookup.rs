@@ -16,7 +16,7 @@ const BYTES_AT_ONCE: u64 = 32 << 20;
 
 impl Repository {
     /// Hands over the bytes of each blob, in order, by few calls; `None` for one of more than `most` bytes. Fails where one is missing.
-    pub async fn blobs(
+    pub(crate) async fn blobs(
         &self,
         ids: &[&str],
         most: u64,
@@ -99,12 +99,12 @@ impl Repository {
     }
 
     /// Whether older commits are left out here.
-    pub async fn is_shallow(&self) -> Result<bool, GitError> {
+    pub(crate) async fn is_shallow(&self) -> Result<bool, GitError> {
         Ok(self.git().text(&["rev-parse", "--is-shallow-repository"]).await? == "true")
     }
 
     /// Those of `commits` that `tip` does not have in its history. What is not here at all is not in it either.
-    pub async fn not_in(&self, commits: &[&str], tip: &str) -> Result<BTreeSet<String>, GitError> {
+    pub(crate) async fn not_in(&self, commits: &[&str], tip: &str) -> Result<BTreeSet<String>, GitError> {
         if commits.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -115,7 +115,7 @@ impl Repository {
     }
 
     /// The local tags, as [`Self::remote_references`] has a remote's.
-    pub async fn local_tags(&self) -> Result<RemoteReferences, GitError> {
+    pub(crate) async fn local_tags(&self) -> Result<RemoteReferences, GitError> {
         let format = "--format=%(refname)%00%(objectname)%00%(*objectname)";
         let text = self.git().text(&["for-each-ref", format, "refs/tags"]).await?;
         let mut tags = RemoteReferences::new();
@@ -131,7 +131,7 @@ impl Repository {
     }
 
     /// Brings the objects behind references of a remote here; see [`Self::fetch`].
-    pub async fn fetch_all(&self, remote: &str, references: &[String]) -> Result<(), GitError> {
+    pub(crate) async fn fetch_all(&self, remote: &str, references: &[String]) -> Result<(), GitError> {
         for some in references.chunks(500) {
             let some: Vec<&str> = some.iter().map(String::as_str).collect();
             self.fetch_these(remote, &some).await?;
@@ -140,7 +140,7 @@ impl Repository {
     }
 
     /// Whether git trusts the signature of a tag object; else its words.
-    pub async fn verify_tag(&self, object: &str) -> Result<Result<(), String>, GitError> {
+    pub(crate) async fn verify_tag(&self, object: &str) -> Result<Result<(), String>, GitError> {
         match self.git().text(&["verify-tag", object]).await {
             Ok(_) => Ok(Ok(())),
             Err(GitError::Failed { words, .. }) => {

@@ -33,7 +33,7 @@ pub enum MergeConflict {
 }
 
 /// Adds `ours` to `there`: for each key the later test counts, the same AMI only. Provenance follows the later test.
-pub fn merge(there: &Candidate, ours: &Candidate) -> Result<Candidate, MergeConflict> {
+pub(crate) fn merge(there: &Candidate, ours: &Candidate) -> Result<Candidate, MergeConflict> {
     let mut merged = there.clone();
     for ami in &ours.amis {
         match merged.amis.iter_mut().find(|other| other.key() == ami.key()) {
@@ -66,7 +66,7 @@ fn merge_ami(there: &mut CandidateAmi, ours: &CandidateAmi) -> Result<(), MergeC
 }
 
 /// Derives what a candidate says as a whole from its AMIs: their order, the evidence of the first, the latest test, state and verdict.
-pub fn summed_up(mut candidate: Candidate) -> Candidate {
+pub(crate) fn summed_up(mut candidate: Candidate) -> Candidate {
     candidate.amis.sort_by_key(CandidateAmi::key);
     if let Some(first) = candidate.amis.first() {
         candidate.evidence = first.evidence.clone();

@@ -59,7 +59,7 @@ pub enum PlanError {
 
 /// The new tree and what it says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TreePlan {
+pub(crate) struct TreePlan {
     /// The tree's id.
     pub tree: String,
     /// Whether it differs from the base's.
@@ -71,7 +71,7 @@ pub struct TreePlan {
 }
 
 /// Plans `submissions` on top of the commit `base` (`None`: nothing is there yet).
-pub async fn plan(
+pub(crate) async fn plan(
     repository: &Repository,
     base: Option<&str>,
     submissions: &[ImageSubmission],
@@ -143,7 +143,11 @@ async fn plan_one(
 }
 
 /// The candidate at `path` in a commit, if there is one.
-pub async fn read_candidate(repository: &Repository, commit: &str, path: &str) -> Result<Option<Candidate>, PlanError> {
+pub(crate) async fn read_candidate(
+    repository: &Repository,
+    commit: &str,
+    path: &str,
+) -> Result<Option<Candidate>, PlanError> {
     let Some(bytes) = repository.read(commit, path).await? else { return Ok(None) };
     Ok(Some(candidate_file::read(path, &String::from_utf8_lossy(&bytes))?))
 }

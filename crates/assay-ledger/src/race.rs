@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// The state of one race.
 #[derive(Debug)]
-pub struct PushRace {
+pub(crate) struct PushRace {
     repository: Repository,
     remote: String,
     patience: RacePatience,
@@ -46,7 +46,7 @@ pub struct PushRace {
 
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PushOutcome {
+pub(crate) enum PushOutcome {
     /// The remote took everything; its own words, empty where it said none.
     Done(String),
     /// Another writer was faster.
@@ -57,7 +57,7 @@ pub enum PushOutcome {
 
 impl PushRace {
     /// A race towards a remote (a name or URL).
-    pub fn new(repository: Repository, remote: String, patience: RacePatience) -> Self {
+    pub(crate) fn new(repository: Repository, remote: String, patience: RacePatience) -> Self {
         let now = Instant::now();
         Self {
             repository,
@@ -75,23 +75,23 @@ impl PushRace {
     }
 
     /// Where it is run.
-    pub fn repository(&self) -> &Repository {
+    pub(crate) fn repository(&self) -> &Repository {
         &self.repository
     }
 
     /// The remote without credentials.
-    pub fn shown_remote(&self) -> String {
+    pub(crate) fn shown_remote(&self) -> String {
         redact(&self.remote)
     }
 
     /// How many pushes were tried.
-    pub fn tries(&self) -> u32 {
+    pub(crate) fn tries(&self) -> u32 {
         self.tries
     }
 
     /// What the remote has under these names or patterns, all at one moment. `None`: it said nothing, look again. Fails where it called pushes a race and nothing
     /// moved: then it is something else.
-    pub async fn references(&mut self, names: &[&str]) -> Result<Option<RemoteReferences>, LedgerError> {
+    pub(crate) async fn references(&mut self, names: &[&str]) -> Result<Option<RemoteReferences>, LedgerError> {
         self.looked = Instant::now();
         let references = match self.repository.remote_references(&self.remote, names).await {
             Ok(references) => references,
@@ -108,7 +108,7 @@ impl PushRace {
     }
 
     /// Brings a commit that the remote has under `reference` here. False: it said nothing, or has another one by now; look again.
-    pub async fn bring(&mut self, reference: &str, commit: &str) -> Result<bool, LedgerError> {
+    pub(crate) async fn bring(&mut self, reference: &str, commit: &str) -> Result<bool, LedgerError> {
         if self.commit_of(commit).await?.is_some() {
             return Ok(true);
         }
@@ -124,18 +124,18 @@ impl PushRace {
     }
 
     /// The commit behind a name, if it is here.
-    pub async fn commit_of(&self, name: &str) -> Result<Option<String>, LedgerError> {
+    pub(crate) async fn commit_of(&self, name: &str) -> Result<Option<String>, LedgerError> {
         self.repository.commit_of(name).await.map_err(|source| LedgerError::git(&self.repository, source))
     }
 
     /// Whether the first commit is the second or one of its ancestors, as far as the history is here.
-    pub async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, LedgerError> {
+    pub(crate) async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, LedgerError> {
         let answer = self.repository.is_ancestor(first, second).await;
         answer.map_err(|source| LedgerError::git(&self.repository, source))
     }
 
     /// Pushes to `branch` and what goes with it, all or none where the remote can do that. Fails where it will not have it.
-    pub async fn push(&mut self, branch: &str, refspecs: &[String]) -> Result<PushOutcome, LedgerError> {
+    pub(crate) async fn push(&mut self, branch: &str, refspecs: &[String]) -> Result<PushOutcome, LedgerError> {
         self.tries += 1;
         let answer = self.repository.push(&self.remote, refspecs).await;
         self.window = self.looked.elapsed();
@@ -153,7 +153,7 @@ impl PushRace {
     }
 
     /// The text of the remote's annotated tag of this name, brought here. `Some(None)`: it is no annotated tag. `None`: the remote said nothing, look again.
-    pub async fn tag_text(
+    pub(crate) async fn tag_text(
         &mut self,
         references: &RemoteReferences,
         name: &str,
@@ -176,7 +176,7 @@ impl PushRace {
     }
 
     /// Where the tag that is due under `name` with `message` is, or goes, and warnings. `None`: look again.
-    pub async fn tag_place(
+    pub(crate) async fn tag_place(
         &mut self,
         references: &RemoteReferences,
         name: &str,
@@ -190,7 +190,7 @@ impl PushRace {
     }
 
     /// Waits before the next look; fails where patience is over.
-    pub async fn wait(&self, branch: &str) -> Result<(), LedgerError> {
+    pub(crate) async fn wait(&self, branch: &str) -> Result<(), LedgerError> {
         if self.tries >= self.patience.tries.max(1) && self.started.elapsed() >= self.patience.time {
             let (remote, branch) = (self.shown_remote(), branch.to_owned());
             return Err(LedgerError::Raced { remote, branch, tries: self.tries });

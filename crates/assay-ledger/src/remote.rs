@@ -11,7 +11,7 @@ use super::{
 
 /// How a push ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PushAnswer {
+pub(crate) enum PushAnswer {
     /// The remote took everything. What it said, without git's own words; empty where it said nothing.
     Done(String),
     /// Somebody else was faster, or the remote says so: look again and retry. The remote's words.
@@ -23,11 +23,11 @@ pub enum PushAnswer {
 }
 
 /// The remote's references: full name → object id; a tag's commit stands under `name^{}`.
-pub type RemoteReferences = BTreeMap<String, String>;
+pub(crate) type RemoteReferences = BTreeMap<String, String>;
 
 impl Repository {
     /// What the remote has under these full names or patterns. Fails when it cannot be asked.
-    pub async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<RemoteReferences, GitError> {
+    pub(crate) async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<RemoteReferences, GitError> {
         // Without these two the remote lists everything, pull requests included, and git sorts out afterwards.
         let mut arguments = vec!["ls-remote", "--quiet", "--heads", "--tags", "--", remote];
         arguments.extend(names);
@@ -39,7 +39,7 @@ impl Repository {
 
     /// Brings the objects behind one reference here. No reference, FETCH_HEAD or shallow boundary changes; no depth is asked for, which
     /// would make the user's clone shallower than it is.
-    pub async fn fetch(&self, remote: &str, reference: &str) -> Result<(), GitError> {
+    pub(crate) async fn fetch(&self, remote: &str, reference: &str) -> Result<(), GitError> {
         self.fetch_these(remote, &[reference]).await
     }
 
@@ -62,7 +62,7 @@ impl Repository {
 
     /// Pushes `refspecs` (`id:refs/…`), all or none. A remote that cannot do that (AWS CodeCommit) gets them one after the other, the
     /// branch first: a tag never names a commit that is on no branch.
-    pub async fn push(&self, remote: &str, refspecs: &[String]) -> Result<PushAnswer, GitError> {
+    pub(crate) async fn push(&self, remote: &str, refspecs: &[String]) -> Result<PushAnswer, GitError> {
         match self.push_once(remote, refspecs, true).await? {
             PushAnswer::Silence(words) if words.contains("does not support --atomic") => {}
             answer => return Ok(answer),
@@ -143,7 +143,7 @@ fn read_answer(output: &str, words: &str) -> PushAnswer {
 }
 
 /// Whether git's words mean that trying again is pointless: who we are, or where it is, is wrong.
-pub fn is_hopeless(words: &str) -> bool {
+pub(crate) fn is_hopeless(words: &str) -> bool {
     const SIGNS: [&str; 14] = [
         "authentication failed",
         "permission denied",

@@ -19,18 +19,18 @@ const FALLBACK_EMAIL: &str = "assay@localhost";
 
 /// A repository and the git that works on it.
 #[derive(Debug, Clone)]
-pub struct Repository {
+pub(crate) struct Repository {
     git: GitProgram,
     objects: PathBuf,
     location: CheckoutLocation,
 }
 
 /// A change to a tree: a path with `/` from the root, and the blob it shall hold, or none to take it away.
-pub type TreeChange = (String, Option<String>);
+pub(crate) type TreeChange = (String, Option<String>);
 
 impl Repository {
     /// The repository whose checkout holds `folder`. Fails where there is none, or none that may be used, or git is missing.
-    pub async fn open(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
+    pub(crate) async fn open(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         let location = CheckoutLocation::of(folder, environment).await?;
         let mut git = location.git(environment);
         let objects = git.text(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]).await?;
@@ -53,7 +53,7 @@ impl Repository {
     }
 
     /// The git that works here.
-    pub fn git(&self) -> &GitProgram {
+    pub(crate) fn git(&self) -> &GitProgram {
         &self.git
     }
 
@@ -63,34 +63,34 @@ impl Repository {
     }
 
     /// The folders that git tracks and that git's own discovery would take for repositories, from the top, each with `/` at its end.
-    pub async fn embedded(&self) -> Result<Vec<String>, GitError> {
+    pub(crate) async fn embedded(&self) -> Result<Vec<String>, GitError> {
         let listed = self.git.text(&["ls-files", "-z"]).await?;
         Ok(repository_like_paths(listed.split('\0')))
     }
 
     /// The branch that is checked out; `None` for a detached HEAD.
-    pub async fn current_branch(&self) -> Result<Option<String>, GitError> {
+    pub(crate) async fn current_branch(&self) -> Result<Option<String>, GitError> {
         self.git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await
     }
 
     /// The commit behind a name, if both are here.
-    pub async fn commit_of(&self, name: &str) -> Result<Option<String>, GitError> {
+    pub(crate) async fn commit_of(&self, name: &str) -> Result<Option<String>, GitError> {
         self.git.ask(&["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")]).await
     }
 
     /// Whether the first commit is the second or one of its ancestors, as far as the history is here.
-    pub async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, GitError> {
+    pub(crate) async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, GitError> {
         Ok(self.git.ask(&["merge-base", "--is-ancestor", first, second]).await?.is_some())
     }
 
     /// The last commit in the history of `tip` that changed `path`; `tip` itself where the history is not here (a shallow clone).
-    pub async fn last_change(&self, tip: &str, path: &str) -> Result<String, GitError> {
+    pub(crate) async fn last_change(&self, tip: &str, path: &str) -> Result<String, GitError> {
         let found = self.git.ask(&["log", "-1", "--no-show-signature", "--format=%H", tip, "--", path]).await?;
         Ok(found.filter(|commit| !commit.is_empty()).unwrap_or_else(|| tip.to_owned()))
     }
 
     /// The value of a configuration variable.
-    pub async fn config(&self, name: &str) -> Result<Option<String>, GitError> {
+    pub(crate) async fn config(&self, name: &str) -> Result<Option<String>, GitError> {
         self.git.ask(&["config", "--get", name]).await
     }
 
@@ -99,7 +99,7 @@ impl Repository {
     }
 
     /// The bytes of the file at `path` in a commit; `None` where there is no such file.
-    pub async fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+    pub(crate) async fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         match self.list(commit, path).await?.into_iter().find(|(found, _)| found == path) {
             Some((_, blob)) => Ok(Some(self.blob(&blob).await?)),
             None => Ok(None),
@@ -107,7 +107,7 @@ impl Repository {
     }
 
     /// The files below `path` (a file or, with a `/` at the end, a folder) in a commit: (path, blob).
-    pub async fn list(&self, commit: &str, path: &str) -> Result<Vec<(String, String)>, GitError> {
+    pub(crate) async fn list(&self, commit: &str, path: &str) -> Result<Vec<(String, String)>, GitError> {
         let call = vec!["ls-tree", "-r", "-z", "--full-tree", commit, "--", path];
         let output = self.git.run(GitCall { arguments: call, ..GitCall::default() }).await?;
         let text = String::from_utf8_lossy(&output);
@@ -122,7 +122,7 @@ impl Repository {
     }
 
     /// A blob's bytes.
-    pub async fn blob(&self, id: &str) -> Result<Vec<u8>, GitError> {
+    pub(crate) async fn blob(&self, id: &str) -> Result<Vec<u8>, GitError> {
         // In a partial clone this asks the remote.
         let call =
             GitCall { arguments: vec!["cat-file", "blob", id], deadline: Some(REMOTE_DEADLINE), ..GitCall::default() };
@@ -130,14 +130,14 @@ impl Repository {
     }
 
     /// Writes a blob of exactly these bytes (no filters, no line end conversion) and returns its id.
-    pub async fn write_blob(&self, bytes: &[u8]) -> Result<String, GitError> {
+    pub(crate) async fn write_blob(&self, bytes: &[u8]) -> Result<String, GitError> {
         self.id(GitCall { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..GitCall::default() }).await
     }
 
     /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own. A file keeps its mode. Fails where a
     /// link, a submodule or a folder is in a file's place, or a file in a folder's, since git would drop that; and for a path that git would leave
     /// out without a word.
-    pub async fn tree_with(&self, base: Option<&str>, changes: &[TreeChange]) -> Result<String, GitError> {
+    pub(crate) async fn tree_with(&self, base: Option<&str>, changes: &[TreeChange]) -> Result<String, GitError> {
         if let Some((path, _)) = changes.iter().find(|(path, _)| !is_plain(path)) {
             return Err(GitError::Strange {
                 verb: "update-index".to_owned(),
@@ -208,17 +208,22 @@ impl Repository {
     }
 
     /// The text of an annotated tag object, if it is here and is one.
-    pub async fn tag_text(&self, object: &str) -> Result<Option<String>, GitError> {
+    pub(crate) async fn tag_text(&self, object: &str) -> Result<Option<String>, GitError> {
         self.git.ask(&["cat-file", "tag", object]).await
     }
 
     /// The tree of a commit.
-    pub async fn tree_of(&self, commit: &str) -> Result<String, GitError> {
+    pub(crate) async fn tree_of(&self, commit: &str) -> Result<String, GitError> {
         self.git.text(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")]).await
     }
 
     /// Writes a commit object, signed where the user's configuration signs commits. No branch moves.
-    pub async fn commit_tree(&self, tree: &str, parent: Option<&str>, message: &str) -> Result<String, GitError> {
+    pub(crate) async fn commit_tree(
+        &self,
+        tree: &str,
+        parent: Option<&str>,
+        message: &str,
+    ) -> Result<String, GitError> {
         let mut arguments = vec!["commit-tree", tree];
         if let Some(parent) = parent {
             arguments.extend(["-p", parent]);
@@ -232,7 +237,7 @@ impl Repository {
     }
 
     /// Writes an annotated tag object, signed where the user's configuration signs tags. No tag reference is made.
-    pub async fn tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
+    pub(crate) async fn tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
         if self.config_is_true("tag.gpgsign").await? || self.config_is_true("tag.forceSignAnnotated").await? {
             return self.signed_tag_object(name, commit, message).await;
         }
@@ -279,13 +284,13 @@ impl Repository {
     }
 
     /// Sets a reference, only if it is still `old` (`None`: does not exist).
-    pub async fn update_ref(&self, name: &str, new: &str, old: Option<&str>) -> Result<(), GitError> {
+    pub(crate) async fn update_ref(&self, name: &str, new: &str, old: Option<&str>) -> Result<(), GitError> {
         let none = "0".repeat(new.len());
         self.git.text(&["update-ref", "-m", "assay commit", name, new, old.unwrap_or(&none)]).await.map(drop)
     }
 
     /// Whether a branch is checked out in this or another work tree of the repository.
-    pub async fn is_checked_out(&self, branch: &str) -> Result<bool, GitError> {
+    pub(crate) async fn is_checked_out(&self, branch: &str) -> Result<bool, GitError> {
         let listed = self.git.text(&["worktree", "list", "--porcelain"]).await?;
         Ok(listed.lines().any(|line| line == format!("branch refs/heads/{branch}")))
     }

@@ -76,7 +76,7 @@ pub(super) type CarryStream = ReceiverStream<Result<proto::CarryDown, Status>>;
 
 impl LinkTickets {
     /// Takes a probe's ticket. Fails when it could be guessed or is there already.
-    pub fn take(&self, ticket: &str) -> Result<LinkArrivals, String> {
+    pub(crate) fn take(&self, ticket: &str) -> Result<LinkArrivals, String> {
         if ticket.len() < SHORTEST_TICKET {
             return Err("the ticket is too short".into());
         }
@@ -95,7 +95,7 @@ impl LinkTickets {
     }
 
     /// Serves one Carry call.
-    pub async fn carry(&self, mut up: Streaming<proto::CarryUp>) -> Result<CarryStream, Status> {
+    pub(crate) async fn carry(&self, mut up: Streaming<proto::CarryUp>) -> Result<CarryStream, Status> {
         let first = timeout(INTRODUCTION, up.message())
             .await
             .map_err(|_| Status::deadline_exceeded("the stream did not say which connection it is"))??;
@@ -170,7 +170,7 @@ pub(super) enum NoLink {
 
 impl LinkArrivals {
     /// Asks for a connection with `ask`, which is given its number, and blocks until it is there, `deadline` passes, or `is_gone`.
-    pub fn next(
+    pub(crate) fn next(
         &self,
         ask: &dyn Fn(u32),
         deadline: Instant,

@@ -96,7 +96,7 @@ pub(super) struct CollectedAnswers {
 }
 
 impl CollectedAnswers {
-    pub fn new(suites: Arc<[Suite]>) -> Self {
+    pub(crate) fn new(suites: Arc<[Suite]>) -> Self {
         let checks = BTreeMap::new();
         Self {
             suites,
@@ -111,18 +111,18 @@ impl CollectedAnswers {
         }
     }
 
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// Notes why there is no verdict; the first reason stays.
-    pub fn undecided(&mut self, kind: UndecidedKind, reason: &str) {
+    pub(crate) fn undecided(&mut self, kind: UndecidedKind, reason: &str) {
         self.undecided.get_or_insert(UndecidedReason { kind, reason: told(reason) });
     }
 
     /// Takes one event; returns what a person may be shown. An event that cannot be is an error: the prober is broken
     /// or not ours any more.
-    pub fn take(&mut self, event: proto::ProbeEvent) -> Result<Option<ProbeEvent>, String> {
+    pub(crate) fn take(&mut self, event: proto::ProbeEvent) -> Result<Option<ProbeEvent>, String> {
         if self.ended {
             return Err("the prober spoke on after its end".into());
         }
@@ -208,7 +208,7 @@ impl CollectedAnswers {
     }
 
     /// The result: every property, those without an answer undecided.
-    pub fn finish(self) -> TargetProbe {
+    pub(crate) fn finish(self) -> TargetProbe {
         let mut checks = Vec::new();
         for (s, suite) in self.suites.iter().enumerate() {
             for (c, check) in suite.checks.iter().enumerate() {

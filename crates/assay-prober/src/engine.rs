@@ -87,7 +87,7 @@ pub(super) struct EngineStop {
 }
 
 impl EngineStop {
-    pub fn new(kind: UndecidedKind, reason: &str) -> Self {
+    pub(crate) fn new(kind: UndecidedKind, reason: &str) -> Self {
         Self { kind, reason: bounded(&escape_line(reason), 2 << 10), login_refused: false }
     }
 }

@@ -28,12 +28,12 @@ pub(super) struct JudgedProperty {
 }
 
 impl JudgedProperty {
-    pub fn new(outcome: CheckOutcome, actual: &Value, message: &str) -> Self {
+    pub(crate) fn new(outcome: CheckOutcome, actual: &Value, message: &str) -> Self {
         Self { outcome, actual: shown(actual), message: bounded(&escape_line(message), MESSAGE_KEPT) }
     }
 
     /// An outcome without a value.
-    pub fn without_value(outcome: CheckOutcome, message: &str) -> Self {
+    pub(crate) fn without_value(outcome: CheckOutcome, message: &str) -> Self {
         Self::new(outcome, &Value::Null, message)
     }
 }

@@ -30,18 +30,18 @@ struct FrameField {
 
 impl AnswerFrame {
     /// The word beside a field's letter: `.x 1` is `Some("1")`. `None`: no such field.
-    pub fn word(&self, letter: char) -> Option<&str> {
+    pub(crate) fn word(&self, letter: char) -> Option<&str> {
         self.fields.get(&letter).map(|f| f.word.as_str())
     }
 
     /// The decoded bytes under a field's letter. `None`: no such field.
-    pub fn bytes(&self, letter: char) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, letter: char) -> Option<&[u8]> {
         self.fields.get(&letter).map(|f| f.bytes.as_slice())
     }
 
     /// The output of a command under a field's letter, without the mark behind it (prelude.sh, `told`), and the command's
     /// status, which is missing where the mark is. `None`: no such field.
-    pub fn told(&self, letter: char) -> Option<(&[u8], Option<i32>)> {
+    pub(crate) fn told(&self, letter: char) -> Option<(&[u8], Option<i32>)> {
         const MARK: &[u8] = b"end ";
         let bytes = self.bytes(letter)?;
         // A status is of three digits at most.
@@ -55,7 +55,7 @@ impl AnswerFrame {
     }
 
     /// The output of a command that ended with one of `statuses`, as text; or, for people, why that is not so.
-    pub fn whole(&self, letter: char, statuses: &[i32]) -> Result<String, String> {
+    pub(crate) fn whole(&self, letter: char, statuses: &[i32]) -> Result<String, String> {
         match self.told(letter) {
             Some((bytes, Some(status))) if statuses.contains(&status) => {
                 Ok(String::from_utf8_lossy(bytes).into_owned())
@@ -68,7 +68,7 @@ impl AnswerFrame {
     }
 
     /// Like `bytes`, as text; what is not UTF-8 is replaced.
-    pub fn text(&self, letter: char) -> Option<String> {
+    pub(crate) fn text(&self, letter: char) -> Option<String> {
         self.bytes(letter).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 }
@@ -124,7 +124,7 @@ enum FieldLines {
 
 impl AnswerFrames {
     /// A reader for the answers of the script that was given `nonce`.
-    pub fn new(nonce: &str) -> Self {
+    pub(crate) fn new(nonce: &str) -> Self {
         Self {
             nonce: nonce.to_owned(),
             line: Vec::new(),
@@ -139,7 +139,7 @@ impl AnswerFrames {
     }
 
     /// Takes the next bytes of the script's standard output, cut anywhere.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|b| *b == b'\n') {
             let (text, ended) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),

@@ -36,7 +36,7 @@ pub(super) type ConductorWord = Option<Arc<OnceLock<LastWord>>>;
 
 impl TargetReach {
     /// A connection, not later than `deadline`, and where to look for the reason when it ends. One that is carried has stood since its first byte.
-    pub fn connect(
+    pub(crate) fn connect(
         &self,
         deadline: Instant,
         listener: &dyn EventListener,
@@ -59,7 +59,7 @@ impl TargetReach {
 
     /// How long to wait after so many connections that did not come about: programs that make one are not started five times a second, and a bastion is not
     /// logged in to more often than it helps.
-    pub fn pause(&self, failures: u32) -> Duration {
+    pub(crate) fn pause(&self, failures: u32) -> Duration {
         match self {
             Self::Dial(_) => Duration::from_millis(200),
             Self::Carried { .. } => Duration::from_secs(u64::from(failures.clamp(2, 6))),
@@ -77,7 +77,7 @@ pub(super) enum FreshConnection {
 
 impl FreshConnection {
     /// A session on it whose keys are exchanged, not later than `deadline`; see [`SshSession::over`].
-    pub fn session(self, deadline: Instant, prefer: &[String]) -> Result<SshSession, SessionError> {
+    pub(crate) fn session(self, deadline: Instant, prefer: &[String]) -> Result<SshSession, SessionError> {
         match self {
             Self::Dialled(stream) => SshSession::over(stream, deadline, prefer),
             Self::Carried { socket, stands: true } => SshSession::over(socket, deadline, prefer),

@@ -68,7 +68,7 @@ pub(super) struct SshSession {
 
 impl SshSession {
     /// A TCP connection for [`SshSession::over`], not later than `deadline`.
-    pub fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, SessionError> {
+    pub(crate) fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, SessionError> {
         let left = left_until(deadline)?;
         let socket =
             TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
@@ -80,7 +80,7 @@ impl SshSession {
     /// Exchanges keys over a stream that is connected, a TCP or a Unix socket at whose other end an SSH server is, not
     /// later than `deadline`. The host key is not checked here: see [`SshSession::host_key`]. `prefer` are key algorithms
     /// to ask for first.
-    pub fn over(stream: impl Into<OwnedFd>, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
+    pub(crate) fn over(stream: impl Into<OwnedFd>, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
         let socket = Arc::new(stream.into());
         let left = left_until(deadline)?;
         let began = Instant::now();
@@ -102,23 +102,23 @@ impl SshSession {
     }
 
     /// About how long a packet and its answer take.
-    pub fn round_trip(&self) -> Duration {
+    pub(crate) fn round_trip(&self) -> Duration {
         self.round_trip
     }
 
     /// How many scripts the server lets run side by side, as far as that is known.
-    pub fn lanes(&self) -> usize {
+    pub(crate) fn lanes(&self) -> usize {
         self.lanes
     }
 
     /// The key that the server proved to hold.
-    pub fn host_key(&self) -> Result<HostKey, SessionError> {
+    pub(crate) fn host_key(&self) -> Result<HostKey, SessionError> {
         let (blob, _) = self.ssh.host_key().ok_or_else(|| SessionError::Handshake("it showed no host key".into()))?;
         HostKey::from_blob(blob).ok_or_else(|| SessionError::Handshake("its host key cannot be read".into()))
     }
 
     /// Logs in with a private key in OpenSSH's text form.
-    pub fn login(&mut self, user: &str, private_key: &str) -> Result<(), SessionError> {
+    pub(crate) fn login(&mut self, user: &str, private_key: &str) -> Result<(), SessionError> {
         let began = Instant::now();
         let answered = self.ssh.userauth_pubkey_memory(user, None, private_key, None);
         // The key is offered, then used: two round trips.

@@ -36,7 +36,7 @@ struct PendingBytes {
 
 impl SshSession {
     /// Asks the bastion for a connection to `host` at `port`, which is the bastion's to resolve. The session is used up.
-    pub fn forward(self, host: &str, port: u16, deadline: Instant) -> Result<ForwardedChannel, SessionError> {
+    pub(crate) fn forward(self, host: &str, port: u16, deadline: Instant) -> Result<ForwardedChannel, SessionError> {
         let left = deadline.saturating_duration_since(Instant::now());
         self.ssh.set_blocking(true);
         self.ssh.set_timeout(milliseconds(left));
@@ -50,7 +50,7 @@ impl SshSession {
 
 impl ForwardedChannel {
     /// Moves bytes both ways until one side ends or breaks. `socket` becomes non-blocking.
-    pub fn pump(mut self, socket: &UnixStream) -> Result<(), SessionError> {
+    pub(crate) fn pump(mut self, socket: &UnixStream) -> Result<(), SessionError> {
         // From here on there is no deadline but the other sides' own.
         self.session.watchdog = super::session::watch(&self.session.socket, Instant::now() + FOREVER)?;
         self.session.ssh.set_blocking(false);

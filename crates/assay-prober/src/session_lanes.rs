@@ -84,7 +84,7 @@ struct SessionLane<'a> {
 impl SshSession {
     /// Runs `jobs` side by side; the first is begun first, and the others only where the server gives them a channel.
     /// Returns in their order how each ended, and the beginning of its stderr.
-    pub fn run(&mut self, jobs: Vec<ScriptJob<'_>>, limits: &ScriptLimits<'_>) -> Vec<(LaneEnd, Vec<u8>)> {
+    pub(crate) fn run(&mut self, jobs: Vec<ScriptJob<'_>>, limits: &ScriptLimits<'_>) -> Vec<(LaneEnd, Vec<u8>)> {
         let mut lanes: Vec<SessionLane<'_>> = jobs.into_iter().map(SessionLane::new).collect();
         let ran = self.attend(&mut lanes, limits);
         if let Err(error) = &ran {
@@ -133,7 +133,7 @@ impl SshSession {
     }
 
     /// Keeps the session until `until`, while nothing runs on it: servers and gateways hang up on one that is silent for long.
-    pub fn rest(&mut self, until: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
+    pub(crate) fn rest(&mut self, until: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
         self.ssh.set_blocking(false);
         let mut kept_alive = Instant::now();
         loop {

@@ -47,7 +47,7 @@ static CHANGED: Condvar = Condvar::new();
 
 impl SocketWatchdog {
     /// Watches `socket` until `deadline`. Fails where the one thread that it needs cannot be started.
-    pub fn start(socket: &Arc<OwnedFd>, deadline: Instant) -> io::Result<Self> {
+    pub(crate) fn start(socket: &Arc<OwnedFd>, deadline: Instant) -> io::Result<Self> {
         let fired = Arc::new(AtomicBool::new(false));
         let watched = WatchedSocket { socket: Arc::clone(socket), fired: Arc::clone(&fired) };
         let mut list = list();
@@ -66,7 +66,7 @@ impl SocketWatchdog {
     }
 
     /// Whether the deadline has passed and the socket is shut.
-    pub fn has_fired(&self) -> bool {
+    pub(crate) fn has_fired(&self) -> bool {
         self.fired.load(Ordering::SeqCst)
     }
 }

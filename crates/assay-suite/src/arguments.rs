@@ -13,7 +13,7 @@ use super::{
 
 impl DemandReader<'_, '_> {
     /// `{ gt = 0 }`: exactly one matcher per map.
-    pub fn matcher(
+    pub(crate) fn matcher(
         &mut self,
         node: &SourceNode,
         entries: &[SourceEntry],

@@ -21,7 +21,7 @@ pub(super) enum ObservedValue {
 
 impl ObservedValue {
     /// A value as it stands in a file or a JSON text.
-    pub fn written(value: &Value) -> Self {
+    pub(crate) fn written(value: &Value) -> Self {
         match value {
             Value::Null => Self::Nothing,
             Value::Bool(b) => Self::Bool(*b),
@@ -37,7 +37,7 @@ impl ObservedValue {
     }
 
     /// What a host answered: its lists are lists of texts.
-    pub fn answered(value: &Value) -> Self {
+    pub(crate) fn answered(value: &Value) -> Self {
         match value {
             Value::Array(items) => Self::Texts(items.iter().map(|item| Self::written(item).text()).collect()),
             other => Self::written(other),
@@ -45,7 +45,7 @@ impl ObservedValue {
     }
 
     /// A part of a JSON text, whose numbers are all fractions in Go.
-    pub fn of_json(value: &Value) -> Self {
+    pub(crate) fn of_json(value: &Value) -> Self {
         match value {
             Value::Number(n) => Self::Fraction(n.as_f64().unwrap_or(f64::NAN)),
             Value::Array(items) => Self::List(items.iter().map(Self::of_json).collect()),
@@ -59,7 +59,7 @@ impl ObservedValue {
     }
 
     /// As JSON, for people.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         match self {
             Self::Nothing => Value::Null,
             Self::Bool(b) => (*b).into(),
@@ -73,7 +73,7 @@ impl ObservedValue {
     }
 
     /// As text: the elements of a list one per line, anything else as Go writes it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Texts(items) => items.join("\n"),
             Self::List(items) => items.iter().map(Self::show).collect::<Vec<_>>().join("\n"),
@@ -82,7 +82,7 @@ impl ObservedValue {
     }
 
     /// As Go's `%v` writes it.
-    pub fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         match self {
             Self::Nothing => "<nil>".to_owned(),
             Self::Bool(b) => b.to_string(),
@@ -99,7 +99,7 @@ impl ObservedValue {
     }
 
     /// As a number: a number itself, or a text (or a host's list) that is one.
-    pub fn number(&self) -> Result<Self, String> {
+    pub(crate) fn number(&self) -> Result<Self, String> {
         match self {
             Self::Whole(_) | Self::Fraction(_) => Ok(self.clone()),
             Self::Text(_) | Self::Texts(_) => {
@@ -111,7 +111,7 @@ impl ObservedValue {
     }
 
     /// The elements of a list, or the values of a map.
-    pub fn elements(&self) -> Option<Vec<Self>> {
+    pub(crate) fn elements(&self) -> Option<Vec<Self>> {
         match self {
             Self::Texts(items) => Some(items.iter().cloned().map(Self::Text).collect()),
             Self::List(items) => Some(items.clone()),
@@ -121,7 +121,7 @@ impl ObservedValue {
     }
 
     /// A text as the list of its lines (the last one empty where it ends with a line feed); anything else as it is.
-    pub fn lines(&self) -> Self {
+    pub(crate) fn lines(&self) -> Self {
         match self {
             Self::Text(text) => Self::Texts(text.split('\n').map(str::to_owned).collect()),
             other => other.clone(),

@@ -93,7 +93,7 @@ pub(super) struct DemandReader<'r, 'a> {
 
 impl DemandReader<'_, '_> {
     /// A demand on a value of this kind; within matchers a list is always one of elements.
-    pub fn demand(&mut self, node: &SourceNode, kind: ValueKind, depth: usize) -> Option<Matcher> {
+    pub(crate) fn demand(&mut self, node: &SourceNode, kind: ValueKind, depth: usize) -> Option<Matcher> {
         if depth > MAX_DEPTH {
             self.wrong(&node.span, "matchers nested too deep", "the limit is 64", None);
             return None;
@@ -222,7 +222,7 @@ impl DemandReader<'_, '_> {
         None
     }
 
-    pub fn patterns(&mut self, items: &[SourceNode]) -> Option<Vec<String>> {
+    pub(crate) fn patterns(&mut self, items: &[SourceNode]) -> Option<Vec<String>> {
         let mut patterns = Vec::with_capacity(items.len());
         for item in items {
             let SourceValue::Text(text) = &item.value else {
@@ -245,7 +245,7 @@ impl DemandReader<'_, '_> {
     }
 
     /// The elements of a list, each a plain value or a matcher.
-    pub fn elements(&mut self, items: &[SourceNode], kind: ValueKind, depth: usize) -> Option<Vec<Matcher>> {
+    pub(crate) fn elements(&mut self, items: &[SourceNode], kind: ValueKind, depth: usize) -> Option<Vec<Matcher>> {
         let kind = kind.of_elements();
         let inner: Vec<Option<Matcher>> = items.iter().map(|item| self.demand(item, kind, depth + 1)).collect();
         inner.into_iter().collect()
@@ -263,7 +263,7 @@ impl DemandReader<'_, '_> {
         (values.len() == items.len()).then_some(values)
     }
 
-    pub fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {
+    pub(crate) fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {
         self.wrong(span, &format!("{text:?} is no regular expression"), error, Some("the syntax is RE2's, as in goss"));
     }
 
@@ -283,7 +283,7 @@ impl DemandReader<'_, '_> {
         format!("{} = {example}", self.name)
     }
 
-    pub fn wrong(&mut self, span: &Range<usize>, title: &str, label: &str, help: Option<&str>) {
+    pub(crate) fn wrong(&mut self, span: &Range<usize>, title: &str, label: &str, help: Option<&str>) {
         self.findings.wrong(span, title, label, help);
     }
 }

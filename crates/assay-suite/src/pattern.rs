@@ -23,7 +23,7 @@ enum PatternNeedle {
 
 impl SearchPattern {
     /// Reads one pattern; fails with the regular expression's own complaint, in one line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (inverse, body) = match text.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -42,7 +42,7 @@ impl SearchPattern {
     }
 
     /// Whether `text` is as the pattern wants it.
-    pub fn is_met_by(&self, text: &str) -> bool {
+    pub(crate) fn is_met_by(&self, text: &str) -> bool {
         let held = match &self.needle {
             PatternNeedle::Nothing => true,
             PatternNeedle::Text(needle) => lines(text).any(|line| line.contains(needle.as_str())),

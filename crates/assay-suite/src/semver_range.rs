@@ -19,7 +19,7 @@ enum SemverComparator {
 
 impl SemverRange {
     /// Reads a range; the error says what is wrong with it, in one line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let parts = split(text);
         if parts.first().is_none_or(|p| p == "||") || parts.last().is_none_or(|p| p == "||") {
             return Err(if parts.is_empty() { "empty" } else { "\"||\" at its end or beginning" }.to_owned());
@@ -41,7 +41,7 @@ impl SemverRange {
     }
 
     /// Whether the version lies in it.
-    pub fn holds(&self, version: &Version) -> bool {
+    pub(crate) fn holds(&self, version: &Version) -> bool {
         self.0.iter().any(|all| {
             all.iter().all(|(comparator, limit)| {
                 let order = version.cmp_precedence(limit);

@@ -59,7 +59,7 @@ pub(super) struct RawSuite {
 
 impl SourceNode {
     /// The kind of value, with its article, for messages.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
             SourceValue::Null => "null",
             SourceValue::Bool(_) => "a boolean",
@@ -72,7 +72,7 @@ impl SourceNode {
     }
 
     /// The value as JSON, `None` where a part of it is broken.
-    pub fn to_json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn to_json(&self) -> Option<serde_json::Value> {
         Some(match &self.value {
             SourceValue::Null => serde_json::Value::Null,
             SourceValue::Bool(b) => (*b).into(),
@@ -89,7 +89,7 @@ impl SourceNode {
     }
 
     /// Whether it is a text, number or boolean.
-    pub fn is_scalar(&self) -> bool {
+    pub(crate) fn is_scalar(&self) -> bool {
         matches!(self.value, SourceValue::Bool(_) | SourceValue::Number(_) | SourceValue::Text(_))
     }
 }
@@ -108,22 +108,28 @@ pub(super) struct FileMistakes<'a> {
 }
 
 impl<'a> FileMistakes<'a> {
-    pub fn new(source: SourceText<'a>) -> Self {
+    pub(crate) fn new(source: SourceText<'a>) -> Self {
         Self { source, list: Vec::new(), vars: &[], line_starts: line_starts(source.text), rendered: None }
     }
 
     /// For a file that is a template.
-    pub fn of_template(source: SourceText<'a>, rendered: &'a RenderedText) -> Self {
+    pub(crate) fn of_template(source: SourceText<'a>, rendered: &'a RenderedText) -> Self {
         Self { rendered: Some(rendered), ..Self::new(source) }
     }
 
     /// The text to read; spans are places in it.
-    pub fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.rendered.map_or(self.source.text, |rendered| &rendered.text)
     }
 
     /// Notes a mistake; see [`SourceDiagnostic::at`]. Where a template made the line, the help also says what it became.
-    pub fn wrong(&mut self, span: &Range<usize>, title: impl AsRef<str>, label: impl AsRef<str>, help: Option<&str>) {
+    pub(crate) fn wrong(
+        &mut self,
+        span: &Range<usize>,
+        title: impl AsRef<str>,
+        label: impl AsRef<str>,
+        help: Option<&str>,
+    ) {
         if self.list.len() >= MOST_MISTAKES {
             return;
         }
@@ -138,7 +144,7 @@ impl<'a> FileMistakes<'a> {
     }
 
     /// The 1-based line of a place, in the source.
-    pub fn line(&self, span: &Range<usize>) -> u32 {
+    pub(crate) fn line(&self, span: &Range<usize>) -> u32 {
         let before = self.line_starts.partition_point(|start| *start <= self.in_source(span).start);
         u32::try_from(before).unwrap_or(u32::MAX)
     }

@@ -21,13 +21,13 @@ use assay_config::file::BuildDecl;
 use assay_model::escape::{bounded, escape_bytes};
 
 /// The oldest Packer that knows `packer init` and HCL2 templates without a warning.
-pub const OLDEST: (u64, u64) = (1, 7);
+pub(crate) const OLDEST: (u64, u64) = (1, 7);
 /// How long `packer version` may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One call of Packer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackerStep {
+pub(crate) struct PackerStep {
     /// `init` or `build`.
     pub verb: &'static str,
     /// Everything after the program's name.
@@ -36,7 +36,7 @@ pub struct PackerStep {
 
 impl PackerStep {
     /// The call as a shell would take it. The values of variables are left out: one may be a secret, and this goes into logs.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut words = vec!["packer".to_owned()];
         let mut is_variable = false;
         for argument in &self.arguments {
@@ -70,7 +70,7 @@ fn quoted(word: &str) -> String {
 }
 
 /// What an image's build calls, in order. `color`: absent leaves it to Packer. `extra` goes before the template.
-pub fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<PackerStep> {
+pub(crate) fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<PackerStep> {
     let template = OsString::from(&build.template);
     let mut steps = Vec::new();
     // Legacy JSON templates name no plugins, and `packer init` refuses them.
@@ -99,7 +99,7 @@ pub fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<
 
 /// Where Packer runs.
 #[derive(Debug, Clone)]
-pub struct PackerProgram {
+pub(crate) struct PackerProgram {
     /// The program.
     pub program: PathBuf,
     /// The folder of assay.hcl.
@@ -110,7 +110,7 @@ pub struct PackerProgram {
 
 impl PackerProgram {
     /// Checks that there is a Packer and that it is not too old. Fails with a sentence.
-    pub async fn check(&self) -> Result<(), String> {
+    pub(crate) async fn check(&self) -> Result<(), String> {
         let mut command = Command::new(&self.program);
         command.arg("version").current_dir(&self.folder).stdin(Stdio::null()).stderr(Stdio::null());
         // It would ask the network for a newer one.
@@ -135,7 +135,7 @@ impl PackerProgram {
 
     /// Runs a step to its end. What asks us to end is handed on to Packer each time, and its end is waited for: it then cleans up what it made. Packer is asked to
     /// end as well where we are killed. `outcomes`: where our post-processor tells what came of it.
-    pub async fn run(&self, step: &PackerStep, outcomes: &Path) -> Result<ExitStatus, String> {
+    pub(crate) async fn run(&self, step: &PackerStep, outcomes: &Path) -> Result<ExitStatus, String> {
         let name = self.program.display();
         // At a terminal Packer stays in our group, so that it may read from there and Ctrl-C reaches it without us.
         let own_group = !std::io::stdin().is_terminal();

@@ -12,7 +12,7 @@ use assay_model::exit::ExitStatus;
 
 /// How a thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FindingLevel {
+pub(crate) enum FindingLevel {
     /// As it should be.
     Ok,
     /// It will work, or mostly; somebody should look.
@@ -25,7 +25,7 @@ pub enum FindingLevel {
 
 impl FindingLevel {
     /// Its word.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -37,7 +37,7 @@ impl FindingLevel {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DoctorFinding {
+pub(crate) struct DoctorFinding {
     /// What it is about: `credentials`, `git`, `us-east-1`, ….
     pub about: String,
     /// How it stands.
@@ -59,7 +59,7 @@ impl DoctorFinding {
 }
 
 /// Looks at everything, at once. The findings stand in a fixed order.
-pub async fn doctor(request: &DoctorRequest) -> Vec<DoctorFinding> {
+pub(crate) async fn doctor(request: &DoctorRequest) -> Vec<DoctorFinding> {
     if request.ci {
         let (job, git) = tokio::join!(ci::look(request), git::look(request));
         return job.into_iter().chain(git).collect();
@@ -110,7 +110,7 @@ fn configuration(request: &DoctorRequest) -> Vec<DoctorFinding> {
 }
 
 /// What all of it amounts to: a mistake in what is configured, something that could not be found out, or nothing.
-pub fn exit(findings: &[DoctorFinding]) -> ExitStatus {
+pub(crate) fn exit(findings: &[DoctorFinding]) -> ExitStatus {
     match findings.iter().map(|finding| finding.level).max() {
         Some(FindingLevel::Error) => ExitStatus::Usage,
         Some(FindingLevel::Unknown) => ExitStatus::Undecided,

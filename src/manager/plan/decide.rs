@@ -14,7 +14,7 @@ const ENOUGH_STRAYS: usize = 2;
 const ENOUGH_SILENCES: usize = 2;
 
 /// Decides one image.
-pub fn decide(facts: &ImageFacts, now: Timestamp) -> BuildDecision {
+pub(crate) fn decide(facts: &ImageFacts, now: Timestamp) -> BuildDecision {
     let case = ImageCase::new(facts, now);
     let mut reasons = case.reasons();
     let wanted = reasons.iter().any(|reason| reason.kind() == super::ReasonKind::Due);

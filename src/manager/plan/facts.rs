@@ -18,7 +18,7 @@ use assay_model::{AmiId, Candidate, Digest, ImageName, RunId, cause::chain, hist
 
 /// What git says of the images.
 #[derive(Debug, Clone, Default)]
-pub struct GatheredFacts {
+pub(crate) struct GatheredFacts {
     /// By image: those that were asked for and all that they are built on.
     pub images: BTreeMap<ImageName, KnownImage>,
     /// What the user should know.
@@ -29,7 +29,7 @@ pub struct GatheredFacts {
 
 /// What git says of one image.
 #[derive(Debug, Clone)]
-pub struct KnownImage {
+pub(crate) struct KnownImage {
     /// Digest of its inputs as they are checked out; `None`: none are named.
     pub digest: Option<Digest>,
     /// Why the lock cannot be read: then nothing is known of the image, and nothing is done for it.
@@ -43,7 +43,7 @@ pub struct KnownImage {
 }
 
 /// Asks git. Fails where it cannot be read, and where declared inputs have no digest.
-pub async fn gather(request: &PlanRequest, environment: &GitEnvironment) -> Result<GatheredFacts, PlanError> {
+pub(crate) async fn gather(request: &PlanRequest, environment: &GitEnvironment) -> Result<GatheredFacts, PlanError> {
     let file = &request.file;
     let books = BooksRequest {
         folder: file.folder.clone(),
@@ -114,13 +114,13 @@ fn line_of_inputs(image: &ImageDecl) -> usize {
 }
 
 /// `inputs` of an image, as assay.hcl gives them.
-pub fn inputs(image: &ImageDecl) -> Vec<String> {
+pub(super) fn inputs(image: &ImageDecl) -> Vec<String> {
     let given = image.options.given.get("inputs").and_then(|given| given.value.as_array());
     given.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
 /// The files that promotion writes, as they stand in assay.hcl.
-pub fn projections(image: &ImageDecl) -> Vec<String> {
+pub(super) fn projections(image: &ImageDecl) -> Vec<String> {
     image.projections.iter().map(|projection| projection.path.display().to_string()).collect()
 }
 
@@ -203,7 +203,7 @@ fn time(text: &str) -> Timestamp {
 
 impl GatheredFacts {
     /// The facts of one image; `decided` are those before it. `None`: it is not needed.
-    pub fn facts(
+    pub(crate) fn facts(
         &self,
         request: &PlanRequest,
         image: &ImageDecl,
@@ -238,7 +238,7 @@ fn digest_of(lock: &Lock, run: RunId) -> Option<Digest> {
 
 impl KnownImage {
     /// Every build, newest test first; where the lock has a run its word counts.
-    pub fn made(&self, now: Timestamp) -> Vec<MadeBuild> {
+    pub(crate) fn made(&self, now: Timestamp) -> Vec<MadeBuild> {
         let history = ImageHistory::of(&self.lock, &self.candidates);
         let runs = self.lock.runs();
         let in_lock = runs.iter().filter_map(|run| self.lock.candidate(*run));

@@ -6,7 +6,7 @@ use assay_model::{ImageName, ImageState, RunId};
 
 /// What a reason means for the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReasonKind {
+pub(crate) enum ReasonKind {
     /// A build is due.
     Due,
     /// It is not, and all is well.
@@ -17,7 +17,7 @@ pub enum ReasonKind {
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BuildReason {
+pub(crate) enum BuildReason {
     /// No build is known.
     NeverBuilt,
     /// No usable build has these inputs.
@@ -118,7 +118,7 @@ pub enum BuildReason {
 
 impl BuildReason {
     /// The name that programs read; it stays.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NeverBuilt => "never-built",
             Self::InputsChanged { .. } => "inputs-changed",
@@ -141,7 +141,7 @@ impl BuildReason {
     }
 
     /// What it means.
-    pub fn kind(&self) -> ReasonKind {
+    pub(crate) fn kind(&self) -> ReasonKind {
         match self {
             Self::NeverBuilt
             | Self::InputsChanged { .. }
@@ -232,7 +232,7 @@ impl fmt::Display for BuildReason {
 }
 
 /// A time span in its largest whole unit: `9d`, `5h`, `12m`, `40s`.
-pub fn words(span: Duration) -> String {
+pub(crate) fn words(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         172_800.. => format!("{}d", seconds / 86_400),

@@ -22,13 +22,13 @@ use assay_model::{
 
 /// A copy that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueCopy {
+pub(super) struct DueCopy {
     pub of: AmiRecord,
     pub to: Region,
 }
 
 /// What is lacking in `regions`: one AMI for each architecture that the run has. `has`: all of its AMIs, the tested ones first.
-pub fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<DueCopy> {
+pub(super) fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<DueCopy> {
     let mut sources: BTreeMap<Architecture, &AmiRecord> = BTreeMap::new();
     for record in has {
         sources.entry(record.architecture).or_insert(record);
@@ -43,7 +43,7 @@ pub fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<DueCopy> {
 }
 
 /// Makes what is due, all at once, and waits until it is available. A copy of an earlier try is found and taken. `Err`: what is not there, in words.
-pub async fn make(
+pub(super) async fn make(
     desk: &MoveContext<'_>,
     lock: &Lock,
     run: RunId,
@@ -260,7 +260,7 @@ fn give_up(region: &Region, failed: &[String]) -> String {
 }
 
 /// Whether a copy of the lock may stand for a tested AMI, for messages.
-pub fn words(image: &ImageName, due: &[DueCopy]) -> String {
+pub(super) fn words(image: &ImageName, due: &[DueCopy]) -> String {
     let places: Vec<String> = due.iter().map(|one| format!("{} to {}", one.of.architecture, one.to)).collect();
     format!("image {image}: copying {}", places.join(", "))
 }

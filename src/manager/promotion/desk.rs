@@ -17,7 +17,7 @@ use assay_model::{ImageName, ImageState, RunId, lock::Lock, lock::LockEntry};
 
 /// How long copies may take, and how often they are looked at.
 #[derive(Debug, Clone, Copy)]
-pub struct CopyPace {
+pub(super) struct CopyPace {
     /// Until all of them are available.
     pub patience: Duration,
     /// Between two looks.
@@ -28,7 +28,7 @@ pub struct CopyPace {
 const COPIES: CopyPace = CopyPace { patience: Duration::from_secs(2 * 3600), pause: Duration::from_secs(10) };
 
 /// See the module.
-pub struct MoveContext<'a> {
+pub(super) struct MoveContext<'a> {
     pub factory: &'a dyn CloudFactory,
     pub environment: &'a GitEnvironment,
     pub events: &'a EventSender,
@@ -44,7 +44,7 @@ pub struct MoveContext<'a> {
 
 impl<'a> MoveContext<'a> {
     /// Learns who works here and where assay.hcl lies. Fails where there is no repository.
-    pub async fn open(
+    pub(super) async fn open(
         asked: &LedgerOptions,
         factory: &'a dyn CloudFactory,
         environment: &'a GitEnvironment,
@@ -74,12 +74,12 @@ impl<'a> MoveContext<'a> {
     }
 
     /// The protected branch.
-    pub fn branch(&self) -> &str {
+    pub(super) fn branch(&self) -> &str {
         &self.write.books.branch
     }
 
     /// The books whose rules hold. With an open branch the edit may go on top of what others pushed there: rules are read from the protected branch all the same.
-    pub async fn law(&self, books: &LedgerSnapshot) -> Result<LedgerSnapshot, PromotionError> {
+    pub(super) async fn law(&self, books: &LedgerSnapshot) -> Result<LedgerSnapshot, PromotionError> {
         match self.write.open_branch {
             Some(_) => Ok(LedgerSnapshot::open(&self.write.books).await?),
             None => Ok(books.clone()),
@@ -87,7 +87,7 @@ impl<'a> MoveContext<'a> {
     }
 
     /// An entry of now; `reason` where the user gave none.
-    pub fn entry(&self, run: RunId, state: ImageState, at: Timestamp, reason: &str) -> LockEntry {
+    pub(super) fn entry(&self, run: RunId, state: ImageState, at: Timestamp, reason: &str) -> LockEntry {
         LockEntry {
             run,
             state,
@@ -103,7 +103,12 @@ impl<'a> MoveContext<'a> {
     }
 
     /// The edit that the moves from `before` on amount to, in the order of `first` (the run that the commit is about) and the rest: `lock` holds them already.
-    pub fn edit(lock: &Lock, before: usize, first: RunId, mut files: Vec<(String, Option<Vec<u8>>)>) -> LedgerEdit {
+    pub(super) fn edit(
+        lock: &Lock,
+        before: usize,
+        first: RunId,
+        mut files: Vec<(String, Option<Vec<u8>>)>,
+    ) -> LedgerEdit {
         let mut moves: Vec<LockEntry> = lock.entries[before..].to_vec();
         moves.sort_by_key(|entry| entry.run != first);
         files.push((lock_file::path(&lock.image), Some(lock_file::write(lock).into_bytes())));
@@ -113,13 +118,13 @@ impl<'a> MoveContext<'a> {
     }
 
     /// An edit that changes nothing, but makes up for tags of a run that the remote lacks.
-    pub fn tags_alone(lock: &Lock, run: RunId) -> LedgerEdit {
+    pub(super) fn tags_alone(lock: &Lock, run: RunId) -> LedgerEdit {
         LedgerEdit { tags: due_tags(&lock.entries, lock, run), earlier_tags: all_tags(lock), ..LedgerEdit::default() }
     }
 
     /// With an open branch: the protected branch's own lock, where it `holds` the move already, so that the cloud may follow it. The run's tags, which belong to
     /// the protected branch, are made then.
-    pub async fn merged(
+    pub(super) async fn merged(
         &self,
         moved: &mut MovedRun,
         holds: impl Fn(&Lock) -> bool,
@@ -136,7 +141,7 @@ impl<'a> MoveContext<'a> {
     }
 
     /// What is to be told after `written`, with nothing settled yet.
-    pub fn told(&self, image: &ImageName, run: RunId, state: ImageState, written: WrittenChange) -> MovedRun {
+    pub(super) fn told(&self, image: &ImageName, run: RunId, state: ImageState, written: WrittenChange) -> MovedRun {
         // What an open branch says does not hold yet, however often it was said.
         let change = match self.write.open_branch {
             Some(_) => LockChange::Proposed,
@@ -160,7 +165,7 @@ impl<'a> MoveContext<'a> {
     }
 
     /// Lets the registry follow the lock for one run.
-    pub async fn follow(&self, lock: &Lock, run: RunId, moved: &mut MovedRun) {
+    pub(super) async fn follow(&self, lock: &Lock, run: RunId, moved: &mut MovedRun) {
         let repaired = registry::repair_run(self.factory, lock, run, now()).await;
         for one in repaired.iter().filter(|one| !one.changed.is_empty()) {
             self.events.note(format!("{}: {}", one.ami, one.changed.join(", ")));
@@ -182,14 +187,14 @@ fn all_tags(lock: &Lock) -> Vec<NewTag> {
 }
 
 /// The time of a commit on top of `lock`: now, and later than all that the lock holds, whatever the clocks of others said. Moves of one commit are known by it.
-pub fn moment(lock: &Lock) -> Timestamp {
+pub(super) fn moment(lock: &Lock) -> Timestamp {
     let last = lock.entries.iter().filter_map(|entry| entry.at.parse::<Timestamp>().ok()).max();
     let next = last.and_then(|last| last.checked_add(jiff::SignedDuration::from_secs(1)).ok());
     next.map_or_else(now, |next| next.max(now()))
 }
 
 /// The time, to the second.
-pub fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }

@@ -11,7 +11,7 @@ use assay_config::file::DistributionDecl;
 use assay_model::{AmiRecord, Architecture, Region};
 
 /// What `distribution { … }` asks of launch permissions.
-pub fn sharing(distribution: &DistributionDecl) -> ImageSharing {
+pub(super) fn sharing(distribution: &DistributionDecl) -> ImageSharing {
     ImageSharing {
         users: distribution.ami_users.clone(),
         org_arns: distribution.ami_org_arns.clone(),
@@ -20,12 +20,12 @@ pub fn sharing(distribution: &DistributionDecl) -> ImageSharing {
 }
 
 /// The name of the parameter for one architecture.
-pub fn parameter(distribution: &DistributionDecl, architecture: Architecture) -> Option<String> {
+pub(super) fn parameter(distribution: &DistributionDecl, architecture: Architecture) -> Option<String> {
     distribution.ssm_parameter.as_ref().map(|name| name.replace("{architecture}", architecture.as_str()))
 }
 
 /// Shares every AMI and points the parameters of its region to it. What fails is in `moved.missing`.
-pub async fn distribute(
+pub(super) async fn distribute(
     factory: &dyn CloudFactory,
     distribution: &DistributionDecl,
     amis: &[AmiRecord],

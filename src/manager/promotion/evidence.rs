@@ -28,7 +28,7 @@ const CLOCKS: Duration = Duration::from_secs(300);
 
 /// Evidence with where it came from.
 #[derive(Debug, Clone)]
-pub struct FoundEvidence {
+pub(super) struct FoundEvidence {
     /// The file as messages call it.
     pub shown: String,
     /// Its bytes: what is signed and committed.
@@ -44,7 +44,7 @@ pub struct FoundEvidence {
 
 /// Where evidence was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EvidenceOrigin {
+pub(super) enum EvidenceOrigin {
     /// A file that git does not track.
     Untracked,
     /// A file that git tracks: its bytes are some commit's.
@@ -55,7 +55,7 @@ pub enum EvidenceOrigin {
 
 impl FoundEvidence {
     /// Reads every file, with `<file>.sig` beside it. `folder` is that of assay.hcl, whose repository is asked which of them it tracks. Fails with the first that cannot be read or is no evidence.
-    pub async fn read_all(
+    pub(super) async fn read_all(
         files: &[PathBuf],
         folder: &Path,
         environment: &GitEnvironment,
@@ -102,7 +102,7 @@ impl FoundEvidence {
     }
 
     /// The newest evidence of an image.
-    pub fn of_image<'a>(proofs: &'a [Self], image: &ImageName) -> Option<&'a Self> {
+    pub(super) fn of_image<'a>(proofs: &'a [Self], image: &ImageName) -> Option<&'a Self> {
         proofs.iter().filter(|proof| proof.evidence.image.as_ref() == Some(image)).max_by_key(|proof| {
             let finished: Option<Timestamp> = proof.evidence.finished_at.parse().ok();
             (finished, proof.evidence.run)
@@ -110,7 +110,7 @@ impl FoundEvidence {
     }
 
     /// A refusal for each proof of no image that is asked for: it would be passed over in silence.
-    pub fn strangers(proofs: &[Self], images: &[ImageName]) -> Vec<PromotionError> {
+    pub(super) fn strangers(proofs: &[Self], images: &[ImageName]) -> Vec<PromotionError> {
         let strange = |proof: &&Self| !proof.evidence.image.as_ref().is_some_and(|image| images.contains(image));
         let words = |proof: &Self| match &proof.evidence.image {
             Some(image) => format!("is of image {image}, which is not asked for"),
@@ -127,7 +127,7 @@ impl FoundEvidence {
     }
 
     /// The evidence that the lock names for a run, from the books. Refused where it is not there, or is not what the lock names.
-    pub async fn of_lock(
+    pub(super) async fn of_lock(
         books: &LedgerSnapshot,
         lock: &Lock,
         run: RunId,
@@ -153,7 +153,7 @@ impl FoundEvidence {
     }
 
     /// The files to commit.
-    pub fn files(&self, image: &ImageName, run: RunId) -> Vec<(String, Option<Vec<u8>>)> {
+    pub(super) fn files(&self, image: &ImageName, run: RunId) -> Vec<(String, Option<Vec<u8>>)> {
         let path = path(image, run, &self.digest);
         let signature = self.signature.as_ref().map(|text| (format!("{path}.sig"), Some(text.clone().into_bytes())));
         std::iter::once((path, Some(self.bytes.clone()))).chain(signature).collect()
@@ -161,7 +161,7 @@ impl FoundEvidence {
 }
 
 /// Where a validation's evidence lies in the repository: the build's own has the same name without digits.
-pub fn path(image: &ImageName, run: RunId, digest: &Digest) -> String {
+pub(super) fn path(image: &ImageName, run: RunId, digest: &Digest) -> String {
     let digits = digest.as_str().trim_start_matches("sha256:");
     format!("images/evidence/{image}/{run}-{}.json", &digits[..12])
 }
@@ -176,7 +176,7 @@ fn bytes_of(file: &Path, most: u64) -> Result<Vec<u8>, String> {
 
 /// What evidence must say.
 #[derive(Debug)]
-pub struct EvidenceDemands<'a> {
+pub(super) struct EvidenceDemands<'a> {
     pub candidate: &'a Candidate,
     pub suites: &'a [SuiteDemand],
     /// `None`: however old (a rollback).
@@ -186,7 +186,7 @@ pub struct EvidenceDemands<'a> {
 }
 
 /// Every reason why `proof` does not meet the demands, and the AMIs that it covers.
-pub fn judge(proof: &FoundEvidence, demands: &EvidenceDemands<'_>) -> (Vec<MoveRefusal>, BTreeSet<AmiRef>) {
+pub(super) fn judge(proof: &FoundEvidence, demands: &EvidenceDemands<'_>) -> (Vec<MoveRefusal>, BTreeSet<AmiRef>) {
     let mut reasons = whole(&proof.evidence, demands.candidate);
     reasons.extend(age(&proof.evidence, demands));
     reasons.extend(suites(&proof.evidence, demands.suites));

@@ -11,10 +11,10 @@ use assay_model::{
 };
 
 /// The AMIs as EC2 shows them: `None` where there is none of that id; not in it at all where EC2 did not answer.
-pub type SeenImages = BTreeMap<AmiRef, Option<CloudImage>>;
+pub(super) type SeenImages = BTreeMap<AmiRef, Option<CloudImage>>;
 
 /// Describes every AMI, all at once; beside what was seen the AMIs that EC2 did not answer for.
-pub async fn look(
+pub(super) async fn look(
     factory: &dyn CloudFactory,
     amis: impl IntoIterator<Item = AmiRef>,
 ) -> (SeenImages, Vec<(AmiRef, CloudError)>) {
@@ -35,7 +35,7 @@ pub async fn look(
 }
 
 /// What EC2 says of an AMI, as a record; `None` for an architecture that assay does not know.
-pub fn record(ami: AmiRef, image: &CloudImage) -> Option<AmiRecord> {
+pub(super) fn record(ami: AmiRef, image: &CloudImage) -> Option<AmiRecord> {
     Some(AmiRecord {
         ami,
         architecture: image.architecture?,
@@ -47,7 +47,7 @@ pub fn record(ami: AmiRef, image: &CloudImage) -> Option<AmiRecord> {
 }
 
 /// Every reason why an AMI is not the one that was recorded. `in_lock`: the lock says its state, so that its tag `assay:state` does not count.
-pub fn compare(
+pub(super) fn compare(
     seen: &SeenImages,
     wanted: &AmiRecord,
     image: &ImageName,
@@ -114,7 +114,7 @@ fn tagged(image: &CloudImage, line: &ImageName, run: RunId, in_lock: bool) -> Ve
 
 /// Every reason why what a candidate says that it was made from is not what its AMIs' own tags say. Those were written by the builder when it stamped them; the file by whoever wrote the
 /// commit.
-pub fn origin(seen: &SeenImages, candidate: &Candidate) -> Vec<MoveRefusal> {
+pub(super) fn origin(seen: &SeenImages, candidate: &Candidate) -> Vec<MoveRefusal> {
     let said = candidate.provenance.source_digest.as_ref().map(Digest::as_str);
     let parent = candidate.provenance.parent.as_ref().map(AmiId::as_str);
     let mut refusals = Vec::new();
@@ -147,7 +147,7 @@ fn shown(value: Option<&str>) -> String {
 }
 
 /// Every AMI that belongs to another account than `ours`: whoever owns it can deregister or unshare it.
-pub fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &AccountId) -> Vec<MoveRefusal> {
+pub(super) fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &AccountId) -> Vec<MoveRefusal> {
     let foreign = records.filter(|record| record.owner != *ours);
     foreign
         .map(|record| {
@@ -158,7 +158,7 @@ pub fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &AccountI
 }
 
 /// The AMIs of a candidate that no evidence covers: neither tested themselves nor, by EC2's word, copies of one that was.
-pub fn uncovered(seen: &SeenImages, candidate: &Candidate, covered: &BTreeSet<AmiRef>) -> Vec<MoveRefusal> {
+pub(super) fn uncovered(seen: &SeenImages, candidate: &Candidate, covered: &BTreeSet<AmiRef>) -> Vec<MoveRefusal> {
     let open = candidate.amis.iter().map(|ami| &ami.record.ami).filter(|ami| !covered.contains(ami));
     open.filter_map(|ami| {
         let source = seen.get(ami)?.as_ref().and_then(source_of);
@@ -172,7 +172,7 @@ pub fn uncovered(seen: &SeenImages, candidate: &Candidate, covered: &BTreeSet<Am
 }
 
 /// Every reason why a copy in the lock is not one of what it should be.
-pub fn copied(seen: &SeenImages, copy: &LockCopy, candidate: &Candidate) -> Option<MoveRefusal> {
+pub(super) fn copied(seen: &SeenImages, copy: &LockCopy, candidate: &Candidate) -> Option<MoveRefusal> {
     let there = seen.get(&copy.record.ami)?.as_ref()?;
     if !candidate.amis.iter().any(|ami| ami.record.ami == copy.of) {
         return Some(MoveRefusal::new(&copy.record.ami, format!("is a copy of {}, no AMI of this run", copy.of)));
@@ -185,13 +185,13 @@ pub fn copied(seen: &SeenImages, copy: &LockCopy, candidate: &Candidate) -> Opti
 }
 
 /// What EC2 says that an AMI was copied from (SourceImageId and SourceImageRegion of DescribeImages).
-pub fn source_of(image: &CloudImage) -> Option<AmiRef> {
+pub(super) fn source_of(image: &CloudImage) -> Option<AmiRef> {
     let (id, region) = (&image.attributes.source_image_id, &image.attributes.source_image_region);
     Some(AmiRef { region: region.parse().ok()?, id: id.parse().ok()? })
 }
 
 /// The AMIs whose tag names a parent that is none of `parents`. Each architecture has a parent of its own, and the candidate records one.
-pub fn orphans(
+pub(super) fn orphans(
     seen: &SeenImages,
     candidate: &Candidate,
     parents: &[AmiRecord],

@@ -27,7 +27,7 @@ const LOOKS_AGAIN: [Duration; 5] = [
 ];
 
 /// What is followed: a lock, and what else a turn needs of the same books.
-pub trait FollowedLock: Sized {
+pub(super) trait FollowedLock: Sized {
     /// The lock.
     fn lock(&self) -> &Lock;
 }
@@ -40,7 +40,7 @@ impl FollowedLock for Lock {
 
 /// Makes `turn`s until the lock, as `newer` reads it, is the one that was followed; returns what was followed last. A lock that is older than that is never followed. What stands in
 /// the way is in `moved.missing`.
-pub async fn to_the_end<T: FollowedLock>(
+pub(super) async fn to_the_end<T: FollowedLock>(
     mut what: T,
     moved: &mut MovedRun,
     turn: impl AsyncFn(&T, &mut MovedRun),
@@ -100,7 +100,7 @@ fn pause_of(pause: Duration) -> Duration {
 }
 
 /// [`to_the_end`] for the tags of one run.
-pub async fn run_to_the_end(desk: &MoveContext<'_>, lock: Lock, run: RunId, moved: &mut MovedRun) -> Lock {
+pub(super) async fn run_to_the_end(desk: &MoveContext<'_>, lock: Lock, run: RunId, moved: &mut MovedRun) -> Lock {
     let image = lock.image.clone();
     let turn = async |lock: &Lock, moved: &mut MovedRun| desk.follow(lock, run, moved).await;
     let newer = async || Ok(LedgerSnapshot::open(&desk.write.books).await?.lock(&image).await?);

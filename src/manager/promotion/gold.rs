@@ -29,7 +29,7 @@ use assay_model::{
 const RECENT: usize = 4;
 
 /// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
-pub async fn promote(
+pub(super) async fn promote(
     desk: &MoveContext<'_>,
     image: &ImageName,
     run: Option<RunId>,
@@ -101,7 +101,7 @@ fn nothing_to_promote(lock: &Lock) -> String {
 
 /// A way to gold.
 #[derive(Debug, Clone, Copy)]
-pub struct GoldMove {
+pub(super) struct GoldMove {
     pub run: RunId,
     /// It was gold before.
     pub rollback: bool,
@@ -112,7 +112,7 @@ pub struct GoldMove {
 }
 
 /// From the books as they were read to gold that is tagged, shared and pointed to.
-pub async fn climb(
+pub(super) async fn climb(
     desk: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,

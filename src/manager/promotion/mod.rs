@@ -19,7 +19,7 @@ mod vouching;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{LockChange, MoveRefusal, MovedRun, PromotionError};
+pub(crate) use outcome::{LockChange, MoveRefusal, MovedRun, PromotionError};
 
 use crate::test_run::EventSender;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
@@ -44,7 +44,7 @@ pub(super) async fn strange_amis(
 }
 
 /// `assay promote`: one result for each image that something was to be done for, in the order of the request.
-pub async fn promote(request: &PromoteRequest, events: &EventSender) -> Vec<Result<MovedRun, PromotionError>> {
+pub(crate) async fn promote(request: &PromoteRequest, events: &EventSender) -> Vec<Result<MovedRun, PromotionError>> {
     let factory = Ec2Factory::connect(&request.ledgering.access).await;
     promote_with(request, &factory, &environment_of_process(), events).await
 }
@@ -87,7 +87,7 @@ async fn promote_with(
 }
 
 /// `assay reject`, `retire`, `revoke` and `rollback`.
-pub async fn moved(request: &MoveRequest, events: &EventSender) -> Result<MovedRun, PromotionError> {
+pub(crate) async fn moved(request: &MoveRequest, events: &EventSender) -> Result<MovedRun, PromotionError> {
     let factory = Ec2Factory::connect(&request.ledgering.access).await;
     moved_with(request, &factory, &environment_of_process(), events).await
 }

@@ -23,7 +23,7 @@ use assay_model::{
 };
 
 /// Makes the move.
-pub async fn make(desk: &MoveContext<'_>, image: &ImageName, what: RunMove) -> Result<MovedRun, PromotionError> {
+pub(super) async fn make(desk: &MoveContext<'_>, image: &ImageName, what: RunMove) -> Result<MovedRun, PromotionError> {
     let asked = match what {
         RunMove::Rollback { run } => return rollback(desk, image, run).await,
         RunMove::Reject { run, .. } => AskedMove { run, to: ImageState::Rejected, at: None, force: false },

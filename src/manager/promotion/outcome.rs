@@ -6,7 +6,7 @@ use assay_model::{AmiRef, ImageName, ImageState, RunId, exit::ExitStatus};
 
 /// One reason why nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MoveRefusal {
+pub(crate) struct MoveRefusal {
     /// What it is about: a file, an AMI, a run.
     pub about: String,
     /// What is wrong and what would be right.
@@ -15,7 +15,7 @@ pub struct MoveRefusal {
 
 impl MoveRefusal {
     /// A reason.
-    pub fn new(about: impl ToString, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(about: impl ToString, reason: impl Into<String>) -> Self {
         Self { about: about.to_string(), reason: reason.into() }
     }
 }
@@ -28,7 +28,7 @@ impl std::fmt::Display for MoveRefusal {
 
 /// Why a lock was not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum PromotionError {
+pub(crate) enum PromotionError {
     /// Every reason at once.
     #[error("image {image}: nothing was written, for {} reason{}", .refusals.len(), if .refusals.len() == 1 { "" } else { "s" })]
     Refused {
@@ -70,7 +70,7 @@ pub enum PromotionError {
 
 impl PromotionError {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::Refused { .. } => ExitStatus::Conflict,
             Self::Nothing { .. } => ExitStatus::Nothing,
@@ -102,7 +102,7 @@ impl From<WriteError<PromotionError>> for PromotionError {
 
 /// What became of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LockChange {
+pub(crate) enum LockChange {
     /// The protected branch says it now.
     Made,
     /// It said so before.
@@ -113,7 +113,7 @@ pub enum LockChange {
 
 /// A move that the lock holds.
 #[derive(Debug)]
-pub struct MovedRun {
+pub(crate) struct MovedRun {
     /// The image.
     pub image: ImageName,
     /// The run that was moved.
@@ -138,7 +138,7 @@ pub struct MovedRun {
 
 impl MovedRun {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         if self.missing.is_empty() { ExitStatus::Done } else { ExitStatus::Undecided }
     }
 

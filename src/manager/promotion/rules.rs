@@ -18,7 +18,7 @@ use assay_suite::{SuiteBounds, VarSources};
 
 /// What the protected branch says of one image.
 #[derive(Debug, Clone)]
-pub struct PromotionRules {
+pub(super) struct PromotionRules {
     pub image: ImageDecl,
     pub promotion: PromotionDecl,
     /// `promotion.allowed_signers` from the repository's root.
@@ -29,14 +29,14 @@ pub struct PromotionRules {
 
 /// A suite that evidence must show: its path as assay.hcl names it, and the digest of what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SuiteDemand {
+pub(super) struct SuiteDemand {
     pub path: String,
     pub digest: Digest,
 }
 
 impl PromotionRules {
     /// Reads assay.hcl of the books. Refused where it is not there, is wrong, or does not declare the image.
-    pub async fn read(
+    pub(super) async fn read(
         desk: &MoveContext<'_>,
         books: &LedgerSnapshot,
         image: &ImageName,
@@ -70,7 +70,7 @@ impl PromotionRules {
     }
 
     /// Whether gold must be in a region: assay.hcl names it, or names none and `candidate` was built there. What lies elsewhere is left from a region that was given up.
-    pub fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
+    pub(super) fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
         let declared = &self.image.regions;
         let built = || candidate.amis.iter().any(|ami| ami.record.ami.region == *region);
         declared.contains(region)
@@ -79,7 +79,7 @@ impl PromotionRules {
     }
 
     /// The digest of the image's inputs in the books.
-    pub async fn source_digest(&self, books: &LedgerSnapshot) -> Result<Digest, MoveRefusal> {
+    pub(super) async fn source_digest(&self, books: &LedgerSnapshot) -> Result<Digest, MoveRefusal> {
         let inputs = self.list("inputs");
         let about = format!("image {}", self.image.name);
         if inputs.is_empty() {
@@ -92,7 +92,7 @@ impl PromotionRules {
     }
 
     /// The suites that evidence must show: those of `candidate` and `gold`, as the books hold them.
-    pub async fn suites(&self, books: &LedgerSnapshot) -> Result<Vec<SuiteDemand>, Vec<MoveRefusal>> {
+    pub(super) async fn suites(&self, books: &LedgerSnapshot) -> Result<Vec<SuiteDemand>, Vec<MoveRefusal>> {
         let about = || format!("image {}", self.image.name);
         let mut paths: Vec<PathBuf> = self.list("suites").into_iter().map(PathBuf::from).collect();
         paths.extend(self.image.gold_suites.iter().filter(|path| !paths.contains(path)).cloned().collect::<Vec<_>>());
@@ -116,7 +116,7 @@ impl PromotionRules {
     }
 
     /// Who may sign; `None` where the books hold no such file.
-    pub async fn signers(&self, books: &LedgerSnapshot) -> Result<Option<AllowedSigners>, PromotionError> {
+    pub(super) async fn signers(&self, books: &LedgerSnapshot) -> Result<Option<AllowedSigners>, PromotionError> {
         let path = &self.allowed_signers;
         let Some(bytes) = books.file(path).await? else { return Ok(None) };
         let zone = jiff::tz::TimeZone::UTC;

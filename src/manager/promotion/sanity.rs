@@ -14,7 +14,7 @@ use assay_ledger::LedgerSnapshot;
 use assay_model::{AmiRecord, Architecture, Candidate, Region, lock::LockCopy};
 
 /// What is to be judged.
-pub struct SanityCase<'a> {
+pub(super) struct SanityCase<'a> {
     pub desk: &'a MoveContext<'a>,
     pub books: &'a LedgerSnapshot,
     pub rules: &'a PromotionRules,
@@ -30,7 +30,7 @@ pub struct SanityCase<'a> {
 
 impl SanityCase<'_> {
     /// Every reason against it; none: it is sane. Fails where git or EC2 gives no answer.
-    pub async fn check(&self) -> Result<Vec<MoveRefusal>, PromotionError> {
+    pub(super) async fn check(&self) -> Result<Vec<MoveRefusal>, PromotionError> {
         let mut refusals = Vec::new();
         if !self.rollback {
             refusals.extend(self.source().await);
@@ -140,7 +140,7 @@ impl SanityCase<'_> {
 
 /// The architectures that gold has and that would be lost with a run whose AMIs are `has`: a run of one architecture must not take the place of another's. What assay.hcl declares is
 /// asked for by [`coverage`], and may be less.
-pub fn lost(
+pub(super) fn lost(
     rules: &PromotionRules,
     about: impl ToString,
     gold: &[AmiRecord],
@@ -161,7 +161,7 @@ pub fn lost(
 }
 
 /// The declared places that gold would not cover, where `has` are those of its AMIs.
-pub fn coverage(
+pub(super) fn coverage(
     rules: &PromotionRules,
     about: impl ToString,
     has: &BTreeSet<(Architecture, Region)>,

@@ -20,7 +20,7 @@ use assay_model::{
 const REASON: &str = "full suite passed";
 
 /// Vets the run that `proof` is of. Running it again with the same evidence changes nothing but what the cloud lacks.
-pub async fn vet(
+pub(super) async fn vet(
     desk: &MoveContext<'_>,
     image: &ImageName,
     run: Option<RunId>,
@@ -115,7 +115,7 @@ async fn edit(
 }
 
 /// What is known of an image line where it is about to be changed.
-pub struct KnownLine {
+pub(super) struct KnownLine {
     /// The lock that the edit goes on top of: that of the open branch, where there is one.
     pub lock: Lock,
     /// The lock of the protected branch. What is decided goes by it.
@@ -127,7 +127,7 @@ pub struct KnownLine {
 impl KnownLine {
     /// Reads `books`, which are written on top of, and `law`, the protected branch's. Refused where the open branch's lock does not go on from the protected one's: whoever may
     /// push there could have written it.
-    pub async fn read(
+    pub(super) async fn read(
         desk: &MoveContext<'_>,
         law: &LedgerSnapshot,
         books: &LedgerSnapshot,
@@ -148,7 +148,7 @@ impl KnownLine {
 }
 
 /// What the law says against a run that nobody named, or that nobody can name.
-pub fn objection(history: &ImageHistory<'_>, run: RunId, named: bool) -> Option<MoveRefusal> {
+pub(super) fn objection(history: &ImageHistory<'_>, run: RunId, named: bool) -> Option<MoveRefusal> {
     let found = history.objection(run, desk::now()).filter(|found| !(named && found.may_be_overruled()))?;
     let cure = if found.may_be_overruled() { "; a person may name it: --run" } else { "" };
     // Its state is asked about elsewhere, in other words.
@@ -157,7 +157,11 @@ pub fn objection(history: &ImageHistory<'_>, run: RunId, named: bool) -> Option<
 }
 
 /// The candidate file of a run on the protected branch.
-pub async fn waiting(books: &LedgerSnapshot, image: &ImageName, run: RunId) -> Result<Candidate, PromotionError> {
+pub(super) async fn waiting(
+    books: &LedgerSnapshot,
+    image: &ImageName,
+    run: RunId,
+) -> Result<Candidate, PromotionError> {
     books.candidate(image, run).await?.ok_or_else(|| {
         let why = format!(
             "neither images/{image}/candidates/{run}.hcl nor images/{image}.lock.hcl of the protected branch knows it; was its pull request merged?"

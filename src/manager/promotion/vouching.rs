@@ -13,7 +13,7 @@ use assay_model::cause::chain;
 use assay_signing as signing;
 
 /// Every reason why nobody vouches for `proof`; a signature that is there must be good, whatever else speaks for the evidence.
-pub async fn check(
+pub(super) async fn check(
     desk: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,

@@ -20,7 +20,7 @@ use assay_model::exit::ExitStatus;
 
 /// What a prune found and did.
 #[derive(Debug)]
-pub struct PruneReport {
+pub(crate) struct PruneReport {
     /// On whose behalf.
     pub owner: String,
     /// Everything that was looked at, and what was decided.
@@ -33,7 +33,7 @@ pub struct PruneReport {
 
 /// Why nothing could be judged.
 #[derive(Debug, thiserror::Error)]
-pub enum PruneError {
+pub(crate) enum PruneError {
     /// The protected branch is what says which AMI is gold.
     #[error("nothing was pruned: the protected branch cannot be read")]
     Books(#[source] LedgerError),
@@ -52,7 +52,7 @@ pub enum PruneError {
 
 impl PruneError {
     /// What a shell or CI job is told.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::Books(error) => error.exit(),
             Self::Cloud(_) | Self::Unread(_) => ExitStatus::Undecided,
@@ -63,7 +63,7 @@ impl PruneError {
 
 impl PruneReport {
     /// What a shell or CI job is told: something could not be learned; else something could not be removed; else done.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         let some =
             |wanted: fn(&DeletionOutcome) -> bool| self.outcomes.iter().flatten().any(|(_, outcome)| wanted(outcome));
         if !self.plan.errors.is_empty() || self.cancelled || some(|one| matches!(one, DeletionOutcome::Unknown(_))) {
@@ -76,7 +76,7 @@ impl PruneReport {
     }
 
     /// How many AMIs something is to be done with now.
-    pub fn due(&self) -> usize {
+    pub(crate) fn due(&self) -> usize {
         let now = |action: &PruneAction| {
             matches!(action, PruneAction::Deprecate | PruneAction::Disable | PruneAction::Delete)
         };
@@ -85,7 +85,7 @@ impl PruneReport {
 }
 
 /// Looks, and with `request.yes` does what is due. Fails where nothing can be judged.
-pub async fn prune(
+pub(crate) async fn prune(
     request: &PruneRequest,
     events: &EventSender,
     cancel: &CancellationToken,

@@ -19,12 +19,12 @@ use assay_model::{AmiId, ImageName, ImageState, RunId, tags};
 /// A build that is at work looks like one that was given up; so long it is taken for the former.
 const BUILD_TIME: SignedDuration = SignedDuration::from_hours(24);
 /// Why AMIs of images stay that the command did not name.
-pub const NOT_ASKED: &str = "its image was not named";
+pub(super) const NOT_ASKED: &str = "its image was not named";
 /// EC2 rounds the time of a deprecation to the minute, and ours lies a little ahead.
 const ROUNDING: SignedDuration = SignedDuration::from_mins(3);
 
 /// What a region could tell of the AMIs that are past retention; an error's words where it could not.
-pub struct RegionFacts {
+pub(super) struct RegionFacts {
     /// Who uses which.
     pub uses: Result<ImageUses, String>,
     /// Who else may launch each, and when it was last launched.
@@ -33,7 +33,7 @@ pub struct RegionFacts {
 
 /// Who else may launch an AMI.
 #[derive(Debug, Clone, Default)]
-pub struct SharedWithOthers {
+pub(super) struct SharedWithOthers {
     /// Who.
     pub with: SharedWith,
     /// When anybody last did, RFC 3339; asked only where it is shared.
@@ -49,7 +49,7 @@ fn release(subject: &PruneSubject) -> Option<ImageRelease> {
 }
 
 /// Makes the AMIs of one run, in whatever region, share one state where git names none: the one that keeps most.
-pub fn agree_on_states(subjects: &mut [PruneSubject]) {
+pub(super) fn agree_on_states(subjects: &mut [PruneSubject]) {
     let mut states: BTreeMap<(ImageName, RunId), ImageState> = BTreeMap::new();
     for claim in subjects.iter().filter_map(|subject| subject.claim.as_ref().ok()) {
         if let Some(state) = claim.state {
@@ -78,7 +78,7 @@ fn worthier(one: ImageState, other: ImageState) -> ImageState {
 }
 
 /// Marks what retention keeps: gold, newer than gold, newest, young, protected, without a state.
-pub fn retain(subjects: &mut [PruneSubject], record: &RecordedImages, request: &PruneRequest, now: Timestamp) {
+pub(super) fn retain(subjects: &mut [PruneSubject], record: &RecordedImages, request: &PruneRequest, now: Timestamp) {
     let ranks = ranks(subjects, record);
     for subject in subjects.iter_mut() {
         if let Some(image) = record.gold_of(&subject.ami.id) {
@@ -193,7 +193,7 @@ fn ranks(subjects: &[PruneSubject], record: &RecordedImages) -> BTreeMap<ImageRe
 }
 
 /// Marks what is in use, or may be: only AMIs that nothing else keeps are looked at.
-pub fn in_use(subject: &mut PruneSubject, facts: Option<&RegionFacts>) {
+pub(super) fn in_use(subject: &mut PruneSubject, facts: Option<&RegionFacts>) {
     if !subject.is_due() {
         return;
     }
@@ -216,7 +216,7 @@ pub fn in_use(subject: &mut PruneSubject, facts: Option<&RegionFacts>) {
 
 /// Marks what its parentage keeps: an AMI that another one was built from stays as long as that one, and as long as git calls a child gold or vetted. Comes
 /// last, since whatever else is kept may be such a child.
-pub fn keep_parents(subjects: &mut [PruneSubject], record: &RecordedImages) {
+pub(super) fn keep_parents(subjects: &mut [PruneSubject], record: &RecordedImages) {
     let mut wanted: BTreeMap<AmiId, String> = record.living_parents();
     loop {
         for subject in subjects.iter().filter(|subject| subject.stays()) {
@@ -238,7 +238,12 @@ pub fn keep_parents(subjects: &mut [PruneSubject], record: &RecordedImages) {
 }
 
 /// Marks what others may use, and says what is to be done with the rest.
-pub fn choose_action(subject: &mut PruneSubject, facts: Option<&RegionFacts>, request: &PruneRequest, now: Timestamp) {
+pub(super) fn choose_action(
+    subject: &mut PruneSubject,
+    facts: Option<&RegionFacts>,
+    request: &PruneRequest,
+    now: Timestamp,
+) {
     if !subject.is_due() {
         return;
     }
@@ -314,7 +319,7 @@ fn others(
 }
 
 /// The AMIs that have come so far that their use must be known.
-pub fn due_in<'a>(subjects: &'a [PruneSubject], region: &'a assay_model::Region) -> BTreeSet<AmiId> {
+pub(super) fn due_in<'a>(subjects: &'a [PruneSubject], region: &'a assay_model::Region) -> BTreeSet<AmiId> {
     let due = subjects.iter().filter(|subject| subject.is_due() && subject.ami.region == *region);
     due.map(|subject| subject.ami.id.clone()).collect()
 }

@@ -25,7 +25,7 @@ const BUILD_TIME: SignedDuration = SignedDuration::from_hours(24);
 
 /// What became of one AMI or orphaned snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeletionOutcome {
+pub(crate) enum DeletionOutcome {
     /// Done, in words.
     Done(String),
     /// Left as it is for a reason that was not there when it was looked at first.
@@ -37,7 +37,7 @@ pub enum DeletionOutcome {
 }
 
 /// Does what the plan says, as far as it still holds. The outcomes by AMI and by orphaned snapshot (`REGION:ID`).
-pub async fn execute(
+pub(super) async fn execute(
     ground: &PruneContext<'_>,
     plan: &PrunePlan,
     cancel: &CancellationToken,

@@ -11,13 +11,13 @@ use assay_ledger::{BooksRequest, LedgerError, LedgerSnapshot};
 use assay_model::cause::chain;
 
 /// Who can say what the protected branch says now.
-pub trait LatestRecord: Send + Sync {
+pub(super) trait LatestRecord: Send + Sync {
     /// The record as it is now; `Err` says in words why it is not known.
     fn latest(&self) -> LocalBoxFuture<'_, Result<Arc<RecordedImages>, String>>;
 }
 
 /// The branch at its remote.
-pub struct BranchRecord {
+pub(super) struct BranchRecord {
     request: BooksRequest,
     /// The commit that was read last, and what it says.
     read: Mutex<(String, Arc<RecordedImages>)>,
@@ -25,7 +25,7 @@ pub struct BranchRecord {
 
 impl BranchRecord {
     /// Reads it for the first time. Fails where it cannot be read.
-    pub async fn open(request: BooksRequest) -> Result<Self, LedgerError> {
+    pub(super) async fn open(request: BooksRequest) -> Result<Self, LedgerError> {
         let books = LedgerSnapshot::open(&request).await?;
         let record = Arc::new(RecordedImages::read(&books).await?);
         Ok(Self { request, read: Mutex::new((books.commit().to_owned(), record)) })

@@ -21,7 +21,7 @@ const AT_A_TIME: usize = 4;
 
 /// What was found and decided.
 #[derive(Debug)]
-pub struct PrunePlan {
+pub(crate) struct PrunePlan {
     /// Every AMI that says it is assay's, by region and id.
     pub subjects: Vec<PruneSubject>,
     /// Snapshots whose AMI an earlier prune deregistered, by region.
@@ -31,7 +31,7 @@ pub struct PrunePlan {
 }
 
 /// On whose behalf, when, and with what.
-pub struct PruneContext<'a> {
+pub(super) struct PruneContext<'a> {
     /// The cloud.
     pub factory: &'a dyn CloudFactory,
     /// What is asked.
@@ -51,7 +51,7 @@ pub struct PruneContext<'a> {
 }
 
 /// Looks at everything and decides; changes nothing.
-pub async fn plan(ground: &PruneContext<'_>) -> PrunePlan {
+pub(super) async fn plan(ground: &PruneContext<'_>) -> PrunePlan {
     let mut errors: Vec<String> = ground.record.unreadable().collect();
     let mut subjects = Vec::new();
     let mut orphans = Vec::new();

@@ -16,6 +16,6 @@ mod test_world;
 #[cfg(test)]
 mod tests;
 
-pub use conduct::{PruneError, PruneReport, prune};
-pub use deeds::DeletionOutcome;
-pub use subject::{PruneAction, PruneSubject};
+pub(crate) use conduct::{PruneReport, prune};
+pub(crate) use deeds::DeletionOutcome;
+pub(crate) use subject::{PruneAction, PruneSubject};

@@ -17,11 +17,11 @@ use assay_aws::cloud::CloudImage;
 use assay_model::{AccountId, AmiId, AmiRecord, AmiRef, ImageName, ImageState, RunId, tags};
 
 /// Tags by resource.
-pub type TagsOf = BTreeMap<String, BTreeMap<String, String>>;
+pub(super) type TagsOf = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What an AMI is, once it is proven to be ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnershipClaim {
+pub(crate) struct OwnershipClaim {
     /// The image line.
     pub image: ImageName,
     /// The run.
@@ -38,7 +38,7 @@ pub struct OwnershipClaim {
 
 /// What to do with an AMI.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PruneAction {
+pub(crate) enum PruneAction {
     /// Nothing.
     Keep,
     /// Deprecate it, and no more: others may use it, and see it coming this way.
@@ -53,7 +53,7 @@ pub enum PruneAction {
 
 /// One AMI with what is found out about it.
 #[derive(Debug, Clone)]
-pub struct PruneSubject {
+pub(crate) struct PruneSubject {
     /// Where it is.
     pub ami: AmiRef,
     /// What EC2 says of it.
@@ -68,39 +68,39 @@ pub struct PruneSubject {
 
 impl PruneSubject {
     /// Adds a reason for keeping it.
-    pub fn keep(&mut self, reason: impl Into<String>) {
+    pub(crate) fn keep(&mut self, reason: impl Into<String>) {
         self.keep.push(reason.into());
     }
 
     /// Whether it is ours, and nothing speaks for keeping it so far.
-    pub fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.claim.is_ok() && self.keep.is_empty()
     }
 
     /// Whether it will be there, and usable, for long: kept, or only deprecated.
-    pub fn stays(&self) -> bool {
+    pub(crate) fn stays(&self) -> bool {
         !self.is_due() || self.action == PruneAction::Deprecate
     }
 
     /// What is to be done with it after all.
-    pub fn decided(&self) -> PruneAction {
+    pub(crate) fn decided(&self) -> PruneAction {
         if self.is_due() { self.action.clone() } else { PruneAction::Keep }
     }
 
     /// Whether a protection from deregistration is assay's own: that of a build which was not promoted, or one that a promotion claimed and could not lift.
-    pub fn is_protected_by_assay(&self) -> bool {
+    pub(crate) fn is_protected_by_assay(&self) -> bool {
         let tagged = self.claim.as_ref().ok().and_then(|claim| claim.tagged);
         let claimed = self.image.tags.get(tags::PROTECTED_BY).is_some_and(|whose| whose == "assay");
         claimed || matches!(tagged, Some(ImageState::Rejected | ImageState::Untested))
     }
 
     /// The snapshots in its mapping, each once.
-    pub fn snapshots(&self) -> BTreeSet<String> {
+    pub(crate) fn snapshots(&self) -> BTreeSet<String> {
         snapshots(&self.image)
     }
 
     /// The AMI that it was built from, by git or by its tag.
-    pub fn parents(&self, record: &RecordedImages) -> BTreeSet<AmiId> {
+    pub(crate) fn parents(&self, record: &RecordedImages) -> BTreeSet<AmiId> {
         let tagged = self.image.tags.get(tags::PARENT).and_then(|id| id.parse().ok());
         let run = self.image.tags.get(tags::RUN).and_then(|run| run.parse().ok());
         let image = self.image.tags.get(tags::IMAGE).and_then(|image| image.parse().ok());
@@ -110,12 +110,12 @@ impl PruneSubject {
 }
 
 /// The snapshots in an AMI's mapping, each once.
-pub fn snapshots(image: &CloudImage) -> BTreeSet<String> {
+pub(super) fn snapshots(image: &CloudImage) -> BTreeSet<String> {
     image.block_devices.iter().filter_map(|device| device.snapshot.clone()).collect()
 }
 
 /// On whose behalf it is asked.
-pub struct OwnIdentity<'a> {
+pub(super) struct OwnIdentity<'a> {
     /// The account whose credentials are used.
     pub account: &'a AccountId,
     /// The repository.
@@ -128,7 +128,7 @@ pub struct OwnIdentity<'a> {
 
 impl OwnIdentity<'_> {
     /// The claim of one AMI. `snapshot_tags`: tags of its snapshots, or why they are not known.
-    pub fn claim(
+    pub(super) fn claim(
         &self,
         ami: &AmiRef,
         image: &CloudImage,
@@ -231,7 +231,7 @@ fn witnessed(image: &CloudImage, line: &ImageName, run: RunId, tags_of: Result<&
 }
 
 /// Takes the claim from AMIs that stand where another one of ours stands: image, run, architecture and region.
-pub fn settle_doubles(subjects: &mut [PruneSubject]) {
+pub(super) fn settle_doubles(subjects: &mut [PruneSubject]) {
     let mut places: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, subject) in subjects.iter().enumerate() {
         if let Ok(claim) = &subject.claim {

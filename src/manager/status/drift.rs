@@ -16,7 +16,7 @@ type ImageTags = BTreeMap<String, String>;
 
 /// One AMI that the lock names, and what is asked of it.
 #[derive(Debug, Clone)]
-pub struct ExpectedImage {
+pub(crate) struct ExpectedImage {
     /// Its run.
     pub run: RunId,
     /// As it was recorded.
@@ -29,7 +29,7 @@ pub struct ExpectedImage {
 
 /// What the cloud showed of one AMI.
 #[derive(Debug, Clone, Default)]
-pub struct SeenImage {
+pub(crate) struct SeenImage {
     /// `None`: there is none.
     pub image: Option<CloudImage>,
     /// Tags of its snapshots, by id.
@@ -39,7 +39,7 @@ pub struct SeenImage {
 }
 
 /// Every AMI that the lock names, but those of rejected runs; each run's as its last entry asks.
-pub fn expected(lock: &Lock, now: Timestamp) -> Vec<ExpectedImage> {
+pub(super) fn expected(lock: &Lock, now: Timestamp) -> Vec<ExpectedImage> {
     // Older ones may have been pruned: that they are gone is no difference.
     let kept = lock.rollback_target();
     let mut expected = Vec::new();
@@ -61,7 +61,7 @@ pub fn expected(lock: &Lock, now: Timestamp) -> Vec<ExpectedImage> {
 }
 
 /// What differs with one AMI.
-pub fn of_ami(
+pub(crate) fn of_ami(
     expected: &ExpectedImage,
     seen: &SeenImage,
     distribution: &DistributionDecl,
@@ -196,7 +196,7 @@ fn minus(all: &ImageSharing, known: &ImageSharing) -> ImageSharing {
 
 /// The AMIs of a region that say they are vetted or gold of `lock`'s image, and are none of the lock's. `owner`: what another repository's AMIs say
 /// differently.
-pub fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[CloudImage]) -> Vec<StatusDrift> {
+pub(super) fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[CloudImage]) -> Vec<StatusDrift> {
     let known: BTreeSet<AmiRef> =
         lock.runs().into_iter().flat_map(|run| lock.amis(run)).map(|record| record.ami).collect();
     let ours = |image: &&CloudImage| {
@@ -223,7 +223,7 @@ pub fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[Clou
 }
 
 /// Where assay.hcl wants gold and there is none; only in `regions` where these are named.
-pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> Vec<StatusDrift> {
+pub(super) fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> Vec<StatusDrift> {
     let Some(gold) = lock.gold else { return Vec::new() };
     let amis = lock.amis(gold);
     let mut architectures = declared.architectures.clone();
@@ -254,7 +254,7 @@ pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> 
 }
 
 /// The parameters that must point to gold: region and name → the AMI.
-pub fn parameters(lock: &Lock, distribution: &DistributionDecl) -> BTreeMap<(Region, String), AmiId> {
+pub(super) fn parameters(lock: &Lock, distribution: &DistributionDecl) -> BTreeMap<(Region, String), AmiId> {
     let mut wanted = BTreeMap::new();
     let (Some(gold), Some(name)) = (lock.gold, &distribution.ssm_parameter) else { return wanted };
     for record in lock.amis(gold) {
@@ -265,7 +265,7 @@ pub fn parameters(lock: &Lock, distribution: &DistributionDecl) -> BTreeMap<(Reg
 }
 
 /// What differs with a parameter.
-pub fn of_parameter(
+pub(super) fn of_parameter(
     image: &ImageName,
     run: Option<RunId>,
     (region, name): (&Region, &str),

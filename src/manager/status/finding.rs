@@ -8,7 +8,7 @@ use assay_model::{AmiRef, Architecture, ImageName, ImageState, Region, RunId};
 
 /// A difference, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatusDrift {
+pub(crate) struct StatusDrift {
     /// The image line.
     pub image: ImageName,
     /// The run that it is about.
@@ -23,7 +23,7 @@ pub struct StatusDrift {
 
 /// What differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StatusFinding {
+pub(crate) enum StatusFinding {
     /// The AMI does not exist.
     Gone {
         /// Its state by the lock.
@@ -114,7 +114,7 @@ pub enum StatusFinding {
 
 impl StatusFinding {
     /// The name that programs read; it stays.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Gone { .. } => "gone",
             Self::Disabled => "disabled",
@@ -136,7 +136,7 @@ impl StatusFinding {
     }
 
     /// Whether `--repair` mends it.
-    pub fn is_mendable(&self) -> bool {
+    pub(crate) fn is_mendable(&self) -> bool {
         match self {
             Self::Retagged { .. }
             | Self::SnapshotUnmarked { .. }
@@ -160,7 +160,7 @@ impl StatusFinding {
 
 impl StatusDrift {
     /// What to do about it; none where `--repair` does it.
-    pub fn cure(&self) -> Option<String> {
+    pub(crate) fn cure(&self) -> Option<String> {
         let image = &self.image;
         let (region, id) = match &self.ami {
             Some(ami) => (ami.region.to_string(), ami.id.to_string()),
@@ -193,7 +193,7 @@ impl StatusDrift {
     }
 
     /// Where it is: an AMI, a region, or git.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match (&self.ami, &self.region) {
             (Some(ami), _) => ami.to_string(),
             (None, Some(region)) => region.to_string(),

@@ -19,7 +19,7 @@ const AT_ONCE: usize = 16;
 
 /// One image as it is looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StatusSubject {
+pub(crate) struct StatusSubject {
     /// As the protected branch declares it.
     pub declared: ImageDecl,
     /// The protected branch's lock.
@@ -28,7 +28,7 @@ pub struct StatusSubject {
 
 /// What could not be learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnknownFact {
+pub(crate) struct UnknownFact {
     /// Where.
     pub region: Region,
     /// Why.
@@ -37,7 +37,7 @@ pub struct UnknownFact {
 
 /// What a look found.
 #[derive(Debug, Clone, Default)]
-pub struct LookedAt {
+pub(crate) struct LookedAt {
     /// Every difference.
     pub drift: Vec<StatusDrift>,
     /// Every region, AMI or parameter that did not answer.
@@ -45,7 +45,7 @@ pub struct LookedAt {
 }
 
 /// Looks at every subject. `regions`: only there; empty: wherever a lock or a declaration names. `owner`: see [`drift::planted`].
-pub async fn look(
+pub(super) async fn look(
     factory: &dyn CloudFactory,
     subjects: &[StatusSubject],
     regions: &[Region],

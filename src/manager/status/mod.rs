@@ -14,10 +14,9 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 
-pub use drift::{ExpectedImage, SeenImage, of_ami};
-pub use finding::{StatusDrift, StatusFinding};
-pub use look::{LookedAt, StatusSubject, UnknownFact};
-pub use repair::RepairReport;
+pub(crate) use finding::StatusDrift;
+pub(crate) use look::{LookedAt, StatusSubject, UnknownFact};
+pub(crate) use repair::RepairReport;
 
 use super::plan::{self, BuildDecision, GatheredFacts, KnownImage, PlanError};
 use crate::test_run::EventSender;
@@ -42,7 +41,7 @@ const MOST_TURNS: usize = 3;
 
 /// A status.
 #[derive(Debug, Clone, Default)]
-pub struct RegistryStatus {
+pub(crate) struct RegistryStatus {
     /// Parents first.
     pub images: Vec<ImageStatus>,
     /// Every difference; after a repair those that are left.
@@ -59,7 +58,7 @@ pub struct RegistryStatus {
 
 /// One image, as git has it.
 #[derive(Debug, Clone)]
-pub struct ImageStatus {
+pub(crate) struct ImageStatus {
     /// What `plan` says.
     pub decision: BuildDecision,
     /// What is gold.
@@ -72,7 +71,7 @@ pub struct ImageStatus {
 
 /// What is gold.
 #[derive(Debug, Clone)]
-pub struct GoldStatus {
+pub(crate) struct GoldStatus {
     /// The run.
     pub run: RunId,
     /// Since when.
@@ -85,7 +84,7 @@ pub struct GoldStatus {
 
 impl RegistryStatus {
     /// 2 where lock and cloud differ, else 3 where a region did not answer or a repair failed, else 0.
-    pub fn exit(&self) -> ExitStatus {
+    pub(crate) fn exit(&self) -> ExitStatus {
         if !self.drift.is_empty() {
             ExitStatus::Failed
         } else if !self.unknown.is_empty()
@@ -100,7 +99,7 @@ impl RegistryStatus {
 }
 
 /// Looks, and with `request.repair` mends. Fails where git cannot be read.
-pub async fn status(
+pub(crate) async fn status(
     request: &StatusRequest,
     environment: &GitEnvironment,
     events: &EventSender,

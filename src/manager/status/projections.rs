@@ -9,7 +9,7 @@ use super::{
 use assay_ledger::{LedgerError, LedgerSnapshot, projection};
 
 /// Every projection that does not say what is gold. `prefix`: the folder of assay.hcl from the repository's root, empty or with `/` at its end.
-pub async fn look(
+pub(super) async fn look(
     books: &LedgerSnapshot,
     prefix: &str,
     subject: &StatusSubject,

@@ -18,7 +18,7 @@ use assay_model::{AmiRef, RunId, lock::Lock};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RepairReport {
+pub(crate) struct RepairReport {
     /// What was changed, in words, with its place.
     pub done: Vec<String>,
     /// What could not be, and why.

@@ -14,7 +14,7 @@ const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// What the process brings.
 #[derive(Debug, Clone)]
-pub struct ProcessSurroundings {
+pub(super) struct ProcessSurroundings {
     /// What relative paths start from.
     pub working_dir: PathBuf,
     /// The environment.
@@ -23,7 +23,7 @@ pub struct ProcessSurroundings {
 
 /// The options as they are understood. What Packer does not know yet is missing; it is never executed so.
 #[derive(Debug, Clone)]
-pub struct DataSourceOptions {
+pub(super) struct DataSourceOptions {
     image: Option<ImageName>,
     region: Option<Region>,
     architecture: Architecture,
@@ -33,7 +33,7 @@ pub struct DataSourceOptions {
 }
 
 /// The block's options.
-pub fn spec() -> OptionsSpec {
+pub(super) fn spec() -> OptionsSpec {
     OptionsSpec::new()
         .required("image", AttributeKind::String)
         .optional("region", AttributeKind::String)
@@ -44,7 +44,7 @@ pub fn spec() -> OptionsSpec {
 
 impl DataSourceOptions {
     /// Reads the options; the error names every mistake, one a line.
-    pub fn read(given: &Map<String, Json>, surroundings: &ProcessSurroundings) -> Result<Self, String> {
+    pub(super) fn read(given: &Map<String, Json>, surroundings: &ProcessSurroundings) -> Result<Self, String> {
         let mut mistakes = Vec::new();
         let architecture = parsed(given, "architecture", &mut mistakes).unwrap_or(Architecture::X86_64);
         let options = Self {
@@ -72,7 +72,7 @@ impl DataSourceOptions {
     }
 
     /// What to look up at `now`. Fails where Packer executes before it knows the values.
-    pub fn request(self, now: jiff::Timestamp) -> Result<GoldRequest, String> {
+    pub(super) fn request(self, now: jiff::Timestamp) -> Result<GoldRequest, String> {
         let ProcessSurroundings { working_dir, environment } = self.surroundings;
         let region = match self.region {
             Some(region) => region,

@@ -8,7 +8,7 @@ use assay_model::RunEvent;
 use packer_plugin::{CallError, Ui};
 
 /// Shows events until the last sender is gone.
-pub async fn show(ui: Ui, mut events: UnboundedReceiver<RunEvent>) {
+pub(super) async fn show(ui: Ui, mut events: UnboundedReceiver<RunEvent>) {
     let mut listening = true;
     while let Some(event) = events.recv().await {
         if listening {

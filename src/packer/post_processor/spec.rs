@@ -4,7 +4,7 @@ use assay_config::options::{SpecEntry, SpecKind, spec};
 use packer_plugin::{AttributeKind, OptionsSpec};
 
 /// The whole ConfigSpec.
-pub fn of_options() -> OptionsSpec {
+pub(super) fn of_options() -> OptionsSpec {
     body(&spec())
 }
 

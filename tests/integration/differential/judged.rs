@@ -13,7 +13,7 @@ use crate::support::tools;
 /// How many checks stand in one file.
 const TOGETHER: usize = 2000;
 
-pub fn compare(cases: &[String]) -> Vec<Compared> {
+pub(super) fn compare(cases: &[String]) -> Vec<Compared> {
     let mut compared = Vec::with_capacity(cases.len());
     for chunk in cases.chunks(TOGETHER) {
         let mut goss = vec![Outcome::Failed; chunk.len()];

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use assay_model::{AccountId, AmiRef, Region, RunId};
 
 /// The version of the line format; raised when an event changes its meaning.
-pub const JOURNAL_SCHEMA: u32 = 1;
+pub(super) const JOURNAL_SCHEMA: u32 = 1;
 
 /// What assay creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

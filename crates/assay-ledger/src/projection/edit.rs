@@ -12,7 +12,7 @@ use super::{
 const COMMENT: &str = "a comment stands in this map, which assay does not take away";
 
 /// Edits of one text, made at the end.
-pub struct TextEditor<'t> {
+pub(super) struct TextEditor<'t> {
     format: ProjectionFormat,
     text: &'t str,
     newline: &'static str,
@@ -21,7 +21,7 @@ pub struct TextEditor<'t> {
 }
 
 impl<'t> TextEditor<'t> {
-    pub fn new(format: ProjectionFormat, text: &'t str) -> Self {
+    pub(super) fn new(format: ProjectionFormat, text: &'t str) -> Self {
         let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let step = match text
             .lines()
@@ -35,7 +35,7 @@ impl<'t> TextEditor<'t> {
     }
 
     /// The text with all edits made.
-    pub fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
         let mut new = String::with_capacity(self.text.len() + 256);
         let mut done = 0;
@@ -49,7 +49,7 @@ impl<'t> TextEditor<'t> {
     }
 
     /// Makes a value say what is wanted.
-    pub fn set(&mut self, node: &ProjectionNode, wanted: &WantedNode) -> Result<(), WrongContent> {
+    pub(super) fn set(&mut self, node: &ProjectionNode, wanted: &WantedNode) -> Result<(), WrongContent> {
         match (node, wanted) {
             (ProjectionNode::Text { text, .. }, WantedNode::Id(id)) if text == id => Ok(()),
             (ProjectionNode::Text { span, .. }, WantedNode::Id(id)) => {
@@ -169,7 +169,7 @@ impl<'t> TextEditor<'t> {
     }
 
     /// Adds a path to the map that lacks it.
-    pub fn add(&mut self, map: &ProjectionNode, rest: &[&str], wanted: &WantedNode) -> Result<(), WrongContent> {
+    pub(super) fn add(&mut self, map: &ProjectionNode, rest: &[&str], wanted: &WantedNode) -> Result<(), WrongContent> {
         let Some((first, inner)) = rest.split_first() else { return Ok(()) };
         self.insert(map, &[&((*first).to_owned(), nested(inner, wanted))])
     }
@@ -356,7 +356,7 @@ impl<'t> TextEditor<'t> {
 }
 
 /// A value as `format` writes it, its lines behind the first at `indent`; on one line where `newline` is none.
-pub fn rendered(
+pub(super) fn rendered(
     format: ProjectionFormat,
     wanted: &WantedNode,
     indent: &str,

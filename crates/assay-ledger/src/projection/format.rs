@@ -11,11 +11,11 @@ use super::{
 use crate::hcl_text::quote;
 
 /// What is wrong in a file, and at which byte.
-pub type WrongContent = (usize, String);
+pub(super) type WrongContent = (usize, String);
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProjectionFormat {
+pub(super) enum ProjectionFormat {
     /// `*.tfvars`, `*.pkrvars.hcl`, `*.hcl`, `*.tf`, ….
     Hcl,
     /// `*.json`, also `*.tfvars.json` and `*.tf.json`.
@@ -26,7 +26,7 @@ pub enum ProjectionFormat {
 
 impl ProjectionFormat {
     /// By the name's end.
-    pub fn of(path: &Path) -> Result<Self, String> {
+    pub(super) fn of(path: &Path) -> Result<Self, String> {
         let end = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         match end.as_str() {
             "tfvars" | "hcl" | "tf" | "tofu" => Ok(Self::Hcl),
@@ -38,7 +38,7 @@ impl ProjectionFormat {
     }
 
     /// Parses a file's text into its root map.
-    pub fn parse(self, text: &str) -> Result<ProjectionNode, WrongContent> {
+    pub(super) fn parse(self, text: &str) -> Result<ProjectionNode, WrongContent> {
         match self {
             Self::Hcl => hcl::parse(text),
             Self::Json => json::parse(text),
@@ -47,7 +47,7 @@ impl ProjectionFormat {
     }
 
     /// A file with this variable alone.
-    pub fn new_file(self, path: &Path, segments: &[&str], wanted: &WantedNode) -> Result<String, String> {
+    pub(super) fn new_file(self, path: &Path, segments: &[&str], wanted: &WantedNode) -> Result<String, String> {
         let code = path.extension().is_some_and(|end| end == "tf" || end == "tofu");
         if code && segments.len() == 1 {
             return Err(format!(
@@ -73,7 +73,7 @@ impl ProjectionFormat {
     }
 
     /// One entry of a map, its value spread over lines where `newline` is given.
-    pub fn entry(
+    pub(super) fn entry(
         self,
         kind: ProjectionNodeKind,
         key: &str,
@@ -94,7 +94,7 @@ impl ProjectionFormat {
     }
 
     /// A key as it is written.
-    pub fn key(self, kind: ProjectionNodeKind, key: &str) -> String {
+    pub(super) fn key(self, kind: ProjectionNodeKind, key: &str) -> String {
         match self {
             Self::Hcl if matches!(kind, ProjectionNodeKind::File | ProjectionNodeKind::Block) && is_identifier(key) => {
                 key.to_owned()
@@ -107,7 +107,7 @@ impl ProjectionFormat {
     }
 
     /// An id as it is written where `like` stood.
-    pub fn id(self, id: &str, like: &str) -> String {
+    pub(super) fn id(self, id: &str, like: &str) -> String {
         match self {
             Self::Hcl => quote(id),
             Self::Json => json_string(id),
@@ -123,7 +123,7 @@ impl ProjectionFormat {
 }
 
 /// `wanted` under a path.
-pub fn nested(segments: &[&str], wanted: &WantedNode) -> WantedNode {
+pub(super) fn nested(segments: &[&str], wanted: &WantedNode) -> WantedNode {
     segments.iter().rev().fold(wanted.clone(), |inner, segment| WantedNode::Map(vec![((*segment).to_owned(), inner)]))
 }
 

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The file's attributes and blocks; a block `a "b" { … }` is under `a`, then `b`.
-pub fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
+pub(super) fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
     let body = parse_body(text).map_err(|error| {
         let line = error.location().line();
         let place = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();

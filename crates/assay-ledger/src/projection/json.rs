@@ -8,7 +8,7 @@ use super::{
 };
 
 /// The document, which must be an object.
-pub fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
+pub(super) fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
     let judged: Result<serde_json::Value, _> = serde_json::from_str(text);
     match judged {
         Ok(value) if value.is_object() => Ok(JsonScan { text, at: 0 }.value()),

@@ -7,7 +7,7 @@ use assay_model::{AmiId, Architecture, Region};
 
 /// A value and the bytes that it stands in.
 #[derive(Debug, Clone)]
-pub enum ProjectionNode {
+pub(super) enum ProjectionNode {
     /// A plain string, or nothing (null, an empty value): `text` is empty then.
     Text { span: Range<usize>, text: String },
     /// A map.
@@ -18,7 +18,7 @@ pub enum ProjectionNode {
 
 /// How a map is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProjectionNodeKind {
+pub(super) enum ProjectionNodeKind {
     /// In braces.
     Braces,
     /// YAML's, by indentation.
@@ -33,7 +33,7 @@ pub enum ProjectionNodeKind {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub struct ProjectionEntry {
+pub(super) struct ProjectionEntry {
     pub key: String,
     pub key_span: Range<usize>,
     pub value: ProjectionNode,
@@ -41,13 +41,13 @@ pub struct ProjectionEntry {
 
 /// What shall be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WantedNode {
+pub(super) enum WantedNode {
     Id(String),
     Map(Vec<(String, WantedNode)>),
 }
 
 /// Where a path leads.
-pub enum FoundNode<'a, 'p> {
+pub(super) enum FoundNode<'a, 'p> {
     /// To a value.
     Value(&'a ProjectionNode),
     /// As far as this map, which lacks `rest`.
@@ -59,14 +59,14 @@ pub enum FoundNode<'a, 'p> {
 }
 
 impl ProjectionNode {
-    pub fn span(&self) -> Range<usize> {
+    pub(super) fn span(&self) -> Range<usize> {
         match self {
             Self::Text { span, .. } | Self::Map { span, .. } | Self::Other { span, .. } => span.clone(),
         }
     }
 
     /// Follows a path. A key may hold dots itself: the longest match counts.
-    pub fn find<'a, 'p>(&'a self, path: &'p [&'p str]) -> FoundNode<'a, 'p> {
+    pub(super) fn find<'a, 'p>(&'a self, path: &'p [&'p str]) -> FoundNode<'a, 'p> {
         let Self::Map { entries, .. } = self else {
             return FoundNode::Missing { map: self, rest: path };
         };
@@ -93,7 +93,7 @@ impl ProjectionNode {
     }
 
     /// Where its keys and what is no map stand, in the text's order.
-    pub fn words(&self, found: &mut Vec<Range<usize>>) {
+    pub(super) fn words(&self, found: &mut Vec<Range<usize>>) {
         match self {
             Self::Map { entries, .. } => entries.iter().for_each(|entry| {
                 found.push(entry.key_span.clone());
@@ -104,7 +104,7 @@ impl ProjectionNode {
     }
 
     /// Whether it says at least what is wanted.
-    pub fn holds(&self, wanted: &WantedNode) -> bool {
+    pub(super) fn holds(&self, wanted: &WantedNode) -> bool {
         match (self, wanted) {
             (Self::Text { text, .. }, WantedNode::Id(id)) => text == id,
             (Self::Map { entries, .. }, WantedNode::Map(wanted)) => {
@@ -115,7 +115,7 @@ impl ProjectionNode {
     }
 
     /// Whether nothing is lost when it is replaced: AMI ids and empty values under architectures and regions.
-    pub fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         match self {
             Self::Text { text, .. } => text.is_empty() || text.parse::<AmiId>().is_ok(),
             Self::Map { entries, kind, .. } => {
@@ -129,7 +129,7 @@ impl ProjectionNode {
 
 impl ProjectionEntry {
     /// Whether assay wrote it: an architecture or a region, and ids.
-    pub fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         (self.key.parse::<Architecture>().is_ok() || self.key.parse::<Region>().is_ok()) && self.value.is_ours()
     }
 }

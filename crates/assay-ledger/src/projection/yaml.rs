@@ -14,7 +14,7 @@ use super::{
 const DEEPEST: usize = 64;
 
 /// The document, which must be a map or empty.
-pub fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
+pub(super) fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
     let mut places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     places.push(text.len());
     let mut reader = YamlReader { text, places, events: Vec::new(), next: 0 };

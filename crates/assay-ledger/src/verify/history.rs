@@ -50,7 +50,7 @@ static INDEX: LazyLock<Regex> =
 static HUNK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^@@ -(\d+)").expect("a fixed pattern"));
 
 /// Walks the history of all lock files, or of one.
-pub async fn check(
+pub(super) async fn check(
     books: &LedgerSnapshot,
     only: Option<&ImageName>,
     verified: &mut VerifyResult,

@@ -7,7 +7,7 @@ use crate::{candidate_file, lock_file};
 use assay_model::{ImageState, RunId, lock::Lock};
 
 /// Every illegal move of the image's lock, and every candidate that is not where it belongs.
-pub fn check(image: &CommittedImage, findings: &mut Vec<VerifyFinding>) {
+pub(super) fn check(image: &CommittedImage, findings: &mut Vec<VerifyFinding>) {
     if let Some(lock) = &image.lock {
         of_lock(image, lock, findings);
     }

@@ -45,7 +45,7 @@ struct VettedDemand {
 }
 
 /// Checks every digest that is named against the files in `images/evidence/`, and signatures beside them.
-pub async fn check(
+pub(super) async fn check(
     books: &LedgerSnapshot,
     request: &VerifyRequest,
     tree: &[(String, String)],

@@ -24,7 +24,7 @@ struct DueTag<'a> {
 }
 
 /// Checks the tags of the remote, or the local ones where a commit was named.
-pub async fn check(
+pub(super) async fn check(
     books: &LedgerSnapshot,
     request: &VerifyRequest,
     images: &[CommittedImage],

@@ -32,7 +32,7 @@ pub(crate) struct GatheredInventory {
 
 impl GatheredInventory {
     /// Takes the next piece. `None`: no prober of ours sends this.
-    pub fn take(&mut self, piece: proto::InventoryPiece) -> Option<()> {
+    pub(crate) fn take(&mut self, piece: proto::InventoryPiece) -> Option<()> {
         self.pieces += 1;
         if self.complete || self.pieces > PIECES {
             return None;
@@ -51,7 +51,7 @@ impl GatheredInventory {
     }
 
     /// All of it; `None` where it is not complete.
-    pub fn finish(self) -> Option<FoundInventory> {
+    pub(crate) fn finish(self) -> Option<FoundInventory> {
         self.found.filter(|_| self.complete)
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct HttpCheck<'a> {
 
 impl<'a> HttpCheck<'a> {
     /// `None`: goss could not send this either.
-    pub fn of(check: &'a Check) -> Option<Self> {
+    pub(super) fn of(check: &'a Check) -> Option<Self> {
         let word = |name| text(check, name).unwrap_or_default();
         let yes = |name| check.parameters.get(name).and_then(Value::as_bool).unwrap_or(false);
         let lines = check.parameters.get("request-headers").and_then(Value::as_array);
@@ -73,7 +73,7 @@ impl<'a> HttpCheck<'a> {
     }
 
     /// Whether an answer may come packed by gzip, which is unpacked without a word (Go, net/http Transport).
-    pub fn may_be_packed(&self) -> bool {
+    pub(super) fn may_be_packed(&self) -> bool {
         self.method != "HEAD" && !self.has("Accept-Encoding") && !self.has("Range")
     }
 

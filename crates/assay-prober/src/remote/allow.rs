@@ -41,7 +41,7 @@ impl AllowedTargets {
 }
 
 /// Whether this machine takes any address for its own (sysctl `net.ipv4.ip_nonlocal_bind`): then its own ones cannot be told from others.
-pub fn takes_any_address() -> bool {
+pub(super) fn takes_any_address() -> bool {
     // TEST-NET-1 (RFC 5737) and the documentation prefix (RFC 3849) are nobody's.
     is_own(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))
         || is_own(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)))

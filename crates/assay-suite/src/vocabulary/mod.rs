@@ -41,7 +41,7 @@ pub(super) enum ValueKind {
 
 impl ValueKind {
     /// What the elements of such a value are: a host's lists, and the lines of its texts, are texts.
-    pub fn of_elements(self) -> Self {
+    pub(crate) fn of_elements(self) -> Self {
         match self {
             Self::Any | Self::Reader => Self::Any,
             _ => Self::Text,

@@ -12,7 +12,7 @@ use super::wire::{
 
 /// What the SDK's reference plugin of the tests is in Go, word for word.
 #[derive(Default)]
-pub struct Greeter {
+pub(crate) struct Greeter {
     mode: Mutex<String>,
 }
 

@@ -11,7 +11,7 @@ use super::wire::{AttributeKind, ComponentConfig, DataSource, OptionsSpec};
 
 /// What the SDK's reference data source of the tests is in Go, word for word.
 #[derive(Default)]
-pub struct Greeting {
+pub(crate) struct Greeting {
     options: Mutex<Map<String, Value>>,
 }
 

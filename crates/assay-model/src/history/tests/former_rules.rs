@@ -10,7 +10,7 @@ use super::super::{
 use crate::{ImageState, RunId};
 
 /// Every question of the registry that the model asks.
-pub trait RegistryRules {
+pub(super) trait RegistryRules {
     /// The candidates that `validate --candidate` would take, best first.
     fn to_validate(&self, history: &ImageHistory<'_>, inputs: &str, now: Timestamp) -> Vec<RunId> {
         history.to_validate(inputs, now)
@@ -49,12 +49,12 @@ pub trait RegistryRules {
 }
 
 /// The law as it is.
-pub struct Law;
+pub(super) struct Law;
 
 impl RegistryRules for Law {}
 
 /// Candidates and vetted runs were taken in whatever order they came: the last one that was vetted is the newest.
-pub struct LastVettedIsNewest;
+pub(super) struct LastVettedIsNewest;
 
 impl RegistryRules for LastVettedIsNewest {
     fn to_validate(&self, history: &ImageHistory<'_>, inputs: &str, _now: Timestamp) -> Vec<RunId> {
@@ -95,7 +95,7 @@ impl RegistryRules for LastVettedIsNewest {
 }
 
 /// Order by the time of the build, but nothing remembers what was gone back from: the law without its third sentence.
-pub struct ForgetsRollbacks;
+pub(super) struct ForgetsRollbacks;
 
 impl RegistryRules for ForgetsRollbacks {
     fn may_be_vetted(&self, history: &ImageHistory<'_>, run: RunId, _now: Timestamp) -> bool {
@@ -126,7 +126,7 @@ fn is_newer_than_gold(history: &ImageHistory<'_>, order: (Timestamp, Timestamp, 
 }
 
 /// A rollback went to the run that was gold last and is retired: also to the one that it had just left.
-pub struct RollbackToggles;
+pub(super) struct RollbackToggles;
 
 impl RegistryRules for RollbackToggles {
     fn rollback(&self, history: &ImageHistory<'_>) -> Option<RunId> {
@@ -137,7 +137,7 @@ impl RegistryRules for RollbackToggles {
 }
 
 /// Whatever lock was read last was followed.
-pub struct FollowsWhatItReads;
+pub(super) struct FollowsWhatItReads;
 
 impl RegistryRules for FollowsWhatItReads {
     fn next_lock(&self, followed: &[u8], now: &[u8]) -> NextLock {
@@ -146,7 +146,7 @@ impl RegistryRules for FollowsWhatItReads {
 }
 
 /// Pruning decided by the lock that it read at its beginning.
-pub struct PruneReadsOnce;
+pub(super) struct PruneReadsOnce;
 
 impl RegistryRules for PruneReadsOnce {
     fn prune_asks_again(&self) -> bool {

@@ -28,17 +28,17 @@ pub(super) struct HygieneSection<'a> {
 impl<'a> HygieneSection<'a> {
     /// The lines that have `N` facts at least; what follows the last tab between them belongs to the last fact, which is
     /// the image's own text and may hold tabs.
-    pub fn facts<const N: usize>(&self) -> Vec<[&'a str; N]> {
+    pub(super) fn facts<const N: usize>(&self) -> Vec<[&'a str; N]> {
         self.lines.iter().filter_map(|line| split(line)).collect()
     }
 
     /// How many more there were of these kinds.
-    pub fn more(&self, kinds: &[&str]) -> u64 {
+    pub(super) fn more(&self, kinds: &[&str]) -> u64 {
         kinds.iter().filter_map(|kind| self.more.get(kind)).fold(0, |all, more| all.saturating_add(*more))
     }
 
     /// The lines of one kind, which is their first fact; the others as in [`HygieneSection::facts`].
-    pub fn of_kind<const N: usize>(&self, kind: &str) -> Vec<[&'a str; N]> {
+    pub(super) fn of_kind<const N: usize>(&self, kind: &str) -> Vec<[&'a str; N]> {
         let own = self.lines.iter().filter_map(|line| line.strip_prefix(kind)?.strip_prefix('\t'));
         own.filter_map(split).collect()
     }
@@ -50,7 +50,7 @@ fn split<const N: usize>(line: &str) -> Option<[&str; N]> {
 
 impl<'a> HygieneAnswer<'a> {
     /// Reads what the program printed. Lines that it cannot have printed are left out.
-    pub fn read(text: &'a str) -> Self {
+    pub(super) fn read(text: &'a str) -> Self {
         let mut answer = Self::default();
         for line in text.lines() {
             let Some((word, rest)) = line.split_once(['\t', ' ']) else { continue };
@@ -78,12 +78,12 @@ impl<'a> HygieneAnswer<'a> {
     }
 
     /// A section; an empty one that is not whole where the answer has none.
-    pub fn section(&self, word: &str) -> HygieneSection<'a> {
+    pub(super) fn section(&self, word: &str) -> HygieneSection<'a> {
         self.sections.get(word).cloned().unwrap_or_default()
     }
 
     /// Whether something of that time (Unix seconds) was there before the first boot.
-    pub fn is_older(&self, time: &str) -> bool {
+    pub(super) fn is_older(&self, time: &str) -> bool {
         time.parse::<i64>().is_ok_and(|time| time < self.first_boot)
     }
 }
