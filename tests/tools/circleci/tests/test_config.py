@@ -63,12 +63,14 @@ def _word(node: Any) -> str:
     return node if isinstance(node, str) else str(next(iter(node)))
 
 
-# What plays the thing that was taken away, by the beginning of its name; the first that fits.
+# What plays the thing that was taken away, by the beginning of its name; the first that fits. What tells it soonest comes first.
 SCENES_OF = {
     "workflows.pull-request: build.serial-group": ("two_images",),
+    "workflows.pull-request.when": ("odd_starts", "cleaning", "a_tag", "merge_queue", "fork", "release", "pull_request", "failing", "direct_push"),
+    "workflows.release.when": ("odd_starts", "cleaning", "merge_queue", "pull_request", "release", "direct_push"),
     "workflows.pull-request": ("pull_request", "fork", "merge_queue", "failing", "direct_push", "a_tag", "odd_starts", "cleaning"),
     "workflows.release": ("release", "direct_push", "cleaning", "pull_request"),
-    "workflows.patch": ("rebuild", "quiet_schedule", "odd_starts", "pull_request", "direct_push"),
+    "workflows.patch": ("quiet_schedule", "odd_starts", "rebuild", "pull_request", "direct_push"),
     "workflows.clean": ("cleaning", "odd_starts", "pull_request", "direct_push"),
     "jobs.clean": ("cleaning",),
     "jobs.repair": ("cleaning",),

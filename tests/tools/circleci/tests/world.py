@@ -13,12 +13,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
+import threading
 from typing import Any, Callable, Iterator
 
 import programs
-from circleci_runner import ConfigError, document, follow, keys, pipeline
+from circleci_runner import ConfigError, document, follow, keys, pipeline, program_server
 from circleci_runner.keys import Key
 from circleci_runner.pipeline import Project, Trigger
 
@@ -48,18 +48,26 @@ def contexts(kind: str) -> dict[str, dict[str, Any]]:
     return {f"assay-{role}": context(role) for role in ("builder", "tester", "promoter", "sweeper")}
 
 
-@functools.cache
+_MAKING_KEYS = threading.Lock()
+
+
 def write_key() -> Key:
     """One for all worlds: making them takes longer than most scenes' steps."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-circleci-key-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return keys.make(folder / "write", write=True)
+    with _MAKING_KEYS:
+        return _keys()[0]
+
+
+def deploy_key() -> Key:
+    """The project's own."""
+    with _MAKING_KEYS:
+        return _keys()[1]
 
 
 @functools.cache
-def deploy_key() -> Key:
-    """The project's own."""
-    return keys.make(write_key().file.with_name("deploy"), write=False)
+def _keys() -> tuple[Key, Key]:
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-circleci-key-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return keys.make(folder / "write", write=True), keys.make(folder / "deploy", write=False)
 
 
 def with_key(config: str, fingerprint: str) -> str:
@@ -74,22 +82,24 @@ class World:
         self.config = with_key(config, write_key().fingerprint if key is None else key)
         self.folder, self.work, self.remote = folder, folder / "work", folder / "remote.git"
         self.calls_file, self.cancel = folder / "calls", folder / "cancel"
-        tools, faults, state = folder / "tools", folder / "faults", folder / "circleci"
-        tools.mkdir(parents=True)
+        tools, installable, faults, state = folder / "tools", folder / "installable", folder / "faults", folder / "circleci"
+        folder.mkdir(parents=True, exist_ok=True)
         faults.mkdir()
         self.calls_file.touch()
-        for name in ("cargo", "curl", "unzip", ".ansible-playbook"):
-            (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {programs.__file__} {name.lstrip(".")} "$@"\n')
+        for place, names in ((tools, ("cargo", "curl", "unzip")), (installable, ("assay", "packer", "ansible-playbook"))):
+            place.mkdir(parents=True)
+            for name in names:
+                (place / name).write_text(program_server.server().script(programs.__file__, name))
         (tools / "sleep").write_text(SLEEP)
-        (tools / "sudo").write_text(SUDO % (tools / ".ansible-playbook"))
+        (tools / "sudo").write_text(SUDO % (installable / "ansible-playbook"))
         (tools / "dpkg").write_text("#!/bin/sh\necho amd64\n")
-        for tool in tools.iterdir():
+        for tool in [*tools.iterdir(), *installable.iterdir()]:
             tool.chmod(0o755)
         for half in ("deploy", "deploy.pub"):
             (state / "keys").mkdir(parents=True, exist_ok=True)
             shutil.copy2(deploy_key().file.with_name(half), state / "keys" / half)
         machine = {
-            "PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "FAULTS": str(faults), "CANCEL": str(self.cancel),
+            "PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "FAULTS": str(faults), "CANCEL": str(self.cancel), "INSTALLABLE": str(installable),
             "WAITS": str(state / "waits"), "HOST_KEY": deploy_key().public, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         self.project = Project(
@@ -158,9 +168,9 @@ class World:
         return [call["arguments"][2] for call in self.calls() if call["arguments"][:1] == ["build"]]
 
     def run(self, ref: str, kind: str = "github_oauth", **parameters: str) -> list[dict[str, Any]]:
-        """Pipelines until nothing is pushed any more. The calls are forgotten before."""
+        """Pipelines until nothing is pushed any more, or one is red: what comes then proves nothing. The calls are forgotten before."""
         self.calls_file.write_text("")
-        return follow.run(self.project, Trigger(ref, kind, parameters), 8)
+        return follow.run(self.project, Trigger(ref, kind, parameters), 8, stop_at_red=True)
 
     def calls(self) -> list[dict[str, Any]]:
         """The calls since `run` began."""
@@ -382,7 +392,8 @@ def release(world: World) -> Iterator[str]:
     groups = {name: job["serial_group"] for name, job in first.items() if job["serial_group"]}
     yield from expect("serial groups", groups, {"release/build": "github/acme/images/build/main"})
     verbs = world.verbs()
-    yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 4))
+    looked = [verbs.count(verb) for verb in ("assay lint", "packer validate", "ansible-playbook --syntax-check")]
+    yield from expect("lint on main", looked, [2, 4, 2])
     asked = {(call["job"], call["arguments"][-1]) for call in world.calls() if call["arguments"][:1] == ["doctor"]}
     yield from expect("who asks what it may do", asked, {("build", "builder"), ("promote-base", "promoter"), ("promote-app", "promoter")})
     yield from expect("who promotes", {call["who"] for call in world.calls() if call["job"].startswith("promote")}, {"assay@localhost.invalid"})
@@ -420,8 +431,9 @@ def cleaning(world: World) -> Iterator[str]:
     """The other schedule."""
     records = world.run("refs/heads/main", "schedule", task="clean")
     yield from green("clean", records, "clean")
-    found = [(" ".join(call["arguments"]), call["role"]) for call in world.calls() if call["role"]]
-    yield from expect("clean", found, [("sweep --yes", "sweeper"), ("prune --yes", "sweeper"), ("status --repair", "promoter")])
+    for job, wanted in (("clean", [("sweep --yes", "sweeper"), ("prune --yes", "sweeper")]), ("repair", [("status --repair", "promoter")])):
+        found = [(" ".join(call["arguments"]), call["role"]) for call in world.calls() if call["role"] and call["job"] == job]
+        yield from expect(job, found, wanted)
     groups = [job["serial_group"] for job in jobs(records).values() if job["name"] == "repair"]
     yield from expect("serial group", groups, [None])
 
