@@ -34,6 +34,8 @@ RESTRICTIONS = {
 }
 # Short for the loop that renews tokens: at once the first time, then for long. Whoever would sleep past the token's life never wakes.
 SLEEP = '#!/bin/sh\n[ "$1" -le 1800 ] && [ ! -e "$HOME/slept" ] || exec /bin/sleep 60\n: > "$HOME/slept"\n'
+# Nothing here lives long enough to be tidied up.
+NO_MAINTENANCE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "maintenance.auto", "GIT_CONFIG_VALUE_0": "false"}
 # Installs Ansible, which is a stand-in too.
 SUDO = '#!/bin/sh\n: > "$HOME/ansible"\nmkdir -p "$HOME/assay/bin"\ncp "%s" "$HOME/assay/bin/ansible-playbook"\n'
 
@@ -100,8 +102,8 @@ class World:
             shutil.copy2(deploy_key().file.with_name(half), state / "keys" / half)
         machine = {
             "PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "FAULTS": str(faults), "CANCEL": str(self.cancel), "INSTALLABLE": str(installable),
-            "WAITS": str(state / "waits"), "HOST_KEY": deploy_key().public, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
-        }  # fmt: skip
+            "WAITS": str(state / "waits"), "HOST_KEY": deploy_key().public, "GIT_CONFIG_NOSYSTEM": "1",
+        } | NO_MAINTENANCE  # fmt: skip
         self.project = Project(
             remote=self.remote, state=state, contexts=contexts(kind), machine=machine, kind=kind, keys=[write_key()], cancel=self.cancel
         )
@@ -110,7 +112,7 @@ class World:
     def git(self, *arguments: str) -> str:
         """git in the developer's clone."""
         identity = {f"GIT_{who}_{what}": "dev@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        environment = os.environ | identity | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+        environment = os.environ | identity | NO_MAINTENANCE | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
         done = subprocess.run(["git", *arguments], cwd=self.work, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -329,13 +331,19 @@ def rerun(world: World) -> Iterator[str]:
 
 
 def no_key(world: World) -> Iterator[str]:
-    """Without the fingerprint in its place, or with that of a key that may only read: the job says so, and builds nothing."""
+    """Without the fingerprint in its place, or with that of a key that may only read: the jobs say so, and build and promote nothing."""
     for name, key in (("none", ""), ("wrong", "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")):
         other = World(world.folder / name, world.config.replace(write_key().fingerprint, key), key=key)
         other.change("policy", "two\n")
         records = other.run("refs/heads/policy")
         yield from expect(f"{name}: a build without the right to push", jobs(records)["pull-request/build"]["status"], "failed")
         yield from expect(f"{name}: what was built", other.built(), [])
+        other.change("other", "three\n", candidate=True)
+        other.merge("other")
+        found = {job["name"]: job["status"] for job in jobs(other.run("refs/heads/main")).values()}
+        wanted = {"lint": "success", "validate-base": "success", "build": "failed", "promote-base": "failed"}
+        yield from expect(f"{name}: on main", {job: found[job] for job in wanted}, wanted)
+        yield from expect(f"{name}: the lock", other.lock(), {"first": "gold"})
 
 
 def who_may(world: World) -> Iterator[str]:
@@ -407,6 +415,8 @@ def quiet_schedule(world: World) -> Iterator[str]:
     yield from expect("main", world.project.git("rev-parse", "main"), before)
     plans = [call["arguments"] for call in world.calls() if call["arguments"][:1] in (["plan"], ["build"])]
     yield from expect("how old gold may be", plans, [["plan", "--max-age", "7d"], ["plan", "--max-age", "7d", "--format", "json"]])
+    groups = [job["serial_group"] for name, job in jobs(records).items() if name == "patch/build"]
+    yield from expect("serial group", groups, ["github/acme/images/build/main"])
 
 
 def rebuild(world: World) -> Iterator[str]:
@@ -421,8 +431,6 @@ def rebuild(world: World) -> Iterator[str]:
     yield from green("rebuild", records, "patch", "release", "release")
     yield from expect("the lock", sorted(world.lock().values()), ["gold", "retired"])
     yield from expect("assay is built once", world.verbs().count("cargo install"), 1)
-    groups = [job["serial_group"] for name, job in jobs(records).items() if name == "patch/build"]
-    yield from expect("serial group", groups, ["github/acme/images/build/main"])
     plans = {tuple(call["arguments"]) for call in world.calls() if call["role"] == "builder" and call["arguments"][:1] == ["build"]}
     yield from expect("the age of the plan is the age of the build", plans, {("build", "--image", "base", "--max-age", "0s")})
 
