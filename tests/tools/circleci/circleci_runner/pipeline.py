@@ -24,6 +24,7 @@ from .machine import Machine, Place
 
 ORGANIZATION = "0a5c3b1e-0000-4000-8000-00000000a55a"
 PROJECT = "0a5c3b1e-0000-4000-8000-0000000001a9"
+DEFINITION = "0a5c3b1e-0000-4000-8000-00000000def1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,11 @@ class _Pipeline:
             "pipeline.project.slug": "github/acme/images", "pipeline.git.branch": trigger.branch, "pipeline.git.tag": trigger.tag,
             "pipeline.git.branch.is_default": trigger.branch == "main", "pipeline.git.revision": self.revision,
             "pipeline.trigger.type": trigger.kind, "pipeline.event.name": event, "pipeline.schedule.name": trigger.schedule,
-        } | ({"pipeline.config.ref": trigger.config_ref or trigger.ref} if self.project.kind == "app" else {})  # fmt: skip
+        } | (self.config_values() if self.project.kind == "app" else {})  # fmt: skip
+
+    def config_values(self) -> dict[str, str]:
+        """Those of `pipeline.config.*`, which GitHub App projects alone have."""
+        return {"pipeline.config.ref": self.trigger.config_ref or self.trigger.ref, "pipeline.config.repository.name": keys.PATH}
 
     def run(self) -> dict[str, Any]:
         record: dict[str, Any] = {
@@ -275,7 +280,7 @@ class _Pipeline:
             "iss": f"https://oidc.circleci.com/org/{ORGANIZATION}", "aud": ORGANIZATION,
             "sub": f"org/{ORGANIZATION}/project/{PROJECT}/user/0/vcs-origin/{origin}/vcs-ref/{trigger.ref}",
             word + "context-ids": [str(uuid.uuid5(uuid.UUID(ORGANIZATION), name)) for name in job.contexts], word + "job-id": str(uuid.uuid4()),
-            word + "org-id": ORGANIZATION, word + "pipeline-id": self.id, word + "project-id": PROJECT, word + "ssh-rerun": trigger.ssh,
+            word + "org-id": ORGANIZATION, word + "pipeline-definition-id": DEFINITION, word + "pipeline-id": self.id, word + "project-id": PROJECT, word + "ssh-rerun": trigger.ssh,
             word + "vcs-origin": origin, word + "vcs-ref": trigger.ref, word + "workflow-id": identity,
         }  # fmt: skip
 

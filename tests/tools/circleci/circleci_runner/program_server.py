@@ -60,9 +60,12 @@ def server() -> Server:
 def _started() -> Server:
     token = secrets.token_hex(16)
     child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", __file__, token], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}, cwd="/", start_new_session=True
+        [sys.executable, "-I", "-S", "-B", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}, cwd="/", start_new_session=True
     )
     assert child.stdin is not None and child.stdout is not None
+    # Not as an argument, which every user of the machine could read.
+    child.stdin.write(f"{token}\n".encode())
+    child.stdin.flush()
     atexit.register(child.wait)
     atexit.register(child.stdin.close)
     return Server(int(child.stdout.readline()), token)
@@ -212,7 +215,7 @@ def kill(child: int) -> None:
 
 def main() -> NoReturn:
     """The server."""
-    calls = Calls(sys.argv[1])
+    calls = Calls(sys.stdin.buffer.readline().decode().strip())
     print(calls.listener.getsockname()[1], flush=True)
     calls.forever()
 

@@ -260,6 +260,10 @@ def test_the_configuration_may_come_from_another_branch_and_a_restriction_can_na
     assert (of("refs/heads/main"), of("refs/heads/topic")) == ("success", "unauthorized")
     small.project.kind = "oauth"
     assert of("refs/heads/main") == "unauthorized", "there is no such value there: it fails closed"
+    small.project.kind = "app"
+    for name, wanted in (("acme/images", "success"), ("acme/others", "unauthorized")):
+        small.project.contexts["c"]["restriction"] = f'pipeline.config.repository.name == "{name}"'
+        assert of("refs/heads/main") == wanted
 
 
 def test_an_older_pipeline_s_job_is_skipped_for_a_newer_one_s_of_its_serial_group(tmp_path: pathlib.Path) -> None:
