@@ -3,10 +3,8 @@
 
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
-use assay::{
-    doors::{cli, plugin, prober, reaper},
-    exit::Exit,
-};
+use assay::{cli, internal_programs::prober, internal_programs::reaper, packer::plugin};
+use assay_model::exit::Exit;
 
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|word| word == "prober") {

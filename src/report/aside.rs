@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::suite;
+use assay_suite as suite;
 
 /// Replaces the file at `path` by `bytes`, making its folder if need be. A symbolic link stays and its target is replaced, but for one in a repository, which a
 /// commit may have brought: that is refused, like a folder on the way that is a link out of its repository. An existing file keeps its permissions. The bytes are on disk when this returns.

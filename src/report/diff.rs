@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::Style;
-use crate::model::{
+use assay_model::{
     BootFacts,
     compare::Change,
     escape::escape_line,
@@ -253,7 +253,7 @@ fn words_only(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
+    use assay_model::{
         compare::{Changes, Incomparable},
         inventory::Part,
     };
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn as_text() {
         let text = text(&sample(), Style::plain());
-        assert!(text.chars().all(|c| c == '\n' || crate::model::escape::is_harmless(c)));
+        assert!(text.chars().all(|c| c == '\n' || assay_model::escape::is_harmless(c)));
         insta::assert_snapshot!(text);
     }
 

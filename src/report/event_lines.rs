@@ -2,7 +2,7 @@
 //! time stamps, which belong to whoever prints. Everything that an instance sent is escaped here once more.
 
 use super::text::duration_text;
-use crate::model::{CheckEvidence, Event, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, Event, Verdict, escape::escape_line};
 
 /// How a line is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +94,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Outcome;
+    use assay_model::Outcome;
 
     #[test]
     fn a_failed_check_shows_expected_and_actual_and_no_control_character() {

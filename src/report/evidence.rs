@@ -13,7 +13,7 @@ use super::{
     lock,
     text::{self, Style},
 };
-use crate::model::{Digest, Evidence};
+use assay_model::{Digest, Evidence};
 
 /// Why a report was not written.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +154,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::sample;
+    use assay_model::sample;
 
     #[test]
     fn the_digest_is_that_of_the_bytes_and_they_read_back() {
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(again, paths);
         for path in [&paths.evidence, &paths.junit, &paths.text] {
             let text = std::fs::read_to_string(path).expect("a report");
-            assert!(text.chars().all(|c| c == '\n' || crate::model::escape::is_harmless(c)), "{path:?}");
+            assert!(text.chars().all(|c| c == '\n' || assay_model::escape::is_harmless(c)), "{path:?}");
         }
     }
 

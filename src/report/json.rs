@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::model::{Evidence, escape::is_harmless};
+use assay_model::{Evidence, escape::is_harmless};
 
 /// `value` over several lines, two spaces a level, with a line end: the same value gives the same text. Fails only where serde does (a map
 /// whose keys are no strings).
@@ -45,7 +45,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::report::sample;
+    use assay_model::sample;
 
     proptest! {
         #[test]

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::text::value_text;
-use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the file.
 const MOST: usize = 16 << 10;
@@ -156,7 +156,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{model::escape::is_harmless, report::sample};
+    use assay_model::escape::is_harmless;
+    use assay_model::sample;
 
     /// XML 1.0, production 2 (Char).
     fn is_xml_char(c: char) -> bool {

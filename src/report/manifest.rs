@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{aside, json, lock};
-use crate::model::ManifestBuild;
+use assay_model::ManifestBuild;
 
 /// Why a manifest was not written. The file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +120,7 @@ fn is_same(known: &Value, entry: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Manifest, manifest::Stamped};
+    use assay_model::{Manifest, manifest::Stamped};
 
     fn build(artifact: u32, run: &str) -> ManifestBuild {
         let run = format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{run}");
@@ -135,13 +135,13 @@ mod tests {
             assay: Some(Stamped {
                 image: "base".parse().expect("a name"),
                 run: run.parse().expect("a run"),
-                state: crate::model::State::Candidate,
-                verdict: crate::model::Verdict::Passed,
+                state: assay_model::State::Candidate,
+                verdict: assay_model::Verdict::Passed,
                 amis: [("us-east-1".to_owned(), format!("ami-{artifact:08x}"))].into(),
                 records: Vec::new(),
                 provenance: Default::default(),
                 evidence: "reports/evidence.json".to_owned(),
-                evidence_digest: crate::model::Digest::of(b"x"),
+                evidence_digest: assay_model::Digest::of(b"x"),
                 tested_at: "2026-11-22T10:05:00Z".to_owned(),
                 leftovers: Vec::new(),
             }),

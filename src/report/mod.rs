@@ -11,8 +11,6 @@ pub mod junit;
 mod lock;
 pub mod manifest;
 pub mod outcomes;
-#[cfg(test)]
-pub(crate) mod sample;
 pub mod tap;
 pub mod text;
 mod written;

@@ -9,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AmiRef, Evidence, ImageName, RunId, Verdict};
+use assay_model::{AmiRef, Evidence, ImageName, RunId, Verdict};
 
 /// The variable that names the file.
 pub const VARIABLE: &str = "ASSAY_OUTCOMES";

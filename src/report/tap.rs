@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{json, text::value_text};
-use crate::model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value.
 const MOST: usize = 4 << 10;
@@ -88,7 +88,8 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::escape::is_harmless, report::sample};
+    use assay_model::escape::is_harmless;
+    use assay_model::sample;
 
     #[test]
     fn the_report() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-use crate::model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the report; the evidence has all of it.
 const MOST: usize = 400;
@@ -215,7 +215,8 @@ fn many(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::escape::is_harmless, report::sample};
+    use assay_model::escape::is_harmless;
+    use assay_model::sample;
 
     #[test]
     fn the_report_of_a_failed_run() {

@@ -7,7 +7,8 @@ use super::{
     json::{self, pretty},
     junit, tap, text,
 };
-use crate::{config::request::Format, model::Evidence};
+use assay_config::request::Format;
+use assay_model::Evidence;
 
 /// Writes `evidence` to `path` in `format`, aside and renamed; its folder is made where there is none. As [`Format::Jsonl`]: one line per
 /// property, and the whole as the last line. Fails where the file cannot be written or the format cannot hold it.
@@ -42,7 +43,8 @@ fn lines(evidence: &Evidence) -> Result<String, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::escape::is_harmless, report::sample};
+    use assay_model::escape::is_harmless;
+    use assay_model::sample;
 
     #[test]
     fn every_format_goes_to_a_file_without_a_dangerous_character() {

@@ -3,14 +3,13 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
-use assay::{
-    ledger::{
-        self, Books, BooksRequest, Edit, LedgerError, Patience, WriteRequest, candidate_file, lock_commit, lock_file,
-        write::write,
-    },
-    model::{
-        AmiRecord, Candidate, CandidateAmi, Digest, ImageName, Provenance, RunId, State, Verdict, lock::LockEntry,
-    },
+use assay_ledger as ledger;
+use assay_ledger::{
+    Books, BooksRequest, Edit, LedgerError, Patience, WriteRequest, candidate_file, lock_commit, lock_file,
+    write::write,
+};
+use assay_model::{
+    AmiRecord, Candidate, CandidateAmi, Digest, ImageName, Provenance, RunId, State, Verdict, lock::LockEntry,
 };
 
 const WRITERS: usize = 20;

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay::model::State;
+use assay_model::State;
 use serde_json::Value;
 
 use crate::{

@@ -1,11 +1,9 @@
 //! Images that are built on another image's gold: the data source in a real Packer, and what becomes of the parent.
 
-use assay::{
-    ledger::lock_file,
-    model::{
-        AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
-        lock::{Lock, LockEntry},
-    },
+use assay_ledger::lock_file;
+use assay_model::{
+    AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
+    lock::{Lock, LockEntry},
 };
 use serde_json::Value;
 

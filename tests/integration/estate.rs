@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeMap, process::Command, sync::Arc};
 
-use assay::{
-    cloud::{
-        Cloud as Verbs, CloudErrorKind, CloudFactory, CopyImage, DryRun, DryRunAnswer, Ec2Factory, RunInstances,
-        Sharing,
-    },
-    config::AccessSettings,
-    model::{AccountId, AmiId, AmiRef, Region},
+use assay_aws::cloud::{
+    Cloud as Verbs, CloudErrorKind, CloudFactory, CopyImage, DryRun, DryRunAnswer, Ec2Factory, RunInstances, Sharing,
 };
+use assay_config::AccessSettings;
+use assay_model::{AccountId, AmiId, AmiRef, Region};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -1,6 +1,6 @@
 //! `assay plan` from outside: the real program on real repositories. No cloud is there to be asked.
 
-use assay::model::State;
+use assay_model::State;
 use serde_json::Value;
 
 use crate::support::desk::{Build, Desk, record, run};

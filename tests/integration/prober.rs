@@ -9,11 +9,9 @@ use std::{
     time::Duration,
 };
 
-use assay::{
-    model::{Outcome, UndecidedKind, Verdict},
-    probe::{ProbeEvent, ProbePhase, ProbeRequest, Prober, Way},
-    suite::{Suite, load},
-};
+use assay_model::{Outcome, UndecidedKind, Verdict};
+use assay_prober::{ProbeEvent, ProbePhase, ProbeRequest, Prober, Way};
+use assay_suite::{Suite, load};
 use tokio::sync::mpsc;
 
 use crate::{

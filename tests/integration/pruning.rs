@@ -6,13 +6,11 @@ use std::{
     process::{Command, Output},
 };
 
-use assay::{
-    ledger::lock_file,
-    model::{
-        AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, Provenance, RunId, State, Verdict,
-        candidate::CandidateAmi,
-        lock::{Lock, LockCopy, LockEntry},
-    },
+use assay_ledger::lock_file;
+use assay_model::{
+    AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, Provenance, RunId, State, Verdict,
+    candidate::CandidateAmi,
+    lock::{Lock, LockCopy, LockEntry},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

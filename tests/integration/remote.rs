@@ -9,12 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay::{
-    config::RemoteProber,
-    model::{UndecidedKind, Verdict},
-    probe::{ProbeRequest, Prober, Way},
-    suite::load,
-};
+use assay_config::RemoteProber;
+use assay_model::{UndecidedKind, Verdict};
+use assay_prober::{ProbeRequest, Prober, Way};
+use assay_suite::load;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::sync::mpsc;
 use tonic::{

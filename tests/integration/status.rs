@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use assay::model::{AmiRecord, State};
+use assay_model::{AmiRecord, State};
 use serde_json::{Value, json};
 
 use crate::support::{

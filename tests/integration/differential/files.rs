@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use assay::suite;
+use assay_suite as suite;
 use serde_json::{Value, json};
 
 use super::{Compared, Outcome, random::Random};

@@ -3,7 +3,8 @@
 
 use std::{path::Path, process::Command};
 
-use assay::suite::{self, Resource};
+use assay_suite as suite;
+use assay_suite::Resource;
 use serde_json::Value;
 
 use super::{Compared, Outcome};

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use assay::suite;
+use assay_suite as suite;
 
 use super::{Compared, Outcome, templates::VARS};
 use crate::support::tools;

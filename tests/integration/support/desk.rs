@@ -6,12 +6,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use assay::{
-    ledger::{candidate_file, lock_file},
-    model::{
-        AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
-        lock::{Lock, LockEntry},
-    },
+use assay_ledger::{candidate_file, lock_file};
+use assay_model::{
+    AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
+    lock::{Lock, LockEntry},
 };
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::Value;
