@@ -349,6 +349,7 @@ def cargo(arguments: list[str]) -> None:
 def curl(arguments: list[str]) -> None:
     """HashiCorp's release server: one zip with a `packer` in it, and its checksum. GitHub's host keys."""
     if arguments[-1] == "https://api.github.com/meta":
+        no_answer("meta")
         print(json.dumps({"ssh_keys": [os.environ["HOST_KEY"]]}))
         return
     script = zipfile.ZipInfo("packer", (2026, 1, 1, 0, 0, 0))

@@ -162,7 +162,7 @@ class World:
         self.git("push", "-q", "origin", "main")
 
     def fail(self, step: str, times: int) -> None:
-        """Lets a step of the promotion end without an answer, so many times."""
+        """Lets a step of the promotion, or GitHub's API (`meta`), end without an answer, so many times."""
         (self.folder / "faults" / step).write_text(str(times))
 
     def built(self) -> list[str]:
@@ -266,8 +266,9 @@ def no_tokens(world: World) -> Iterator[str]:
 
 
 def app_project_pull_request(world: World) -> Iterator[str]:
-    """The same on a GitHub App project, whose checkout is by https and gives no right to push."""
+    """The same on a GitHub App project, whose checkout is by https and gives no right to push. GitHub's API refuses once to tell its host keys."""
     world.change("policy", "two\n")
+    world.fail("meta", 1)
     yield from green("App project: pull request", world.run("refs/heads/policy"), "pull-request", "pull-request")
     yield from expect("App project: tags", world.tags(), ["base/candidate"])
 
