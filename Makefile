@@ -25,7 +25,7 @@ test-packers: ## The same assay under Packer 1.11.2 and 1.7.10 (builds them firs
 	@scripts/test-packers
 
 registry-model: ## Explore the model of the registry as far as memory goes: 10 million states of each of three kinds (half an hour, some GB)
-	ASSAY_REGISTRY_MODEL_STATES=10000000 cargo test --lib model::history -- --nocapture
+	ASSAY_REGISTRY_MODEL_STATES=10000000 cargo test -p assay-model history -- --nocapture
 
 build: ## Build assay (target/debug/assay)
 	cargo build

@@ -1,33 +1,32 @@
-//! Compiles the protocol definitions in proto/ to Rust, without a `protoc` on the machine.
+//! Stamps what `assay --version` says of a release: the commit, its date, and the target. A debug build says none of it, so that a commit does not
+//! compile it anew.
 
-use std::{env, error::Error, fs, path::Path};
+use std::{env, error::Error, process::Command};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    packer_spec()?;
-    prober()
-}
-
-/// Packer's messages for a component's options; included by `src/wire/spec_proto.rs`.
-///
-/// Maps are ordered, so that the same spec always gives the same bytes.
-fn packer_spec() -> Result<(), Box<dyn Error>> {
-    const FILE: &str = "proto/packer_spec.proto";
-    println!("cargo::rerun-if-changed={FILE}");
-    let files = protox::compile([FILE], ["proto"])?;
-    prost_build::Config::new().btree_map(["."]).compile_fds(files)?;
+    println!("cargo::rerun-if-env-changed=ASSAY_COMMIT");
+    println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    let version = env::var("CARGO_PKG_VERSION")?;
+    let target = env::var("TARGET")?;
+    let stamp = if env::var("PROFILE")? == "release" { stamp() } else { None };
+    let long = match stamp {
+        Some(commit) => format!("{version} ({commit} {target})"),
+        None => format!("{version} ({target})"),
+    };
+    println!("cargo::rustc-env=ASSAY_LONG_VERSION={long}");
     Ok(())
 }
 
-/// Conductor and prober: messages, client and server for tonic, and their description for reflection; included by `src/probe/proto.rs`.
-fn prober() -> Result<(), Box<dyn Error>> {
-    const FILE: &str = "proto/prober.proto";
-    println!("cargo::rerun-if-changed={FILE}");
-    let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_source_info(true).include_imports(true).open_file(FILE)?;
-    // What `assay serve` answers to gRPC reflection.
-    let descriptor = Path::new(&env::var("OUT_DIR")?).join("prober.binpb");
-    fs::write(descriptor, compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
-    Ok(())
+/// The commit and the day it was made: `ASSAY_COMMIT` where the sources are not in a repository, as in a package's build.
+fn stamp() -> Option<String> {
+    if let Ok(given) = env::var("ASSAY_COMMIT") {
+        return Some(given);
+    }
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    println!("cargo::rerun-if-changed=.git/refs/heads");
+    let output = Command::new("git").args(["log", "-1", "--format=%h %cs", "--abbrev=12"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let text = text.trim();
+    (output.status.success() && !text.is_empty()).then(|| text.to_owned())
 }

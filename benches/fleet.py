@@ -17,7 +17,7 @@ import time
 
 from ground import ROOT, Server, machine, row, server, suites
 
-# What the prober takes on at once (MAX_TARGETS in src/probe/serve.rs).
+# What the prober takes on at once (MAX_TARGETS in crates/assay-prober/src/serve.rs).
 AT_ONCE = 256
 
 

@@ -1,37 +1,22 @@
 //! assay boots AWS machine images, tests them over SSH, stamps them with tags, and records the result in git.
 //!
-//! This file is the map: the rooms of the code in reading order, lowest first. Each room may use the rooms above
-//! it in this list and never one below. Data goes one way:
+//! This crate is the program: the test run, the image manager, reports, and what Packer and people talk to. The crates below it are in
+//! `crates/`; ARCHITECTURE.md is the map. Data goes one way:
 //! `Artifact → Settings → Order → Fleet → Evidence → Verdict → Hallmark → Manifest → Commit`.
 //!
-//! What is deliberately absent: no `utils`, no global state, no printing outside `doors` and `report` (in plugin mode
+//! What is deliberately absent: no `utils`, no global state, no printing outside `cli`, `packer` and `report` (in plugin mode
 //! stdout belongs to Packer's handshake).
 
-pub mod exit;
-pub mod model;
 mod orphan_watch;
 mod signals;
 
-pub mod signing;
+mod external_suites;
+mod report;
 
-pub mod suite;
+mod test_run;
 
-pub mod config;
+mod manager;
 
-pub mod iam;
-
-pub mod cloud;
-
-pub mod journal;
-
-pub mod external;
-pub mod launch;
-pub mod ledger;
-pub mod probe;
-pub mod registry;
-pub mod report;
-pub mod wire;
-
-pub mod run;
-
-pub mod doors;
+pub mod cli;
+pub mod internal_programs;
+pub mod packer;

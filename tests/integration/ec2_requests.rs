@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use assay::{
-    cloud::{Cloud, CloudFactory as _, Ec2Factory, RunInstances},
-    config::AccessSettings,
-};
+use assay_aws::cloud::{Cloud, CloudFactory as _, Ec2Factory, RunInstances};
+use assay_config::AccessSettings;
 
 use crate::support::canned_ec2::{Answer, CannedEc2, Parameters, error};
 

@@ -121,7 +121,7 @@ fn packer_install_installs_this_program() {
     assert!(fs::read(written[0]).expect("the plugin") == program, "another program was installed");
     assert_eq!(format!("{}_SHA256SUM", written[0]), written[1]);
     let sum = fs::read_to_string(written[1]).expect("the sum");
-    assert_eq!(format!("sha256:{sum}"), assay::model::Digest::of(&program).as_str());
+    assert_eq!(format!("sha256:{sum}"), assay_model::Digest::of(&program).as_str());
     assert_eq!(Path::new(written[2]), target.join("packer-plugin-assay"));
 }
 

@@ -58,7 +58,7 @@ fn sources_below(folder: &Path, found: &mut Vec<PathBuf>) {
 fn called_programs() -> BTreeMap<String, BTreeSet<String>> {
     let root = repository();
     let mut files = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
+    for folder in ["src", "crates", "tests", "benches", "examples"] {
         sources_below(&root.join(folder), &mut files);
     }
     let mut called = BTreeMap::<String, BTreeSet<String>>::new();

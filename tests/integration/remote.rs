@@ -9,12 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay::{
-    config::RemoteProber,
-    model::{UndecidedKind, Verdict},
-    probe::{ProbeRequest, Prober, Way},
-    suite::load,
-};
+use assay_config::RemoteProber;
+use assay_model::{UndecidedKind, Verdict};
+use assay_prober::{ConnectionWay, ProbeRequest, Prober};
+use assay_suite::load;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::sync::mpsc;
 use tonic::{
@@ -333,7 +331,7 @@ fn request(sshd: &Sshd, suite: &str) -> ProbeRequest {
         wait_cloud_init: false,
         facts: false,
         inventory: false,
-        way: Way::Direct,
+        way: ConnectionWay::Direct,
     }
 }
 

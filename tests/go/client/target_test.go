@@ -1,6 +1,6 @@
 // Package client holds the tests that drive a plugin as Packer's core does, with the SDK's own client. Each test runs
 // against three programs: `reference`, made with the SDK, which proves the test; `wire`, the same plugin made with assay's
-// wire room alone (examples/wire-plugin); and `assay` itself.
+// wire room alone (crates/packer-plugin/examples/wire-plugin); and `assay` itself.
 package client
 
 import (
