@@ -298,7 +298,7 @@ pub enum CliCommand {
     Diff(Box<diff::DiffArgs>),
     /// Check assay.hcl and suites; prints every mistake
     Lint(lint::LintArgs),
-    /// Everything about reports
+    /// Work with reports
     #[command(subcommand)]
     Report(ReportCommand),
     /// Everything about Packer

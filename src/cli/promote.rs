@@ -189,7 +189,7 @@ pub fn execute(request: PromoteRequest) -> ExitStatus {
     live::run(format, OnInterrupt::Finish, async move |events, _cancel| {
         let results = promotion::promote(&request, &events).await;
         if results.is_empty() {
-            output::error(&"there is nothing to promote, and nothing is gold");
+            output::error(&"no run can be promoted, and no image has a gold run");
             return ExitStatus::Nothing;
         }
         shown(&results, format)

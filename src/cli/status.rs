@@ -149,9 +149,9 @@ fn image_lines(image: &ImageStatus, now: Timestamp) -> Vec<(&'static str, String
     }
     if let Some((parent, current)) = &image.parent {
         let words = match current {
-            Some(true) => "gold stands on its gold",
-            Some(false) => "gold stands on an older one",
-            None => "gold on gold: not known",
+            Some(true) => "gold is based on its gold",
+            Some(false) => "gold is based on an older one",
+            None => "whether gold is based on its parent's gold is not known",
         };
         lines.push(("parent", format!("{parent}: {words}")));
     }

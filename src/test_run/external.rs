@@ -102,7 +102,7 @@ pub(super) async fn answer(
                 if found.amount.outcome == CheckOutcome::Failed
                     && let Some(why) = (subject.doubt)().await
                 {
-                    found.doubt(&format!("{why}, so what failed may be no fault of the image"));
+                    found.doubt(&format!("{why}, so the image may not be the cause of the failure"));
                 }
                 found
             }

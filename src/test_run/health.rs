@@ -71,7 +71,7 @@ pub(super) fn take_back(checks: &mut [CheckEvidence], why: &UndecidedReason) {
         check.outcome = CheckOutcome::Undecided;
         let said = std::mem::take(&mut check.message);
         check.message =
-            bounded(&format!("{}, so what failed may be no fault of the image ({said})", why.reason), MESSAGE);
+            bounded(&format!("{}, so the image may not be the cause of the failure ({said})", why.reason), MESSAGE);
     }
 }
 

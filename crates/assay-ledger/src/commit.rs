@@ -134,7 +134,7 @@ pub enum LedgerError {
     #[error("nothing was committed")]
     Branch(#[from] BranchError),
     /// The repository.
-    #[error("git in {folder} could not do what was asked")]
+    #[error("git in {folder} failed")]
     Git {
         /// Where git ran.
         folder: PathBuf,
@@ -162,7 +162,7 @@ pub enum LedgerError {
     },
     /// A hook or a protected branch.
     #[error(
-        "{remote} refused the push to {branch}; nothing was changed. Push to a branch that this job may push to (assay commit --branch; where main takes only pull requests: --open-branch), or allow it. The remote said:\n{words}"
+        "{remote} refused the push to {branch}; nothing was changed. Push to a branch that this job may push to (assay commit --branch), or allow it. The remote said:\n{words}"
     )]
     Refused {
         /// The remote.

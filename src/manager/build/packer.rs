@@ -119,7 +119,7 @@ impl PackerProgram {
         let asked = tokio::time::timeout(PATIENCE, command.output()).await;
         let output = asked.map_err(|_| format!("{name} version gave no answer within {} s", PATIENCE.as_secs()))?;
         let output =
-            output.map_err(|error| format!("{name} cannot be started: {error}; install Packer and have it in PATH"))?;
+            output.map_err(|error| format!("{name} cannot be started: {error}; install Packer and add it to PATH"))?;
         let said = String::from_utf8_lossy(&output.stdout);
         match version(&said) {
             Some(found) if found >= OLDEST => Ok(()),

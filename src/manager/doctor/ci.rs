@@ -50,7 +50,7 @@ fn job(environment: &GitEnvironment) -> DoctorFinding {
     let of = |name: &str| set(environment, name).unwrap_or("?");
     if set(environment, "CIRCLECI") != Some("true") {
         let cure = "run it as a step of a CircleCI job, after checkout; elsewhere leave --ci out";
-        return DoctorFinding::bad(JOB, FindingLevel::Error, "this is no CircleCI job: CIRCLECI is not set", cure);
+        return DoctorFinding::bad(JOB, FindingLevel::Error, "this is not a CircleCI job: CIRCLECI is not set", cure);
     }
     let project = format!("{}/{}", of("CIRCLE_PROJECT_USERNAME"), of("CIRCLE_PROJECT_REPONAME"));
     let what = match (set(environment, "CIRCLE_BRANCH"), set(environment, "CIRCLE_TAG")) {

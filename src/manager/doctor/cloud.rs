@@ -206,7 +206,7 @@ async fn quota(cloud: &dyn Cloud) -> DoctorFinding {
         Ok(None) => DoctorFinding::bad(
             about,
             FindingLevel::Warning,
-            "nobody says what the vCPU quota is",
+            "the vCPU quota is not known",
             "look at Service Quotas (L-1216C47A)",
         ),
         Err(error) => DoctorFinding::bad(

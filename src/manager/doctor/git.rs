@@ -40,7 +40,7 @@ fn identity(identity: Option<&str>) -> DoctorFinding {
         None => DoctorFinding::bad(
             ABOUT,
             FindingLevel::Warning,
-            "git knows no name and e-mail address; assay's own stand in",
+            "git has no user name and e-mail address; assay uses its own",
             "set user.name and user.email, or GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL",
         ),
     }

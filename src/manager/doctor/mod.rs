@@ -95,7 +95,7 @@ fn configuration(request: &DoctorRequest) -> Vec<DoctorFinding> {
             ABOUT,
             FindingLevel::Warning,
             "there is no assay.hcl here or above",
-            "write one: it says what images there are",
+            "create assay.hcl; docs/getting-started.md shows one",
         )],
         Some(mistakes) if mistakes.is_empty() => {
             vec![DoctorFinding::ok(ABOUT, "assay.hcl and its suites have no mistakes")]
@@ -103,7 +103,7 @@ fn configuration(request: &DoctorRequest) -> Vec<DoctorFinding> {
         Some(mistakes) => mistakes
             .iter()
             .map(|mistake| {
-                DoctorFinding::bad(ABOUT, FindingLevel::Error, mistake, "mend it; `assay lint` tells when it is right")
+                DoctorFinding::bad(ABOUT, FindingLevel::Error, mistake, "correct it, then run `assay lint`")
             })
             .collect(),
     }

@@ -20,7 +20,7 @@ pub(super) async fn packer() -> Vec<DoctorFinding> {
     let version = match said(&["version"]).await {
         Ok(text) => text,
         Err(why) => {
-            return vec![DoctorFinding::bad(ABOUT, FindingLevel::Error, why, "install Packer and have it in PATH")];
+            return vec![DoctorFinding::bad(ABOUT, FindingLevel::Error, why, "install Packer and add it to PATH")];
         }
     };
     let first = version.lines().next().unwrap_or_default().trim().to_owned();

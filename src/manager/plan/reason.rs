@@ -185,7 +185,7 @@ impl fmt::Display for BuildReason {
             Self::Untested { run } => write!(f, "its newest build {run} has no verdict"),
             Self::NoVerdict { run, count } => write!(
                 f,
-                "its last {count} builds have no verdict, {run} is the newest: mend what is in the way (assay doctor), \
+                "its last {count} builds have no verdict, {run} is the newest: correct the cause (assay doctor), \
                  decide one with assay validate, or build it again with --force"
             ),
             Self::Forced => f.write_str("--force"),

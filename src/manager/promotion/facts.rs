@@ -152,7 +152,7 @@ pub(super) fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &A
     foreign
         .map(|record| {
             let why = format!("belongs to account {}, and these credentials are of account {ours}", record.owner);
-            MoveRefusal::new(&record.ami, format!("{why}: only AMIs of one's own become gold"))
+            MoveRefusal::new(&record.ami, format!("{why}: only AMIs of this account can become gold"))
         })
         .collect()
 }

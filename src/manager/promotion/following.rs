@@ -60,7 +60,7 @@ pub(super) async fn to_the_end<T: FollowedLock>(
         }
         moved.notes.push(format!("the lock of {} moved while this went on; tags follow it", what.lock().image));
     }
-    moved.missing.push("the lock moves faster than tags can follow".to_owned());
+    moved.missing.push("the lock keeps changing; run the command again".to_owned());
     what
 }
 
@@ -77,7 +77,7 @@ async fn next<T: FollowedLock>(
             NextLock::Follow => return Ok(Some(now)),
             NextLock::Refuse => {
                 return Err(
-                    "the lock that is read does not go on from the one that was followed: look at the branch's history"
+                    "the lock was rewritten: it does not continue the lock that was read before: look at the branch's history"
                         .to_owned(),
                 );
             }

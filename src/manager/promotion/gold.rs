@@ -95,7 +95,7 @@ fn nothing_to_promote(lock: &Lock) -> String {
     let told = vetted.filter_map(|run| known.objection(run, desk::now()).map(|found| format!("run {run} {found}")));
     match told.collect::<Vec<_>>().join("; ") {
         none if none.is_empty() => "nothing is vetted, and nothing is gold".to_owned(),
-        told => format!("nothing is gold, and nothing that is vetted becomes so by itself; name it with --run: {told}"),
+        told => format!("no vetted run may become gold automatically; name one with --run; name it with --run: {told}"),
     }
 }
 

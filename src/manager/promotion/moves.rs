@@ -110,7 +110,7 @@ async fn edit(
     }
     let now = desk::now();
     if to == ImageState::Revoked && lock.is_revoked(run, now) {
-        let why = "is revoked already, and that holds; it cannot be put off";
+        let why = "is already revoked; the revocation cannot be postponed";
         return Err(PromotionError::refused(&image, run, format!("run {run}"), why));
     }
     let by_force = lock.gold == Some(run) || state == to;

@@ -112,7 +112,7 @@ pub(super) fn retain(subjects: &mut [PruneSubject], record: &RecordedImages, req
             subject.keep("it is gold, or may yet become gold");
         }
         if subject.image.deregistration_protected && !subject.is_protected_by_assay() {
-            subject.keep("protected from deregistration, and not by assay as far as can be told; lift it to let it go");
+            subject.keep("protected from deregistration, and not by assay as far as can be told; turn the protection off to let prune delete it");
         }
         if !matches!(subject.image.state.as_str(), "available" | "disabled") {
             let state = subject.image.state.clone();

@@ -353,7 +353,7 @@ impl RegionDeleter<'_> {
         })?;
         let id = &subject.ami.id;
         if record.living_parents().contains_key(id) && !self.record.living_parents().contains_key(id) {
-            return Err(DeletionStop::Kept("by now git calls an AMI gold or vetted that was built on it".to_owned()));
+            return Err(DeletionStop::Kept("an AMI that was built on it is gold or vetted now".to_owned()));
         }
         let Ok(claim) = &subject.claim else { return Ok(()) };
         let moved = record.state(&claim.image, claim.run).is_some_and(|state| Some(state) != claim.state);

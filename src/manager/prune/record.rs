@@ -39,7 +39,7 @@ impl RecordedImages {
 
     /// What could not be read, in words.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = String> {
-        self.unreadable.iter().map(|(_, _, file)| format!("{file}; what it may speak for is kept"))
+        self.unreadable.iter().map(|(_, _, file)| format!("{file}; every AMI that it may describe is kept"))
     }
 
     /// Why git may say more of an AMI than is known: a file that cannot be read is the lock of its image, or the candidate file of its run, or of no run by its name,

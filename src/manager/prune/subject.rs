@@ -213,7 +213,7 @@ fn witnessed(image: &CloudImage, line: &ImageName, run: RunId, tags_of: Result<&
         tags_of.map_err(|why| format!("is not recorded in git, and its snapshots' tags are not known: {why}"))?;
     let ids = snapshots(image);
     if ids.is_empty() {
-        return Err("is not recorded in git and has no snapshot that could bear witness".to_owned());
+        return Err("is not recorded in git and has no snapshot whose tags confirm it".to_owned());
     }
     for id in ids {
         let has = |key: &str| known.get(&id).and_then(|tags| tags.get(key)).map(String::as_str);

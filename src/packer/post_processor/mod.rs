@@ -24,7 +24,7 @@ use assay_suite::SuiteBounds;
 use packer_plugin::{Artifact, ComponentConfig, OptionsSpec, PostProcessOutcome, PostProcessor, Ui};
 
 /// Said before a red end: what Packer prints next looks like a defect.
-const SECOND_ERROR: &str = "the AMI is protected and stays: where no other post-processor chain keeps it, Packer tries to destroy it and reports a second error, which is meant";
+const SECOND_ERROR: &str = "the AMI is protected and stays. If no other post-processor chain keeps it, Packer now tries to destroy it and reports a second error; this is expected";
 
 /// The component.
 #[derive(Default)]

@@ -331,7 +331,7 @@ impl Fleet {
 
 /// Every place is held by an instance that could not be ended.
 fn nothing_ended() -> UndecidedReason {
-    let reason = "as many instances as max_parallel allows are there, and EC2 did not end them";
+    let reason = "max_parallel instances exist, and EC2 did not end them";
     undecided(UndecidedKind::Cloud, reason)
 }
 

@@ -25,7 +25,7 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "vars",
         OptionKind::List,
         OptionOrigin::Assay,
-        "Files of variables for suites, YAML or JSON. A later file outweighs an earlier one, by whole top-level keys; paths start as those of `suites` do.",
+        "Files of variables for suites, YAML or JSON. A later file overrides an earlier one, by whole top-level keys; paths start as those of `suites` do.",
     )
     .file(OptionSection::Suites, "vars")
     .flag("vars"),
@@ -33,7 +33,7 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
         "vars_inline",
         OptionKind::String,
         OptionOrigin::Assay,
-        "Variables for suites, as a text of YAML or JSON; they outweigh those of files. No place for secrets: reports may show them.",
+        "Variables for suites, as a text of YAML or JSON; they override those of files. No place for secrets: reports may show them.",
     )
     .file(OptionSection::Suites, "vars_inline")
     .flag("vars-inline"),

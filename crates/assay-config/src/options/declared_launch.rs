@@ -63,12 +63,12 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     launch(
         "subnet_filter",
         OptionKind::Block(SUBNET_FILTER),
-        "The subnet to launch in, by EC2's filters; where EC2 has no room in it, the next one that matches. Several matches need `most_free` or `random`. A subnet by id outweighs it.",
+        "The subnet to launch in, by EC2's filters; where EC2 has no room in it, the next one that matches. Several matches need `most_free` or `random`. A subnet by id overrides it.",
     ),
     launch("vpc_id", OptionKind::String, "The VPC to launch in, and in which the temporary security group is made.")
         .default("that of the subnet, else the default VPC")
         .flag("vpc-id"),
-    launch("vpc_filter", OptionKind::Block(FILTER), "The VPC, by EC2's filters: exactly one must match. `vpc_id` outweighs it."),
+    launch("vpc_filter", OptionKind::Block(FILTER), "The VPC, by EC2's filters: exactly one must match. `vpc_id` overrides it."),
     launch("security_group_id", OptionKind::String, "A security group to use in place of a temporary one."),
     launch(
         "security_group_ids",
@@ -79,7 +79,7 @@ pub(super) const OPTIONS: &[OptionDecl] = &[
     launch(
         "security_group_filter",
         OptionKind::Block(FILTER),
-        "Security groups to use in place of a temporary one, by EC2's filters: every one that matches in the VPC. Groups by id outweigh it.",
+        "Security groups to use in place of a temporary one, by EC2's filters: every one that matches in the VPC. Groups by id override it.",
     ),
     launch(
         "temporary_security_group_source_cidrs",

@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Why a map is not written anew.
-const COMMENT: &str = "a comment stands in this map, which assay does not take away";
+const COMMENT: &str = "this map holds a comment, which assay does not remove";
 
 /// Edits of one text, made at the end.
 pub(super) struct TextEditor<'t> {

@@ -184,7 +184,7 @@ async fn unsigned_evidence_counts_only_within_the_pipeline_of_the_protected_bran
         bench.environment.remove(name);
     }
     let words = refused(bench.vet(&built).await);
-    assert!(words.contains("this is no CI job whose pipeline could vouch for it"), "{words}");
+    assert!(words.contains("this is not a CI job of the validating pipeline"), "{words}");
 }
 
 #[tokio::test]
