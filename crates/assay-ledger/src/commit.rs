@@ -162,7 +162,7 @@ pub enum LedgerError {
     },
     /// A hook or a protected branch.
     #[error(
-        "{remote} refused the push to {branch}; nothing was changed. Push to a branch that this job may push to (assay commit --branch), or allow it. The remote said:\n{words}"
+        "{remote} refused the push to {branch}; nothing was changed. Push to a branch that this job may push to (assay commit --branch; where main takes only pull requests: assay promote --open-branch), or allow it. The remote said:\n{words}"
     )]
     Refused {
         /// The remote.
