@@ -5,7 +5,7 @@ use super::{
     Matcher,
     demand::{Dialect, Reader},
     diagnostic::nearest,
-    json_path, re2,
+    json_path,
     semver_range::Range,
     tree::{Entry, Node, Value},
     vocabulary::{self, Kind},
@@ -130,11 +130,7 @@ impl Reader<'_, '_> {
 
     fn regexp(&mut self, entry: &Entry) -> Option<Matcher> {
         let text = self.text(entry)?;
-        if let Err(error) = re2::compile(&text) {
-            self.bad_regex(&entry.node.span, &text, &error);
-            return None;
-        }
-        Some(Matcher::MatchRegexp(text))
+        self.is_regex(&entry.node.span, &text, &text).then_some(Matcher::MatchRegexp(text))
     }
 
     fn range(&mut self, entry: &Entry) -> Option<Matcher> {

@@ -9,6 +9,7 @@ use super::{
     diagnostic::nearest,
     matcher::number,
     pattern::Pattern,
+    regex_budget::RegexRefusal,
     tree::{Findings, Node, Value},
     vocabulary::Kind,
 };
@@ -220,9 +221,16 @@ impl Reader<'_, '_> {
                 }
                 continue;
             };
-            match Pattern::parse(text) {
-                Ok(_) => patterns.push(text.clone()),
-                Err(error) => self.bad_regex(&item.span, text, &error),
+            let taken = match Pattern::regex_of(text) {
+                Ok(None) => true,
+                Ok(Some(regex)) => self.is_regex(&item.span, text, regex),
+                Err(error) => {
+                    self.bad_regex(&item.span, text, &error);
+                    false
+                }
+            };
+            if taken {
+                patterns.push(text.clone());
             }
         }
         (patterns.len() == items.len()).then_some(patterns)
@@ -245,6 +253,17 @@ impl Reader<'_, '_> {
             }
         }
         (values.len() == items.len()).then_some(values)
+    }
+
+    /// Whether a regular expression may be used; else the mistake is told.
+    pub fn is_regex(&mut self, span: &Range<usize>, written: &str, regex: &str) -> bool {
+        match self.findings.regexes.admit(regex) {
+            Ok(()) => return true,
+            Err(RegexRefusal::Wrong(error)) => self.bad_regex(span, written, &error),
+            Err(RegexRefusal::TooMany(why)) => self.wrong(span, &why, "", Some("say the same in fewer; one expression may hold alternatives: a|b|c")),
+            Err(RegexRefusal::Told) => {}
+        }
+        false
     }
 
     pub fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {

@@ -17,6 +17,7 @@ use super::{
     goss::{self, Include},
     load::Surroundings,
     reach::Reach,
+    regex_budget::RegexBudget,
     template::{self, Environment, VarSources, World},
     tree::Findings,
 };
@@ -52,6 +53,7 @@ pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Resu
         record: Vec::new(),
         evaluated: false,
         bytes: 0,
+        regexes: surroundings.regexes.clone(),
     };
     reader.open.extend(on_disk.canonicalize());
     reader.file(path, text);
@@ -96,6 +98,7 @@ struct Reader<'s> {
     record: Vec<u8>,
     evaluated: bool,
     bytes: usize,
+    regexes: RegexBudget,
 }
 
 impl Reader<'_> {
@@ -116,6 +119,7 @@ impl Reader<'_> {
             note(&mut self.record, part.as_bytes());
         }
         let mut findings = Findings::of_template(source, &rendered);
+        findings.regexes = self.regexes.clone();
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
         if let Some((raw, mut includes)) = goss::read(&mut findings, stem, self.json) {
             let root = self.open.len() <= 1;

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{
     diagnostic::{Diagnostic, Source},
+    regex_budget::RegexBudget,
     template::Rendered,
 };
 
@@ -101,6 +102,8 @@ pub(super) struct Findings<'a> {
     pub list: Vec<Diagnostic>,
     /// What `var.…` means in HCL.
     pub vars: &'a [Entry],
+    /// How much regular expressions may still cost.
+    pub regexes: RegexBudget,
     /// Where each line of the source begins: a suite of ten thousand checks asks for as many lines.
     line_starts: Vec<usize>,
     /// What was rendered from the source. Then spans are those of the rendered text; mistakes are told of the source.
@@ -109,7 +112,7 @@ pub(super) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), vars: &[], line_starts: line_starts(source.text), rendered: None }
+        Self { source, list: Vec::new(), vars: &[], regexes: RegexBudget::default(), line_starts: line_starts(source.text), rendered: None }
     }
 
     /// For a file that is a template.
