@@ -78,7 +78,7 @@ class World:
         tools.mkdir(parents=True)
         faults.mkdir()
         self.calls_file.touch()
-        for name in ("cargo", "curl", "unzip", ".ansible-playbook"):
+        for name in ("cargo", "curl", "sha256sum", "unzip", ".ansible-playbook"):
             (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {programs.__file__} {name.lstrip(".")} "$@"\n')
         (tools / "sleep").write_text(SLEEP)
         (tools / "sudo").write_text(SUDO % (tools / ".ansible-playbook"))
