@@ -290,18 +290,25 @@ fn no_command_obeys_a_repository_that_a_commit_or_an_artifact_brought() {
                 if !hits.is_empty() {
                     wrong.push(format!("{case}: ran {hits}"));
                 }
+                // lint asks git for nothing but the names of such folders: it says that it could not, and goes on.
+                let asks_nothing_else = command[0] == "lint";
                 let refused = match place {
-                    // lint asks git for the names of such folders alone, and goes on without.
-                    "ci" => hostile.holds_git && command[0] != "lint",
+                    "ci" => hostile.holds_git && !asks_nothing_else,
                     _ => reads_evidence(command),
                 };
+                // Nor is anything read that lies in a folder which git takes for a repository.
+                let not_read = place == "ci" && ended == Some(1) && said.contains("so git takes it for a repository");
                 if refused && ended == Some(0) {
                     wrong.push(format!("{case}: was not refused\n{said}"));
                 } else if reads_evidence(command) && place != "ci" && !said.contains(place) {
                     wrong.push(format!("{case}: does not name the folder\n{said}"));
-                } else if !refused && !reads_evidence(command) && ended != *due && !(place == "ci" && ended == Some(1))
+                } else if place == "ci"
+                    && hostile.holds_git
+                    && asks_nothing_else
+                    && !said.contains("were not looked for")
                 {
-                    // In `ci` a suite may be refused: it lies in a folder that git would take for a repository.
+                    wrong.push(format!("{case}: does not say what it could not ask\n{said}"));
+                } else if !refused && !reads_evidence(command) && ended != *due && !not_read {
                     wrong.push(format!("{case}: ended with {ended:?}, in a clean checkout with {due:?}\n{said}"));
                 }
             }

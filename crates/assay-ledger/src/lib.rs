@@ -5,6 +5,7 @@
 pub mod books;
 mod branch;
 pub mod candidate_file;
+mod candidate_signature;
 mod candidates;
 mod checkout;
 pub mod checkup;
@@ -47,6 +48,7 @@ mod write_tests;
 
 pub use books::{Books, BooksRequest, Edit, NewTag, WriteError, WriteRequest, Written};
 pub use branch::BranchError;
+pub use candidate_signature::CandidateSigner;
 pub use candidates::{CandidateFiles, ImageFiles, UnreadableFile};
 pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, LeftOut, Patience, TagOutcome, commit};
 pub use git::{Environment, GitError, environment_of_process};

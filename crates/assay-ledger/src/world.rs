@@ -89,6 +89,7 @@ impl World {
             branch: None,
             remote: None,
             push: true,
+            signer: None,
             environment: self.environment.clone(),
             patience: Patience { tries: 20, time: Duration::from_secs(60) },
         }

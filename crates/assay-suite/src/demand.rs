@@ -260,7 +260,9 @@ impl Reader<'_, '_> {
         match self.findings.regexes.admit(regex) {
             Ok(()) => return true,
             Err(RegexRefusal::Wrong(error)) => self.bad_regex(span, written, &error),
-            Err(RegexRefusal::TooMany(why)) => self.wrong(span, &why, "", Some("say the same in fewer; one expression may hold alternatives: a|b|c")),
+            Err(RegexRefusal::TooMany(why)) => {
+                self.wrong(span, &why, "", Some("say the same in fewer; one expression may hold alternatives: a|b|c"))
+            }
             Err(RegexRefusal::Told) => {}
         }
         false

@@ -47,10 +47,7 @@ pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Resul
         let mut mistakes = Vec::new();
         for path in paths {
             if let Some(profile) = profiles::find(path) {
-                match profile
-                    .map_err(|mistake| vec![mistake])
-                    .and_then(|text| hcl_suites(path, text, &surroundings))
-                {
+                match profile.map_err(|mistake| vec![mistake]).and_then(|text| hcl_suites(path, text, &surroundings)) {
                     Ok(found) => suites.extend(found),
                     Err(found) => mistakes.extend(found),
                 }

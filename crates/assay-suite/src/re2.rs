@@ -53,11 +53,9 @@ pub(super) fn size(pattern: &str) -> Result<usize, String> {
     let config = NFA::config().utf8(false).which_captures(WhichCaptures::Implicit).nfa_size_limit(Some(MAX_BYTES));
     let syntax = regex_automata::util::syntax::Config::new().utf8(false);
     let made = NFA::compiler().configure(config).syntax(syntax).build(&text);
-    made.map(|made| made.memory_usage()).map_err(|error| {
-            match error.size_limit() {
-            Some(_) => TOO_LARGE.to_owned(),
-            None => compiled(pattern).err().unwrap_or_else(|| error.to_string()),
-        }
+    made.map(|made| made.memory_usage()).map_err(|error| match error.size_limit() {
+        Some(_) => TOO_LARGE.to_owned(),
+        None => compiled(pattern).err().unwrap_or_else(|| error.to_string()),
     })
 }
 

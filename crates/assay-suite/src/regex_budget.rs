@@ -49,7 +49,10 @@ impl RegexBudget {
                 return Err(RegexRefusal::Told);
             }
             let why = match spent.bytes > MOST_BYTES {
-                true => format!("the regular expressions before this one take more than {} MiB when compiled", MOST_BYTES >> 20),
+                true => format!(
+                    "the regular expressions before this one take more than {} MiB when compiled",
+                    MOST_BYTES >> 20
+                ),
                 false => format!("more than {MOST} different regular expressions"),
             };
             return Err(RegexRefusal::TooMany(why));

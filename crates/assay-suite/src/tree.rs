@@ -112,7 +112,14 @@ pub(super) struct Findings<'a> {
 
 impl<'a> Findings<'a> {
     pub fn new(source: Source<'a>) -> Self {
-        Self { source, list: Vec::new(), vars: &[], regexes: RegexBudget::default(), line_starts: line_starts(source.text), rendered: None }
+        Self {
+            source,
+            list: Vec::new(),
+            vars: &[],
+            regexes: RegexBudget::default(),
+            line_starts: line_starts(source.text),
+            rendered: None,
+        }
     }
 
     /// For a file that is a template.

@@ -30,6 +30,7 @@ fn request(world: &World) -> VerifyRequest {
         tags: true,
         signatures: false,
         require_signature: false,
+        require_signed_candidate: false,
         allowed_signers: None,
     }
 }
