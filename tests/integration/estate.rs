@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, process::Command, sync::Arc};
 
 use assay_aws::cloud::{
-    Cloud as Verbs, CloudErrorKind, CloudFactory, CopyImage, DryRun, DryRunAnswer, Ec2Factory, RunInstances, Sharing,
+    Cloud as Verbs, CloudErrorKind, CloudFactory, CopyImage, DryRun, DryRunAnswer, Ec2Factory, ImageSharing,
+    RunInstances,
 };
 use assay_config::AccessSettings;
 use assay_model::{AccountId, AmiId, AmiRef, Region};
@@ -106,7 +107,7 @@ async fn copies_are_made_once_shared_and_retired() {
     assert_eq!((snapshots.len(), &snapshots[0].id, snapshots[0].encrypted), (1, &snapshot, true));
 
     let friend: AccountId = "109876543210".parse().expect("an account");
-    let sharing = Sharing {
+    let sharing = ImageSharing {
         users: vec![friend.clone()],
         org_arns: vec!["arn:aws:organizations::210987654321:organization/o-abc".to_owned()],
         ou_arns: vec!["arn:aws:organizations::210987654321:ou/o-abc/ou-1".to_owned()],

@@ -6,9 +6,9 @@ use assay_signing::{AllowedSigners, SIGNATURE_AT_MOST, SignError, SigningKey, ve
 use jiff::Timestamp;
 
 use super::{
-    Books, LedgerError, candidate_file,
+    LedgerError, LedgerSnapshot, candidate_file,
     plan::PlanError,
-    repository::{Change, Repository},
+    repository::{Repository, TreeChange},
 };
 
 /// The place of the signature over the candidate file at `path`.
@@ -44,7 +44,7 @@ impl CandidateSigner {
 }
 
 /// A candidate file on its way into a commit.
-pub(super) struct Planned<'a> {
+pub(super) struct PlannedCandidate<'a> {
     pub path: &'a str,
     /// What this build made.
     pub ours: &'a Candidate,
@@ -58,9 +58,9 @@ pub(super) struct Planned<'a> {
 pub(super) async fn plan(
     repository: &Repository,
     base: Option<&str>,
-    planned: Planned<'_>,
+    planned: PlannedCandidate<'_>,
     signer: Option<&CandidateSigner>,
-) -> Result<Vec<Change>, PlanError> {
+) -> Result<Vec<TreeChange>, PlanError> {
     let beside = path_beside(planned.path);
     let read = async |path: &str| match base {
         Some(base) => repository.read(base, path).await,
@@ -86,7 +86,7 @@ pub(super) async fn plan(
     Ok(vec![(planned.path.to_owned(), Some(blobs.0)), (beside, Some(blobs.1))])
 }
 
-impl Books {
+impl LedgerSnapshot {
     /// A file; nothing in it where it is larger than what is read.
     async fn small_file(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, LedgerError> {
         let files = self.tree(path).await?;
@@ -131,13 +131,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        BooksRequest, Change as Pushed, CommitRequest,
+        BooksRequest, CommitChange as Pushed, CommitRequest,
         fixtures::RUN,
-        world::{Build, World, candidate_path, done, fails, write_manifest},
+        world::{BuildFixture, GitWorld, candidate_path, done, fails, write_manifest},
     };
-    use assay_model::exit::Exit;
+    use assay_model::exit::ExitStatus;
 
-    fn key(world: &World, name: &str) -> SigningKey {
+    fn key(world: &GitWorld, name: &str) -> SigningKey {
         let path = world.path(name);
         let arguments = ["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"];
         let made = Command::new("ssh-keygen").args(arguments).arg(&path).status();
@@ -150,7 +150,7 @@ mod tests {
         AllowedSigners::parse(&line, "images/allowed_signers", &jiff::tz::TimeZone::UTC).expect("signers")
     }
 
-    async fn objection(world: &World, trusted: Option<&AllowedSigners>, required: bool) -> Option<String> {
+    async fn objection(world: &GitWorld, trusted: Option<&AllowedSigners>, required: bool) -> Option<String> {
         world.git("clone", &["fetch", "-q", "origin"]);
         let request = BooksRequest {
             folder: world.path("clone"),
@@ -158,21 +158,21 @@ mod tests {
             remote: None,
             environment: world.environment.clone(),
         };
-        let books = Books::at(&request, "origin/main").await.expect("books");
+        let books = LedgerSnapshot::at(&request, "origin/main").await.expect("books");
         let (image, run) = ("base".parse().expect("a name"), RUN.parse().expect("a run"));
         books.candidate_signature(&image, run, trusted, required).await.expect("read")
     }
 
     #[tokio::test]
     async fn each_build_of_a_run_signs_the_whole_file_and_nothing_that_others_wrote() {
-        let world = World::new();
+        let world = GitWorld::new();
         let (ours, theirs) = (key(&world, "ours"), key(&world, "theirs"));
         let signed_by = |key: &SigningKey, folder: &str| CommitRequest {
             signer: Some(CandidateSigner::new(key.clone()).expect("a signer")),
             ..world.request(&format!("{folder}/manifest.json"))
         };
-        write_manifest(&world.path("one"), &[Build::passed(RUN, "x86_64", 1)]);
-        write_manifest(&world.path("two"), &[Build::passed(RUN, "arm64", 2)]);
+        write_manifest(&world.path("one"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
+        write_manifest(&world.path("two"), &[BuildFixture::passed(RUN, "arm64", 2)]);
 
         done(&signed_by(&ours, "one")).await;
         assert_eq!(objection(&world, Some(&trusting(&ours)), true).await, None);
@@ -184,7 +184,7 @@ mod tests {
 
         // Another key's build does not vouch for this one's AMIs; the same key's does.
         let (error, words) = fails(&signed_by(&theirs, "two")).await;
-        assert_eq!(error.exit(), Exit::Conflict);
+        assert_eq!(error.exit(), ExitStatus::Conflict);
         assert!(words.contains("is not signed by the key that signs here"), "{words}");
         done(&signed_by(&ours, "two")).await;
         assert_eq!(objection(&world, Some(&trusting(&ours)), true).await, None);
@@ -201,10 +201,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_build_that_does_not_sign_takes_the_signature_off_what_it_changes() {
-        let world = World::new();
+        let world = GitWorld::new();
         let ours = key(&world, "ours");
-        write_manifest(&world.path("one"), &[Build::passed(RUN, "x86_64", 1)]);
-        write_manifest(&world.path("two"), &[Build::passed(RUN, "arm64", 2)]);
+        write_manifest(&world.path("one"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
+        write_manifest(&world.path("two"), &[BuildFixture::passed(RUN, "arm64", 2)]);
         let signer = Some(CandidateSigner::new(ours.clone()).expect("a signer"));
         let signed = CommitRequest { signer, ..world.request("one/manifest.json") };
         done(&signed).await;

@@ -3,15 +3,15 @@
 
 use super::{
     candidate_file,
-    candidate_signature::{self, CandidateSigner, Planned},
+    candidate_signature::{self, CandidateSigner, PlannedCandidate},
     git::GitError,
     hcl_text::HclError,
-    intake::Submission,
+    intake::ImageSubmission,
     lock_file,
     merge::{MergeConflict, evidence_paths, merge},
-    repository::{Change, Repository},
+    repository::{Repository, TreeChange},
 };
-use assay_model::{Candidate, Digest, ImageName, RunId, State, lock::Lock};
+use assay_model::{Candidate, Digest, ImageName, ImageState, RunId, lock::Lock};
 
 /// Why the files in git and the submissions do not go together.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum PlanError {
         /// The run.
         run: RunId,
         /// What the lock says of it.
-        state: State,
+        state: ImageState,
         /// The lock file.
         path: String,
     },
@@ -72,7 +72,7 @@ pub enum PlanError {
 
 /// The new tree and what it says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub(crate) struct TreePlan {
     /// The tree's id.
     pub tree: String,
     /// Whether it differs from the base's.
@@ -84,13 +84,13 @@ pub struct Plan {
 }
 
 /// Plans `submissions` on top of the commit `base` (`None`: nothing is there yet), signed by `signer`.
-pub async fn plan(
+pub(crate) async fn plan(
     repository: &Repository,
     base: Option<&str>,
-    submissions: &[Submission],
+    submissions: &[ImageSubmission],
     signer: Option<&CandidateSigner>,
-) -> Result<Plan, PlanError> {
-    let mut changes: Vec<Change> = Vec::new();
+) -> Result<TreePlan, PlanError> {
+    let mut changes: Vec<TreeChange> = Vec::new();
     let mut candidates = Vec::new();
     for submission in submissions {
         if is_moved_in(repository, base, &submission.candidate).await? {
@@ -109,7 +109,7 @@ pub async fn plan(
         _ => repository.tree_with(base, &changes).await?,
     };
     let changed = before.as_deref() != Some(tree.as_str());
-    Ok(Plan { tree, changed, candidates, files: changes.into_iter().map(|(path, _)| path).collect() })
+    Ok(TreePlan { tree, changed, candidates, files: changes.into_iter().map(|(path, _)| path).collect() })
 }
 
 /// Whether the lock holds these AMIs already: a build job that runs again after the promotion must not bring its candidate file back, nor take the
@@ -133,9 +133,9 @@ async fn read_lock(repository: &Repository, commit: &str, image: &ImageName) -> 
 async fn plan_one(
     repository: &Repository,
     base: Option<&str>,
-    submission: &Submission,
+    submission: &ImageSubmission,
     signer: Option<&CandidateSigner>,
-) -> Result<(Candidate, Vec<Change>), PlanError> {
+) -> Result<(Candidate, Vec<TreeChange>), PlanError> {
     let path = candidate_file::path(&submission.candidate);
     let there = match base {
         Some(base) => read_candidate(repository, base, &path).await?,
@@ -154,7 +154,7 @@ async fn plan_one(
         let blob = repository.write_blob(candidate_file::write(&merged).as_bytes()).await?;
         changes.push((path.clone(), Some(blob)));
     }
-    let planned = Planned { path: &path, ours: &submission.candidate, merged: &merged, changes: differs };
+    let planned = PlannedCandidate { path: &path, ours: &submission.candidate, merged: &merged, changes: differs };
     for change in candidate_signature::plan(repository, base, planned, signer).await? {
         changes.retain(|(known, _)| *known != change.0);
         changes.push(change);
@@ -164,7 +164,11 @@ async fn plan_one(
 }
 
 /// The candidate at `path` in a commit, if there is one.
-pub async fn read_candidate(repository: &Repository, commit: &str, path: &str) -> Result<Option<Candidate>, PlanError> {
+pub(crate) async fn read_candidate(
+    repository: &Repository,
+    commit: &str,
+    path: &str,
+) -> Result<Option<Candidate>, PlanError> {
     let Some(bytes) = repository.read(commit, path).await? else { return Ok(None) };
     Ok(Some(candidate_file::read(path, &String::from_utf8_lossy(&bytes))?))
 }
@@ -172,10 +176,10 @@ pub async fn read_candidate(repository: &Repository, commit: &str, path: &str) -
 async fn plan_evidence(
     repository: &Repository,
     base: Option<&str>,
-    submission: &Submission,
+    submission: &ImageSubmission,
     (before, merged): (Option<&Candidate>, &Candidate),
     path: &str,
-) -> Result<Vec<Change>, PlanError> {
+) -> Result<Vec<TreeChange>, PlanError> {
     let there = evidence_there(repository, base, merged).await?;
     let wanted = evidence_paths(merged);
     let mut changes = Vec::new();

@@ -8,22 +8,22 @@ use super::re2;
 
 /// One pattern, ready to be searched for.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(super) struct SearchPattern {
     inverse: bool,
-    needle: Needle,
+    needle: PatternNeedle,
 }
 
 #[derive(Debug, Clone)]
-enum Needle {
+enum PatternNeedle {
     /// The pattern `""`: held even where there is no line at all.
     Nothing,
     Text(String),
     Regex(Regex),
 }
 
-impl Pattern {
+impl SearchPattern {
     /// The regular expression in a pattern, where it is one. Fails where it is no pattern.
-    pub fn regex_of(text: &str) -> Result<Option<&str>, String> {
+    pub(crate) fn regex_of(text: &str) -> Result<Option<&str>, String> {
         match text.strip_prefix('!').unwrap_or(text) {
             "/" => Err("a slash alone is no pattern".to_owned()),
             body => Ok(body.strip_prefix('/').and_then(|body| body.strip_suffix('/'))),
@@ -31,25 +31,25 @@ impl Pattern {
     }
 
     /// Reads one pattern; fails with the regular expression's own complaint, in one line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let inverse = is_inverse(text);
         let needle = if let Some(regex) = Self::regex_of(text)? {
-            Needle::Regex(re2::compile(regex)?)
+            PatternNeedle::Regex(re2::compile(regex)?)
         } else if text.is_empty() {
-            Needle::Nothing
+            PatternNeedle::Nothing
         } else {
             // Whatever stands in front of these, goss searches without them: `\!x`, `/x` and `!x` are all `x`.
-            Needle::Text(text.trim_start_matches(['\\', '/', '!']).to_owned())
+            PatternNeedle::Text(text.trim_start_matches(['\\', '/', '!']).to_owned())
         };
         Ok(Self { inverse, needle })
     }
 
     /// Whether `text` is as the pattern wants it.
-    pub fn is_met_by(&self, text: &str) -> bool {
+    pub(crate) fn is_met_by(&self, text: &str) -> bool {
         let held = match &self.needle {
-            Needle::Nothing => true,
-            Needle::Text(needle) => lines(text).any(|line| line.contains(needle.as_str())),
-            Needle::Regex(regex) => lines(text).any(|line| regex.is_match(line.as_bytes())),
+            PatternNeedle::Nothing => true,
+            PatternNeedle::Text(needle) => lines(text).any(|line| line.contains(needle.as_str())),
+            PatternNeedle::Regex(regex) => lines(text).any(|line| regex.is_match(line.as_bytes())),
         };
         held != self.inverse
     }
@@ -88,14 +88,14 @@ mod tests {
             ("//", true),
             ("", true),
         ] {
-            let it = Pattern::parse(pattern).expect(pattern);
+            let it = SearchPattern::parse(pattern).expect(pattern);
             assert_eq!(it.is_met_by(text), met, "{pattern}");
         }
         for (pattern, met) in [("", true), ("//", false), ("x", false), ("!x", true), ("!", true)] {
-            assert_eq!(Pattern::parse(pattern).expect(pattern).is_met_by(""), met, "{pattern}");
+            assert_eq!(SearchPattern::parse(pattern).expect(pattern).is_met_by(""), met, "{pattern}");
         }
         for bad in ["/(/", "/", "!/"] {
-            assert!(Pattern::parse(bad).is_err(), "{bad}");
+            assert!(SearchPattern::parse(bad).is_err(), "{bad}");
         }
     }
 }

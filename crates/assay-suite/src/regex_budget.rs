@@ -15,10 +15,10 @@ const MOST_BYTES: usize = 2 * re2::MAX_BYTES;
 
 /// What was spent so far. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RegexBudget(Arc<Mutex<Spent>>);
+pub(super) struct RegexBudget(Arc<Mutex<SpentBudget>>);
 
 #[derive(Debug, Default)]
-struct Spent {
+struct SpentBudget {
     /// What was said of each expression: of one that stands in many places it is asked once.
     known: HashMap<String, Result<(), String>>,
     bytes: usize,
@@ -39,7 +39,7 @@ pub(super) enum RegexRefusal {
 
 impl RegexBudget {
     /// Counts an expression, and checks it.
-    pub fn admit(&self, pattern: &str) -> Result<(), RegexRefusal> {
+    pub(crate) fn admit(&self, pattern: &str) -> Result<(), RegexRefusal> {
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = spent.known.get(pattern) {
             return known.clone().map_err(RegexRefusal::Wrong);

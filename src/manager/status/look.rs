@@ -7,19 +7,19 @@ use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
 use super::{
-    drift::{self, Expected, Seen},
-    finding::Drift,
+    drift::{self, ExpectedImage, SeenImage},
+    finding::StatusDrift,
 };
-use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image};
+use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage};
 use assay_config::file::ImageDecl;
-use assay_model::{Region, State, lock::Lock, tags};
+use assay_model::{ImageState, Region, lock::Lock, tags};
 
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 16;
 
 /// One image as it is looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Subject {
+pub(crate) struct StatusSubject {
     /// As the protected branch declares it.
     pub declared: ImageDecl,
     /// The protected branch's lock.
@@ -28,7 +28,7 @@ pub struct Subject {
 
 /// What could not be learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unknown {
+pub(crate) struct UnknownFact {
     /// Where.
     pub region: Region,
     /// Why.
@@ -37,27 +37,27 @@ pub struct Unknown {
 
 /// What a look found.
 #[derive(Debug, Clone, Default)]
-pub struct Looked {
+pub(crate) struct LookedAt {
     /// Every difference.
-    pub drift: Vec<Drift>,
+    pub drift: Vec<StatusDrift>,
     /// Every region, AMI or parameter that did not answer.
-    pub unknown: Vec<Unknown>,
+    pub unknown: Vec<UnknownFact>,
 }
 
 /// Looks at every subject. `regions`: only there; empty: wherever a lock or a declaration names. `owner`: see [`drift::planted`].
-pub async fn look(
+pub(super) async fn look(
     factory: &dyn CloudFactory,
-    subjects: &[Subject],
+    subjects: &[StatusSubject],
     regions: &[Region],
     owner: Option<&str>,
     now: Timestamp,
-) -> Looked {
+) -> LookedAt {
     let places = places(subjects, regions);
     let looks = places.iter().map(|region| async move {
         let cloud = factory.region(region);
-        Look { cloud: cloud.as_ref(), subjects, owner, now, found: Looked::default() }.region().await
+        StatusLook { cloud: cloud.as_ref(), subjects, owner, now, found: LookedAt::default() }.region().await
     });
-    let mut all = Looked::default();
+    let mut all = LookedAt::default();
     for found in futures::future::join_all(looks).await {
         all.drift.extend(found.drift);
         all.unknown.extend(found.unknown);
@@ -65,7 +65,7 @@ pub async fn look(
     for subject in subjects {
         all.drift.extend(drift::missing_copies(&subject.lock, &subject.declared, regions));
     }
-    let order = |drift: &Drift| {
+    let order = |drift: &StatusDrift| {
         let place = subjects.iter().position(|subject| subject.lock.image == drift.image);
         (place, drift.run, drift.region.clone(), drift.ami.clone())
     };
@@ -74,8 +74,8 @@ pub async fn look(
 }
 
 /// The regions to look at.
-fn places(subjects: &[Subject], regions: &[Region]) -> BTreeSet<Region> {
-    let named = |subject: &Subject| {
+fn places(subjects: &[StatusSubject], regions: &[Region]) -> BTreeSet<Region> {
+    let named = |subject: &StatusSubject| {
         let lock = &subject.lock;
         let mut named: Vec<Region> =
             lock.runs().into_iter().flat_map(|run| lock.amis(run)).map(|record| record.ami.region).collect();
@@ -86,16 +86,16 @@ fn places(subjects: &[Subject], regions: &[Region]) -> BTreeSet<Region> {
     all.filter(|region| regions.is_empty() || regions.contains(region)).chain(regions.iter().cloned()).collect()
 }
 
-struct Look<'a> {
+struct StatusLook<'a> {
     cloud: &'a dyn Cloud,
-    subjects: &'a [Subject],
+    subjects: &'a [StatusSubject],
     owner: Option<&'a str>,
     now: Timestamp,
-    found: Looked,
+    found: LookedAt,
 }
 
-impl Look<'_> {
-    async fn region(mut self) -> Looked {
+impl StatusLook<'_> {
+    async fn region(mut self) -> LookedAt {
         let managed = [(tags::MANAGED.to_owned(), "true".to_owned())];
         let (images, snapshots) = futures::join!(self.cloud.own_images(), self.cloud.find_snapshots(&managed));
         let (images, snapshots) = match (images, snapshots) {
@@ -117,7 +117,12 @@ impl Look<'_> {
         self.found
     }
 
-    async fn amis(&mut self, subject: &Subject, images: &[Image], marked: &BTreeMap<String, BTreeMap<String, String>>) {
+    async fn amis(
+        &mut self,
+        subject: &StatusSubject,
+        images: &[CloudImage],
+        marked: &BTreeMap<String, BTreeMap<String, String>>,
+    ) {
         let here = self.cloud.region();
         let mut expected = drift::expected(&subject.lock, self.now);
         expected.retain(|one| one.record.ami.region == *here);
@@ -133,7 +138,7 @@ impl Look<'_> {
             errors.iter().for_each(|error| self.unknown(error));
             let Some(seen) = seen else { continue };
             let findings = drift::of_ami(one, &seen, &subject.declared.distribution, self.now);
-            self.found.drift.extend(findings.into_iter().map(|finding| Drift {
+            self.found.drift.extend(findings.into_iter().map(|finding| StatusDrift {
                 image: subject.lock.image.clone(),
                 run: Some(one.run),
                 ami: Some(one.record.ami.clone()),
@@ -143,7 +148,7 @@ impl Look<'_> {
         }
     }
 
-    async fn parameters(&mut self, subject: &Subject) {
+    async fn parameters(&mut self, subject: &StatusSubject) {
         let here = self.cloud.region().clone();
         let wanted = drift::parameters(&subject.lock, &subject.declared.distribution);
         for ((region, name), id) in wanted.iter().filter(|((region, _), _)| *region == here) {
@@ -158,7 +163,7 @@ impl Look<'_> {
     }
 
     fn unknown(&mut self, error: &CloudError) {
-        let unknown = Unknown { region: self.cloud.region().clone(), message: error.to_string() };
+        let unknown = UnknownFact { region: self.cloud.region().clone(), message: error.to_string() };
         if !self.found.unknown.contains(&unknown) {
             self.found.unknown.push(unknown);
         }
@@ -168,10 +173,10 @@ impl Look<'_> {
 /// One AMI, and what could not be learned of it. No `Seen`: not even whether it is there.
 async fn ami(
     cloud: &dyn Cloud,
-    expected: &Expected,
-    images: &[Image],
+    expected: &ExpectedImage,
+    images: &[CloudImage],
     marked: &BTreeMap<String, BTreeMap<String, String>>,
-) -> (Option<Seen>, Vec<CloudError>) {
+) -> (Option<SeenImage>, Vec<CloudError>) {
     let id = &expected.record.ami.id;
     let mut errors = Vec::new();
     let image = match images.iter().find(|image| image.id == *id) {
@@ -184,9 +189,9 @@ async fn ami(
         },
     };
     if image.is_none() {
-        return (Some(Seen::default()), errors);
+        return (Some(SeenImage::default()), errors);
     }
-    let mut seen = Seen { image, ..Seen::default() };
+    let mut seen = SeenImage { image, ..SeenImage::default() };
     let (mut known, mut lost) = (BTreeMap::new(), Vec::new());
     for snapshot in &expected.record.snapshots {
         match marked.get(snapshot) {
@@ -201,7 +206,10 @@ async fn ami(
         }
     }
     seen.snapshots = known;
-    if matches!(expected.wanted.state, State::Gold | State::Vetted | State::Retired | State::Revoked) {
+    if matches!(
+        expected.wanted.state,
+        ImageState::Gold | ImageState::Vetted | ImageState::Retired | ImageState::Revoked
+    ) {
         match cloud.image_sharing(id).await {
             Ok(shared) => seen.shared = Some(shared),
             Err(error) => errors.push(error),

@@ -3,21 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{finding, finding::Drift, look::Subject};
+use super::{finding, finding::StatusDrift, look::StatusSubject};
 use assay_config::file::PromotionDecl;
 use assay_ledger::{
-    Books, BooksRequest, LedgerError,
-    verify::{Finding, VerifyRequest, verify},
+    BooksRequest, LedgerError, LedgerSnapshot,
+    verify::{VerifyFinding, VerifyRequest, verify},
 };
-use assay_model::{ImageName, RunId, State, tags};
+use assay_model::{ImageName, ImageState, RunId, tags};
 
 /// The runs that are not followed, each with the reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Unverified(BTreeMap<(ImageName, RunId), String>);
+pub(super) struct UnverifiedRuns(BTreeMap<(ImageName, RunId), String>);
 
-impl Unverified {
+impl UnverifiedRuns {
     /// Why what is found of a run is not mended.
-    pub(super) fn why(&self, drift: &Drift) -> Option<&str> {
+    pub(super) fn why(&self, drift: &StatusDrift) -> Option<&str> {
         self.0.get(&(drift.image.clone(), drift.run?)).map(String::as_str)
     }
 }
@@ -25,15 +25,15 @@ impl Unverified {
 /// Verifies the locks of those runs, as `books` has them. Fails where git cannot be asked.
 pub(super) async fn unverified(
     request: &BooksRequest,
-    books: &Books,
+    books: &LedgerSnapshot,
     promotion: &PromotionDecl,
-    subjects: &[Subject],
-    drift: &[Drift],
-) -> Result<Unverified, LedgerError> {
-    let mut found = Unverified::default();
+    subjects: &[StatusSubject],
+    drift: &[StatusDrift],
+) -> Result<UnverifiedRuns, LedgerError> {
+    let mut found = UnverifiedRuns::default();
     for subject in subjects {
         let image = &subject.lock.image;
-        let promoted = |run: &RunId| matches!(subject.lock.state_of(*run), Some(State::Vetted | State::Gold));
+        let promoted = |run: &RunId| matches!(subject.lock.state_of(*run), Some(ImageState::Vetted | ImageState::Gold));
         let new = drift.iter().filter(|one| one.image == *image && is_new(one)).filter_map(|one| one.run);
         let runs: BTreeSet<RunId> = new.filter(promoted).collect();
         if runs.is_empty() {
@@ -52,7 +52,7 @@ pub(super) async fn unverified(
         .await?;
         // A shallow clone hides the history, and is no sign of anything; a candidate file that somebody added says nothing of the lock.
         let candidates = format!("images/{image}/candidates/");
-        let counts = |finding: &&Finding| finding.place != "history" && !finding.place.starts_with(&candidates);
+        let counts = |finding: &&VerifyFinding| finding.place != "history" && !finding.place.starts_with(&candidates);
         let Some(first) = verified.findings.iter().chain(&verified.unknown).find(counts) else { continue };
         let why = format!(
             "its AMIs are not tagged as promoted yet, and its lock does not verify: {}: {}. Look at it with assay verify --image {image}",
@@ -64,9 +64,10 @@ pub(super) async fn unverified(
 }
 
 /// Whether mending this would promote AMIs whose tags know nothing of a promotion.
-fn is_new(drift: &Drift) -> bool {
-    let finding::Finding::Retagged { key, found, .. } = &drift.finding else { return false };
-    let promoted = |text: &String| matches!(text.parse(), Ok(State::Vetted | State::Gold | State::Retired));
+fn is_new(drift: &StatusDrift) -> bool {
+    let finding::StatusFinding::Retagged { key, found, .. } = &drift.finding else { return false };
+    let promoted =
+        |text: &String| matches!(text.parse(), Ok(ImageState::Vetted | ImageState::Gold | ImageState::Retired));
     match key.as_str() {
         tags::STATE => !found.as_ref().is_some_and(promoted),
         // Tags of another run: what they say of a state is not of this one.

@@ -18,8 +18,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::{
-    Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, InstanceStatus, Named, RunInstances,
-    Subnet,
+    Cloud, CloudError, CloudErrorKind, CloudImage, CloudInstance, CloudResult, CloudSubnet, DescribeFilters,
+    InstanceStatus, NamedResource, RunInstances,
 };
 use assay_model::{AccountId, AmiId, Region};
 
@@ -45,17 +45,17 @@ const CONSOLE_BYTES: usize = 64 * 1024;
 /// One hop: the instance itself. A container on it could only reach the metadata with two, and a test has nothing to fetch there.
 const IMDS_HOPS: i32 = 1;
 
-type Tags = BTreeMap<String, String>;
+type TagMap = BTreeMap<String, String>;
 
 /// EC2 in one region.
-pub(super) struct Ec2 {
+pub(super) struct Ec2Cloud {
     region: Region,
     client: Client,
     /// What the other services' clients are made of, when first asked.
     sdk: SdkConfig,
 }
 
-impl Ec2 {
+impl Ec2Cloud {
     /// A client for `region`, at `endpoint` where one is given.
     pub(super) fn new(region: Region, sdk: &SdkConfig, endpoint: Option<&str>) -> Self {
         let mut config =
@@ -71,7 +71,7 @@ impl Ec2 {
         incomplete(action, self.region.as_str(), what)
     }
 
-    async fn instances_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<Instance>> {
+    async fn instances_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<CloudInstance>> {
         let mut pages = self.client.describe_instances().set_filters(Some(filters)).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
@@ -84,7 +84,7 @@ impl Ec2 {
     async fn images_where(
         &self,
         request: aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder,
-    ) -> CloudResult<Vec<Image>> {
+    ) -> CloudResult<Vec<CloudImage>> {
         let mut pages = request.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
@@ -174,7 +174,7 @@ pub(super) async fn caller_account(sdk: &SdkConfig) -> CloudResult<AccountId> {
 /// STS GetCallerIdentity: account and ARN. `date` notes that of the answer.
 pub(super) async fn caller_identity(
     sdk: &SdkConfig,
-    date: Option<super::caller::Date>,
+    date: Option<super::caller::DateHeader>,
 ) -> CloudResult<(AccountId, String)> {
     const ACTION: &str = "GetCallerIdentity";
     let mut config = aws_sdk_sts::config::Builder::from(sdk);
@@ -193,19 +193,19 @@ pub(super) async fn caller_identity(
 }
 
 /// DescribeRegions: the regions that the account may use.
-pub(super) async fn regions(client: &Ec2) -> CloudResult<Vec<Region>> {
+pub(super) async fn regions(client: &Ec2Cloud) -> CloudResult<Vec<Region>> {
     const ACTION: &str = "DescribeRegions";
     let answer =
         client.client.describe_regions().send().await.map_err(|e| cloud_error(ACTION, client.region.as_str(), e))?;
     Ok(answer.regions().iter().filter_map(|r| r.region_name()?.parse().ok()).collect())
 }
 
-impl Cloud for Ec2 {
+impl Cloud for Ec2Cloud {
     fn region(&self) -> &Region {
         &self.region
     }
 
-    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         async move {
             if ids.is_empty() {
                 return Ok(Vec::new());
@@ -217,7 +217,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         async move {
             if tags.is_empty() {
                 return Ok(Vec::new());
@@ -228,7 +228,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn create_tags<'a>(&'a self, ids: &'a [String], tags: &'a Tags) -> BoxFuture<'a, CloudResult<()>> {
+    fn create_tags<'a>(&'a self, ids: &'a [String], tags: &'a TagMap) -> BoxFuture<'a, CloudResult<()>> {
         async move {
             let request = self.client.create_tags().set_resources(Some(ids.to_vec()));
             call!(self, "CreateTags", request.set_tags(Some(convert::sdk_tags(tags))));
@@ -237,9 +237,9 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn describe_tags<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<BTreeMap<String, Tags>>> {
+    fn describe_tags<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<BTreeMap<String, TagMap>>> {
         async move {
-            let mut found: BTreeMap<String, Tags> = BTreeMap::new();
+            let mut found: BTreeMap<String, TagMap> = BTreeMap::new();
             for ids in ids.chunks(FILTER_VALUES) {
                 let wanted = convert::filter("resource-id", ids.iter().cloned());
                 let mut pages = self.client.describe_tags().filters(wanted).into_paginator().send();
@@ -280,7 +280,7 @@ impl Cloud for Ec2 {
         &'a self,
         name: &'a str,
         public_key: &'a str,
-        tags: &'a Tags,
+        tags: &'a TagMap,
     ) -> BoxFuture<'a, CloudResult<String>> {
         async move {
             let material = aws_sdk_ec2::primitives::Blob::new(public_key.as_bytes());
@@ -300,7 +300,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         async move {
             if tags.is_empty() {
                 return Ok(Vec::new());
@@ -312,11 +312,11 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+    fn find_vpcs<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
         self.vpcs_where(filters).boxed()
     }
 
-    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>> {
+    fn find_subnets<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<CloudSubnet>>> {
         self.subnets_where(filters).boxed()
     }
 
@@ -324,7 +324,7 @@ impl Cloud for Ec2 {
         &'a self,
         name: &'a str,
         vpc: Option<&'a str>,
-        tags: &'a Tags,
+        tags: &'a TagMap,
     ) -> BoxFuture<'a, CloudResult<String>> {
         async move {
             let request = self.client.create_security_group().group_name(name).set_vpc_id(vpc.map(str::to_owned));
@@ -358,7 +358,10 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn find_security_groups<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         async move {
             if tags.is_empty() {
                 return Ok(Vec::new());
@@ -368,7 +371,10 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn filter_security_groups<'a>(
+        &'a self,
+        filters: &'a DescribeFilters,
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         async move {
             if filters.is_empty() {
                 return Ok(Vec::new());
@@ -378,7 +384,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>> {
+    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<CloudInstance>> {
         async move {
             let answer = call!(self, "RunInstances", self.launch_request(launch));
             let first = answer.instances().first().and_then(convert::instance);
@@ -387,7 +393,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         async move {
             // By filter: the parameter InstanceIds makes one unknown id fail the answer for all others.
             let mut found = Vec::new();
@@ -399,7 +405,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         async move {
             if tags.is_empty() { Ok(Vec::new()) } else { self.instances_where(convert::tag_filters(tags)).await }
         }
@@ -416,7 +422,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         async move { self.instances_where(vec![convert::filter("client-token", [token.to_owned()])]).await }.boxed()
     }
 
@@ -452,7 +458,10 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_volumes<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<BTreeMap<String, Tags>>> {
+    fn find_volumes<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<BTreeMap<String, TagMap>>> {
         async move {
             if tags.is_empty() {
                 return Ok(BTreeMap::new());

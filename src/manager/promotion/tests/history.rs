@@ -9,7 +9,7 @@ async fn an_older_candidate_of_the_same_inputs_does_not_follow_the_newer_one() {
     done(bench.vet(&newer).await);
     let known = bench.gold().await;
     assert_eq!(done(known).run, run(2));
-    assert_eq!(bench.lock().await.state_of(run(1)), Some(State::Retired), "superseded in the same commit");
+    assert_eq!(bench.lock().await.state_of(run(1)), Some(ImageState::Retired), "superseded in the same commit");
     // Its file comes back by a merge: it stays what it is.
     bench.waits(&older.candidate);
     let words = refused(bench.vet(&older).await);
@@ -29,9 +29,9 @@ async fn an_older_candidate_that_is_merged_later_becomes_gold_only_by_name() {
     bench.waits(&older.candidate);
     let words = refused(bench.vet(&older).await);
     assert!(words.contains(&format!("is not newer than {}", run(2))) && words.contains("--run"), "{words}");
-    done(bench.promote(Goal::Vetted(vec![older.file.clone()]), Some(run(1))).await);
+    done(bench.promote(RunGoal::Vetted(vec![older.file.clone()]), Some(run(1))).await);
     assert_eq!(done(bench.gold().await).run, run(2), "vetted by name, and not gold by itself");
-    assert_eq!(done(bench.promote(Goal::Gold, Some(run(1))).await).run, run(1));
+    assert_eq!(done(bench.promote(RunGoal::Gold, Some(run(1))).await).run, run(1));
 }
 
 #[tokio::test]
@@ -41,14 +41,14 @@ async fn a_rollback_holds_against_what_waits_and_against_itself() {
     bench.to_gold(&first).await;
     bench.to_gold(&bench.built(2).await).await;
     let third = bench.built(3).await;
-    assert_eq!(done(bench.moved(Move::Rollback { run: None }).await).run, run(1));
+    assert_eq!(done(bench.moved(RunMove::Rollback { run: None }).await).run, run(1));
     let lock = bench.lock().await;
-    assert_eq!(lock.state_of(run(3)), Some(State::Retired), "what waited of the inputs that were gone back from");
+    assert_eq!(lock.state_of(run(3)), Some(ImageState::Retired), "what waited of the inputs that were gone back from");
     let words = refused(bench.vet(&third).await);
     assert!(words.contains("retired"), "{words}");
     for _ in 0..2 {
-        let again = done(bench.moved(Move::Rollback { run: None }).await);
-        assert_eq!((again.run, again.change), (run(1), Change::Already));
+        let again = done(bench.moved(RunMove::Rollback { run: None }).await);
+        assert_eq!((again.run, again.change), (run(1), LockChange::Already));
     }
     assert_eq!(done(bench.gold().await).run, run(1));
     assert_eq!(bench.tagged_gold(), [run(1).to_string()]);
@@ -133,8 +133,8 @@ async fn a_rollback_does_not_wait_for_a_region_that_is_down() {
     let ids: Vec<_> = bench.images("us-west-2").into_iter().map(|image| image.id).collect();
     assert_eq!(ids.len(), 2, "a copy of each");
     // The region's first answers fail: those that the check asks for.
-    bench.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Denied));
-    let moved = bench.moved(Move::Rollback { run: None }).await.expect("the lock is moved");
+    bench.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
+    let moved = bench.moved(RunMove::Rollback { run: None }).await.expect("the lock is moved");
     assert_eq!(moved.run, run(1));
     assert_eq!(bench.lock().await.gold, Some(run(1)));
 }
@@ -153,7 +153,7 @@ async fn a_rollback_asks_nothing_of_a_region_that_was_given_up() {
     bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "main"]);
     bench.world.write("seed/assay.hcl", &CONFIG.replace(", \"us-west-2\"", ""));
     bench.commit("us-west-2 is left");
-    let moved = done(bench.moved(Move::Rollback { run: None }).await);
+    let moved = done(bench.moved(RunMove::Rollback { run: None }).await);
     assert_eq!((moved.run, bench.lock().await.gold), (run(1), Some(run(1))));
     assert_eq!(done(bench.gold().await).run, run(1), "and gold is brought into order");
 }

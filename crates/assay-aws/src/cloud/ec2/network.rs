@@ -1,11 +1,11 @@
 //! The Describe calls behind VPC, subnet and group filters. It owns their paging; which filters are meant, and what too many or too few matches mean, is its callers' business.
 
-use super::{Ec2, answer::cloud_error, convert};
-use crate::cloud::{CloudResult, Filters, Named, Subnet};
+use super::{Ec2Cloud, answer::cloud_error, convert};
+use crate::cloud::{CloudResult, CloudSubnet, DescribeFilters, NamedResource};
 
-impl Ec2 {
+impl Ec2Cloud {
     /// See [`crate::cloud::Cloud::find_vpcs`].
-    pub(super) async fn vpcs_where(&self, filters: &Filters) -> CloudResult<Vec<String>> {
+    pub(super) async fn vpcs_where(&self, filters: &DescribeFilters) -> CloudResult<Vec<String>> {
         let mut found = Vec::new();
         if filters.is_empty() {
             return Ok(found);
@@ -20,7 +20,7 @@ impl Ec2 {
     }
 
     /// See [`crate::cloud::Cloud::find_subnets`].
-    pub(super) async fn subnets_where(&self, filters: &Filters) -> CloudResult<Vec<Subnet>> {
+    pub(super) async fn subnets_where(&self, filters: &DescribeFilters) -> CloudResult<Vec<CloudSubnet>> {
         let mut found = Vec::new();
         if filters.is_empty() {
             return Ok(found);
@@ -34,7 +34,7 @@ impl Ec2 {
         Ok(found)
     }
 
-    /// See [`crate::cloud::Services::offered_types`].
+    /// See [`crate::cloud::RegionServices::offered_types`].
     pub(super) async fn types_offered(&self, types: &[String]) -> CloudResult<Vec<String>> {
         let mut found = Vec::new();
         if types.is_empty() {
@@ -51,7 +51,10 @@ impl Ec2 {
     }
 
     /// DescribeSecurityGroups by these filters.
-    pub(super) async fn groups_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<Named>> {
+    pub(super) async fn groups_where(
+        &self,
+        filters: Vec<aws_sdk_ec2::types::Filter>,
+    ) -> CloudResult<Vec<NamedResource>> {
         let mut pages = self.client.describe_security_groups().set_filters(Some(filters)).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
