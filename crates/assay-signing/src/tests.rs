@@ -48,6 +48,8 @@ impl Keys {
     fn signed_by_keygen(&self, namespace: &str) -> String {
         let file = self.path("evidence.json");
         fs::write(&file, EVIDENCE).expect("written");
+        // ssh-keygen asks before it writes over one.
+        let _ = fs::remove_file(self.path("evidence.json.sig"));
         let key = self.private().display().to_string();
         let made = keygen(&["-q", "-Y", "sign", "-n", namespace, "-f", &key], &file);
         assert!(made.status.success(), "{made:?}");
