@@ -13,7 +13,7 @@ use assay_config::{
 use assay_iam as iam;
 use assay_iam::{
     INLINE_POLICIES, IamRole, MANAGED_POLICY, Policy, PolicyInputs,
-    trust::{CiProject, TrustPolicy},
+    trust::{CiProject, GitHubSubject, TrustPolicy},
 };
 use assay_model::{AccountId, Region, exit::ExitStatus};
 
@@ -80,6 +80,12 @@ struct CiFlags {
     /// The repository, like github.com/acme/images; default: the owner of assay.hcl
     #[arg(long, value_name = "HOST/OWNER/NAME", help_heading = "Trust")]
     repository: Option<String>,
+    /// GitHub: the ids of the repository's owner and of the repository, as `gh api repos/OWNER/NAME --jq '"\(.owner.id)/\(.id)"'` prints them
+    #[arg(long, value_name = "OWNER-ID/REPOSITORY-ID", value_parser = github_ids, help_heading = "Trust")]
+    github_ids: Option<(u64, u64)>,
+    /// GitHub: the repository was made before 2026-07-15 and has not opted in to immutable subjects, so its tokens name no ids
+    #[arg(long, conflicts_with = "github_ids", help_heading = "Trust")]
+    github_names_only: bool,
     /// Only jobs that build this branch, or "*"; default: any for builder, else the protected branch of assay.hcl
     #[arg(long, value_name = "NAME", help_heading = "Trust")]
     branch: Option<String>,
@@ -268,13 +274,38 @@ fn trust(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<ConfigPro
             let project_id = need("--project-id", flags.project_id.clone());
             CiProject::CircleCi { org_id: org_id?, project_id: project_id?, vcs_origin: repository? }
         }
-        CiService::Github => CiProject::GitHub { repository: without_host(&repository?).1 },
+        CiService::Github => {
+            let subject = github_subject(flags, problems);
+            CiProject::GitHub { repository: without_host(&repository?).1, subject: subject? }
+        }
         CiService::Gitlab => {
             let (host, project) = without_host(&repository?);
             CiProject::GitLab { host: host.unwrap_or_else(|| "gitlab.com".to_owned()), project }
         }
     };
     Some(TrustPolicy { ci, branch: branch(args, file, problems) })
+}
+
+/// Reads `OWNER-ID/REPOSITORY-ID`.
+fn github_ids(text: &str) -> Result<(u64, u64), String> {
+    let number = |part: &str| part.parse::<u64>().map_err(|_| format!("{part:?} is not a number"));
+    let (owner, repository) = text.split_once('/').ok_or("expected two numbers, like 65/74")?;
+    Ok((number(owner)?, number(repository)?))
+}
+
+fn github_subject(flags: &CiFlags, problems: &mut Vec<ConfigProblem>) -> Option<GitHubSubject> {
+    match (flags.github_ids, flags.github_names_only) {
+        (Some((owner_id, repository_id)), _) => Some(GitHubSubject::WithIds { owner_id, repository_id }),
+        (None, true) => Some(GitHubSubject::NamesOnly),
+        (None, false) => {
+            problems.push(problem(
+                "--github-ids",
+                "is missing; the tokens of repositories made, renamed or transferred after 2026-07-15 name the ids of owner and repository. For an older \
+                 repository that has not opted in to immutable subjects give --github-names-only",
+            ));
+            None
+        }
+    }
 }
 
 /// What a pull request's job may do is the builder's; all else belongs to the protected branch.
@@ -303,7 +334,7 @@ pub fn execute(request: IamRequest) -> ExitStatus {
     let IamRequest { role, grounds, trust, what, format } = request;
     match (what, trust) {
         (PrintedPart::Terraform, Some(trust)) => {
-            let text = iam::terraform::file(role, "assay", &iam::policy(role, &grounds), &trust);
+            let text = iam::terraform::file(role, "assay", &iam::policy(role, &grounds), &trust, grounds.partition());
             output::result(&text, ExitStatus::Done)
         }
         (PrintedPart::Trust, Some(trust)) => {

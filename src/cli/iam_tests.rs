@@ -44,6 +44,22 @@ fn a_promoter_of_any_branch_and_wildcards_are_refused() {
 }
 
 #[test]
+fn github_wants_the_ids_or_to_hear_that_there_are_none() {
+    let subject = |more: &str| {
+        let request = planned(&format!("--role builder --trust --account 123456789012 --ci github {more}"), FILE)?;
+        let document = request.trust.expect("trust").json("aws", &request.grounds.account);
+        let conditions = document["Statement"][0]["Condition"]["StringLike"].as_object().expect("conditions").clone();
+        Ok::<String, Vec<String>>(
+            conditions.values().next().and_then(|sub| sub.as_str()).expect("a subject").to_owned(),
+        )
+    };
+    assert_eq!(subject("--github-ids 65/74").expect("planned"), "repo:acme@65/images@74:*");
+    assert_eq!(subject("--github-names-only").expect("planned"), "repo:acme/images:*");
+    let missing = subject("").expect_err("refused").join("\n");
+    assert!(missing.contains("--github-ids") && missing.contains("--github-names-only"), "{missing}");
+}
+
+#[test]
 fn a_tag_that_only_a_template_gives_can_be_allowed() {
     let keys = |more: &str| {
         let request = planned(&format!("--role builder {BUILD} {more}"), FILE).expect("planned");
@@ -91,7 +107,7 @@ fn the_terraform_file_is_hcl_and_holds_the_same_policies() {
     for role in IamRole::ALL {
         let request = planned(&format!("--role {role} --format terraform {BUILD} {CI}"), FILE).expect("planned");
         let policy = iam::policy(role, &request.grounds);
-        let text = iam::terraform::file(role, "assay", &policy, request.trust.as_ref().expect("trust"));
+        let text = iam::terraform::file(role, "assay", &policy, request.trust.as_ref().expect("trust"), "aws");
         let body = hcl_edit::parser::parse_body(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let of = |kind: &str| {
             body.blocks().filter(|block| block.labels.first().is_some_and(|label| label.as_str() == kind)).count()

@@ -12,8 +12,9 @@ use clap::Args;
 
 use super::{dispatch, option_flags::problem, output};
 use assay_aws::journal::reaper::own_program;
-use assay_config::{ConfigProblem, private_key, settings::CidrBlock, units};
+use assay_config::{ConfigProblem, private_key, units};
 use assay_model::exit::ExitStatus;
+use assay_model::{CidrBlock, cidr::cidr};
 use assay_prober::remote::{self, AllowedClients, AllowedTargets, ClientLimits, ServeOrder};
 
 /// Variables that the server may keep: none of them is a secret.
@@ -162,7 +163,7 @@ fn client(text: &str) -> Result<String, String> {
 }
 
 fn block(text: &str) -> Result<CidrBlock, String> {
-    units::cidr(text).ok_or_else(|| "expected an address block like 10.20.0.0/16".to_owned())
+    cidr(text).ok_or_else(|| "expected an address block like 10.20.0.0/16".to_owned())
 }
 
 fn count(text: &str) -> Result<usize, String> {

@@ -76,6 +76,7 @@ stopped = ec2.run_instances(ImageId=want["stopped"], **run)["Instances"][0]["Ins
 ec2.get_waiter("instance_running").wait(InstanceIds=[stopped], WaiterConfig={"Delay": 1})
 ec2.stop_instances(InstanceIds=[stopped])
 ended = ec2.run_instances(ImageId=want["ended"], **run)["Instances"][0]["InstanceId"]
+ec2.get_waiter("instance_exists").wait(InstanceIds=[ended], WaiterConfig={"Delay": 1})
 ec2.terminate_instances(InstanceIds=[ended])
 ec2.get_waiter("instance_terminated").wait(InstanceIds=[ended], WaiterConfig={"Delay": 1})
 for number in range(20):

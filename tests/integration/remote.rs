@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_config::RemoteProber;
+use assay_model::RemoteProber;
 use assay_model::{UndecidedKind, Verdict};
 use assay_prober::{ConnectionWay, ProbeRequest, Prober};
 use assay_suite::load;

@@ -26,6 +26,6 @@ pub use file::ConfigFile;
 pub use problem::{ConfigProblem, ValuePlace};
 pub use raw::{OptionLayer, TemplateOptions};
 pub use settings::{
-    AccessSettings, AssumeRole, BastionSettings, LaunchSettings, OnFailure, ProberSettings, RemoteProber, Settings,
-    SshInterface, SshSettings,
+    AccessSettings, AssumeRole, BastionSettings, LaunchSettings, OnFailure, ProberSettings, Settings, SshInterface,
+    SshSettings,
 };

@@ -1,7 +1,7 @@
 //! The checked settings: what the rest of assay works from. It owns the types after every name, value and combination was found
 //! right; it refuses raw text, files and the environment (see the readers beside it).
 
-use std::{collections::BTreeMap, net::IpAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
@@ -140,7 +140,7 @@ pub struct LaunchSettings {
     /// `security_group_filter`; groups by id outweigh it.
     pub security_group_filter: Option<ResourceFilters>,
     /// `temporary_security_group_source_cidrs`; empty: the caller's own address (see `launch`).
-    pub source_cidrs: Vec<CidrBlock>,
+    pub source_cidrs: Vec<assay_model::CidrBlock>,
     /// `iam_instance_profile`; default none.
     pub iam_instance_profile: Option<String>,
     /// `associate_public_ip_address`
@@ -207,15 +207,6 @@ pub enum SubnetPick {
     Random,
 }
 
-/// An address block in CIDR notation (RFC 4632).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CidrBlock {
-    /// The network address.
-    pub address: IpAddr,
-    /// The prefix length in bits.
-    pub prefix: u8,
-}
-
 /// Access to AWS; names as packer-plugin-amazon's access configuration. What is absent comes from the SDK's default chain.
 #[derive(Debug, Clone, Default)]
 pub struct AccessSettings {
@@ -259,20 +250,5 @@ pub enum ProberSettings {
     #[default]
     Local,
     /// `assay serve` elsewhere, over TCP with mutual TLS.
-    Remote(RemoteProber),
-}
-
-/// A prober on another host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RemoteProber {
-    /// Its name or address, which its certificate must hold; without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// CA certificate file.
-    pub ca: PathBuf,
-    /// Client certificate file.
-    pub cert: PathBuf,
-    /// Client key file.
-    pub key: PathBuf,
+    Remote(assay_model::RemoteProber),
 }

@@ -1,8 +1,6 @@
-//! Values with a unit: durations in Go's notation and address blocks. It owns their grammar.
+//! Values with a unit: durations in Go's notation. It owns their grammar.
 
-use std::{net::IpAddr, time::Duration};
-
-use super::settings::CidrBlock;
+use std::time::Duration;
 
 /// Reads a duration as Go's `time.ParseDuration` does, but without a sign: one or more decimal numbers, each with a unit `h`, `m`, `s`,
 /// `ms`, `us`, `µs` or `ns`. `None`: it is none.
@@ -48,18 +46,6 @@ fn parse(text: &str, seconds_of: &dyn Fn(&str) -> Option<f64>) -> Option<Duratio
     if text.is_empty() { None } else { Duration::try_from_secs_f64(total).ok() }
 }
 
-/// Reads an address block like `203.0.113.7/32` (RFC 4632; RFC 4291 for IPv6). `None`: it is none.
-pub fn cidr(text: &str) -> Option<CidrBlock> {
-    let (address, prefix) = text.split_once('/')?;
-    let address: IpAddr = address.parse().ok()?;
-    let widest = if address.is_ipv4() { 32 } else { 128 };
-    if prefix.is_empty() || !prefix.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let prefix: u8 = prefix.parse().ok()?;
-    (prefix <= widest).then_some(CidrBlock { address, prefix })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,16 +67,5 @@ mod tests {
         assert_eq!(age("30d"), Some(Duration::from_secs(30 * 86_400)));
         assert_eq!(age("2w"), Some(Duration::from_secs(14 * 86_400)));
         assert_eq!(age("30"), None);
-    }
-
-    #[test]
-    fn address_blocks() {
-        for good in ["0.0.0.0/0", "203.0.113.7/32", "10.1.2.3/8", "::/0", "2001:db8::/128"] {
-            assert!(cidr(good).is_some(), "{good}");
-        }
-        for bad in ["", "203.0.113.7", "203.0.113.7/", "203.0.113.7/33", "203.0.113/24", "::/129", "a/8", "1.2.3.4/+8"]
-        {
-            assert!(cidr(bad).is_none(), "{bad:?}");
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::{IamRole, MANAGED_POLICY, Policy, trust::TrustPolicy};
 const PROVIDER: &str = "data.aws_iam_openid_connect_provider.ci.arn";
 
 /// The whole file. `policy` is split where it is longer than a managed policy may be; `name` begins the names of role and policies.
-pub fn file(role: IamRole, name: &str, policy: &Policy, trust: &TrustPolicy) -> String {
+pub fn file(role: IamRole, name: &str, policy: &Policy, trust: &TrustPolicy, partition: &str) -> String {
     let mut text = String::new();
     let resource = format!("assay_{role}");
     write_all(
@@ -24,7 +24,7 @@ pub fn file(role: IamRole, name: &str, policy: &Policy, trust: &TrustPolicy) -> 
     );
     let url = quote(&format!("https://{}", trust.ci.provider()));
     write_all(&mut text, &format!("data \"aws_iam_openid_connect_provider\" \"ci\" {{\n  url = {url}\n}}\n\n"));
-    let assume = expression(&trust.json_for(&json!(PROVIDER)), 1);
+    let assume = expression(&trust.json_for(&json!(PROVIDER), partition), 1);
     write_all(
         &mut text,
         &format!(

@@ -1,5 +1,5 @@
 //! Who may take a role: jobs of one project of a CI service, by the service's OpenID Connect tokens. It owns the claims that AWS can compare ("Available keys for
-//! AWS OIDC federation" in the IAM User Guide: for other providers than GitHub `aud` and `sub` alone); it refuses wildcards for the project.
+//! AWS OIDC federation" in the IAM User Guide); it refuses wildcards for the project.
 //!
 //! CircleCI: <https://circleci.com/docs/openid-connect-tokens/>, the `sub` of a V2 token. GitHub: "OpenID Connect reference" of GitHub Actions. GitLab: "Connect to
 //! cloud services" of GitLab CI/CD.
@@ -24,6 +24,8 @@ pub enum CiProject {
     GitHub {
         /// `acme/images`.
         repository: String,
+        /// How the repository's tokens name it.
+        subject: GitHubSubject,
     },
     /// GitLab CI/CD.
     GitLab {
@@ -32,6 +34,21 @@ pub enum CiProject {
         /// `acme/images`.
         project: String,
     },
+}
+
+/// How the `sub` of GitHub's tokens names a repository. A repository has one form or the other, never both: the one with ids is there so that whoever gets a
+/// name that was given up does not get its roles ("Immutable subject claims" in GitHub's OpenID Connect reference).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GitHubSubject {
+    /// `repo:acme@1/images@2:…`: repositories that were made, renamed or transferred after 2026-07-15, and those that opted in.
+    WithIds {
+        /// The owner's id, a number.
+        owner_id: u64,
+        /// The repository's id, a number.
+        repository_id: u64,
+    },
+    /// `repo:acme/images:…`: older repositories.
+    NamesOnly,
 }
 
 /// Who may take a role.
@@ -67,10 +84,18 @@ impl CiProject {
                 let reference = branch.map_or_else(|| "*".to_owned(), |branch| format!("refs/heads/{branch}"));
                 format!("org/{org_id}/project/{project_id}/user/*/vcs-origin/{vcs_origin}/vcs-ref/{reference}")
             }
-            Self::GitHub { repository } => match branch {
-                Some(branch) => format!("repo:{repository}:ref:refs/heads/{branch}"),
-                None => format!("repo:{repository}:*"),
-            },
+            Self::GitHub { repository, subject } => {
+                let named = match (subject, repository.split_once('/')) {
+                    (GitHubSubject::WithIds { owner_id, repository_id }, Some((owner, name))) => {
+                        format!("{owner}@{owner_id}/{name}@{repository_id}")
+                    }
+                    _ => repository.clone(),
+                };
+                match branch {
+                    Some(branch) => format!("repo:{named}:ref:refs/heads/{branch}"),
+                    None => format!("repo:{named}:*"),
+                }
+            }
             Self::GitLab { project, .. } => match branch {
                 Some(branch) => format!("project_path:{project}:ref_type:branch:ref:{branch}"),
                 None => format!("project_path:{project}:*"),
@@ -83,15 +108,19 @@ impl TrustPolicy {
     /// The role's trust policy, for the identity provider of this account.
     pub fn json(&self, partition: &str, account: &AccountId) -> Value {
         let provider = format!("arn:{partition}:iam::{}:oidc-provider/{}", account.as_str(), self.ci.provider());
-        self.json_for(&json!(provider))
+        self.json_for(&json!(provider), partition)
     }
 
-    fn condition(&self, issuer: &str) -> Value {
+    fn condition(&self, issuer: &str, partition: &str) -> Value {
         let mut condition = json!({
             "StringEquals": { format!("{issuer}:aud"): self.ci.audience() },
             "StringLike": { format!("{issuer}:sub"): self.ci.subject(self.branch.as_deref()) },
         });
-        if let CiProject::CircleCi { .. } = self.ci {
+        if let CiProject::CircleCi { project_id, .. } = &self.ci {
+            // AWS compares this claim in its commercial regions; elsewhere a key that is missing would lock everybody out.
+            if partition == "aws" {
+                condition["StringEquals"][format!("{issuer}:oidc.circleci.com/project-id")] = json!(project_id);
+            }
             // IAM's `*` matches slashes too, and git takes a branch called `x/vcs-origin/…/vcs-ref/refs/heads/main`.
             condition["StringNotLike"] = json!({ format!("{issuer}:sub"): "*/vcs-origin/*/vcs-origin/*" });
         }
@@ -99,7 +128,7 @@ impl TrustPolicy {
     }
 
     /// The same for any way of writing the provider's ARN.
-    pub(super) fn json_for(&self, provider: &Value) -> Value {
+    pub(super) fn json_for(&self, provider: &Value, partition: &str) -> Value {
         let issuer = self.ci.provider();
         json!({
             "Version": "2012-10-17",
@@ -108,7 +137,7 @@ impl TrustPolicy {
                 "Effect": "Allow",
                 "Principal": { "Federated": provider },
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": self.condition(&issuer),
+                "Condition": self.condition(&issuer, partition),
             }],
         })
     }
@@ -119,8 +148,40 @@ mod tests {
     use super::*;
 
     fn document(ci: CiProject, branch: Option<&str>) -> Value {
+        document_in("aws", ci, branch)
+    }
+
+    fn document_in(partition: &str, ci: CiProject, branch: Option<&str>) -> Value {
         let trust = TrustPolicy { ci, branch: branch.map(str::to_owned) };
-        trust.json("aws", &"123456789012".parse().unwrap())
+        trust.json(partition, &"123456789012".parse().unwrap())
+    }
+
+    #[test]
+    fn outside_of_the_commercial_partition_circlecis_project_is_in_the_subject_alone() {
+        let ci = || CiProject::CircleCi {
+            org_id: "0aa-org".to_owned(),
+            project_id: "0bb-project".to_owned(),
+            vcs_origin: "github.com/acme/images".to_owned(),
+        };
+        const KEY: &str = "oidc.circleci.com/org/0aa-org:oidc.circleci.com/project-id";
+        let equal = |partition| document_in(partition, ci(), None)["Statement"][0]["Condition"]["StringEquals"].clone();
+        assert_eq!(equal("aws")[KEY], "0bb-project");
+        assert!(equal("aws-us-gov").get(KEY).is_none());
+        assert_eq!(equal("aws-us-gov").as_object().expect("conditions").len(), 1);
+    }
+
+    /// The subjects are the examples' of GitHub's reference, with the ids that its immutable form adds.
+    #[test]
+    fn githubs_immutable_subjects_name_the_ids() {
+        let ci = |subject| CiProject::GitHub { repository: "octo-org/octo-repo".to_owned(), subject };
+        let subject = |form, branch| {
+            let document = document(ci(form), branch);
+            document["Statement"][0]["Condition"]["StringLike"]["token.actions.githubusercontent.com:sub"].clone()
+        };
+        let ids = GitHubSubject::WithIds { owner_id: 65, repository_id: 74 };
+        assert_eq!(subject(ids.clone(), Some("main")), "repo:octo-org@65/octo-repo@74:ref:refs/heads/main");
+        assert_eq!(subject(ids, None), "repo:octo-org@65/octo-repo@74:*");
+        assert_eq!(subject(GitHubSubject::NamesOnly, Some("main")), "repo:octo-org/octo-repo:ref:refs/heads/main");
     }
 
     #[test]
@@ -149,7 +210,10 @@ mod tests {
 
     #[test]
     fn github_and_gitlab_name_the_branch_in_their_own_ways() {
-        let github = document(CiProject::GitHub { repository: "acme/images".to_owned() }, Some("main"));
+        let github = document(
+            CiProject::GitHub { repository: "acme/images".to_owned(), subject: GitHubSubject::NamesOnly },
+            Some("main"),
+        );
         let conditions = &github["Statement"][0]["Condition"];
         assert_eq!(conditions["StringEquals"]["token.actions.githubusercontent.com:aud"], "sts.amazonaws.com");
         assert_eq!(

@@ -35,7 +35,7 @@ use super::{
     serve::{CONNECTION_WINDOW, MAX_TARGETS, STREAM_WINDOW, VERSION},
     ways::{self, ConnectionWay},
 };
-use assay_config::RemoteProber;
+use assay_model::RemoteProber;
 use assay_model::{
     UndecidedKind,
     escape::{bounded, escape_line},

@@ -17,7 +17,7 @@ use super::{
     proto::{self, prober_client::ProberClient},
     serve::{CONNECTION_WINDOW, STREAM_WINDOW, VERSION},
 };
-use assay_config::RemoteProber;
+use assay_model::RemoteProber;
 use assay_model::cause::chain;
 
 /// The service whose health is asked for.

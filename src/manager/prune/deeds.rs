@@ -58,7 +58,7 @@ pub(super) async fn execute(
         hands.delete(&here, cancel, &mut outcomes).await;
         for (_, snapshot) in plan.orphans.iter().filter(|(at, _)| at == region) {
             if !cancel.is_cancelled() {
-                outcomes.insert(format!("{region}:{snapshot}"), hands.delete_snapshot(snapshot).await.into());
+                outcomes.insert(format!("{region}:{snapshot}"), hands.delete_snapshot(snapshot, None).await.into());
             }
         }
     }
@@ -267,7 +267,7 @@ impl RegionDeleter<'_> {
                 words.push(format!("snapshot {snapshot} kept: {why}"));
                 continue;
             }
-            words.push(self.delete_snapshot(snapshot).await?);
+            words.push(self.delete_snapshot(snapshot, Some(id)).await?);
         }
         Ok(words.join(", "))
     }
@@ -283,10 +283,11 @@ impl RegionDeleter<'_> {
         }
     }
 
-    /// Deletes a snapshot that no AMI holds.
-    async fn delete_snapshot(&self, id: &str) -> Result<String, DeletionStop> {
+    /// Deletes a snapshot that no AMI holds. An AMI that was deregistered goes on being listed for a while: `gone`, whose deregistration EC2 has answered, holds
+    /// nothing. EC2 itself refuses to delete what an AMI holds.
+    async fn delete_snapshot(&self, id: &str, gone: Option<&AmiId>) -> Result<String, DeletionStop> {
         let holders = self.cloud.images_of_snapshot(id).await?;
-        if let Some(holder) = holders.first() {
+        if let Some(holder) = holders.iter().find(|holder| Some(&holder.id) != gone) {
             return Ok(format!("snapshot {id} left: {} holds it", holder.id));
         }
         match self.cloud.delete_snapshot(id).await {

@@ -94,11 +94,6 @@ impl PruneSubject {
         claimed || matches!(tagged, Some(ImageState::Rejected | ImageState::Untested))
     }
 
-    /// The snapshots in its mapping, each once.
-    pub(crate) fn snapshots(&self) -> BTreeSet<String> {
-        snapshots(&self.image)
-    }
-
     /// The AMI that it was built from, by git or by its tag.
     pub(crate) fn parents(&self, record: &RecordedImages) -> BTreeSet<AmiId> {
         let tagged = self.image.tags.get(tags::PARENT).and_then(|id| id.parse().ok());

@@ -38,6 +38,8 @@ mod uses;
 
 use answer::{call, cloud_error, incomplete};
 
+/// How much a listing asks for at once: EC2 can refuse listings that ask for no pages ("Actions that require pagination", EC2 API Reference). Never with ids.
+const PAGE: i32 = 200;
 /// EC2 takes at most 200 values in one filter ("Filter" in the EC2 API reference).
 const FILTER_VALUES: usize = 200;
 /// GetConsoleOutput returns at most 64 KiB.
@@ -72,7 +74,8 @@ impl Ec2Cloud {
     }
 
     async fn instances_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<CloudInstance>> {
-        let mut pages = self.client.describe_instances().set_filters(Some(filters)).into_paginator().send();
+        let mut pages =
+            self.client.describe_instances().set_filters(Some(filters)).into_paginator().page_size(PAGE).send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeInstances", self.region.as_str(), e))?;
@@ -222,7 +225,7 @@ impl Cloud for Ec2Cloud {
             if tags.is_empty() {
                 return Ok(Vec::new());
             }
-            let request = self.client.describe_images().owners("self");
+            let request = self.client.describe_images().owners("self").max_results(PAGE);
             self.images_where(request.set_filters(Some(convert::tag_filters(tags)))).await
         }
         .boxed()
@@ -242,7 +245,7 @@ impl Cloud for Ec2Cloud {
             let mut found: BTreeMap<String, TagMap> = BTreeMap::new();
             for ids in ids.chunks(FILTER_VALUES) {
                 let wanted = convert::filter("resource-id", ids.iter().cloned());
-                let mut pages = self.client.describe_tags().filters(wanted).into_paginator().send();
+                let mut pages = self.client.describe_tags().filters(wanted).into_paginator().page_size(PAGE).send();
                 while let Some(page) = pages.next().await {
                     let page = page.map_err(|e| cloud_error("DescribeTags", self.region.as_str(), e))?;
                     for tag in page.tags() {
@@ -467,7 +470,7 @@ impl Cloud for Ec2Cloud {
                 return Ok(BTreeMap::new());
             }
             let request = self.client.describe_volumes().set_filters(Some(convert::tag_filters(tags)));
-            let mut pages = request.into_paginator().send();
+            let mut pages = request.into_paginator().page_size(PAGE).send();
             let mut found = BTreeMap::new();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|e| cloud_error("DescribeVolumes", self.region.as_str(), e))?;

@@ -101,7 +101,7 @@ mod tests {
     use std::net::IpAddr;
 
     use crate::launch::tests::{Bench, region};
-    use assay_config::settings::CidrBlock;
+    use assay_model::CidrBlock;
 
     fn rules(bench: &Bench) -> Vec<String> {
         let groups = bench.cloud.edit(&region("us-east-1"), |stock| stock.groups.values().cloned().collect::<Vec<_>>());

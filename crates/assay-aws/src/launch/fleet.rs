@@ -30,7 +30,8 @@ use crate::{
     cloud::{CloudErrorKind, CloudFactory, CloudImage, CloudResult},
     journal::{Journal, UndoPolicy, undo},
 };
-use assay_config::{SshInterface, settings::CidrBlock};
+use assay_config::SshInterface;
+use assay_model::CidrBlock;
 use assay_model::{
     Region, TargetId, UndecidedKind,
     evidence::{Leftover, UndecidedReason},

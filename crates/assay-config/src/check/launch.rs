@@ -9,10 +9,7 @@ use super::{
     results::tags,
     ssh::duration,
 };
-use crate::{
-    settings::{CidrBlock, LaunchSettings},
-    units, user_data,
-};
+use crate::{settings::LaunchSettings, user_data};
 use assay_model::target;
 use assay_suite::ReadableFolders;
 
@@ -113,11 +110,11 @@ fn type_list(checker: &mut OptionChecker<'_>, name: &str) -> Vec<String> {
     types
 }
 
-fn source_cidrs(checker: &mut OptionChecker<'_>) -> Vec<CidrBlock> {
+fn source_cidrs(checker: &mut OptionChecker<'_>) -> Vec<assay_model::CidrBlock> {
     const CIDRS: &str = "temporary_security_group_source_cidrs";
     let mut blocks = Vec::new();
     for text in checker.list(CIDRS) {
-        match units::cidr(&text) {
+        match assay_model::cidr::cidr(&text) {
             Some(block) => blocks.push(block),
             None => {
                 checker.wrong(CIDRS, format!("{text:?} is not an address block; expected one like \"203.0.113.7/32\""))

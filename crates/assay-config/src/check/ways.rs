@@ -8,7 +8,7 @@ use super::{CheckInput, ConfigProblem, EntryPoint, OptionChecker, ssh::username}
 use crate::{
     private_key, proxy_template,
     raw::OptionLayer,
-    settings::{BastionSettings, ProberSettings, RemoteProber},
+    settings::{BastionSettings, ProberSettings},
 };
 
 /// What `assay probe` may be told of ways.
@@ -99,7 +99,7 @@ pub(super) fn prober(checker: &mut OptionChecker<'_>) -> ProberSettings {
     let [ca, cert, key] = ["ca", "cert", "key"].map(|name| text(name).map(|typed| file(checker, name, &typed)));
     match (address, ca, cert, key) {
         (Some((host, port)), Some(ca), Some(cert), Some(key)) => {
-            ProberSettings::Remote(RemoteProber { host, port, ca, cert, key })
+            ProberSettings::Remote(assay_model::RemoteProber { host, port, ca, cert, key })
         }
         _ => ProberSettings::Local,
     }

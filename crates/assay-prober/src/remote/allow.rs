@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use assay_config::settings::CidrBlock;
+use assay_model::CidrBlock;
 
 /// The targets that a server takes.
 #[derive(Debug, Clone)]
@@ -133,7 +133,7 @@ fn contains(block: &CidrBlock, ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_config::units::cidr;
+    use assay_model::cidr::cidr;
 
     fn targets(blocks: &[&str]) -> AllowedTargets {
         AllowedTargets {

@@ -7,7 +7,7 @@ use aws_sdk_ec2::{
 use futures::future::{BoxFuture, FutureExt};
 
 use super::{
-    Ec2Cloud, FILTER_VALUES,
+    Ec2Cloud, FILTER_VALUES, PAGE,
     answer::{call, cloud_error},
     convert,
     sharing::PermissionChange,
@@ -17,9 +17,6 @@ use crate::cloud::{
     SharedWith,
 };
 use assay_model::{AccountId, AmiId, tags};
-
-/// Records in one answer: EC2 recommends paging, and limits unpaged requests.
-const PAGE: i32 = 200;
 
 impl Ec2Cloud {
     /// DescribeImages of the caller's own by one filter, whatever their state.

@@ -3,7 +3,7 @@
 
 use aws_sdk_ec2::types::{BatchState, FleetStateCode};
 
-use super::{Ec2Cloud, answer::cloud_error, convert, uses::ImageMention};
+use super::{Ec2Cloud, PAGE, answer::cloud_error, convert, uses::ImageMention};
 use crate::cloud::{CloudResult, UseKind};
 
 impl Ec2Cloud {
@@ -17,7 +17,7 @@ impl Ec2Cloud {
 
     async fn fleets(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
-        let mut pages = self.client.describe_fleets().into_paginator().send();
+        let mut pages = self.client.describe_fleets().into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeFleets", self.region.as_str(), e))?;
             let over = |state| matches!(state, Some(&FleetStateCode::Deleted | &FleetStateCode::Failed));
@@ -32,7 +32,7 @@ impl Ec2Cloud {
 
     async fn spot_fleets(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
-        let mut pages = self.client.describe_spot_fleet_requests().into_paginator().send();
+        let mut pages = self.client.describe_spot_fleet_requests().into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSpotFleetRequests", self.region.as_str(), e))?;
             let over = |state| matches!(state, Some(&BatchState::Cancelled | &BatchState::Failed));
@@ -50,7 +50,8 @@ impl Ec2Cloud {
     async fn spot_requests(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
         let states = convert::filter("state", ["open", "active"].map(str::to_owned));
-        let mut pages = self.client.describe_spot_instance_requests().filters(states).into_paginator().send();
+        let mut pages =
+            self.client.describe_spot_instance_requests().filters(states).into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSpotInstanceRequests", self.region.as_str(), e))?;
             for request in page.spot_instance_requests() {

@@ -1,6 +1,6 @@
 //! The Describe calls behind VPC, subnet and group filters. It owns their paging; which filters are meant, and what too many or too few matches mean, is its callers' business.
 
-use super::{Ec2Cloud, answer::cloud_error, convert};
+use super::{Ec2Cloud, PAGE, answer::cloud_error, convert};
 use crate::cloud::{CloudResult, CloudSubnet, DescribeFilters, NamedResource};
 
 impl Ec2Cloud {
@@ -11,7 +11,7 @@ impl Ec2Cloud {
             return Ok(found);
         }
         let request = self.client.describe_vpcs().set_filters(Some(convert::filters(filters)));
-        let mut pages = request.into_paginator().send();
+        let mut pages = request.into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeVpcs", self.region.as_str(), e))?;
             found.extend(page.vpcs().iter().filter_map(|vpc| vpc.vpc_id()).map(str::to_owned));
@@ -26,7 +26,7 @@ impl Ec2Cloud {
             return Ok(found);
         }
         let request = self.client.describe_subnets().set_filters(Some(convert::filters(filters)));
-        let mut pages = request.into_paginator().send();
+        let mut pages = request.into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSubnets", self.region.as_str(), e))?;
             found.extend(page.subnets().iter().filter_map(convert::subnet));
@@ -41,7 +41,8 @@ impl Ec2Cloud {
             return Ok(found);
         }
         let filter = convert::filter("instance-type", types.iter().cloned());
-        let mut pages = self.client.describe_instance_type_offerings().filters(filter).into_paginator().send();
+        let mut pages =
+            self.client.describe_instance_type_offerings().filters(filter).into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeInstanceTypeOfferings", self.region.as_str(), e))?;
             let offered = page.instance_type_offerings().iter().filter_map(|offering| offering.instance_type());
@@ -55,7 +56,8 @@ impl Ec2Cloud {
         &self,
         filters: Vec<aws_sdk_ec2::types::Filter>,
     ) -> CloudResult<Vec<NamedResource>> {
-        let mut pages = self.client.describe_security_groups().set_filters(Some(filters)).into_paginator().send();
+        let mut pages =
+            self.client.describe_security_groups().set_filters(Some(filters)).into_paginator().page_size(PAGE).send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSecurityGroups", self.region.as_str(), e))?;

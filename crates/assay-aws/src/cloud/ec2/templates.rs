@@ -3,11 +3,8 @@
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification, MixedInstancesPolicy};
 
-use super::{Ec2Cloud, answer::cloud_error, uses::ImageMention};
+use super::{Ec2Cloud, PAGE, answer::cloud_error, uses::ImageMention};
 use crate::cloud::{CloudResult, UseKind, plain};
-
-/// Templates or versions in one answer; EC2 takes at most 200.
-const PAGE: i32 = 200;
 
 /// A launch template with all its versions.
 pub(super) struct VersionedLaunchTemplate {
