@@ -1,6 +1,6 @@
 //! What is downloaded, by us and by whoever copies our templates: each is pinned by its digest, and nothing is fetched under a name that nobody here owns.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, process::Command};
 
 use crate::support::tools::root;
 
@@ -175,7 +175,7 @@ fn scripts_download_no_program_without_its_digest() {
     }
     assert_eq!(held, [".circleci/orb/scripts/packer.sh"]);
     for (other, _) in OTHERS {
-        assert!(PathBuf::from(root()).join(other).exists(), "{other} is gone: take it off the list");
+        assert!(root().join(other).exists(), "{other} is gone: take it off the list");
     }
     let command = fs::read_to_string(root().join(".circleci/orb/commands/packer.yml")).expect("the command");
     for platform in ["linux_amd64=", "linux_arm64="] {
