@@ -9,14 +9,11 @@
 packer {
   required_version = ">= 1.7.0"
 
+  # assay is not here: `packer init` would download whatever somebody publishes under a name of ours. Packer finds the installed one by itself.
   required_plugins {
     amazon = {
-      version = ">= 1.2.8"
+      version = "1.8.2"
       source  = "github.com/hashicorp/amazon"
-    }
-    assay = {
-      version = ">= 0.1.0"
-      source  = "github.com/assay/assay"
     }
   }
 }

@@ -17,8 +17,9 @@ use assay_config::{
     request::{CommitRequest, OutputFormat},
 };
 use assay_ledger as ledger;
-use assay_ledger::{CommitChange, CommitOutcome};
+use assay_ledger::{CandidateSigner, CommitChange, CommitOutcome};
 use assay_model::{ManifestRuns, RunId, exit::ExitStatus};
+use assay_signing::SigningKey;
 
 /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
 ///
@@ -37,6 +38,9 @@ pub struct CommitArgs {
     /// Commit and tag, but do not push
     #[arg(long)]
     no_push: bool,
+    /// Sign the candidate file with a private key file (OpenSSH's, without passphrase): main may ask for that by promotion { require_signed_candidate }
+    #[arg(long, value_name = "FILE")]
+    sign_with: Option<PathBuf>,
     /// Another run of the manifest than its last
     #[arg(long, value_name = "ULID")]
     run: Option<RunId>,
@@ -56,6 +60,8 @@ pub fn plan(args: &CommitArgs, globals: &GlobalOptions) -> Result<CommitRequest,
             problems.push(problem(flag, format!("{name:?} is not a name that git takes")));
         }
     }
+    let key = args.sign_with.as_ref().map(|path| SigningKey::read(path));
+    let sign = key.transpose().map_err(|error| problems.push(problem("--sign-with", error.to_string())));
     let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     if !problems.is_empty() {
         return Err(problems);
@@ -70,6 +76,7 @@ pub fn plan(args: &CommitArgs, globals: &GlobalOptions) -> Result<CommitRequest,
         branch: args.branch.clone(),
         remote: args.remote.clone(),
         push: !args.no_push,
+        sign: sign.unwrap_or_default(),
         format,
     })
 }
@@ -85,6 +92,13 @@ pub fn execute(request: CommitRequest) -> ExitStatus {
                 return ExitStatus::Usage;
             }
         };
+        let signer = match request.sign.map(CandidateSigner::new).transpose() {
+            Ok(signer) => signer,
+            Err(error) => {
+                output::chain(&error);
+                return ExitStatus::Usage;
+            }
+        };
         let wanted = ledger::CommitRequest {
             manifest: request.manifest,
             runs: request.runs,
@@ -92,6 +106,7 @@ pub fn execute(request: CommitRequest) -> ExitStatus {
             branch: request.branch,
             remote: request.remote,
             push: request.push,
+            signer,
             environment: ledger::environment_of_process(),
             patience: ledger::RacePatience::default(),
         };

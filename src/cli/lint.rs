@@ -17,6 +17,7 @@ use assay_config::{
 };
 use assay_ledger as ledger;
 use assay_model::exit::ExitStatus;
+use assay_signing::{ALLOWED_SIGNERS_AT_MOST, AllowedSigners};
 use assay_suite::{SuiteBounds, VarSources};
 
 /// Check assay.hcl and suites; prints every mistake
@@ -122,6 +123,7 @@ fn config(
         ..CheckInput::new(EntryPoint::Lint, folder)
     };
     add(linted, check_access(&input).2);
+    add(linted, trusted_keys(&config, shown));
     for image in &config.images {
         let mut flags = OptionLayer::default();
         let option = options::find("image").expect("the option `image` is declared");
@@ -136,6 +138,49 @@ fn config(
             let of_gold = |text: String| ConfigProblem::new(place.clone(), "suites.gold", text);
             add(linted, diagnostics.into_iter().map(of_gold).collect());
         }
+    }
+}
+
+/// What is wrong with the file of allowed signers, which promotion reads from the protected branch: found there, it would stop every promotion.
+fn trusted_keys(config: &file::ConfigFile, shown: &Path) -> Vec<ConfigProblem> {
+    let promotion = &config.promotion;
+    let named = promotion.allowed_signers.clone();
+    let path = named.clone().unwrap_or_else(|| PathBuf::from(file::ALLOWED_SIGNERS));
+    let place = shown.parent().unwrap_or(Path::new("")).join(&path);
+    let wrong = |message: String| vec![problem("promotion.allowed_signers", format!("{}: {message}", place.display()))];
+    let on_disk = config.folder.join(&path);
+    let facts = match std::fs::symlink_metadata(&on_disk) {
+        Ok(facts) => facts,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let needed = match (named.is_some(), promotion.require_signature, promotion.require_signed_candidate) {
+                (false, false, false) => return Vec::new(),
+                (true, ..) => "is not there",
+                _ => "is not there, and assay.hcl demands signatures: nobody's key is trusted",
+            };
+            return wrong(needed.to_owned());
+        }
+        Err(error) => return wrong(format!("cannot be read: {error}")),
+    };
+    // Of a link git holds where it points to, and a pull request chooses that.
+    let real = config.folder.canonicalize().map(|folder| folder.join(&path));
+    if !facts.is_file() || real.ok() != on_disk.canonicalize().ok() {
+        return wrong(
+            "is no plain file, or lies behind a link; promotion reads what git holds at this place".to_owned(),
+        );
+    }
+    if facts.len() > ALLOWED_SIGNERS_AT_MOST as u64 {
+        return wrong(format!("is longer than {ALLOWED_SIGNERS_AT_MOST} bytes"));
+    }
+    let text = match std::fs::read(&on_disk) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => return wrong(format!("cannot be read: {error}")),
+    };
+    match AllowedSigners::parse(&text, &place.display().to_string(), &jiff::tz::TimeZone::UTC) {
+        Ok(signers) if signers.is_empty() && (promotion.require_signature || promotion.require_signed_candidate) => {
+            wrong("trusts no key, and assay.hcl demands signatures".to_owned())
+        }
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.0.into_iter().map(|line| problem("promotion.allowed_signers", line)).collect(),
     }
 }
 

@@ -409,6 +409,37 @@ fn lint_finds_the_mistakes_of_every_image_once() {
 }
 
 #[test]
+fn lint_reads_the_allowed_signers_as_promotion_will() {
+    let lint = |folder: &Path| {
+        let cli = parse("assay lint");
+        let CliCommand::Lint(args) = &cli.command else { panic!("lint") };
+        lint::lint(args, &cli.globals, folder, fake_suites).map(|linted| texts(linted.problems)).expect("looked at")
+    };
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIVwYsEqm2+9AEYJ/gEaGXzCIbHA7pPuJpFeBXf7Ylbs";
+    let image = "image \"base\" {}\n";
+    let demands = format!("promotion {{\n  require_signature = true\n}}\n{image}");
+    let good = folder(&[("assay.hcl", &demands)]);
+    assert!(lint(good.path())[0].contains("is not there, and assay.hcl demands signatures"));
+    let file = good.path().join("images/allowed_signers");
+    fs::create_dir_all(file.parent().expect("one")).expect("a folder");
+    fs::write(&file, format!("# testers\nci@example.com {key}\n")).expect("written");
+    assert_eq!(lint(good.path()), Vec::<String>::new());
+    fs::write(&file, format!("ci@example.com {key}\nci@example.com\nci bogus=\"x\" {key}\n")).expect("written");
+    let wrong = lint(good.path());
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    assert!(wrong[0].contains("images/allowed_signers line 2: "), "{wrong:?}");
+    assert!(wrong[1].contains("images/allowed_signers line 3: "), "{wrong:?}");
+    fs::write(&file, "# nobody\n").expect("written");
+    assert!(lint(good.path())[0].contains("trusts no key"));
+    // Its target may be any file of the machine, and mistakes quote what they are about.
+    fs::remove_file(&file).expect("removed");
+    std::os::unix::fs::symlink("/etc/passwd", &file).expect("linked");
+    let linked = lint(good.path());
+    assert!(linked.len() == 1 && linked[0].contains("lies behind a link"), "{linked:?}");
+    assert_eq!(lint(folder(&[("assay.hcl", image)]).path()), Vec::<String>::new());
+}
+
+#[test]
 fn the_plugin_lies_where_packer_looks() {
     let folder = folder(&[("program", "bytes")]);
     let (program, root) = (folder.path().join("program"), folder.path().join("plugins"));

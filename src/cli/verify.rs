@@ -80,6 +80,7 @@ fn plan_in(args: &VerifyArgs, globals: &GlobalOptions, folder: &Path) -> Result<
         tags: args.tags,
         signatures: args.signatures,
         require_signature: promotion.require_signature,
+        require_signed_candidate: promotion.require_signed_candidate,
         allowed_signers: promotion.allowed_signers.map(|path| path.to_string_lossy().into_owned()),
     };
     Ok(VerifyPlan { request, format })

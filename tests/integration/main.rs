@@ -46,4 +46,6 @@ mod remote;
 mod rights;
 mod samples;
 mod status;
+mod supply_chain;
+mod threat_model;
 mod ways;

@@ -183,7 +183,7 @@ pub enum HostKeyTrust {
 }
 
 /// `assay commit`: record runs of a manifest in git.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct CommitRequest {
     /// The manifest.
     pub manifest: PathBuf,
@@ -195,6 +195,8 @@ pub struct CommitRequest {
     pub remote: Option<String>,
     /// Whether to push; `--no-push` turns it off.
     pub push: bool,
+    /// The key that signs the candidate files; it was read already.
+    pub sign: Option<SigningKey>,
     /// How to print the result.
     pub format: OutputFormat,
 }

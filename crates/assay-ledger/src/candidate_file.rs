@@ -20,7 +20,7 @@ pub fn path(candidate: &Candidate) -> String {
 }
 
 /// The place of the candidate file of a run.
-pub(super) fn path_of(image: &ImageName, run: RunId) -> String {
+pub fn path_of(image: &ImageName, run: RunId) -> String {
     format!("images/{image}/candidates/{run}.hcl")
 }
 

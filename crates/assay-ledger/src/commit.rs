@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     branch::{self, BranchError},
     candidate_file,
+    candidate_signature::CandidateSigner,
     git::{GitEnvironment, GitError},
     hcl_text::HclError,
     intake::{self, ImageSubmission, IntakeError, ManifestIntake},
@@ -36,6 +37,8 @@ pub struct CommitRequest {
     pub remote: Option<String>,
     /// Whether to push. Without: see [`CommitChange::Kept`].
     pub push: bool,
+    /// What signs the candidate files.
+    pub signer: Option<CandidateSigner>,
     /// What git and the CI variables are read from; usually `environment_of_process`.
     pub environment: GitEnvironment,
     /// How long a race is run.
@@ -280,11 +283,12 @@ async fn commit_all(request: &CommitRequest, submissions: Vec<ImageSubmission>) 
     let repository = Repository::open(&request.repository, &request.environment).await.map_err(in_git)?;
     let branch = branch::resolve(&repository, request.branch.as_deref(), &request.environment).await?;
     if !request.push {
-        return local::commit(&repository, &branch, &submissions).await;
+        return local::commit(&repository, &branch, &submissions, request.signer.as_ref()).await;
     }
     let remote = branch::remote_to_push(&repository, request.remote.as_deref(), &branch).await.map_err(in_git)?;
     let race = PushRace::new(repository, remote, request.patience);
-    CommitWork { race, branch, submissions, pushed: None }.run().await
+    let signer = request.signer.clone();
+    CommitWork { race, branch, submissions, signer, pushed: None }.run().await
 }
 
 /// One commit on its way.
@@ -292,6 +296,7 @@ struct CommitWork {
     race: PushRace,
     branch: String,
     submissions: Vec<ImageSubmission>,
+    signer: Option<CandidateSigner>,
     /// The last commit that was sent, whatever the answer.
     pushed: Option<String>,
 }
@@ -311,7 +316,7 @@ impl CommitWork {
         let Some((base, references)) = self.look().await? else { return Ok(None) };
         let branch = self.branch.clone();
         let in_git = |error: GitError| LedgerError::plan(&branch, error);
-        let planned = plan(self.race.repository(), base.as_deref(), &self.submissions).await;
+        let planned = plan(self.race.repository(), base.as_deref(), &self.submissions, self.signer.as_ref()).await;
         let plan = planned.map_err(|error| LedgerError::plan(&branch, error))?;
         let Some((tags, warnings)) = self.tags(&plan.candidates, &references).await? else { return Ok(None) };
         let commit = self.commit_object(base.as_deref(), &plan).await.map_err(in_git)?;

@@ -5,6 +5,7 @@
 pub mod books;
 mod branch;
 pub mod candidate_file;
+mod candidate_signature;
 mod candidates;
 mod checkout;
 pub mod checkup;
@@ -47,6 +48,7 @@ mod write_tests;
 
 pub use books::{BooksRequest, LedgerEdit, LedgerSnapshot, NewTag, WriteError, WriteRequest, WrittenChange};
 pub use branch::BranchError;
+pub use candidate_signature::CandidateSigner;
 pub use candidates::{CandidateFiles, ImageFiles, UnreadableFile};
 pub use commit::{CommitChange, CommitOutcome, CommitRequest, LedgerError, LeftOut, RacePatience, TagOutcome, commit};
 pub use git::{GitEnvironment, GitError, environment_of_process};

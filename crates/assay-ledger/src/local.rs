@@ -3,6 +3,7 @@
 //! command that takes the commit in. The commit is kept from collection under `refs/assay/<image>/<run>`.
 
 use super::{
+    candidate_signature::CandidateSigner,
     commit::{CommitChange, CommitOutcome, LedgerError, TagOutcome, holds_part_of, names_part_of},
     git::GitError,
     intake::ImageSubmission,
@@ -19,6 +20,7 @@ pub(crate) async fn commit(
     repository: &Repository,
     branch: &str,
     submissions: &[ImageSubmission],
+    signer: Option<&CandidateSigner>,
 ) -> Result<CommitOutcome, LedgerError> {
     let in_git = |source| LedgerError::git(repository, source);
     let branch_reference = format!("refs/heads/{branch}");
@@ -30,8 +32,8 @@ pub(crate) async fn commit(
     let reference = kept_reference(submissions);
     let kept = repository.commit_of(&reference).await.map_err(in_git)?;
     let base = base(repository, start, kept.clone()).await.map_err(in_git)?;
-    let planned =
-        plan(repository, base.as_deref(), submissions).await.map_err(|source| LedgerError::plan(branch, source))?;
+    let planned = plan(repository, base.as_deref(), submissions, signer).await;
+    let planned = planned.map_err(|source| LedgerError::plan(branch, source))?;
     let commit = match &base {
         Some(base) if !planned.changed => base.clone(),
         _ => {

@@ -3,6 +3,7 @@
 
 use super::{
     candidate_file,
+    candidate_signature::{self, CandidateSigner, PlannedCandidate},
     git::GitError,
     hcl_text::HclError,
     intake::ImageSubmission,
@@ -45,6 +46,18 @@ pub enum PlanError {
         /// The lock file.
         path: String,
     },
+    /// The file holds what another build wrote, and this one's key did not sign that.
+    #[error(
+        "{path} in git says more than what this build made, and that is not signed by the key that signs here; commit every build of a run with the same key \
+         (--sign-with), or build again"
+    )]
+    NotOurs {
+        /// The candidate file.
+        path: String,
+    },
+    /// The key did not sign.
+    #[error("the candidate file cannot be signed")]
+    Signature(#[source] assay_signing::SignError),
     /// The candidate in git names evidence that is not there.
     #[error(
         "{path} in git names the evidence {digest}, which is not in images/evidence; restore it before committing more of this run"
@@ -70,11 +83,12 @@ pub(crate) struct TreePlan {
     pub files: Vec<String>,
 }
 
-/// Plans `submissions` on top of the commit `base` (`None`: nothing is there yet).
+/// Plans `submissions` on top of the commit `base` (`None`: nothing is there yet), signed by `signer`.
 pub(crate) async fn plan(
     repository: &Repository,
     base: Option<&str>,
     submissions: &[ImageSubmission],
+    signer: Option<&CandidateSigner>,
 ) -> Result<TreePlan, PlanError> {
     let mut changes: Vec<TreeChange> = Vec::new();
     let mut candidates = Vec::new();
@@ -82,7 +96,7 @@ pub(crate) async fn plan(
         if is_moved_in(repository, base, &submission.candidate).await? {
             continue;
         }
-        let (candidate, more) = plan_one(repository, base, submission).await?;
+        let (candidate, more) = plan_one(repository, base, submission, signer).await?;
         candidates.push(candidate);
         changes.extend(more);
     }
@@ -120,6 +134,7 @@ async fn plan_one(
     repository: &Repository,
     base: Option<&str>,
     submission: &ImageSubmission,
+    signer: Option<&CandidateSigner>,
 ) -> Result<(Candidate, Vec<TreeChange>), PlanError> {
     let path = candidate_file::path(&submission.candidate);
     let there = match base {
@@ -134,9 +149,15 @@ async fn plan_one(
     };
     let mut changes = Vec::new();
     // Compared as data: a file that says the same is not rewritten for its layout.
-    if there.as_ref() != Some(&merged) {
+    let differs = there.as_ref() != Some(&merged);
+    if differs {
         let blob = repository.write_blob(candidate_file::write(&merged).as_bytes()).await?;
         changes.push((path.clone(), Some(blob)));
+    }
+    let planned = PlannedCandidate { path: &path, ours: &submission.candidate, merged: &merged, changes: differs };
+    for change in candidate_signature::plan(repository, base, planned, signer).await? {
+        changes.retain(|(known, _)| *known != change.0);
+        changes.push(change);
     }
     changes.extend(plan_evidence(repository, base, submission, (there.as_ref(), &merged), &path).await?);
     Ok((merged, changes))

@@ -63,6 +63,7 @@ async fn child_process() {
             branch: None,
             remote: None,
             push: true,
+            signer: None,
             environment: errand.environment.clone(),
             patience: RacePatience::default(),
         })

@@ -91,6 +91,7 @@ impl GitWorld {
             branch: None,
             remote: None,
             push: true,
+            signer: None,
             environment: self.environment.clone(),
             patience: RacePatience { tries: 20, time: Duration::from_secs(60) },
         }

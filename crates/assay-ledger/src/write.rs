@@ -6,6 +6,7 @@ use super::{
     RacePatience,
     books::{BooksRequest, LedgerSnapshot},
     branch,
+    candidate_signature::{may_be_signed, path_beside},
     commit::LedgerError,
     git::GitError,
     race::{PushOutcome, PushRace},
@@ -293,6 +294,13 @@ impl LedgerWriter {
                 Some(bytes) => Some(repository.write_blob(bytes).await.map_err(in_git)?),
                 None => None,
             };
+            // What takes a candidate file away takes the signature over it along.
+            if blob.is_none() && may_be_signed(path) {
+                let beside = path_beside(path);
+                if repository.read(base, &beside).await.map_err(in_git)?.is_some() {
+                    changes.push((beside, None));
+                }
+            }
             changes.push((path.clone(), blob));
         }
         let mut changed = false;

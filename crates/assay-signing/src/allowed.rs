@@ -4,7 +4,7 @@
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use ssh_key::{Algorithm, PublicKey, public::KeyData};
 
-use super::{ALLOWED_SIGNERS_AT_MOST, NAMESPACE, verify::SignatureError};
+use super::{ALLOWED_SIGNERS_AT_MOST, verify::SignatureError};
 use assay_model::escape::{bounded, escape_line};
 
 /// The keys that may sign, in the order of their file.
@@ -62,11 +62,17 @@ impl AllowedSigners {
         self.entries.is_empty()
     }
 
-    /// The principals of the first line that trusts `key` for evidence at `now`; where none does, what the first line with this key says.
-    pub(super) fn trusted(&self, key: &KeyData, fingerprint: &str, now: Timestamp) -> Result<String, SignatureError> {
+    /// The principals of the first line that trusts `key` for the namespace `wanted` at `now`; where none does, what the first line with this key says.
+    pub(super) fn trusted(
+        &self,
+        key: &KeyData,
+        fingerprint: &str,
+        wanted: &'static str,
+        now: Timestamp,
+    ) -> Result<String, SignatureError> {
         let mut refused = None;
         for entry in self.entries.iter().filter(|entry| entry.key == *key) {
-            match self.judge(entry, fingerprint, now) {
+            match self.judge(entry, fingerprint, wanted, now) {
                 Ok(()) => return Ok(entry.principals.clone()),
                 Err(why) => refused = refused.or(Some(why)),
             }
@@ -77,11 +83,17 @@ impl AllowedSigners {
         }))
     }
 
-    fn judge(&self, entry: &SignerEntry, fingerprint: &str, now: Timestamp) -> Result<(), SignatureError> {
+    fn judge(
+        &self,
+        entry: &SignerEntry,
+        fingerprint: &str,
+        wanted: &'static str,
+        now: Timestamp,
+    ) -> Result<(), SignatureError> {
         let (file, line, fingerprint) = (self.file.clone(), entry.line, fingerprint.to_owned());
         let options = &entry.options;
-        if let Some(namespaces) = options.namespaces.as_ref().filter(|list| !matches(list, NAMESPACE)) {
-            return Err(SignatureError::NotForEvidence { fingerprint, namespaces: namespaces.clone(), file, line });
+        if let Some(namespaces) = options.namespaces.as_ref().filter(|list| !matches(list, wanted)) {
+            return Err(SignatureError::OtherUse { fingerprint, wanted, namespaces: namespaces.clone(), file, line });
         }
         if let Some(after) = options.valid_after.filter(|after| now < *after) {
             return Err(SignatureError::NotYetValid { fingerprint, after: after.to_string(), file, line });

@@ -1,4 +1,4 @@
-//! Signatures over evidence: who says that this file is what a validation found. It owns the form (SSHSIG, OpenSSH's PROTOCOL.sshsig, so that
+//! Signatures over evidence and candidate files: who says that this file is what a validation found, or what a build made. It owns the form (SSHSIG, OpenSSH's PROTOCOL.sshsig, so that
 //! `ssh-keygen -Y verify` can check it anywhere), the namespace, and the reading of ssh-keygen(1)'s ALLOWED SIGNERS; it refuses to know a cloud
 //! (a signature by KMS is asked of the caller), to read git, and to decide what a good signature is worth.
 
@@ -12,10 +12,13 @@ mod tests;
 
 pub use allowed::{AllowedSigners, AllowedSignersError};
 pub use signer::{SignError, SignWith, SigningKey, SigningMethod, sign};
-pub use verify::{SignatureError, SignedBy, verify};
+pub use verify::{SignatureError, SignedBy, verify, verify_candidate};
 
 /// What a signature must have been made for: one over something else is never taken for one over evidence.
 pub const NAMESPACE: &str = "assay-evidence";
+
+/// The same for candidate files, which the builder signs: its key says what was built, and never that it passed.
+pub const CANDIDATE_NAMESPACE: &str = "assay-candidate";
 
 /// The longest signature text that is read, in bytes; one of ours has about 300.
 pub const SIGNATURE_AT_MOST: usize = 16 << 10;

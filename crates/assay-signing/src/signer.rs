@@ -13,7 +13,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PrivateKey, SshSig, public::KeyData};
 
-use super::{NAMESPACE, kms};
+use super::{CANDIDATE_NAMESPACE, NAMESPACE, kms};
 
 /// The longest key file that is read, in bytes.
 const KEY_FILE_AT_MOST: u64 = 64 << 10;
@@ -106,6 +106,16 @@ impl SigningKey {
             return Err(wrong(format!("is longer than {KEY_FILE_AT_MOST} bytes")));
         }
         Self::parse(&text).map_err(wrong)
+    }
+
+    /// The public half, as a line for a file of allowed signers: `ssh-ed25519 AAAA…`.
+    pub fn public_line(&self) -> Result<String, SignError> {
+        Ok(ssh_key::PublicKey::new(self.0.public_key().key_data().clone(), "").to_openssh()?)
+    }
+
+    /// Signs a candidate file, all its bytes, as `ssh-keygen -Y sign -n assay-candidate` does.
+    pub fn sign_candidate(&self, text: &[u8]) -> Result<String, SignError> {
+        Ok(self.0.sign(CANDIDATE_NAMESPACE, HashAlg::Sha512, text)?.to_pem(LineEnding::LF)?)
     }
 
     /// A key from its text. The error is a sentence about the key.

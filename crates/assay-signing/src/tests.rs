@@ -48,6 +48,8 @@ impl Keys {
     fn signed_by_keygen(&self, namespace: &str) -> String {
         let file = self.path("evidence.json");
         fs::write(&file, EVIDENCE).expect("written");
+        // ssh-keygen asks before it writes over one.
+        let _ = fs::remove_file(self.path("evidence.json.sig"));
         let key = self.private().display().to_string();
         let made = keygen(&["-q", "-Y", "sign", "-n", namespace, "-f", &key], &file);
         assert!(made.status.success(), "{made:?}");
@@ -104,6 +106,25 @@ async fn ssh_keygen_accepts_ours_and_we_accept_its() {
         let shown = keygen(&["-l", "-f"], &keys.path("key.pub"));
         assert!(String::from_utf8_lossy(&shown.stdout).contains(&fingerprint), "{fingerprint}");
     }
+}
+
+#[test]
+fn a_candidates_signature_is_none_over_evidence_and_the_reverse() {
+    let keys = Keys::new("ed25519");
+    let key = SigningKey::read(&keys.private()).expect("a key");
+    let allowed = keys.allowed("");
+    let made = key.sign_candidate(EVIDENCE).expect("signed");
+    verify_candidate(EVIDENCE, &made, &allowed, now()).expect("ours");
+    verify_candidate(EVIDENCE, &keys.signed_by_keygen(CANDIDATE_NAMESPACE), &allowed, now()).expect("ssh-keygen's");
+    let found = CANDIDATE_NAMESPACE.to_owned();
+    let wrong = SignatureError::Namespace { found, wanted: NAMESPACE };
+    assert_eq!(verify(EVIDENCE, &made, &allowed, now()), Err(wrong));
+    assert!(verify_candidate(EVIDENCE, &keys.signed_by_keygen(NAMESPACE), &allowed, now()).is_err());
+    // A line can say that a key is the builder's alone.
+    let builder = keys.allowed("namespaces=\"assay-candidate\"");
+    verify_candidate(EVIDENCE, &made, &builder, now()).expect("for candidates");
+    let evidence = verify(EVIDENCE, &keys.signed_by_keygen(NAMESPACE), &builder, now());
+    assert!(matches!(evidence, Err(SignatureError::OtherUse { wanted: NAMESPACE, .. })), "{evidence:?}");
 }
 
 /// KMS, played by openssl: SubjectPublicKeyInfo and signatures in DER, out of a P-256 key.
@@ -178,7 +199,7 @@ async fn each_thing_that_is_wrong_has_its_own_words() {
     assert!(matches!(refused(EVIDENCE, &signature, &other.allowed("")), SignatureError::UnknownKey { .. }));
     assert!(matches!(refused(EVIDENCE, &signature, &AllowedSigners::default()), SignatureError::UnknownKey { .. }));
     let namespace = refused(EVIDENCE, &keys.signed_by_keygen("file"), &allowed);
-    assert_eq!(namespace, SignatureError::Namespace("file".to_owned()));
+    assert_eq!(namespace, SignatureError::Namespace { found: "file".to_owned(), wanted: NAMESPACE });
     assert!(matches!(refused(EVIDENCE, "hello", &allowed), SignatureError::Malformed(_)));
     assert_eq!(refused(EVIDENCE, &"x".repeat(SIGNATURE_AT_MOST + 1), &allowed), SignatureError::TooLong);
 
@@ -187,7 +208,7 @@ async fn each_thing_that_is_wrong_has_its_own_words() {
     let early = refused(EVIDENCE, &signature, &keys.allowed("valid-after=\"202603011201Z\""));
     assert!(early.to_string().contains("2026-03-01T12:01:00Z (images/allowed_signers line 3)"), "{early}");
     let other_use = refused(EVIDENCE, &signature, &keys.allowed("namespaces=\"git,!assay-evidence,*\""));
-    assert!(matches!(&other_use, SignatureError::NotForEvidence { .. }), "{other_use}");
+    assert!(matches!(&other_use, SignatureError::OtherUse { .. }), "{other_use}");
     for fine in ["namespaces=\"git,assay-*\"", "valid-after=\"20260228\",VALID-BEFORE=\"20260302000000Z\""] {
         assert!(verify(EVIDENCE, &signature, &keys.allowed(fine), now()).is_ok(), "{fine}");
     }

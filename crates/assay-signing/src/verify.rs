@@ -1,9 +1,9 @@
 //! Checking signatures. It owns the order of the questions, so that the first thing that is wrong is the one that is said: is it a signature, for
-//! evidence, by a key that is trusted at this time, over these bytes.
+//! this kind of file, by a key that is trusted at this time, over these bytes.
 
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, LineEnding, PublicKey, SshSig};
 
-use super::{AllowedSigners, NAMESPACE, SIGNATURE_AT_MOST};
+use super::{AllowedSigners, CANDIDATE_NAMESPACE, NAMESPACE, SIGNATURE_AT_MOST};
 use assay_model::escape::{bounded, escape_line};
 
 /// Whose signature it is.
@@ -25,8 +25,13 @@ pub enum SignatureError {
     #[error("the signature cannot be read ({0}); expected what ssh-keygen -Y sign writes")]
     Malformed(String),
     /// For something else.
-    #[error("the signature was made for {0:?}, not for {NAMESPACE:?}")]
-    Namespace(String),
+    #[error("the signature was made for {found:?}, not for {wanted:?}")]
+    Namespace {
+        /// What it was made for.
+        found: String,
+        /// What it must have been made for.
+        wanted: &'static str,
+    },
     /// A kind of key that is not accepted.
     #[error("the signature is by a key of type {0}; expected ssh-ed25519 or ecdsa-sha2-nistp256")]
     Algorithm(String),
@@ -40,11 +45,13 @@ pub enum SignatureError {
     },
     /// The line says that the key is for something else.
     #[error(
-        "the key {fingerprint} that signed is allowed for {namespaces:?} only, not for {NAMESPACE:?} ({file} line {line})"
+        "the key {fingerprint} that signed is allowed for {namespaces:?} only, not for {wanted:?} ({file} line {line})"
     )]
-    NotForEvidence {
+    OtherUse {
         /// The key.
         fingerprint: String,
+        /// What it must be for.
+        wanted: &'static str,
         /// What it is for.
         namespaces: String,
         /// The file of allowed signers.
@@ -77,7 +84,7 @@ pub enum SignatureError {
         line: usize,
     },
     /// Other bytes were signed.
-    #[error("the signature by {fingerprint} is not one over this evidence: one of the two was changed")]
+    #[error("the signature by {fingerprint} is not one over this file: one of the two was changed")]
     Altered {
         /// The key.
         fingerprint: String,
@@ -87,6 +94,26 @@ pub enum SignatureError {
 /// Checks `signature` (armored text) over all bytes of `evidence` against the keys that may sign, at the time `now`. A signature itself holds no time.
 pub fn verify(
     evidence: &[u8],
+    signature: &str,
+    allowed: &AllowedSigners,
+    now: jiff::Timestamp,
+) -> Result<SignedBy, SignatureError> {
+    verify_for(NAMESPACE, evidence, signature, allowed, now)
+}
+
+/// The same for a candidate file.
+pub fn verify_candidate(
+    text: &[u8],
+    signature: &str,
+    allowed: &AllowedSigners,
+    now: jiff::Timestamp,
+) -> Result<SignedBy, SignatureError> {
+    verify_for(CANDIDATE_NAMESPACE, text, signature, allowed, now)
+}
+
+fn verify_for(
+    wanted: &'static str,
+    signed: &[u8],
     signature: &str,
     allowed: &AllowedSigners,
     now: jiff::Timestamp,
@@ -107,15 +134,15 @@ pub fn verify(
     if !made.reserved().is_empty() {
         return Err(malformed("its reserved field is not empty".to_owned()));
     }
-    if made.namespace() != NAMESPACE {
-        return Err(SignatureError::Namespace(bounded(&escape_line(made.namespace()), 200)));
+    if made.namespace() != wanted {
+        return Err(SignatureError::Namespace { found: bounded(&escape_line(made.namespace()), 200), wanted });
     }
     let key = PublicKey::new(made.public_key().clone(), "");
     if !matches!(key.algorithm(), Algorithm::Ed25519 | Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 }) {
         return Err(SignatureError::Algorithm(escape_line(key.algorithm().as_str())));
     }
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
-    let principal = allowed.trusted(key.key_data(), &fingerprint, now)?;
-    key.verify(NAMESPACE, evidence, &made).map_err(|_| SignatureError::Altered { fingerprint: fingerprint.clone() })?;
+    let principal = allowed.trusted(key.key_data(), &fingerprint, wanted, now)?;
+    key.verify(wanted, signed, &made).map_err(|_| SignatureError::Altered { fingerprint: fingerprint.clone() })?;
     Ok(SignedBy { principal, fingerprint })
 }

@@ -5,7 +5,7 @@ use super::{
     Matcher,
     demand::{DemandReader, SuiteDialect},
     diagnostic::nearest,
-    json_path, re2,
+    json_path,
     semver_range::SemverRange,
     tree::{SourceEntry, SourceNode, SourceValue},
     vocabulary::{self, ValueKind},
@@ -136,11 +136,7 @@ impl DemandReader<'_, '_> {
 
     fn regexp(&mut self, entry: &SourceEntry) -> Option<Matcher> {
         let text = self.text(entry)?;
-        if let Err(error) = re2::compile(&text) {
-            self.bad_regex(&entry.node.span, &text, &error);
-            return None;
-        }
-        Some(Matcher::MatchRegexp(text))
+        self.is_regex(&entry.node.span, &text, &text).then_some(Matcher::MatchRegexp(text))
     }
 
     fn range(&mut self, entry: &SourceEntry) -> Option<Matcher> {

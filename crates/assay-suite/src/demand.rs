@@ -9,6 +9,7 @@ use super::{
     diagnostic::nearest,
     matcher::number,
     pattern::SearchPattern,
+    regex_budget::RegexRefusal,
     tree::{FileMistakes, SourceNode, SourceValue},
     vocabulary::ValueKind,
 };
@@ -236,9 +237,16 @@ impl DemandReader<'_, '_> {
                 }
                 continue;
             };
-            match SearchPattern::parse(text) {
-                Ok(_) => patterns.push(text.clone()),
-                Err(error) => self.bad_regex(&item.span, text, &error),
+            let taken = match SearchPattern::regex_of(text) {
+                Ok(None) => true,
+                Ok(Some(regex)) => self.is_regex(&item.span, text, regex),
+                Err(error) => {
+                    self.bad_regex(&item.span, text, &error);
+                    false
+                }
+            };
+            if taken {
+                patterns.push(text.clone());
             }
         }
         (patterns.len() == items.len()).then_some(patterns)
@@ -261,6 +269,19 @@ impl DemandReader<'_, '_> {
             }
         }
         (values.len() == items.len()).then_some(values)
+    }
+
+    /// Whether a regular expression may be used; else the mistake is told.
+    pub(crate) fn is_regex(&mut self, span: &Range<usize>, written: &str, regex: &str) -> bool {
+        match self.findings.regexes.admit(regex) {
+            Ok(()) => return true,
+            Err(RegexRefusal::Wrong(error)) => self.bad_regex(span, written, &error),
+            Err(RegexRefusal::TooMany(why)) => {
+                self.wrong(span, &why, "", Some("say the same in fewer; one expression may hold alternatives: a|b|c"))
+            }
+            Err(RegexRefusal::Told) => {}
+        }
+        false
     }
 
     pub(crate) fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {

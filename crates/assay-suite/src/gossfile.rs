@@ -17,6 +17,7 @@ use super::{
     goss::{self, GossInclude},
     load::LoadContext,
     reach::ReadableFolders,
+    regex_budget::RegexBudget,
     template::{self, TemplateWorld, VarSources, VisibleEnvironment},
     tree::FileMistakes,
 };
@@ -52,6 +53,7 @@ pub(super) fn read(path: &Path, text: &str, surroundings: &LoadContext) -> Resul
         record: Vec::new(),
         evaluated: false,
         bytes: 0,
+        regexes: surroundings.regexes.clone(),
     };
     reader.open.extend(on_disk.canonicalize());
     reader.file(path, text);
@@ -96,6 +98,7 @@ struct GossfileReader<'s> {
     record: Vec<u8>,
     evaluated: bool,
     bytes: usize,
+    regexes: RegexBudget,
 }
 
 impl GossfileReader<'_> {
@@ -116,6 +119,7 @@ impl GossfileReader<'_> {
             note(&mut self.record, part.as_bytes());
         }
         let mut findings = FileMistakes::of_template(source, &rendered);
+        findings.regexes = self.regexes.clone();
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
         if let Some((raw, mut includes)) = goss::read(&mut findings, stem, self.json) {
             let root = self.open.len() <= 1;

@@ -25,6 +25,7 @@ mod pattern;
 mod profiles;
 mod re2;
 mod reach;
+mod regex_budget;
 mod resource;
 mod semver_range;
 mod template;

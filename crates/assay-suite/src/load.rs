@@ -16,6 +16,7 @@ use super::{
     diagnostic::{SourceDiagnostic, SourceText},
     gossfile, hcl, profiles,
     reach::ReadableFolders,
+    regex_budget::RegexBudget,
     template::{self, TemplateVars, VarSources, VisibleEnvironment},
     tree::FileMistakes,
 };
@@ -40,15 +41,13 @@ pub fn load_with(paths: &[PathBuf], base_dir: &Path, vars: &VarSources) -> Resul
         let reach = ReadableFolders::of_folder(base_dir, &bounds);
         let vars = template::load_vars(vars)?;
         let env = VisibleEnvironment::of_process(&bounds.environment);
-        let surroundings = LoadContext { base_dir: base_dir.to_owned(), vars, env, bounds };
+        let regexes = RegexBudget::default();
+        let surroundings = LoadContext { base_dir: base_dir.to_owned(), vars, env, bounds, regexes };
         let mut suites = Vec::new();
         let mut mistakes = Vec::new();
         for path in paths {
             if let Some(profile) = profiles::find(path) {
-                match profile
-                    .map_err(|mistake| vec![mistake])
-                    .and_then(|text| hcl_suites(path, text, &surroundings.vars))
-                {
+                match profile.map_err(|mistake| vec![mistake]).and_then(|text| hcl_suites(path, text, &surroundings)) {
                     Ok(found) => suites.extend(found),
                     Err(found) => mistakes.extend(found),
                 }
@@ -101,6 +100,8 @@ pub(super) struct LoadContext {
     pub env: VisibleEnvironment,
     /// What may be read.
     pub bounds: SuiteBounds,
+    /// What all files' regular expressions may cost together.
+    pub regexes: RegexBudget,
 }
 
 /// Reads one file's bytes as suites; `path` is for its kind and for messages.
@@ -111,6 +112,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Suite>, Vec<SourceDi
         vars: TemplateVars::default(),
         env: VisibleEnvironment::default(),
         bounds: SuiteBounds::default(),
+        regexes: RegexBudget::default(),
     };
     on_a_thread(|| read_here(path, bytes, &surroundings))
 }
@@ -141,7 +143,7 @@ fn read_here(path: &Path, bytes: &[u8], surroundings: &LoadContext) -> Result<Ve
     };
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
     match extension.as_str() {
-        "hcl" => hcl_suites(path, text, &surroundings.vars),
+        "hcl" => hcl_suites(path, text, surroundings),
         "yaml" | "yml" | "json" => gossfile::read(path, text, surroundings).map(|suite| vec![suite]),
         _ => {
             let help = "a suite is a .hcl file, or goss's .yaml, .yml or .json";
@@ -150,9 +152,11 @@ fn read_here(path: &Path, bytes: &[u8], surroundings: &LoadContext) -> Result<Ve
     }
 }
 
-fn hcl_suites(path: &Path, text: &str, vars: &TemplateVars) -> Result<Vec<Suite>, Vec<SourceDiagnostic>> {
+fn hcl_suites(path: &Path, text: &str, surroundings: &LoadContext) -> Result<Vec<Suite>, Vec<SourceDiagnostic>> {
+    let vars = &surroundings.vars;
     let mut findings = FileMistakes::new(SourceText { path, text });
     findings.vars = &vars.entries;
+    findings.regexes = surroundings.regexes.clone();
     let raw = hcl::read(&mut findings);
     if raw.is_empty() && findings.list.is_empty() {
         let help = Some("write suite \"name\" { … } with at least one resource in it");

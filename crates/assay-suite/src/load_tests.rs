@@ -337,6 +337,35 @@ fn bombs_are_errors() {
     assert!(told.contains("too many aliases"), "{told}");
 }
 
+/// A file of 1 MiB has room for tens of thousands of expressions, or for some whose compiled form is gigabytes.
+#[test]
+fn many_or_large_regular_expressions_are_refused_and_take_no_time() {
+    let begun = std::time::Instant::now();
+    let suite = |from: usize, count: usize, regex: &dyn Fn(usize) -> String| {
+        let lines: String = (from..from + count).map(|at| format!("    - '/{}/'\n", regex(at))).collect();
+        format!("command:\n  x:\n    exit-status: 0\n    stdout:\n{lines}")
+    };
+    let plain = |at: usize| format!("^line {at} of [0-9]+ is (ok|fine)$");
+    assert_eq!(goss(&suite(0, 4_000, &plain)).len(), 1);
+    // The same one is asked about once, however often it stands there.
+    assert_eq!(goss(&suite(0, 20_000, &|_| "^x$".to_owned())).len(), 1);
+    let many = mistakes("goss.yaml", &suite(0, 20_000, &plain));
+    assert!(many.contains("more than 5000 different regular expressions"), "{many}");
+    assert!(many.contains("--> goss.yaml:5005:"), "{many}");
+    assert_eq!(many.matches("error:").count(), 1, "{many}");
+    let large = mistakes("goss.yaml", &suite(0, 20_000, &|at| format!("\\pL{{200}}{at}")));
+    assert!(large.contains("take more than 64 MiB when compiled"), "{large}");
+    assert_eq!(large.matches("error:").count(), 1, "{large}");
+    // All files of one reading count together.
+    let folder = tempfile::tempdir().unwrap();
+    for (name, from) in [("a.yaml", 0), ("b.yaml", 3_000)] {
+        std::fs::write(folder.path().join(name), suite(from, 3_000, &plain)).unwrap();
+    }
+    let both = all(&load(&["a.yaml".into(), "b.yaml".into()], folder.path()).unwrap_err());
+    assert!(both.contains("--> b.yaml:2005:"), "{both}");
+    assert!(begun.elapsed().as_secs() < 120, "bounds, not endurance: {:?}", begun.elapsed());
+}
+
 #[test]
 fn files_from_disk_all_at_once() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -22,16 +22,19 @@ enum PatternNeedle {
 }
 
 impl SearchPattern {
+    /// The regular expression in a pattern, where it is one. Fails where it is no pattern.
+    pub(crate) fn regex_of(text: &str) -> Result<Option<&str>, String> {
+        match text.strip_prefix('!').unwrap_or(text) {
+            "/" => Err("a slash alone is no pattern".to_owned()),
+            body => Ok(body.strip_prefix('/').and_then(|body| body.strip_suffix('/'))),
+        }
+    }
+
     /// Reads one pattern; fails with the regular expression's own complaint, in one line.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let (inverse, body) = match text.strip_prefix('!') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let needle = if body == "/" {
-            return Err("a slash alone is no pattern".to_owned());
-        } else if body.starts_with('/') && body.ends_with('/') {
-            PatternNeedle::Regex(re2::compile(&body[1..body.len() - 1])?)
+        let inverse = is_inverse(text);
+        let needle = if let Some(regex) = Self::regex_of(text)? {
+            PatternNeedle::Regex(re2::compile(regex)?)
         } else if text.is_empty() {
             PatternNeedle::Nothing
         } else {

@@ -6,13 +6,16 @@
 use std::{cell::RefCell, iter::Peekable, str::Chars};
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 
 /// Go's limit of `{n,m}`, and of such counts within each other.
 const MAX_COUNT: u32 = 1000;
 /// How deep groups may stand in each other.
 const MAX_DEPTH: usize = 200;
 /// A compiled expression larger than this is refused: `\pL{1000}` is allowed in Go and takes some MB here.
-const MAX_BYTES: usize = 32 << 20;
+pub(super) const MAX_BYTES: usize = 32 << 20;
+/// What is said of such.
+pub(super) const TOO_LARGE: &str = "too large when compiled";
 /// The same where groups are asked for.
 const MAX_BYTES_WITH_GROUPS: usize = 1 << 20;
 
@@ -43,9 +46,22 @@ fn compiled(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(&text).size_limit(MAX_BYTES).build().map_err(|error| told(&error))
 }
 
+/// How many bytes an expression takes when compiled, which costs a tenth of making it ready to be searched for. Fails as [`compile`] does.
+pub(super) fn size(pattern: &str) -> Result<usize, String> {
+    let text = translate(pattern, false)?;
+    // As the crate regex compiles it.
+    let config = NFA::config().utf8(false).which_captures(WhichCaptures::Implicit).nfa_size_limit(Some(MAX_BYTES));
+    let syntax = regex_automata::util::syntax::Config::new().utf8(false);
+    let made = NFA::compiler().configure(config).syntax(syntax).build(&text);
+    made.map(|made| made.memory_usage()).map_err(|error| match error.size_limit() {
+        Some(_) => TOO_LARGE.to_owned(),
+        None => compiled(pattern).err().unwrap_or_else(|| error.to_string()),
+    })
+}
+
 fn told(error: &regex::Error) -> String {
     match error {
-        regex::Error::CompiledTooBig(_) => "too large when compiled".to_owned(),
+        regex::Error::CompiledTooBig(_) => TOO_LARGE.to_owned(),
         other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     }
 }

@@ -99,19 +99,19 @@ impl ReadableFolders {
     pub fn admit(&self, path: &Path) -> Result<AdmittedFile, String> {
         let real = real_path(path)?;
         let within = self.roots.iter().filter_map(|root| real.strip_prefix(root).ok().map(|rest| (root, rest)));
-        let mut closed = false;
+        let mut closed = None;
         for (root, rest) in within {
-            if is_open(root, rest) {
-                return Ok(AdmittedFile { path: real, outside: false });
+            match closed_by(root, rest) {
+                None => return Ok(AdmittedFile { path: real, outside: false }),
+                Some(why) => closed = closed.or(Some(why)),
             }
-            closed = true;
         }
         let allowed = self.bounds.allowed_paths.iter().filter_map(|folder| folder.canonicalize().ok());
         if allowed.into_iter().any(|folder| real.starts_with(folder)) {
             return Ok(AdmittedFile { path: real, outside: true });
         }
-        if closed {
-            return Err("a place where credentials are kept is not read".to_owned());
+        if let Some(why) = closed {
+            return Err(why);
         }
         let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
         Err(format!("it lies outside of {}", roots.join(" and ")))
@@ -171,13 +171,19 @@ fn real_path(path: &Path) -> Result<PathBuf, String> {
     }
 }
 
-/// Whether no part of a path below its root is a place where credentials are kept.
-fn is_open(root: &Path, rest: &Path) -> bool {
+/// Why what lies at `rest` below a root is not read: some part of the path is a place where credentials are kept, or what git takes for a repository.
+fn closed_by(root: &Path, rest: &Path) -> Option<String> {
     let mut folder = root.to_owned();
-    rest.iter().all(|part| {
+    rest.iter().find_map(|part| {
         folder.push(part);
+        if ReadableFolders::is_closed(&part.to_string_lossy()) {
+            return Some("a place where credentials are kept is not read".to_owned());
+        }
         let is_repository = ["HEAD", "objects", "refs"].iter().all(|name| folder.join(name).exists());
-        !is_repository && !ReadableFolders::is_closed(&part.to_string_lossy())
+        is_repository.then(|| {
+            let name = folder.strip_prefix(root).unwrap_or(&folder).display();
+            format!("{name} holds HEAD, objects and refs, so git takes it for a repository; nothing in it is read")
+        })
     })
 }
 
@@ -291,7 +297,8 @@ mod tests {
                 }
             }
             let why = ReadableFolders::of_folder(&root, &SuiteBounds::default()).read(&path).expect_err(name);
-            assert!(why.contains("credentials"), "{name}: {why}");
+            let words = if name.starts_with("mirror") { "git takes it for a repository" } else { "credentials" };
+            assert!(why.contains(words), "{name}: {why}");
         }
     }
 

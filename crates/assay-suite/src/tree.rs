@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{
     diagnostic::{SourceDiagnostic, SourceText},
+    regex_budget::RegexBudget,
     template::RenderedText,
 };
 
@@ -101,6 +102,8 @@ pub(super) struct FileMistakes<'a> {
     pub list: Vec<SourceDiagnostic>,
     /// What `var.…` means in HCL.
     pub vars: &'a [SourceEntry],
+    /// How much regular expressions may still cost.
+    pub regexes: RegexBudget,
     /// Where each line of the source begins: a suite of ten thousand checks asks for as many lines.
     line_starts: Vec<usize>,
     /// What was rendered from the source. Then spans are those of the rendered text; mistakes are told of the source.
@@ -109,7 +112,14 @@ pub(super) struct FileMistakes<'a> {
 
 impl<'a> FileMistakes<'a> {
     pub(crate) fn new(source: SourceText<'a>) -> Self {
-        Self { source, list: Vec::new(), vars: &[], line_starts: line_starts(source.text), rendered: None }
+        Self {
+            source,
+            list: Vec::new(),
+            vars: &[],
+            regexes: RegexBudget::default(),
+            line_starts: line_starts(source.text),
+            rendered: None,
+        }
     }
 
     /// For a file that is a template.

@@ -96,7 +96,7 @@ def build_venv(cache: Cache) -> None:
     say("making the virtual environment (moto, boto3)")
     subprocess.run([sys.executable, "-m", "venv", str(aside)], check=True)
     pip = [str(aside / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    if subprocess.run([*pip, "-r", str(cache.requirements)]).returncode:
+    if subprocess.run([*pip, "--require-hashes", "-r", str(cache.requirements)]).returncode:
         raise SystemExit("mini-cloud: pip could not install requirements.txt")
     # Only bin/python is used afterwards, which finds its packages from where it stands; so the folder may be renamed.
     aside.rename(cache.venv)

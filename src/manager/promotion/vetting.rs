@@ -7,6 +7,7 @@ use super::{
     outcome::{MoveRefusal, MovedRun, PromotionError},
     rules::PromotionRules,
     sanity::SanityCase,
+    vouching,
 };
 use assay_ledger as ledger;
 use assay_ledger::{LedgerEdit, LedgerSnapshot, candidate_file, lock_file};
@@ -97,6 +98,9 @@ async fn edit(
     };
     let mut refusals = case.check().await?;
     refusals.extend(not_a_candidate(&candidate));
+    if known.candidate(run).is_none() {
+        refusals.extend(vouching::of_candidate(&law, &rules, image, run).await?);
+    }
     refusals.extend(objection(&ImageHistory::of(&known, &waiting), run, named));
     if !refusals.is_empty() {
         return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });

@@ -9,7 +9,7 @@ use super::{
 };
 use assay_ledger as ledger;
 use assay_ledger::LedgerSnapshot;
-use assay_model::cause::chain;
+use assay_model::{ImageName, RunId, cause::chain};
 use assay_signing as signing;
 
 /// Every reason why nobody vouches for `proof`; a signature that is there must be good, whatever else speaks for the evidence.
@@ -43,6 +43,20 @@ pub(super) async fn check(
         ),
         EvidenceOrigin::Untracked => of_this_pipeline(desk, proof).into_iter().flat_map(refuse).collect(),
     })
+}
+
+/// Why the candidate file of a run that waits on the protected branch does not count: a key must vouch for it where assay.hcl asks for that, and a signature that is there must be good where
+/// keys are trusted at all.
+pub(super) async fn of_candidate(
+    law: &LedgerSnapshot,
+    rules: &PromotionRules,
+    image: &ImageName,
+    run: RunId,
+) -> Result<Option<MoveRefusal>, PromotionError> {
+    let signers = rules.signers(law).await?;
+    let required = rules.promotion.require_signed_candidate;
+    let why = law.candidate_signature(image, run, signers.as_ref(), required).await?;
+    Ok(why.map(|why| MoveRefusal::new(ledger::candidate_file::path_of(image, run), why)))
 }
 
 /// Unsigned evidence counts only within one pipeline of the protected branch.

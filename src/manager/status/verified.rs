@@ -46,6 +46,7 @@ pub(super) async fn unverified(
             tags: false,
             signatures: false,
             require_signature: promotion.require_signature,
+            require_signed_candidate: promotion.require_signed_candidate,
             allowed_signers: promotion.allowed_signers.as_ref().map(|path| path.display().to_string()),
         })
         .await?;

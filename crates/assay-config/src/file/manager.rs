@@ -33,6 +33,8 @@ pub struct PromotionDecl {
     pub allowed_signers: Option<PathBuf>,
     /// `require_signature`: evidence of the same pipeline is not enough.
     pub require_signature: bool,
+    /// `require_signed_candidate`: a candidate file that no trusted key signed promotes nothing.
+    pub require_signed_candidate: bool,
     /// `require_pinned_host_key`: evidence over a connection whose host key nobody knew promotes nothing.
     pub require_pinned_host_key: bool,
 }
@@ -43,6 +45,7 @@ impl Default for PromotionDecl {
             evidence_max_age: Duration::from_secs(24 * 3600),
             allowed_signers: None,
             require_signature: false,
+            require_signed_candidate: false,
             require_pinned_host_key: true,
         }
     }

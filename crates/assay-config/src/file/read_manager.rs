@@ -89,8 +89,13 @@ impl FileReader<'_> {
 
     /// `promotion { … }`.
     pub(super) fn promotion(&mut self, block: &Block, promotion: &mut PromotionDecl) {
-        const NAMES: [&str; 4] =
-            ["evidence_max_age", "allowed_signers", "require_signature", "require_pinned_host_key"];
+        const NAMES: [&str; 5] = [
+            "evidence_max_age",
+            "allowed_signers",
+            "require_signature",
+            "require_signed_candidate",
+            "require_pinned_host_key",
+        ];
         for structure in &block.body {
             let Some((name, attribute)) = self.attribute("promotion", structure, &NAMES) else { continue };
             let shown = format!("promotion.{name}");
@@ -103,6 +108,10 @@ impl FileReader<'_> {
                 "allowed_signers" => promotion.allowed_signers = self.inner_path(attribute, &shown),
                 "require_signature" => {
                     promotion.require_signature = self.flag(attribute, &shown).unwrap_or(promotion.require_signature);
+                }
+                "require_signed_candidate" => {
+                    promotion.require_signed_candidate =
+                        self.flag(attribute, &shown).unwrap_or(promotion.require_signed_candidate);
                 }
                 _ => {
                     promotion.require_pinned_host_key =

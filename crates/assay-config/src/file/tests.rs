@@ -177,6 +177,7 @@ promotion {
   evidence_max_age        = "2h"
   allowed_signers         = "images/allowed_signers"
   require_signature       = true
+  require_signed_candidate = true
   require_pinned_host_key = false
 }
 image "base" {
@@ -213,7 +214,11 @@ image "base" {
     let file = file.expect("a file");
     assert_eq!((file.git.branch.as_str(), file.git.remote.as_deref()), ("trunk", Some("upstream")));
     assert_eq!(file.promotion.evidence_max_age.as_secs(), 7200);
-    assert!(file.promotion.require_signature && !file.promotion.require_pinned_host_key);
+    assert!(
+        file.promotion.require_signature
+            && file.promotion.require_signed_candidate
+            && !file.promotion.require_pinned_host_key
+    );
     let base = &file.images[0];
     assert_eq!((base.regions.len(), base.architectures.len()), (2, 2));
     assert_eq!(base.build.as_ref().expect("build").variables["region"], "us-east-1");

@@ -34,6 +34,8 @@ pub struct VerifyRequest {
     pub signatures: bool,
     /// Whether a vetted entry's evidence must be signed in any case (`promotion.require_signature`).
     pub require_signature: bool,
+    /// Whether a candidate that waits must be signed (`promotion.require_signed_candidate`).
+    pub require_signed_candidate: bool,
     /// The file of trusted keys, a path from the books' folder; it is read from the commit that is verified.
     pub allowed_signers: Option<String>,
 }

@@ -70,6 +70,7 @@ pub(super) async fn check(
         }
     }
     let signers = signers(books, request, verified).await?;
+    candidate_signatures(books, request, images, &signers, verified).await?;
     // Candidate and vetted entry of one run name the same file: it counts once.
     let mut found = BTreeSet::new();
     for one in &named {
@@ -189,6 +190,29 @@ async fn signers(
             Ok(None)
         }
     }
+}
+
+/// What promotion would say of the signatures over the candidates that wait.
+async fn candidate_signatures(
+    books: &LedgerSnapshot,
+    request: &VerifyRequest,
+    images: &[CommittedImage],
+    signers: &Option<AllowedSigners>,
+    verified: &mut VerifyResult,
+) -> Result<(), LedgerError> {
+    for image in images {
+        for (path, candidate) in &image.candidates {
+            let required = request.require_signed_candidate;
+            let wrong = books.candidate_signature(&image.name, candidate.run, signers.as_ref(), required).await?;
+            verified.findings.extend(wrong.map(|message| VerifyFinding {
+                place: path.clone(),
+                line: None,
+                message,
+                cure: "a build job signs its candidate: assay commit --sign-with KEY; set aside what no build made: assay reject".to_owned(),
+            }));
+        }
+    }
+    Ok(())
 }
 
 async fn signature(

@@ -31,6 +31,7 @@ fn request(world: &GitWorld) -> VerifyRequest {
         tags: true,
         signatures: false,
         require_signature: false,
+        require_signed_candidate: false,
         allowed_signers: None,
     }
 }

@@ -236,6 +236,48 @@ async fn a_trusted_signature_vouches_wherever_the_evidence_comes_from() {
     assert!(bench.books().await.file(&format!("{path}.sig")).await.expect("read").is_some());
 }
 
+/// Whoever opens a pull request can write a candidate file; the builder's key is not theirs.
+#[tokio::test]
+async fn a_candidate_that_no_trusted_builder_signed_becomes_nothing_where_that_is_asked_for() {
+    use assay_signing::SigningKey;
+    let bench = Bench::with(&format!("promotion {{\n  require_signed_candidate = true\n}}\n{CONFIG}"));
+    let key = |name: &str| {
+        let path = bench.world.path(name);
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+            .arg(&path)
+            .status()
+            .expect("ssh-keygen runs; install it with: apt-get install openssh-client");
+        assert!(made.success());
+        SigningKey::read(&path).expect("a key")
+    };
+    let (builder, stranger) = (key("builder"), key("stranger"));
+    let built = bench.built(1).await;
+    let words = refused(bench.vet(&built).await);
+    assert!(words.contains("there is no file of allowed signers"), "{words}");
+    let line = format!("builder namespaces=\"assay-candidate\" {}\n", builder.public_line().expect("a line"));
+    bench.world.write("seed/images/allowed_signers", &line);
+    bench.commit("trust the builder");
+    let words = refused(bench.vet(&built).await);
+    assert!(words.contains("is not signed") && words.contains("commit with --sign-with"), "{words}");
+    let path = candidate_file::path(&built.candidate);
+    let signed = |key: &SigningKey| {
+        let text = candidate_file::write(&built.candidate);
+        bench.world.write(&format!("seed/{path}.sig"), &key.sign_candidate(text.as_bytes()).expect("signed"));
+        bench.commit("signature");
+    };
+    signed(&stranger);
+    let words = refused(bench.vet(&built).await);
+    assert!(words.contains("is not among the allowed signers"), "{words}");
+    assert_eq!(bench.lock().await.entries.len(), 0);
+    signed(&builder);
+    done(bench.vet(&built).await);
+    // The signature goes with the file that it is over.
+    let left = bench.books().await.list("images/base/").await.expect("listed");
+    assert_eq!(left, Vec::<String>::new());
+    done(bench.gold().await);
+}
+
 #[tokio::test]
 async fn gold_is_asked_everything_again() {
     let bench = Bench::new();

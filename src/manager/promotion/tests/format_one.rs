@@ -53,6 +53,7 @@ impl Bench {
             tags: true,
             signatures: false,
             require_signature: false,
+            require_signed_candidate: false,
             allowed_signers: None,
         };
         verify(&request).await.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
@@ -83,6 +84,7 @@ async fn what_the_first_version_wrote_verifies_and_is_gone_on_from() {
         branch: Some("main".to_owned()),
         remote: None,
         push: true,
+        signer: None,
         environment: bench.world.environment.clone(),
         patience: RacePatience::default(),
     };

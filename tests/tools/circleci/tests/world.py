@@ -88,7 +88,7 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         faults.mkdir()
         self.calls_file.touch()
-        for place, names in ((tools, ("cargo", "curl", "unzip")), (installable, ("assay", "packer", "ansible-playbook"))):
+        for place, names in ((tools, ("cargo", "curl", "sha256sum", "unzip")), (installable, ("assay", "packer", "ansible-playbook"))):
             place.mkdir(parents=True)
             for name in names:
                 (place / name).write_text(program_server.server().script(programs.__file__, name))
