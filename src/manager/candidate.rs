@@ -6,7 +6,7 @@ use crate::test_run::Events;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
 use assay_config::Settings;
 use assay_ledger as ledger;
-use assay_ledger::{Books, BooksRequest, Environment, LedgerError, ProvenanceRequest};
+use assay_ledger::{Books, BooksRequest, Environment, LedgerError, ProvenanceRequest, SourceDigest};
 use assay_model::{Candidate, ImageName, RunId, exit::Exit, history::History};
 
 /// Why there is no candidate to test.
@@ -147,14 +147,16 @@ async fn choose(
         owner: settings.owner.as_deref(),
         inputs: &settings.inputs,
         projections: &settings.projections,
+        build: &settings.build,
     })
     .await;
-    let digest = learned.provenance.source_digest.ok_or_else(|| no_digest(learned.unknown.join("; ")))?;
+    let source = learned.source.ok_or_else(|| no_digest(learned.unknown.join("; ")))?;
+    let digest = &source.current;
     let now = jiff::Timestamp::now();
-    let history = History::of(&lock, &candidates);
+    let history = SourceDigest::in_history(Some(&source), History::of(&lock, &candidates));
     let fitting = history.to_validate(digest.as_str(), now);
     let told = |candidate: &Candidate| match history.objection(candidate.run, now) {
-        Some(found) if candidate.provenance.source_digest.as_ref() == Some(&digest) => {
+        Some(found) if candidate.provenance.source_digest.as_ref().is_some_and(|made| source.is(made)) => {
             format!("{} ({found})", candidate.run)
         }
         _ => format!("{} ({})", candidate.run, candidate.state),
@@ -203,6 +205,7 @@ mod tests {
             owner: None,
             inputs: vec!["packer/**".to_owned()],
             projections: Vec::new(),
+            build: "{}".to_owned(),
             base_dir: world.path("clone"),
         }
     }
@@ -231,6 +234,7 @@ mod tests {
             owner: None,
             inputs: &settings.inputs,
             projections: &[],
+            build: &settings.build,
         });
         learned.await.provenance.source_digest.expect("a digest").to_string()
     }

@@ -9,7 +9,7 @@ use super::{
     sanity::Case,
 };
 use assay_ledger as ledger;
-use assay_ledger::{Books, Edit, candidate_file, lock_file};
+use assay_ledger::{Books, Edit, SourceDigest, candidate_file, lock_file};
 use assay_model::{
     Candidate, ImageName, RunId, State,
     history::{self, History, LockOrder, Objection},
@@ -97,7 +97,9 @@ async fn edit(
     };
     let mut refusals = case.check().await?;
     refusals.extend(not_a_candidate(&candidate));
-    refusals.extend(objection(&History::of(&known, &waiting), run, named));
+    let source = rules.source_digest(&law).await.ok();
+    let history = SourceDigest::in_history(source.as_ref(), History::of(&known, &waiting));
+    refusals.extend(objection(&history, run, named));
     if !refusals.is_empty() {
         return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });
     }

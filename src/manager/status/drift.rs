@@ -25,6 +25,8 @@ pub struct Expected {
     pub wanted: Wanted,
     /// Whether it is missed when it is gone.
     pub needed: bool,
+    /// Whether promotion made it, and can make it again.
+    pub is_copy: bool,
 }
 
 /// What the cloud showed of one AMI.
@@ -34,6 +36,8 @@ pub struct Seen {
     pub image: Option<Image>,
     /// Tags of its snapshots, by id.
     pub snapshots: BTreeMap<String, Tags>,
+    /// Those of its snapshots that the build did not make: their tags are none of the lock's business.
+    pub mapped: BTreeSet<String>,
     /// Who may launch it; `None`: was not asked or could not be learned.
     pub shared: Option<SharedWith>,
 }
@@ -54,7 +58,8 @@ pub fn expected(lock: &Lock, now: Timestamp) -> Vec<Expected> {
         };
         expected.extend(lock.amis(run).into_iter().map(|record| {
             let wanted = wanted.clone();
-            Expected { run, record, wanted, needed }
+            let is_copy = lock.copies(run).any(|copy| copy.record.ami == record.ami);
+            Expected { run, record, wanted, needed, is_copy }
         }));
     }
     expected
@@ -64,7 +69,9 @@ pub fn expected(lock: &Lock, now: Timestamp) -> Vec<Expected> {
 pub fn of_ami(expected: &Expected, seen: &Seen, distribution: &Distribution, now: Timestamp) -> Vec<Finding> {
     let state = expected.wanted.state;
     let Some(image) = &seen.image else {
-        return expected.needed.then_some(Finding::Gone { state }).into_iter().collect();
+        let region = &expected.record.ami.region;
+        let is_copy = expected.is_copy && distribution.ami_regions.contains(region);
+        return expected.needed.then_some(Finding::Gone { state, is_copy }).into_iter().collect();
     };
     let mut findings = identity(&expected.record, image);
     if !findings.is_empty() {
@@ -77,7 +84,7 @@ pub fn of_ami(expected: &Expected, seen: &Seen, distribution: &Distribution, now
         "disabled" => {}
         found => findings.push(Finding::NotAvailable { found: found.to_owned() }),
     }
-    findings.extend(tag_differences(expected, image, &seen.snapshots));
+    findings.extend(tag_differences(expected, image, seen));
     if state == State::Gold && !image.deregistration_protected {
         findings.push(Finding::Unprotected);
     }
@@ -109,12 +116,12 @@ fn instant(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.to_string())
 }
 
-fn tag_differences(expected: &Expected, image: &Image, snapshots: &BTreeMap<String, Tags>) -> Vec<Finding> {
+fn tag_differences(expected: &Expected, image: &Image, seen: &Seen) -> Vec<Finding> {
     let wanted = &expected.wanted.tags;
     let mut findings = differences(image.id.as_str(), wanted, &image.tags);
-    for snapshot in &expected.record.snapshots {
+    for snapshot in expected.record.snapshots.iter().filter(|id| !seen.mapped.contains(*id)) {
         let none = Tags::new();
-        let there = snapshots.get(snapshot).unwrap_or(&none);
+        let there = seen.snapshots.get(snapshot).unwrap_or(&none);
         if wanted.keys().any(|key| there.contains_key(key)) {
             findings.extend(differences(snapshot, wanted, there));
         } else {

@@ -10,7 +10,10 @@ use super::{
     drift::{self, Expected, Seen},
     finding::Drift,
 };
-use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image};
+use assay_aws::{
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image, Snapshot},
+    registry::is_of_another_build,
+};
 use assay_config::file::ImageDecl;
 use assay_model::{Region, State, lock::Lock, tags};
 
@@ -42,6 +45,8 @@ pub struct Looked {
     pub drift: Vec<Drift>,
     /// Every region, AMI or parameter that did not answer.
     pub unknown: Vec<Unknown>,
+    /// The same in regions that nothing is asked of any more: assay.hcl does not name them.
+    pub left: Vec<Unknown>,
 }
 
 /// Looks at every subject. `regions`: only there; empty: wherever a lock or a declaration names. `owner`: see [`drift::planted`].
@@ -62,6 +67,8 @@ pub async fn look(
         all.drift.extend(found.drift);
         all.unknown.extend(found.unknown);
     }
+    let left = |unknown: &Unknown| !regions.contains(&unknown.region) && is_left(subjects, &unknown.region, now);
+    (all.left, all.unknown) = all.unknown.drain(..).partition(left);
     for subject in subjects {
         all.drift.extend(drift::missing_copies(&subject.lock, &subject.declared, regions));
     }
@@ -86,6 +93,20 @@ fn places(subjects: &[Subject], regions: &[Region]) -> BTreeSet<Region> {
     all.filter(|region| regions.is_empty() || regions.contains(region)).chain(regions.iter().cloned()).collect()
 }
 
+/// Whether a region was given up: assay.hcl does not name it, and nothing that is missed when it is gone must be there.
+fn is_left(subjects: &[Subject], region: &Region, now: Timestamp) -> bool {
+    subjects.iter().all(|subject| {
+        let must_be_there = |one: &Expected| one.record.ami.region == *region && is_missed(subject, one);
+        !subject.declared.names(region) && !drift::expected(&subject.lock, now).iter().any(must_be_there)
+    })
+}
+
+/// Whether an AMI is missed when it is gone: not in a region that was given up.
+fn is_missed(subject: &Subject, one: &Expected) -> bool {
+    let candidate = subject.lock.candidate(one.run);
+    one.needed && candidate.is_some_and(|candidate| subject.declared.covers(&one.record.ami.region, candidate))
+}
+
 struct Look<'a> {
     cloud: &'a dyn Cloud,
     subjects: &'a [Subject],
@@ -107,7 +128,7 @@ impl Look<'_> {
                 return self.found;
             }
         };
-        let marked: BTreeMap<String, _> = snapshots.into_iter().map(|snapshot| (snapshot.id, snapshot.tags)).collect();
+        let marked: BTreeMap<String, Snapshot> = snapshots.into_iter().map(|one| (one.id.clone(), one)).collect();
         for subject in self.subjects {
             let region = self.cloud.region();
             self.found.drift.extend(drift::planted(&subject.lock, self.owner, region, &images));
@@ -117,10 +138,11 @@ impl Look<'_> {
         self.found
     }
 
-    async fn amis(&mut self, subject: &Subject, images: &[Image], marked: &BTreeMap<String, BTreeMap<String, String>>) {
+    async fn amis(&mut self, subject: &Subject, images: &[Image], marked: &BTreeMap<String, Snapshot>) {
         let here = self.cloud.region();
         let mut expected = drift::expected(&subject.lock, self.now);
         expected.retain(|one| one.record.ami.region == *here);
+        expected.iter_mut().for_each(|one| one.needed = is_missed(subject, one));
         let cloud = self.cloud;
         let looks = expected.iter().map(|one| async move { (one, ami(cloud, one, images, marked).await) });
         let mut looks = stream::iter(looks).buffered(AT_ONCE);
@@ -170,7 +192,7 @@ async fn ami(
     cloud: &dyn Cloud,
     expected: &Expected,
     images: &[Image],
-    marked: &BTreeMap<String, BTreeMap<String, String>>,
+    marked: &BTreeMap<String, Snapshot>,
 ) -> (Option<Seen>, Vec<CloudError>) {
     let id = &expected.record.ami.id;
     let mut errors = Vec::new();
@@ -190,14 +212,21 @@ async fn ami(
     let (mut known, mut lost) = (BTreeMap::new(), Vec::new());
     for snapshot in &expected.record.snapshots {
         match marked.get(snapshot) {
-            Some(tags) => drop(known.insert(snapshot.clone(), tags.clone())),
+            Some(one) if is_of_another_build(one, &expected.record.created_at) => {
+                seen.mapped.insert(snapshot.clone());
+            }
+            Some(one) => drop(known.insert(snapshot.clone(), one.tags.clone())),
             None => lost.push(snapshot.clone()),
         }
     }
     if !lost.is_empty() {
-        match cloud.describe_tags(&lost).await {
-            Ok(tags) => known.extend(tags),
-            Err(error) => return (None, vec![error]),
+        match futures::join!(cloud.describe_tags(&lost), cloud.describe_snapshots(&lost)) {
+            (Ok(tags), Ok(snapshots)) => {
+                known.extend(tags);
+                let mapped = snapshots.into_iter().filter(|one| is_of_another_build(one, &expected.record.created_at));
+                seen.mapped.extend(mapped.map(|one| one.id));
+            }
+            (tags, snapshots) => return (None, [tags.err(), snapshots.err()].into_iter().flatten().collect()),
         }
     }
     seen.snapshots = known;

@@ -3,22 +3,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{finding, finding::Drift, look::Subject};
+use super::{
+    finding::{Drift, Finding},
+    look::Subject,
+};
+use assay_aws::registry;
 use assay_config::file::PromotionDecl;
 use assay_ledger::{
     Books, BooksRequest, LedgerError,
-    verify::{Finding, VerifyRequest, verify},
+    verify::{Finding as VerifyFinding, VerifyRequest, verify},
 };
-use assay_model::{ImageName, RunId, State, tags};
+use assay_model::{
+    ImageName, RunId, State,
+    lock::{Lock, LockEntry},
+    tags,
+};
 
 /// The runs that are not followed, each with the reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Unverified(BTreeMap<(ImageName, RunId), String>);
+pub(super) struct Unverified {
+    runs: BTreeMap<(ImageName, RunId), String>,
+    /// Images whose lock may be older than what the cloud followed: nothing of them is mended.
+    behind: BTreeMap<ImageName, String>,
+}
 
 impl Unverified {
     /// Why what is found of a run is not mended.
     pub(super) fn why(&self, drift: &Drift) -> Option<&str> {
-        self.0.get(&(drift.image.clone(), drift.run?)).map(String::as_str)
+        let run = || self.runs.get(&(drift.image.clone(), drift.run?));
+        self.behind.get(&drift.image).or_else(run).map(String::as_str)
     }
 }
 
@@ -31,8 +44,13 @@ pub(super) async fn unverified(
     drift: &[Drift],
 ) -> Result<Unverified, LedgerError> {
     let mut found = Unverified::default();
+    let lagging = books.lags(request).await?;
     for subject in subjects {
         let image = &subject.lock.image;
+        if let Some(why) = lagging.clone().or_else(|| behind(&subject.lock, drift)) {
+            found.behind.insert(image.clone(), why);
+            continue;
+        }
         let promoted = |run: &RunId| matches!(subject.lock.state_of(*run), Some(State::Vetted | State::Gold));
         let new = drift.iter().filter(|one| one.image == *image && is_new(one)).filter_map(|one| one.run);
         let runs: BTreeSet<RunId> = new.filter(promoted).collect();
@@ -51,20 +69,57 @@ pub(super) async fn unverified(
         .await?;
         // A shallow clone hides the history, and is no sign of anything; a candidate file that somebody added says nothing of the lock.
         let candidates = format!("images/{image}/candidates/");
-        let counts = |finding: &&Finding| finding.place != "history" && !finding.place.starts_with(&candidates);
+        let counts = |finding: &&VerifyFinding| finding.place != "history" && !finding.place.starts_with(&candidates);
         let Some(first) = verified.findings.iter().chain(&verified.unknown).find(counts) else { continue };
         let why = format!(
             "its AMIs are not tagged as promoted yet, and its lock does not verify: {}: {}. Look at it with assay verify --image {image}",
             first.place, first.message
         );
-        found.0.extend(runs.into_iter().map(|run| ((image.clone(), run), why.clone())));
+        found.runs.extend(runs.into_iter().map(|run| ((image.clone(), run), why.clone())));
     }
     Ok(found)
 }
 
+/// Why a lock seems to be older than the one that tags followed: an AMI's tags say a later state of its run than the lock does, by somebody who made no such move in it. Where somebody
+/// changed one tag by hand, the other still says what the lock says.
+pub(super) fn behind(lock: &Lock, drift: &[Drift]) -> Option<String> {
+    let of = |one: &Drift, wanted: &str| match (&one.finding, &one.ami) {
+        (Finding::Retagged { resource, key, found: Some(found), .. }, Some(ami))
+            if key == wanted && *resource == ami.id.as_str() =>
+        {
+            Some(found.clone())
+        }
+        _ => None,
+    };
+    drift.iter().filter(|one| one.image == lock.image).find_map(|one| {
+        let (run, ami) = (one.run?, one.ami.as_ref()?);
+        let (known, tagged) = (lock.state_of(run)?, of(one, tags::STATE)?.parse::<State>().ok()?);
+        let by = drift.iter().filter(|other| other.ami.as_ref() == Some(ami)).find_map(|other| of(other, tags::PROMOTED_BY))?;
+        let is_past = |entry: &LockEntry| entry.run == run && entry.state == tagged && by == registry::promoted_by(entry);
+        (order(tagged) > order(known) && !lock.entries.iter().any(is_past)).then(|| {
+            format!(
+                "{ami} is tagged {tagged} by {}, and the lock that was read says {known}: it may be older than the one that the tags followed (a clone or a mirror that is behind?), so                  nothing of the image is changed. If the lock is right, tag the AMI {known} by hand",
+                assay_model::escape::escape_line(&by)
+            )
+        })
+    })
+}
+
+/// How far along a run is: a lock never goes back in this but by a rollback.
+fn order(state: State) -> u8 {
+    match state {
+        State::Building | State::Untested => 0,
+        State::Candidate => 1,
+        State::Vetted => 2,
+        State::Gold => 3,
+        State::Retired | State::Rejected => 4,
+        State::Revoked => 5,
+    }
+}
+
 /// Whether mending this would promote AMIs whose tags know nothing of a promotion.
 fn is_new(drift: &Drift) -> bool {
-    let finding::Finding::Retagged { key, found, .. } = &drift.finding else { return false };
+    let Finding::Retagged { key, found, .. } = &drift.finding else { return false };
     let promoted = |text: &String| matches!(text.parse(), Ok(State::Vetted | State::Gold | State::Retired));
     match key.as_str() {
         tags::STATE => !found.as_ref().is_some_and(promoted),

@@ -234,6 +234,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
         owner: results.owner,
         inputs,
         projections: checker.projections(&base_dir),
+        build: checker.build().to_owned(),
         base_dir,
     })
 }

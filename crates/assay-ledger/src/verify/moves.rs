@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Image};
 use crate::{candidate_file, lock_file};
-use assay_model::{RunId, State, lock::Lock};
+use assay_model::{
+    RunId, State,
+    history::{BY_ITSELF, History, Objection},
+    lock::Lock,
+};
 
 /// Every illegal move of the image's lock, and every candidate that is not where it belongs.
 pub fn check(image: &Image, findings: &mut Vec<Finding>) {
@@ -70,6 +74,14 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
         }
         states.insert(entry.run, entry.state);
     }
+    if let Some((index, objection)) = out_of_order(lock) {
+        let run = lock.entries[index].run;
+        wrong(
+            image.lines.get(index).copied(),
+            format!("run {run}: it became gold by itself, though it {objection}"),
+            "promote the build that should be gold by name (assay promote --to gold --run), or go back by assay rollback; the next promotion ends this",
+        );
+    }
     let golds: Vec<String> =
         states.iter().filter(|(_, state)| **state == State::Gold).map(|(run, _)| run.to_string()).collect();
     if golds.len() > 1 {
@@ -86,6 +98,13 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
             "restore the line gold = … from the last good commit",
         );
     }
+}
+
+/// The move that made the last run gold, where nobody named the run or gave a reason and the order of builds spoke against it. What a later move mended is past.
+fn out_of_order(lock: &Lock) -> Option<(usize, Objection)> {
+    let history = History::of(lock, &[]);
+    let index = history.last_gold_move().filter(|index| lock.entries[*index].reason == BY_ITSELF)?;
+    Some((index, history.objection_then(index)?))
 }
 
 /// What an entry would have to rest on and does not: a candidate comes from a build, vetted needs evidence, gold needs vetted.
