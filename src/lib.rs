@@ -10,12 +10,12 @@
 mod orphan_watch;
 mod signals;
 
-pub mod external_suites;
-pub mod report;
+mod external_suites;
+mod report;
 
-pub mod test_run;
+mod test_run;
 
-pub mod manager;
+mod manager;
 
 pub mod cli;
 pub mod internal_programs;

@@ -4,7 +4,7 @@
 use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
 use assay::{cli, internal_programs::prober, internal_programs::reaper, packer::plugin};
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 
 fn main() -> ExitCode {
     if env::args_os().nth(1).is_some_and(|word| word == "prober") {
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 }
 
 /// The hidden program that assay starts itself: `reaper --journal DIR`.
-fn by_word(rest: &[OsString]) -> Option<Exit> {
+fn by_word(rest: &[OsString]) -> Option<ExitStatus> {
     match rest {
         [word, flag, dir] if word == "reaper" && flag == "--journal" => Some(reaper::run(Path::new(dir))),
         _ => None,

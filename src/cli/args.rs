@@ -12,8 +12,8 @@ use super::{
     probe, promote, prune, report, serve, status, sweep, validate, verify,
 };
 use assay_config::{
-    Problem,
-    request::{DiffFormat, Format, Outputs},
+    ConfigProblem,
+    request::{CommandOutputs, DiffFormat, OutputFormat},
 };
 use assay_ledger as ledger;
 use assay_suite::{NamedBy, SuiteBounds, VarSources};
@@ -29,18 +29,18 @@ use assay_suite::{NamedBy, SuiteBounds, VarSources};
     4  something that assay created could not be removed\n  \
     5  a state or a git branch moved meanwhile, or the move is not allowed\n  \
     6  there was nothing to do where something was asked for")]
-pub struct Cli {
+pub struct CommandLine {
     /// What holds for every command
     #[command(flatten)]
-    pub globals: Globals,
+    pub globals: GlobalOptions,
     /// What to do
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 /// What holds for every command.
 #[derive(Debug, Clone, Args)]
-pub struct Globals {
+pub struct GlobalOptions {
     /// The assay.hcl to use; default: the first one in the working folder or above it
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub struct Globals {
     pub formats: Vec<FormatFlag>,
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Global options")]
-    pub color: Color,
+    pub color: ColorChoice,
     /// How much to say on stderr
     #[arg(
         long,
@@ -67,7 +67,7 @@ pub struct Globals {
         hide_env_values = true,
         help_heading = "Global options"
     )]
-    pub log: Log,
+    pub log: LogFlags,
 }
 
 /// Variables for suites, for the commands without options of their own for them.
@@ -86,7 +86,7 @@ pub struct VarFlags {
 
 impl VarFlags {
     /// Where the variables come from; paths start from `folder`, and those of the suites are the command line's too.
-    pub fn sources(&self, folder: &Path, globals: &Globals) -> VarSources {
+    pub fn sources(&self, folder: &Path, globals: &GlobalOptions) -> VarSources {
         let named = NamedBy::CommandLine;
         let environment = self.environment.clone();
         let bounds = SuiteBounds { suites: named, vars: named, environment, ..globals.suite_bounds() };
@@ -97,7 +97,7 @@ impl VarFlags {
 /// `--format FORMAT[=FILE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatFlag {
-    format: Format,
+    format: OutputFormat,
     /// Absent: stdout.
     file: Option<PathBuf>,
     /// `terraform`, which one command alone answers in.
@@ -116,22 +116,22 @@ impl FromStr for FormatFlag {
             None => (text, None),
         };
         let format = match name {
-            "text" => Format::Text,
-            "json" => Format::Json,
-            "jsonl" => Format::Jsonl,
-            "junit" => Format::Junit,
-            "tap" => Format::Tap,
+            "text" => OutputFormat::Text,
+            "json" => OutputFormat::Json,
+            "jsonl" => OutputFormat::Jsonl,
+            "junit" => OutputFormat::Junit,
+            "tap" => OutputFormat::Tap,
             "terraform" if file.is_none() => {
-                return Ok(Self { format: Format::Text, file, terraform: true, markdown: false });
+                return Ok(Self { format: OutputFormat::Text, file, terraform: true, markdown: false });
             }
-            "markdown" => return Ok(Self { format: Format::Text, file, terraform: false, markdown: true }),
+            "markdown" => return Ok(Self { format: OutputFormat::Text, file, terraform: false, markdown: true }),
             _ => return Err("expected text, json, jsonl, junit or tap, or one of them with =FILE".to_owned()),
         };
         Ok(Self { format, file, terraform: false, markdown: false })
     }
 }
 
-impl Globals {
+impl GlobalOptions {
     /// What suites may read, as far as the command line says it for every command.
     pub fn suite_bounds(&self) -> SuiteBounds {
         SuiteBounds {
@@ -143,9 +143,9 @@ impl Globals {
     }
 
     /// Where a test's findings go. Fails where two would go to one place.
-    pub fn outputs(&self) -> Result<Outputs, Problem> {
+    pub fn outputs(&self) -> Result<CommandOutputs, ConfigProblem> {
         self.no_markdown()?;
-        let mut outputs = Outputs { stdout: self.stdout()?, files: Vec::new() };
+        let mut outputs = CommandOutputs { stdout: self.stdout()?, files: Vec::new() };
         for flag in &self.formats {
             let Some(file) = &flag.file else { continue };
             if outputs.files.iter().any(|(_, known)| known == file) {
@@ -158,14 +158,14 @@ impl Globals {
 
     /// Where the comparison of two runs goes: text, json, jsonl or markdown, to stdout (`None`) or to files; stdout is text where no flag says otherwise. Fails on
     /// other formats, and where two would go to one place.
-    pub fn diff_outputs(&self) -> Result<Vec<(DiffFormat, Option<PathBuf>)>, Problem> {
+    pub fn diff_outputs(&self) -> Result<Vec<(DiffFormat, Option<PathBuf>)>, ConfigProblem> {
         let mut outputs: Vec<(DiffFormat, Option<PathBuf>)> = Vec::new();
         for flag in &self.formats {
             let format = match flag.format {
                 _ if flag.markdown => DiffFormat::Markdown,
-                Format::Text if !flag.terraform => DiffFormat::Text,
-                Format::Json => DiffFormat::Json,
-                Format::Jsonl => DiffFormat::Jsonl,
+                OutputFormat::Text if !flag.terraform => DiffFormat::Text,
+                OutputFormat::Json => DiffFormat::Json,
+                OutputFormat::Jsonl => DiffFormat::Jsonl,
                 _ => {
                     return Err(problem(
                         "--format",
@@ -186,13 +186,13 @@ impl Globals {
     }
 
     /// How a command's answer is written that is no test's finding: text, json or jsonl, to stdout. Fails on anything else.
-    pub fn plain_format(&self) -> Result<Format, Problem> {
+    pub fn plain_format(&self) -> Result<OutputFormat, ConfigProblem> {
         if let Some(file) = self.formats.iter().find_map(|flag| flag.file.as_ref()) {
             let message = format!("cannot write {}: this command answers on stdout only", file.display());
             return Err(problem("--format", message));
         }
         match self.stdout()? {
-            Format::Junit | Format::Tap => {
+            OutputFormat::Junit | OutputFormat::Tap => {
                 Err(problem("--format", "expected text, json or jsonl: this command runs no tests"))
             }
             format => Ok(format),
@@ -204,20 +204,20 @@ impl Globals {
         matches!(self.formats.as_slice(), [only] if only.terraform)
     }
 
-    fn no_markdown(&self) -> Result<(), Problem> {
+    fn no_markdown(&self) -> Result<(), ConfigProblem> {
         match self.formats.iter().any(|flag| flag.markdown) {
             true => Err(problem("--format", "markdown is a format of assay diff alone")),
             false => Ok(()),
         }
     }
 
-    fn stdout(&self) -> Result<Format, Problem> {
+    fn stdout(&self) -> Result<OutputFormat, ConfigProblem> {
         self.no_markdown()?;
         if self.formats.iter().any(|flag| flag.terraform) {
             return Err(problem("--format", "terraform is a format of assay iam alone, and of its stdout alone"));
         }
         let mut named = self.formats.iter().filter(|flag| flag.file.is_none());
-        let format = named.next().map_or(Format::Text, |flag| flag.format);
+        let format = named.next().map_or(OutputFormat::Text, |flag| flag.format);
         match named.next() {
             Some(_) => {
                 Err(problem("--format", "is given twice for stdout; write the other to a file, like junit=junit.xml"))
@@ -229,7 +229,7 @@ impl Globals {
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Color {
+pub enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set
     #[default]
     Auto,
@@ -241,7 +241,7 @@ pub enum Color {
 
 /// How much to say on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Log {
+pub enum LogFlags {
     /// Nothing
     Off,
     /// Errors only
@@ -259,7 +259,7 @@ pub enum Log {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Boot AMIs, run suites on them, tag them and write manifest and reports
     Validate(Box<validate::ValidateArgs>),
     /// Run suites on machines that answer SSH; no cloud involved

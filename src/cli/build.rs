@@ -6,16 +6,16 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    args::{Color, Globals},
+    args::{ColorChoice, GlobalOptions},
     dispatch,
     live::{self, OnInterrupt},
     output, plan,
     plan::PlanFlags,
 };
-use crate::manager::build::{self, BuildError, Built, End, ImageBuilt, Step};
-use assay_config::{Problem, image_requests::BuildRequest, request::Format};
+use crate::manager::build::{self, BuildError, BuildReport, ImageBuilt, ImageEnd, PackerStep};
+use assay_config::{ConfigProblem, image_requests::BuildRequest, request::OutputFormat};
 use assay_ledger::environment_of_process;
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 
 /// Build the images that are due, with Packer, one after the other
 ///
@@ -38,31 +38,31 @@ pub struct BuildArgs {
 }
 
 /// What to do, and with which program.
-pub struct Order {
+pub struct BuildOrder {
     request: BuildRequest,
     packer: PathBuf,
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &BuildArgs, globals: &Globals) -> Result<Order, Vec<Problem>> {
+pub fn plan(args: &BuildArgs, globals: &GlobalOptions) -> Result<BuildOrder, Vec<ConfigProblem>> {
     let working_dir = dispatch::working_dir()?;
     let mut problems = Vec::new();
     let plan = args.flags.request(globals, &working_dir, &mut problems);
     let format = globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     let Some(plan) = plan.filter(|_| problems.is_empty()) else { return Err(problems) };
     let color = match globals.color {
-        Color::Always => Some(true),
-        Color::Never => Some(false),
+        ColorChoice::Always => Some(true),
+        ColorChoice::Never => Some(false),
         // Packer colours whatever its output is.
-        Color::Auto if format != Format::Text || !std::io::stdout().is_terminal() => Some(false),
-        Color::Auto => None,
+        ColorChoice::Auto if format != OutputFormat::Text || !std::io::stdout().is_terminal() => Some(false),
+        ColorChoice::Auto => None,
     };
     // A program in a folder is named from where the user stands, not from the folder of assay.hcl.
     let named = args.packer.components().count() > 1;
     let packer = if named { working_dir.join(&args.packer) } else { args.packer.clone() };
     let packer_arguments = args.packer_arguments.clone();
     let request = BuildRequest { plan, dry_run: args.dry_run, packer_arguments, color, format };
-    Ok(Order { request, packer })
+    Ok(BuildOrder { request, packer })
 }
 
 /// What a first interrupt does.
@@ -70,11 +70,11 @@ const ON_INTERRUPT: OnInterrupt =
     OnInterrupt::Cancel("cancelled; waiting for Packer to clean up, a second interrupt keeps it from that");
 
 /// Builds, and prints a line for each image.
-pub fn execute(order: Order) -> Exit {
+pub fn execute(order: BuildOrder) -> ExitStatus {
     let format = order.request.format;
     live::run(format, ON_INTERRUPT, async move |events, cancel| {
         let environment = environment_of_process();
-        let to_stderr = format != Format::Text;
+        let to_stderr = format != OutputFormat::Text;
         match build::build(&order.request, order.packer, to_stderr, &environment, &events, &cancel).await {
             Ok(built) => shown(&built, format),
             Err(BuildError::Plan(error)) => plan::refused(&error),
@@ -86,17 +86,17 @@ pub fn execute(order: Order) -> Exit {
     })
 }
 
-fn shown(built: &Built, format: Format) -> Exit {
+fn shown(built: &BuildReport, format: OutputFormat) -> ExitStatus {
     built.notes.iter().for_each(|note| output::warning(note));
-    for image in built.images.iter().filter(|image| image.end == End::Untested) {
+    for image in built.images.iter().filter(|image| image.end == ImageEnd::Untested) {
         output::warning(&format!(
             "{}: no post-processor \"assay\" told of a test; without one there is no candidate, and it stays due",
             image.decision.image
         ));
     }
     match format {
-        Format::Text => output::result(&text(built), built.exit()),
-        Format::Jsonl => {
+        OutputFormat::Text => output::result(&text(built), built.exit()),
+        OutputFormat::Jsonl => {
             let lines: String = built.images.iter().map(|image| format!("{}\n", json(image))).collect();
             output::result(&lines, built.exit())
         }
@@ -106,7 +106,7 @@ fn shown(built: &Built, format: Format) -> Exit {
     }
 }
 
-fn text(built: &Built) -> String {
+fn text(built: &BuildReport) -> String {
     let width = built.images.iter().map(|image| image.decision.image.as_str().len()).max().unwrap_or(0);
     let mut lines: Vec<String> = built.images.iter().map(|image| line(image, width)).collect();
     if !built.images.iter().any(|image| image.decision.due) {
@@ -123,18 +123,18 @@ fn line(image: &ImageBuilt, width: usize) -> String {
         if amis.is_empty() { run } else { format!("{run}: {}", amis.join(", ")) }
     };
     let what = match &image.end {
-        End::NotDue => return plan::line(&image.decision, width),
-        End::NotOurs => "due, but it has no build block in assay.hcl: something else builds it".to_owned(),
-        End::Shown => {
+        ImageEnd::NotDue => return plan::line(&image.decision, width),
+        ImageEnd::NotOurs => "due, but it has no build block in assay.hcl: something else builds it".to_owned(),
+        ImageEnd::Shown => {
             let calls: Vec<String> = image.steps.iter().map(|step| format!("\n  {}", step.line())).collect();
             return plan::line(&image.decision, width) + &calls.concat();
         }
-        End::Cancelled => "due, not built: cancelled".to_owned(),
-        End::Passed => format!("built, passed{}", amis()),
-        End::Untested => "built, nothing was tested".to_owned(),
-        End::Failed => format!("built, failed its test{}", amis()),
-        End::Undecided => format!("no verdict{}", amis()),
-        End::Broken(words) => format!("not built: {words}{}", amis()),
+        ImageEnd::Cancelled => "due, not built: cancelled".to_owned(),
+        ImageEnd::Passed => format!("built, passed{}", amis()),
+        ImageEnd::Untested => "built, nothing was tested".to_owned(),
+        ImageEnd::Failed => format!("built, failed its test{}", amis()),
+        ImageEnd::Undecided => format!("no verdict{}", amis()),
+        ImageEnd::Broken(words) => format!("not built: {words}{}", amis()),
     };
     format!("{name:width$}  {what}")
 }
@@ -144,8 +144,8 @@ fn json(image: &ImageBuilt) -> Json {
     document["end"] = json!(image.end.name());
     document["run"] = json!(image.run());
     document["amis"] = json!(image.amis());
-    document["commands"] = json!(image.steps.iter().map(Step::line).collect::<Vec<_>>());
-    if let End::Broken(words) = &image.end {
+    document["commands"] = json!(image.steps.iter().map(PackerStep::line).collect::<Vec<_>>());
+    if let ImageEnd::Broken(words) = &image.end {
         document["message"] = json!(words);
     }
     document

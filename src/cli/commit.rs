@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::problem,
@@ -13,12 +13,12 @@ use super::{
     promote::worst,
 };
 use assay_config::{
-    Problem,
-    request::{CommitRequest, Format},
+    ConfigProblem,
+    request::{CommitRequest, OutputFormat},
 };
 use assay_ledger as ledger;
-use assay_ledger::{Change, CommitOutcome};
-use assay_model::{RunId, Runs, exit::Exit};
+use assay_ledger::{CommitChange, CommitOutcome};
+use assay_model::{ManifestRuns, RunId, exit::ExitStatus};
 
 /// Record the AMIs of a manifest in git: candidate file, evidence, annotated tag, one atomic push
 ///
@@ -46,7 +46,7 @@ pub struct CommitArgs {
 }
 
 /// Checks the flags. Fails with every mistake.
-pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<Problem>> {
+pub fn plan(args: &CommitArgs, globals: &GlobalOptions) -> Result<CommitRequest, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     if let Err(error) = std::fs::File::open(&args.manifest) {
         problems.push(problem("--manifest", format!("cannot read {}: {error}", args.manifest.display())));
@@ -63,9 +63,9 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
     Ok(CommitRequest {
         manifest: args.manifest.clone(),
         runs: match args.run {
-            Some(run) => Runs::One(run),
-            None if args.all_runs => Runs::All,
-            None => Runs::Last,
+            Some(run) => ManifestRuns::One(run),
+            None if args.all_runs => ManifestRuns::All,
+            None => ManifestRuns::Last,
         },
         branch: args.branch.clone(),
         remote: args.remote.clone(),
@@ -75,14 +75,14 @@ pub fn plan(args: &CommitArgs, globals: &Globals) -> Result<CommitRequest, Vec<P
 }
 
 /// Commits, and prints what was done.
-pub fn execute(request: CommitRequest) -> Exit {
+pub fn execute(request: CommitRequest) -> ExitStatus {
     let format = request.format;
     live::run(format, OnInterrupt::Finish, async move |_events, _cancel| {
         let repository = match dispatch::working_dir() {
             Ok(folder) => folder,
             Err(problems) => {
                 problems.iter().for_each(|problem| output::error(problem));
-                return Exit::Usage;
+                return ExitStatus::Usage;
             }
         };
         let wanted = ledger::CommitRequest {
@@ -93,7 +93,7 @@ pub fn execute(request: CommitRequest) -> Exit {
             remote: request.remote,
             push: request.push,
             environment: ledger::environment_of_process(),
-            patience: ledger::Patience::default(),
+            patience: ledger::RacePatience::default(),
         };
         match ledger::commit(&wanted).await {
             Ok(outcome) => shown(&outcome, format),
@@ -105,14 +105,14 @@ pub fn execute(request: CommitRequest) -> Exit {
     })
 }
 
-fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
+fn shown(outcome: &CommitOutcome, format: OutputFormat) -> ExitStatus {
     let exit = worst(outcome.left.iter().map(|left| left.exit));
     outcome.warnings.iter().for_each(|warning| output::warning(warning));
     for left in &outcome.left {
         output::error(&format!("left out, while the rest was committed: {}", left.why));
     }
     match format {
-        Format::Text => output::result(&text(outcome), exit),
+        OutputFormat::Text => output::result(&text(outcome), exit),
         _ => output::json(&json(outcome), format, exit),
     }
 }
@@ -120,14 +120,14 @@ fn shown(outcome: &CommitOutcome, format: Format) -> Exit {
 fn text(outcome: &CommitOutcome) -> String {
     let remote = outcome.remote.as_deref().unwrap_or("this repository");
     let mut lines = vec![match &outcome.change {
-        Change::Pushed => format!("pushed {} to {} of {remote}", outcome.commit, outcome.branch),
-        Change::AlreadyThere => {
+        CommitChange::Pushed => format!("pushed {} to {} of {remote}", outcome.commit, outcome.branch),
+        CommitChange::AlreadyThere => {
             format!("nothing to do: {} of {remote} has it all, in {}", outcome.branch, outcome.commit)
         }
-        Change::Kept { reference, moved_branch: true, .. } => {
+        CommitChange::Kept { reference, moved_branch: true, .. } => {
             format!("committed {} to {}, not pushed (also kept as {reference})", outcome.commit, outcome.branch)
         }
-        Change::Kept { reference, cure, .. } => {
+        CommitChange::Kept { reference, cure, .. } => {
             let cure = cure.as_ref().map_or(String::new(), |c| format!("; to take it into the branch: {c}"));
             format!("committed {} as {reference}, not pushed{cure}", outcome.commit)
         }
@@ -145,9 +145,9 @@ fn text(outcome: &CommitOutcome) -> String {
 
 fn json(outcome: &CommitOutcome) -> serde_json::Value {
     let change = match outcome.change {
-        Change::Pushed => "pushed",
-        Change::AlreadyThere => "already-there",
-        Change::Kept { .. } => "kept",
+        CommitChange::Pushed => "pushed",
+        CommitChange::AlreadyThere => "already-there",
+        CommitChange::Kept { .. } => "kept",
     };
     serde_json::json!({
         "commit": outcome.commit,

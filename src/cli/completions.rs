@@ -3,8 +3,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{args::Cli, output};
-use assay_model::exit::Exit;
+use super::{args::CommandLine, output};
+use assay_model::exit::ExitStatus;
 
 /// Print a shell's completions
 #[derive(Debug, Args)]
@@ -15,8 +15,8 @@ pub struct CompletionsArgs {
 }
 
 /// Writes them.
-pub fn execute(args: &CompletionsArgs) -> Exit {
+pub fn execute(args: &CompletionsArgs) -> ExitStatus {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "assay", &mut script);
-    output::result(&String::from_utf8_lossy(&script), Exit::Done)
+    clap_complete::generate(args.shell, &mut CommandLine::command(), "assay", &mut script);
+    output::result(&String::from_utf8_lossy(&script), ExitStatus::Done)
 }

@@ -9,18 +9,18 @@ use std::{
 use clap::Args;
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::problem,
     output,
 };
-use crate::report::{self, Style};
+use crate::report::{self, ReportStyle};
 use assay_config::{
-    Problem, file,
-    request::{DiffFormat, DiffRequest, DiffWhat, Format},
+    ConfigProblem, file,
+    request::{DiffFormat, DiffRequest, DiffWhat, OutputFormat},
 };
-use assay_model::{ImageName, RunId, cause, exit::Exit, image_diff::ImageDiff};
+use assay_model::{ImageName, RunId, cause, exit::ExitStatus, image_diff::ImageDiff};
 
 /// Say what differs between two runs of an image: packages, kernel, units, ports, accounts, set-id programs, boot time, size
 ///
@@ -39,7 +39,7 @@ pub struct DiffArgs {
     run: Option<RunId>,
     /// What it is compared with: gold, or a run
     #[arg(long, value_name = "gold|RUN", default_value = "gold")]
-    against: Against,
+    against: ComparedWith,
     /// The commit that lock, candidates and evidence are read from; default: the one that is checked out
     #[arg(long, value_name = "COMMIT", default_value = "HEAD")]
     at: String,
@@ -53,12 +53,12 @@ pub struct DiffArgs {
 
 /// `gold`, or a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Against {
+enum ComparedWith {
     Gold,
     Run(RunId),
 }
 
-impl FromStr for Against {
+impl FromStr for ComparedWith {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -70,12 +70,16 @@ impl FromStr for Against {
 }
 
 /// Checks the flags. Fails with every mistake.
-pub fn plan(args: &DiffArgs, globals: &Globals) -> Result<DiffRequest, Vec<Problem>> {
+pub(super) fn plan(args: &DiffArgs, globals: &GlobalOptions) -> Result<DiffRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
 /// [`plan`] with the world given.
-pub(super) fn plan_in(args: &DiffArgs, globals: &Globals, working_dir: &Path) -> Result<DiffRequest, Vec<Problem>> {
+pub(super) fn plan_in(
+    args: &DiffArgs,
+    globals: &GlobalOptions,
+    working_dir: &Path,
+) -> Result<DiffRequest, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let mut outputs = globals.diff_outputs().map_err(|wrong| problems.push(wrong)).unwrap_or_default();
     if let Some(path) = &args.output {
@@ -92,8 +96,8 @@ pub(super) fn plan_in(args: &DiffArgs, globals: &Globals, working_dir: &Path) ->
             let config = file::locate(globals.config.as_deref(), working_dir);
             let folder = config.as_deref().and_then(Path::parent).unwrap_or(working_dir).to_owned();
             let against = match args.against {
-                Against::Gold => None,
-                Against::Run(run) => Some(run),
+                ComparedWith::Gold => None,
+                ComparedWith::Run(run) => Some(run),
             };
             Some(DiffWhat::Runs { image: image.clone(), run: args.run, against, at: args.at.clone(), folder })
         }
@@ -107,28 +111,30 @@ pub(super) fn plan_in(args: &DiffArgs, globals: &Globals, working_dir: &Path) ->
 }
 
 /// Compares, and prints what differs.
-pub fn execute(request: DiffRequest) -> Exit {
-    live::run(Format::Text, OnInterrupt::End, async move |_events, _cancel| match manager::diff(&request.what).await {
-        Ok(found) => shown(&found, &request),
-        Err(error) => {
-            output::chain(&error);
-            error.exit()
+pub(super) fn execute(request: DiffRequest) -> ExitStatus {
+    live::run(OutputFormat::Text, OnInterrupt::End, async move |_events, _cancel| {
+        match manager::diff(&request.what).await {
+            Ok(found) => shown(&found, &request),
+            Err(error) => {
+                output::chain(&error);
+                error.exit()
+            }
         }
     })
 }
 
-fn shown(found: &ImageDiff, request: &DiffRequest) -> Exit {
+fn shown(found: &ImageDiff, request: &DiffRequest) -> ExitStatus {
     let mut exit = match request.exit_code {
-        true if found.differs() => Exit::Failed,
-        true if !found.is_whole() => Exit::Undecided,
-        _ => Exit::Done,
+        true if found.differs() => ExitStatus::Failed,
+        true if !found.is_whole() => ExitStatus::Undecided,
+        _ => ExitStatus::Done,
     };
     for (format, file) in &request.outputs {
         let text = match rendered(*format, found) {
             Ok(text) => text,
             Err(error) => {
                 output::chain(&error);
-                return Exit::Undecided;
+                return ExitStatus::Undecided;
             }
         };
         match file {
@@ -136,7 +142,7 @@ fn shown(found: &ImageDiff, request: &DiffRequest) -> Exit {
             Some(path) => {
                 if let Err(error) = report::write_aside(path, text.as_bytes()) {
                     output::error(&format!("{} cannot be written: {}", path.display(), cause::chain(&error)));
-                    exit = Exit::Undecided;
+                    exit = ExitStatus::Undecided;
                 }
             }
         }
@@ -146,7 +152,7 @@ fn shown(found: &ImageDiff, request: &DiffRequest) -> Exit {
 
 fn rendered(format: DiffFormat, found: &ImageDiff) -> Result<String, serde_json::Error> {
     Ok(match format {
-        DiffFormat::Text => report::diff::text(found, Style::plain()),
+        DiffFormat::Text => report::diff::text(found, ReportStyle::plain()),
         DiffFormat::Markdown => report::diff::markdown(found),
         DiffFormat::Json => report::json::pretty(found)?,
         DiffFormat::Jsonl => report::json::line(found)? + "\n",

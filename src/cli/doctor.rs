@@ -9,24 +9,24 @@ use clap::{Args, builder::styling::AnsiColor};
 use serde_json::json;
 
 use super::{
-    args::{Globals, VarFlags},
+    args::{GlobalOptions, VarFlags},
     dispatch,
     lint::{self, LintArgs},
     live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::manager::doctor::{self, Finding, Level};
+use crate::manager::doctor::{self, DoctorFinding, FindingLevel};
 use assay_config::{
-    ConfigFile, Door, Input, Layer, Place, ProberSettings, Problem, check,
+    CheckInput, ConfigFile, ConfigProblem, EntryPoint, OptionLayer, ProberSettings, ValuePlace, check,
     check::check_access,
-    doctor::{DoctorRequest, LaunchPlace, Places, places},
+    doctor::{DoctorRequest, LaunchPlace, LaunchPlaces, places},
     file, options,
-    request::Format,
+    request::OutputFormat,
     suites,
 };
-use assay_iam::Role;
-use assay_model::{ImageName, Region, escape::escape_line, exit::Exit};
+use assay_iam::IamRole;
+use assay_model::{ImageName, Region, escape::escape_line, exit::ExitStatus};
 
 /// Look whether a run has what it needs: credentials, rights, networks, quota, git, Packer, the prober's confinement
 ///
@@ -35,7 +35,7 @@ use assay_model::{ImageName, Region, escape::escape_line, exit::Exit};
 pub struct DoctorArgs {
     /// Only what this role needs: builder, tester, promoter or sweeper
     #[arg(long)]
-    role: Option<Role>,
+    role: Option<IamRole>,
     /// Only what a CI job has and may: service and project, OIDC token, git, push; its role where it has one. Seconds; for the first run, and before a build
     #[arg(long)]
     ci: bool,
@@ -50,17 +50,17 @@ pub struct DoctorArgs {
 }
 
 /// Checks the flags together with assay.hcl. Fails with what makes looking senseless; mistakes of assay.hcl are findings.
-pub fn plan(args: &DoctorArgs, globals: &Globals) -> Result<DoctorRequest, Vec<Problem>> {
+pub fn plan(args: &DoctorArgs, globals: &GlobalOptions) -> Result<DoctorRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?, &|name| std::env::var(name).ok())
 }
 
 /// [`plan`] with the world given.
 pub(super) fn plan_in(
     args: &DoctorArgs,
-    globals: &Globals,
+    globals: &GlobalOptions,
     folder: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<DoctorRequest, Vec<Problem>> {
+) -> Result<DoctorRequest, Vec<ConfigProblem>> {
     let given = args.access.given();
     let mut problems = given.problems.clone();
     let path = file::locate(globals.config.as_deref(), folder);
@@ -70,11 +70,11 @@ pub(super) fn plan_in(
             problems.push(problem("--image", format!("assay.hcl declares no image {:?}", image.as_str())));
         }
     }
-    let input = Input {
+    let input = CheckInput {
         flags: given.layer.clone(),
         config_file: globals.config.clone(),
         bounds: globals.suite_bounds(),
-        ..Input::new(Door::Command, folder)
+        ..CheckInput::new(EntryPoint::Command, folder)
     };
     // What is wrong with the file's own access block is among lint's mistakes.
     let (access, _, _) = check_access(&input);
@@ -106,7 +106,7 @@ pub(super) fn plan_in(
 
 /// Where is launched: what assay.hcl names and what is `given`; where that is nowhere, in the region that AWS's own settings name.
 fn launches(
-    places: &Places,
+    places: &LaunchPlaces,
     given: &[Region],
     of_settings: impl Fn() -> Option<Region>,
 ) -> BTreeMap<Region, LaunchPlace> {
@@ -118,7 +118,7 @@ fn launches(
 }
 
 /// Everything that `assay lint` says.
-fn mistakes(globals: &Globals, folder: &Path) -> Vec<String> {
+fn mistakes(globals: &GlobalOptions, folder: &Path) -> Vec<String> {
     let files = LintArgs::of(Vec::new(), VarFlags::default());
     match lint::lint(&files, globals, folder, suites::load) {
         Ok(linted) => linted.problems.iter().map(ToString::to_string).collect(),
@@ -127,39 +127,39 @@ fn mistakes(globals: &Globals, folder: &Path) -> Vec<String> {
 }
 
 /// Where the first of the images is tested from.
-fn prober(file: Option<&ConfigFile>, args: &DoctorArgs, input: &Input<'_>) -> ProberSettings {
+fn prober(file: Option<&ConfigFile>, args: &DoctorArgs, input: &CheckInput<'_>) -> ProberSettings {
     let first = args.images.first().or_else(|| file?.images.first().map(|image| &image.name));
     let Some(first) = first else { return ProberSettings::default() };
-    let mut flags = Layer::default();
+    let mut flags = OptionLayer::default();
     let option = options::find("image").expect("the option `image` is declared");
-    flags.give(option, &first.as_str().into(), Place::Nowhere, "image".to_owned(), &mut Vec::new());
-    let checked = check(&Input { door: Door::Lint, flags, ..input.clone() });
+    flags.give(option, &first.as_str().into(), ValuePlace::Nowhere, "image".to_owned(), &mut Vec::new());
+    let checked = check(&CheckInput { door: EntryPoint::Lint, flags, ..input.clone() });
     checked.settings.map(|settings| settings.prober).unwrap_or_default()
 }
 
 /// Looks, and prints a line for each thing.
-pub fn execute(request: DoctorRequest) -> Exit {
+pub fn execute(request: DoctorRequest) -> ExitStatus {
     let format = request.format;
     live::run(format, OnInterrupt::End, async move |events, _cancel| {
         drop(events);
         let findings = doctor::doctor(&request).await;
         let exit = doctor::exit(&findings);
         match format {
-            Format::Text => output::result(&text(&findings), exit),
+            OutputFormat::Text => output::result(&text(&findings), exit),
             _ => output::json(&json(&findings, exit), format, exit),
         }
     })
 }
 
 /// Level, what it is about, what was found; the cure below it.
-fn text(findings: &[Finding]) -> String {
+fn text(findings: &[DoctorFinding]) -> String {
     let width = findings.iter().map(|finding| finding.about.len()).max().unwrap_or(0);
     let mut text = String::new();
     for finding in findings {
         let style = match finding.level {
-            Level::Ok => AnsiColor::Green.on_default(),
-            Level::Warning | Level::Unknown => AnsiColor::Yellow.on_default(),
-            Level::Error => AnsiColor::Red.on_default().bold(),
+            FindingLevel::Ok => AnsiColor::Green.on_default(),
+            FindingLevel::Warning | FindingLevel::Unknown => AnsiColor::Yellow.on_default(),
+            FindingLevel::Error => AnsiColor::Red.on_default().bold(),
         };
         let (word, about, found) = (finding.level.as_str(), &finding.about, escape_line(&finding.found));
         text.push_str(&format!("{style}{word:7}{style:#}  {about:width$}  {found}\n"));
@@ -170,7 +170,7 @@ fn text(findings: &[Finding]) -> String {
     text
 }
 
-fn json(findings: &[Finding], exit: Exit) -> serde_json::Value {
+fn json(findings: &[DoctorFinding], exit: ExitStatus) -> serde_json::Value {
     let findings: Vec<_> = findings
         .iter()
         .map(|finding| {
@@ -182,5 +182,5 @@ fn json(findings: &[Finding], exit: Exit) -> serde_json::Value {
             })
         })
         .collect();
-    json!({ "healthy": exit == Exit::Done, "findings": findings })
+    json!({ "healthy": exit == ExitStatus::Done, "findings": findings })
 }

@@ -4,18 +4,18 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
-use super::{args::Globals, dispatch, option_flags::problem, output};
+use super::{args::GlobalOptions, dispatch, option_flags::problem, output};
 use assay_config::{
-    ConfigFile, Problem, file,
-    request::Format,
+    ConfigFile, ConfigProblem, file,
+    request::OutputFormat,
     roles::{self, RoleFlags},
 };
 use assay_iam as iam;
 use assay_iam::{
-    Grounds, INLINE_POLICIES, MANAGED_POLICY, Policy, Role,
-    trust::{Ci, Trust},
+    INLINE_POLICIES, IamRole, MANAGED_POLICY, Policy, PolicyInputs,
+    trust::{CiProject, TrustPolicy},
 };
-use assay_model::{AccountId, Region, exit::Exit};
+use assay_model::{AccountId, Region, exit::ExitStatus};
 
 /// Print the IAM policy of a role, made from assay.hcl: what it needs and no more
 ///
@@ -24,7 +24,7 @@ use assay_model::{AccountId, Region, exit::Exit};
 pub struct IamArgs {
     /// builder (Packer and the post-processor), tester (validate), promoter (promote and its like), sweeper (sweep, prune)
     #[arg(long)]
-    role: Role,
+    role: IamRole,
     /// The account whose resources are named
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
@@ -70,7 +70,7 @@ pub struct IamArgs {
 struct CiFlags {
     /// The service that runs the jobs
     #[arg(long, value_enum, default_value_t, help_heading = "Trust")]
-    ci: Service,
+    ci: CiService,
     /// CircleCI: the organisation's id
     #[arg(long, value_name = "UUID", help_heading = "Trust")]
     org_id: Option<String>,
@@ -87,7 +87,7 @@ struct CiFlags {
 
 /// A CI service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-enum Service {
+enum CiService {
     /// CircleCI
     #[default]
     Circleci,
@@ -100,48 +100,52 @@ enum Service {
 /// What is printed.
 #[derive(Debug)]
 pub struct IamRequest {
-    role: Role,
-    grounds: Grounds,
-    trust: Option<Trust>,
-    what: What,
-    format: Format,
+    role: IamRole,
+    grounds: PolicyInputs,
+    trust: Option<TrustPolicy>,
+    what: PrintedPart,
+    format: OutputFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum PrintedPart {
     Policy { part: Option<usize> },
     Trust,
     Terraform,
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &IamArgs, globals: &Globals) -> Result<IamRequest, Vec<Problem>> {
+pub fn plan(args: &IamArgs, globals: &GlobalOptions) -> Result<IamRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
 /// [`plan`] with the world given.
-pub(super) fn plan_in(args: &IamArgs, globals: &Globals, folder: &Path) -> Result<IamRequest, Vec<Problem>> {
+pub(super) fn plan_in(
+    args: &IamArgs,
+    globals: &GlobalOptions,
+    folder: &Path,
+) -> Result<IamRequest, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let file = file::read_located(globals.config.as_deref(), folder, &mut problems);
     ids(args, &mut problems);
     let (format, terraform) = match globals.terraform() {
-        true => (Format::Text, true),
+        true => (OutputFormat::Text, true),
         false => (globals.plain_format().map_err(|wrong| problems.push(wrong)).unwrap_or_default(), false),
     };
     let what = match (terraform, args.trust) {
         (true, true) => {
             problems.push(problem("--trust", "is in the Terraform file anyway; leave it out"));
-            What::Terraform
+            PrintedPart::Terraform
         }
-        (true, false) => What::Terraform,
-        (false, true) => What::Trust,
-        (false, false) => What::Policy { part: args.part },
+        (true, false) => PrintedPart::Terraform,
+        (false, true) => PrintedPart::Trust,
+        (false, false) => PrintedPart::Policy { part: args.part },
     };
-    if args.part.is_some() && !matches!(what, What::Policy { .. }) {
+    if args.part.is_some() && !matches!(what, PrintedPart::Policy { .. }) {
         problems.push(problem("--part", "is of the policy alone"));
     }
     let trust = match what {
-        What::Policy { .. } => None,
+        PrintedPart::Policy { .. } => None,
         _ => trust(args, file.as_ref(), &mut problems),
     };
     let grounds = roles::grounds(args.role, file.as_ref(), &flags(args));
@@ -150,7 +154,7 @@ pub(super) fn plan_in(args: &IamArgs, globals: &Globals, folder: &Path) -> Resul
         (grounds, _) => {
             // A trust policy says nothing of networks and images.
             let asked = grounds.err().unwrap_or_default();
-            let needed = |problem: &Problem| what != What::Trust || problem.option == "--account";
+            let needed = |problem: &ConfigProblem| what != PrintedPart::Trust || problem.option == "--account";
             problems.extend(asked.into_iter().filter(needed));
             if !problems.is_empty() {
                 return Err(problems);
@@ -161,7 +165,11 @@ pub(super) fn plan_in(args: &IamArgs, globals: &Globals, folder: &Path) -> Resul
 }
 
 /// What a trust policy needs of the grounds is the account.
-fn trust_alone(args: &IamArgs, trust: Option<Trust>, format: Format) -> Result<IamRequest, Vec<Problem>> {
+fn trust_alone(
+    args: &IamArgs,
+    trust: Option<TrustPolicy>,
+    format: OutputFormat,
+) -> Result<IamRequest, Vec<ConfigProblem>> {
     let complete = RoleFlags {
         account: args.account.clone(),
         regions: if args.regions.is_empty() {
@@ -171,12 +179,12 @@ fn trust_alone(args: &IamArgs, trust: Option<Trust>, format: Format) -> Result<I
         },
         ..RoleFlags::default()
     };
-    let grounds = roles::grounds(Role::Sweeper, None, &complete)?;
-    Ok(IamRequest { role: args.role, grounds, trust, what: What::Trust, format })
+    let grounds = roles::grounds(IamRole::Sweeper, None, &complete)?;
+    Ok(IamRequest { role: args.role, grounds, trust, what: PrintedPart::Trust, format })
 }
 
 /// Ids that are none would make a policy that fits nothing.
-fn ids(args: &IamArgs, problems: &mut Vec<Problem>) {
+fn ids(args: &IamArgs, problems: &mut Vec<ConfigProblem>) {
     let hexadecimal = |text: &str, prefix: &str| {
         text.strip_prefix(prefix)
             .is_some_and(|rest| (8..=17).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -231,7 +239,7 @@ fn flags(args: &IamArgs) -> RoleFlags {
     }
 }
 
-fn trust(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<Problem>) -> Option<Trust> {
+fn trust(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<ConfigProblem>) -> Option<TrustPolicy> {
     let flags = &args.ci;
     let owner = || file?.options.given.get("owner")?.value.as_str().map(str::to_owned);
     let repository = flags.repository.clone().or_else(owner);
@@ -255,31 +263,31 @@ fn trust(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<Problem>)
         _ => (None, text.to_owned()),
     };
     let ci = match flags.ci {
-        Service::Circleci => {
+        CiService::Circleci => {
             let org_id = need("--org-id", flags.org_id.clone());
             let project_id = need("--project-id", flags.project_id.clone());
-            Ci::CircleCi { org_id: org_id?, project_id: project_id?, vcs_origin: repository? }
+            CiProject::CircleCi { org_id: org_id?, project_id: project_id?, vcs_origin: repository? }
         }
-        Service::Github => Ci::GitHub { repository: without_host(&repository?).1 },
-        Service::Gitlab => {
+        CiService::Github => CiProject::GitHub { repository: without_host(&repository?).1 },
+        CiService::Gitlab => {
             let (host, project) = without_host(&repository?);
-            Ci::GitLab { host: host.unwrap_or_else(|| "gitlab.com".to_owned()), project }
+            CiProject::GitLab { host: host.unwrap_or_else(|| "gitlab.com".to_owned()), project }
         }
     };
-    Some(Trust { ci, branch: branch(args, file, problems) })
+    Some(TrustPolicy { ci, branch: branch(args, file, problems) })
 }
 
 /// What a pull request's job may do is the builder's; all else belongs to the protected branch.
-fn branch(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<Problem>) -> Option<String> {
+fn branch(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<ConfigProblem>) -> Option<String> {
     match (args.ci.branch.as_deref(), args.role) {
-        (Some("*"), Role::Promoter) => {
+        (Some("*"), IamRole::Promoter) => {
             problems.push(problem(
                 "--branch",
                 "a promoter's jobs must build the protected branch: \"*\" would let every branch promote",
             ));
             None
         }
-        (Some("*"), _) | (None, Role::Builder) => None,
+        (Some("*"), _) | (None, IamRole::Builder) => None,
         (Some(name), _) => {
             if name.is_empty() || name.contains(['*', '?', '$', ' ']) {
                 problems.push(problem("--branch", format!("{name:?} is no branch's name; \"*\" alone means any")));
@@ -291,23 +299,23 @@ fn branch(args: &IamArgs, file: Option<&ConfigFile>, problems: &mut Vec<Problem>
 }
 
 /// Prints it; what IAM would refuse for its length is said on stderr.
-pub fn execute(request: IamRequest) -> Exit {
+pub fn execute(request: IamRequest) -> ExitStatus {
     let IamRequest { role, grounds, trust, what, format } = request;
     match (what, trust) {
-        (What::Terraform, Some(trust)) => {
+        (PrintedPart::Terraform, Some(trust)) => {
             let text = iam::terraform::file(role, "assay", &iam::policy(role, &grounds), &trust);
-            output::result(&text, Exit::Done)
+            output::result(&text, ExitStatus::Done)
         }
-        (What::Trust, Some(trust)) => {
-            output::json(&trust.json(grounds.partition(), &grounds.account), format, Exit::Done)
+        (PrintedPart::Trust, Some(trust)) => {
+            output::json(&trust.json(grounds.partition(), &grounds.account), format, ExitStatus::Done)
         }
-        (What::Policy { part }, _) => policy(role, &iam::policy(role, &grounds), part, format),
+        (PrintedPart::Policy { part }, _) => policy(role, &iam::policy(role, &grounds), part, format),
         // A plan always holds the trust that these two print.
-        (What::Terraform | What::Trust, None) => Exit::Usage,
+        (PrintedPart::Terraform | PrintedPart::Trust, None) => ExitStatus::Usage,
     }
 }
 
-fn policy(role: Role, policy: &Policy, part: Option<usize>, format: Format) -> Exit {
+fn policy(role: IamRole, policy: &Policy, part: Option<usize>, format: OutputFormat) -> ExitStatus {
     let parts = policy.parts(MANAGED_POLICY);
     match part {
         None => {
@@ -323,17 +331,17 @@ fn policy(role: Role, policy: &Policy, part: Option<usize>, format: Format) -> E
                     parts.len()
                 ));
             }
-            output::json(&policy.json(), format, Exit::Done)
+            output::json(&policy.json(), format, ExitStatus::Done)
         }
         Some(part) => match part.checked_sub(1).and_then(|index| parts.get(index)) {
-            Some(part) => output::json(&part.json(), format, Exit::Done),
+            Some(part) => output::json(&part.json(), format, ExitStatus::Done),
             None => {
                 let message = format!(
                     "there is no part {part}: the policy of the {role} is {} of at most {MANAGED_POLICY} characters",
                     parts.len()
                 );
                 output::error(&problem("--part", message));
-                Exit::Usage
+                ExitStatus::Usage
             }
         },
     }

@@ -4,16 +4,16 @@ use clap::Parser;
 use tempfile::TempDir;
 
 use super::*;
-use crate::cli::args::{Cli, Command};
+use crate::cli::args::{CliCommand, CommandLine};
 
 const FILE: &str = "owner = \"github.com/acme/images\"\ngit {\n  branch = \"trunk\"\n}\nimage \"base\" {\n  inputs  = [\"x\"]\n  regions = [\"us-east-1\"]\n}\n";
 
 fn planned(arguments: &str, file: &str) -> Result<IamRequest, Vec<String>> {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("assay.hcl"), file).unwrap();
-    let cli =
-        Cli::try_parse_from(format!("assay iam {arguments}").split_whitespace()).unwrap_or_else(|e| panic!("{e}"));
-    let Command::Iam(args) = &cli.command else { panic!("iam") };
+    let cli = CommandLine::try_parse_from(format!("assay iam {arguments}").split_whitespace())
+        .unwrap_or_else(|e| panic!("{e}"));
+    let CliCommand::Iam(args) = &cli.command else { panic!("iam") };
     plan_in(args, &cli.globals, folder.path()).map_err(|all| all.iter().map(ToString::to_string).collect())
 }
 
@@ -47,7 +47,7 @@ fn a_promoter_of_any_branch_and_wildcards_are_refused() {
 fn a_tag_that_only_a_template_gives_can_be_allowed() {
     let keys = |more: &str| {
         let request = planned(&format!("--role builder {BUILD} {more}"), FILE).expect("planned");
-        let document = iam::policy(Role::Builder, &request.grounds).json();
+        let document = iam::policy(IamRole::Builder, &request.grounds).json();
         let statements = document["Statement"].as_array().expect("statements").clone();
         let tags = statements.iter().find(|statement| statement["Sid"] == "TagTemporary").expect("its statement");
         tags["Condition"]["ForAllValues:StringLike"]["aws:TagKeys"].clone()
@@ -61,7 +61,7 @@ fn a_tag_that_only_a_template_gives_can_be_allowed() {
 /// What `assay doctor --role ROLE` asks of the quotas, its role may ask: else it would warn for ever, and name this policy as the cure.
 #[test]
 fn who_launches_may_ask_the_quotas() {
-    for role in Role::ALL {
+    for role in IamRole::ALL {
         let request = planned(&format!("--role {role} {BUILD}"), FILE).expect("planned");
         let text = iam::policy(role, &request.grounds).json().to_string();
         assert_eq!(text.contains("servicequotas:GetServiceQuota"), role.launches(), "{role}");
@@ -79,16 +79,16 @@ fn all_that_is_missing_is_said_at_once() {
 
 #[test]
 fn terraform_is_a_format_of_this_command_alone() {
-    let cli = Cli::try_parse_from(["assay", "lint", "--format", "terraform"]).unwrap();
+    let cli = CommandLine::try_parse_from(["assay", "lint", "--format", "terraform"]).unwrap();
     let refused = cli.globals.plain_format().expect_err("not of lint");
     assert!(refused.message.contains("assay iam alone"), "{refused}");
-    assert!(Cli::try_parse_from(["assay", "iam", "--role", "tester", "--format", "terraform=x.tf"]).is_err());
+    assert!(CommandLine::try_parse_from(["assay", "iam", "--role", "tester", "--format", "terraform=x.tf"]).is_err());
 }
 
 /// Every attribute and block of the Terraform file, read back by an HCL parser, says what the JSON says.
 #[test]
 fn the_terraform_file_is_hcl_and_holds_the_same_policies() {
-    for role in Role::ALL {
+    for role in IamRole::ALL {
         let request = planned(&format!("--role {role} --format terraform {BUILD} {CI}"), FILE).expect("planned");
         let policy = iam::policy(role, &request.grounds);
         let text = iam::terraform::file(role, "assay", &policy, request.trust.as_ref().expect("trust"));
@@ -132,7 +132,7 @@ fn json_of(expression: &hcl_edit::expr::Expression) -> serde_json::Value {
 
 #[test]
 fn every_part_fits_a_managed_policy_and_no_document_a_placeholder() {
-    for role in Role::ALL {
+    for role in IamRole::ALL {
         let request = planned(&format!("--role {role} {BUILD}"), FILE).expect("planned");
         let policy = iam::policy(role, &request.grounds);
         assert!(policy.parts(MANAGED_POLICY).iter().all(|part| part.size() <= MANAGED_POLICY), "{role}");

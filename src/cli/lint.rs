@@ -6,16 +6,17 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::{
-    args::{Globals, VarFlags},
+    args::{GlobalOptions, VarFlags},
     dispatch,
     option_flags::problem,
     output,
 };
 use assay_config::{
-    Door, Input, Layer, Place, Problem, check, check::check_access, file, options, request::Format, suites,
+    CheckInput, ConfigProblem, EntryPoint, OptionLayer, ValuePlace, check, check::check_access, file, options,
+    request::OutputFormat, suites,
 };
 use assay_ledger as ledger;
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 use assay_suite::{SuiteBounds, VarSources};
 
 /// Check assay.hcl and suites; prints every mistake
@@ -39,20 +40,20 @@ impl LintArgs {
 
 /// What was looked at and what is wrong with it.
 #[derive(Debug, Default)]
-pub(super) struct Linted {
+pub(super) struct LintResult {
     pub(super) files: Vec<PathBuf>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
     pub(super) notes: Vec<String>,
 }
 
 /// Checks and prints.
-pub fn execute(args: &LintArgs, globals: &Globals, format: Format) -> Exit {
+pub fn execute(args: &LintArgs, globals: &GlobalOptions, format: OutputFormat) -> ExitStatus {
     let linted = dispatch::working_dir().and_then(|folder| lint(args, globals, &folder, suites::load));
     match linted {
         Ok(linted) => print(&linted, format),
         Err(problems) => {
             problems.iter().for_each(|problem| output::error(problem));
-            Exit::Nothing
+            ExitStatus::Nothing
         }
     }
 }
@@ -60,10 +61,10 @@ pub fn execute(args: &LintArgs, globals: &Globals, format: Format) -> Exit {
 /// Looks at every file. Fails where there is none to look at.
 pub(super) fn lint(
     args: &LintArgs,
-    globals: &Globals,
+    globals: &GlobalOptions,
     folder: &Path,
     load_suites: suites::SuiteLoader,
-) -> Result<Linted, Vec<Problem>> {
+) -> Result<LintResult, Vec<ConfigProblem>> {
     let mut files = args.files.clone();
     if files.is_empty() {
         let found = || file::find(folder).map(|path| file::shown(&path, folder));
@@ -73,7 +74,7 @@ pub(super) fn lint(
         let message = format!("there is no {} here or above; name files to check", file::FILE_NAME);
         return Err(vec![problem("", message)]);
     }
-    let mut linted = Linted::default();
+    let mut linted = LintResult::default();
     for path in files {
         let named = args.files.is_empty() || path.file_name() == Some(file::FILE_NAME.as_ref());
         if named || globals.config.as_ref() == Some(&path) {
@@ -94,7 +95,7 @@ pub(super) fn lint(
     Ok(linted)
 }
 
-fn embedded(folder: &str) -> Problem {
+fn embedded(folder: &str) -> ConfigProblem {
     let message = format!(
         "{folder}: git tracks HEAD, objects and refs in this folder; whoever runs git in it obeys the config file that lies there. Take them out of the repository"
     );
@@ -102,38 +103,44 @@ fn embedded(folder: &str) -> Problem {
 }
 
 /// One assay.hcl with every image in it and the suites of each.
-fn config(path: &Path, folder: &Path, globals: &Globals, load_suites: suites::SuiteLoader, linted: &mut Linted) {
+fn config(
+    path: &Path,
+    folder: &Path,
+    globals: &GlobalOptions,
+    load_suites: suites::SuiteLoader,
+    linted: &mut LintResult,
+) {
     let on_disk = folder.join(path);
     let shown = on_disk.strip_prefix(folder).unwrap_or(&on_disk);
     let Some(config) = file::read(&on_disk, shown, &mut linted.problems) else { return };
     let bounds = globals.suite_bounds();
-    let input = Input {
+    let input = CheckInput {
         config_file: Some(on_disk.clone()),
         parsed: Some(&config),
         load_suites,
         bounds,
-        ..Input::new(Door::Lint, folder)
+        ..CheckInput::new(EntryPoint::Lint, folder)
     };
     add(linted, check_access(&input).2);
     for image in &config.images {
-        let mut flags = Layer::default();
+        let mut flags = OptionLayer::default();
         let option = options::find("image").expect("the option `image` is declared");
-        flags.give(option, &image.name.as_str().into(), Place::Nowhere, "image".to_owned(), &mut linted.problems);
-        add(linted, check(&Input { flags, ..input.clone() }).errors);
+        flags.give(option, &image.name.as_str().into(), ValuePlace::Nowhere, "image".to_owned(), &mut linted.problems);
+        add(linted, check(&CheckInput { flags, ..input.clone() }).errors);
         if image.gold_suites.is_empty() {
             continue;
         }
         if let Err(diagnostics) = load_suites(&image.gold_suites, &config.folder, &vars(image, &config.folder, globals))
         {
-            let place = Place::File { path: shown.to_owned(), line: image.line };
-            let of_gold = |text: String| Problem::new(place.clone(), "suites.gold", text);
+            let place = ValuePlace::File { path: shown.to_owned(), line: image.line };
+            let of_gold = |text: String| ConfigProblem::new(place.clone(), "suites.gold", text);
             add(linted, diagnostics.into_iter().map(of_gold).collect());
         }
     }
 }
 
 /// The variables that an image's suites get.
-fn vars(image: &file::ImageDecl, folder: &Path, globals: &Globals) -> VarSources {
+fn vars(image: &file::ImageDecl, folder: &Path, globals: &GlobalOptions) -> VarSources {
     let given = |name: &str| image.options.given.get(name).map(|given| &given.value);
     let texts = |name: &str| given(name).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
     VarSources {
@@ -145,7 +152,7 @@ fn vars(image: &file::ImageDecl, folder: &Path, globals: &Globals) -> VarSources
 }
 
 /// Each mistake once: those of the file itself come with every image.
-fn add(linted: &mut Linted, problems: Vec<Problem>) {
+fn add(linted: &mut LintResult, problems: Vec<ConfigProblem>) {
     for problem in problems {
         if !linted.problems.contains(&problem) {
             linted.problems.push(problem);
@@ -153,9 +160,9 @@ fn add(linted: &mut Linted, problems: Vec<Problem>) {
     }
 }
 
-fn print(linted: &Linted, format: Format) -> Exit {
-    let exit = if linted.problems.is_empty() { Exit::Done } else { Exit::Usage };
-    if format != Format::Text {
+fn print(linted: &LintResult, format: OutputFormat) -> ExitStatus {
+    let exit = if linted.problems.is_empty() { ExitStatus::Done } else { ExitStatus::Usage };
+    if format != OutputFormat::Text {
         let document = json!({
             "files": linted.files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "errors": linted.problems.iter().map(as_json).collect::<Vec<_>>(),
@@ -164,16 +171,16 @@ fn print(linted: &Linted, format: Format) -> Exit {
     }
     linted.notes.iter().for_each(|note| output::warning(note));
     linted.problems.iter().for_each(|problem| output::error(problem));
-    if exit == Exit::Done {
+    if exit == ExitStatus::Done {
         let names: String = linted.files.iter().map(|path| format!("{}: no mistakes\n", path.display())).collect();
         return output::result(&names, exit);
     }
     exit
 }
 
-fn as_json(problem: &Problem) -> Json {
+fn as_json(problem: &ConfigProblem) -> Json {
     let (file, line) = match &problem.place {
-        Place::File { path, line } => (Some(path.display().to_string()), Some(*line)),
+        ValuePlace::File { path, line } => (Some(path.display().to_string()), Some(*line)),
         _ => (None, None),
     };
     json!({"file": file, "line": line, "option": problem.option, "message": problem.message})

@@ -13,21 +13,21 @@ use super::output;
 use crate::{
     internal_programs::undumpable::hide_this_process,
     report::{
-        event_lines::{self, Weight},
+        event_lines::{self, LineWeight},
         json,
     },
     signals::EndRequests,
-    test_run::Events,
+    test_run::EventSender,
 };
-use assay_config::request::Format;
-use assay_model::{Event, exit::Exit};
+use assay_config::request::OutputFormat;
+use assay_model::{RunEvent, exit::ExitStatus};
 
 /// How long a reader of stderr may take to take a warning.
 const READER_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What an interrupt (SIGINT, SIGTERM, SIGHUP) does to a command, beside what the command itself makes of the cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnInterrupt {
+pub(super) enum OnInterrupt {
     /// It ends at once: it changes nothing.
     End,
     /// It is told, and ends when what it has begun is whole. The words, a whole sentence, say what it does meanwhile.
@@ -36,24 +36,24 @@ pub enum OnInterrupt {
     Finish,
 }
 
-/// Runs `work` to its end, or as `on_interrupt` says. With [`Format::Jsonl`] events go to stdout, one JSON document a line; otherwise to stderr as text.
-pub fn run<F, Work>(format: Format, on_interrupt: OnInterrupt, work: Work) -> Exit
+/// Runs `work` to its end, or as `on_interrupt` says. With [`OutputFormat::Jsonl`] events go to stdout, one JSON document a line; otherwise to stderr as text.
+pub(super) fn run<F, Work>(format: OutputFormat, on_interrupt: OnInterrupt, work: Work) -> ExitStatus
 where
-    F: Future<Output = Exit>,
-    Work: FnOnce(Events, CancellationToken) -> F,
+    F: Future<Output = ExitStatus>,
+    Work: FnOnce(EventSender, CancellationToken) -> F,
 {
     hide_this_process();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::chain(&error);
-            return Exit::Undecided;
+            return ExitStatus::Undecided;
         }
     };
     let exit = runtime.block_on(async {
         let cancel = CancellationToken::new();
         let interrupted = interrupted(on_interrupt, cancel.clone());
-        let (events, mut heard) = Events::channel();
+        let (events, mut heard) = EventSender::channel();
         let printing = tokio::spawn(async move {
             while let Some(event) = heard.recv().await {
                 print(format, &event);
@@ -61,7 +61,7 @@ where
         });
         let exit = tokio::select! {
             exit = work(events, cancel) => exit,
-            () = interrupted => return Exit::Undecided,
+            () = interrupted => return ExitStatus::Undecided,
         };
         // All senders are gone now: what is left is printed, then the task ends.
         let _printed = printing.await;
@@ -105,18 +105,18 @@ async fn tell(message: &'static str) {
     }
 }
 
-fn print(format: Format, event: &Event) {
-    if format == Format::Jsonl {
+fn print(format: OutputFormat, event: &RunEvent) {
+    if format == OutputFormat::Jsonl {
         if let Ok(line) = json::line(event) {
-            let _exit = output::result(&(line + "\n"), Exit::Done);
+            let _exit = output::result(&(line + "\n"), ExitStatus::Done);
         }
         return;
     }
     for (weight, line) in event_lines::lines(event) {
         match weight {
-            Weight::Bad => output::warning(&line),
+            LineWeight::Bad => output::warning(&line),
             // Where stderr is gone there is nobody left to tell.
-            Weight::Heading | Weight::Plain => drop(writeln!(anstream::stderr(), "{line}")),
+            LineWeight::Heading | LineWeight::Plain => drop(writeln!(anstream::stderr(), "{line}")),
         }
     }
 }

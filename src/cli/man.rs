@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
 
-use super::{args::Cli, output};
-use assay_model::exit::Exit;
+use super::{args::CommandLine, output};
+use assay_model::exit::ExitStatus;
 
 /// Print the manual page
 #[derive(Debug, Args)]
@@ -16,22 +16,22 @@ pub struct ManArgs {
 }
 
 /// Writes it.
-pub fn execute(args: &ManArgs) -> Exit {
+pub fn execute(args: &ManArgs) -> ExitStatus {
     if let Some(dir) = &args.dir {
-        return match std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(Cli::command(), dir)) {
-            Ok(()) => Exit::Done,
+        return match std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(CommandLine::command(), dir)) {
+            Ok(()) => ExitStatus::Done,
             Err(error) => {
                 output::error(&format!("cannot write the manual to {}: {error}", dir.display()));
-                Exit::Usage
+                ExitStatus::Usage
             }
         };
     }
     let mut page = Vec::new();
-    match clap_mangen::Man::new(Cli::command()).render(&mut page) {
-        Ok(()) => output::result(&String::from_utf8_lossy(&page), Exit::Done),
+    match clap_mangen::Man::new(CommandLine::command()).render(&mut page) {
+        Ok(()) => output::result(&String::from_utf8_lossy(&page), ExitStatus::Done),
         Err(error) => {
             output::error(&format!("cannot write the manual: {error}"));
-            Exit::Usage
+            ExitStatus::Usage
         }
     }
 }

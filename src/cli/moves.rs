@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::problem,
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::manager::promotion;
 use assay_config::{
-    Problem,
-    promotion_request::{Move, MoveRequest},
+    ConfigProblem,
+    promotion_request::{MoveRequest, RunMove},
 };
-use assay_model::{ImageName, RunId, exit::Exit};
+use assay_model::{ImageName, RunId, exit::ExitStatus};
 
 /// Reject a run: it did not pass what it should
 #[derive(Debug, Args)]
@@ -81,42 +81,42 @@ struct RunFlags {
 }
 
 /// A rejection. Fails with every mistake.
-pub fn reject(args: &RejectArgs, globals: &Globals) -> Result<MoveRequest, Vec<Problem>> {
-    let what = Move::Reject { run: args.run.run, release: args.release };
+pub fn reject(args: &RejectArgs, globals: &GlobalOptions) -> Result<MoveRequest, Vec<ConfigProblem>> {
+    let what = RunMove::Reject { run: args.run.run, release: args.release };
     plan(&args.run.image, what, &args.ledger, globals, &dispatch::working_dir()?)
 }
 
 /// A retirement. Fails with every mistake.
-pub fn retire(args: &RetireArgs, globals: &Globals) -> Result<MoveRequest, Vec<Problem>> {
-    let what = Move::Retire { run: args.run.run };
+pub fn retire(args: &RetireArgs, globals: &GlobalOptions) -> Result<MoveRequest, Vec<ConfigProblem>> {
+    let what = RunMove::Retire { run: args.run.run };
     plan(&args.run.image, what, &args.ledger, globals, &dispatch::working_dir()?)
 }
 
 /// A revocation. Fails with every mistake.
-pub fn revoke(args: &RevokeArgs, globals: &Globals) -> Result<MoveRequest, Vec<Problem>> {
-    let what = Move::Revoke { run: args.run.run, at: args.at, force: args.force };
+pub fn revoke(args: &RevokeArgs, globals: &GlobalOptions) -> Result<MoveRequest, Vec<ConfigProblem>> {
+    let what = RunMove::Revoke { run: args.run.run, at: args.at, force: args.force };
     plan(&args.run.image, what, &args.ledger, globals, &dispatch::working_dir()?)
 }
 
 /// A rollback. Fails with every mistake.
-pub fn rollback(args: &RollbackArgs, globals: &Globals) -> Result<MoveRequest, Vec<Problem>> {
-    plan(&args.image, Move::Rollback { run: args.run }, &args.ledger, globals, &dispatch::working_dir()?)
+pub fn rollback(args: &RollbackArgs, globals: &GlobalOptions) -> Result<MoveRequest, Vec<ConfigProblem>> {
+    plan(&args.image, RunMove::Rollback { run: args.run }, &args.ledger, globals, &dispatch::working_dir()?)
 }
 
 fn plan(
     image: &ImageName,
-    what: Move,
+    what: RunMove,
     flags: &LedgerFlags,
-    globals: &Globals,
+    globals: &GlobalOptions,
     folder: &Path,
-) -> Result<MoveRequest, Vec<Problem>> {
+) -> Result<MoveRequest, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let planned = flags.plan(globals, folder, &mut problems);
-    if flags.reason.is_none() && !matches!(what, Move::Rollback { .. }) {
+    if flags.reason.is_none() && !matches!(what, RunMove::Rollback { .. }) {
         problems.push(problem("--reason", "is missing; the lock records why"));
     }
     // What a rollback distributes, assay.hcl must say. The other moves go by the lock alone: an image that was taken out of the file or renamed must still be revocable.
-    if let (Some((_, file)), Move::Rollback { .. }) = (&planned, what) {
+    if let (Some((_, file)), RunMove::Rollback { .. }) = (&planned, what) {
         declared(file, image, &mut problems);
     }
     match planned {
@@ -126,7 +126,7 @@ fn plan(
 }
 
 /// Makes the move, and prints what became of it.
-pub fn execute(request: MoveRequest) -> Exit {
+pub fn execute(request: MoveRequest) -> ExitStatus {
     let format = request.ledgering.format;
     live::run(format, OnInterrupt::Finish, async move |events, _cancel| {
         let result = promotion::moved(&request, &events).await;

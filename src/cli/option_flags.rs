@@ -5,55 +5,55 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, Id}
 use serde_json::{Map, Value as Json};
 
 use assay_config::{
-    Layer, Place, Problem,
-    options::{self, Kind, OptionDecl, Section},
+    ConfigProblem, OptionLayer, ValuePlace,
+    options::{self, OptionDecl, OptionKind, OptionSection},
 };
 
 /// Every option with a flag, but `region`: commands take it several times.
 #[derive(Debug, Clone, Default)]
-pub struct OptionFlags(Given);
+pub struct OptionFlags(GivenOptions);
 
 /// Those for reaching AWS.
 #[derive(Debug, Clone, Default)]
-pub struct AccessFlags(Given);
+pub struct AccessFlags(GivenOptions);
 
 /// Those that say by which way a machine is reached.
 #[derive(Debug, Clone, Default)]
-pub struct WayFlags(Given);
+pub struct WayFlags(GivenOptions);
 
 /// What was given.
 #[derive(Debug, Clone, Default)]
-pub struct Given {
+pub struct GivenOptions {
     /// The values.
-    pub layer: Layer,
+    pub layer: OptionLayer,
     /// Values that do not fit.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ConfigProblem>,
 }
 
 impl OptionFlags {
     /// What was given.
-    pub fn given(&self) -> &Given {
+    pub fn given(&self) -> &GivenOptions {
         &self.0
     }
 }
 
 impl AccessFlags {
     /// What was given.
-    pub fn given(&self) -> &Given {
+    pub fn given(&self) -> &GivenOptions {
         &self.0
     }
 }
 
 impl WayFlags {
     /// What was given.
-    pub fn given(&self) -> &Given {
+    pub fn given(&self) -> &GivenOptions {
         &self.0
     }
 }
 
 /// A mistake on the command line.
-pub fn problem(flag: &str, message: impl Into<String>) -> Problem {
-    Problem::new(Place::Flag, flag, message)
+pub fn problem(flag: &str, message: impl Into<String>) -> ConfigProblem {
+    ConfigProblem::new(ValuePlace::Flag, flag, message)
 }
 
 fn every(option: &OptionDecl) -> bool {
@@ -61,7 +61,7 @@ fn every(option: &OptionDecl) -> bool {
 }
 
 fn access(option: &OptionDecl) -> bool {
-    every(option) && matches!(option.file, Some((Section::Access, _)))
+    every(option) && matches!(option.file, Some((OptionSection::Access, _)))
 }
 
 fn way(option: &OptionDecl) -> bool {
@@ -82,18 +82,20 @@ fn arg(option: &'static OptionDecl) -> Arg {
         .long_help(format!("{}{default}", option.doc))
         .help_heading(heading(option));
     match option.kind {
-        Kind::Bool => arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false"),
-        Kind::Map => arg.action(ArgAction::Append).value_name("KEY=VALUE"),
-        Kind::List => arg.action(ArgAction::Append).num_args(1..).value_name(value_name(option)),
+        OptionKind::Bool => {
+            arg.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("true|false")
+        }
+        OptionKind::Map => arg.action(ArgAction::Append).value_name("KEY=VALUE"),
+        OptionKind::List => arg.action(ArgAction::Append).num_args(1..).value_name(value_name(option)),
         _ => arg.action(ArgAction::Set).value_name(value_name(option)),
     }
 }
 
 fn heading(option: &OptionDecl) -> &'static str {
     match option.file {
-        Some((Section::Ssh, _)) => "Login",
-        Some((Section::Launch, _)) => "Launch",
-        Some((Section::Access, _)) => "Access to AWS",
+        Some((OptionSection::Ssh, _)) => "Login",
+        Some((OptionSection::Launch, _)) => "Launch",
+        Some((OptionSection::Access, _)) => "Access to AWS",
         _ => "What is tested, and where results go",
     }
 }
@@ -127,13 +129,13 @@ fn value_name(option: &OptionDecl) -> &'static str {
     }
 }
 
-fn collect(matches: &ArgMatches, wanted: fn(&OptionDecl) -> bool) -> Given {
-    let mut given = Given::default();
+fn collect(matches: &ArgMatches, wanted: fn(&OptionDecl) -> bool) -> GivenOptions {
+    let mut given = GivenOptions::default();
     for option in options::all().filter(|option| wanted(option)) {
         let Ok(Some(values)) = matches.try_get_many::<String>(option.name) else { continue };
         let shown = format!("--{}", option.flag.unwrap_or(option.name));
         match value(option, values.map(String::as_str)) {
-            Ok(value) => given.layer.give(option, &value, Place::Flag, shown, &mut given.problems),
+            Ok(value) => given.layer.give(option, &value, ValuePlace::Flag, shown, &mut given.problems),
             Err(message) => given.problems.push(problem(&shown, message)),
         }
     }
@@ -142,8 +144,8 @@ fn collect(matches: &ArgMatches, wanted: fn(&OptionDecl) -> bool) -> Given {
 
 fn value<'a>(option: &OptionDecl, mut values: impl Iterator<Item = &'a str>) -> Result<Json, String> {
     match option.kind {
-        Kind::List => Ok(Json::from_iter(values)),
-        Kind::Map => {
+        OptionKind::List => Ok(Json::from_iter(values)),
+        OptionKind::Map => {
             let mut map = Map::new();
             for text in values {
                 let (key, value) =

@@ -8,28 +8,28 @@ use std::{
 
 use clap::builder::styling::{AnsiColor, Style};
 
-use assay_config::request::Format;
-use assay_model::{cause, exit::Exit};
+use assay_config::request::OutputFormat;
+use assay_model::{cause, exit::ExitStatus};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 
-/// Writes a result to stdout as it is. Returns `exit`, or [`Exit::Undecided`] where stdout cannot be written (a full disk).
-pub fn result(text: &str, exit: Exit) -> Exit {
+/// Writes a result to stdout as it is. Returns `exit`, or [`ExitStatus::Undecided`] where stdout cannot be written (a full disk).
+pub fn result(text: &str, exit: ExitStatus) -> ExitStatus {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             self::error(&format!("cannot write to stdout: {error}"));
-            Exit::Undecided
+            ExitStatus::Undecided
         }
         _ => exit,
     }
 }
 
-/// Writes a JSON document and a line end to stdout: on one line with [`Format::Jsonl`], else spread out; see [`result`].
-pub fn json(document: &serde_json::Value, format: Format, exit: Exit) -> Exit {
+/// Writes a JSON document and a line end to stdout: on one line with [`OutputFormat::Jsonl`], else spread out; see [`result`].
+pub fn json(document: &serde_json::Value, format: OutputFormat, exit: ExitStatus) -> ExitStatus {
     match format {
-        Format::Jsonl => result(&format!("{document}\n"), exit),
+        OutputFormat::Jsonl => result(&format!("{document}\n"), exit),
         _ => result(&format!("{document:#}\n"), exit),
     }
 }

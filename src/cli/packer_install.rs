@@ -12,8 +12,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::output;
-use assay_config::request::Format;
-use assay_model::exit::Exit;
+use assay_config::request::OutputFormat;
+use assay_model::exit::ExitStatus;
 
 /// The plugin protocol that the program speaks, as in `describe` and in file names.
 const API_VERSION: &str = "x5.0";
@@ -48,19 +48,23 @@ pub(super) enum InstallError {
 }
 
 /// Installs and says where.
-pub fn execute(args: &InstallArgs, format: Format) -> Exit {
+pub fn execute(args: &InstallArgs, format: OutputFormat) -> ExitStatus {
     match install(args) {
         Ok(written) => {
             let paths: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
-            if format == Format::Text {
-                return output::result(&(paths.join("\n") + "\n"), Exit::Done);
+            if format == OutputFormat::Text {
+                return output::result(&(paths.join("\n") + "\n"), ExitStatus::Done);
             }
             let version = env!("CARGO_PKG_VERSION");
-            output::json(&json!({"source": args.source, "version": version, "written": paths}), format, Exit::Done)
+            output::json(
+                &json!({"source": args.source, "version": version, "written": paths}),
+                format,
+                ExitStatus::Done,
+            )
         }
         Err(error) => {
             output::chain(&error);
-            Exit::Usage
+            ExitStatus::Usage
         }
     }
 }

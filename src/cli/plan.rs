@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::problem,
     output,
 };
-use crate::manager::plan::{self, Decision, Plan};
-use assay_config::{Problem, image_requests::PlanRequest, request::Format, units, whole};
+use crate::manager::plan::{self, BuildDecision, BuildPlan};
+use assay_config::{ConfigProblem, image_requests::PlanRequest, request::OutputFormat, units, whole};
 use assay_ledger::environment_of_process;
-use assay_model::{ImageName, exit::Exit};
+use assay_model::{ImageName, exit::ExitStatus};
 
 /// Which images are meant and what makes them due; shared with `build` and `status`.
 #[derive(Debug, Clone, Args)]
@@ -50,9 +50,9 @@ impl PlanFlags {
     /// The request, with assay.hcl read. Every mistake is added to `problems`; `None`: there is no file to go by.
     pub(super) fn request(
         &self,
-        globals: &Globals,
+        globals: &GlobalOptions,
         working_dir: &Path,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<ConfigProblem>,
     ) -> Option<PlanRequest> {
         let file = match whole::read(globals.config.as_deref(), working_dir) {
             Ok(file) => file,
@@ -73,7 +73,7 @@ impl PlanFlags {
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &PlanArgs, globals: &Globals) -> Result<(PlanRequest, Format), Vec<Problem>> {
+pub fn plan(args: &PlanArgs, globals: &GlobalOptions) -> Result<(PlanRequest, OutputFormat), Vec<ConfigProblem>> {
     let working_dir = dispatch::working_dir()?;
     let mut problems = Vec::new();
     let request = args.flags.request(globals, &working_dir, &mut problems);
@@ -82,7 +82,7 @@ pub fn plan(args: &PlanArgs, globals: &Globals) -> Result<(PlanRequest, Format),
 }
 
 /// Plans, and prints a line for each image.
-pub fn execute((request, format): (PlanRequest, Format)) -> Exit {
+pub fn execute((request, format): (PlanRequest, OutputFormat)) -> ExitStatus {
     live::run(format, OnInterrupt::End, async move |_events, _cancel| {
         match plan::plan(&request, &environment_of_process(), Timestamp::now()).await {
             Ok(plan) => shown(&plan, format),
@@ -92,7 +92,7 @@ pub fn execute((request, format): (PlanRequest, Format)) -> Exit {
 }
 
 /// Prints why there is no plan.
-pub(super) fn refused(error: &plan::PlanError) -> Exit {
+pub(super) fn refused(error: &plan::PlanError) -> ExitStatus {
     match error {
         plan::PlanError::Configuration(problems) => problems.iter().for_each(|problem| output::error(problem)),
         error => output::chain(error),
@@ -100,11 +100,11 @@ pub(super) fn refused(error: &plan::PlanError) -> Exit {
     error.exit()
 }
 
-fn shown(plan: &Plan, format: Format) -> Exit {
+fn shown(plan: &BuildPlan, format: OutputFormat) -> ExitStatus {
     plan.notes.iter().for_each(|note| output::warning(note));
     match format {
-        Format::Text => output::result(&text(plan), plan.exit()),
-        Format::Jsonl => {
+        OutputFormat::Text => output::result(&text(plan), plan.exit()),
+        OutputFormat::Jsonl => {
             let lines: String = plan.images.iter().map(|decision| format!("{}\n", json(decision))).collect();
             output::result(&lines, plan.exit())
         }
@@ -112,7 +112,7 @@ fn shown(plan: &Plan, format: Format) -> Exit {
     }
 }
 
-fn text(plan: &Plan) -> String {
+fn text(plan: &BuildPlan) -> String {
     let width = plan.images.iter().map(|decision| decision.image.as_str().len()).max().unwrap_or(0);
     let mut lines: String = plan.images.iter().map(|decision| format!("{}\n", line(decision, width))).collect();
     let due = plan.due().count();
@@ -124,14 +124,14 @@ fn text(plan: &Plan) -> String {
 }
 
 /// One image in a line: `base  due      its inputs changed: …`.
-pub(super) fn line(decision: &Decision, width: usize) -> String {
+pub(super) fn line(decision: &BuildDecision, width: usize) -> String {
     let word = if decision.due { "due    " } else { "not due" };
     let why: Vec<String> = decision.reasons.iter().map(ToString::to_string).collect();
     format!("{:width$}  {word}  {}", decision.image.as_str(), why.join("; "))
 }
 
 /// One image as programs read it; the names stay.
-pub(super) fn json(decision: &Decision) -> Json {
+pub(super) fn json(decision: &BuildDecision) -> Json {
     let reasons: Vec<Json> = decision
         .reasons
         .iter()

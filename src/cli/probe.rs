@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{
-    args::{Globals, VarFlags},
+    args::{GlobalOptions, VarFlags},
     dispatch,
     live::{self, OnInterrupt},
     option_flags::{WayFlags, problem},
@@ -21,11 +21,11 @@ use super::{
 };
 use crate::test_run as run;
 use assay_config::{
-    Problem, check_ways, private_key,
+    ConfigProblem, check_ways, private_key,
     request::{HostKeyTrust, ProbeHost, ProbeRequest},
     suites, units,
 };
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 
 /// Run suites on machines that answer SSH; no cloud involved
 #[derive(Debug, Args)]
@@ -67,18 +67,18 @@ pub struct ProbeArgs {
 }
 
 /// Checks the flags. Fails with every mistake.
-pub fn plan(args: &ProbeArgs, globals: &Globals) -> Result<ProbeRequest, Vec<Problem>> {
+pub fn plan(args: &ProbeArgs, globals: &GlobalOptions) -> Result<ProbeRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?, suites::load, &|name| std::env::var(name).ok())
 }
 
 /// [`plan`] with the world given.
 pub(super) fn plan_in(
     args: &ProbeArgs,
-    globals: &Globals,
+    globals: &GlobalOptions,
     working_dir: &Path,
     load_suites: suites::SuiteLoader,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<ProbeRequest, Vec<Problem>> {
+) -> Result<ProbeRequest, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let hosts: BTreeSet<&ProbeHost> = args.hosts.iter().collect();
     if hosts.len() < args.hosts.len() {
@@ -135,9 +135,9 @@ pub(super) fn plan_in(
 const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; cleaning up what was started");
 
 /// Runs the suites on every machine at once; prints what was found.
-pub fn execute(request: ProbeRequest) -> Exit {
+pub fn execute(request: ProbeRequest) -> ExitStatus {
     if request.hosts.is_empty() {
-        return Exit::Nothing;
+        return ExitStatus::Nothing;
     }
     let outputs = request.outputs.clone();
     live::run(outputs.stdout, ON_INTERRUPT, async move |events, cancel| {
@@ -145,13 +145,13 @@ pub fn execute(request: ProbeRequest) -> Exit {
             Ok(finished) => results::shown(finished, &outputs),
             Err(error) => {
                 output::error(&error);
-                Exit::Usage
+                ExitStatus::Usage
             }
         }
     })
 }
 
-fn host_key(args: &ProbeArgs, working_dir: &Path, problems: &mut Vec<Problem>) -> HostKeyTrust {
+fn host_key(args: &ProbeArgs, working_dir: &Path, problems: &mut Vec<ConfigProblem>) -> HostKeyTrust {
     if let Some(line) = &args.host_key {
         if args.hosts.len() > 1 {
             problems.push(problem("--host-key", "is one machine's; for several use --known-hosts"));

@@ -4,7 +4,7 @@
 use clap::Args;
 use serde_json::{Map, Value as Json};
 
-use assay_config::{Layer, Place, Problem, options};
+use assay_config::{ConfigProblem, OptionLayer, ValuePlace, options};
 
 /// A prober on another host
 #[derive(Debug, Clone, Default, Args)]
@@ -25,7 +25,7 @@ pub struct ProberFlags {
 
 impl ProberFlags {
     /// Adds the option `prober` to `layer` where any of them was given.
-    pub fn give(&self, layer: &mut Layer, problems: &mut Vec<Problem>) {
+    pub fn give(&self, layer: &mut OptionLayer, problems: &mut Vec<ConfigProblem>) {
         let given = [("address", &self.address), ("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)];
         let block: Map<String, Json> =
             given.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?.into()))).collect();
@@ -33,6 +33,6 @@ impl ProberFlags {
             return;
         }
         let option = options::find("prober").expect("the option is declared");
-        layer.give(option, &Json::Object(block), Place::Flag, "--prober-…".to_owned(), problems);
+        layer.give(option, &Json::Object(block), ValuePlace::Flag, "--prober-…".to_owned(), problems);
     }
 }

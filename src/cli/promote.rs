@@ -6,21 +6,21 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::manager::promotion::{self, Change, Moved, PromotionError};
+use crate::manager::promotion::{self, LockChange, MovedRun, PromotionError};
 use assay_config::{
-    ConfigFile, Door, Input, Problem,
+    CheckInput, ConfigFile, ConfigProblem, EntryPoint,
     check::check_access,
     file,
-    promotion_request::{Goal, Ledgering, PromoteRequest},
-    request::Format,
+    promotion_request::{LedgerOptions, PromoteRequest, RunGoal},
+    request::OutputFormat,
 };
-use assay_model::{ImageName, RunId, exit::Exit};
+use assay_model::{ImageName, RunId, exit::ExitStatus};
 
 /// Make a candidate vetted, with the evidence of its full validation; make a vetted run gold
 ///
@@ -29,10 +29,10 @@ use assay_model::{ImageName, RunId, exit::Exit};
 #[derive(Debug, Args)]
 pub struct PromoteArgs {
     #[command(flatten)]
-    which: Which,
+    which: ChosenImages,
     /// What the run is to become
     #[arg(long, value_enum)]
-    to: To,
+    to: TargetState,
     /// Evidence of the full validation, with its signature as FILE.sig beside it where there is one; for --to vetted
     #[arg(long, value_name = "FILE", num_args = 1..)]
     evidence: Vec<PathBuf>,
@@ -46,7 +46,7 @@ pub struct PromoteArgs {
 /// Which images.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Which {
+struct ChosenImages {
     /// The image
     #[arg(long, value_name = "NAME")]
     image: Option<ImageName>,
@@ -56,7 +56,7 @@ struct Which {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum To {
+enum TargetState {
     Vetted,
     Gold,
 }
@@ -79,10 +79,10 @@ impl LedgerFlags {
     /// What all such commands need, and the assay.hcl. Adds every mistake to `problems`; `None` where assay.hcl cannot be used.
     pub(super) fn plan(
         &self,
-        globals: &Globals,
+        globals: &GlobalOptions,
         folder: &Path,
-        problems: &mut Vec<Problem>,
-    ) -> Option<(Ledgering, ConfigFile)> {
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Option<(LedgerOptions, ConfigFile)> {
         let given = self.access.given();
         problems.extend(given.problems.clone());
         if self.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
@@ -97,13 +97,16 @@ impl LedgerFlags {
             problems.push(problem("--config", message));
             return None;
         };
-        let input =
-            Input { flags: given.layer.clone(), config_file: Some(path.clone()), ..Input::new(Door::Command, folder) };
+        let input = CheckInput {
+            flags: given.layer.clone(),
+            config_file: Some(path.clone()),
+            ..CheckInput::new(EntryPoint::Command, folder)
+        };
         let (access, _owner, mistakes) = check_access(&input);
         problems.extend(mistakes);
         // Its mistakes are among those of check_access.
         let file = file::read(&path, &file::shown(&path, folder), &mut Vec::new())?;
-        let ledgering = Ledgering {
+        let ledgering = LedgerOptions {
             config: path,
             git: file.git.clone(),
             access,
@@ -116,7 +119,7 @@ impl LedgerFlags {
 }
 
 /// Whether assay.hcl declares the image; a mistake with the nearest name where it does not.
-pub(super) fn declared(file: &ConfigFile, image: &ImageName, problems: &mut Vec<Problem>) {
+pub(super) fn declared(file: &ConfigFile, image: &ImageName, problems: &mut Vec<ConfigProblem>) {
     if file.image(image).is_some() {
         return;
     }
@@ -129,19 +132,23 @@ pub(super) fn declared(file: &ConfigFile, image: &ImageName, problems: &mut Vec<
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &PromoteArgs, globals: &Globals) -> Result<PromoteRequest, Vec<Problem>> {
+pub fn plan(args: &PromoteArgs, globals: &GlobalOptions) -> Result<PromoteRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
-pub(super) fn plan_in(args: &PromoteArgs, globals: &Globals, folder: &Path) -> Result<PromoteRequest, Vec<Problem>> {
+pub(super) fn plan_in(
+    args: &PromoteArgs,
+    globals: &GlobalOptions,
+    folder: &Path,
+) -> Result<PromoteRequest, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let planned = args.ledger.plan(globals, folder, &mut problems);
     match (args.to, args.evidence.is_empty()) {
-        (To::Vetted, true) => problems.push(problem(
+        (TargetState::Vetted, true) => problems.push(problem(
             "--evidence",
             "is missing; --to vetted needs what assay validate --candidate wrote, like build/reports/evidence.json",
         )),
-        (To::Gold, false) => {
+        (TargetState::Gold, false) => {
             problems.push(problem("--evidence", "is for --to vetted; gold rests on the evidence that the lock names"));
         }
         _ => {}
@@ -165,8 +172,8 @@ pub(super) fn plan_in(args: &PromoteArgs, globals: &Globals, folder: &Path) -> R
         }
     }
     let to = match args.to {
-        To::Vetted => Goal::Vetted(args.evidence.iter().map(|file| folder.join(file)).collect()),
-        To::Gold => Goal::Gold,
+        TargetState::Vetted => RunGoal::Vetted(args.evidence.iter().map(|file| folder.join(file)).collect()),
+        TargetState::Gold => RunGoal::Gold,
     };
     match planned {
         Some((ledgering, _)) if problems.is_empty() => {
@@ -177,21 +184,21 @@ pub(super) fn plan_in(args: &PromoteArgs, globals: &Globals, folder: &Path) -> R
 }
 
 /// Promotes, and prints what became of each image.
-pub fn execute(request: PromoteRequest) -> Exit {
+pub fn execute(request: PromoteRequest) -> ExitStatus {
     let format = request.ledgering.format;
     live::run(format, OnInterrupt::Finish, async move |events, _cancel| {
         let results = promotion::promote(&request, &events).await;
         if results.is_empty() {
             output::error(&"there is nothing to promote, and nothing is gold");
-            return Exit::Nothing;
+            return ExitStatus::Nothing;
         }
         shown(&results, format)
     })
 }
 
 /// Prints results, and gives the exit code over all of them.
-pub(super) fn shown(results: &[Result<Moved, PromotionError>], format: Format) -> Exit {
-    let exits = results.iter().map(|result| result.as_ref().map_or_else(PromotionError::exit, Moved::exit));
+pub(super) fn shown(results: &[Result<MovedRun, PromotionError>], format: OutputFormat) -> ExitStatus {
+    let exits = results.iter().map(|result| result.as_ref().map_or_else(PromotionError::exit, MovedRun::exit));
     let exit = worst(exits);
     for error in results.iter().filter_map(|result| result.as_ref().err()) {
         output::chain(error);
@@ -200,7 +207,7 @@ pub(super) fn shown(results: &[Result<Moved, PromotionError>], format: Format) -
         }
     }
     match format {
-        Format::Text => {
+        OutputFormat::Text => {
             let text: String = results.iter().filter_map(|result| result.as_ref().ok()).map(text).collect();
             for moved in results.iter().filter_map(|result| result.as_ref().ok()) {
                 moved.notes.iter().for_each(|note| output::warning(note));
@@ -216,23 +223,23 @@ pub(super) fn shown(results: &[Result<Moved, PromotionError>], format: Format) -
 }
 
 /// Usage, then conflict, then what may pass, then nothing to do.
-pub(super) fn worst(exits: impl Iterator<Item = Exit>) -> Exit {
-    let weight = |exit: &Exit| match exit {
-        Exit::Usage => 5,
-        Exit::Conflict => 4,
-        Exit::Undecided | Exit::Failed | Exit::Leftovers => 3,
-        Exit::Nothing => 2,
-        Exit::Done => 1,
+pub(super) fn worst(exits: impl Iterator<Item = ExitStatus>) -> ExitStatus {
+    let weight = |exit: &ExitStatus| match exit {
+        ExitStatus::Usage => 5,
+        ExitStatus::Conflict => 4,
+        ExitStatus::Undecided | ExitStatus::Failed | ExitStatus::Leftovers => 3,
+        ExitStatus::Nothing => 2,
+        ExitStatus::Done => 1,
     };
-    exits.max_by_key(weight).unwrap_or(Exit::Done)
+    exits.max_by_key(weight).unwrap_or(ExitStatus::Done)
 }
 
-fn text(moved: &Moved) -> String {
-    let Moved { image, run, state, written, .. } = moved;
+fn text(moved: &MovedRun) -> String {
+    let MovedRun { image, run, state, written, .. } = moved;
     let first = match moved.change {
-        Change::Made => format!("{image}: run {run} is {state}, in {} on {}", written.commit, written.branch),
-        Change::Already => format!("{image}: run {run} is {state} already, on {}", written.branch),
-        Change::Proposed => {
+        LockChange::Made => format!("{image}: run {run} is {state}, in {} on {}", written.commit, written.branch),
+        LockChange::Already => format!("{image}: run {run} is {state} already, on {}", written.branch),
+        LockChange::Proposed => {
             format!("{image}: run {run} becomes {state} once branch {} is merged ({})", written.branch, written.commit)
         }
     };
@@ -251,16 +258,16 @@ fn text(moved: &Moved) -> String {
     lines.join("\n") + "\n"
 }
 
-fn as_json(result: &Result<Moved, PromotionError>) -> Json {
+fn as_json(result: &Result<MovedRun, PromotionError>) -> Json {
     match result {
         Ok(moved) => json!({
             "image": moved.image,
             "run": moved.run,
             "state": moved.state,
             "change": match moved.change {
-                Change::Made => "made",
-                Change::Already => "already",
-                Change::Proposed => "proposed",
+                LockChange::Made => "made",
+                LockChange::Already => "already",
+                LockChange::Proposed => "proposed",
             },
             "commit": moved.written.commit,
             "branch": moved.written.branch,

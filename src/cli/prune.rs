@@ -8,22 +8,22 @@ use comfy_table::{ContentArrangement, Table, presets};
 use jiff::Timestamp;
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::manager::{Action, PruneOutcome, Pruned, Subject};
+use crate::manager::{PruneAction, PruneOutcome, PruneReport, PruneSubject};
 use assay_config::{
-    Door, Input, Problem,
+    CheckInput, ConfigProblem, EntryPoint,
     check::check_access,
-    file::{self, Keep},
+    file::{self, KeepRule},
     prune::{GRACE, PruneRequest},
-    request::Format,
+    request::OutputFormat,
     units, whole,
 };
-use assay_model::{ImageName, Region, escape::escape_line, exit::Exit};
+use assay_model::{ImageName, Region, escape::escape_line, exit::ExitStatus};
 
 /// Show which AMIs are past retention, and with --yes retire them: deprecate, disable, and after the grace period delete
 ///
@@ -54,18 +54,22 @@ pub struct PruneArgs {
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &PruneArgs, globals: &Globals) -> Result<PruneRequest, Vec<Problem>> {
+pub fn plan(args: &PruneArgs, globals: &GlobalOptions) -> Result<PruneRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
 /// [`plan`] with the world given.
-pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -> Result<PruneRequest, Vec<Problem>> {
+pub(super) fn plan_in(
+    args: &PruneArgs,
+    globals: &GlobalOptions,
+    working_dir: &Path,
+) -> Result<PruneRequest, Vec<ConfigProblem>> {
     let given = args.access.given();
     let mut problems = given.problems.clone();
-    let input = Input {
+    let input = CheckInput {
         flags: given.layer.clone(),
         config_file: globals.config.clone(),
-        ..Input::new(Door::Command, working_dir)
+        ..CheckInput::new(EntryPoint::Command, working_dir)
     };
     // Its mistakes in assay.hcl are those that are found here too.
     let (access, owner, errors) = check_access(&input);
@@ -85,7 +89,7 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     Ok(PruneRequest {
         images: args.images.clone(),
         retention: config.images.iter().map(|image| (image.name.clone(), image.retention.clone())).collect(),
-        keep: Keep { keep_releases: args.keep_releases, keep_days: args.keep_days },
+        keep: KeepRule { keep_releases: args.keep_releases, keep_days: args.keep_days },
         regions: args.regions.clone(),
         grace: args.grace.unwrap_or(GRACE),
         owner,
@@ -98,7 +102,7 @@ pub(super) fn plan_in(args: &PruneArgs, globals: &Globals, working_dir: &Path) -
     })
 }
 
-fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Vec<Problem>) {
+fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Vec<ConfigProblem>) {
     if config.images.is_empty() {
         problems.push(problem("", format!("{} declares no image", config.shown.display())));
         return;
@@ -110,7 +114,7 @@ fn unknown_images(args: &PruneArgs, config: &file::ConfigFile, problems: &mut Ve
 const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; nothing more is retired, what has begun is finished");
 
 /// Looks, with --yes retires, and prints each AMI with the reason.
-pub fn execute(request: PruneRequest) -> Exit {
+pub fn execute(request: PruneRequest) -> ExitStatus {
     let format = request.format;
     live::run(format, ON_INTERRUPT, async move |events, cancel| {
         match manager::prune(&request, &events, &cancel).await {
@@ -123,42 +127,42 @@ pub fn execute(request: PruneRequest) -> Exit {
     })
 }
 
-fn shown(pruned: &Pruned, format: Format) -> Exit {
+fn shown(pruned: &PruneReport, format: OutputFormat) -> ExitStatus {
     pruned.plan.errors.iter().for_each(|error| output::error(error));
     let exit = pruned.exit();
     match format {
-        Format::Text => output::result(&text(pruned), exit),
+        OutputFormat::Text => output::result(&text(pruned), exit),
         _ => output::json(&json(pruned), format, exit),
     }
 }
 
 /// The word for what is to be done.
-fn word(action: &Action) -> &'static str {
+fn word(action: &PruneAction) -> &'static str {
     match action {
-        Action::Keep => "keep",
-        Action::Deprecate => "deprecate",
-        Action::Disable => "disable",
-        Action::Wait(_) => "wait",
-        Action::Delete => "delete",
+        PruneAction::Keep => "keep",
+        PruneAction::Deprecate => "deprecate",
+        PruneAction::Disable => "disable",
+        PruneAction::Wait(_) => "wait",
+        PruneAction::Delete => "delete",
     }
 }
 
 /// Why, in words.
-fn why(subject: &Subject) -> String {
+fn why(subject: &PruneSubject) -> String {
     match (&subject.claim, subject.decided()) {
         (Err(reason), _) => reason.clone(),
-        (_, Action::Keep) => {
+        (_, PruneAction::Keep) => {
             let disabled = if subject.image.state == "disabled" { "disabled, and to be kept: " } else { "" };
             format!("{disabled}{}", subject.keep.join("; "))
         }
-        (_, Action::Wait(until)) => format!("disabled; deleted from {until} on"),
-        (_, Action::Deprecate) => "past retention; shared, so others are told first".to_owned(),
-        (_, Action::Disable) => "past retention".to_owned(),
-        (_, Action::Delete) => "past retention, and disabled for long enough".to_owned(),
+        (_, PruneAction::Wait(until)) => format!("disabled; deleted from {until} on"),
+        (_, PruneAction::Deprecate) => "past retention; shared, so others are told first".to_owned(),
+        (_, PruneAction::Disable) => "past retention".to_owned(),
+        (_, PruneAction::Delete) => "past retention, and disabled for long enough".to_owned(),
     }
 }
 
-fn outcome<'a>(pruned: &'a Pruned, id: &str) -> Option<&'a PruneOutcome> {
+fn outcome<'a>(pruned: &'a PruneReport, id: &str) -> Option<&'a PruneOutcome> {
     pruned.outcomes.as_ref()?.get(id)
 }
 
@@ -170,7 +174,7 @@ fn outcome_text(outcome: &PruneOutcome) -> String {
     }
 }
 
-fn text(pruned: &Pruned) -> String {
+fn text(pruned: &PruneReport) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["AMI", "image", "run", "state", "made", "to do", "why"]);
@@ -213,7 +217,7 @@ fn text(pruned: &Pruned) -> String {
     lines.join("\n") + "\n"
 }
 
-fn summary(pruned: &Pruned) -> String {
+fn summary(pruned: &PruneReport) -> String {
     // "Nothing" is said only of what was seen.
     let unknown = |one: &PruneOutcome| matches!(one, PruneOutcome::Unknown(_));
     let learned = pruned.plan.errors.is_empty() && !pruned.outcomes.iter().flatten().any(|(_, one)| unknown(one));
@@ -232,7 +236,7 @@ fn summary(pruned: &Pruned) -> String {
     format!("{done} done, {kept} kept after all, {failed} failed{cancelled}{seen}")
 }
 
-fn json(pruned: &Pruned) -> serde_json::Value {
+fn json(pruned: &PruneReport) -> serde_json::Value {
     let items: Vec<_> = pruned
         .plan
         .subjects
@@ -240,7 +244,7 @@ fn json(pruned: &Pruned) -> serde_json::Value {
         .map(|subject| {
             let claim = subject.claim.as_ref().ok();
             let until = match subject.decided() {
-                Action::Wait(until) => Some(until),
+                PruneAction::Wait(until) => Some(until),
                 _ => None,
             };
             serde_json::json!({

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{args::Globals, option_flags::problem, output, results};
-use crate::{report, test_run::Finished};
-use assay_config::{Problem, request::MergeRequest};
+use super::{args::GlobalOptions, option_flags::problem, output, results};
+use crate::{report, test_run::FinishedRun};
+use assay_config::{ConfigProblem, request::MergeRequest};
 use assay_model::{
     Evidence,
-    exit::Exit,
+    exit::ExitStatus,
     merge::{MergeError, merge},
 };
 
@@ -27,9 +27,9 @@ pub struct MergeArgs {
 }
 
 /// Checks the flags. Fails with every mistake.
-pub fn plan(args: &MergeArgs, globals: &Globals) -> Result<MergeRequest, Vec<Problem>> {
+pub fn plan(args: &MergeArgs, globals: &GlobalOptions) -> Result<MergeRequest, Vec<ConfigProblem>> {
     let outputs = globals.outputs().map_err(|problem| vec![problem])?;
-    let missing: Vec<Problem> = args
+    let missing: Vec<ConfigProblem> = args
         .paths
         .iter()
         .filter(|path| !path.exists())
@@ -42,12 +42,12 @@ pub fn plan(args: &MergeArgs, globals: &Globals) -> Result<MergeRequest, Vec<Pro
 }
 
 /// Merges and prints what the whole amounts to.
-pub fn execute(request: MergeRequest) -> Exit {
+pub fn execute(request: MergeRequest) -> ExitStatus {
     let parts = match parts(&request.paths) {
         Ok(parts) => parts,
         Err(message) => {
             output::error(&message);
-            return Exit::Usage;
+            return ExitStatus::Usage;
         }
     };
     let evidence = match merge(parts) {
@@ -55,13 +55,13 @@ pub fn execute(request: MergeRequest) -> Exit {
         Err(error) => {
             output::error(&error);
             return match error {
-                MergeError::Empty => Exit::Nothing,
-                MergeError::Missing { .. } => Exit::Undecided,
-                MergeError::Differ { .. } | MergeError::Twice { .. } => Exit::Usage,
+                MergeError::Empty => ExitStatus::Nothing,
+                MergeError::Missing { .. } => ExitStatus::Undecided,
+                MergeError::Differ { .. } | MergeError::Twice { .. } => ExitStatus::Usage,
             };
         }
     };
-    let mut finished = Finished::unrecorded(evidence);
+    let mut finished = FinishedRun::unrecorded(evidence);
     if let Some(folder) = &request.report_dir {
         match report::write_all(folder, &finished.evidence) {
             Ok(paths) => finished.reports = Some(paths),

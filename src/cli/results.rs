@@ -4,14 +4,14 @@ use std::error::Error;
 
 use super::output;
 use crate::{
-    report::{self, Style},
-    test_run::Finished,
+    report::{self, ReportStyle},
+    test_run::FinishedRun,
 };
-use assay_config::request::{Format, Outputs};
-use assay_model::{cause, exit::Exit};
+use assay_config::request::{CommandOutputs, OutputFormat};
+use assay_model::{cause, exit::ExitStatus};
 
 /// Writes the files, prints the result and returns the run's exit code; a file that cannot be written is a problem of the run.
-pub fn shown(mut finished: Finished, outputs: &Outputs) -> Exit {
+pub(super) fn shown(mut finished: FinishedRun, outputs: &CommandOutputs) -> ExitStatus {
     for (format, path) in &outputs.files {
         if let Err(error) = report::write(path, *format, &finished.evidence) {
             finished.problems.push(cause::chain(&error));
@@ -23,15 +23,15 @@ pub fn shown(mut finished: Finished, outputs: &Outputs) -> Exit {
     }
     let exit = finished.exit();
     match outputs.stdout {
-        Format::Text => output::result(&text(finished), exit),
-        Format::Json => rendered(report::json::pretty(&finished.evidence), exit),
-        Format::Junit | Format::Tap => rendered(report::rendered(outputs.stdout, &finished.evidence), exit),
-        Format::Jsonl => rendered(report::json::result_line(&finished.evidence).map(|line| line + "\n"), exit),
+        OutputFormat::Text => output::result(&text(finished), exit),
+        OutputFormat::Json => rendered(report::json::pretty(&finished.evidence), exit),
+        OutputFormat::Junit | OutputFormat::Tap => rendered(report::rendered(outputs.stdout, &finished.evidence), exit),
+        OutputFormat::Jsonl => rendered(report::json::result_line(&finished.evidence).map(|line| line + "\n"), exit),
     }
 }
 
-fn text(finished: &Finished) -> String {
-    let style = Style { color: anstream::stdout().current_choice() != anstream::ColorChoice::Never, width: None };
+fn text(finished: &FinishedRun) -> String {
+    let style = ReportStyle { color: anstream::stdout().current_choice() != anstream::ColorChoice::Never, width: None };
     let mut text = report::text::render(&finished.evidence, style);
     for stamped in &finished.stamped {
         if let Some(state) = stamped.state {
@@ -46,12 +46,12 @@ fn text(finished: &Finished) -> String {
     text
 }
 
-fn rendered<E: Error>(text: Result<String, E>, exit: Exit) -> Exit {
+fn rendered<E: Error>(text: Result<String, E>, exit: ExitStatus) -> ExitStatus {
     match text {
         Ok(text) => output::result(&text, exit),
         Err(error) => {
             output::chain(&error);
-            Exit::Undecided
+            ExitStatus::Undecided
         }
     }
 }

@@ -12,9 +12,9 @@ use clap::Args;
 
 use super::{dispatch, option_flags::problem, output};
 use assay_aws::journal::reaper::own_program;
-use assay_config::{Problem, private_key, settings::Cidr, units};
-use assay_model::exit::Exit;
-use assay_prober::remote::{self, Clients, Limits, ServeOrder, Targets};
+use assay_config::{ConfigProblem, private_key, settings::CidrBlock, units};
+use assay_model::exit::ExitStatus;
+use assay_prober::remote::{self, AllowedClients, AllowedTargets, ClientLimits, ServeOrder};
 
 /// Variables that the server may keep: none of them is a secret.
 const KEPT: [&str; 2] = ["ASSAY_LOG", "NO_COLOR"];
@@ -42,7 +42,7 @@ pub struct ServeArgs {
     allow_client: Vec<String>,
     /// Address blocks that may be dialled; never this machine itself, loopback, link-local, the metadata service or multicast
     #[arg(long, value_name = "CIDR", num_args = 1.., required = true, value_parser = block)]
-    allow_target: Vec<Cidr>,
+    allow_target: Vec<CidrBlock>,
     /// Ports that may be dialled
     #[arg(long, value_name = "PORT", num_args = 1.., default_values_t = [22], value_parser = clap::value_parser!(u16).range(1..))]
     allow_port: Vec<u16>,
@@ -67,7 +67,7 @@ pub struct ServeArgs {
 }
 
 /// Checks the flags. Fails with every mistake.
-pub fn plan(args: &ServeArgs) -> Result<ServeOrder, Vec<Problem>> {
+pub fn plan(args: &ServeArgs) -> Result<ServeOrder, Vec<ConfigProblem>> {
     let working_dir = dispatch::working_dir()?;
     let mut problems = Vec::new();
     for (flag, path) in [("--cert", &args.cert), ("--ca", &args.ca)] {
@@ -88,13 +88,13 @@ pub fn plan(args: &ServeArgs) -> Result<ServeOrder, Vec<Problem>> {
         cert: args.cert.clone(),
         key: args.key.clone(),
         ca: args.ca.clone(),
-        clients: Clients::new(&args.allow_client),
-        targets: Targets {
+        clients: AllowedClients::new(&args.allow_client),
+        targets: AllowedTargets {
             blocks: args.allow_target.clone(),
             ports: args.allow_port.clone(),
             own_machine: args.allow_loopback_for_tests,
         },
-        limits: Limits {
+        limits: ClientLimits {
             targets: args.max_targets,
             checks: args.max_checks,
             time: args.max_time,
@@ -105,12 +105,12 @@ pub fn plan(args: &ServeArgs) -> Result<ServeOrder, Vec<Problem>> {
 }
 
 /// Serves until it is asked to end. A program that was started with an environment starts itself again without: what is in it may be credentials.
-pub fn execute(order: ServeOrder) -> Exit {
+pub fn execute(order: ServeOrder) -> ExitStatus {
     let program = match own_program() {
         Ok(program) => program,
         Err(error) => {
             output::error(&format!("cannot find this program: {error}"));
-            return Exit::Undecided;
+            return ExitStatus::Undecided;
         }
     };
     if std::env::vars_os().any(|(name, _)| !KEPT.iter().any(|kept| name == *kept)) {
@@ -128,20 +128,20 @@ pub fn execute(order: ServeOrder) -> Exit {
         output::note(&format!("listening on {address}"));
     };
     match remote::serve(&order, &program, &listening) {
-        Ok(()) => Exit::Done,
+        Ok(()) => ExitStatus::Done,
         Err(error) => {
             output::chain(&error);
-            Exit::Undecided
+            ExitStatus::Undecided
         }
     }
 }
 
 /// This program in place of this process, with nearly nothing in its environment. Returns only where that fails.
-fn again(program: &Path) -> Exit {
+fn again(program: &Path) -> ExitStatus {
     let kept = KEPT.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
     let error = Command::new(program).arg0("assay").args(std::env::args_os().skip(1)).env_clear().envs(kept).exec();
     output::error(&format!("cannot start again with an empty environment: {error}"));
-    Exit::Undecided
+    ExitStatus::Undecided
 }
 
 fn certificate(path: &Path) -> Result<(), String> {
@@ -161,7 +161,7 @@ fn client(text: &str) -> Result<String, String> {
     }
 }
 
-fn block(text: &str) -> Result<Cidr, String> {
+fn block(text: &str) -> Result<CidrBlock, String> {
     units::cidr(text).ok_or_else(|| "expected an address block like 10.20.0.0/16".to_owned())
 }
 

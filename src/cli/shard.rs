@@ -4,12 +4,12 @@
 use std::str::FromStr;
 
 use super::{option_flags::problem, output};
-use assay_config::Problem;
+use assay_config::ConfigProblem;
 use assay_model::{Shard, shard::ShardRecord};
 
 /// What `--shard` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShardChoice {
+pub(super) enum ShardChoice {
     /// `auto`: the share of the container that this job runs in.
     Auto,
     /// `2/4`.
@@ -28,10 +28,10 @@ impl FromStr for ShardChoice {
 }
 
 /// The share that is asked for; `None`: everything.
-pub fn asked(
+pub(super) fn asked(
     choice: Option<ShardChoice>,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Option<Shard>, Problem> {
+) -> Result<Option<Shard>, ConfigProblem> {
     let of_container = || Shard::of_circleci(environment).map_err(|message| problem("CIRCLE_NODE_INDEX", message));
     match choice {
         // 1/1 is all of it.
@@ -50,7 +50,7 @@ pub fn asked(
 }
 
 /// This share of `all`, by the names that the record keeps. Says so on stderr.
-pub fn divide<T: Clone>(shard: Shard, all: &[T], name: impl Fn(&T) -> String) -> (Vec<T>, ShardRecord) {
+pub(super) fn divide<T: Clone>(shard: Shard, all: &[T], name: impl Fn(&T) -> String) -> (Vec<T>, ShardRecord) {
     let mine = shard.of(all);
     let names: Vec<String> = mine.iter().map(&name).collect();
     let what = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };

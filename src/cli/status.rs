@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::AccessFlags,
@@ -13,17 +13,17 @@ use super::{
 };
 use crate::manager::{
     plan::reason_words,
-    status::{self, Drift, ImageStatus, Status},
+    status::{self, ImageStatus, RegistryStatus, StatusDrift},
 };
 use assay_config::{
-    Door, Input, Problem,
+    CheckInput, ConfigProblem, EntryPoint,
     check::check_access,
     image_requests::{PlanRequest, StatusRequest},
-    request::Format,
+    request::OutputFormat,
     whole,
 };
 use assay_ledger::environment_of_process;
-use assay_model::{ImageName, Region, exit::Exit};
+use assay_model::{ImageName, Region, exit::ExitStatus};
 
 /// Show what is gold, what waits, what is due, and where the cloud disagrees with the lock
 ///
@@ -49,17 +49,17 @@ pub struct StatusArgs {
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &StatusArgs, globals: &Globals) -> Result<(StatusRequest, Format), Vec<Problem>> {
+pub fn plan(args: &StatusArgs, globals: &GlobalOptions) -> Result<(StatusRequest, OutputFormat), Vec<ConfigProblem>> {
     let working_dir = dispatch::working_dir()?;
     let file = whole::read(globals.config.as_deref(), &working_dir)?;
     let given = args.access.given();
     let mut problems = given.problems.clone();
     whole::check_names(&file, "--image", &args.images, &mut problems);
     whole::check_regions("--region", &args.regions, &mut problems);
-    let input = Input {
+    let input = CheckInput {
         flags: given.layer.clone(),
         config_file: globals.config.clone(),
-        ..Input::new(Door::Command, &working_dir)
+        ..CheckInput::new(EntryPoint::Command, &working_dir)
     };
     let (access, owner, errors) = check_access(&input);
     problems.extend(errors);
@@ -73,7 +73,7 @@ pub fn plan(args: &StatusArgs, globals: &Globals) -> Result<(StatusRequest, Form
 }
 
 /// Looks, mends with --repair, and prints.
-pub fn execute((request, format): (StatusRequest, Format)) -> Exit {
+pub fn execute((request, format): (StatusRequest, OutputFormat)) -> ExitStatus {
     let on_interrupt = if request.repair { OnInterrupt::Finish } else { OnInterrupt::End };
     live::run(format, on_interrupt, async move |events, _cancel| {
         match status::status(&request, &environment_of_process(), &events).await {
@@ -83,7 +83,7 @@ pub fn execute((request, format): (StatusRequest, Format)) -> Exit {
     })
 }
 
-fn shown(status: &Status, format: Format) -> Exit {
+fn shown(status: &RegistryStatus, format: OutputFormat) -> ExitStatus {
     status.notes.iter().for_each(|note| output::warning(note));
     for unknown in &status.unknown {
         output::error(&format!("{}: cannot be told: {}", unknown.region, unknown.message));
@@ -95,12 +95,12 @@ fn shown(status: &Status, format: Format) -> Exit {
         output::error(&format!("not mended: {failed}"));
     }
     match format {
-        Format::Text => output::result(&text(status, Timestamp::now()), status.exit()),
+        OutputFormat::Text => output::result(&text(status, Timestamp::now()), status.exit()),
         _ => output::json(&json(status), format, status.exit()),
     }
 }
 
-fn text(status: &Status, now: Timestamp) -> String {
+fn text(status: &RegistryStatus, now: Timestamp) -> String {
     let mut lines = Vec::new();
     for image in &status.images {
         lines.push(image.decision.image.to_string());
@@ -115,7 +115,7 @@ fn text(status: &Status, now: Timestamp) -> String {
 }
 
 /// The last line.
-fn sum(status: &Status) -> String {
+fn sum(status: &RegistryStatus) -> String {
     let mended = match &status.mended {
         Some(mended) if !mended.done.is_empty() => format!("{} mended; ", mended.done.len()),
         _ => String::new(),
@@ -165,7 +165,7 @@ fn age(at: Timestamp, now: Timestamp) -> String {
     reason_words(std::time::Duration::try_from(now.duration_since(at)).unwrap_or_default())
 }
 
-fn json(status: &Status) -> Json {
+fn json(status: &RegistryStatus) -> Json {
     let images: Vec<Json> = status.images.iter().map(|image| image_json(image, &status.drift)).collect();
     json!({
         "images": images,
@@ -177,7 +177,7 @@ fn json(status: &Status) -> Json {
     })
 }
 
-fn image_json(image: &ImageStatus, drift: &[Drift]) -> Json {
+fn image_json(image: &ImageStatus, drift: &[StatusDrift]) -> Json {
     let gold = image.gold.as_ref().map(|gold| {
         let amis: Vec<Json> = gold
             .amis
@@ -200,7 +200,7 @@ fn image_json(image: &ImageStatus, drift: &[Drift]) -> Json {
     })
 }
 
-fn drift_json(drift: &Drift) -> Json {
+fn drift_json(drift: &StatusDrift) -> Json {
     json!({
         "kind": drift.finding.name(),
         "run": drift.run,

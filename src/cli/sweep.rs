@@ -6,20 +6,20 @@ use std::{path::Path, time::Duration};
 use clap::Args;
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::{AccessFlags, problem},
     output,
 };
-use crate::manager::Swept;
+use crate::manager::SweepReport;
 use assay_config::{
-    Door, Input, Problem,
+    CheckInput, ConfigProblem, EntryPoint,
     check::check_access,
-    request::{Format, SweepRequest},
+    request::{OutputFormat, SweepRequest},
     units,
 };
-use assay_model::{Region, RunId, exit::Exit};
+use assay_model::{Region, RunId, exit::ExitStatus};
 
 /// Show what runs have left behind in the cloud, and with --yes remove it
 ///
@@ -48,21 +48,25 @@ pub struct SweepArgs {
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &SweepArgs, globals: &Globals) -> Result<SweepRequest, Vec<Problem>> {
+pub fn plan(args: &SweepArgs, globals: &GlobalOptions) -> Result<SweepRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
 /// [`plan`] with the world given.
-pub(super) fn plan_in(args: &SweepArgs, globals: &Globals, working_dir: &Path) -> Result<SweepRequest, Vec<Problem>> {
+pub(super) fn plan_in(
+    args: &SweepArgs,
+    globals: &GlobalOptions,
+    working_dir: &Path,
+) -> Result<SweepRequest, Vec<ConfigProblem>> {
     let given = args.access.given();
     let mut problems = given.problems.clone();
     if args.owner.as_deref().is_some_and(str::is_empty) {
         problems.push(problem("--owner", "is empty"));
     }
-    let input = Input {
+    let input = CheckInput {
         flags: given.layer.clone(),
         config_file: globals.config.clone(),
-        ..Input::new(Door::Command, working_dir)
+        ..CheckInput::new(EntryPoint::Command, working_dir)
     };
     let (access, owner, errors) = check_access(&input);
     problems.extend(errors);
@@ -86,33 +90,33 @@ pub(super) fn plan_in(args: &SweepArgs, globals: &Globals, working_dir: &Path) -
 const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; nothing more is removed, what has begun is finished");
 
 /// Looks, removes with --yes, and prints each thing with the reason.
-pub fn execute(request: SweepRequest) -> Exit {
+pub fn execute(request: SweepRequest) -> ExitStatus {
     let format = request.format;
     live::run(format, ON_INTERRUPT, async move |events, cancel| {
         match manager::sweep(&request, &events, &cancel).await {
             Ok(swept) => shown(&swept, format),
             Err(error) => {
                 output::chain(&error);
-                Exit::Undecided
+                ExitStatus::Undecided
             }
         }
     })
 }
 
-fn shown(swept: &Swept, format: Format) -> Exit {
+fn shown(swept: &SweepReport, format: OutputFormat) -> ExitStatus {
     swept.plan.errors.iter().for_each(|error| output::error(error));
     let exit = match &swept.left {
-        _ if !swept.plan.errors.is_empty() || swept.cancelled => Exit::Undecided,
-        Some(left) if !left.is_empty() => Exit::Leftovers,
-        _ => Exit::Done,
+        _ if !swept.plan.errors.is_empty() || swept.cancelled => ExitStatus::Undecided,
+        Some(left) if !left.is_empty() => ExitStatus::Leftovers,
+        _ => ExitStatus::Done,
     };
     match format {
-        Format::Text => output::result(&text(swept), exit),
+        OutputFormat::Text => output::result(&text(swept), exit),
         _ => output::json(&json(swept), format, exit),
     }
 }
 
-fn text(swept: &Swept) -> String {
+fn text(swept: &SweepReport) -> String {
     let mut lines = Vec::new();
     for item in &swept.plan.items {
         let (word, why) = match &item.finding {
@@ -140,7 +144,7 @@ fn text(swept: &Swept) -> String {
     lines.join("\n") + "\n"
 }
 
-fn json(swept: &Swept) -> serde_json::Value {
+fn json(swept: &SweepReport) -> serde_json::Value {
     let items: Vec<_> = swept
         .plan
         .items

@@ -10,14 +10,14 @@ use clap::{CommandFactory, Parser};
 use tempfile::TempDir;
 
 use super::{
-    args::{Cli, Command},
+    args::{CliCommand, CommandLine},
     commit, lint, packer_install, probe, prune, run, sweep, validate,
 };
 use assay_config::{
-    Problem,
-    request::{Format, HostKeyTrust, ProbeHost, Targets, ValidateRequest},
+    ConfigProblem,
+    request::{HostKeyTrust, OutputFormat, ProbeHost, TargetChoice, ValidateRequest},
 };
-use assay_model::{Digest, exit::Exit};
+use assay_model::{Digest, exit::ExitStatus};
 use assay_suite::Suite;
 
 /// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
@@ -43,17 +43,17 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     folder
 }
 
-fn parse(arguments: &str) -> Cli {
-    Cli::try_parse_from(arguments.split_whitespace()).unwrap_or_else(|error| panic!("{error}"))
+fn parse(arguments: &str) -> CommandLine {
+    CommandLine::try_parse_from(arguments.split_whitespace()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn texts(problems: Vec<Problem>) -> Vec<String> {
+fn texts(problems: Vec<ConfigProblem>) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
 fn validate_in(folder: &TempDir, arguments: &str, region: Option<&str>) -> Result<ValidateRequest, Vec<String>> {
     let cli = parse(&format!("assay validate {arguments}"));
-    let Command::Validate(args) = &cli.command else { panic!("validate") };
+    let CliCommand::Validate(args) = &cli.command else { panic!("validate") };
     let environment = |name: &str| region.filter(|_| name == "AWS_REGION").map(str::to_owned);
     validate::plan_in(args, &cli.globals, folder.path(), fake_suites, &environment).map_err(texts)
 }
@@ -63,18 +63,19 @@ const ASSAY_HCL: &str = "owner = \"acme\"\nimage \"base\" {\n  suites {\n    can
 
 #[test]
 fn the_command_is_well_formed() {
-    Cli::command().debug_assert();
+    CommandLine::command().debug_assert();
 }
 
 #[test]
 fn the_help_is_what_it_was() {
-    let help = Cli::command().term_width(100).render_help().to_string();
+    let help = CommandLine::command().term_width(100).render_help().to_string();
     insta::assert_snapshot!(help);
 }
 
 #[test]
 fn commands_of_later_releases_are_not_listed() {
-    let names: Vec<String> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let names: Vec<String> =
+        CommandLine::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
     assert_eq!(
         names,
         [
@@ -110,7 +111,7 @@ fn prune_takes_no_name_twice() {
     let folder = folder(&[("assay.hcl", "image \"base\" {\n}\n")]);
     let plan = |arguments: &str| {
         let cli = parse(&format!("assay prune {arguments}"));
-        let Command::Prune(args) = &cli.command else { panic!("prune") };
+        let CliCommand::Prune(args) = &cli.command else { panic!("prune") };
         prune::plan_in(args, &cli.globals, folder.path()).map(drop).map_err(texts)
     };
     assert_eq!(plan("--region us-east-1 eu-west-1 --image base"), Ok(()));
@@ -122,8 +123,8 @@ fn prune_takes_no_name_twice() {
 #[test]
 fn wrong_usage_is_one_and_help_is_none() {
     let exit = |arguments: &str| run(arguments.split(' ').map(Into::into).collect());
-    assert_eq!(exit("assay --help"), Exit::Done);
-    assert_eq!(exit("assay --version"), Exit::Done);
+    assert_eq!(exit("assay --help"), ExitStatus::Done);
+    assert_eq!(exit("assay --version"), ExitStatus::Done);
     for wrong in [
         "assay",
         "assay validate",
@@ -152,7 +153,7 @@ fn wrong_usage_is_one_and_help_is_none() {
         "assay report merge /nosuch",
         "assay report merge",
     ] {
-        assert_eq!(exit(wrong), Exit::Usage, "{wrong}");
+        assert_eq!(exit(wrong), ExitStatus::Usage, "{wrong}");
     }
 }
 
@@ -166,7 +167,7 @@ fn flags_and_assay_hcl_make_one_request() {
         None,
     )
     .expect("a request");
-    assert!(matches!(&request.targets, Targets::Amis(amis) if amis.len() == 2));
+    assert!(matches!(&request.targets, TargetChoice::Amis(amis) if amis.len() == 2));
     assert_eq!(request.settings.ssh.username.as_deref(), Some("admin"), "a flag outweighs assay.hcl");
     assert_eq!(request.settings.ssh.timeout, Duration::from_secs(90));
     assert_eq!(request.settings.tags["B"], "x=y");
@@ -174,7 +175,7 @@ fn flags_and_assay_hcl_make_one_request() {
     assert_eq!(request.settings.launch.associate_public_ip_address, Some(true));
     assert_eq!(request.settings.suites.len(), 1, "from assay.hcl");
     assert_eq!(request.settings.owner.as_deref(), Some("acme"));
-    assert_eq!(request.outputs.stdout, Format::Json);
+    assert_eq!(request.outputs.stdout, OutputFormat::Json);
     assert!(request.stamp && request.image_named);
     let request = validate_in(&folder, &format!("--ami {AMI}"), None).expect("a request");
     assert!(!request.image_named, "the only image of assay.hcl is a guess");
@@ -197,7 +198,7 @@ fn every_mistake_of_a_command_line_is_named() {
 fn a_state_needs_a_place_to_look() {
     let folder = folder(&[("smoke.hcl", ""), ("assay.hcl", ASSAY_HCL)]);
     let regions = |arguments: &str, region| match validate_in(&folder, arguments, region)?.targets {
-        Targets::State { regions, .. } => {
+        TargetChoice::State { regions, .. } => {
             Ok::<_, Vec<String>>(regions.iter().map(ToString::to_string).collect::<Vec<_>>())
         }
         other => panic!("{other:?}"),
@@ -243,7 +244,9 @@ fn a_manifest_names_its_amis_and_its_image() {
         let folder = folder(&[("smoke.hcl", ""), ("assay.hcl", ASSAY_HCL), ("m.json", &manifest_text)]);
         let request = validate_in(&folder, &format!("--manifest m.json {arguments}"), None)?;
         match request.targets {
-            Targets::Manifest { amis, .. } => Ok((request.settings.image.expect("an image").to_string(), amis.len())),
+            TargetChoice::Manifest { amis, .. } => {
+                Ok((request.settings.image.expect("an image").to_string(), amis.len()))
+            }
             other => panic!("{other:?}"),
         }
     };
@@ -299,8 +302,8 @@ fn probe_knows_what_it_is_told_of_host_keys() {
         let mut words: Vec<&str> = "assay probe --key key --suite smoke.hcl".split(' ').collect();
         words.extend(arguments.split_whitespace());
         words.extend(host_key.iter().flat_map(|line| ["--host-key", line]));
-        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
-        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        let cli = CommandLine::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+        let CliCommand::Probe(args) = &cli.command else { panic!("probe") };
         probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None).map_err(texts)
     };
     let line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
@@ -334,7 +337,7 @@ fn probe_refuses_at_once_what_can_never_log_in() {
     ]);
     let mistakes = |key: &str| {
         let cli = parse(&format!("assay probe --host a@x --suite smoke.hcl --key {key}"));
-        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        let CliCommand::Probe(args) = &cli.command else { panic!("probe") };
         probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None)
             .map(drop)
             .map_err(texts)
@@ -359,7 +362,7 @@ fn sweep_takes_its_owner_from_assay_hcl_but_overrules_expiry_only_when_told() {
     let folder = folder(&[("assay.hcl", ASSAY_HCL)]);
     let plan = |arguments: &str| {
         let cli = parse(&format!("assay sweep {arguments}"));
-        let Command::Sweep(args) = &cli.command else { panic!("sweep") };
+        let CliCommand::Sweep(args) = &cli.command else { panic!("sweep") };
         sweep::plan_in(args, &cli.globals, folder.path()).map_err(texts)
     };
     let request = plan("--older-than 2h --profile ci --region us-east-1 eu-west-1").expect("a request");
@@ -377,9 +380,9 @@ fn commit_refuses_names_that_git_would_take_for_options() {
     let path = folder.path().join("m.json");
     let plan = |arguments: &[&str]| {
         let path = path.to_str().expect("a plain path");
-        let cli = Cli::try_parse_from(["assay", "commit", "--manifest", path].iter().chain(arguments))
+        let cli = CommandLine::try_parse_from(["assay", "commit", "--manifest", path].iter().chain(arguments))
             .unwrap_or_else(|error| panic!("{error}"));
-        let Command::Commit(args) = &cli.command else { panic!("commit") };
+        let CliCommand::Commit(args) = &cli.command else { panic!("commit") };
         commit::plan(args, &cli.globals).map_err(texts)
     };
     assert!(plan(&[]).expect("a request").push);
@@ -395,7 +398,7 @@ fn lint_finds_the_mistakes_of_every_image_once() {
     let folder = folder(&[("assay.hcl", text), ("smoke.hcl", "")]);
     let lint = |arguments: &str, folder: &Path| {
         let cli = parse(&format!("assay lint {arguments}"));
-        let Command::Lint(args) = &cli.command else { panic!("lint") };
+        let CliCommand::Lint(args) = &cli.command else { panic!("lint") };
         lint::lint(args, &cli.globals, folder, fake_suites).map(|linted| texts(linted.problems))
     };
     let problems = lint("", folder.path()).expect("looked at").join("\n");
@@ -477,7 +480,7 @@ fn lint_reads_real_suites() {
     let suite = "suite \"smoke\" {\n  file \"/etc/passwd\" {\n    exits = true\n  }\n  port \"tcp:22\" {\n    listning = true\n  }\n}\n";
     let folder = folder(&[("assay.hcl", ASSAY_HCL), ("smoke.hcl", suite)]);
     let cli = parse("assay lint");
-    let Command::Lint(args) = &cli.command else { panic!("lint") };
+    let CliCommand::Lint(args) = &cli.command else { panic!("lint") };
     let linted = lint::lint(args, &cli.globals, folder.path(), assay_config::suites::load).expect("looked at");
     let problems = texts(linted.problems).join("\n").replace(&folder.path().display().to_string(), "FOLDER");
     insta::assert_snapshot!(problems);
@@ -488,13 +491,13 @@ fn findings_go_to_stdout_in_one_format_and_to_files_in_any() {
     let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
     let plan = |arguments: &str| {
         let cli = parse(&format!("assay probe --host a@x --suite smoke.hcl --key key {arguments}"));
-        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        let CliCommand::Probe(args) = &cli.command else { panic!("probe") };
         probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None).map_err(texts)
     };
     let outputs = plan("--format junit=out/junit.xml --format tap --format json=e.json").expect("a request").outputs;
-    assert_eq!(outputs.stdout, Format::Tap);
-    assert_eq!(outputs.files, [(Format::Junit, "out/junit.xml".into()), (Format::Json, "e.json".into())]);
-    assert_eq!(plan("").expect("a request").outputs.stdout, Format::Text);
+    assert_eq!(outputs.stdout, OutputFormat::Tap);
+    assert_eq!(outputs.files, [(OutputFormat::Junit, "out/junit.xml".into()), (OutputFormat::Json, "e.json".into())]);
+    assert_eq!(plan("").expect("a request").outputs.stdout, OutputFormat::Text);
     let mistakes = |arguments: &str| plan(arguments).map(|_| ()).expect_err("a mistake").join("\n");
     assert!(mistakes("--format tap --format json").contains("twice for stdout"));
     assert!(mistakes("--format tap=x --format json=x").contains("writes x twice"));
@@ -505,7 +508,7 @@ fn a_share_is_what_the_flag_asks_for() {
     let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
     let plan = |arguments: &str, node: Option<(&'static str, &'static str)>| {
         let cli = parse(&format!("assay probe --host a@1 a@2 a@3 --suite smoke.hcl --key key {arguments}"));
-        let Command::Probe(args) = &cli.command else { panic!("probe") };
+        let CliCommand::Probe(args) = &cli.command else { panic!("probe") };
         let environment = move |name: &str| {
             node.and_then(|(index, total)| match name {
                 "CIRCLE_NODE_INDEX" => Some(index.to_owned()),
@@ -532,9 +535,9 @@ fn a_share_is_what_the_flag_asks_for() {
 fn a_share_that_holds_nothing_is_no_pass() {
     let folder = folder(&[("smoke.hcl", ""), ("key", PRIVATE_KEY)]);
     let cli = parse("assay probe --host a@1 --suite smoke.hcl --key key --shard 2/2");
-    let Command::Probe(args) = &cli.command else { panic!("probe") };
+    let CliCommand::Probe(args) = &cli.command else { panic!("probe") };
     let request = probe::plan_in(args, &cli.globals, folder.path(), fake_suites, &|_| None).map_err(texts);
-    assert_eq!(probe::execute(request.expect("a request")), Exit::Nothing);
+    assert_eq!(probe::execute(request.expect("a request")), ExitStatus::Nothing);
 }
 
 #[test]
@@ -567,10 +570,10 @@ fn shares_are_merged_and_a_missing_one_is_no_pass() {
         let line = format!("assay report merge {} {more}", folder.path().display());
         run(line.split_whitespace().map(Into::into).collect())
     };
-    assert_eq!(merge(""), Exit::Undecided, "one share is missing");
+    assert_eq!(merge(""), ExitStatus::Undecided, "one share is missing");
     part(2, "node1/evidence-base.json");
     let merged = folder.path().join("whole.json");
-    assert_eq!(merge(&format!("--format json={}", merged.display())), Exit::Done);
+    assert_eq!(merge(&format!("--format json={}", merged.display())), ExitStatus::Done);
     let text = fs::read_to_string(&merged).expect("written");
     let evidence: assay_model::Evidence = serde_json::from_str(&text).expect("evidence");
     assert_eq!(evidence.targets.len(), 2);

@@ -27,12 +27,12 @@ fn a_candidate_is_tested_with_the_gold_suites_too_and_never_stamped() {
         suites.collect::<Vec<_>>().join(" ")
     };
     let request = validate_in(&folder, "--image base --candidate", None).expect("a request");
-    assert!(matches!(&request.targets, Targets::Candidate { run: None, .. }) && !request.stamp);
+    assert!(matches!(&request.targets, TargetChoice::Candidate { run: None, .. }) && !request.stamp);
     assert!(names(&request).contains("smoke.hcl") && names(&request).contains("full.hcl"), "{}", names(&request));
     assert_eq!(request.settings.suites.len(), 2, "each once");
     let named = validate_in(&folder, "--image base --candidate 01KAQ3B6G0R8ZJ5Q2X7V9N4M1C --suite other.hcl", None);
     let named = named.expect("a request");
-    assert!(matches!(&named.targets, Targets::Candidate { run: Some(_), .. }));
+    assert!(matches!(&named.targets, TargetChoice::Candidate { run: Some(_), .. }));
     assert!(names(&named).contains("other.hcl") && named.settings.suites.len() == 1, "{}", names(&named));
     let plain = validate_in(&folder, &format!("--ami {AMI} --image base"), None).expect("a request");
     assert!(names(&plain).contains("smoke.hcl") && plain.settings.suites.len() == 1 && plain.stamp);
@@ -42,7 +42,7 @@ fn a_candidate_is_tested_with_the_gold_suites_too_and_never_stamped() {
 fn where_a_comparison_goes() {
     let planned = |arguments: &str| {
         let cli = parse(&format!("assay diff --image base {arguments}"));
-        let Command::Diff(args) = &cli.command else { panic!("diff") };
+        let CliCommand::Diff(args) = &cli.command else { panic!("diff") };
         diff::plan_in(args, &cli.globals, Path::new("/nowhere")).map_err(texts)
     };
     let plain = planned("").expect("a request");

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path};
 use clap::{ArgGroup, Args};
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::{OptionFlags, problem},
@@ -15,13 +15,13 @@ use super::{
     results,
     shard::{self, ShardChoice},
 };
-use crate::test_run::{self as run, Events, EvidenceSigner};
+use crate::test_run::{self as run, EventSender, EvidenceSigner};
 use assay_config::{
-    Door, Input, Layer, Place, Problem, check, options,
-    request::{SignAs, Targets, ValidateRequest},
+    CheckInput, ConfigProblem, EntryPoint, OptionLayer, ValuePlace, check, options,
+    request::{SignAs, TargetChoice, ValidateRequest},
     suites,
 };
-use assay_model::{AmiRef, ImageName, Manifest, ManifestBuild, Region, RunId, State, exit::Exit};
+use assay_model::{AmiRef, ImageName, ImageState, Manifest, ManifestBuild, Region, RunId, exit::ExitStatus};
 use assay_signing::{SignWith, SigningKey};
 
 /// Boot AMIs, run suites on them, tag them and write manifest and reports
@@ -38,7 +38,7 @@ pub struct ValidateArgs {
     from_manifest: Option<std::path::PathBuf>,
     /// The AMIs of --image in this state, by their tags
     #[arg(long, requires = "image")]
-    state: Option<State>,
+    state: Option<ImageState>,
     /// The AMIs of --image's candidate file in the commit that is checked out: of this run, else of the newest that was made from the inputs as they
     /// are; with the suites of candidate and gold, unless --suite names others. Nothing is tagged
     #[arg(long, requires = "image", value_name = "RUN", num_args = 0..=1)]
@@ -64,18 +64,18 @@ pub struct ValidateArgs {
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &ValidateArgs, globals: &Globals) -> Result<ValidateRequest, Vec<Problem>> {
+pub fn plan(args: &ValidateArgs, globals: &GlobalOptions) -> Result<ValidateRequest, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?, suites::load, &|name| std::env::var(name).ok())
 }
 
 /// [`plan`] with the world given.
 pub(super) fn plan_in(
     args: &ValidateArgs,
-    globals: &Globals,
+    globals: &GlobalOptions,
     working_dir: &Path,
     load_suites: suites::SuiteLoader,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<ValidateRequest, Vec<Problem>> {
+) -> Result<ValidateRequest, Vec<ConfigProblem>> {
     let given = args.options.given();
     let mut problems = given.problems.clone();
     let mut flags = given.layer.clone();
@@ -93,13 +93,13 @@ pub(super) fn plan_in(
     }
     let image_named = flags.has("image");
     let gold = args.candidate.is_some();
-    let input = Input {
+    let input = CheckInput {
         flags,
         config_file: globals.config.clone(),
         load_suites,
         bounds: globals.suite_bounds(),
         gold,
-        ..Input::new(Door::Command, working_dir)
+        ..CheckInput::new(EntryPoint::Command, working_dir)
     };
     let checked = check(&input);
     problems.extend(checked.errors);
@@ -131,7 +131,7 @@ pub(super) fn plan_in(
 const ON_INTERRUPT: OnInterrupt = OnInterrupt::Cancel("cancelled; cleaning up what was started");
 
 /// Boots, tests, stamps; prints what was found.
-pub fn execute(request: ValidateRequest) -> Exit {
+pub fn execute(request: ValidateRequest) -> ExitStatus {
     let outputs = request.outputs.clone();
     live::run(outputs.stdout, ON_INTERRUPT, async move |events, cancel| {
         let request = match resolved(request, &events).await {
@@ -144,10 +144,10 @@ pub fn execute(request: ValidateRequest) -> Exit {
 }
 
 /// The conductor's request; the AMIs of a state are looked up in the cloud.
-async fn resolved(request: ValidateRequest, events: &Events) -> Result<run::Request, Exit> {
+async fn resolved(request: ValidateRequest, events: &EventSender) -> Result<run::RunRequest, ExitStatus> {
     let mut candidate = None;
     let (amis, builds) = match request.targets {
-        Targets::Candidate { image, run } => {
+        TargetChoice::Candidate { image, run } => {
             let found = manager::candidate(&request.settings, &image, run, events).await.map_err(|error| {
                 output::chain(&error);
                 error.exit()
@@ -156,17 +156,17 @@ async fn resolved(request: ValidateRequest, events: &Events) -> Result<run::Requ
             candidate = Some(found);
             (amis, Vec::new())
         }
-        Targets::Amis(amis) => (amis, Vec::new()),
-        Targets::Manifest { builds, amis, .. } => (amis, builds.iter().map(packer_build).collect()),
-        Targets::State { image, state, regions } => {
+        TargetChoice::Amis(amis) => (amis, Vec::new()),
+        TargetChoice::Manifest { builds, amis, .. } => (amis, builds.iter().map(packer_build).collect()),
+        TargetChoice::State { image, state, regions } => {
             let found = run::find(&request.settings.access, &image, state, &regions).await.map_err(|error| {
                 output::chain(&error);
-                Exit::Undecided
+                ExitStatus::Undecided
             })?;
             if found.is_empty() {
                 let places: Vec<&str> = regions.iter().map(Region::as_str).collect();
                 output::error(&format!("no AMI of image {image} is in state {state} in {}", places.join(", ")));
-                return Err(Exit::Nothing);
+                return Err(ExitStatus::Nothing);
             }
             (found, Vec::new())
         }
@@ -179,16 +179,16 @@ async fn resolved(request: ValidateRequest, events: &Events) -> Result<run::Requ
         None => (amis, None),
     };
     if amis.is_empty() {
-        return Err(Exit::Nothing);
+        return Err(ExitStatus::Nothing);
     }
     let signer = match &request.sign {
         Some(key) => Some(EvidenceSigner::ready(key, &request.settings.access, &amis).await.map_err(|why| {
             output::error(&why);
-            Exit::Undecided
+            ExitStatus::Undecided
         })?),
         None => None,
     };
-    Ok(run::Request {
+    Ok(run::RunRequest {
         run: RunId::generate(),
         amis,
         settings: request.settings,
@@ -211,7 +211,7 @@ fn signing_key(
     with: &SignWith,
     report_dir: Option<bool>,
     working_dir: &Path,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<ConfigProblem>,
 ) -> Option<SignAs> {
     if report_dir == Some(false) {
         problems.push(problem(
@@ -238,9 +238,9 @@ fn packer_build(build: &ManifestBuild) -> run::PackerBuild {
     }
 }
 
-fn give(flags: &mut Layer, name: &str, value: &str, shown: &str, problems: &mut Vec<Problem>) {
+fn give(flags: &mut OptionLayer, name: &str, value: &str, shown: &str, problems: &mut Vec<ConfigProblem>) {
     let option = options::find(name).expect("the option is declared");
-    flags.give(option, &value.into(), Place::Flag, shown.to_owned(), problems);
+    flags.give(option, &value.into(), ValuePlace::Flag, shown.to_owned(), problems);
 }
 
 fn targets(
@@ -249,24 +249,24 @@ fn targets(
     image: Option<ImageName>,
     region: Option<Region>,
     environment: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
-) -> Option<Targets> {
+    problems: &mut Vec<ConfigProblem>,
+) -> Option<TargetChoice> {
     if let (Some(path), Some(builds)) = (&args.from_manifest, builds) {
         let amis = artifacts(&builds).map_err(|message| problems.push(problem("--manifest", message))).ok()?;
-        return Some(Targets::Manifest { path: path.clone(), builds, amis });
+        return Some(TargetChoice::Manifest { path: path.clone(), builds, amis });
     }
     if let Some(run) = args.candidate {
-        return image.map(|image| Targets::Candidate { image, run });
+        return image.map(|image| TargetChoice::Candidate { image, run });
     }
     if let Some(state) = args.state {
         let regions = regions(args, region, environment, problems);
-        return image.filter(|_| !regions.is_empty()).map(|image| Targets::State { image, state, regions });
+        return image.filter(|_| !regions.is_empty()).map(|image| TargetChoice::State { image, state, regions });
     }
     let amis: BTreeSet<&AmiRef> = args.amis.iter().collect();
     if amis.len() < args.amis.len() {
         problems.push(problem("--ami", "names an AMI twice"));
     }
-    (!amis.is_empty()).then(|| Targets::Amis(args.amis.clone()))
+    (!amis.is_empty()).then(|| TargetChoice::Amis(args.amis.clone()))
 }
 
 /// Where to look for AMIs by their tags.
@@ -274,7 +274,7 @@ fn regions(
     args: &ValidateArgs,
     configured: Option<Region>,
     environment: &dyn Fn(&str) -> Option<String>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<ConfigProblem>,
 ) -> Vec<Region> {
     if !args.regions.is_empty() {
         return args.regions.clone();
@@ -298,7 +298,11 @@ fn regions(
 }
 
 /// The builds of a manifest's last run, all of one image, which Packer's own entries do not name. `path` is the file on disk, `shown` as it was typed.
-fn builds(path: &Path, shown: &Path, flags: &Layer) -> Result<(Option<ImageName>, Vec<ManifestBuild>), Problem> {
+fn builds(
+    path: &Path,
+    shown: &Path,
+    flags: &OptionLayer,
+) -> Result<(Option<ImageName>, Vec<ManifestBuild>), ConfigProblem> {
     let wrong = |message: String| problem("--manifest", format!("{}: {message}", shown.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
     let manifest: Manifest = serde_json::from_str(&text)

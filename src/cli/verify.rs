@@ -5,19 +5,19 @@ use std::path::Path;
 use clap::Args;
 
 use super::{
-    args::Globals,
+    args::GlobalOptions,
     dispatch,
     live::{self, OnInterrupt},
     option_flags::problem,
     output,
 };
-use assay_config::{Problem, file, request::Format};
+use assay_config::{ConfigProblem, file, request::OutputFormat};
 use assay_ledger as ledger;
 use assay_ledger::{
     BooksRequest,
-    verify::{Finding, Verified, VerifyRequest, verify},
+    verify::{VerifyFinding, VerifyRequest, VerifyResult, verify},
 };
-use assay_model::{ImageName, escape::escape_line, exit::Exit};
+use assay_model::{ImageName, escape::escape_line, exit::ExitStatus};
 
 /// Check what git says of the images: locks, their chain and history, evidence, tags
 ///
@@ -44,17 +44,17 @@ pub struct VerifyArgs {
 
 /// What to verify, and how to say it.
 #[derive(Debug, Clone)]
-pub struct VerifyPlan {
+pub(super) struct VerifyPlan {
     request: VerifyRequest,
-    format: Format,
+    format: OutputFormat,
 }
 
 /// Checks the flags together with assay.hcl. Fails with every mistake.
-pub fn plan(args: &VerifyArgs, globals: &Globals) -> Result<VerifyPlan, Vec<Problem>> {
+pub(super) fn plan(args: &VerifyArgs, globals: &GlobalOptions) -> Result<VerifyPlan, Vec<ConfigProblem>> {
     plan_in(args, globals, &dispatch::working_dir()?)
 }
 
-fn plan_in(args: &VerifyArgs, globals: &Globals, folder: &Path) -> Result<VerifyPlan, Vec<Problem>> {
+fn plan_in(args: &VerifyArgs, globals: &GlobalOptions, folder: &Path) -> Result<VerifyPlan, Vec<ConfigProblem>> {
     let mut problems = Vec::new();
     let file = file::read_located(globals.config.as_deref(), folder, &mut problems);
     for (flag, name) in [("--branch", &args.branch), ("--ref", &args.reference)] {
@@ -86,45 +86,45 @@ fn plan_in(args: &VerifyArgs, globals: &Globals, folder: &Path) -> Result<Verify
 }
 
 /// Verifies, and prints every finding.
-pub fn execute(plan: VerifyPlan) -> Exit {
+pub(super) fn execute(plan: VerifyPlan) -> ExitStatus {
     live::run(plan.format, OnInterrupt::End, async move |_events, _cancel| match verify(&plan.request).await {
         Ok(verified) => {
             let exit = exit(&verified);
             match plan.format {
-                Format::Text => output::result(&text(&verified), exit),
+                OutputFormat::Text => output::result(&text(&verified), exit),
                 format => output::json(&json(&verified, exit), format, exit),
             }
         }
         Err(error) => {
             output::chain(&error);
             match error.exit() {
-                Exit::Usage => Exit::Usage,
-                _ => Exit::Undecided,
+                ExitStatus::Usage => ExitStatus::Usage,
+                _ => ExitStatus::Undecided,
             }
         }
     })
 }
 
-fn exit(verified: &Verified) -> Exit {
+fn exit(verified: &VerifyResult) -> ExitStatus {
     match (verified.findings.is_empty(), verified.unknown.is_empty()) {
-        (false, _) => Exit::Failed,
-        (true, false) => Exit::Undecided,
-        (true, true) => Exit::Done,
+        (false, _) => ExitStatus::Failed,
+        (true, false) => ExitStatus::Undecided,
+        (true, true) => ExitStatus::Done,
     }
 }
 
-fn json(verified: &Verified, exit: Exit) -> serde_json::Value {
+fn json(verified: &VerifyResult, exit: ExitStatus) -> serde_json::Value {
     let mut document = serde_json::json!(verified);
     document["verdict"] = match exit {
-        Exit::Done => "passed",
-        Exit::Failed => "failed",
+        ExitStatus::Done => "passed",
+        ExitStatus::Failed => "failed",
         _ => "undecided",
     }
     .into();
     document
 }
 
-fn text(verified: &Verified) -> String {
+fn text(verified: &VerifyResult) -> String {
     let mut lines = vec![format!(
         "{}: {} images, {} versions of locks, {} evidence files, {} signatures, {} tags",
         verified.commit,
@@ -141,7 +141,7 @@ fn text(verified: &Verified) -> String {
             image.image, image.entries, image.candidates
         ));
     }
-    let shown = |word: &str, finding: &Finding| {
+    let shown = |word: &str, finding: &VerifyFinding| {
         let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
         // Names of files in a pull request's tree are anybody's.
         let (place, message) = (escape_line(&finding.place), escape_line(&finding.message));
@@ -161,8 +161,8 @@ fn text(verified: &Verified) -> String {
 mod tests {
     use super::*;
 
-    fn verified() -> Verified {
-        Verified {
+    fn verified() -> VerifyResult {
+        VerifyResult {
             commit: "0123456789abcdef0123456789abcdef01234567".to_owned(),
             images: Vec::new(),
             versions: 2,
@@ -174,8 +174,8 @@ mod tests {
         }
     }
 
-    fn finding() -> Finding {
-        Finding {
+    fn finding() -> VerifyFinding {
+        VerifyFinding {
             place: "images/base.lock.hcl".to_owned(),
             line: Some(7),
             message: "the chain is broken".to_owned(),
@@ -186,13 +186,16 @@ mod tests {
     #[test]
     fn a_finding_weighs_more_than_what_cannot_be_told() {
         let mut verified = verified();
-        assert_eq!((exit(&verified), json(&verified, Exit::Done)["verdict"].as_str()), (Exit::Done, Some("passed")));
+        assert_eq!(
+            (exit(&verified), json(&verified, ExitStatus::Done)["verdict"].as_str()),
+            (ExitStatus::Done, Some("passed"))
+        );
         verified.unknown.push(finding());
-        assert_eq!(exit(&verified), Exit::Undecided);
+        assert_eq!(exit(&verified), ExitStatus::Undecided);
         verified.findings.push(finding());
-        assert_eq!(exit(&verified), Exit::Failed);
+        assert_eq!(exit(&verified), ExitStatus::Failed);
         let said = text(&verified);
         assert!(said.contains("wrong: images/base.lock.hcl:7: the chain is broken\n  cure: restore it\n"), "{said}");
-        assert_eq!(json(&verified, Exit::Failed)["findings"][0]["line"], 7);
+        assert_eq!(json(&verified, ExitStatus::Failed)["findings"][0]["line"], 7);
     }
 }

@@ -21,28 +21,28 @@ use std::{
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-pub use amount::{Amount, amount};
-pub use preset::Preset;
-pub use process::Ended;
-pub use workspace::Workspace;
+pub(crate) use amount::{SuiteResult, amount};
+pub(crate) use preset::SuitePreset;
+pub(crate) use process::ProcessEnd;
+pub(crate) use workspace::SuiteWorkspace;
 
 use crate::orphan_watch::OrphanWatch;
 use assay_prober::ReportFormat;
-use assay_suite::{Check, EXTERNAL_PRESETS, Reach, SuiteBounds};
+use assay_suite::{Check, EXTERNAL_PRESETS, ReadableFolders, SuiteBounds};
 
 /// The user that a suite runs as where assay is root and nothing else is said.
 const NOBODY: &str = "nobody";
 
 /// An external suite, as its suite file declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct External {
+pub(crate) struct ExternalSuite {
     /// Its id in the suite file.
     pub name: String,
     /// What is run.
-    pub preset: Preset,
+    pub preset: SuitePreset,
     /// The tests: a file or a folder, its real path. A copy is run.
     pub path: Option<PathBuf>,
-    /// More arguments of the preset's program; the whole command line of [`Preset::Command`].
+    /// More arguments of the preset's program; the whole command line of [`SuitePreset::Command`].
     pub arguments: Vec<String>,
     /// More variables of its environment.
     pub environment: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ pub struct External {
 
 /// The host under test, as assay reached it.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub(crate) struct HostAccess {
     /// For variables and messages: `us-east-1:ami-…` or `user@host:port`.
     pub target: String,
     /// Its address.
@@ -75,29 +75,30 @@ pub struct Host {
 
 /// What a run left: how it ended, and its report's bytes where it wrote one.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct SuiteRun {
     /// How it ended.
-    pub ended: Ended,
+    pub ended: ProcessEnd,
     /// The report; absent where there is none.
     pub report: Option<Vec<u8>>,
 }
 
-impl External {
+impl ExternalSuite {
     /// What `check`, of the resource `external`, declares. `folder`: where its `path` starts from, and the repository within which it must lie. Fails with a
     /// sentence for each thing that cannot be, such as a path that is not there.
-    pub fn of(check: &Check, folder: &Path, bounds: &SuiteBounds) -> Result<Self, Vec<String>> {
+    pub(crate) fn of(check: &Check, folder: &Path, bounds: &SuiteBounds) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let text = |name: &str| check.parameters.get(name).and_then(|v| v.as_str()).map(str::to_owned);
         let texts = |name: &str| -> Vec<String> {
             let list = check.parameters.get(name).and_then(|v| v.as_array());
             list.into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_owned).collect()
         };
-        let preset = text("preset").map_or(Some(Preset::Command), |name| Preset::named(&name)).unwrap_or_else(|| {
-            problems.push(format!("preset is one of {}", EXTERNAL_PRESETS.join(", ")));
-            Preset::Command
-        });
+        let preset =
+            text("preset").map_or(Some(SuitePreset::Command), |name| SuitePreset::named(&name)).unwrap_or_else(|| {
+                problems.push(format!("preset is one of {}", EXTERNAL_PRESETS.join(", ")));
+                SuitePreset::Command
+            });
         let path = text("path").map(|path| folder.join(path));
-        let path = match path.map(|path| (Reach::of_folder(folder, bounds).admit(&path), path)) {
+        let path = match path.map(|path| (ReadableFolders::of_folder(folder, bounds).admit(&path), path)) {
             Some((Ok(admitted), _)) => Some(admitted.path),
             Some((Err(_), path)) if !path.exists() => {
                 problems.push(format!("there is no {}", path.display()));
@@ -110,10 +111,10 @@ impl External {
             None => None,
         };
         let command = texts("command");
-        let arguments = if preset == Preset::Command { command.clone() } else { texts("arguments") };
+        let arguments = if preset == SuitePreset::Command { command.clone() } else { texts("arguments") };
         match preset {
-            Preset::Command if command.is_empty() => problems.push("command is missing".to_owned()),
-            Preset::Command => {}
+            SuitePreset::Command if command.is_empty() => problems.push("command is missing".to_owned()),
+            SuitePreset::Command => {}
             _ if path.is_none() => problems.push("path is missing: the file or folder with the tests".to_owned()),
             _ if !command.is_empty() => problems.push("command and preset exclude each other".to_owned()),
             _ => {}
@@ -144,8 +145,8 @@ impl External {
     }
 
     /// Whether it could be run here, tried without a host: its tests are copied, and its user enters the copy. Fails with a sentence.
-    pub fn try_out(&self) -> Result<(), String> {
-        let nobody = Host {
+    pub(crate) fn try_out(&self) -> Result<(), String> {
+        let nobody = HostAccess {
             target: String::new(),
             address: String::new(),
             port: 0,
@@ -154,19 +155,19 @@ impl External {
             host_key: None,
             proxy_command: None,
         };
-        Workspace::make(workspace::folder()?, self, &nobody)?.is_usable(self)
+        SuiteWorkspace::make(workspace::folder()?, self, &nobody)?.is_usable(self)
     }
 
     /// Runs it against `host`. Fails with a sentence where it cannot even be started. A cancel ends it, and all that it started in its process group.
-    pub async fn run(&self, host: &Host, cancel: &CancellationToken) -> Result<Run, String> {
+    pub(crate) async fn run(&self, host: &HostAccess, cancel: &CancellationToken) -> Result<SuiteRun, String> {
         let folder = workspace::folder()?;
         // It holds a key soon: where assay is killed, key and processes must not outlive it.
         let mut watch =
             OrphanWatch::start(Some(folder.path())).map_err(|error| format!("/bin/sh cannot be started: {error}"))?;
-        let workspace = Workspace::make(folder, self, host)?;
+        let workspace = SuiteWorkspace::make(folder, self, host)?;
         let ended = process::run(self, host, &workspace, &mut watch, cancel).await?;
         let report = workspace.report();
-        Ok(Run { ended, report })
+        Ok(SuiteRun { ended, report })
     }
 }
 

@@ -3,15 +3,15 @@
 
 use std::path::Path;
 
-use super::{External, Workspace};
+use super::{ExternalSuite, SuiteWorkspace};
 use assay_prober::ReportFormat;
 
 /// The host's name in the ssh_config that an external suite gets.
-pub const ALIAS: &str = "target";
+pub(super) const ALIAS: &str = "target";
 
 /// A kind of external suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preset {
+pub(crate) enum SuitePreset {
     /// testinfra: pytest with `--hosts` (testinfra.readthedocs.io).
     Testinfra,
     /// Chef InSpec.
@@ -26,9 +26,9 @@ pub enum Preset {
     Command,
 }
 
-impl Preset {
+impl SuitePreset {
     /// By its name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "testinfra" => Self::Testinfra,
             "inspec" => Self::Inspec,
@@ -41,7 +41,7 @@ impl Preset {
     }
 
     /// Its name in suite files.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Testinfra => "testinfra",
             Self::Inspec => "inspec",
@@ -86,46 +86,46 @@ run "cd $there/tests && if [ \$(id -u) = 0 ]; then s=; else s='sudo -n'; fi; \$s
 "#;
 
 /// The command line: the program and its arguments.
-pub(super) fn command_line(external: &External, workspace: &Workspace) -> Vec<String> {
+pub(super) fn command_line(external: &ExternalSuite, workspace: &SuiteWorkspace) -> Vec<String> {
     let text = |path: &Path| path.display().to_string();
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     let tests = workspace.tests().map(text).unwrap_or_default();
     let (config, report) = (text(&workspace.ssh_config()), text(&workspace.report_path()));
     let mut line = match external.preset {
-        Preset::Testinfra => {
+        SuitePreset::Testinfra => {
             let mut line = words(&["pytest", "-p", "no:cacheprovider", "--color=no", "--hosts=ssh://target"]);
             line.extend([format!("--ssh-config={config}"), format!("--junit-xml={report}")]);
             line
         }
-        Preset::Inspec | Preset::CincAuditor => {
+        SuitePreset::Inspec | SuitePreset::CincAuditor => {
             let mut line = words(&[external.preset.as_str(), "exec"]);
             line.push(tests.clone());
             line.extend(words(&["--no-color", "--no-distinct-exit", "-t", "ssh://target"]));
             line.extend([format!("--ssh-config-file={config}"), format!("--reporter=json:{report}")]);
             line
         }
-        Preset::Serverspec => {
+        SuitePreset::Serverspec => {
             let mut line = words(&["rspec", "--no-color", "--format", "json", "--out"]);
             line.push(report);
             line
         }
-        Preset::Goss => {
+        SuitePreset::Goss => {
             let mut line = words(&["sh", "-c", GOSS, "goss"]);
             line.push(tests);
             return line;
         }
-        Preset::Command => return command(&external.arguments),
+        SuitePreset::Command => return command(&external.arguments),
     };
     line.extend(external.arguments.iter().cloned());
-    if !matches!(external.preset, Preset::Inspec | Preset::CincAuditor) {
+    if !matches!(external.preset, SuitePreset::Inspec | SuitePreset::CincAuditor) {
         line.push(tests);
     }
     line
 }
 
 /// Whether what is run is a file of the copy itself.
-pub(super) fn runs_own_program(external: &External) -> bool {
-    external.preset == Preset::Command && external.arguments.first().is_some_and(|word| word.starts_with("./"))
+pub(super) fn runs_own_program(external: &ExternalSuite) -> bool {
+    external.preset == SuitePreset::Command && external.arguments.first().is_some_and(|word| word.starts_with("./"))
 }
 
 /// One word is a line for the shell; several are a program and its arguments.

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{External, Host, Workspace, preset};
+use super::{ExternalSuite, HostAccess, SuiteWorkspace, preset};
 use crate::orphan_watch::{OrphanEnd, OrphanWatch};
 use assay_model::escape::{bounded, escape_bytes};
 
@@ -24,20 +24,20 @@ const PASSED_ON: &[&str] = &["PATH", "LANG", "LC_ALL", "TZ"];
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub(crate) struct ProcessEnd {
     /// The exit status; absent where a signal ended it.
     pub status: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
     /// Why it was ended from here: its time was over, or the run was cancelled.
-    pub stopped: Option<Stopped>,
+    pub stopped: Option<StopReason>,
     /// The end of what it printed, escaped.
     pub said: String,
 }
 
 /// Why a suite was ended from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stopped {
+pub(crate) enum StopReason {
     /// Its timeout passed.
     Timeout,
     /// The run was cancelled.
@@ -46,12 +46,12 @@ pub enum Stopped {
 
 /// Runs the suite to its end. Fails with a sentence where the program cannot be started.
 pub(super) async fn run(
-    external: &External,
-    host: &Host,
-    workspace: &Workspace,
+    external: &ExternalSuite,
+    host: &HostAccess,
+    workspace: &SuiteWorkspace,
     watch: &mut OrphanWatch,
     cancel: &CancellationToken,
-) -> Result<Ended, String> {
+) -> Result<ProcessEnd, String> {
     let line = preset::command_line(external, workspace);
     let mut command = command(external, host, workspace, &line);
     let mut child = command.spawn().map_err(|error| {
@@ -64,7 +64,7 @@ pub(super) async fn run(
         };
         format!("{:?} cannot be started: {error}{hint}", line.first().map_or("", String::as_str))
     })?;
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw));
+    let group = ProcessGroup(child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw));
     if let Some(pid) = group.0 {
         let watched = watch.started(OrphanEnd::KillGroup(pid));
         watched.map_err(|error| format!("its end could not be made sure of: {error}"))?;
@@ -79,10 +79,10 @@ pub(super) async fn run(
     let (output, complaints) = tokio::join!(heard(output), heard(complaints));
     let said = if complaints.trim_ascii().is_empty() { output } else { complaints };
     let said = bounded(&escape_bytes(said.trim_ascii()), KEPT);
-    Ok(Ended { status: status.code(), signal: status.signal(), stopped, said })
+    Ok(ProcessEnd { status: status.code(), signal: status.signal(), stopped, said })
 }
 
-fn command(external: &External, host: &Host, workspace: &Workspace, line: &[String]) -> Command {
+fn command(external: &ExternalSuite, host: &HostAccess, workspace: &SuiteWorkspace, line: &[String]) -> Command {
     let mut command = Command::new(line.first().map_or("", String::as_str));
     command
         .args(&line[1.min(line.len())..])
@@ -130,16 +130,16 @@ async fn heard(tail: JoinHandle<Vec<u8>>) -> Vec<u8> {
 /// Waits for the end, or brings it about.
 async fn ended(
     child: &mut Child,
-    group: &Group,
+    group: &ProcessGroup,
     longest: Duration,
     cancel: &CancellationToken,
-) -> Result<(std::process::ExitStatus, Option<Stopped>), String> {
+) -> Result<(std::process::ExitStatus, Option<StopReason>), String> {
     let lost = |error: std::io::Error| format!("it cannot be waited for: {error}");
     let deadline = Instant::now() + longest;
     let stopped = tokio::select! {
         status = child.wait() => return Ok((status.map_err(lost)?, None)),
-        () = sleep_until(deadline) => Stopped::Timeout,
-        () = cancel.cancelled() => Stopped::Cancelled,
+        () = sleep_until(deadline) => StopReason::Timeout,
+        () = cancel.cancelled() => StopReason::Cancelled,
     };
     group.signal(rustix::process::Signal::TERM);
     let status = match tokio::time::timeout(GRACE, child.wait()).await {
@@ -153,9 +153,9 @@ async fn ended(
 }
 
 /// The suite's process group, killed when this is dropped: however the run ends, also where nobody waits for it any more.
-struct Group(Option<rustix::process::Pid>);
+struct ProcessGroup(Option<rustix::process::Pid>);
 
-impl Group {
+impl ProcessGroup {
     fn signal(&self, signal: rustix::process::Signal) {
         if let Some(group) = self.0 {
             // A group that is gone needs no signal.
@@ -164,7 +164,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal(rustix::process::Signal::KILL);
     }

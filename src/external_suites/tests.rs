@@ -3,20 +3,20 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use super::*;
-use assay_model::Outcome;
+use assay_model::CheckOutcome;
 use assay_prober::ReportedTest;
 use assay_suite::{SuiteBounds, load};
 
-fn external(folder: &Path, text: &str) -> External {
+fn external(folder: &Path, text: &str) -> ExternalSuite {
     let path = folder.join("x.hcl");
     fs::write(&path, format!("external \"mine\" {{\n{text}\n}}\n")).expect("written");
     let suites = load(&[path], folder).unwrap_or_else(|e| panic!("{}", e[0]));
     let bounds = SuiteBounds { allowed_users: vec!["daemon".to_owned()], ..SuiteBounds::default() };
-    External::of(&suites[0].checks[0], folder, &bounds).unwrap_or_else(|e| panic!("{e:?}"))
+    ExternalSuite::of(&suites[0].checks[0], folder, &bounds).unwrap_or_else(|e| panic!("{e:?}"))
 }
 
-fn host() -> Host {
-    Host {
+fn host() -> HostAccess {
+    HostAccess {
         target: "us-east-1:ami-1".to_owned(),
         address: "192.0.2.1".to_owned(),
         port: 2222,
@@ -27,7 +27,7 @@ fn host() -> Host {
     }
 }
 
-async fn run(text: &str) -> Run {
+async fn run(text: &str) -> SuiteRun {
     let folder = tempfile::tempdir().expect("a folder");
     let external = external(folder.path(), text);
     external.run(&host(), &CancellationToken::new()).await.unwrap_or_else(|why| panic!("{why}"))
@@ -91,7 +91,7 @@ async fn a_signal_a_timeout_and_what_stays_behind() {
     let killed = run("command = [\"kill -9 $$\"]").await;
     assert_eq!((killed.ended.status, killed.ended.signal), (None, Some(9)));
     let late = run("command = [\"sleep 600\"]\ntimeout = \"1s\"").await;
-    assert_eq!(late.ended.stopped, Some(process::Stopped::Timeout));
+    assert_eq!(late.ended.stopped, Some(process::StopReason::Timeout));
     let left = run("command = [\"sleep 654 & echo $! > $ASSAY_REPORT\"]").await;
     let pid = String::from_utf8(left.report.expect("a report")).expect("a pid");
     let line = fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
@@ -109,7 +109,7 @@ async fn a_report_that_is_a_link_is_none() {
 #[test]
 fn every_preset_that_a_suite_may_name_is_known() {
     for name in assay_suite::EXTERNAL_PRESETS {
-        assert_eq!(super::Preset::named(name).map(super::Preset::as_str), Some(*name));
+        assert_eq!(super::SuitePreset::named(name).map(super::SuitePreset::as_str), Some(*name));
     }
 }
 
@@ -117,13 +117,13 @@ fn every_preset_that_a_suite_may_name_is_known() {
 fn only_a_whole_report_with_tests_is_a_pass() {
     let folder = tempfile::tempdir().expect("a folder");
     let it = external(folder.path(), "command = [\"x\"]");
-    let ended = |status: Option<i32>, signal| Ended { status, signal, stopped: None, said: String::new() };
+    let ended = |status: Option<i32>, signal| ProcessEnd { status, signal, stopped: None, said: String::new() };
     let test = |outcome| ReportedTest { name: "t".into(), outcome, message: String::new(), duration_ms: 0 };
-    let of = |status, tests: Result<&[Outcome], &str>| {
+    let of = |status, tests: Result<&[CheckOutcome], &str>| {
         let tests = tests.map(|t| t.iter().map(|o| test(*o)).collect::<Vec<_>>());
         amount(&it, &ended(Some(status), None), tests.as_deref().map_err(|e| *e)).outcome
     };
-    use Outcome::{Failed, Passed, Skipped, Undecided};
+    use CheckOutcome::{Failed, Passed, Skipped, Undecided};
     assert_eq!(of(0, Ok(&[Passed, Skipped])), Passed);
     assert_eq!(of(1, Ok(&[Passed, Failed])), Failed);
     assert_eq!(of(0, Ok(&[Passed, Failed])), Failed, "the report outweighs the status");
@@ -194,7 +194,7 @@ async fn an_external_suite_is_given_nothing_that_its_user_could_not_read() {
         load(&[file], &repo).map_err(|wrong| wrong[0].to_string())
     };
     let of = |suites: &[assay_suite::Suite]| {
-        External::of(&suites[0].checks[0], &repo, &SuiteBounds::default()).unwrap_or_else(|e| panic!("{e:?}"))
+        ExternalSuite::of(&suites[0].checks[0], &repo, &SuiteBounds::default()).unwrap_or_else(|e| panic!("{e:?}"))
     };
     // Elsewhere, by path or by a link: refused where the suite is read, and again where it is run.
     symlink(at("private"), at("repo/linked")).expect("linked");
@@ -205,7 +205,7 @@ async fn an_external_suite_is_given_nothing_that_its_user_could_not_read() {
     }
     let mut check = of_check(&told("tests").expect("read"));
     check.parameters.insert("path".to_owned(), "linked".into());
-    let why = External::of(&check, &repo, &SuiteBounds::default()).expect_err("a link").join("; ");
+    let why = ExternalSuite::of(&check, &repo, &SuiteBounds::default()).expect_err("a link").join("; ");
     assert!(why.contains("cannot be taken"), "{why}");
     // What is copied: no credentials, no repository.
     let run = of(&told("tests").expect("read")).run(&host(), &CancellationToken::new()).await.expect("it ran");
@@ -235,7 +235,7 @@ async fn a_suite_alone_chooses_no_user() {
         let suites = load(std::slice::from_ref(&path), folder.path()).unwrap_or_else(|e| panic!("{}", e[0]));
         let allowed_users = allowed.iter().map(|name| (*name).to_owned()).collect();
         let bounds = SuiteBounds { allowed_users, ..SuiteBounds::default() };
-        External::of(&suites[0].checks[0], folder.path(), &bounds)
+        ExternalSuite::of(&suites[0].checks[0], folder.path(), &bounds)
     };
     let why = of("daemon", &[]).expect_err("nobody allowed it").join("; ");
     assert!(why.contains("--allow-run-as daemon"), "{why}");
@@ -279,7 +279,7 @@ async fn of_a_goss_file_only_what_it_names_is_copied() {
         fs::write(folder.path().join(name), "").expect("written");
     }
     let external = external(folder.path(), "preset = \"goss\"\npath = \"goss.yaml\"");
-    let workspace = Workspace::make(workspace::folder().expect("a folder"), &external, &host()).expect("made");
+    let workspace = SuiteWorkspace::make(workspace::folder().expect("a folder"), &external, &host()).expect("made");
     let copy = workspace.tests().and_then(Path::parent).expect("a folder").to_owned();
     let mut names: Vec<_> = fs::read_dir(copy).expect("read").map(|entry| entry.expect("read").file_name()).collect();
     names.sort();

@@ -12,10 +12,10 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use super::{
-    External, Host, Preset, goss_files,
+    ExternalSuite, HostAccess, SuitePreset, goss_files,
     preset::{self, ALIAS},
 };
-use assay_suite::Reach;
+use assay_suite::ReadableFolders;
 
 /// The most files, and the most bytes, that are copied.
 const MOST_FILES: usize = 20_000;
@@ -25,17 +25,17 @@ const MOST_REPORT: u64 = 16 << 20;
 
 /// A suite's own folder.
 #[derive(Debug)]
-pub struct Workspace {
+pub(crate) struct SuiteWorkspace {
     folder: TempDir,
     /// Its tests in the copy.
     tests: Option<PathBuf>,
     /// Whose it is; `None`: assay's own user's.
-    owner: Option<Account>,
+    owner: Option<UserAccount>,
 }
 
 /// An account of /etc/passwd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Account {
+pub(super) struct UserAccount {
     pub uid: u32,
     pub gid: u32,
 }
@@ -47,9 +47,9 @@ pub(super) fn folder() -> Result<TempDir, String> {
     made.map_err(|error| format!("no temporary folder can be made: {error}"))
 }
 
-impl Workspace {
+impl SuiteWorkspace {
     /// Makes it in `folder`. Fails with a sentence.
-    pub fn make(folder: TempDir, external: &External, host: &Host) -> Result<Self, String> {
+    pub(crate) fn make(folder: TempDir, external: &ExternalSuite, host: &HostAccess) -> Result<Self, String> {
         let io = |what: &str| {
             let what = what.to_owned();
             move |error: std::io::Error| format!("{what}: {error}")
@@ -74,7 +74,7 @@ impl Workspace {
     }
 
     /// Whether its user can work in it; a sentence where not.
-    pub(super) fn is_usable(&self, external: &External) -> Result<(), String> {
+    pub(super) fn is_usable(&self, external: &ExternalSuite) -> Result<(), String> {
         let by = self.owner.map_or(String::new(), |_| format!(" by user {:?} (run-as)", external.run_as));
         let place = std::env::temp_dir();
         let ran = |program: &str, arguments: &[&str]| {
@@ -117,12 +117,12 @@ impl Workspace {
     }
 
     /// The home.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
     /// The folder that it is started in: that of its tests, else the home.
-    pub fn start(&self) -> PathBuf {
+    pub(crate) fn start(&self) -> PathBuf {
         match &self.tests {
             Some(tests) if tests.is_dir() => tests.clone(),
             Some(tests) => tests.parent().map_or_else(|| self.home(), Path::to_owned),
@@ -131,27 +131,27 @@ impl Workspace {
     }
 
     /// Its tests, in the copy.
-    pub fn tests(&self) -> Option<&Path> {
+    pub(crate) fn tests(&self) -> Option<&Path> {
         self.tests.as_deref()
     }
 
     /// The ssh_config.
-    pub fn ssh_config(&self) -> PathBuf {
+    pub(crate) fn ssh_config(&self) -> PathBuf {
         self.folder.path().join("ssh_config")
     }
 
     /// The private key.
-    pub fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("key")
     }
 
     /// Where its report goes.
-    pub fn report_path(&self) -> PathBuf {
+    pub(crate) fn report_path(&self) -> PathBuf {
         self.home().join("report")
     }
 
     /// The report; `None`: none was written, or it is too large to be one.
-    pub fn report(&self) -> Option<Vec<u8>> {
+    pub(crate) fn report(&self) -> Option<Vec<u8>> {
         use std::io::Read;
         // A link could lead to a file that only assay may read.
         let path = self.report_path();
@@ -168,7 +168,7 @@ impl Workspace {
         (bytes.len() as u64 <= MOST_REPORT).then_some(bytes)
     }
 
-    pub(super) fn owner(&self) -> Option<Account> {
+    pub(super) fn owner(&self) -> Option<UserAccount> {
         self.owner
     }
 
@@ -185,7 +185,7 @@ impl Workspace {
 
     /// Copies a folder, or the folder of a file, which may need its neighbours (conftest.py, spec_helper.rb); of a goss file only what it names, since
     /// the copy goes to the host. Returns the path in the copy.
-    fn copy(&self, path: &Path, preset: Preset) -> Result<PathBuf, String> {
+    fn copy(&self, path: &Path, preset: SuitePreset) -> Result<PathBuf, String> {
         let (from, file) = match path.is_dir() {
             true => (path, None),
             false => (path.parent().unwrap_or(Path::new("/")), path.file_name()),
@@ -194,7 +194,7 @@ impl Workspace {
         let to = self.folder.path().join("tests").join(name);
         let failed = |e: std::io::Error| format!("{} cannot be copied: {e}", from.display());
         let mut copy = TestsCopy { from, reader: self.owner, files: MOST_FILES, bytes: MOST_BYTES };
-        if let (Preset::Goss, Some(file)) = (preset, file) {
+        if let (SuitePreset::Goss, Some(file)) = (preset, file) {
             copy.named(&goss_files::named_by(path).map_err(failed)?, &to).map_err(failed)?;
             return Ok(to.join(file));
         }
@@ -218,7 +218,7 @@ impl Workspace {
 struct TestsCopy<'a> {
     from: &'a Path,
     /// Who will read it; `None`: assay's own user.
-    reader: Option<Account>,
+    reader: Option<UserAccount>,
     files: usize,
     bytes: u64,
 }
@@ -233,7 +233,7 @@ impl TestsCopy<'_> {
             let entry = entry?;
             let (source, target) = (entry.path(), to.join(entry.file_name()));
             let name = entry.file_name().to_string_lossy().into_owned();
-            if matches!(name.as_str(), "__pycache__" | ".pytest_cache") || Reach::is_closed(&name) {
+            if matches!(name.as_str(), "__pycache__" | ".pytest_cache") || ReadableFolders::is_closed(&name) {
                 continue;
             }
             self.files = self.files.checked_sub(1).ok_or_else(too_much)?;
@@ -322,7 +322,7 @@ fn too_much() -> std::io::Error {
     std::io::Error::other(format!("more than {MOST_FILES} files or {} MiB", MOST_BYTES >> 20))
 }
 
-impl Account {
+impl UserAccount {
     /// Whether a file's mode lets this account read it.
     fn may_read(self, file: &fs::Metadata) -> bool {
         let mode = file.mode();
@@ -333,7 +333,7 @@ impl Account {
 }
 
 /// ssh_config(5) for this one host: its key pinned to what assay accepted, nothing of the user's own configuration.
-fn ssh_config(host: &Host, folder: &Path) -> String {
+fn ssh_config(host: &HostAccess, folder: &Path) -> String {
     let folder = folder.display();
     let checking = if host.host_key.is_some() { "yes" } else { "no" };
     // OpenSSH fills in % signs of its own, and takes the rest of one line.
@@ -348,13 +348,13 @@ fn ssh_config(host: &Host, folder: &Path) -> String {
 }
 
 /// An account of this machine (passwd(5)).
-fn account(name: &str) -> Result<Account, String> {
+fn account(name: &str) -> Result<UserAccount, String> {
     let passwd = fs::read_to_string("/etc/passwd").map_err(|e| format!("/etc/passwd cannot be read: {e}"))?;
     let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
     let number = |at: usize| fields.as_ref().and_then(|f| f.get(at)).and_then(|n| n.parse::<u32>().ok());
     match (number(2), number(3)) {
         (Some(0), Some(_)) => Err(format!("run-as: {name:?} is root; external suites never run as root")),
-        (Some(uid), Some(gid)) => Ok(Account { uid, gid }),
+        (Some(uid), Some(gid)) => Ok(UserAccount { uid, gid }),
         _ => Err(format!("run-as: there is no user {name:?} in /etc/passwd")),
     }
 }

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use assay_model::{cause::chain, exit::Exit};
+use assay_model::{cause::chain, exit::ExitStatus};
 use assay_prober::{confine, serve};
 
 /// Runs the prober process to its end: confined, serving the socket that is its standard input. With
@@ -18,21 +18,21 @@ use assay_prober::{confine, serve};
 /// `memory-file:NAME` is a file without a path, from which programs can be run.
 ///
 /// Must be called before a second thread exists.
-pub fn run() -> Exit {
+pub fn run() -> ExitStatus {
     let arguments: Vec<String> = std::env::args().skip(2).collect();
     let done = match arguments.split_first() {
         Some((first, things)) if first == "--check-confinement" => check(things),
         Some((other, _)) => {
             complain(&format!("prober takes no argument {other:?}"));
-            return Exit::Usage;
+            return ExitStatus::Usage;
         }
         None => serve().map_err(|error| chain(&error)),
     };
     match done {
-        Ok(()) => Exit::Done,
+        Ok(()) => ExitStatus::Done,
         Err(error) => {
             complain(&error);
-            Exit::Usage
+            ExitStatus::Usage
         }
     }
 }

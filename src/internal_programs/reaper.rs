@@ -23,7 +23,7 @@ use assay_aws::{
     },
 };
 use assay_config::AccessSettings;
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 
 /// Beyond the undo's own ten minutes: whatever hangs, this process ends.
 const LAST_RESORT: Duration = Duration::from_secs(660);
@@ -37,21 +37,21 @@ macro_rules! note {
 }
 
 /// Waits for the end of the conductor whose journal is in `dir`, and cleans up after it when it did not do so itself.
-pub fn run(dir: &Path) -> Exit {
+pub fn run(dir: &Path) -> ExitStatus {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(serve(dir))) {
         Ok(exit) => exit,
         Err(error) => {
             note!("reaper: {error}");
-            Exit::Leftovers
+            ExitStatus::Leftovers
         }
     }
 }
 
-async fn serve(dir: &Path) -> io::Result<Exit> {
+async fn serve(dir: &Path) -> io::Result<ExitStatus> {
     let log = become_a_daemon(dir)?;
     let mut input = io::stdin().lock();
-    let Some(access) = read_settings(&mut input)? else { return Ok(Exit::Done) };
+    let Some(access) = read_settings(&mut input)? else { return Ok(ExitStatus::Done) };
     // The last word on the conductor's pipe. From here on nothing of the conductor's is held but the pipe to listen on.
     let mut output = io::stdout().lock();
     writeln!(output, "{READY}")?;
@@ -60,11 +60,13 @@ async fn serve(dir: &Path) -> io::Result<Exit> {
     note_foreign_descriptors();
     let end = wait_for_conductor(&mut input);
     if end.in_order {
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     dup2_stdin(File::open("/dev/null")?)?;
     note!("reaper: the conductor ended without a word; undoing what its journal holds");
-    tokio::time::timeout(LAST_RESORT, clean_up(dir, &access, end.credentials)).await.unwrap_or(Ok(Exit::Leftovers))
+    tokio::time::timeout(LAST_RESORT, clean_up(dir, &access, end.credentials))
+        .await
+        .unwrap_or(Ok(ExitStatus::Leftovers))
 }
 
 /// A session of its own, so that Ctrl-C and a hang-up of the terminal pass it by; its log as standard error; unreadable to other processes of
@@ -104,12 +106,12 @@ fn note_foreign_descriptors() {
     }
 }
 
-async fn clean_up(dir: &Path, access: &AccessSettings, handed: Option<ResolvedCredentials>) -> io::Result<Exit> {
+async fn clean_up(dir: &Path, access: &AccessSettings, handed: Option<ResolvedCredentials>) -> io::Result<ExitStatus> {
     let clouds = Ec2Factory::connect_with(access, handed).await;
     let left = reap(&clouds, dir, UndoPolicy::reaper()).await.map_err(io::Error::other)?;
     for item in &left {
         note!("reaper: {} {} in {} is left: {}; {}", item.kind, item.id, item.region, item.reason, item.cure);
     }
     note!("reaper: done, {} left", left.len());
-    Ok(if left.is_empty() { Exit::Done } else { Exit::Leftovers })
+    Ok(if left.is_empty() { ExitStatus::Done } else { ExitStatus::Leftovers })
 }

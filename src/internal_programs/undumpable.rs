@@ -3,7 +3,7 @@
 
 /// Makes this process undumpable: no core dump, and memory, environment and descriptors are closed to other processes without CAP_SYS_PTRACE
 /// (prctl(2), PR_SET_DUMPABLE). It still reads its own `/proc/self`. Where the system refuses, that is logged: it is no reason not to work.
-pub fn hide_this_process() {
+pub(crate) fn hide_this_process() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "other processes of this user can read this one's memory");

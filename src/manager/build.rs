@@ -8,22 +8,22 @@ use std::{ffi::OsString, path::PathBuf};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-pub use packer::{OLDEST, Packer, Step, steps};
+pub(crate) use packer::{PackerProgram, PackerStep, steps};
 
-use super::plan::{self, Decision, Plan, PlanError};
-use crate::report::outcomes::{self, Outcome};
-use crate::test_run::Events;
+use super::plan::{self, BuildDecision, BuildPlan, PlanError};
+use crate::report::outcomes::{self, RunOutcome};
+use crate::test_run::EventSender;
 use assay_config::{
-    Problem,
+    ConfigProblem,
     file::{BuildDecl, ImageDecl},
     image_requests::BuildRequest,
 };
-use assay_ledger::Environment;
-use assay_model::{AmiRef, RunId, Verdict, exit::Exit};
+use assay_ledger::GitEnvironment;
+use assay_model::{AmiRef, RunId, Verdict, exit::ExitStatus};
 
 /// What became of the plan.
 #[derive(Debug)]
-pub struct Built {
+pub(crate) struct BuildReport {
     /// Every image of the plan, parents first.
     pub images: Vec<ImageBuilt>,
     /// What the user should know.
@@ -34,20 +34,20 @@ pub struct Built {
 
 /// One image.
 #[derive(Debug)]
-pub struct ImageBuilt {
+pub(crate) struct ImageBuilt {
     /// What the plan says.
-    pub decision: Decision,
+    pub decision: BuildDecision,
     /// What was, or with a dry run would be, called; empty: nothing.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PackerStep>,
     /// What came of it.
-    pub end: End,
+    pub end: ImageEnd,
     /// What our post-processor told.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<RunOutcome>,
 }
 
 /// What came of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum ImageEnd {
     /// Not due.
     NotDue,
     /// Due, and something else builds it: assay.hcl has no `build` block.
@@ -68,9 +68,9 @@ pub enum End {
     Broken(String),
 }
 
-impl End {
+impl ImageEnd {
     /// The word that programs read.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NotDue => "not-due",
             Self::NotOurs => "not-ours",
@@ -85,41 +85,41 @@ impl End {
     }
 }
 
-impl Built {
+impl BuildReport {
     /// 2 where an image failed its test or is stuck, 3 without a verdict (also where nothing was tested at all), 1 where Packer failed otherwise, 0 else.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         let any = |wanted: &dyn Fn(&ImageBuilt) -> bool| self.images.iter().any(wanted);
-        if any(&|image| image.end == End::Failed) {
-            Exit::Failed
-        } else if self.cancelled || any(&|image| image.end == End::Undecided) {
-            Exit::Undecided
-        } else if any(&|image| matches!(image.end, End::Broken(_))) {
-            Exit::Usage
-        } else if any(&|image| image.end == End::Untested) {
-            Exit::Undecided
+        if any(&|image| image.end == ImageEnd::Failed) {
+            ExitStatus::Failed
+        } else if self.cancelled || any(&|image| image.end == ImageEnd::Undecided) {
+            ExitStatus::Undecided
+        } else if any(&|image| matches!(image.end, ImageEnd::Broken(_))) {
+            ExitStatus::Usage
+        } else if any(&|image| image.end == ImageEnd::Untested) {
+            ExitStatus::Undecided
         } else if any(&|image| image.decision.is_stuck()) {
-            Exit::Failed
+            ExitStatus::Failed
         } else {
-            Exit::Done
+            ExitStatus::Done
         }
     }
 }
 
 impl ImageBuilt {
     /// The run, where one was told.
-    pub fn run(&self) -> Option<RunId> {
+    pub(crate) fn run(&self) -> Option<RunId> {
         self.outcomes.last().map(|outcome| outcome.run)
     }
 
     /// Every AMI that was told.
-    pub fn amis(&self) -> Vec<&AmiRef> {
+    pub(crate) fn amis(&self) -> Vec<&AmiRef> {
         self.outcomes.iter().flat_map(|outcome| &outcome.amis).collect()
     }
 }
 
 /// Why nothing was built.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     /// There is no plan.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -133,34 +133,34 @@ pub enum BuildError {
 
 impl BuildError {
     /// The exit code of a command that ends so.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::Plan(error) => error.exit(),
-            Self::Packer(_) => Exit::Usage,
-            Self::Folder(_) => Exit::Undecided,
+            Self::Packer(_) => ExitStatus::Usage,
+            Self::Folder(_) => ExitStatus::Undecided,
         }
     }
 }
 
 /// Plans, and builds what is due. A failure of one image does not keep the others: those that are due at one time do not depend on each other. Fails
 /// where nothing was begun.
-pub async fn build(
+pub(crate) async fn build(
     request: &BuildRequest,
     program: PathBuf,
     to_stderr: bool,
-    environment: &Environment,
-    events: &Events,
+    environment: &GitEnvironment,
+    events: &EventSender,
     cancel: &CancellationToken,
-) -> Result<Built, BuildError> {
+) -> Result<BuildReport, BuildError> {
     let plan = plan::plan(&request.plan, environment, Timestamp::now()).await?;
     let problems = problems(request, &plan);
     if !problems.is_empty() {
         return Err(PlanError::Configuration(problems).into());
     }
     let folder = request.plan.file.folder.clone();
-    let packer = Packer { program, folder, to_stderr };
-    let mut work = Work { request, packer, events, cancel, checked: false };
-    let mut built = Built { images: Vec::new(), notes: plan.notes, cancelled: false };
+    let packer = PackerProgram { program, folder, to_stderr };
+    let mut work = BuildWork { request, packer, events, cancel, checked: false };
+    let mut built = BuildReport { images: Vec::new(), notes: plan.notes, cancelled: false };
     for decision in plan.images {
         built.images.push(work.image(decision).await?);
     }
@@ -168,18 +168,18 @@ pub async fn build(
     Ok(built)
 }
 
-fn declared<'a>(request: &'a BuildRequest, decision: &Decision) -> Option<&'a ImageDecl> {
+fn declared<'a>(request: &'a BuildRequest, decision: &BuildDecision) -> Option<&'a ImageDecl> {
     request.plan.file.image(&decision.image)
 }
 
 /// What assay.hcl lacks for what is due; all at once, before anything is built.
-fn problems(request: &BuildRequest, plan: &Plan) -> Vec<Problem> {
+fn problems(request: &BuildRequest, plan: &BuildPlan) -> Vec<ConfigProblem> {
     let file = &request.plan.file;
     let mut problems = Vec::new();
     for image in plan.due().filter_map(|decision| declared(request, decision)) {
         let mut problem = |option: &str, message: String| {
             let shown = format!("image {:?}: {option}", image.name.as_str());
-            problems.push(Problem::in_file(&file.shown, image.line, shown, message));
+            problems.push(ConfigProblem::in_file(&file.shown, image.line, shown, message));
         };
         let Some(build) = &image.build else {
             if request.plan.images.contains(&image.name) || request.plan.force.contains(&image.name) {
@@ -198,32 +198,32 @@ fn problems(request: &BuildRequest, plan: &Plan) -> Vec<Problem> {
     problems
 }
 
-struct Work<'a> {
+struct BuildWork<'a> {
     request: &'a BuildRequest,
-    packer: Packer,
-    events: &'a Events,
+    packer: PackerProgram,
+    events: &'a EventSender,
     cancel: &'a CancellationToken,
     checked: bool,
 }
 
-impl Work<'_> {
-    async fn image(&mut self, decision: Decision) -> Result<ImageBuilt, BuildError> {
+impl BuildWork<'_> {
+    async fn image(&mut self, decision: BuildDecision) -> Result<ImageBuilt, BuildError> {
         let build = declared(self.request, &decision).and_then(|image| image.build.as_ref());
-        let mut image = ImageBuilt { decision, steps: Vec::new(), end: End::NotDue, outcomes: Vec::new() };
+        let mut image = ImageBuilt { decision, steps: Vec::new(), end: ImageEnd::NotDue, outcomes: Vec::new() };
         if !image.decision.due {
             return Ok(image);
         }
         let Some(build) = build else {
-            image.end = End::NotOurs;
+            image.end = ImageEnd::NotOurs;
             return Ok(image);
         };
         if self.cancel.is_cancelled() {
-            image.end = End::Cancelled;
+            image.end = ImageEnd::Cancelled;
             return Ok(image);
         }
         image.steps = self.steps(build, &self.request.packer_arguments);
         if self.request.dry_run {
-            image.end = End::Shown;
+            image.end = ImageEnd::Shown;
             return Ok(image);
         }
         if !self.checked {
@@ -234,7 +234,7 @@ impl Work<'_> {
         Ok(image)
     }
 
-    fn steps(&self, build: &BuildDecl, extra: &[OsString]) -> Vec<Step> {
+    fn steps(&self, build: &BuildDecl, extra: &[OsString]) -> Vec<PackerStep> {
         steps(build, self.request.color, extra)
     }
 
@@ -261,15 +261,15 @@ impl Work<'_> {
 }
 
 /// What came of a build, from what the post-processors told and how Packer ended.
-fn end(outcomes: &[Outcome], broken: Option<String>, cancelled: bool) -> End {
+fn end(outcomes: &[RunOutcome], broken: Option<String>, cancelled: bool) -> ImageEnd {
     let verdict = (!outcomes.is_empty()).then(|| Verdict::over(outcomes.iter().map(|outcome| outcome.verdict)));
     match (verdict, broken) {
-        (Some(Verdict::Failed), _) => End::Failed,
-        (_, Some(_)) if cancelled => End::Undecided,
-        (Some(Verdict::Undecided), _) => End::Undecided,
-        (_, Some(words)) => End::Broken(words),
-        (Some(Verdict::Passed), None) => End::Passed,
-        (None, None) => End::Untested,
+        (Some(Verdict::Failed), _) => ImageEnd::Failed,
+        (_, Some(_)) if cancelled => ImageEnd::Undecided,
+        (Some(Verdict::Undecided), _) => ImageEnd::Undecided,
+        (_, Some(words)) => ImageEnd::Broken(words),
+        (Some(Verdict::Passed), None) => ImageEnd::Passed,
+        (None, None) => ImageEnd::Untested,
     }
 }
 
@@ -277,8 +277,8 @@ fn end(outcomes: &[Outcome], broken: Option<String>, cancelled: bool) -> End {
 mod tests {
     use super::*;
 
-    fn told(verdict: Verdict) -> Outcome {
-        Outcome { image: None, run: RunId::generate(), verdict, amis: Vec::new() }
+    fn told(verdict: Verdict) -> RunOutcome {
+        RunOutcome { image: None, run: RunId::generate(), verdict, amis: Vec::new() }
     }
 
     #[test]
@@ -286,17 +286,17 @@ mod tests {
         use Verdict::{Failed, Passed, Undecided};
         let broken = || Some("packer build: exit status: 1".to_owned());
         for (verdicts, packer, cancelled, wanted) in [
-            (vec![Passed], None, false, End::Passed),
-            (vec![Passed, Failed], broken(), false, End::Failed),
-            (vec![Failed], broken(), true, End::Failed),
-            (vec![Undecided, Passed], broken(), false, End::Undecided),
+            (vec![Passed], None, false, ImageEnd::Passed),
+            (vec![Passed, Failed], broken(), false, ImageEnd::Failed),
+            (vec![Failed], broken(), true, ImageEnd::Failed),
+            (vec![Undecided, Passed], broken(), false, ImageEnd::Undecided),
             // A pass whose stamp or manifest could not be written ends Packer as well.
-            (vec![Passed], broken(), false, End::Broken("packer build: exit status: 1".to_owned())),
-            (vec![], broken(), false, End::Broken("packer build: exit status: 1".to_owned())),
-            (vec![], broken(), true, End::Undecided),
-            (vec![], None, false, End::Untested),
+            (vec![Passed], broken(), false, ImageEnd::Broken("packer build: exit status: 1".to_owned())),
+            (vec![], broken(), false, ImageEnd::Broken("packer build: exit status: 1".to_owned())),
+            (vec![], broken(), true, ImageEnd::Undecided),
+            (vec![], None, false, ImageEnd::Untested),
         ] {
-            let outcomes: Vec<Outcome> = verdicts.iter().map(|verdict| told(*verdict)).collect();
+            let outcomes: Vec<RunOutcome> = verdicts.iter().map(|verdict| told(*verdict)).collect();
             assert_eq!(end(&outcomes, packer.clone(), cancelled), wanted, "{verdicts:?} {packer:?} {cancelled}");
         }
     }

@@ -2,16 +2,16 @@
 //! refuses to go to a remote, and to test what was made from something else unless it is named.
 
 use super::promotion;
-use crate::test_run::Events;
+use crate::test_run::EventSender;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
 use assay_config::Settings;
 use assay_ledger as ledger;
-use assay_ledger::{Books, BooksRequest, Environment, LedgerError, ProvenanceRequest, SourceDigest};
-use assay_model::{Candidate, ImageName, RunId, exit::Exit, history::History};
+use assay_ledger::{BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest, SourceDigest};
+use assay_model::{Candidate, ImageName, RunId, exit::ExitStatus, history::ImageHistory};
 
 /// Why there is no candidate to test.
 #[derive(Debug, thiserror::Error)]
-pub enum NoCandidate {
+pub(crate) enum NoCandidate {
     /// The run was named.
     #[error("images/{image}/candidates/{run}.hcl is not in the commit that is checked out ({commit})")]
     NoSuchRun {
@@ -62,12 +62,12 @@ pub enum NoCandidate {
 
 impl NoCandidate {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
-            Self::NoSuchRun { .. } | Self::NoneOfInputs { .. } => Exit::Nothing,
-            Self::NoDigest { .. } => Exit::Usage,
-            Self::NoneThere { .. } => Exit::Conflict,
-            Self::Cloud(_) => Exit::Undecided,
+            Self::NoSuchRun { .. } | Self::NoneOfInputs { .. } => ExitStatus::Nothing,
+            Self::NoDigest { .. } => ExitStatus::Usage,
+            Self::NoneThere { .. } => ExitStatus::Conflict,
+            Self::Cloud(_) => ExitStatus::Undecided,
             Self::Ledger(error) => error.exit(),
         }
     }
@@ -75,11 +75,11 @@ impl NoCandidate {
 
 /// The candidate of `run`, else the newest whose source digest is that of the inputs in the work tree, that may become gold by itself (see `model::history`), and whose AMIs are what its
 /// file says; from the commit that is checked out. What is passed over is told.
-pub async fn candidate(
+pub(crate) async fn candidate(
     settings: &Settings,
     image: &ImageName,
     run: Option<RunId>,
-    events: &Events,
+    events: &EventSender,
 ) -> Result<Candidate, NoCandidate> {
     let chosen = choose(settings, image, run, &ledger::environment_of_process()).await?;
     if run.is_some() {
@@ -91,13 +91,17 @@ pub async fn candidate(
 
 /// What fits, newest first.
 #[derive(Debug)]
-struct Chosen {
+struct ChosenCandidate {
     first: Candidate,
     further: Vec<Candidate>,
 }
 
 /// The first whose AMIs EC2 shows as the candidate file has them: one file that a commit made up must not hold up the others.
-async fn that_is_there(chosen: Chosen, factory: &dyn CloudFactory, events: &Events) -> Result<Candidate, NoCandidate> {
+async fn that_is_there(
+    chosen: ChosenCandidate,
+    factory: &dyn CloudFactory,
+    events: &EventSender,
+) -> Result<Candidate, NoCandidate> {
     let image = chosen.first.image.clone();
     for candidate in std::iter::once(chosen.first).chain(chosen.further) {
         let strange = promotion::strange_amis(factory, &candidate).await?;
@@ -120,21 +124,21 @@ async fn choose(
     settings: &Settings,
     image: &ImageName,
     run: Option<RunId>,
-    environment: &Environment,
-) -> Result<Chosen, NoCandidate> {
+    environment: &GitEnvironment,
+) -> Result<ChosenCandidate, NoCandidate> {
     let request = BooksRequest {
         folder: settings.base_dir.clone(),
         branch: "HEAD".to_owned(),
         remote: None,
         environment: environment.clone(),
     };
-    let books = Books::at(&request, "HEAD").await?;
+    let books = LedgerSnapshot::at(&request, "HEAD").await?;
     let commit = books.commit().to_owned();
     let lock = books.lock(image).await?;
     let mut candidates = books.candidates(image).await?;
     if let Some(run) = run {
         let at = candidates.iter().position(|candidate| candidate.run == run);
-        let one = at.map(|at| Chosen { first: candidates.swap_remove(at), further: Vec::new() });
+        let one = at.map(|at| ChosenCandidate { first: candidates.swap_remove(at), further: Vec::new() });
         return one.ok_or(NoCandidate::NoSuchRun { image: image.clone(), run, commit });
     }
     let no_digest = |why: String| NoCandidate::NoDigest { image: image.clone(), why };
@@ -153,7 +157,7 @@ async fn choose(
     let source = learned.source.ok_or_else(|| no_digest(learned.unknown.join("; ")))?;
     let digest = &source.current;
     let now = jiff::Timestamp::now();
-    let history = SourceDigest::in_history(Some(&source), History::of(&lock, &candidates));
+    let history = SourceDigest::in_history(Some(&source), ImageHistory::of(&lock, &candidates));
     let fitting = history.to_validate(digest.as_str(), now);
     let told = |candidate: &Candidate| match history.objection(candidate.run, now) {
         Some(found) if candidate.provenance.source_digest.as_ref().is_some_and(|made| source.is(made)) => {
@@ -164,7 +168,7 @@ async fn choose(
     let others: Vec<String> = candidates.iter().map(told).collect();
     let of_run = |run: &RunId| candidates.iter().find(|candidate| candidate.run == *run).cloned();
     let mut fitting = fitting.iter().filter_map(of_run);
-    let chosen = fitting.next().map(|first| Chosen { first, further: fitting.collect() });
+    let chosen = fitting.next().map(|first| ChosenCandidate { first, further: fitting.collect() });
     chosen.ok_or_else(|| NoCandidate::NoneOfInputs {
         image: image.clone(),
         commit,
@@ -181,14 +185,14 @@ mod tests {
     use super::*;
     use assay_aws::cloud::fake::FakeCloud;
     use assay_config::{AccessSettings, LaunchSettings, OnFailure, ProberSettings, SshSettings};
-    use assay_ledger::{fixtures, world::World};
-    use assay_model::State;
+    use assay_ledger::{fixtures, world::GitWorld};
+    use assay_model::ImageState;
     use assay_suite::SuiteBounds;
 
     const OLD: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
     const NEW: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D";
 
-    fn settings(world: &World) -> Settings {
+    fn settings(world: &GitWorld) -> Settings {
         Settings {
             image: None,
             suites: Vec::new(),
@@ -210,14 +214,14 @@ mod tests {
         }
     }
 
-    async fn chosen(world: &World, settings: &Settings, run: Option<&str>) -> Result<String, NoCandidate> {
+    async fn chosen(world: &GitWorld, settings: &Settings, run: Option<&str>) -> Result<String, NoCandidate> {
         let run = run.map(|run| run.parse().expect("a run"));
         let image = "base".parse().expect("an image");
         choose(settings, &image, run, &world.environment).await.map(|chosen| chosen.first.run.to_string())
     }
 
     /// Commits a candidate file of this run.
-    fn submit(world: &World, run: &str, digest: &str, tested_at: &str, state: State) {
+    fn submit(world: &GitWorld, run: &str, digest: &str, tested_at: &str, state: ImageState) {
         let mut candidate = fixtures::candidate();
         candidate.run = run.parse().expect("a run");
         candidate.provenance.source_digest = Some(digest.parse().expect("a digest"));
@@ -227,7 +231,7 @@ mod tests {
         world.commit_candidate("clone", &Candidate { state, tested_at: tested_at.to_owned(), ..candidate });
     }
 
-    async fn digest(world: &World, settings: &Settings) -> String {
+    async fn digest(world: &GitWorld, settings: &Settings) -> String {
         let learned = ledger::learn(ProvenanceRequest {
             folder: &settings.base_dir,
             environment: &world.environment,
@@ -241,39 +245,39 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_candidate_of_these_inputs_is_meant() {
-        let world = World::new();
+        let world = GitWorld::new();
         let settings = settings(&world);
         let none = chosen(&world, &settings, None).await.expect_err("there is none");
-        assert!(none.exit() == Exit::Nothing && none.to_string().contains("none at all"), "{none}");
+        assert!(none.exit() == ExitStatus::Nothing && none.to_string().contains("none at all"), "{none}");
 
         let ours = digest(&world, &settings).await;
-        submit(&world, OLD, &ours, "2026-11-22T10:00:00Z", State::Candidate);
+        submit(&world, OLD, &ours, "2026-11-22T10:00:00Z", ImageState::Candidate);
         let other = format!("sha256:{}", "0".repeat(64));
-        submit(&world, NEW, &other, "2026-11-23T10:00:00Z", State::Candidate);
+        submit(&world, NEW, &other, "2026-11-23T10:00:00Z", ImageState::Candidate);
         assert_eq!(chosen(&world, &settings, None).await.expect("the one of these inputs"), OLD);
-        submit(&world, NEW, &ours, "2026-11-23T10:00:00Z", State::Candidate);
+        submit(&world, NEW, &ours, "2026-11-23T10:00:00Z", ImageState::Candidate);
         assert_eq!(chosen(&world, &settings, None).await.expect("the newest"), NEW);
-        submit(&world, NEW, &ours, "2026-11-23T10:00:00Z", State::Rejected);
+        submit(&world, NEW, &ours, "2026-11-23T10:00:00Z", ImageState::Rejected);
         assert_eq!(chosen(&world, &settings, None).await.expect("not a rejected one"), OLD);
         assert_eq!(chosen(&world, &settings, Some(NEW)).await.expect("unless it is named"), NEW);
 
-        submit(&world, NEW, &ours, "9999-01-01T00:00:00Z", State::Candidate);
+        submit(&world, NEW, &ours, "9999-01-01T00:00:00Z", ImageState::Candidate);
         assert_eq!(chosen(&world, &settings, None).await.expect("not one of the future"), OLD);
 
         world.write("clone/packer/base.pkr.hcl", "# edited, and not committed\n");
         let stale = chosen(&world, &settings, None).await.expect_err("the inputs are others now");
-        assert!(stale.exit() == Exit::Nothing && stale.to_string().contains(OLD), "{stale}");
+        assert!(stale.exit() == ExitStatus::Nothing && stale.to_string().contains(OLD), "{stale}");
     }
 
     #[tokio::test]
     async fn a_run_that_is_not_there_and_inputs_that_nobody_knows() {
-        let world = World::new();
+        let world = GitWorld::new();
         let mut settings = settings(&world);
         let none = chosen(&world, &settings, Some(OLD)).await.expect_err("no such run");
-        assert!(none.exit() == Exit::Nothing && none.to_string().contains(OLD), "{none}");
+        assert!(none.exit() == ExitStatus::Nothing && none.to_string().contains(OLD), "{none}");
         settings.inputs.clear();
         let unknown = chosen(&world, &settings, None).await.expect_err("no digest");
-        assert!(unknown.exit() == Exit::Usage && unknown.to_string().contains("--candidate RUN"), "{unknown}");
+        assert!(unknown.exit() == ExitStatus::Usage && unknown.to_string().contains("--candidate RUN"), "{unknown}");
     }
 
     #[tokio::test]
@@ -300,10 +304,10 @@ mod tests {
         let mut made_up = there.clone();
         made_up.run = NEW.parse().expect("a run");
         made_up.amis[0].record.ami.id = "ami-0fedcba9876543210".parse().expect("an AMI");
-        let (events, _heard) = Events::channel();
-        let chosen = Chosen { first: made_up.clone(), further: vec![there.clone()] };
+        let (events, _heard) = EventSender::channel();
+        let chosen = ChosenCandidate { first: made_up.clone(), further: vec![there.clone()] };
         assert_eq!(that_is_there(chosen, &cloud, &events).await.expect("the other one").run, there.run);
-        let none = that_is_there(Chosen { first: made_up, further: Vec::new() }, &cloud, &events).await;
-        assert_eq!(none.expect_err("it is not there").exit(), Exit::Conflict);
+        let none = that_is_there(ChosenCandidate { first: made_up, further: Vec::new() }, &cloud, &events).await;
+        assert_eq!(none.expect_err("it is not there").exit(), ExitStatus::Conflict);
     }
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use assay_config::request::DiffWhat;
 use assay_ledger as ledger;
-use assay_ledger::{Books, BooksRequest, LedgerError};
+use assay_ledger::{BooksRequest, LedgerError, LedgerSnapshot};
 use assay_model::{
-    Candidate, Digest, Evidence, ImageName, RunId, State,
-    exit::Exit,
-    image_diff::{ImageDiff, Side, diff as compare},
+    Candidate, Digest, Evidence, ImageName, ImageState, RunId,
+    exit::ExitStatus,
+    image_diff::{ComparedRun, ImageDiff, diff as compare},
     lock::Lock,
 };
 
@@ -18,7 +18,7 @@ const MAX_FILE: u64 = 64 << 20;
 
 /// Why nothing can be compared.
 #[derive(Debug, thiserror::Error)]
-pub enum DiffError {
+pub(crate) enum DiffError {
     /// There is no candidate.
     #[error("there is no candidate of image {image} in commit {commit}; name a run with --run")]
     NoCandidate {
@@ -54,17 +54,17 @@ pub enum DiffError {
 
 impl DiffError {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
-            Self::NoCandidate { .. } | Self::NoSuchRun { .. } => Exit::Nothing,
-            Self::File { .. } => Exit::Usage,
+            Self::NoCandidate { .. } | Self::NoSuchRun { .. } => ExitStatus::Nothing,
+            Self::File { .. } => ExitStatus::Usage,
             Self::Ledger(error) => error.exit(),
         }
     }
 }
 
 /// Compares. Without gold everything is new, and that is an answer.
-pub async fn diff(what: &DiffWhat) -> Result<ImageDiff, DiffError> {
+pub(crate) async fn diff(what: &DiffWhat) -> Result<ImageDiff, DiffError> {
     match what {
         DiffWhat::Files(old, new) => of_files(old, new),
         DiffWhat::Runs { image, run, against, at, folder } => {
@@ -90,7 +90,13 @@ fn of_files(old: &Path, new: &Path) -> Result<ImageDiff, DiffError> {
         let evidence: Evidence =
             serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is no evidence of assay's: {error}")))?;
         let name = path.display().to_string();
-        Ok(Side { name, run: evidence.run, evidence: vec![evidence], amis: Default::default(), problems: Vec::new() })
+        Ok(ComparedRun {
+            name,
+            run: evidence.run,
+            evidence: vec![evidence],
+            amis: Default::default(),
+            problems: Vec::new(),
+        })
     };
     let (old, new) = (side(old)?, side(new)?);
     let image = new.evidence[0].image.clone();
@@ -105,10 +111,10 @@ async fn of_runs(
     run: Option<RunId>,
     against: Option<RunId>,
 ) -> Result<ImageDiff, DiffError> {
-    let books = Books::at(request, at).await?;
+    let books = LedgerSnapshot::at(request, at).await?;
     let lock = books.lock(image).await?;
     let candidates = books.candidates(image).await?;
-    let newest = candidates.iter().find(|it| it.state == State::Candidate).or_else(|| candidates.first());
+    let newest = candidates.iter().find(|it| it.state == ImageState::Candidate).or_else(|| candidates.first());
     let new = match run.or_else(|| newest.map(|candidate| candidate.run)) {
         Some(run) => run,
         None => {
@@ -116,7 +122,7 @@ async fn of_runs(
             return Err(DiffError::NoCandidate { image, commit });
         }
     };
-    let known = Known { books: &books, lock: &lock, candidates: &candidates, image };
+    let known = ImageInCommit { books: &books, lock: &lock, candidates: &candidates, image };
     let new = known.side(new).await?;
     let old = match against.or(lock.gold) {
         Some(run) => Some(known.side(run).await?),
@@ -126,16 +132,16 @@ async fn of_runs(
 }
 
 /// What a commit knows of an image.
-struct Known<'a> {
-    books: &'a Books,
+struct ImageInCommit<'a> {
+    books: &'a LedgerSnapshot,
     lock: &'a Lock,
     candidates: &'a [Candidate],
     image: &'a ImageName,
 }
 
-impl Known<'_> {
+impl ImageInCommit<'_> {
     /// A run with all evidence that there is of it.
-    async fn side(&self, run: RunId) -> Result<Side, DiffError> {
+    async fn side(&self, run: RunId) -> Result<ComparedRun, DiffError> {
         let candidate =
             self.candidates.iter().find(|candidate| candidate.run == run).or_else(|| self.lock.candidate(run));
         let candidate = candidate.ok_or_else(|| DiffError::NoSuchRun {
@@ -148,7 +154,7 @@ impl Known<'_> {
             Some(state) => state.to_string(),
             None => candidate.state.to_string(),
         };
-        let mut side = Side { name, run, evidence: Vec::new(), amis: Default::default(), problems: Vec::new() };
+        let mut side = ComparedRun { name, run, evidence: Vec::new(), amis: Default::default(), problems: Vec::new() };
         for ami in &candidate.amis {
             let amis: &mut Vec<String> = side.amis.entry(ami.record.architecture.to_string()).or_default();
             amis.push(ami.record.ami.to_string());
@@ -181,9 +187,9 @@ impl Known<'_> {
 mod tests {
     use super::*;
     use crate::report::json;
-    use assay_ledger::{fixtures, world::World};
+    use assay_ledger::{fixtures, world::GitWorld};
     use assay_model::sample;
-    use assay_model::{Inventory, inventory::Package};
+    use assay_model::{Inventory, inventory::InstalledPackage};
 
     const OLD: &str = fixtures::RUN;
     const NEW: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D";
@@ -196,7 +202,7 @@ mod tests {
         let ami = fixtures::candidate().amis[0].record.ami.clone();
         evidence.targets[0].target = ami.to_string();
         evidence.targets[0].ami.as_mut().expect("a record").ami = ami;
-        let package = Package { name: "motd".into(), architecture: "all".into(), version: version.into() };
+        let package = InstalledPackage { name: "motd".into(), architecture: "all".into(), version: version.into() };
         let inventory = Inventory { packages: vec![package], ..Inventory::default() };
         evidence.targets[0].inventory = Some(inventory.digest());
         evidence.inventories = [(inventory.digest(), inventory)].into();
@@ -204,7 +210,7 @@ mod tests {
     }
 
     /// Commits a candidate with its evidence.
-    fn submit(world: &World, run: &str, text: &str, tested_at: &str) -> Candidate {
+    fn submit(world: &GitWorld, run: &str, text: &str, tested_at: &str) -> Candidate {
         let mut candidate = fixtures::candidate();
         candidate.run = run.parse().expect("a run");
         candidate.evidence = Digest::of(text.as_bytes());
@@ -216,7 +222,7 @@ mod tests {
         candidate
     }
 
-    async fn compared(world: &World, run: Option<&str>, against: Option<&str>) -> Result<ImageDiff, DiffError> {
+    async fn compared(world: &GitWorld, run: Option<&str>, against: Option<&str>) -> Result<ImageDiff, DiffError> {
         let request = BooksRequest {
             folder: world.path("clone"),
             branch: "main".to_owned(),
@@ -234,9 +240,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_candidate_against_gold() {
-        let world = World::new();
+        let world = GitWorld::new();
         let none = compared(&world, None, None).await.expect_err("no candidate");
-        assert_eq!(none.exit(), Exit::Nothing);
+        assert_eq!(none.exit(), ExitStatus::Nothing);
 
         submit(&world, NEW, &evidence(NEW, "1.1"), "2026-11-23T10:00:00Z");
         let first = compared(&world, None, None).await.expect("no gold is an answer");
@@ -270,15 +276,15 @@ mod tests {
 
     #[tokio::test]
     async fn runs_that_nobody_knows_and_files_that_are_no_evidence() {
-        let world = World::new();
+        let world = GitWorld::new();
         submit(&world, NEW, &evidence(NEW, "1.1"), "2026-11-23T10:00:00Z");
         for (run, against) in [(Some(OLD), None), (None, Some(OLD))] {
             let error = compared(&world, run, against).await.expect_err("no such run");
-            assert!(error.exit() == Exit::Nothing && error.to_string().contains(OLD), "{error}");
+            assert!(error.exit() == ExitStatus::Nothing && error.to_string().contains(OLD), "{error}");
         }
         let file = world.path("clone/README.md");
         let error = diff(&DiffWhat::Files(file.clone(), file)).await.expect_err("no evidence");
-        assert!(error.exit() == Exit::Usage && error.to_string().contains("is no evidence"), "{error}");
+        assert!(error.exit() == ExitStatus::Usage && error.to_string().contains("is no evidence"), "{error}");
         let two = ["1.0", "1.1"].map(|version| {
             let path = world.path(version);
             std::fs::write(&path, evidence(NEW, version)).expect("written");

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 
 use assay_config::{file, options::nearest};
 use assay_ledger::{
-    Environment, HclError, LedgerError,
-    books::{Books, BooksRequest},
+    GitEnvironment, HclError, LedgerError,
+    books::{BooksRequest, LedgerSnapshot},
     lock_file,
 };
 use assay_model::{
-    AmiRecord, Architecture, ImageName, Region, RunId, State,
+    AmiRecord, Architecture, ImageName, ImageState, Region, RunId,
     escape::escape_line,
     lock::{Lock, LockEntry},
 };
@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 16 << 20;
 
 /// Which AMI is wanted.
 #[derive(Debug, Clone)]
-pub struct GoldRequest {
+pub(crate) struct GoldRequest {
     /// The image line.
     pub image: ImageName,
     /// The region that the AMI must be in.
@@ -42,14 +42,14 @@ pub struct GoldRequest {
     /// What relative paths start from.
     pub working_dir: PathBuf,
     /// What git is run with.
-    pub environment: Environment,
+    pub environment: GitEnvironment,
     /// The moment at which the run must be gold.
     pub now: Timestamp,
 }
 
 /// A gold AMI and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gold {
+pub(crate) struct GoldImage {
     /// The AMI that was asked for.
     pub ami: AmiRecord,
     /// Its run.
@@ -69,7 +69,7 @@ const ELSEWHERE: &str = ". If this build does not need it: Packer reads every da
 
 /// Why there is no AMI to build on. Each says what would help.
 #[derive(Debug, thiserror::Error)]
-pub enum GoldError {
+pub(crate) enum GoldError {
     /// No assay.hcl, so no place where `images/` could be.
     #[error("config: there is no assay.hcl in {} or a folder above it; name it: config = \"path/to/assay.hcl\"", .0.display())]
     NoConfig(PathBuf),
@@ -157,7 +157,7 @@ pub enum GoldError {
 }
 
 /// The gold AMI that fits.
-pub async fn gold(request: &GoldRequest) -> Result<Gold, GoldError> {
+pub(crate) async fn gold(request: &GoldRequest) -> Result<GoldImage, GoldError> {
     let folder = folder_of(request)?;
     let (place, lock) = match &request.reference {
         Some(reference) => committed(request, &folder, reference).await?,
@@ -212,7 +212,7 @@ async fn committed(request: &GoldRequest, folder: &Path, reference: &str) -> Res
         remote: None,
         environment: request.environment.clone(),
     };
-    let books = Books::at(&books, reference).await.map_err(failed)?;
+    let books = LedgerSnapshot::at(&books, reference).await.map_err(failed)?;
     let path = lock_file::path(&request.image);
     let place = format!("{reference}:{path}");
     let Some(bytes) = books.file(&path).await.map_err(failed)? else {
@@ -257,7 +257,7 @@ fn no_lock(request: &GoldRequest, place: String, names: &BTreeSet<String>) -> Go
 }
 
 /// The AMI of `lock` that fits `request`; `place` is what errors call the lock.
-pub fn choose(lock: &Lock, place: &str, request: &GoldRequest) -> Result<Gold, GoldError> {
+pub(super) fn choose(lock: &Lock, place: &str, request: &GoldRequest) -> Result<GoldImage, GoldError> {
     let (run, revoked_from) = standing(lock, place, request.now)?;
     let all = lock.amis(run);
     let mut amis: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -276,7 +276,7 @@ pub fn choose(lock: &Lock, place: &str, request: &GoldRequest) -> Result<Gold, G
         });
     };
     let digest = lock.candidate(run).and_then(|candidate| candidate.provenance.source_digest.as_ref());
-    Ok(Gold {
+    Ok(GoldImage {
         ami,
         run,
         amis,
@@ -289,11 +289,11 @@ pub fn choose(lock: &Lock, place: &str, request: &GoldRequest) -> Result<Gold, G
 /// The run that is gold at `now`, and from when on it will not be. A gold that was revoked for a later moment stands until then, although
 /// the lock names no gold any more.
 fn standing(lock: &Lock, place: &str, now: Timestamp) -> Result<(RunId, Option<String>), GoldError> {
-    let latest = || lock.entries.iter().rev().find(|entry| entry.state == State::Gold).map(|entry| entry.run);
+    let latest = || lock.entries.iter().rev().find(|entry| entry.state == ImageState::Gold).map(|entry| entry.run);
     let last = lock.gold.or_else(latest).and_then(|run| lock.last(run));
     match last {
         Some(last) if lock.is_revoked(last.run, now) => Err(of_revoked(lock, last, place)),
-        Some(last) if last.state == State::Revoked => Ok((last.run, last.effective_at.clone())),
+        Some(last) if last.state == ImageState::Revoked => Ok((last.run, last.effective_at.clone())),
         Some(last) if lock.gold == Some(last.run) => Ok((last.run, None)),
         _ => Err(GoldError::NoGold { image: lock.image.clone(), place: place.to_owned(), known: known(lock) }),
     }
@@ -318,7 +318,7 @@ fn known(lock: &Lock) -> String {
     }
     let mut text = String::new();
     for run in runs.iter().rev().take(SHOWN) {
-        let state = lock.state_of(*run).map_or("unknown", State::as_str);
+        let state = lock.state_of(*run).map_or("unknown", ImageState::as_str);
         let _infallible = write!(text, "{}{run} ({state})", if text.is_empty() { "run " } else { ", run " });
     }
     if runs.len() > SHOWN {

@@ -21,14 +21,14 @@ fn record(architecture: &str, region: &str, id: &str) -> AmiRecord {
 fn candidate(run: &str) -> Candidate {
     let ami = |architecture, id| CandidateAmi {
         record: record(architecture, "us-east-1", id),
-        state: State::Candidate,
+        state: ImageState::Candidate,
         evidence: Digest::of(b"one"),
         tested_at: "2026-11-22T10:05:00Z".to_owned(),
     };
     Candidate {
         image: "base".parse().expect("a name"),
         run: run.parse().expect("a run"),
-        state: State::Candidate,
+        state: ImageState::Candidate,
         verdict: Verdict::Passed,
         tested_at: "2026-11-22T10:05:00Z".to_owned(),
         provenance: Provenance { source_digest: Some(Digest::of(b"inputs")), ..Provenance::default() },
@@ -37,7 +37,7 @@ fn candidate(run: &str) -> Candidate {
     }
 }
 
-fn entry(run: &str, state: State, at: &str) -> LockEntry {
+fn entry(run: &str, state: ImageState, at: &str) -> LockEntry {
     LockEntry {
         run: run.parse().expect("a run"),
         state,
@@ -55,13 +55,13 @@ fn entry(run: &str, state: State, at: &str) -> LockEntry {
 /// Vetted, then gold with a copy in eu-west-1.
 fn lock() -> Lock {
     let mut lock = Lock::new("base".parse().expect("a name"));
-    let vetted = entry(RUN, State::Vetted, "2026-11-22T11:00:00Z");
+    let vetted = entry(RUN, ImageState::Vetted, "2026-11-22T11:00:00Z");
     append(&mut lock, LockEntry { candidate: Some(candidate(RUN)), ..vetted });
     let copy = LockCopy {
         record: record("x86_64", "eu-west-1", "ami-0aaaaaaaaaaaaaaa3"),
         of: "us-east-1:ami-0aaaaaaaaaaaaaaa2".parse().expect("an AMI"),
     };
-    append(&mut lock, LockEntry { copies: vec![copy], ..entry(RUN, State::Gold, "2026-11-22T12:00:00Z") });
+    append(&mut lock, LockEntry { copies: vec![copy], ..entry(RUN, ImageState::Gold, "2026-11-22T12:00:00Z") });
     lock.gold = Some(RUN.parse().expect("a run"));
     lock
 }
@@ -78,7 +78,7 @@ fn the_kept_lock_is_this_one() {
 
 fn revoked(effective_at: Option<&str>) -> Lock {
     let mut lock = lock();
-    let entry = entry(RUN, State::Revoked, "2026-11-23T08:00:00Z");
+    let entry = entry(RUN, ImageState::Revoked, "2026-11-23T08:00:00Z");
     append(&mut lock, LockEntry { effective_at: effective_at.map(str::to_owned), ..entry });
     lock.gold = None;
     lock
@@ -92,12 +92,12 @@ fn request(folder: &Path, region: &str, architecture: &str) -> GoldRequest {
         config: None,
         reference: None,
         working_dir: folder.to_owned(),
-        environment: Environment::new(),
+        environment: GitEnvironment::new(),
         now: "2026-11-23T10:00:00Z".parse().expect("a time"),
     }
 }
 
-fn chosen(lock: &Lock, region: &str, architecture: &str) -> Result<Gold, String> {
+fn chosen(lock: &Lock, region: &str, architecture: &str) -> Result<GoldImage, String> {
     choose(lock, "images/base.lock.hcl", &request(Path::new("."), region, architecture)).map_err(|e| e.to_string())
 }
 
@@ -144,13 +144,16 @@ fn after_a_rollback_the_revoked_one_is_history() {
     let mut lock = Lock::new("base".parse().expect("a name"));
     append(
         &mut lock,
-        LockEntry { candidate: Some(candidate(OLDER)), ..entry(OLDER, State::Gold, "2026-11-20T11:00:00Z") },
+        LockEntry { candidate: Some(candidate(OLDER)), ..entry(OLDER, ImageState::Gold, "2026-11-20T11:00:00Z") },
     );
-    append(&mut lock, LockEntry { candidate: Some(candidate(RUN)), ..entry(RUN, State::Gold, "2026-11-21T11:00:00Z") });
-    append(&mut lock, entry(OLDER, State::Retired, "2026-11-21T11:00:00Z"));
-    append(&mut lock, entry(RUN, State::Revoked, "2026-11-22T11:00:00Z"));
+    append(
+        &mut lock,
+        LockEntry { candidate: Some(candidate(RUN)), ..entry(RUN, ImageState::Gold, "2026-11-21T11:00:00Z") },
+    );
+    append(&mut lock, entry(OLDER, ImageState::Retired, "2026-11-21T11:00:00Z"));
+    append(&mut lock, entry(RUN, ImageState::Revoked, "2026-11-22T11:00:00Z"));
     assert!(refused(&lock).contains(RUN), "the one that was gold last is the one that is told");
-    append(&mut lock, entry(OLDER, State::Gold, "2026-11-22T12:00:00Z"));
+    append(&mut lock, entry(OLDER, ImageState::Gold, "2026-11-22T12:00:00Z"));
     lock.gold = Some(OLDER.parse().expect("a run"));
     assert_eq!(chosen(&lock, "us-east-1", "x86_64").expect("gold").run.to_string(), OLDER);
 }
@@ -175,7 +178,7 @@ fn folder_with(lock: Option<&str>) -> tempfile::TempDir {
     folder
 }
 
-async fn looked_up(folder: &Path) -> Result<Gold, String> {
+async fn looked_up(folder: &Path) -> Result<GoldImage, String> {
     gold(&request(folder, "us-east-1", "x86_64")).await.map_err(|error| error.to_string())
 }
 

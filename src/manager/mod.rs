@@ -2,19 +2,19 @@
 //! states, tells whether the cloud agrees with git, and removes what nobody needs. It owns the order of writing: git first, tags after. It refuses to boot
 //! instances: that is [`crate::test_run`]'s.
 
-pub mod build;
+pub(crate) mod build;
 mod candidate;
 mod diff;
-pub mod doctor;
+pub(crate) mod doctor;
 mod gold;
-pub mod plan;
-pub mod promotion;
+pub(crate) mod plan;
+pub(crate) mod promotion;
 mod prune;
-pub mod status;
+pub(crate) mod status;
 mod sweep;
 
-pub use candidate::{NoCandidate, candidate};
-pub use diff::{DiffError, diff};
-pub use gold::{Gold, GoldError, GoldRequest, gold};
-pub use prune::{Action, Outcome as PruneOutcome, PruneError, Pruned, Subject, prune};
-pub use sweep::{Swept, sweep};
+pub(crate) use candidate::candidate;
+pub(crate) use diff::diff;
+pub(crate) use gold::{GoldImage, GoldRequest, gold};
+pub(crate) use prune::{DeletionOutcome as PruneOutcome, PruneAction, PruneReport, PruneSubject, prune};
+pub(crate) use sweep::{SweepReport, sweep};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::test_run::Events;
+use crate::test_run::EventSender;
 use assay_aws::{
     cloud::{CloudError, CloudFactory, Ec2Factory},
     journal::{
         UndoPolicy,
-        proof::Scope,
-        sweep::{self, Plan},
+        proof::SweepScope,
+        sweep::{self, SweepPlan},
     },
 };
 use assay_config::request::SweepRequest;
@@ -23,9 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a sweep found and did.
 #[derive(Debug)]
-pub struct Swept {
+pub(crate) struct SweepReport {
     /// Everything with our tags in scope.
-    pub plan: Plan,
+    pub plan: SweepPlan,
     /// What could not be removed; `None`: nothing was to be removed, only shown.
     pub left: Option<Vec<Leftover>>,
     /// The owner that was looked for.
@@ -35,14 +35,18 @@ pub struct Swept {
 }
 
 /// Looks, and with `request.yes` removes. After a cancel nothing more is begun. Fails where the regions cannot be listed.
-pub async fn sweep(request: &SweepRequest, events: &Events, cancel: &CancellationToken) -> Result<Swept, CloudError> {
+pub(crate) async fn sweep(
+    request: &SweepRequest,
+    events: &EventSender,
+    cancel: &CancellationToken,
+) -> Result<SweepReport, CloudError> {
     let factory = Ec2Factory::connect(&request.access).await;
     let owner = match &request.owner {
         Some(owner) => Some(owner.clone()),
         None if request.run.is_some() => None,
         None => owner_of_repository().await,
     };
-    let scope = Scope {
+    let scope = SweepScope {
         run: request.run,
         owner: owner.clone(),
         named: request.run.is_some() || request.owner_named,
@@ -50,7 +54,7 @@ pub async fn sweep(request: &SweepRequest, events: &Events, cancel: &Cancellatio
     };
     let looking = look(&factory, request, &scope, events);
     let Some(plan) = cancel.run_until_cancelled(looking).await.transpose()? else {
-        return Ok(Swept { plan: Plan::default(), left: None, owner, cancelled: true });
+        return Ok(SweepReport { plan: SweepPlan::default(), left: None, owner, cancelled: true });
     };
     let left = if request.yes {
         events.note(format!("removing {} things", plan.removals().count()));
@@ -58,15 +62,15 @@ pub async fn sweep(request: &SweepRequest, events: &Events, cancel: &Cancellatio
     } else {
         None
     };
-    Ok(Swept { plan, left, owner, cancelled: cancel.is_cancelled() })
+    Ok(SweepReport { plan, left, owner, cancelled: cancel.is_cancelled() })
 }
 
 async fn look(
     factory: &Ec2Factory,
     request: &SweepRequest,
-    scope: &Scope,
-    events: &Events,
-) -> Result<Plan, CloudError> {
+    scope: &SweepScope,
+    events: &EventSender,
+) -> Result<SweepPlan, CloudError> {
     if !request.regions.is_empty() {
         return Ok(sweep::plan(factory, &request.regions, scope).await);
     }
@@ -81,7 +85,7 @@ async fn look(
 
 /// Takes the errors of regions away that a policy forbids outright, where nobody named them: an organisation's guard forbids most, and nothing can be there. Returns these
 /// regions. Where every region is forbidden, or the one that is worked in, it is an error all the same.
-fn without_forbidden(plan: &mut Plan, asked: usize, own: Option<&Region>) -> Vec<String> {
+fn without_forbidden(plan: &mut SweepPlan, asked: usize, own: Option<&Region>) -> Vec<String> {
     let is_forbidden =
         |error: &CloudError| error.is_explicitly_denied() && own.is_none_or(|own| own.as_str() != error.region);
     if plan.errors.iter().filter(|&error| is_forbidden(error)).count() == asked {
@@ -126,7 +130,7 @@ mod tests {
     fn a_region_that_an_organisation_forbids_is_no_error_unless_it_is_ones_own() {
         const FORBIDDEN: &str = "is not authorized to perform it with an explicit deny in a service control policy";
         const MISSING: &str = "is not authorized to perform it because no identity-based policy allows it";
-        let plan = |errors: &[(&str, &str)]| Plan {
+        let plan = |errors: &[(&str, &str)]| SweepPlan {
             items: Vec::new(),
             errors: errors.iter().map(|(region, message)| error(region, message)).collect(),
         };

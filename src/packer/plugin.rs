@@ -5,14 +5,14 @@ use std::{ffi::OsString, io::Write};
 
 use tracing_subscriber::EnvFilter;
 
-use super::{data_source, post_processor::Assay};
+use super::{data_source, post_processor::AssayPostProcessor};
 use crate::internal_programs::undumpable::hide_this_process;
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 use packer_plugin as wire;
 use packer_plugin::{DEFAULT_NAME, Invocation, Plugin};
 
 /// Serves Packer where the arguments (without the program's name) are Packer's; `None` where a person typed them.
-pub fn run(arguments: &[OsString]) -> Option<Exit> {
+pub fn run(arguments: &[OsString]) -> Option<ExitStatus> {
     // What is not UTF-8 is no word of Packer's.
     let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let invocation = wire::is_plugin_invocation(words)?;
@@ -24,21 +24,21 @@ pub fn run(arguments: &[OsString]) -> Option<Exit> {
 
 fn plugin() -> Plugin {
     Plugin::new(env!("CARGO_PKG_VERSION"))
-        .post_processor(DEFAULT_NAME, Assay::default())
-        .data_source(data_source::NAME, data_source::Image::default())
+        .post_processor(DEFAULT_NAME, AssayPostProcessor::default())
+        .data_source(data_source::NAME, data_source::ImageDataSource::default())
 }
 
 /// Without a runtime: Packer asks every plugin at every start.
-fn describe() -> Exit {
+fn describe() -> ExitStatus {
     let line = plugin().description().to_json() + "\n";
     let mut stdout = std::io::stdout();
     match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => Exit::Done,
-        Err(_) => Exit::Usage,
+        Ok(()) => ExitStatus::Done,
+        Err(_) => ExitStatus::Usage,
     }
 }
 
-fn serve(invocation: Invocation) -> Exit {
+fn serve(invocation: Invocation) -> ExitStatus {
     // A second subscriber is impossible in this process; the result only says so.
     drop(
         tracing_subscriber::fmt()
@@ -55,12 +55,12 @@ fn serve(invocation: Invocation) -> Exit {
         Err(error) => return complain(&error),
     };
     match runtime.block_on(wire::serve(invocation, &plugin())) {
-        Ok(()) => Exit::Done,
+        Ok(()) => ExitStatus::Done,
         Err(error) => complain(&error),
     }
 }
 
-fn complain(error: &dyn std::error::Error) -> Exit {
+fn complain(error: &dyn std::error::Error) -> ExitStatus {
     crate::cli::output::chain(error);
-    Exit::Usage
+    ExitStatus::Usage
 }

@@ -11,7 +11,7 @@ use assay_suite as suite;
 
 /// Replaces the file at `path` by `bytes`, making its folder if need be. A symbolic link stays and its target is replaced, but for one in a repository, which a
 /// commit may have brought: that is refused, like a folder on the way that is a link out of its repository. An existing file keeps its permissions. The bytes are on disk when this returns.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     refuse_links(path)?;
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = folder_of(&path);
@@ -35,7 +35,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Fails where a link that a commit may have brought would lead the writing elsewhere.
-pub fn refuse_links(path: &Path) -> io::Result<()> {
+pub(crate) fn refuse_links(path: &Path) -> io::Result<()> {
     let refuse = |link: &Path, what: &str| {
         let words = format!("{} is {what}; nothing is written through it: remove it", link.display());
         Err(io::Error::new(io::ErrorKind::PermissionDenied, words))
@@ -50,7 +50,7 @@ pub fn refuse_links(path: &Path) -> io::Result<()> {
 }
 
 /// The folder that holds `path`; `.` for a bare name.
-pub fn folder_of(path: &Path) -> PathBuf {
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::Style;
+use super::ReportStyle;
 use assay_model::{
     BootFacts,
-    compare::Change,
+    compare::ImageChange,
     escape::escape_line,
     image_diff::{ArchitectureDiff, ImageDiff, SideHead},
 };
@@ -21,7 +21,7 @@ const ROWS: usize = 150;
 const CELL: usize = 160;
 
 /// For a terminal.
-pub fn text(diff: &ImageDiff, style: Style) -> String {
+pub(crate) fn text(diff: &ImageDiff, style: ReportStyle) -> String {
     let mut text = format!("{}\n", headline(diff));
     for one in &diff.architectures {
         let _ = write!(text, "\n{}: {}\n", one.architecture, amis(one));
@@ -97,7 +97,7 @@ fn arrow(old: Option<&str>, new: Option<&str>) -> String {
 }
 
 /// `2 new, 1 gone, 3 changed`
-fn counted(list: &[Change]) -> String {
+fn counted(list: &[ImageChange]) -> String {
     let count = |wanted: (bool, bool)| list.iter().filter(|it| (it.old.is_some(), it.new.is_some()) == wanted).count();
     let words = [(count((false, true)), "new"), (count((true, false)), "gone"), (count((true, true)), "changed")];
     let words: Vec<String> =
@@ -105,7 +105,7 @@ fn counted(list: &[Change]) -> String {
     words.join(", ")
 }
 
-fn table(list: &[Change], style: Style) -> String {
+fn table(list: &[ImageChange], style: ReportStyle) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(width) = style.width {
@@ -121,7 +121,7 @@ fn table(list: &[Change], style: Style) -> String {
     lines.join("\n")
 }
 
-fn sign(change: &Change) -> char {
+fn sign(change: &ImageChange) -> char {
     match (&change.old, &change.new) {
         (None, _) => '+',
         (_, None) => '-',
@@ -138,7 +138,7 @@ fn cut(text: &str) -> String {
 
 /// For a pull request's comment: a short table that shows, and lists that can be opened. Its first line is a comment by which CI can find its own comment
 /// again.
-pub fn markdown(diff: &ImageDiff) -> String {
+pub(crate) fn markdown(diff: &ImageDiff) -> String {
     let image = diff.image.as_deref().unwrap_or("hosts");
     let mut text = format!("<!-- assay diff {} -->\n", words_only(image));
     match &diff.old {
@@ -219,7 +219,7 @@ fn architecture(diff: &ImageDiff, one: &ArchitectureDiff) -> String {
     text
 }
 
-fn mark(change: &Change) -> &'static str {
+fn mark(change: &ImageChange) -> &'static str {
     match sign(change) {
         '+' => "new",
         '-' => "gone",
@@ -254,15 +254,15 @@ fn words_only(text: &str) -> String {
 mod tests {
     use super::*;
     use assay_model::{
-        compare::{Changes, Incomparable},
-        inventory::Part,
+        compare::{ImageChanges, IncomparablePart},
+        inventory::InventoryPart,
     };
 
     const OLD: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
     const NEW: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M2D";
 
-    fn change(name: &str, old: Option<&str>, new: Option<&str>) -> Change {
-        Change { name: name.into(), old: old.map(Into::into), new: new.map(Into::into) }
+    fn change(name: &str, old: Option<&str>, new: Option<&str>) -> ImageChange {
+        ImageChange { name: name.into(), old: old.map(Into::into), new: new.map(Into::into) }
     }
 
     fn sample() -> ImageDiff {
@@ -271,15 +271,15 @@ mod tests {
         let boot = |kernel_ms, disk| {
             Some(BootFacts { kernel_ms: Some(kernel_ms), userspace_ms: None, disk_used_bytes: Some(disk) })
         };
-        let changes = Changes {
+        let changes = ImageChanges {
             packages: vec![
                 change("curl", Some("7.88"), Some("7.89")),
                 change("hostile", None, Some("\u{1b}[2J | `x` <img src=x> @everyone [a](http://x) ::error::")),
                 change("old", Some("1"), None),
             ],
             ports: vec![change("tcp 0.0.0.0:8080", None, Some("python3"))],
-            incomparable: vec![Incomparable { part: Part::SetId, reason: "gold: this needs root".into() }],
-            ..Changes::default()
+            incomparable: vec![IncomparablePart { part: InventoryPart::SetId, reason: "gold: this needs root".into() }],
+            ..ImageChanges::default()
         };
         let x86 = ArchitectureDiff {
             architecture: "x86_64".into(),
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn as_text() {
-        let text = text(&sample(), Style::plain());
+        let text = text(&sample(), ReportStyle::plain());
         assert!(text.chars().all(|c| c == '\n' || assay_model::escape::is_harmless(c)));
         insta::assert_snapshot!(text);
     }
@@ -339,9 +339,9 @@ mod tests {
     fn the_first_image_and_no_difference() {
         let mut diff = sample();
         diff.old = None;
-        assert!(text(&diff, Style::plain()).contains("no gold yet") && markdown(&diff).contains("no gold yet"));
-        diff.architectures[1].changes = Some(Changes::default());
-        assert!(text(&diff, Style::plain()).contains("nothing else differs"));
+        assert!(text(&diff, ReportStyle::plain()).contains("no gold yet") && markdown(&diff).contains("no gold yet"));
+        diff.architectures[1].changes = Some(ImageChanges::default());
+        assert!(text(&diff, ReportStyle::plain()).contains("nothing else differs"));
         assert!(markdown(&diff).contains("Nothing else differs."));
     }
 }

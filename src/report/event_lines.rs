@@ -2,11 +2,11 @@
 //! time stamps, which belong to whoever prints. Everything that an instance sent is escaped here once more.
 
 use super::text::duration_text;
-use assay_model::{CheckEvidence, Event, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, RunEvent, Verdict, escape::escape_line};
 
 /// How a line is to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Weight {
+pub(crate) enum LineWeight {
     /// A step.
     Heading,
     /// Detail under a step.
@@ -19,32 +19,32 @@ pub enum Weight {
 const SHOWN: usize = 300;
 
 /// The lines for one event, at least one.
-pub fn lines(event: &Event) -> Vec<(Weight, String)> {
-    use Weight::{Bad, Heading, Plain};
+pub(crate) fn lines(event: &RunEvent) -> Vec<(LineWeight, String)> {
+    use LineWeight::{Bad, Heading, Plain};
     match event {
-        Event::Started { run, targets } => {
+        RunEvent::Started { run, targets } => {
             vec![(Heading, format!("assay run {run}: {}", targets.join(", ")))]
         }
-        Event::Note { text } => vec![(Plain, escape_line(text))],
-        Event::Warning { text } => vec![(Bad, escape_line(text))],
-        Event::Phase { target, phase, duration_ms } => {
+        RunEvent::Note { text } => vec![(Plain, escape_line(text))],
+        RunEvent::Warning { text } => vec![(Bad, escape_line(text))],
+        RunEvent::Phase { target, phase, duration_ms } => {
             vec![(Plain, format!("{target}: {phase} after {}", duration_text(*duration_ms)))]
         }
-        Event::Waiting { targets, seconds } => {
+        RunEvent::Waiting { targets, seconds } => {
             vec![(Plain, format!("{seconds} s: still waiting for {}", targets.join(", ")))]
         }
-        Event::Check { target, check } => check_lines(target, check).into_iter().map(|line| (Bad, line)).collect(),
-        Event::Judged { target, verdict, host_key, reason } => {
+        RunEvent::Check { target, check } => check_lines(target, check).into_iter().map(|line| (Bad, line)).collect(),
+        RunEvent::Judged { target, verdict, host_key, reason } => {
             let weight = if *verdict == Verdict::Passed { Heading } else { Bad };
             let reason = reason.as_ref().map_or(String::new(), |r| format!(": {}", escape_line(r)));
             vec![(weight, format!("{target}: {verdict} (host key {}){reason}", host_key.as_str()))]
         }
-        Event::Stamped { target, state } => vec![(Plain, format!("{target}: tagged assay:state = {state}"))],
+        RunEvent::Stamped { target, state } => vec![(Plain, format!("{target}: tagged assay:state = {state}"))],
     }
 }
 
 /// A property that did not pass, with what was expected and what was found.
-pub fn check_lines(target: &str, check: &CheckEvidence) -> Vec<String> {
+pub(crate) fn check_lines(target: &str, check: &CheckEvidence) -> Vec<String> {
     let mut lines = vec![format!(
         "{target}: {} {} \"{}\" {}",
         check.outcome.as_str(),
@@ -61,22 +61,22 @@ pub fn check_lines(target: &str, check: &CheckEvidence) -> Vec<String> {
 }
 
 /// The row for `-machine-readable`, where the event has one: a category beginning `assay,` and its arguments.
-pub fn machine_row(event: &Event) -> Option<(String, Vec<String>)> {
+pub(crate) fn machine_row(event: &RunEvent) -> Option<(String, Vec<String>)> {
     let row = |category: &str, arguments: &[&str]| {
         Some((format!("assay,{category}"), arguments.iter().map(|a| escape_line(a)).collect()))
     };
     match event {
-        Event::Started { run, .. } => row("run", &[run]),
-        Event::Phase { target, phase, duration_ms } => row("phase", &[target, phase, &duration_ms.to_string()]),
-        Event::Check { target, check } => {
+        RunEvent::Started { run, .. } => row("run", &[run]),
+        RunEvent::Phase { target, phase, duration_ms } => row("phase", &[target, phase, &duration_ms.to_string()]),
+        RunEvent::Check { target, check } => {
             row("check", &[target, check.outcome.as_str(), &check.suite, &check.resource, &check.id, &check.property])
         }
-        Event::Judged { target, verdict, host_key, .. } => {
+        RunEvent::Judged { target, verdict, host_key, .. } => {
             row("verdict", &[target, verdict.as_str(), host_key.as_str()])
         }
-        Event::Stamped { target, state } => row("state", &[target, state.as_str()]),
-        Event::Warning { text } => row("warning", &[text]),
-        Event::Note { .. } | Event::Waiting { .. } => None,
+        RunEvent::Stamped { target, state } => row("state", &[target, state.as_str()]),
+        RunEvent::Warning { text } => row("warning", &[text]),
+        RunEvent::Note { .. } | RunEvent::Waiting { .. } => None,
     }
 }
 
@@ -94,7 +94,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_model::Outcome;
+    use assay_model::CheckOutcome;
 
     #[test]
     fn a_failed_check_shows_expected_and_actual_and_no_control_character() {
@@ -104,7 +104,7 @@ mod tests {
             resource: "file".into(),
             id: "/etc/\u{1b}[2Jpasswd".into(),
             property: "mode".into(),
-            outcome: Outcome::Failed,
+            outcome: CheckOutcome::Failed,
             expected: "0600".into(),
             actual: "0644".into(),
             message: "artifact,0,id\u{202e}".into(),
@@ -118,7 +118,7 @@ mod tests {
             "us-east-1:ami-1: failed file \"/etc/\\x1b[2Jpasswd\" mode\n    expected: \"0600\"\n    actual:   \"0644\"\n    artifact,0,id\\u{202e}"
         );
         let (category, arguments) =
-            machine_row(&Event::Check { target: "t".into(), check: Box::new(check) }).expect("a row");
+            machine_row(&RunEvent::Check { target: "t".into(), check: Box::new(check) }).expect("a row");
         assert_eq!(category, "assay,check");
         assert!(arguments.iter().all(|a| !a.contains('\u{1b}')));
     }

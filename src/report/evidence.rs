@@ -11,13 +11,13 @@ use super::{
     aside, json,
     junit::{self, JunitError},
     lock,
-    text::{self, Style},
+    text::{self, ReportStyle},
 };
 use assay_model::{Digest, Evidence};
 
 /// Why a report was not written.
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
+pub(crate) enum ReportError {
     /// The file or its folder.
     #[error("{path} cannot be written")]
     Io {
@@ -37,7 +37,7 @@ pub enum ReportError {
 
 /// Where the reports are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReportPaths {
+pub(crate) struct ReportPaths {
     /// evidence.json
     pub evidence: PathBuf,
     /// Digest of its bytes: what tags, manifest and ledger name.
@@ -51,12 +51,12 @@ pub struct ReportPaths {
 /// Writes evidence.json, junit.xml and report.txt into `folder`, each aside and renamed; evidence first, since the rest can be made from
 /// it. Where another build of the same run has taken these names, all three get a suffix. Blocks while another process writes there, at
 /// most a minute. Fails on the first that cannot be written.
-pub fn write_all(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
+pub(crate) fn write_all(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
     write_named(folder, evidence, true)
 }
 
 /// As [`write_all`], for a test that decides anew what an earlier one of the run left open: it takes over that one's names, whatever suites that one ran.
-pub fn write_anew(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
+pub(crate) fn write_anew(folder: &Path, evidence: &Evidence) -> Result<ReportPaths, ReportError> {
     write_named(folder, evidence, false)
 }
 
@@ -74,7 +74,7 @@ fn write_named(folder: &Path, evidence: &Evidence, blocks_apart: bool) -> Result
     let paths = (path("evidence", "json"), path("junit", "xml"), path("report", "txt"));
     let evidence_digest = write_evidence(&paths.0, evidence)?;
     write(&paths.1, junit::render(evidence)?.as_bytes())?;
-    write(&paths.2, text::render(evidence, Style::plain()).as_bytes())?;
+    write(&paths.2, text::render(evidence, ReportStyle::plain()).as_bytes())?;
     Ok(ReportPaths { evidence: paths.0, evidence_digest, junit: paths.1, text: paths.2 })
 }
 
@@ -141,7 +141,7 @@ fn targets_of(evidence: &Evidence) -> Vec<&str> {
 }
 
 /// Writes the evidence to `path` and returns the digest of the bytes. The same evidence always gives the same bytes.
-pub fn write_evidence(path: &Path, evidence: &Evidence) -> Result<Digest, ReportError> {
+pub(crate) fn write_evidence(path: &Path, evidence: &Evidence) -> Result<Digest, ReportError> {
     let bytes = json::pretty(evidence)?;
     write(path, bytes.as_bytes())?;
     Ok(Digest::of(bytes.as_bytes()))

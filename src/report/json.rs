@@ -10,12 +10,12 @@ use assay_model::{Evidence, escape::is_harmless};
 
 /// `value` over several lines, two spaces a level, with a line end: the same value gives the same text. Fails only where serde does (a map
 /// whose keys are no strings).
-pub fn pretty(value: &impl Serialize) -> Result<String, serde_json::Error> {
+pub(crate) fn pretty(value: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(harmless(&serde_json::to_string_pretty(value)?, true) + "\n")
 }
 
 /// `value` on one line, without a line end.
-pub fn line(value: &impl Serialize) -> Result<String, serde_json::Error> {
+pub(crate) fn line(value: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(harmless(&serde_json::to_string(value)?, false))
 }
 
@@ -35,7 +35,7 @@ fn harmless(json: &str, keep_line_ends: bool) -> String {
 }
 
 /// The last line of `--format jsonl`: everything, as `--format json` gives it, as an event of its own.
-pub fn result_line(evidence: &Evidence) -> Result<String, serde_json::Error> {
+pub(crate) fn result_line(evidence: &Evidence) -> Result<String, serde_json::Error> {
     line(&serde_json::json!({ "event": "result", "evidence": evidence }))
 }
 

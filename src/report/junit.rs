@@ -6,14 +6,14 @@ use std::{collections::BTreeSet, time::Duration};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use super::text::value_text;
-use assay_model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, CheckOutcome, Evidence, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the file.
 const MOST: usize = 16 << 10;
 
 /// Why there is no JUnit file.
 #[derive(Debug, thiserror::Error)]
-pub enum JunitError {
+pub(crate) enum JunitError {
     /// quick-junit could not write it.
     #[error("it cannot be written as XML")]
     Write(#[from] quick_junit::SerializeError),
@@ -23,7 +23,7 @@ pub enum JunitError {
 }
 
 /// The report as text. It has been parsed again before it is returned.
-pub fn render(evidence: &Evidence) -> Result<String, JunitError> {
+pub(crate) fn render(evidence: &Evidence) -> Result<String, JunitError> {
     let name = match &evidence.image {
         Some(image) => format!("assay {image}"),
         None => "assay".to_owned(),
@@ -119,7 +119,7 @@ fn case(check: &CheckEvidence, place: &str) -> TestCase {
 
 fn status(check: &CheckEvidence) -> TestCaseStatus {
     let mut status = match check.outcome {
-        Outcome::Passed => {
+        CheckOutcome::Passed => {
             let mut status = TestCaseStatus::success();
             if check.flaky {
                 let mut rerun = TestRerun::new(NonSuccessKind::Failure);
@@ -128,13 +128,13 @@ fn status(check: &CheckEvidence) -> TestCaseStatus {
             }
             return status;
         }
-        Outcome::Skipped => {
+        CheckOutcome::Skipped => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(escape_line(&check.message));
             return status;
         }
-        Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Outcome::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
+        CheckOutcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        CheckOutcome::Undecided => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
     let expected = value_text(&check.expected, MOST);
     let actual = value_text(&check.actual, MOST);
@@ -179,7 +179,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_a_host_says_the_file_reads_back(texts in prop::array::uniform6(hostile()), outcome in 0..4_usize) {
-            let outcomes = [Outcome::Passed, Outcome::Failed, Outcome::Skipped, Outcome::Undecided];
+            let outcomes = [CheckOutcome::Passed, CheckOutcome::Failed, CheckOutcome::Skipped, CheckOutcome::Undecided];
             let mut evidence = sample::evidence();
             let target = &mut evidence.targets[1];
             target.target = texts[0].clone();

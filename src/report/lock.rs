@@ -10,11 +10,11 @@ use std::{
 };
 
 /// How long another writer may hold the lock; it holds it for milliseconds unless it was stopped.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Takes the lock of `folder`, which must exist; it is held until the file is dropped or the process ends. Blocks at most
 /// [`DEADLINE`]; then the error's kind is `TimedOut`.
-pub fn take(folder: &Path) -> io::Result<File> {
+pub(super) fn take(folder: &Path) -> io::Result<File> {
     let started = Instant::now();
     let mut file = File::open(folder)?;
     let mut fallback = false;

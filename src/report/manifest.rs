@@ -13,7 +13,7 @@ use assay_model::ManifestBuild;
 
 /// Why a manifest was not written. The file is as it was.
 #[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
+pub(crate) enum ManifestError {
     /// The file or its folder.
     #[error("{path}: the manifest cannot be {verb}")]
     Io {
@@ -52,7 +52,7 @@ pub enum ManifestError {
 /// Adds `build` to the manifest at `path`, which is made if need be, and names its run as the last (`last_run_uuid`, Packer's meaning). An
 /// entry of the same artifact and run is replaced in its place and keeps the fields that assay does not know. Blocks until the lock is
 /// held, at most a minute; any number of processes may do this at once. `force`: the builds of another run than the last are dropped, as Packer's own manifest post-processor does.
-pub fn append(path: &Path, build: &ManifestBuild, force: bool) -> Result<(), ManifestError> {
+pub(crate) fn append(path: &Path, build: &ManifestBuild, force: bool) -> Result<(), ManifestError> {
     let io_error = |verb| move |source| ManifestError::Io { path: path.to_owned(), verb, source };
     let folder = aside::folder_of(path);
     std::fs::create_dir_all(&folder).map_err(io_error("written"))?;
@@ -123,7 +123,7 @@ fn is_same(known: &Value, entry: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_model::{Manifest, manifest::Stamped};
+    use assay_model::{Manifest, manifest::StampedBuild};
 
     fn build(artifact: u32, run: &str) -> ManifestBuild {
         let run = format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{run}");
@@ -135,10 +135,10 @@ mod tests {
             artifact_id: format!("us-east-1:ami-{artifact:08x}"),
             packer_run_uuid: format!("uuid-{run}"),
             custom_data: None,
-            assay: Some(Stamped {
+            assay: Some(StampedBuild {
                 image: "base".parse().expect("a name"),
                 run: run.parse().expect("a run"),
-                state: assay_model::State::Candidate,
+                state: assay_model::ImageState::Candidate,
                 verdict: assay_model::Verdict::Passed,
                 amis: [("us-east-1".to_owned(), format!("ami-{artifact:08x}"))].into(),
                 records: Vec::new(),

@@ -3,20 +3,20 @@
 //! here once more, whatever was done before.
 
 mod aside;
-pub mod diff;
-pub mod event_lines;
-pub mod evidence;
-pub mod json;
-pub mod junit;
+pub(crate) mod diff;
+pub(crate) mod event_lines;
+pub(crate) mod evidence;
+pub(crate) mod json;
+pub(crate) mod junit;
 mod lock;
-pub mod manifest;
-pub mod outcomes;
-pub mod tap;
-pub mod text;
+pub(crate) mod manifest;
+pub(crate) mod outcomes;
+pub(crate) mod tap;
+pub(crate) mod text;
 mod written;
 
-pub use aside::{refuse_links, write as write_aside};
-pub use evidence::{ReportError, ReportPaths, write_all, write_anew};
-pub use manifest::{ManifestError, append};
-pub use text::Style;
-pub use written::{rendered, write};
+pub(crate) use aside::{refuse_links, write as write_aside};
+pub(crate) use evidence::{ReportError, ReportPaths, write_all, write_anew};
+pub(crate) use manifest::append;
+pub(crate) use text::ReportStyle;
+pub(crate) use written::{rendered, write};

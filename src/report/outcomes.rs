@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use assay_model::{AmiRef, Evidence, ImageName, RunId, Verdict};
 
 /// The variable that names the file.
-pub const VARIABLE: &str = "ASSAY_OUTCOMES";
+pub(crate) const VARIABLE: &str = "ASSAY_OUTCOMES";
 
 /// How one run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub(crate) struct RunOutcome {
     /// The image line, where it was known.
     pub image: Option<ImageName>,
     /// The run.
@@ -27,9 +27,9 @@ pub struct Outcome {
     pub amis: Vec<AmiRef>,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// What evidence amounts to.
-    pub fn of(evidence: &Evidence) -> Self {
+    pub(crate) fn of(evidence: &Evidence) -> Self {
         let mut amis: Vec<AmiRef> =
             evidence.targets.iter().filter_map(|target| target.ami.as_ref()).map(|record| record.ami.clone()).collect();
         amis.sort();
@@ -39,13 +39,13 @@ impl Outcome {
 }
 
 /// Appends a line to `file`. One write: the post-processors of parallel builds append to the same file.
-pub fn append(file: &Path, outcome: &Outcome) -> io::Result<()> {
+pub(crate) fn append(file: &Path, outcome: &RunOutcome) -> io::Result<()> {
     let line = serde_json::to_string(outcome)? + "\n";
     OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
 }
 
 /// Every line of `file`, in the order of writing; none where there is no file. Fails on a line that is none of ours.
-pub fn read(file: &Path) -> io::Result<Vec<Outcome>> {
+pub(crate) fn read(file: &Path) -> io::Result<Vec<RunOutcome>> {
     let text = match std::fs::read_to_string(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         text => text?,
@@ -62,7 +62,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("outcomes");
         assert_eq!(read(&file).expect("no file is no outcome"), []);
-        let outcome = Outcome {
+        let outcome = RunOutcome {
             image: Some("base".parse().expect("a name")),
             run: RunId::generate(),
             verdict: Verdict::Failed,

@@ -4,13 +4,13 @@
 use std::fmt::Write as _;
 
 use super::{json, text::value_text};
-use assay_model::{CheckEvidence, Evidence, Outcome, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, CheckOutcome, Evidence, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value.
 const MOST: usize = 4 << 10;
 
 /// The report as text. A target without a verdict has a test point of its own, which is `not ok`.
-pub fn render(evidence: &Evidence) -> String {
+pub(crate) fn render(evidence: &Evidence) -> String {
     let points: usize = evidence.targets.iter().map(|t| t.checks.len() + usize::from(is_undecided(t))).sum();
     let mut text = format!("TAP version 14\n1..{points}\n");
     let mut number = 0;
@@ -38,11 +38,11 @@ fn point(text: &mut String, number: usize, target: &TargetEvidence, check: &Chec
     let name = format!("{} {}: {} {} {}", target.target, check.suite, check.resource, check.id, check.property);
     let name = description(&name);
     match check.outcome {
-        Outcome::Passed => line(text, format_args!("ok {number} - {name}")),
-        Outcome::Skipped => {
+        CheckOutcome::Passed => line(text, format_args!("ok {number} - {name}")),
+        CheckOutcome::Skipped => {
             line(text, format_args!("ok {number} - {name} # SKIP {}", description(&check.message)));
         }
-        Outcome::Failed | Outcome::Undecided => {
+        CheckOutcome::Failed | CheckOutcome::Undecided => {
             line(text, format_args!("not ok {number} - {name}"));
             let told = [
                 ("outcome", quoted(check.outcome.as_str())),

@@ -6,29 +6,29 @@ use std::fmt::Write as _;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::Value;
 
-use assay_model::{CheckEvidence, Evidence, Outcome, Phase, TargetEvidence, Verdict, escape::escape_line};
+use assay_model::{CheckEvidence, CheckOutcome, Evidence, PhaseTime, TargetEvidence, Verdict, escape::escape_line};
 
 /// The most characters of one value in the report; the evidence has all of it.
 const MOST: usize = 400;
 
 /// How the report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct ReportStyle {
     /// ANSI colours.
     pub color: bool,
     /// The width that tables may take, in columns; `None`: as wide as they need.
     pub width: Option<u16>,
 }
 
-impl Style {
+impl ReportStyle {
     /// No colour, no bound on the width: for files.
-    pub fn plain() -> Self {
+    pub(crate) fn plain() -> Self {
         Self { color: false, width: None }
     }
 }
 
 /// The whole report, with a line end: headline, targets, what did not pass, what is left over.
-pub fn render(evidence: &Evidence, style: Style) -> String {
+pub(crate) fn render(evidence: &Evidence, style: ReportStyle) -> String {
     let mut text = format!("{}\n", headline(evidence, style));
     if !evidence.targets.is_empty() {
         let _ = write!(text, "\n{}\n", targets_table(&evidence.targets, style));
@@ -41,7 +41,7 @@ pub fn render(evidence: &Evidence, style: Style) -> String {
 }
 
 /// `assay: FAILED  image base, run …: 2 targets, 6 checks: 2 passed (1 flaky), 2 failed, 1 skipped, 1 undecided`
-pub fn headline(evidence: &Evidence, style: Style) -> String {
+pub(crate) fn headline(evidence: &Evidence, style: ReportStyle) -> String {
     let counts = evidence.counts();
     let flaky = if counts.flaky > 0 { format!(" ({} flaky)", counts.flaky) } else { String::new() };
     let image = evidence.image.as_ref().map(|image| format!("image {image}, ")).unwrap_or_default();
@@ -60,8 +60,8 @@ pub fn headline(evidence: &Evidence, style: Style) -> String {
 }
 
 /// The run in a few lines, for Packer's Ui: the headline and the table. No line is empty or holds a line end.
-pub fn summary_lines(evidence: &Evidence) -> Vec<String> {
-    let style = Style::plain();
+pub(crate) fn summary_lines(evidence: &Evidence) -> Vec<String> {
+    let style = ReportStyle::plain();
     let mut lines = vec![headline(evidence, style)];
     if !evidence.targets.is_empty() {
         lines.extend(targets_table(&evidence.targets, style).lines().map(|line| line.trim_end().to_owned()));
@@ -70,7 +70,7 @@ pub fn summary_lines(evidence: &Evidence) -> Vec<String> {
 }
 
 /// The table of targets, without a line end.
-pub fn targets_table(targets: &[TargetEvidence], style: Style) -> String {
+pub(crate) fn targets_table(targets: &[TargetEvidence], style: ReportStyle) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     if let Some(width) = style.width {
@@ -82,10 +82,10 @@ pub fn targets_table(targets: &[TargetEvidence], style: Style) -> String {
         table.add_row([
             escape_line(&target.target),
             target.verdict.as_str().to_owned(),
-            count(Outcome::Passed),
-            count(Outcome::Failed),
-            count(Outcome::Skipped),
-            count(Outcome::Undecided),
+            count(CheckOutcome::Passed),
+            count(CheckOutcome::Failed),
+            count(CheckOutcome::Skipped),
+            count(CheckOutcome::Undecided),
             target.host_key.as_str().to_owned(),
             phases_text(&target.phases),
         ]);
@@ -95,7 +95,7 @@ pub fn targets_table(targets: &[TargetEvidence], style: Style) -> String {
 }
 
 /// `launch 1.2 s, ssh 8.0 s`
-pub fn phases_text(phases: &[Phase]) -> String {
+pub(crate) fn phases_text(phases: &[PhaseTime]) -> String {
     let parts: Vec<String> = phases
         .iter()
         .map(|phase| format!("{} {}", escape_line(&phase.name), duration_text(phase.duration_ms)))
@@ -104,7 +104,7 @@ pub fn phases_text(phases: &[Phase]) -> String {
 }
 
 /// Milliseconds for people: `730 ms`, `8.0 s`, `2 m 05 s`.
-pub fn duration_text(milliseconds: u64) -> String {
+pub(crate) fn duration_text(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
         1000..60_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
@@ -113,7 +113,7 @@ pub fn duration_text(milliseconds: u64) -> String {
 }
 
 /// A JSON value on one line, escaped, at most `most` characters; what is cut is said.
-pub fn value_text(value: &Value, most: usize) -> String {
+pub(crate) fn value_text(value: &Value, most: usize) -> String {
     // JSON's own escapes for control characters first, then whatever else a terminal might act on.
     let text = escape_line(&value.to_string());
     let length = text.chars().count();
@@ -124,7 +124,7 @@ pub fn value_text(value: &Value, most: usize) -> String {
     format!("{kept}… ({} characters more in evidence.json)", length - most)
 }
 
-fn problems(target: &TargetEvidence, style: Style) -> String {
+fn problems(target: &TargetEvidence, style: ReportStyle) -> String {
     let mut text = String::new();
     if let Some(undecided) = &target.undecided {
         let _ = write!(
@@ -140,9 +140,9 @@ fn problems(target: &TargetEvidence, style: Style) -> String {
     }
     for check in &target.checks {
         match check.outcome {
-            Outcome::Failed => text.push_str(&problem(target, check, verdict_word(Verdict::Failed, style))),
-            Outcome::Undecided => text.push_str(&problem(target, check, verdict_word(Verdict::Undecided, style))),
-            Outcome::Passed | Outcome::Skipped => {}
+            CheckOutcome::Failed => text.push_str(&problem(target, check, verdict_word(Verdict::Failed, style))),
+            CheckOutcome::Undecided => text.push_str(&problem(target, check, verdict_word(Verdict::Undecided, style))),
+            CheckOutcome::Passed | CheckOutcome::Skipped => {}
         }
     }
     text
@@ -195,7 +195,7 @@ fn remarks(evidence: &Evidence) -> String {
 }
 
 /// The verdict in capitals, coloured where asked: green, red, yellow.
-pub fn verdict_word(verdict: Verdict, style: Style) -> String {
+pub(crate) fn verdict_word(verdict: Verdict, style: ReportStyle) -> String {
     let word = verdict.as_str().to_uppercase();
     if !style.color {
         return word;
@@ -220,27 +220,27 @@ mod tests {
 
     #[test]
     fn the_report_of_a_failed_run() {
-        insta::assert_snapshot!("text_failed", render(&sample::evidence(), Style::plain()));
+        insta::assert_snapshot!("text_failed", render(&sample::evidence(), ReportStyle::plain()));
     }
 
     #[test]
     fn the_report_of_a_passed_run() {
-        insta::assert_snapshot!("text_passed", render(&sample::passed(), Style::plain()));
+        insta::assert_snapshot!("text_passed", render(&sample::passed(), ReportStyle::plain()));
     }
 
     #[test]
     fn a_narrow_terminal() {
-        let text = render(&sample::passed(), Style { color: false, width: Some(80) });
+        let text = render(&sample::passed(), ReportStyle { color: false, width: Some(80) });
         let table: Vec<&str> = text.lines().skip(2).collect();
         assert!(table.iter().all(|line| line.chars().count() <= 80), "{text}");
     }
 
     #[test]
     fn colour_only_where_asked_and_only_ours() {
-        assert!(render(&sample::evidence(), Style::plain()).chars().all(|c| c == '\n' || is_harmless(c)));
-        let coloured = render(&sample::evidence(), Style { color: true, width: None });
+        assert!(render(&sample::evidence(), ReportStyle::plain()).chars().all(|c| c == '\n' || is_harmless(c)));
+        let coloured = render(&sample::evidence(), ReportStyle { color: true, width: None });
         let without = coloured.replace("\u{1b}[1;31m", "").replace("\u{1b}[1;33m", "").replace("\u{1b}[0m", "");
-        assert_eq!(without, render(&sample::evidence(), Style::plain()));
+        assert_eq!(without, render(&sample::evidence(), ReportStyle::plain()));
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
                 });
             }
             for width in [None, Some(40)] {
-                let text = render(&evidence, Style { color: false, width });
+                let text = render(&evidence, ReportStyle { color: false, width });
                 assert!(!text.lines().any(|line| line.starts_with("::") || line.starts_with("##[")), "{text}");
             }
         }

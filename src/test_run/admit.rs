@@ -5,30 +5,30 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use super::{event::Events, protection::ProtectionRecord};
+use super::{event::EventSender, protection::ProtectionRecord};
 use assay_aws::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image},
-    registry::Protection,
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage},
+    registry::ProtectionOrigin,
 };
-use assay_model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::Undecided, tags};
+use assay_model::{AccountId, AmiRecord, AmiRef, ImageName, UndecidedKind, evidence::UndecidedReason, tags};
 
 /// An AMI that was looked at.
-pub struct Admitted {
+pub(crate) struct AdmittedImage {
     /// Where and which.
     pub ami: AmiRef,
     /// What EC2 said of it; absent where it could not be seen.
-    pub image: Option<Image>,
+    pub image: Option<CloudImage>,
     /// How it is protected; absent where protection was not asked for, or denied.
-    pub protection: Option<Protection>,
+    pub protection: Option<ProtectionOrigin>,
     /// Why it cannot be tested; absent where it can.
-    pub refused: Option<Undecided>,
+    pub refused: Option<UndecidedReason>,
     /// Its region's client.
     pub cloud: Arc<dyn Cloud>,
 }
 
-impl Admitted {
+impl AdmittedImage {
     /// The facts for evidence and manifest; absent where the AMI could not be seen or has an architecture that assay does not know.
-    pub fn record(&self) -> Option<AmiRecord> {
+    pub(crate) fn record(&self) -> Option<AmiRecord> {
         let image = self.image.as_ref()?;
         Some(AmiRecord {
             ami: self.ami.clone(),
@@ -43,13 +43,13 @@ impl Admitted {
 
 /// Describes every AMI, all at once; with `protect`, turns deregistration protection on as the very first change, before the account is even
 /// known, and notes it there. `own`: an AMI of another account is refused (Packer's artifact must be the caller's).
-pub async fn admit(
+pub(super) async fn admit(
     factory: &dyn CloudFactory,
     amis: &[AmiRef],
     protect: Option<&ProtectionRecord>,
     own: bool,
-    events: &Events,
-) -> (Vec<Admitted>, Option<AccountId>) {
+    events: &EventSender,
+) -> (Vec<AdmittedImage>, Option<AccountId>) {
     let seen = join_all(amis.iter().map(|ami| look_at(factory.region(&ami.region), ami, protect, events)));
     let (mut admitted, caller) = futures::join!(seen, factory.caller_account());
     let account = match caller {
@@ -67,7 +67,12 @@ pub async fn admit(
     (admitted, account)
 }
 
-async fn look_at(cloud: Arc<dyn Cloud>, ami: &AmiRef, protect: Option<&ProtectionRecord>, events: &Events) -> Admitted {
+async fn look_at(
+    cloud: Arc<dyn Cloud>,
+    ami: &AmiRef,
+    protect: Option<&ProtectionRecord>,
+    events: &EventSender,
+) -> AdmittedImage {
     let (image, refused) = match cloud.describe_images(std::slice::from_ref(&ami.id)).await {
         Ok(mut images) if !images.is_empty() => {
             let image = images.swap_remove(0);
@@ -82,7 +87,7 @@ async fn look_at(cloud: Arc<dyn Cloud>, ami: &AmiRef, protect: Option<&Protectio
         Some(record) => protect_one(record, cloud.as_ref(), ami, image.as_ref(), events).await,
         None => None,
     };
-    Admitted { ami: ami.clone(), image, protection, refused, cloud }
+    AdmittedImage { ami: ami.clone(), image, protection, refused, cloud }
 }
 
 /// Protects even what could not be described (a throttled or failing API must not cost the AMI); such an AMI is undecided, so nothing of ours will
@@ -91,9 +96,9 @@ async fn protect_one(
     record: &ProtectionRecord,
     cloud: &dyn Cloud,
     ami: &AmiRef,
-    image: Option<&Image>,
-    events: &Events,
-) -> Option<Protection> {
+    image: Option<&CloudImage>,
+    events: &EventSender,
+) -> Option<ProtectionOrigin> {
     match record.protect(cloud, ami, image).await {
         Ok(protection) => Some(protection),
         Err(error) => {
@@ -107,7 +112,7 @@ async fn protect_one(
 }
 
 /// Refuses AMIs whose own tag names another image line than the one they are to be tested as.
-pub fn of_image(mut admitted: Vec<Admitted>, image: Option<&ImageName>) -> Vec<Admitted> {
+pub(super) fn of_image(mut admitted: Vec<AdmittedImage>, image: Option<&ImageName>) -> Vec<AdmittedImage> {
     let Some(image) = image else { return admitted };
     for one in &mut admitted {
         let tagged =
@@ -119,14 +124,14 @@ pub fn of_image(mut admitted: Vec<Admitted>, image: Option<&ImageName>) -> Vec<A
                 tags::IMAGE,
                 image.as_str()
             );
-            one.refused = Some(Undecided { kind: UndecidedKind::Configuration, reason });
+            one.refused = Some(UndecidedReason { kind: UndecidedKind::Configuration, reason });
         }
     }
     admitted
 }
 
-fn not_there(ami: &AmiRef) -> Undecided {
-    Undecided {
+fn not_there(ami: &AmiRef) -> UndecidedReason {
+    UndecidedReason {
         kind: UndecidedKind::Credentials,
         reason: format!(
             "{ami} cannot be seen with these credentials: are they of the account that Packer built in? \
@@ -135,7 +140,7 @@ fn not_there(ami: &AmiRef) -> Undecided {
     }
 }
 
-fn unfit(image: &Image) -> Option<Undecided> {
+fn unfit(image: &CloudImage) -> Option<UndecidedReason> {
     let reason = if image.platform.as_deref().is_some_and(|p| p.eq_ignore_ascii_case("windows")) {
         format!("{} is a Windows image; assay tests over SSH only", image.id)
     } else if image.architecture.is_none() {
@@ -145,13 +150,13 @@ fn unfit(image: &Image) -> Option<Undecided> {
     } else {
         return None;
     };
-    Some(Undecided { kind: UndecidedKind::Configuration, reason })
+    Some(UndecidedReason { kind: UndecidedKind::Configuration, reason })
 }
 
-fn refuse_foreign(one: &mut Admitted, account: &AccountId) {
+fn refuse_foreign(one: &mut AdmittedImage, account: &AccountId) {
     let Some(image) = &one.image else { return };
     if image.owner != *account && one.refused.is_none() {
-        one.refused = Some(Undecided {
+        one.refused = Some(UndecidedReason {
             kind: UndecidedKind::Credentials,
             reason: format!(
                 "{} belongs to account {}, but assay's credentials are of account {account}: give assay the builder's credentials",
@@ -162,7 +167,7 @@ fn refuse_foreign(one: &mut Admitted, account: &AccountId) {
 }
 
 /// A cloud's error as the reason why a target is undecided.
-pub fn undecided(error: &CloudError) -> Undecided {
+pub(super) fn undecided(error: &CloudError) -> UndecidedReason {
     let cure = match error.kind {
         CloudErrorKind::Throttled => "; run assay validate on it later",
         CloudErrorKind::NoCapacity => "; try another instance_type or subnet_id",
@@ -170,5 +175,5 @@ pub fn undecided(error: &CloudError) -> Undecided {
         CloudErrorKind::Denied => "; allow this action to the role that assay runs as",
         _ => "",
     };
-    Undecided { kind: error.kind.undecided(), reason: format!("{error}{cure}") }
+    UndecidedReason { kind: error.kind.undecided(), reason: format!("{error}{cure}") }
 }

@@ -6,18 +6,18 @@ use std::ops::Range;
 use serde_json::Value;
 
 use assay_model::{
-    CheckEvidence, Outcome,
+    CheckEvidence, CheckOutcome,
     escape::{bounded, escape_line},
 };
 use assay_prober::shown;
-use assay_suite::{Asker, Check, Matcher, Property, Resource, Suite, judge_written};
+use assay_suite::{Check, CheckProperty, Matcher, QuestionAsker, ResourceKind, Suite, judge_written};
 
 /// The longest message in evidence, in bytes.
 const MESSAGE: usize = 1 << 10;
 
 /// What the conductor knows about one property.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Known {
+pub(super) enum KnownProperty {
     /// Its value.
     Value(Value),
     /// Its value, and why it is so: said where the demand is not met.
@@ -26,14 +26,14 @@ pub enum Known {
     Unknown(String),
 }
 
-impl Known {
+impl KnownProperty {
     /// An answer that could not be had, for a reason in words.
-    pub fn unknown(why: impl Into<String>) -> Self {
+    pub(super) fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown(why.into())
     }
 
     /// True; or false, because of what `wrong` says.
-    pub fn holds(wrong: Option<String>) -> Self {
+    pub(super) fn holds(wrong: Option<String>) -> Self {
         match wrong {
             None => Self::Value(true.into()),
             Some(why) => Self::Because(false.into(), why),
@@ -42,29 +42,29 @@ impl Known {
 }
 
 /// Whether the suites ask for a resource with this id (any, where `None`), skipped checks aside.
-pub fn asks(suites: &[Suite], resource: Resource, id: Option<&str>) -> bool {
+pub(super) fn asks(suites: &[Suite], resource: ResourceKind, id: Option<&str>) -> bool {
     wanted(suites, resource, id).next().is_some()
 }
 
 /// Whether a check of this resource and id demands something of `property`.
-pub fn asks_property(suites: &[Suite], resource: Resource, id: Option<&str>, property: &str) -> bool {
-    let demanded = |p: &Property| p.name == property && p.matcher != Matcher::Equal(false.into());
+pub(super) fn asks_property(suites: &[Suite], resource: ResourceKind, id: Option<&str>, property: &str) -> bool {
+    let demanded = |p: &CheckProperty| p.name == property && p.matcher != Matcher::Equal(false.into());
     wanted(suites, resource, id).any(|check| check.properties.iter().any(demanded))
 }
 
-fn wanted<'a>(suites: &'a [Suite], resource: Resource, id: Option<&'a str>) -> impl Iterator<Item = &'a Check> {
+fn wanted<'a>(suites: &'a [Suite], resource: ResourceKind, id: Option<&'a str>) -> impl Iterator<Item = &'a Check> {
     let checks = suites.iter().flat_map(|suite| &suite.checks);
     checks.filter(move |c| c.resource == resource && !c.skip && id.is_none_or(|id| id == c.id))
 }
 
 /// Answers every check of `resource` (and `id`, where one is given) in `checks`, which holds every property of `suites` in their order. Where it holds fewer, the
 /// target was lost before it was asked, and nothing is changed.
-pub fn answer(
+pub(super) fn answer(
     suites: &[Suite],
-    resource: Resource,
+    resource: ResourceKind,
     id: Option<&str>,
     checks: &mut [CheckEvidence],
-    known: impl Fn(&Check, &str) -> Known,
+    known: impl Fn(&Check, &str) -> KnownProperty,
 ) {
     for (check, place) in places(suites) {
         let mine = check.resource == resource && id.is_none_or(|id| id == check.id) && !check.skip;
@@ -75,12 +75,16 @@ pub fn answer(
 }
 
 /// Writes how often a check was tried and how long it took, where `known` says so. What passed after a retry is flaky.
-pub fn note_attempts(suites: &[Suite], checks: &mut [CheckEvidence], known: impl Fn(&Check) -> Option<(u32, u64)>) {
+pub(super) fn note_attempts(
+    suites: &[Suite],
+    checks: &mut [CheckEvidence],
+    known: impl Fn(&Check) -> Option<(u32, u64)>,
+) {
     for (check, place) in places(suites) {
         if let (Some((attempts, duration_ms)), Some(entries)) = (known(check), checks.get_mut(place)) {
-            for entry in entries.iter_mut().filter(|entry| entry.outcome != Outcome::Skipped) {
+            for entry in entries.iter_mut().filter(|entry| entry.outcome != CheckOutcome::Skipped) {
                 (entry.attempts, entry.duration_ms) = (attempts, duration_ms);
-                entry.flaky = entry.outcome == Outcome::Passed && attempts > 1;
+                entry.flaky = entry.outcome == CheckOutcome::Passed && attempts > 1;
             }
         }
     }
@@ -96,30 +100,30 @@ fn places(suites: &[Suite]) -> impl Iterator<Item = (&Check, Range<usize>)> {
     })
 }
 
-fn decide(check: &Check, entries: &mut [CheckEvidence], known: impl Fn(&Check, &str) -> Known) {
+fn decide(check: &Check, entries: &mut [CheckEvidence], known: impl Fn(&Check, &str) -> KnownProperty) {
     let mut closed: Option<String> = None;
     for (property, entry) in check.properties.iter().zip(entries) {
         if let Some(why) = &closed {
-            write(entry, Outcome::Skipped, &Value::Null, why);
+            write(entry, CheckOutcome::Skipped, &Value::Null, why);
             continue;
         }
         let seen = known(check, &property.name);
         match &seen {
-            Known::Value(value) | Known::Because(value, _) => {
+            KnownProperty::Value(value) | KnownProperty::Because(value, _) => {
                 let judgement = judge_written(&property.matcher, value);
                 let why = match &seen {
-                    Known::Because(_, why) if !judgement.met => format!("{}: {why}", judgement.message),
+                    KnownProperty::Because(_, why) if !judgement.met => format!("{}: {why}", judgement.message),
                     _ => judgement.message,
                 };
-                write(entry, if judgement.met { Outcome::Passed } else { Outcome::Failed }, value, &why);
+                write(entry, if judgement.met { CheckOutcome::Passed } else { CheckOutcome::Failed }, value, &why);
             }
-            Known::Unknown(why) => write(entry, Outcome::Undecided, &Value::Null, why),
+            KnownProperty::Unknown(why) => write(entry, CheckOutcome::Undecided, &Value::Null, why),
         }
         if check.resource.gate() == Some(property.name.as_str()) {
             closed = match (entry.outcome, &seen) {
-                (Outcome::Failed, _) => Some(format!("{:?} failed", property.name)),
-                (Outcome::Undecided, _) => Some(format!("{:?} is undecided", property.name)),
-                (_, Known::Value(Value::Bool(false)) | Known::Because(Value::Bool(false), _)) => {
+                (CheckOutcome::Failed, _) => Some(format!("{:?} failed", property.name)),
+                (CheckOutcome::Undecided, _) => Some(format!("{:?} is undecided", property.name)),
+                (_, KnownProperty::Value(Value::Bool(false)) | KnownProperty::Because(Value::Bool(false), _)) => {
                     Some(format!("{:?} is false", property.name))
                 }
                 _ => None,
@@ -128,28 +132,28 @@ fn decide(check: &Check, entries: &mut [CheckEvidence], known: impl Fn(&Check, &
     }
 }
 
-fn write(entry: &mut CheckEvidence, outcome: Outcome, value: &Value, why: &str) {
+fn write(entry: &mut CheckEvidence, outcome: CheckOutcome, value: &Value, why: &str) {
     entry.outcome = outcome;
     entry.actual = shown(value);
     entry.message = bounded(&escape_line(why), MESSAGE);
-    entry.attempts = u32::from(outcome != Outcome::Skipped);
+    entry.attempts = u32::from(outcome != CheckOutcome::Skipped);
 }
 
 /// The checks of `suites` that a host answers, as suites whose names say when they were asked: `smoke after soft reboot`. Suites without any are left out.
-pub fn asked_again(suites: &[Suite], when: &str) -> Vec<Suite> {
+pub(super) fn asked_again(suites: &[Suite], when: &str) -> Vec<Suite> {
     let again = suites.iter().map(|suite| Suite {
         name: format!("{} {when}", suite.name),
-        checks: suite.checks.iter().filter(|c| c.resource.asker() == Asker::Host).cloned().collect(),
+        checks: suite.checks.iter().filter(|c| c.resource.asker() == QuestionAsker::Host).cloned().collect(),
         ..suite.clone()
     });
     again.filter(|suite| !suite.checks.is_empty()).collect()
 }
 
 /// What did not pass of `checks`, in words; `None` where all did. At most ten are named.
-pub fn complaint(checks: &[CheckEvidence]) -> Option<String> {
+pub(super) fn complaint(checks: &[CheckEvidence]) -> Option<String> {
     let bad: Vec<String> = checks
         .iter()
-        .filter(|c| matches!(c.outcome, Outcome::Failed | Outcome::Undecided))
+        .filter(|c| matches!(c.outcome, CheckOutcome::Failed | CheckOutcome::Undecided))
         .map(|c| format!("{} {:?} {} {}", c.resource, c.id, c.property, c.outcome.as_str()))
         .collect();
     let more = bad.len().saturating_sub(10);
@@ -183,7 +187,7 @@ mod tests {
                     resource: check.resource.to_string(),
                     id: check.id.clone(),
                     property: property.name.clone(),
-                    outcome: if check.skip { Outcome::Skipped } else { Outcome::Undecided },
+                    outcome: if check.skip { CheckOutcome::Skipped } else { CheckOutcome::Undecided },
                     expected: property.matcher.to_json(),
                     actual: Value::Null,
                     message: "not answered".to_owned(),
@@ -220,10 +224,10 @@ suite "b" {
     #[test]
     fn each_answer_stands_where_its_property_stands_and_nothing_else_is_touched() {
         let (suites, mut checks) = planned(TWO);
-        answer(&suites, Resource::Ami, None, &mut checks, |_, property| match property {
-            "public" => Known::Because(true.into(), "somebody shared it".to_owned()),
-            "name" => Known::Value("base-\u{1b}[2J".into()),
-            _ => Known::unknown("nobody\nknows"),
+        answer(&suites, ResourceKind::Ami, None, &mut checks, |_, property| match property {
+            "public" => KnownProperty::Because(true.into(), "somebody shared it".to_owned()),
+            "name" => KnownProperty::Value("base-\u{1b}[2J".into()),
+            _ => KnownProperty::unknown("nobody\nknows"),
         });
         assert_eq!(
             outcomes(&checks),
@@ -239,7 +243,7 @@ suite "b" {
         assert_eq!(checks[2].actual, json!("base-\\x1b[2J"), "what a name holds is escaped");
         assert!(!checks[3].message.contains('\n'));
         assert!(
-            asks(&suites, Resource::Ami, None) && !asks(&suites, Resource::Ami, Some("later")),
+            asks(&suites, ResourceKind::Ami, None) && !asks(&suites, ResourceKind::Ami, Some("later")),
             "skipped is not asked"
         );
     }
@@ -248,16 +252,16 @@ suite "b" {
     fn a_reboot_that_did_not_happen_leaves_the_rest_unasked() {
         let text = "suite \"s\" {\n reboot \"soft\" {\n suite = true\n returned = true\n }\n reboot \"stop-start\" { timer-armed = true }\n}\n";
         let (suites, mut checks) = planned(text);
-        answer(&suites, Resource::Reboot, Some("soft"), &mut checks, |_, property| match property {
-            "returned" => Known::holds(Some("it is gone".to_owned())),
-            _ => Known::Value(true.into()),
+        answer(&suites, ResourceKind::Reboot, Some("soft"), &mut checks, |_, property| match property {
+            "returned" => KnownProperty::holds(Some("it is gone".to_owned())),
+            _ => KnownProperty::Value(true.into()),
         });
         assert_eq!(
             outcomes(&checks),
             ["soft returned failed", "soft suite skipped", "stop-start timer-armed undecided"]
         );
-        assert!(asks_property(&suites, Resource::Reboot, Some("soft"), "suite"));
-        assert!(!asks_property(&suites, Resource::Reboot, Some("stop-start"), "suite"));
+        assert!(asks_property(&suites, ResourceKind::Reboot, Some("soft"), "suite"));
+        assert!(!asks_property(&suites, ResourceKind::Reboot, Some("stop-start"), "suite"));
     }
 
     #[test]
@@ -272,10 +276,10 @@ suite "b" {
     fn a_complaint_names_ten_and_counts_the_rest() {
         let (_, mut checks) = planned(TWO);
         assert!(complaint(&checks).expect("undecided ones").starts_with(r#"file "/x" exists undecided, "#));
-        checks.iter_mut().for_each(|c| c.outcome = Outcome::Passed);
+        checks.iter_mut().for_each(|c| c.outcome = CheckOutcome::Passed);
         assert_eq!(complaint(&checks), None);
         let many: Vec<CheckEvidence> =
-            (0..12).map(|_| CheckEvidence { outcome: Outcome::Failed, ..checks[0].clone() }).collect();
+            (0..12).map(|_| CheckEvidence { outcome: CheckOutcome::Failed, ..checks[0].clone() }).collect();
         assert!(complaint(&many).expect("failed").ends_with("and 2 more"));
     }
 }

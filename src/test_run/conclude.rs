@@ -10,36 +10,36 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Finished, PackerBuild, Request, Stamped,
-    admit::Admitted,
-    event::Events,
+    FinishedRun, PackerBuild, RunRequest, StampResult,
+    admit::AdmittedImage,
+    event::EventSender,
     hurry,
     protection::ProtectionRecord,
     stamping::{settle_protection, stamp_all},
 };
 use crate::report::{self, ReportPaths};
-use assay_aws::registry::Hallmark;
+use assay_aws::registry::StateTags;
 use assay_model::{
-    AmiRecord, Digest, Evidence, ImageName, ManifestBuild, State, Verdict, cause::chain, evidence::TargetEvidence,
+    AmiRecord, Digest, Evidence, ImageName, ImageState, ManifestBuild, Verdict, cause::chain, evidence::TargetEvidence,
     manifest, target::verdict_on,
 };
 
 /// Where the evidence is and what its digest is.
-struct Recorded {
+struct RecordedEvidence {
     digest: Option<Digest>,
     path: Option<PathBuf>,
     reports: Option<ReportPaths>,
 }
 
 /// Concludes a run. What goes wrong here becomes a problem of the result; the verdict stays what it is.
-pub async fn conclude(
-    request: &Request,
-    admitted: &[Admitted],
+pub(super) async fn conclude(
+    request: &RunRequest,
+    admitted: &[AdmittedImage],
     evidence: Evidence,
     protections: &ProtectionRecord,
-    events: &Events,
+    events: &EventSender,
     cancel: &CancellationToken,
-) -> Finished {
+) -> FinishedRun {
     let mut problems = Vec::new();
     let recorded = record(request, &evidence, &mut problems);
     let signature = sign(request, recorded.reports.as_ref(), cancel, &mut problems).await;
@@ -53,10 +53,10 @@ pub async fn conclude(
     let on_failure = request.settings.on_failure;
     let settling = settle_protection(admitted, &evidence.targets, problems.is_empty(), on_failure, protections, events);
     let protected = hurry::bounded(cancel, settling).await.unwrap_or_else(|| request.amis.clone());
-    Finished { evidence, reports: recorded.reports, signature, manifest, stamped, protected, problems }
+    FinishedRun { evidence, reports: recorded.reports, signature, manifest, stamped, protected, problems }
 }
 
-fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) -> Recorded {
+fn record(request: &RunRequest, evidence: &Evidence, problems: &mut Vec<String>) -> RecordedEvidence {
     if let Some(folder) = &request.settings.report_dir {
         // In a Packer build other blocks may have written here; else this is the run's latest test, which counts.
         let written = match request.protect {
@@ -66,7 +66,7 @@ fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) ->
         match written {
             Ok(paths) => {
                 let digest = Some(paths.evidence_digest.clone());
-                return Recorded { digest, path: Some(paths.evidence.clone()), reports: Some(paths) };
+                return RecordedEvidence { digest, path: Some(paths.evidence.clone()), reports: Some(paths) };
             }
             Err(error) => problems.push(chain(&error)),
         }
@@ -74,17 +74,17 @@ fn record(request: &Request, evidence: &Evidence, problems: &mut Vec<String>) ->
     if let Some(manifest) = &request.settings.manifest {
         let path = beside(manifest, evidence, &request.builds);
         match report::evidence::write_evidence(&path, evidence) {
-            Ok(digest) => return Recorded { digest: Some(digest), path: Some(path), reports: None },
+            Ok(digest) => return RecordedEvidence { digest: Some(digest), path: Some(path), reports: None },
             Err(error) => problems.push(chain(&error)),
         }
     }
     let digest = report::json::pretty(evidence).ok().map(|text| Digest::of(text.as_bytes()));
-    Recorded { digest, path: None, reports: None }
+    RecordedEvidence { digest, path: None, reports: None }
 }
 
 /// Signs the evidence file, where that was asked for. Evidence of any verdict is signed: the signature says who found it.
 async fn sign(
-    request: &Request,
+    request: &RunRequest,
     reports: Option<&ReportPaths>,
     cancel: &CancellationToken,
     problems: &mut Vec<String>,
@@ -107,12 +107,12 @@ fn beside(manifest: &Path, evidence: &Evidence, builds: &[PackerBuild]) -> PathB
 }
 
 async fn stamp(
-    request: &Request,
-    admitted: &[Admitted],
+    request: &RunRequest,
+    admitted: &[AdmittedImage],
     evidence: &Evidence,
     digest: Option<Digest>,
-    events: &Events,
-) -> Vec<Stamped> {
+    events: &EventSender,
+) -> Vec<StampResult> {
     let Some(image) = evidence.image.clone().filter(|_| request.stamp) else {
         if request.stamp {
             events
@@ -120,10 +120,10 @@ async fn stamp(
         }
         return Vec::new();
     };
-    let hallmark = Hallmark {
+    let hallmark = StateTags {
         image,
         run: evidence.run,
-        state: State::Untested,
+        state: ImageState::Untested,
         verdict: evidence.verdict,
         evidence: digest,
         provenance: evidence.provenance.clone(),
@@ -133,11 +133,11 @@ async fn stamp(
 }
 
 fn append_manifest(
-    request: &Request,
-    admitted: &[Admitted],
+    request: &RunRequest,
+    admitted: &[AdmittedImage],
     evidence: &Evidence,
-    recorded: &Recorded,
-    stamped: &[Stamped],
+    recorded: &RecordedEvidence,
+    stamped: &[StampResult],
     problems: &mut Vec<String>,
 ) -> Option<PathBuf> {
     let path = request.settings.manifest.clone()?;
@@ -149,7 +149,7 @@ fn append_manifest(
         return None;
     };
     for build in &request.builds {
-        let part = Part::of(build, admitted, &evidence.targets, stamped);
+        let part = BuildPart::of(build, admitted, &evidence.targets, stamped);
         if part.amis.is_empty() && request.shard.is_some() {
             // All of it is in other shares.
             continue;
@@ -164,52 +164,57 @@ fn append_manifest(
 }
 
 /// The AMIs of one build.
-struct Part {
+struct BuildPart {
     records: Vec<AmiRecord>,
     amis: BTreeMap<String, String>,
     verdict: Verdict,
-    state: State,
+    state: ImageState,
 }
 
-impl Part {
-    fn of(build: &PackerBuild, admitted: &[Admitted], targets: &[TargetEvidence], stamped: &[Stamped]) -> Self {
+impl BuildPart {
+    fn of(
+        build: &PackerBuild,
+        admitted: &[AdmittedImage],
+        targets: &[TargetEvidence],
+        stamped: &[StampResult],
+    ) -> Self {
         let mine = |name: &str| build.artifact_id.split(',').any(|part| part.trim() == name);
         let amis = admitted.iter().map(|a| &a.ami).filter(|ami| mine(&ami.to_string()));
         // An AMI of the build that was not looked at (it is another share's) leaves the build without a verdict.
         let whole = amis.clone().count() == build.artifact_id.split(',').filter(|part| !part.trim().is_empty()).count();
         let missing = (!whole).then_some(Verdict::Undecided);
         let verdict = Verdict::over(amis.map(|ami| verdict_on(ami, targets)).chain(missing));
-        let mut states: Vec<State> =
+        let mut states: Vec<ImageState> =
             stamped.iter().filter(|s| mine(&s.ami.to_string())).filter_map(|s| s.state).collect();
         if !whole && !states.is_empty() {
-            states.push(State::Untested);
+            states.push(ImageState::Untested);
         }
         Self {
-            records: admitted.iter().filter(|a| mine(&a.ami.to_string())).filter_map(Admitted::record).collect(),
+            records: admitted.iter().filter(|a| mine(&a.ami.to_string())).filter_map(AdmittedImage::record).collect(),
             amis: admitted
                 .iter()
                 .filter(|a| mine(&a.ami.to_string()))
                 .map(|a| (a.ami.region.to_string(), a.ami.id.to_string()))
                 .collect(),
             verdict,
-            state: common_state(&states).unwrap_or(State::after_smoke(verdict)),
+            state: common_state(&states).unwrap_or(ImageState::after_smoke(verdict)),
         }
     }
 }
 
 /// The state of several AMIs as one word: what they agree on, else rejected before untested.
-fn common_state(states: &[State]) -> Option<State> {
+fn common_state(states: &[ImageState]) -> Option<ImageState> {
     let first = *states.first()?;
     if states.iter().all(|s| *s == first) {
         return Some(first);
     }
-    Some(if states.contains(&State::Rejected) { State::Rejected } else { State::Untested })
+    Some(if states.contains(&ImageState::Rejected) { ImageState::Rejected } else { ImageState::Untested })
 }
 
 fn entry(
     build: &PackerBuild,
-    part: &Part,
-    request: &Request,
+    part: &BuildPart,
+    request: &RunRequest,
     evidence: &Evidence,
     image: &ImageName,
     evidence_path: &str,
@@ -224,7 +229,7 @@ fn entry(
         artifact_id: build.artifact_id.clone(),
         packer_run_uuid: build.run_uuid.clone(),
         custom_data: (!data.is_empty()).then(|| data.clone()),
-        assay: Some(manifest::Stamped {
+        assay: Some(manifest::StampedBuild {
             image: image.clone(),
             run: evidence.run,
             state: part.state,
@@ -273,7 +278,7 @@ mod tests {
 
     #[test]
     fn one_word_for_several_amis() {
-        use State::{Candidate, Rejected, Untested};
+        use ImageState::{Candidate, Rejected, Untested};
         assert_eq!(common_state(&[]), None);
         assert_eq!(common_state(&[Candidate, Candidate]), Some(Candidate));
         assert_eq!(common_state(&[Candidate, Untested]), Some(Untested));

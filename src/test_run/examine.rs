@@ -8,30 +8,30 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Request,
-    admit::Admitted,
-    event::Events,
+    RunRequest,
+    admit::AdmittedImage,
+    event::EventSender,
     external, hurry,
-    inventories::Inventories,
-    probing::{self, Beside, Probing},
-    reach::{self, Reach},
+    inventories::InventoriesByDigest,
+    probing::{self, ExtraQuestions, ProbeContext},
+    reach::{self, RunReach},
     report_folder,
-    second_boot::Second,
+    second_boot::SecondBoot,
     stages,
 };
 use assay_aws::{
-    cloud::{CloudFactory, Image},
+    cloud::{CloudFactory, CloudImage},
     journal::{
         self, Journal, UndoPolicy,
-        reaper::{Reaper, own_program},
+        reaper::{ReaperHandle, own_program},
     },
-    launch::{Fleet, LaunchError, LaunchedTarget, Order},
+    launch::{Fleet, FleetOrder, LaunchError, LaunchedTarget},
 };
 use assay_config::{ProberSettings, Settings};
 use assay_model::{
-    AccountId, Boot, Digest, Event, Inventory, Provenance, TargetEvidence, TargetId, UndecidedKind,
+    AccountId, BootOptions, Digest, Inventory, Provenance, RunEvent, TargetEvidence, TargetId, UndecidedKind,
     cause::chain,
-    evidence::{Leftover, Undecided},
+    evidence::{Leftover, UndecidedReason},
 };
 use assay_prober::Prober;
 
@@ -44,45 +44,48 @@ const RELEASE_CANCELLED: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// What an examination works with.
-pub struct Context<'a> {
+pub(super) struct ExaminationContext<'a> {
     /// The cloud.
     pub factory: Arc<dyn CloudFactory>,
     /// Whose account it is; absent where the caller could not be learned, and then nothing is launched.
     pub account: Option<AccountId>,
     /// What is asked.
-    pub request: &'a Request,
+    pub request: &'a RunRequest,
     /// Where it came from.
     pub provenance: &'a Provenance,
     /// Who listens.
-    pub events: &'a Events,
+    pub events: &'a EventSender,
     /// Ends it.
     pub cancel: &'a CancellationToken,
     /// The AMIs.
-    pub admitted: &'a [Admitted],
+    pub admitted: &'a [AdmittedImage],
     /// What is launched and judged of them, each AMI at least once, see [`super::targets::planned`].
     pub targets: &'a [TargetId],
     /// What is found in them.
-    pub inventories: Inventories,
+    pub inventories: InventoriesByDigest,
 }
 
-impl Context<'_> {
+impl ExaminationContext<'_> {
     /// The AMI that a target is of.
-    fn admitted(&self, target: &TargetId) -> Option<&Admitted> {
+    fn admitted(&self, target: &TargetId) -> Option<&AdmittedImage> {
         self.admitted.iter().find(|one| one.ami == target.ami)
     }
 
     /// What the host of a target whose instance is up is asked beside its checks.
-    fn beside(&self, target: &TargetId) -> Beside {
-        Beside { facts: stages::needs_facts(self.request), inventory: self.inventories.is_first_of(&target.ami) }
+    fn beside(&self, target: &TargetId) -> ExtraQuestions {
+        ExtraQuestions {
+            facts: stages::needs_facts(self.request),
+            inventory: self.inventories.is_first_of(&target.ami),
+        }
     }
 }
 
 /// The evidence so far.
-type Judged = BTreeMap<TargetId, TargetEvidence>;
+type JudgedSoFar = BTreeMap<TargetId, TargetEvidence>;
 
 /// What came of it.
 #[derive(Default)]
-pub struct Examined {
+pub(super) struct ExaminationResult {
     /// One per target.
     pub targets: Vec<TargetEvidence>,
     /// What could not be confined in the prober.
@@ -94,8 +97,8 @@ pub struct Examined {
 }
 
 /// Examines every target. Those that cannot be launched are undecided, with the reason.
-pub async fn all(context: Context<'_>) -> Examined {
-    let mut judged = Judged::new();
+pub(super) async fn all(context: ExaminationContext<'_>) -> ExaminationResult {
+    let mut judged = JudgedSoFar::new();
     for target in context.targets {
         if let Some(reason) = refusal(&context, target) {
             judge(&context, &mut judged, target, undecided(&context, target, reason));
@@ -119,30 +122,30 @@ pub async fn all(context: Context<'_>) -> Examined {
         }
     }
     let inventories = context.inventories.all();
-    Examined { targets: judged.into_values().collect(), confinement, leftovers, inventories }
+    ExaminationResult { targets: judged.into_values().collect(), confinement, leftovers, inventories }
 }
 
-fn refusal(context: &Context<'_>, target: &TargetId) -> Option<Undecided> {
+fn refusal(context: &ExaminationContext<'_>, target: &TargetId) -> Option<UndecidedReason> {
     if context.cancel.is_cancelled() {
         return Some(cancelled());
     }
     context.admitted(target).map_or_else(|| Some(defect()), |one| one.refused.clone())
 }
 
-fn cancelled() -> Undecided {
-    Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
+fn cancelled() -> UndecidedReason {
+    UndecidedReason { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
 }
 
 /// For a target that should have been judged by now. Without its own evidence the others' would speak for it.
-fn defect() -> Undecided {
-    Undecided {
+fn defect() -> UndecidedReason {
+    UndecidedReason {
         kind: UndecidedKind::Lost,
         reason: "a defect in assay ended its test; the log says more, please report it".to_owned(),
     }
 }
 
 /// Every target that nothing was found out about is undecided, for `reason`.
-fn not_tested(context: &Context<'_>, reason: &Undecided, judged: &mut Judged) {
+fn not_tested(context: &ExaminationContext<'_>, reason: &UndecidedReason, judged: &mut JudgedSoFar) {
     for target in context.targets {
         if !judged.contains_key(target) {
             judge(context, judged, target, undecided(context, target, reason.clone()));
@@ -151,25 +154,25 @@ fn not_tested(context: &Context<'_>, reason: &Undecided, judged: &mut Judged) {
 }
 
 /// Notes what was found on a target, and tells it.
-fn judge(context: &Context<'_>, judged: &mut Judged, target: &TargetId, found: TargetEvidence) {
+fn judge(context: &ExaminationContext<'_>, judged: &mut JudgedSoFar, target: &TargetId, found: TargetEvidence) {
     context.events.judged(&found);
     judged.insert(target.clone(), found);
 }
 
 /// Everything that must stand before the first creating call.
-struct Ready {
+struct ReadyRun {
     journal: Arc<Journal>,
-    reaper: Reaper,
+    reaper: ReaperHandle,
     prober: Arc<Prober>,
-    reach: Reach,
+    reach: RunReach,
     fleet: Arc<Fleet>,
 }
 
-async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
+async fn prepare(context: &ExaminationContext<'_>) -> Result<ReadyRun, UndecidedReason> {
     let settings = &context.request.settings;
     let configuration = |error: &dyn std::error::Error| undecided_by(UndecidedKind::Configuration, error);
     if settings.ssh.username.is_none() {
-        return Err(Undecided {
+        return Err(UndecidedReason {
             kind: UndecidedKind::Configuration,
             reason: "ssh_username is not set, and the builder did not say its own".to_owned(),
         });
@@ -178,26 +181,26 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
     let mut problems = external::problems(&settings.suites, place);
     problems.extend(report_folder::problem(settings.report_dir.as_deref()).await);
     if !problems.is_empty() {
-        return Err(Undecided { kind: UndecidedKind::Configuration, reason: problems.join("; ") });
+        return Err(UndecidedReason { kind: UndecidedKind::Configuration, reason: problems.join("; ") });
     }
     let root = journal::default_root().map_err(|e| configuration(&e))?;
     let journal =
         Journal::create(&root, context.request.run, context.account.clone()).map_err(|e| configuration(&e))?;
     let journal = Arc::new(journal);
     let program = program()?;
-    let reaper = Reaper::start(&program, &journal, &settings.access, context.factory.resolved())
+    let reaper = ReaperHandle::start(&program, &journal, &settings.access, context.factory.resolved())
         .await
         .map_err(|e| configuration(&e))?;
     let rest = async {
         let prober = reach::prober(&settings.prober, &program).await?;
         let ssh = &settings.ssh;
         source_is_known(settings)?;
-        let reach = Reach::prepare(ssh.bastion.as_ref(), ssh.proxy_command.as_deref(), &program).await?;
+        let reach = RunReach::prepare(ssh.bastion.as_ref(), ssh.proxy_command.as_deref(), &program).await?;
         let fleet = prepare_fleet(context, journal.clone()).await.map_err(|e| configuration(&e))?;
         Ok((Arc::new(prober), reach, fleet))
     };
     match rest.await {
-        Ok((prober, reach, fleet)) => Ok(Ready { journal, reaper, prober, reach, fleet }),
+        Ok((prober, reach, fleet)) => Ok(ReadyRun { journal, reaper, prober, reach, fleet }),
         Err(reason) => {
             // Nothing was created.
             dismiss(&journal, reaper).await;
@@ -207,7 +210,7 @@ async fn prepare(context: &Context<'_>) -> Result<Ready, Undecided> {
 }
 
 /// A prober elsewhere dials from an address that cannot be learned here: the temporary group would admit the wrong one.
-fn source_is_known(settings: &Settings) -> Result<(), Undecided> {
+fn source_is_known(settings: &Settings) -> Result<(), UndecidedReason> {
     let launch = &settings.launch;
     let ours = settings.prober == ProberSettings::Local;
     let own_groups = !launch.security_group_ids.is_empty() || launch.security_group_filter.is_some();
@@ -217,9 +220,9 @@ fn source_is_known(settings: &Settings) -> Result<(), Undecided> {
     Err(undecided_by(UndecidedKind::Configuration, &LaunchError::SourceNotOurs { option: "prober" }))
 }
 
-async fn prepare_fleet(context: &Context<'_>, journal: Arc<Journal>) -> Result<Arc<Fleet>, LaunchError> {
+async fn prepare_fleet(context: &ExaminationContext<'_>, journal: Arc<Journal>) -> Result<Arc<Fleet>, LaunchError> {
     let settings = &context.request.settings;
-    let order = Order {
+    let order = FleetOrder {
         run: context.request.run,
         image: settings.image.clone(),
         provenance: context.provenance.clone(),
@@ -230,7 +233,7 @@ async fn prepare_fleet(context: &Context<'_>, journal: Arc<Journal>) -> Result<A
 }
 
 /// Ends record and reaper when nothing is left for them.
-async fn dismiss(journal: &Journal, reaper: Reaper) {
+async fn dismiss(journal: &Journal, reaper: ReaperHandle) {
     // Its log is in the journal's folder, which goes only when nobody has a file in it open.
     if let Err(error) = reaper.dismiss().await {
         tracing::warn!(%error, "the reaper did not end in time; it has nothing to do");
@@ -241,17 +244,17 @@ async fn dismiss(journal: &Journal, reaper: Reaper) {
 }
 
 /// This very program, of which prober and reaper are other parts.
-fn program() -> Result<PathBuf, Undecided> {
+fn program() -> Result<PathBuf, UndecidedReason> {
     own_program().map_err(|error| undecided_by(UndecidedKind::Configuration, &error))
 }
 
-fn undecided_by(kind: UndecidedKind, error: &dyn std::error::Error) -> Undecided {
-    Undecided { kind, reason: chain(error) }
+fn undecided_by(kind: UndecidedKind, error: &dyn std::error::Error) -> UndecidedReason {
+    UndecidedReason { kind, reason: chain(error) }
 }
 
 /// Launches, probes each target as it comes up, ends its instance at once.
-async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
-    let wanted: Vec<(TargetId, Image)> = context
+async fn test_fleet(context: &ExaminationContext<'_>, ready: &ReadyRun, judged: &mut JudgedSoFar) {
+    let wanted: Vec<(TargetId, CloudImage)> = context
         .targets
         .iter()
         .filter(|target| !judged.contains_key(*target))
@@ -259,11 +262,11 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
         .collect();
     let named: Vec<TargetId> = wanted.iter().map(|(target, _)| target.clone()).collect();
     let companions = stages::companions(&context.request.settings.suites, &named);
-    let mut pairs = stages::Pairs::of(&companions);
+    let mut pairs = stages::InstancePairs::of(&companions);
     // An undisturbed instance is no target of its own: what it says belongs to the evidence of the prepared one. It comes first: the prepared one waits for
     // it, and with `max_parallel` there may be no room for both.
     let mut companions = companions.into_iter();
-    let both = |(prepared, image): (TargetId, Image)| {
+    let both = |(prepared, image): (TargetId, CloudImage)| {
         let undisturbed = companions.next().map(|companion| (companion, image.clone()));
         undisturbed.into_iter().chain([(prepared, image)])
     };
@@ -275,7 +278,7 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
     while more || !probing.is_empty() {
         tokio::select! {
             target = launched.recv(), if more => match target {
-                Some(launched) if launched.target.boot == Boot::Undisturbed => {
+                Some(launched) if launched.target.boot == BootOptions::Undisturbed => {
                     let tell = pairs.sender(&launched.target);
                     probing.push(visit(context, ready, launched, tell).map(|()| None).boxed());
                 }
@@ -296,7 +299,7 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
             }
             _ = heartbeat.tick() => {
                 let targets = context.targets.iter().filter(|target| !judged.contains_key(*target)).map(ToString::to_string).collect();
-                context.events.tell(Event::Waiting { targets, seconds: began.elapsed().as_secs() });
+                context.events.tell(RunEvent::Waiting { targets, seconds: began.elapsed().as_secs() });
             }
         }
     }
@@ -304,13 +307,13 @@ async fn test_fleet(context: &Context<'_>, ready: &Ready, judged: &mut Judged) {
 
 /// One target from its launch to its evidence.
 async fn examine(
-    context: &Context<'_>,
-    ready: &Ready,
+    context: &ExaminationContext<'_>,
+    ready: &ReadyRun,
     launched: LaunchedTarget,
-    second: Option<oneshot::Receiver<Second>>,
+    second: Option<oneshot::Receiver<SecondBoot>>,
 ) -> (TargetId, TargetEvidence) {
     let admitted = context.admitted(&launched.target);
-    let record = admitted.and_then(Admitted::record);
+    let record = admitted.and_then(AdmittedImage::record);
     tell_phases(context, &launched);
     let mut evidence = TargetEvidence::new(launched.target.to_string(), record);
     for refused in &launched.refused {
@@ -344,8 +347,8 @@ async fn examine(
     (launched.target, evidence)
 }
 
-fn probing<'a>(context: &'a Context<'_>, ready: &'a Ready) -> Probing<'a> {
-    Probing {
+fn probing<'a>(context: &'a ExaminationContext<'_>, ready: &'a ReadyRun) -> ProbeContext<'a> {
+    ProbeContext {
         request: context.request,
         fleet: &ready.fleet,
         prober: &ready.prober,
@@ -356,9 +359,9 @@ fn probing<'a>(context: &'a Context<'_>, ready: &'a Ready) -> Probing<'a> {
     }
 }
 
-fn tell_phases(context: &Context<'_>, launched: &LaunchedTarget) {
+fn tell_phases(context: &ExaminationContext<'_>, launched: &LaunchedTarget) {
     for phase in &launched.phases {
-        context.events.tell(Event::Phase {
+        context.events.tell(RunEvent::Phase {
             target: launched.target.to_string(),
             phase: phase.name.clone(),
             duration_ms: phase.duration_ms,
@@ -367,7 +370,12 @@ fn tell_phases(context: &Context<'_>, launched: &LaunchedTarget) {
 }
 
 /// One undisturbed instance from its launch to what it says. Nobody may be waiting any more.
-async fn visit(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget, tell: Option<oneshot::Sender<Second>>) {
+async fn visit(
+    context: &ExaminationContext<'_>,
+    ready: &ReadyRun,
+    launched: LaunchedTarget,
+    tell: Option<oneshot::Sender<SecondBoot>>,
+) {
     tell_phases(context, &launched);
     let second = stages::visit(&probing(context, ready), &launched).await;
     let _ended = hurry::bounded(context.cancel, ready.fleet.end(&launched.target)).await;
@@ -376,7 +384,7 @@ async fn visit(context: &Context<'_>, ready: &Ready, launched: LaunchedTarget, t
     }
 }
 
-async fn release(context: &Context<'_>, ready: Ready) -> Vec<Leftover> {
+async fn release(context: &ExaminationContext<'_>, ready: ReadyRun) -> Vec<Leftover> {
     let hurried = || UndoPolicy::hurried(RELEASE_CANCELLED);
     let policy = if context.cancel.is_cancelled() { hurried() } else { UndoPolicy::within(RELEASE) };
     // A cancel in the middle of the release shortens it.
@@ -406,7 +414,7 @@ async fn after_cancel(cancel: &CancellationToken) {
 }
 
 /// The evidence for a target that never got as far as checks.
-fn undecided(context: &Context<'_>, target: &TargetId, reason: Undecided) -> TargetEvidence {
-    let record = context.admitted(target).and_then(Admitted::record);
+fn undecided(context: &ExaminationContext<'_>, target: &TargetId, reason: UndecidedReason) -> TargetEvidence {
+    let record = context.admitted(target).and_then(AdmittedImage::record);
     TargetEvidence::untested(target.to_string(), record, reason)
 }

@@ -4,13 +4,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use super::probing::{Beside, Probing, Round, ask};
+use super::probing::{ExtraQuestions, ProbeContext, ProbeRound, ask};
 use assay_aws::launch::{LaunchedTarget, RunningInstance};
 use assay_model::{
-    CheckEvidence, Digest, Outcome, TargetEvidence, UndecidedKind, escape::bounded, evidence::Undecided,
+    CheckEvidence, CheckOutcome, Digest, TargetEvidence, UndecidedKind, escape::bounded, evidence::UndecidedReason,
 };
 use assay_prober::{TargetProbe, amounts_to};
-use assay_suite::{Check, Matcher, Property, Resource, Sudo, Suite};
+use assay_suite::{Check, CheckProperty, Matcher, ResourceKind, SudoChoice, Suite};
 
 /// The longest that a host may take to show that it is still there.
 const STILL_THERE: Duration = Duration::from_secs(30);
@@ -24,13 +24,13 @@ case $(runlevel 2>/dev/null) in *' 0'|*' 6') exit 1;; esac
 exit 0";
 
 /// Why what failed on the target's host may be no fault of the image; `None`: EC2 says that the instance runs and is well, and the host answers and stays.
-pub async fn doubt(
-    with: &Probing<'_>,
+pub(super) async fn doubt(
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
     host_key: Option<&str>,
-) -> Option<Undecided> {
-    let lost = |reason: String| Undecided { kind: UndecidedKind::Lost, reason };
+) -> Option<UndecidedReason> {
+    let lost = |reason: String| UndecidedReason { kind: UndecidedKind::Lost, reason };
     if let Some(trouble) = with.fleet.trouble(&launched.target).await {
         return Some(lost(trouble));
     }
@@ -38,37 +38,37 @@ pub async fn doubt(
         Ok(place) => place,
         Err(reason) => return Some(reason),
     };
-    let round = Round {
+    let round = ProbeRound {
         suites: Arc::from([question()]),
         host_keys: host_key.map(str::to_owned).into_iter().collect(),
         connect_within: STILL_THERE,
         total: STILL_THERE * 2,
-        beside: Beside::NOTHING,
+        beside: ExtraQuestions::NOTHING,
     };
     going_down(&ask(with, &launched.target, &place, round).await).map(lost)
 }
 
 /// What a host is asked to learn whether it is going down.
-pub fn question() -> Suite {
-    command_suite("not going down", NOT_GOING_DOWN.to_owned(), Sudo::Never)
+pub(super) fn question() -> Suite {
+    command_suite("not going down", NOT_GOING_DOWN.to_owned(), SudoChoice::Never)
 }
 
 /// What a host's answer to [`question`] means; `None`: it is there and stays.
-pub fn going_down(found: &TargetProbe) -> Option<String> {
+pub(super) fn going_down(found: &TargetProbe) -> Option<String> {
     if let Some(stopped) = &found.stopped {
         return Some(format!("the host does not answer any more: {}", stopped.reason));
     }
     match found.checks.first().map(|check| check.outcome) {
-        Some(Outcome::Passed) => None,
-        Some(Outcome::Failed) => Some("the host is shutting down".to_owned()),
+        Some(CheckOutcome::Passed) => None,
+        Some(CheckOutcome::Failed) => Some("the host is shutting down".to_owned()),
         _ => Some("the host does not say whether it is shutting down".to_owned()),
     }
 }
 
 /// Takes back what failed of `checks`, which a host answered that was not well.
-pub fn take_back(checks: &mut [CheckEvidence], why: &Undecided) {
-    for check in checks.iter_mut().filter(|check| check.outcome == Outcome::Failed) {
-        check.outcome = Outcome::Undecided;
+pub(super) fn take_back(checks: &mut [CheckEvidence], why: &UndecidedReason) {
+    for check in checks.iter_mut().filter(|check| check.outcome == CheckOutcome::Failed) {
+        check.outcome = CheckOutcome::Undecided;
         let said = std::mem::take(&mut check.message);
         check.message =
             bounded(&format!("{}, so what failed may be no fault of the image ({said})", why.reason), MESSAGE);
@@ -76,21 +76,21 @@ pub fn take_back(checks: &mut [CheckEvidence], why: &Undecided) {
 }
 
 /// [`take_back`] for all that a target's first round brought, with what that amounts to.
-pub fn take_back_all(evidence: &mut TargetEvidence, planned: usize, why: &Undecided) {
+pub(super) fn take_back_all(evidence: &mut TargetEvidence, planned: usize, why: &UndecidedReason) {
     take_back(&mut evidence.checks, why);
     (evidence.verdict, evidence.undecided) = amounts_to(&evidence.checks, planned, Some(why));
 }
 
 /// Whether anything failed.
-pub fn any_failed(checks: &[CheckEvidence]) -> bool {
-    checks.iter().any(|check| check.outcome == Outcome::Failed)
+pub(super) fn any_failed(checks: &[CheckEvidence]) -> bool {
+    checks.iter().any(|check| check.outcome == CheckOutcome::Failed)
 }
 
 /// A suite of assay's own: one command that must end with 0.
-pub fn command_suite(id: &str, command: String, sudo: Sudo) -> Suite {
+pub(super) fn command_suite(id: &str, command: String, sudo: SudoChoice) -> Suite {
     let digest = Digest::of(command.as_bytes());
     let check = Check {
-        resource: Resource::Command,
+        resource: ResourceKind::Command,
         id: id.to_owned(),
         path: None,
         subject: Some(command),
@@ -100,7 +100,7 @@ pub fn command_suite(id: &str, command: String, sudo: Sudo) -> Suite {
         retry_delay: Duration::from_secs(1),
         timeout: Duration::from_secs(20),
         parameters: BTreeMap::new(),
-        properties: vec![Property { name: "exit-status".to_owned(), matcher: Matcher::Equal(0.into()), line: 0 }],
+        properties: vec![CheckProperty { name: "exit-status".to_owned(), matcher: Matcher::Equal(0.into()), line: 0 }],
         line: 0,
     };
     Suite { name: "assay".to_owned(), path: PathBuf::new(), digest, sudo, checks: vec![check] }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use assay_model::Verdict;
 
-    fn check(outcome: Outcome) -> CheckEvidence {
+    fn check(outcome: CheckOutcome) -> CheckEvidence {
         CheckEvidence {
             suite: "smoke".to_owned(),
             file: None,
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    fn probe(checks: Vec<CheckEvidence>, stopped: Option<Undecided>) -> TargetProbe {
+    fn probe(checks: Vec<CheckEvidence>, stopped: Option<UndecidedReason>) -> TargetProbe {
         TargetProbe {
             verdict: Verdict::Undecided,
             undecided: None,
@@ -147,14 +147,14 @@ mod tests {
     #[test]
     fn what_failed_on_a_host_that_was_taken_away_is_undecided_and_says_what_it_was() {
         let mut evidence = TargetEvidence::new("t".to_owned(), None);
-        evidence.checks = vec![check(Outcome::Passed), check(Outcome::Failed)];
+        evidence.checks = vec![check(CheckOutcome::Passed), check(CheckOutcome::Failed)];
         evidence.verdict = Verdict::Failed;
-        let why = Undecided { kind: UndecidedKind::Lost, reason: "i-1 is shutting-down: spot".to_owned() };
+        let why = UndecidedReason { kind: UndecidedKind::Lost, reason: "i-1 is shutting-down: spot".to_owned() };
         take_back_all(&mut evidence, 2, &why);
         assert_eq!((evidence.verdict, evidence.undecided), (Verdict::Undecided, Some(why)));
-        assert_eq!(evidence.checks[0].outcome, Outcome::Passed);
+        assert_eq!(evidence.checks[0].outcome, CheckOutcome::Passed);
         let taken = &evidence.checks[1];
-        assert_eq!(taken.outcome, Outcome::Undecided);
+        assert_eq!(taken.outcome, CheckOutcome::Undecided);
         assert!(
             taken.message.starts_with("i-1 is shutting-down: spot, so") && taken.message.ends_with("(it is false)")
         );
@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn only_a_host_that_answers_and_stays_gives_no_doubt() {
-        let stopped = Undecided { kind: UndecidedKind::Unreachable, reason: "no route".to_owned() };
-        assert_eq!(going_down(&probe(vec![check(Outcome::Passed)], None)), None);
+        let stopped = UndecidedReason { kind: UndecidedKind::Unreachable, reason: "no route".to_owned() };
+        assert_eq!(going_down(&probe(vec![check(CheckOutcome::Passed)], None)), None);
         for (checks, stopped, words) in [
-            (vec![check(Outcome::Failed)], None, "is shutting down"),
-            (vec![check(Outcome::Undecided)], None, "does not say"),
+            (vec![check(CheckOutcome::Failed)], None, "is shutting down"),
+            (vec![check(CheckOutcome::Undecided)], None, "does not say"),
             (Vec::new(), None, "does not say"),
-            (vec![check(Outcome::Undecided)], Some(stopped), "no route"),
+            (vec![check(CheckOutcome::Undecided)], Some(stopped), "no route"),
         ] {
             let why = going_down(&probe(checks, stopped)).expect("a doubt");
             assert!(why.contains(words), "{why}");

@@ -7,25 +7,31 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Finished,
-    event::Events,
-    examine::Examined,
+    FinishedRun,
+    event::EventSender,
+    examine::ExaminationResult,
     external, health,
-    inventories::Inventories,
+    inventories::InventoriesByDigest,
     known_hosts, probing,
-    reach::{self, Reach},
+    reach::{self, RunReach},
     report_folder,
     validate::evidence_of,
 };
-use crate::{external_suites::Host, report};
+use crate::{external_suites::HostAccess, report};
 use assay_aws::journal::reaper::own_program;
 use assay_config::request::{HostKeyTrust, ProbeHost, ProbeRequest as Wanted};
-use assay_model::{Event, HostKeyPin, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict, evidence::Undecided};
+use assay_model::{
+    HostKeyPin, Provenance, RunEvent, RunId, TargetEvidence, UndecidedKind, Verdict, evidence::UndecidedReason,
+};
 use assay_prober::{ProbeRequest, Prober, amounts_to};
 use assay_suite::Suite;
 
 /// Runs the suites on every host at once. Fails where the key cannot be read. Where there is no prober, every host is undecided.
-pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -> Result<Finished, String> {
+pub(crate) async fn probe(
+    request: Wanted,
+    events: EventSender,
+    cancel: CancellationToken,
+) -> Result<FinishedRun, String> {
     let started_at = jiff::Timestamp::now().to_string();
     let key =
         std::fs::read_to_string(&request.key).map_err(|e| format!("cannot read {}: {e}", request.key.display()))?;
@@ -39,32 +45,38 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
     let program = own_program().map_err(|e| format!("cannot find this program: {e}"))?;
     let run = RunId::generate();
     let targets = request.hosts.iter().map(ToString::to_string).collect();
-    events.tell(Event::Started { run: run.to_string(), targets });
+    events.tell(RunEvent::Started { run: run.to_string(), targets });
     let ready = async {
         let prober = reach::prober(&request.ways.prober, &program).await?;
         let ways = &request.ways;
-        let reach = Reach::prepare(ways.bastion.as_ref(), ways.proxy_command.as_deref(), &program).await?;
+        let reach = RunReach::prepare(ways.bastion.as_ref(), ways.proxy_command.as_deref(), &program).await?;
         Ok((prober, reach))
     };
     let ready = tokio::select! {
         ready = ready => ready,
         () = cancel.cancelled() => Err(cancelled()),
     };
-    let inventories = Inventories::default();
+    let inventories = InventoriesByDigest::default();
     let examined = match ready {
         Ok((prober, reach)) => {
             let suites: Arc<[Suite]> = Arc::from(request.suites.clone());
-            let asking =
-                Asking { request: &request, key, suites, prober: &prober, reach: &reach, inventories: &inventories };
+            let asking = HostRequest {
+                request: &request,
+                key,
+                suites,
+                prober: &prober,
+                reach: &reach,
+                inventories: &inventories,
+            };
             let targets = join_all(request.hosts.iter().map(|host| one(&asking, host, &events, &cancel))).await;
-            Examined { targets, confinement: prober.confinement(), ..Examined::default() }
+            ExaminationResult { targets, confinement: prober.confinement(), ..ExaminationResult::default() }
         }
         Err(reason) => untested(&request, &reason, &events),
     };
     let mut evidence = evidence_of(run, None, Provenance::default(), &request.suites, started_at, examined);
     evidence.inventories = inventories.all();
     evidence.shard = request.shard.clone();
-    let mut finished = Finished::unrecorded(evidence);
+    let mut finished = FinishedRun::unrecorded(evidence);
     if let Some(folder) = &request.report_dir {
         match report::write_all(folder, &finished.evidence) {
             Ok(paths) => finished.reports = Some(paths),
@@ -75,28 +87,33 @@ pub async fn probe(request: Wanted, events: Events, cancel: CancellationToken) -
 }
 
 /// What every host is asked with.
-struct Asking<'a> {
+struct HostRequest<'a> {
     request: &'a Wanted,
     key: SecretString,
     suites: Arc<[Suite]>,
     prober: &'a Prober,
-    reach: &'a Reach,
-    inventories: &'a Inventories,
+    reach: &'a RunReach,
+    inventories: &'a InventoriesByDigest,
 }
 
-fn cancelled() -> Undecided {
-    Undecided { kind: UndecidedKind::Cancelled, reason: "cancelled".to_owned() }
+fn cancelled() -> UndecidedReason {
+    UndecidedReason { kind: UndecidedKind::Cancelled, reason: "cancelled".to_owned() }
 }
 
 /// No host was asked anything, for one reason.
-fn untested(request: &Wanted, reason: &Undecided, events: &Events) -> Examined {
+fn untested(request: &Wanted, reason: &UndecidedReason, events: &EventSender) -> ExaminationResult {
     let targets: Vec<TargetEvidence> =
         request.hosts.iter().map(|host| TargetEvidence::untested(host.to_string(), None, reason.clone())).collect();
     targets.iter().for_each(|target| events.judged(target));
-    Examined { targets, ..Examined::default() }
+    ExaminationResult { targets, ..ExaminationResult::default() }
 }
 
-async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &CancellationToken) -> TargetEvidence {
+async fn one(
+    with: &HostRequest<'_>,
+    host: &ProbeHost,
+    events: &EventSender,
+    cancel: &CancellationToken,
+) -> TargetEvidence {
     let mut evidence = TargetEvidence::new(host.to_string(), None);
     let asked = async {
         let host_keys = known(with.request, host)?;
@@ -138,7 +155,7 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
             if evidence.verdict == Verdict::Failed
                 && let Some(Some(reason)) = cancel.run_until_cancelled(doubt(with, host, host_key.clone())).await
             {
-                let why = Undecided { kind: UndecidedKind::Lost, reason };
+                let why = UndecidedReason { kind: UndecidedKind::Lost, reason };
                 health::take_back_all(&mut evidence, with.suites.iter().map(Suite::planned).sum(), &why);
                 stopped = Some(why);
             }
@@ -157,18 +174,18 @@ async fn one(with: &Asking<'_>, host: &ProbeHost, events: &Events, cancel: &Canc
 
 /// External suites, and what all of it amounts to with them. `host_key`: the one that the host showed and that was accepted.
 async fn externals(
-    with: &Asking<'_>,
+    with: &HostRequest<'_>,
     host: &ProbeHost,
     host_key: Option<String>,
-    stopped: Option<Undecided>,
+    stopped: Option<UndecidedReason>,
     evidence: &mut TargetEvidence,
-    events: &Events,
+    events: &EventSender,
     cancel: &CancellationToken,
 ) {
     if !external::asked(&with.suites) || evidence.checks.is_empty() {
         return;
     }
-    let reached = Host {
+    let reached = HostAccess {
         target: host.to_string(),
         address: host.host.clone(),
         port: host.port,
@@ -178,7 +195,7 @@ async fn externals(
         proxy_command: with.reach.proxy_command(&host.host, host.port, None),
     };
     let doubt = || doubt(with, host, host_key.clone()).boxed();
-    let subject = external::Subject {
+    let subject = external::SuiteHost {
         host: match &stopped {
             Some(stopped) => Err(stopped.reason.as_str()),
             None if with.reach.has_bastion() => Err(external::NO_WAY_THROUGH_A_BASTION),
@@ -196,7 +213,7 @@ async fn externals(
 }
 
 /// Why what failed on the host may be no fault of it: it does not answer any more, or is going down.
-async fn doubt(with: &Asking<'_>, host: &ProbeHost, host_key: Option<String>) -> Option<String> {
+async fn doubt(with: &HostRequest<'_>, host: &ProbeHost, host_key: Option<String>) -> Option<String> {
     let (address, way) = match with.reach.to(&host.host, host.port, None).await {
         Ok(place) => place,
         Err(reason) => return Some(reason.reason),
@@ -220,8 +237,8 @@ async fn doubt(with: &Asking<'_>, host: &ProbeHost, host_key: Option<String>) ->
 }
 
 /// The host keys that may be shown. A known_hosts file that does not know the host is a reason not to go there at all.
-fn known(request: &Wanted, host: &ProbeHost) -> Result<Vec<String>, Undecided> {
-    let not_known = |reason: String| Undecided { kind: UndecidedKind::HostKey, reason };
+fn known(request: &Wanted, host: &ProbeHost) -> Result<Vec<String>, UndecidedReason> {
+    let not_known = |reason: String| UndecidedReason { kind: UndecidedKind::HostKey, reason };
     match &request.host_key {
         HostKeyTrust::None => Ok(Vec::new()),
         HostKeyTrust::Line(line) => Ok(vec![line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")]),

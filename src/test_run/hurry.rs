@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 const GRACE: Duration = Duration::from_secs(6);
 
 /// Runs `work` to its end; after a cancel only for a few seconds more. `None`: it was given up.
-pub async fn bounded<T>(cancel: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn bounded<T>(cancel: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
     within(GRACE, cancel, work).await
 }
 

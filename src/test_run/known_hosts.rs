@@ -7,7 +7,7 @@ use ssh_key::PublicKey;
 
 /// What a file says of one host.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KnownKeys {
+pub(super) struct KnownKeys {
     /// The keys as `algorithm base64`, in file order; none that is revoked for this host.
     pub keys: Vec<String>,
     /// Lines, counted from 1, that cannot be read.
@@ -27,7 +27,7 @@ struct KnownHostLine<'a> {
 }
 
 /// What the file says of `host` at `port`.
-pub fn keys(text: &str, host: &str, port: u16) -> KnownKeys {
+pub(super) fn keys(text: &str, host: &str, port: u16) -> KnownKeys {
     let name = if port == 22 { host.to_owned() } else { format!("[{host}]:{port}") };
     let mut known = KnownKeys::default();
     let mut revoked = Vec::new();
@@ -56,7 +56,7 @@ pub fn keys(text: &str, host: &str, port: u16) -> KnownKeys {
 
 impl KnownKeys {
     /// Why there is no key, as the end of a sentence; empty where nothing more is known than that.
-    pub fn hint(&self) -> String {
+    pub(super) fn hint(&self) -> String {
         let mut hint = String::new();
         if self.revoked {
             hint.push_str("; what it has is revoked");

@@ -31,13 +31,12 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub use admit::Admitted;
-pub use event::Events;
-pub use hosts::probe;
-pub use provenance::Began;
-pub use signing::EvidenceSigner;
-pub use stamping::Stamped;
-pub use validate::validate;
+pub(crate) use event::EventSender;
+pub(crate) use hosts::probe;
+pub(crate) use provenance::BuildBeginning;
+pub(crate) use signing::EvidenceSigner;
+pub(crate) use stamping::StampResult;
+pub(crate) use validate::validate;
 
 use futures::future::try_join_all;
 use protection::ProtectionRecord;
@@ -47,11 +46,12 @@ use crate::report::ReportPaths;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory, with_region};
 use assay_config::{AccessSettings, Settings};
 use assay_model::{
-    AmiId, AmiRef, Candidate, Evidence, ImageName, Region, RunId, State, Verdict, exit::Exit, shard::ShardRecord, tags,
+    AmiId, AmiRef, Candidate, Evidence, ImageName, ImageState, Region, RunId, Verdict, exit::ExitStatus,
+    shard::ShardRecord, tags,
 };
 
 /// What is to be tested, and on whose behalf.
-pub struct Request {
+pub(crate) struct RunRequest {
     /// The run under which things are created; all builds of one Packer run share it.
     pub run: RunId,
     /// At least one.
@@ -77,12 +77,12 @@ pub struct Request {
     /// What signs the evidence file.
     pub signer: Option<EvidenceSigner>,
     /// What was known when the build of the AMIs began, where that was seen.
-    pub began: Option<Began>,
+    pub began: Option<BuildBeginning>,
 }
 
 /// A Packer build, in the words of Packer's manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PackerBuild {
+pub(crate) struct PackerBuild {
     /// The source's name.
     pub name: String,
     /// e.g. `amazon-ebs`.
@@ -97,7 +97,7 @@ pub struct PackerBuild {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Finished {
+pub(crate) struct FinishedRun {
     /// What was found.
     pub evidence: Evidence,
     /// Where the reports are, where a folder for them was given.
@@ -107,16 +107,16 @@ pub struct Finished {
     /// The manifest, where one was written.
     pub manifest: Option<PathBuf>,
     /// What became of each AMI's tags.
-    pub stamped: Vec<Stamped>,
+    pub stamped: Vec<StampResult>,
     /// The AMIs that assay keeps protected from deregistration.
     pub protected: Vec<AmiRef>,
     /// What went wrong beside the verdict: tags, reports, manifest.
     pub problems: Vec<String>,
 }
 
-impl Finished {
+impl FinishedRun {
     /// Evidence that was written nowhere yet.
-    pub fn unrecorded(evidence: Evidence) -> Self {
+    pub(crate) fn unrecorded(evidence: Evidence) -> Self {
         Self {
             evidence,
             reports: None,
@@ -129,18 +129,18 @@ impl Finished {
     }
 
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self.evidence.verdict {
-            Verdict::Failed => Exit::Failed,
-            Verdict::Undecided => Exit::Undecided,
-            Verdict::Passed if !self.problems.is_empty() => Exit::Undecided,
-            Verdict::Passed if !self.evidence.leftovers.is_empty() => Exit::Leftovers,
-            Verdict::Passed => Exit::Done,
+            Verdict::Failed => ExitStatus::Failed,
+            Verdict::Undecided => ExitStatus::Undecided,
+            Verdict::Passed if !self.problems.is_empty() => ExitStatus::Undecided,
+            Verdict::Passed if !self.evidence.leftovers.is_empty() => ExitStatus::Leftovers,
+            Verdict::Passed => ExitStatus::Done,
         }
     }
 
     /// Why a build must not be green, in one or more lines; `None` where all is well. Leftovers alone do not fail a build: they are warned of.
-    pub fn complaint(&self) -> Option<String> {
+    pub(crate) fn complaint(&self) -> Option<String> {
         let mut lines = Vec::new();
         if self.evidence.verdict != Verdict::Passed {
             let counts = self.evidence.counts();
@@ -159,10 +159,10 @@ impl Finished {
 }
 
 /// The AMIs of `image` that carry `state` in their tags, in these regions, sorted. Fails with the first region's error.
-pub async fn find(
+pub(crate) async fn find(
     access: &AccessSettings,
     image: &ImageName,
-    state: State,
+    state: ImageState,
     regions: &[Region],
 ) -> Result<Vec<AmiRef>, CloudError> {
     let access = with_region(access, regions.first()).await;
@@ -189,11 +189,11 @@ pub async fn find(
 
 /// Protects AMIs and does nothing else: for what turns out to be untestable when an error would cost the AMI. `run`: under which it is noted. After
 /// a cancel it goes on for a few seconds only. Returns whether every one of them is protected now.
-pub async fn keep(
+pub(crate) async fn keep(
     access: &AccessSettings,
     run: RunId,
     amis: &[AmiRef],
-    events: &Events,
+    events: &EventSender,
     cancel: &CancellationToken,
 ) -> bool {
     let keeping = async {

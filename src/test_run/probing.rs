@@ -7,72 +7,73 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Request,
-    event::Events,
+    RunRequest,
+    event::EventSender,
     health,
-    inventories::Inventories,
-    reach::{Place, Reach},
+    inventories::InventoriesByDigest,
+    reach::{DialPlace, RunReach},
 };
 use crate::report;
 use assay_aws::launch::{Fleet, LaunchedTarget, RunningInstance};
 use assay_model::{
-    Event, HostKeyPin, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes, evidence::Undecided,
+    HostKeyPin, RunEvent, TargetEvidence, TargetId, UndecidedKind, Verdict, escape::escape_bytes,
+    evidence::UndecidedReason,
 };
-use assay_prober::{HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe, Way};
-use assay_suite::{Asker, Check, Suite};
+use assay_prober::{ConnectionWay, HostFacts, ProbeEvent, ProbePhase, ProbeRequest, Prober, TargetProbe};
+use assay_suite::{Check, QuestionAsker, Suite};
 
 /// The longest that cloud-init and a target's checks may take after the login, beyond what the longest check may take by what its suite says; see
 /// [`checks_within`].
-pub const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
+pub(super) const CHECKS_AT_MOST: Duration = Duration::from_secs(1800);
 /// What a round of questions leaves of an instance's life: a deadline leaves what was found, an instance that powers itself off leaves a lost connection.
-pub const MARGIN: Duration = Duration::from_secs(60);
+pub(super) const MARGIN: Duration = Duration::from_secs(60);
 /// The pause between two looks at the console.
 const CONSOLE_PAUSE: Duration = Duration::from_secs(3);
 
 /// How long cloud-init and the checks of `suites` may take after the login: a check with many attempts gets the time for all of them.
-pub fn checks_within(suites: &[Suite]) -> Duration {
+pub(super) fn checks_within(suites: &[Suite]) -> Duration {
     let checks = suites.iter().flat_map(|suite| &suite.checks);
-    let asked = checks.filter(|check| !check.skip && check.resource.asker() == Asker::Host);
+    let asked = checks.filter(|check| !check.skip && check.resource.asker() == QuestionAsker::Host);
     CHECKS_AT_MOST + asked.map(Check::longest).max().unwrap_or_default()
 }
 
 /// What a probe works with.
-pub struct Probing<'a> {
+pub(super) struct ProbeContext<'a> {
     /// What is asked.
-    pub request: &'a Request,
+    pub request: &'a RunRequest,
     /// The instances.
     pub fleet: &'a Fleet,
     /// The process that speaks SSH.
     pub prober: &'a Prober,
     /// By which way.
-    pub reach: &'a Reach,
+    pub reach: &'a RunReach,
     /// Who listens.
-    pub events: &'a Events,
+    pub events: &'a EventSender,
     /// Ends it.
     pub cancel: &'a CancellationToken,
     /// Where what is found in images goes.
-    pub inventories: &'a Inventories,
+    pub inventories: &'a InventoriesByDigest,
 }
 
 /// What the first probe of an instance leaves for what comes after it.
 #[derive(Debug, Default)]
-pub struct Met {
+pub(super) struct FirstLogin {
     /// The host key that it showed and that was accepted, as `algorithm base64`.
     pub host_key: Option<String>,
     /// What the host said of itself, where that was asked and it was reached.
     pub facts: Option<HostFacts>,
     /// What kept the probe from its end; absent where every question was put.
-    pub stopped: Option<Undecided>,
+    pub stopped: Option<UndecidedReason>,
 }
 
 /// Probes one instance and writes what was found into `evidence`. `beside`: what the host is asked beside the checks. [`explain`] is due when the verdict stands.
-pub async fn probe(
-    with: &Probing<'_>,
+pub(super) async fn probe(
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    beside: Beside,
+    beside: ExtraQuestions,
     evidence: &mut TargetEvidence,
-) -> Met {
+) -> FirstLogin {
     let attempt = tokio::select! {
         found = probe_with_known_key(with, launched, instance, beside) => found,
         () = with.cancel.cancelled() => Err(cancelled()),
@@ -101,26 +102,26 @@ pub async fn probe(
                 with.inventories.note(None, Some(&reason), evidence);
             }
             evidence.undecided = Some(reason.clone());
-            Met { stopped: Some(reason), ..Met::default() }
+            FirstLogin { stopped: Some(reason), ..FirstLogin::default() }
         }
     }
 }
 
 /// The reason of everything that a cancel cut short.
-pub fn cancelled() -> Undecided {
-    Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
+pub(super) fn cancelled() -> UndecidedReason {
+    UndecidedReason { kind: UndecidedKind::Cancelled, reason: "the run was cancelled".to_owned() }
 }
 
-fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) -> Met {
+fn take_over(found: TargetProbe, evidence: &mut TargetEvidence) -> FirstLogin {
     evidence.verdict = found.verdict;
     evidence.undecided = found.undecided;
     evidence.checks = found.checks;
     evidence.phases.extend(found.phases);
-    Met { host_key: found.host_key.map(|key| key.line), facts: found.facts, stopped: found.stopped }
+    FirstLogin { host_key: found.host_key.map(|key| key.line), facts: found.facts, stopped: found.stopped }
 }
 
 /// For a target that could not be reached or was lost: what EC2 says became of the instance, and its console output saved beside the reports.
-pub async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
+pub(super) async fn explain(with: &ProbeContext<'_>, target: &TargetId, evidence: &mut TargetEvidence) {
     use UndecidedKind::{HostKey, Lost, Timeout, Unreachable};
     let Some(undecided) =
         evidence.undecided.as_mut().filter(|u| matches!(u.kind, Unreachable | Lost | Timeout | HostKey))
@@ -136,7 +137,7 @@ pub async fn explain(with: &Probing<'_>, target: &TargetId, evidence: &mut Targe
 }
 
 /// Saves an instance's console output beside the reports. Returns the file's name; `None` where there is no folder for reports, or it could not be had.
-pub async fn save_console(with: &Probing<'_>, target: &TargetId) -> Option<String> {
+pub(super) async fn save_console(with: &ProbeContext<'_>, target: &TargetId) -> Option<String> {
     let folder = with.request.settings.report_dir.as_ref()?;
     let bytes = match with.fleet.console(target).await {
         Ok(bytes) => bytes,
@@ -161,17 +162,17 @@ fn save(folder: &Path, name: &str, bytes: &[u8]) -> std::io::Result<()> {
 
 /// With the injected key; where there is none (it booted undisturbed) or the host shows another, with the console's; where the console names none, with none, and the record says so.
 async fn probe_with_known_key(
-    with: &Probing<'_>,
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    beside: Beside,
-) -> Result<(TargetProbe, HostKeyPin), Undecided> {
+    beside: ExtraQuestions,
+) -> Result<(TargetProbe, HostKeyPin), UndecidedReason> {
     let place = place(with, launched, instance).await?;
     let suites: Arc<[Suite]> = Arc::from(with.request.settings.suites.clone());
     let round = |host_keys| {
         let connect_within = left(with, launched);
         let total = within_life(with, launched, connect_within + checks_within(&suites));
-        Round { suites: suites.clone(), host_keys, connect_within, total, beside }
+        ProbeRound { suites: suites.clone(), host_keys, connect_within, total, beside }
     };
     if let Some(key) = &instance.host_key {
         let injected = ask(with, &launched.target, &place, round(vec![key.clone()])).await;
@@ -196,11 +197,11 @@ async fn probe_with_known_key(
 }
 
 /// Where an instance of ours is dialled; the address that it sees us from is admitted.
-pub async fn place(
-    with: &Probing<'_>,
+pub(super) async fn place(
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-) -> Result<Place, Undecided> {
+) -> Result<DialPlace, UndecidedReason> {
     let patience = left(with, launched);
     let place = with.reach.to_within(&instance.address, instance.port, Some(&instance.id), patience).await?;
     admit(with, &launched.target, &place, false).await;
@@ -208,8 +209,13 @@ pub async fn place(
 }
 
 /// Has the temporary group admit the address that the instance sees us from, where connections are made directly. Returns whether that changed anything.
-pub async fn admit(with: &Probing<'_>, target: &TargetId, (address, way): &Place, ask_anew: bool) -> bool {
-    if !matches!(way, Way::Direct) {
+pub(super) async fn admit(
+    with: &ProbeContext<'_>,
+    target: &TargetId,
+    (address, way): &DialPlace,
+    ask_anew: bool,
+) -> bool {
+    if !matches!(way, ConnectionWay::Direct) {
         return false;
     }
     with.fleet.admit(target, address.ip(), ask_anew).await.unwrap_or_else(|why| {
@@ -219,7 +225,7 @@ pub async fn admit(with: &Probing<'_>, target: &TargetId, (address, way): &Place
 }
 
 /// `wanted`, or less where the instance powers itself off before: what a host says while it goes down is no answer.
-pub fn within_life(with: &Probing<'_>, launched: &LaunchedTarget, wanted: Duration) -> Duration {
+pub(super) fn within_life(with: &ProbeContext<'_>, launched: &LaunchedTarget, wanted: Duration) -> Duration {
     let life = with.fleet.life_left(launched).saturating_sub(MARGIN).max(Duration::from_millis(500));
     if life < wanted {
         tracing::info!(target = %launched.target, "the instance's life bounds its test; ttl makes it longer");
@@ -228,7 +234,7 @@ pub fn within_life(with: &Probing<'_>, launched: &LaunchedTarget, wanted: Durati
 }
 
 /// A test that ended because the instance's life does says so.
-fn name_short_life(with: &Probing<'_>, launched: &LaunchedTarget, found: &mut TargetProbe) {
+fn name_short_life(with: &ProbeContext<'_>, launched: &LaunchedTarget, found: &mut TargetProbe) {
     if with.fleet.life_left(launched) > MARGIN + Duration::from_secs(5) {
         return;
     }
@@ -240,12 +246,12 @@ fn name_short_life(with: &Probing<'_>, launched: &LaunchedTarget, found: &mut Ta
 }
 
 /// Whether the host showed another key than the ones that were named.
-pub fn is_key_mismatch(found: &TargetProbe) -> bool {
+pub(super) fn is_key_mismatch(found: &TargetProbe) -> bool {
     found.stopped.as_ref().is_some_and(|u| u.kind == UndecidedKind::HostKey)
 }
 
 /// Reads the console until it names host keys or half of what is left of `ssh_timeout` has passed: EC2 shows it late.
-pub async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<String> {
+pub(super) async fn console_keys(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> Vec<String> {
     let deadline = tokio::time::Instant::now() + left(with, launched) / 2;
     loop {
         match with.fleet.console(&launched.target).await {
@@ -264,12 +270,12 @@ pub async fn console_keys(with: &Probing<'_>, launched: &LaunchedTarget) -> Vec<
 }
 
 /// What is left of `ssh_timeout`, which counts from the launch; never less than a moment, so that the prober can say why.
-pub fn left(with: &Probing<'_>, launched: &LaunchedTarget) -> Duration {
+pub(super) fn left(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> Duration {
     with.request.settings.ssh.timeout.saturating_sub(launched.started.elapsed()).max(Duration::from_millis(500))
 }
 
 /// What one session with an instance is to bring.
-pub struct Round {
+pub(super) struct ProbeRound {
     /// What is asked; may be nothing.
     pub suites: Arc<[Suite]>,
     /// The host keys that may be shown, as `algorithm base64`; empty: any.
@@ -279,27 +285,32 @@ pub struct Round {
     /// From now until everything must be done.
     pub total: Duration,
     /// What the host is asked beside.
-    pub beside: Beside,
+    pub beside: ExtraQuestions,
 }
 
 /// What a host is asked that is no check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Beside {
+pub(super) struct ExtraQuestions {
     /// About itself, to compare boots.
     pub facts: bool,
     /// What is in the image.
     pub inventory: bool,
 }
 
-impl Beside {
+impl ExtraQuestions {
     /// Nothing.
-    pub const NOTHING: Self = Self { facts: false, inventory: false };
+    pub(super) const NOTHING: Self = Self { facts: false, inventory: false };
     /// Only about itself.
-    pub const FACTS: Self = Self { facts: true, inventory: false };
+    pub(super) const FACTS: Self = Self { facts: true, inventory: false };
 }
 
 /// One session with an instance of ours, with the run's key, after cloud-init.
-pub async fn ask(with: &Probing<'_>, target: &TargetId, (address, way): &Place, round: Round) -> TargetProbe {
+pub(super) async fn ask(
+    with: &ProbeContext<'_>,
+    target: &TargetId,
+    (address, way): &DialPlace,
+    round: ProbeRound,
+) -> TargetProbe {
     let request = ProbeRequest {
         target: target.to_string(),
         address: *address,
@@ -318,14 +329,14 @@ pub async fn ask(with: &Probing<'_>, target: &TargetId, (address, way): &Place, 
 }
 
 /// Probes, and tells the phases as they are reached.
-pub async fn watched(prober: &Prober, request: ProbeRequest, events: &Events) -> TargetProbe {
+pub(super) async fn watched(prober: &Prober, request: ProbeRequest, events: &EventSender) -> TargetProbe {
     let (sender, mut seen) = mpsc::channel(64);
     let target = request.target.clone();
     let telling = async {
         while let Some(event) = seen.recv().await {
             if let ProbeEvent::Reached(phase, after) = event {
                 let duration_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                events.tell(Event::Phase { target: target.clone(), phase: words(phase).to_owned(), duration_ms });
+                events.tell(RunEvent::Phase { target: target.clone(), phase: words(phase).to_owned(), duration_ms });
             }
         }
     };

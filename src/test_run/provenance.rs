@@ -1,24 +1,24 @@
 //! Where a run came from: asks the ledger about the repository, and adds what Packer knew. What an AMI was made from is what was there when its build began; what changed meanwhile is said,
 //! and then nobody can say what it was made from.
 
-use super::Request;
+use super::RunRequest;
 use assay_config::Settings;
 use assay_ledger as ledger;
-use assay_ledger::{Learned, ProvenanceRequest};
+use assay_ledger::{LearnedProvenance, ProvenanceRequest};
 use assay_model::Provenance;
 
 /// What was known when a build began.
 #[derive(Debug, Clone)]
-pub struct Began {
+pub(crate) struct BuildBeginning {
     /// When, RFC 3339 UTC.
     at: String,
     /// Where it comes from; none where the configuration was not known then.
     provenance: Option<Provenance>,
 }
 
-impl Began {
+impl BuildBeginning {
     /// To be called before anything is built.
-    pub async fn now(settings: Option<&Settings>) -> Self {
+    pub(crate) async fn now(settings: Option<&Settings>) -> Self {
         let at = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second());
         let at = at.unwrap_or_default().to_string();
         let provenance = match settings {
@@ -31,7 +31,7 @@ impl Began {
 
 /// What is known of a run's origin.
 #[derive(Debug, Default)]
-pub struct Origin {
+pub(super) struct RunOrigin {
     /// Commit, branch, owner, pipeline and source digest as far as they can be learned, or the candidate's own.
     pub provenance: Provenance,
     /// The CI workflow that this job is of.
@@ -41,23 +41,23 @@ pub struct Origin {
 }
 
 /// Learns it; never fails. What could not be learned is logged.
-pub async fn learn(request: &Request) -> Origin {
+pub(super) async fn learn(request: &RunRequest) -> RunOrigin {
     let learned = ask(&request.settings).await;
     for reason in &learned.unknown {
         tracing::info!(%reason, "not known of this run");
     }
     let lacking = lacking(&request.settings, &learned);
-    let Learned { provenance, workflow, .. } = learned;
+    let LearnedProvenance { provenance, workflow, .. } = learned;
     if let Some(candidate) = &request.candidate {
-        return Origin { provenance: candidate.provenance.clone(), workflow, warning: None };
+        return RunOrigin { provenance: candidate.provenance.clone(), workflow, warning: None };
     }
     let (provenance, changed) = since(request.began.as_ref(), provenance);
     let warning = changed.or(lacking);
-    Origin { provenance: Provenance { parent: request.parent.clone(), ..provenance }, workflow, warning }
+    RunOrigin { provenance: Provenance { parent: request.parent.clone(), ..provenance }, workflow, warning }
 }
 
 /// What is said where an AMI that shall be promoted gets no source digest, or one that nobody may take away no owner: it would be found out when it is promoted, or never.
-fn lacking(settings: &Settings, learned: &Learned) -> Option<String> {
+fn lacking(settings: &Settings, learned: &LearnedProvenance) -> Option<String> {
     let provenance = &learned.provenance;
     let no_digest = !settings.inputs.is_empty() && provenance.source_digest.is_none();
     let why = learned.unknown.join("; ");
@@ -68,7 +68,7 @@ fn lacking(settings: &Settings, learned: &Learned) -> Option<String> {
     }
 }
 
-async fn ask(settings: &Settings) -> Learned {
+async fn ask(settings: &Settings) -> LearnedProvenance {
     let environment = ledger::environment_of_process();
     ledger::learn(ProvenanceRequest {
         folder: &settings.base_dir,
@@ -82,7 +82,7 @@ async fn ask(settings: &Settings) -> Learned {
 }
 
 /// What counts of what was known when the build began and what is there `now`.
-fn since(began: Option<&Began>, now: Provenance) -> (Provenance, Option<String>) {
+fn since(began: Option<&BuildBeginning>, now: Provenance) -> (Provenance, Option<String>) {
     let Some(began) = began else { return (now, None) };
     let began_at = Some(began.at.clone());
     let Some(before) = began.provenance.clone() else { return (Provenance { began_at, ..now }, None) };
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_changed_while_it_was_built_is_not_what_it_was_made_from() {
-        let began = Began { at: "2026-11-22T10:00:00Z".to_owned(), provenance: Some(of("before")) };
+        let began = BuildBeginning { at: "2026-11-22T10:00:00Z".to_owned(), provenance: Some(of("before")) };
         let (same, warning) = since(Some(&began), Provenance { commit: Some("later".to_owned()), ..of("before") });
         assert_eq!((same.source_digest, same.commit.as_deref()), (of("before").source_digest, Some("before")));
         assert_eq!((same.began_at.as_deref(), warning), (Some("2026-11-22T10:00:00Z"), None));

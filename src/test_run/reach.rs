@@ -17,31 +17,31 @@ use tokio::{
 use super::known_hosts;
 use assay_config::{
     BastionSettings, ProberSettings,
-    proxy_template::{self, Values},
+    proxy_template::{self, PlaceholderValues},
 };
-use assay_model::{HostKeyPin, UndecidedKind, cause::chain, evidence::Undecided};
-use assay_prober::{Bastion, BastionOrder, By, Carrier, Prober, Way};
+use assay_model::{HostKeyPin, UndecidedKind, cause::chain, evidence::UndecidedReason};
+use assay_prober::{BastionOrder, BastionProcess, ConnectionMaker, ConnectionMeans, ConnectionWay, Prober};
 
 /// The pause before a name is looked up again.
 const RESOLVE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where a target is dialled, and by which way.
-pub type Place = (SocketAddr, Way);
+pub(crate) type DialPlace = (SocketAddr, ConnectionWay);
 
 /// The ways of one run.
 #[derive(Debug)]
-pub struct Reach {
-    by: Option<Through>,
+pub(crate) struct RunReach {
+    by: Option<DialWay>,
 }
 
 #[derive(Debug)]
-enum Through {
+enum DialWay {
     Command(String),
-    Bastion(Arc<Bastion>),
+    Bastion(Arc<BastionProcess>),
 }
 
 /// Starts the prober, or finds the one elsewhere in service. Nothing may be launched before: without it nothing can be tested.
-pub async fn prober(settings: &ProberSettings, program: &Path) -> Result<Prober, Undecided> {
+pub(crate) async fn prober(settings: &ProberSettings, program: &Path) -> Result<Prober, UndecidedReason> {
     let prober = match settings {
         ProberSettings::Local => Prober::start(program).await,
         ProberSettings::Remote(remote) => Prober::connect(remote).await,
@@ -49,46 +49,46 @@ pub async fn prober(settings: &ProberSettings, program: &Path) -> Result<Prober,
     prober.map_err(|error| undecided(UndecidedKind::Prober, chain(&error)))
 }
 
-impl Reach {
+impl RunReach {
     /// Prepares what the settings say. Fails where a bastion's key or name cannot be read or its process does not start.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         bastion: Option<&BastionSettings>,
         proxy_command: Option<&str>,
         program: &Path,
-    ) -> Result<Self, Undecided> {
+    ) -> Result<Self, UndecidedReason> {
         let by = match (bastion, proxy_command) {
-            (Some(settings), _) => Some(Through::Bastion(Arc::new(start(settings, program).await?))),
-            (None, Some(line)) => Some(Through::Command(line.to_owned())),
+            (Some(settings), _) => Some(DialWay::Bastion(Arc::new(start(settings, program).await?))),
+            (None, Some(line)) => Some(DialWay::Command(line.to_owned())),
             (None, None) => None,
         };
         Ok(Self { by })
     }
 
     /// The way to one machine, and its address where the prober dials it: that has no resolver.
-    pub async fn to(&self, host: &str, port: u16, instance: Option<&str>) -> Result<Place, Undecided> {
+    pub(crate) async fn to(&self, host: &str, port: u16, instance: Option<&str>) -> Result<DialPlace, UndecidedReason> {
         let by = match &self.by {
-            None => return Ok((resolve(host, port).await?, Way::Direct)),
-            Some(Through::Bastion(bastion)) => By::Bastion(Arc::clone(bastion)),
-            Some(Through::Command(line)) => {
-                let filled = proxy_template::fill(line, Values { host, port, instance_id: instance });
-                By::Command(
+            None => return Ok((resolve(host, port).await?, ConnectionWay::Direct)),
+            Some(DialWay::Bastion(bastion)) => ConnectionMeans::Bastion(Arc::clone(bastion)),
+            Some(DialWay::Command(line)) => {
+                let filled = proxy_template::fill(line, PlaceholderValues { host, port, instance_id: instance });
+                ConnectionMeans::Command(
                     filled
                         .map_err(|why| undecided(UndecidedKind::Configuration, format!("ssh_proxy_command: {why}")))?,
                 )
             }
         };
         let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port);
-        Ok((nowhere, Way::Carried(Arc::new(Carrier { host: host.to_owned(), port, by }))))
+        Ok((nowhere, ConnectionWay::Carried(Arc::new(ConnectionMaker { host: host.to_owned(), port, by }))))
     }
 
-    /// [`Reach::to`], asked again within `patience` where the name cannot be resolved: a name that EC2 gave a moment ago may not be known yet.
-    pub async fn to_within(
+    /// [`RunReach::to`], asked again within `patience` where the name cannot be resolved: a name that EC2 gave a moment ago may not be known yet.
+    pub(crate) async fn to_within(
         &self,
         host: &str,
         port: u16,
         instance: Option<&str>,
         patience: Duration,
-    ) -> Result<Place, Undecided> {
+    ) -> Result<DialPlace, UndecidedReason> {
         let deadline = Instant::now() + patience;
         loop {
             match self.to(host, port, instance).await {
@@ -104,33 +104,33 @@ impl Reach {
     }
 
     /// OpenSSH's ProxyCommand for an external suite; absent where connections are made directly.
-    pub fn proxy_command(&self, host: &str, port: u16, instance: Option<&str>) -> Option<String> {
+    pub(crate) fn proxy_command(&self, host: &str, port: u16, instance: Option<&str>) -> Option<String> {
         match &self.by {
-            Some(Through::Command(line)) => {
-                proxy_template::fill(line, Values { host, port, instance_id: instance }).ok()
+            Some(DialWay::Command(line)) => {
+                proxy_template::fill(line, PlaceholderValues { host, port, instance_id: instance }).ok()
             }
             _ => None,
         }
     }
 
     /// Whether connections go through a bastion: its key is no external suite's to have.
-    pub fn has_bastion(&self) -> bool {
-        matches!(self.by, Some(Through::Bastion(_)))
+    pub(crate) fn has_bastion(&self) -> bool {
+        matches!(self.by, Some(DialWay::Bastion(_)))
     }
 
     /// How the bastion's host key was verified so far; absent where there is no bastion.
-    pub fn bastion_host_key(&self) -> Option<HostKeyPin> {
+    pub(crate) fn bastion_host_key(&self) -> Option<HostKeyPin> {
         match &self.by {
-            Some(Through::Bastion(bastion)) if bastion.is_pinned() && bastion.seen().is_some() => {
+            Some(DialWay::Bastion(bastion)) if bastion.is_pinned() && bastion.seen().is_some() => {
                 Some(HostKeyPin::Given)
             }
-            Some(Through::Bastion(_)) => Some(HostKeyPin::None),
+            Some(DialWay::Bastion(_)) => Some(HostKeyPin::None),
             _ => None,
         }
     }
 }
 
-async fn start(settings: &BastionSettings, program: &Path) -> Result<Bastion, Undecided> {
+async fn start(settings: &BastionSettings, program: &Path) -> Result<BastionProcess, UndecidedReason> {
     let wrong = |reason: String| undecided(UndecidedKind::Configuration, reason);
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))
@@ -155,10 +155,10 @@ async fn start(settings: &BastionSettings, program: &Path) -> Result<Bastion, Un
     };
     let address = resolve(&settings.host, settings.port).await?;
     let order = BastionOrder { address, user: settings.username.clone(), private_key, host_keys };
-    Bastion::start(program, order).await.map_err(|error| undecided(UndecidedKind::Prober, chain(&error)))
+    BastionProcess::start(program, order).await.map_err(|error| undecided(UndecidedKind::Prober, chain(&error)))
 }
 
-async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Undecided> {
+async fn resolve(host: &str, port: u16) -> Result<SocketAddr, UndecidedReason> {
     let unreachable = |reason: String| undecided(UndecidedKind::Unreachable, reason);
     let mut found = lookup_host((host, port))
         .await
@@ -166,6 +166,6 @@ async fn resolve(host: &str, port: u16) -> Result<SocketAddr, Undecided> {
     found.next().ok_or_else(|| unreachable(format!("the name {host} has no address")))
 }
 
-fn undecided(kind: UndecidedKind, reason: String) -> Undecided {
-    Undecided { kind, reason }
+fn undecided(kind: UndecidedKind, reason: String) -> UndecidedReason {
+    UndecidedReason { kind, reason }
 }

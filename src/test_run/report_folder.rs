@@ -10,7 +10,7 @@ use assay_ledger as ledger;
 const WRITTEN: [(&str, &str); 4] = [("evidence", ".json"), ("junit", ".xml"), ("report", ".txt"), ("console-", ".txt")];
 
 /// What speaks against writing into `folder`.
-pub async fn problem(folder: Option<&Path>) -> Option<String> {
+pub(super) async fn problem(folder: Option<&Path>) -> Option<String> {
     let folder = folder?;
     for (name, ending) in WRITTEN.iter().take(3) {
         if let Err(error) = report::refuse_links(&folder.join(format!("{name}{ending}"))) {

@@ -6,114 +6,116 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::{
-    answers::{self, Known},
+    answers::{self, KnownProperty},
     health,
-    probing::{self, Beside, CHECKS_AT_MOST, Probing, Round, ask, left},
+    probing::{self, CHECKS_AT_MOST, ExtraQuestions, ProbeContext, ProbeRound, ask, left},
     reboot::passed_again,
 };
 use assay_aws::launch::{LaunchedTarget, RunningInstance};
-use assay_model::{Boot, CheckEvidence, Outcome, TargetId};
+use assay_model::{BootOptions, CheckEvidence, CheckOutcome, TargetId};
 use assay_prober::{CloudInitState, HostFacts, TargetProbe};
-use assay_suite::{Resource, Sudo, Suite};
+use assay_suite::{ResourceKind, SudoChoice, Suite};
 
 /// Behind a suite's name where it was asked on the undisturbed boot.
-pub const WHEN: &str = "on the undisturbed boot";
+pub(super) const WHEN: &str = "on the undisturbed boot";
 
 /// What the undisturbed instance said.
-pub struct Second {
+pub(super) struct SecondBoot {
     /// Its host, or why nothing is known of it.
-    host: Result<Host, Refusal>,
+    host: Result<SecondHost, ComparisonRefusal>,
     /// The checks that were asked on it.
     pub checks: Vec<CheckEvidence>,
 }
 
-struct Host {
+struct SecondHost {
     facts: HostFacts,
 }
 
 /// Why there is nothing to compare with.
-struct Refusal {
+struct ComparisonRefusal {
     reason: String,
     /// The host was proven, and refused the key pair: an answer about the image.
     login_refused: bool,
 }
 
-impl Second {
+impl SecondBoot {
     /// Nothing is known of it, for `reason`.
-    pub fn unknown(reason: impl Into<String>) -> Self {
-        Self { host: Err(Refusal { reason: reason.into(), login_refused: false }), checks: Vec::new() }
+    pub(super) fn unknown(reason: impl Into<String>) -> Self {
+        Self { host: Err(ComparisonRefusal { reason: reason.into(), login_refused: false }), checks: Vec::new() }
     }
 
     /// The answer for a property of `second-boot`. `first`: what the prepared instance of the same AMI said.
-    pub fn known(&self, first: Option<&HostFacts>, property: &str) -> Known {
+    pub(super) fn known(&self, first: Option<&HostFacts>, property: &str) -> KnownProperty {
         let host = match &self.host {
             Ok(host) => host,
             Err(refusal) if refusal.login_refused && property == "boots-undisturbed" => {
-                return Known::Because(false.into(), refusal.reason.clone());
+                return KnownProperty::Because(false.into(), refusal.reason.clone());
             }
-            Err(refusal) => return Known::unknown(&refusal.reason),
+            Err(refusal) => return KnownProperty::unknown(&refusal.reason),
         };
         match (property, first) {
             ("boots-undisturbed", _) => undisturbed(&host.facts),
             ("suite", _) => passed_again(&self.checks),
-            (_, None) => Known::unknown("the first instance did not say what the second is to be compared with"),
+            (_, None) => {
+                KnownProperty::unknown("the first instance did not say what the second is to be compared with")
+            }
             ("host-keys-differ", Some(first)) => host_keys(first, &host.facts),
             ("machine-id-differs", Some(first)) => machine_ids(first, &host.facts),
-            _ => Known::unknown("no boot says anything of this name"),
+            _ => KnownProperty::unknown("no boot says anything of this name"),
         }
     }
 }
 
 /// The login worked; did cloud-init end well? An image without it is on its own, and shows by the login that it manages.
-fn undisturbed(facts: &HostFacts) -> Known {
+fn undisturbed(facts: &HostFacts) -> KnownProperty {
     let errors = &facts.cloud_init_errors;
     match facts.cloud_init {
-        CloudInitState::Running => Known::unknown("cloud-init has not finished"),
-        _ => Known::holds((!errors.is_empty()).then(|| format!("cloud-init's errors: {}", errors.join("; ")))),
+        CloudInitState::Running => KnownProperty::unknown("cloud-init has not finished"),
+        _ => KnownProperty::holds((!errors.is_empty()).then(|| format!("cloud-init's errors: {}", errors.join("; ")))),
     }
 }
 
 /// The keys that the image brought to the first instance count as well as those that are there now: assay's user data made cloud-init replace them.
-fn host_keys(first: &HostFacts, second: &HostFacts) -> Known {
+fn host_keys(first: &HostFacts, second: &HostFacts) -> KnownProperty {
     let brought = first.host_keys.iter().chain(first.baked_host_keys.iter().flatten());
     let nothing_known = first.baked_host_keys.is_none() && first.host_keys.is_empty();
     if nothing_known || second.host_keys.is_empty() {
-        return Known::unknown("there are no public host keys in /etc/ssh to compare");
+        return KnownProperty::unknown("there are no public host keys in /etc/ssh to compare");
     }
     let same: Vec<&String> = second.host_keys.iter().filter(|key| brought.clone().any(|k| k == *key)).collect();
-    Known::holds((!same.is_empty()).then(|| {
+    KnownProperty::holds((!same.is_empty()).then(|| {
         let keys = same.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ");
         format!("two instances have the same host keys, so the image brings them: {keys}")
     }))
 }
 
-fn machine_ids(first: &HostFacts, second: &HostFacts) -> Known {
+fn machine_ids(first: &HostFacts, second: &HostFacts) -> KnownProperty {
     if first.machine_id.is_empty() || second.machine_id.is_empty() {
-        return Known::unknown("/etc/machine-id is empty or not readable");
+        return KnownProperty::unknown("/etc/machine-id is empty or not readable");
     }
     let same = first.machine_id == second.machine_id;
-    Known::holds(
+    KnownProperty::holds(
         same.then(|| format!("two instances have the same machine-id, so the image brings it: {}", first.machine_id)),
     )
 }
 
 /// The undisturbed targets that go with `targets`, where a suite asks for them.
-pub fn companions(suites: &[Suite], targets: &[TargetId]) -> Vec<TargetId> {
-    if !answers::asks(suites, Resource::SecondBoot, None) {
+pub(super) fn companions(suites: &[Suite], targets: &[TargetId]) -> Vec<TargetId> {
+    if !answers::asks(suites, ResourceKind::SecondBoot, None) {
         return Vec::new();
     }
-    targets.iter().map(|target| TargetId { boot: Boot::Undisturbed, ..target.clone() }).collect()
+    targets.iter().map(|target| TargetId { boot: BootOptions::Undisturbed, ..target.clone() }).collect()
 }
 
 /// Hands what was learned from an undisturbed instance to the examination of the prepared one.
-pub struct Pairs {
-    senders: BTreeMap<TargetId, oneshot::Sender<Second>>,
-    receivers: BTreeMap<TargetId, oneshot::Receiver<Second>>,
+pub(super) struct InstancePairs {
+    senders: BTreeMap<TargetId, oneshot::Sender<SecondBoot>>,
+    receivers: BTreeMap<TargetId, oneshot::Receiver<SecondBoot>>,
 }
 
-impl Pairs {
+impl InstancePairs {
     /// For these undisturbed targets.
-    pub fn of(companions: &[TargetId]) -> Self {
+    pub(super) fn of(companions: &[TargetId]) -> Self {
         let (mut senders, mut receivers) = (BTreeMap::new(), BTreeMap::new());
         for companion in companions {
             let (sender, receiver) = oneshot::channel();
@@ -124,54 +126,57 @@ impl Pairs {
     }
 
     /// Where the result of this undisturbed target goes.
-    pub fn sender(&mut self, companion: &TargetId) -> Option<oneshot::Sender<Second>> {
+    pub(super) fn sender(&mut self, companion: &TargetId) -> Option<oneshot::Sender<SecondBoot>> {
         self.senders.remove(companion)
     }
 
     /// Where the companion's result of this prepared target comes from.
-    pub fn receiver(&mut self, target: &TargetId) -> Option<oneshot::Receiver<Second>> {
-        self.receivers.remove(&TargetId { boot: Boot::Undisturbed, ..target.clone() })
+    pub(super) fn receiver(&mut self, target: &TargetId) -> Option<oneshot::Receiver<SecondBoot>> {
+        self.receivers.remove(&TargetId { boot: BootOptions::Undisturbed, ..target.clone() })
     }
 
     /// No more instances will come up: whoever still waits for one learns it.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.senders.clear();
     }
 }
 
 /// Logs in to the undisturbed instance, asks it about itself and, where a suite wants it, the suites' checks; then arms a power-off timer, which nothing has done
 /// before.
-pub async fn visit(with: &Probing<'_>, launched: &LaunchedTarget) -> Second {
+pub(super) async fn visit(with: &ProbeContext<'_>, launched: &LaunchedTarget) -> SecondBoot {
     let instance = match &launched.instance {
         Ok(instance) => instance,
-        Err(reason) => return Second::unknown(format!("the undisturbed instance did not come up: {}", reason.reason)),
+        Err(reason) => {
+            return SecondBoot::unknown(format!("the undisturbed instance did not come up: {}", reason.reason));
+        }
     };
     tokio::select! {
         second = meet(with, launched, instance) => second,
-        () = with.cancel.cancelled() => Second::unknown("the run was cancelled"),
+        () = with.cancel.cancelled() => SecondBoot::unknown("the run was cancelled"),
     }
 }
 
-async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningInstance) -> Second {
+async fn meet(with: &ProbeContext<'_>, launched: &LaunchedTarget, instance: &RunningInstance) -> SecondBoot {
     let place = match probing::place(with, launched, instance).await {
         Ok(place) => place,
-        Err(reason) => return Second::unknown(reason.reason),
+        Err(reason) => return SecondBoot::unknown(reason.reason),
     };
     let host_keys = probing::console_keys(with, launched).await;
     if host_keys.is_empty() {
-        return Second::unknown("its console names no host keys, so that nobody can say who answers there");
+        return SecondBoot::unknown("its console names no host keys, so that nobody can say who answers there");
     }
     let all = &with.request.settings.suites;
-    let mut suites = match answers::asks_property(all, Resource::SecondBoot, None, "suite") {
+    let mut suites = match answers::asks_property(all, ResourceKind::SecondBoot, None, "suite") {
         true => answers::asked_again(all, WHEN),
         false => Vec::new(),
     };
     suites.push(arming(with.fleet.life_left(launched)));
     let connect_within = left(with, launched);
     let total = probing::within_life(with, launched, connect_within + CHECKS_AT_MOST);
-    let round = Round { suites: Arc::from(suites), host_keys, connect_within, total, beside: Beside::FACTS };
+    let round =
+        ProbeRound { suites: Arc::from(suites), host_keys, connect_within, total, beside: ExtraQuestions::FACTS };
     let mut found = ask(with, &launched.target, &place, round).await;
-    if let Some(armed) = found.checks.pop().filter(|c| c.outcome != Outcome::Passed && found.facts.is_some()) {
+    if let Some(armed) = found.checks.pop().filter(|c| c.outcome != CheckOutcome::Passed && found.facts.is_some()) {
         with.events.warn(format!(
             "{}: no power-off timer could be armed ({}); only this run, its reaper and a sweep end the instance",
             launched.target, armed.message
@@ -183,29 +188,29 @@ async fn meet(with: &Probing<'_>, launched: &LaunchedTarget, instance: &RunningI
             let ill = health::any_failed(&found.checks) || !facts.cloud_init_errors.is_empty();
             let doubt = if ill { health::doubt(with, launched, instance, key).await } else { None };
             match doubt {
-                None => Second { host: Ok(Host { facts }), checks: found.checks },
+                None => SecondBoot { host: Ok(SecondHost { facts }), checks: found.checks },
                 Some(why) => {
                     health::take_back(&mut found.checks, &why);
-                    let host = Err(Refusal { reason: why.reason, login_refused: false });
-                    Second { host, checks: found.checks }
+                    let host = Err(ComparisonRefusal { reason: why.reason, login_refused: false });
+                    SecondBoot { host, checks: found.checks }
                 }
             }
         }
         None => {
             probing::save_console(with, &launched.target).await;
             let trouble = with.fleet.trouble(&launched.target).await;
-            Second { host: Err(refusal(&found, trouble)), checks: Vec::new() }
+            SecondBoot { host: Err(refusal(&found, trouble)), checks: Vec::new() }
         }
     }
 }
 
 /// Why there was no login. Only a proven host that refused it, on an instance that EC2 says is well, says something about the image.
-fn refusal(found: &TargetProbe, trouble: Option<String>) -> Refusal {
+fn refusal(found: &TargetProbe, trouble: Option<String>) -> ComparisonRefusal {
     let reason = found.stopped.as_ref().map_or("the host said nothing of itself", |s| s.reason.as_str());
     let proven = found.host_key.as_ref().is_some_and(|key| key.expected);
     let login_refused = found.login_refused && proven && trouble.is_none();
     let reason = trouble.map_or_else(|| reason.to_owned(), |trouble| format!("{reason}; {trouble}"));
-    Refusal { reason, login_refused }
+    ComparisonRefusal { reason, login_refused }
 }
 
 /// A suite of one command that arms a power-off timer as root: shutdown(8), or a sleeping process where that cannot be had.
@@ -214,7 +219,7 @@ fn arming(life: Duration) -> Suite {
     let command = format!(
         "shutdown -P +{minutes} >/dev/null 2>&1 || {{ sleep {seconds} && {{ poweroff || poweroff -f; }}; }} </dev/null >/dev/null 2>&1 &"
     );
-    health::command_suite("power-off timer", command, Sudo::Always)
+    health::command_suite("power-off timer", command, SudoChoice::Always)
 }
 
 #[cfg(test)]
@@ -236,12 +241,12 @@ mod tests {
         }
     }
 
-    fn second(facts: HostFacts) -> Second {
-        Second { host: Ok(Host { facts }), checks: Vec::new() }
+    fn second(facts: HostFacts) -> SecondBoot {
+        SecondBoot { host: Ok(SecondHost { facts }), checks: Vec::new() }
     }
 
-    fn wrong(known: &Known, words: &str) -> bool {
-        matches!(known, Known::Because(Value::Bool(false), why) if why.contains(words))
+    fn wrong(known: &KnownProperty, words: &str) -> bool {
+        matches!(known, KnownProperty::Because(Value::Bool(false), why) if why.contains(words))
     }
 
     #[test]
@@ -249,13 +254,17 @@ mod tests {
         let first = facts("m1", &["ours"], Some(&["baked ed", "baked rsa"]));
         let clean = second(facts("m2", &["fresh"], None));
         for property in ["boots-undisturbed", "host-keys-differ", "machine-id-differs"] {
-            assert_eq!(clean.known(Some(&first), property), Known::Value(true.into()), "{property}");
+            assert_eq!(clean.known(Some(&first), property), KnownProperty::Value(true.into()), "{property}");
         }
         let baked = second(facts("m1", &["baked rsa", "fresh"], None));
         assert!(wrong(&baked.known(Some(&first), "host-keys-differ"), "baked rsa"));
         assert!(wrong(&baked.known(Some(&first), "machine-id-differs"), "m1"));
         let keyless = facts("m4", &[], Some(&[]));
-        assert_eq!(clean.known(Some(&keyless), "host-keys-differ"), Known::Value(true.into()), "the image brings none");
+        assert_eq!(
+            clean.known(Some(&keyless), "host-keys-differ"),
+            KnownProperty::Value(true.into()),
+            "the image brings none"
+        );
         let native = facts("m3", &["same"], None);
         assert!(wrong(&second(native.clone()).known(Some(&native), "host-keys-differ"), "same"));
     }
@@ -263,21 +272,21 @@ mod tests {
     #[test]
     fn without_both_sides_nothing_is_compared() {
         let first = facts("m1", &["a"], None);
-        let unknown = |known: Known| matches!(known, Known::Unknown(_));
+        let unknown = |known: KnownProperty| matches!(known, KnownProperty::Unknown(_));
         for property in ["host-keys-differ", "machine-id-differs"] {
             assert!(unknown(second(facts("m2", &["b"], None)).known(None, property)), "{property}");
             assert!(unknown(second(facts("", &[], None)).known(Some(&first), property)), "{property}");
-            assert!(unknown(Second::unknown("x").known(Some(&first), property)), "{property}");
+            assert!(unknown(SecondBoot::unknown("x").known(Some(&first), property)), "{property}");
         }
-        assert!(unknown(Second::unknown("x").known(Some(&first), "boots-undisturbed")));
+        assert!(unknown(SecondBoot::unknown("x").known(Some(&first), "boots-undisturbed")));
     }
 
     #[test]
     fn a_proven_host_that_refuses_the_key_pair_does_not_boot_undisturbed() {
-        let refused = Refusal { reason: "no login as x".to_owned(), login_refused: true };
-        let second = Second { host: Err(refused), checks: Vec::new() };
+        let refused = ComparisonRefusal { reason: "no login as x".to_owned(), login_refused: true };
+        let second = SecondBoot { host: Err(refused), checks: Vec::new() };
         assert!(wrong(&second.known(None, "boots-undisturbed"), "no login"));
-        assert!(matches!(second.known(None, "suite"), Known::Unknown(_)));
+        assert!(matches!(second.known(None, "suite"), KnownProperty::Unknown(_)));
         let mut ill = facts("m", &["k"], None);
         ill.cloud_init_errors = vec!["no such module".to_owned()];
         assert!(wrong(&undisturbed(&ill), "no such module"));
@@ -289,7 +298,7 @@ mod tests {
         let found = |login_refused, expected| TargetProbe {
             verdict: assay_model::Verdict::Undecided,
             undecided: None,
-            stopped: Some(assay_model::evidence::Undecided {
+            stopped: Some(assay_model::evidence::UndecidedReason {
                 kind: assay_model::UndecidedKind::Unreachable,
                 reason: "no login".to_owned(),
             }),
@@ -312,8 +321,8 @@ mod tests {
     #[test]
     fn whoever_waits_for_an_instance_that_never_comes_learns_it() {
         let target = TargetId::plain("us-east-1:ami-0abcdef1234567890".parse().expect("an AMI"));
-        let companion = TargetId { boot: Boot::Undisturbed, ..target.clone() };
-        let mut pairs = Pairs::of(std::slice::from_ref(&companion));
+        let companion = TargetId { boot: BootOptions::Undisturbed, ..target.clone() };
+        let mut pairs = InstancePairs::of(std::slice::from_ref(&companion));
         let receiver = pairs.receiver(&target).expect("a receiver");
         pairs.close();
         assert!(receiver.blocking_recv().is_err());

@@ -14,12 +14,12 @@ use crate::report;
 use assay_aws::cloud::{Cloud, CloudFactory, Ec2Factory};
 use assay_config::{AccessSettings, request::SignAs};
 use assay_model::{AmiRef, cause::chain};
-use assay_signing::{SignError, Signer, sign};
+use assay_signing::{SignError, SigningMethod, sign};
 
 /// What signs evidence.
 #[derive(Clone)]
-pub struct EvidenceSigner {
-    signer: Signer,
+pub(crate) struct EvidenceSigner {
+    signer: SigningMethod,
     /// Who is asked for signatures by KMS.
     cloud: Option<Arc<dyn Cloud>>,
 }
@@ -33,9 +33,9 @@ impl fmt::Debug for EvidenceSigner {
 impl EvidenceSigner {
     /// Readies a key. A KMS key is looked for in its ARN's region, else in that of `access`, else in that of the first AMI; its public half is fetched
     /// here, so that a key which is not there, or not of the right kind, costs no instance. Fails with a sentence.
-    pub async fn ready(key: &SignAs, access: &AccessSettings, amis: &[AmiRef]) -> Result<Self, String> {
+    pub(crate) async fn ready(key: &SignAs, access: &AccessSettings, amis: &[AmiRef]) -> Result<Self, String> {
         let key = match key {
-            SignAs::Key(key) => return Ok(Self { signer: Signer::Key(key.clone()), cloud: None }),
+            SignAs::Key(key) => return Ok(Self { signer: SigningMethod::Key(key.clone()), cloud: None }),
             SignAs::Kms(key) => key,
         };
         let region = access.region.clone().or_else(|| amis.first().map(|ami| ami.region.clone()));
@@ -47,7 +47,7 @@ impl EvidenceSigner {
     /// [`EvidenceSigner::ready`] with a key in KMS, and the cloud given.
     async fn with_kms(key: &str, cloud: Arc<dyn Cloud>) -> Result<Self, String> {
         let info = cloud.kms_public_key(key).await.map_err(|error| format!("the KMS key {key}: {error}"))?;
-        let signer = Signer::kms(key, &info).map_err(|error| error.to_string())?;
+        let signer = SigningMethod::kms(key, &info).map_err(|error| error.to_string())?;
         Ok(Self { signer, cloud: Some(cloud) })
     }
 

@@ -5,59 +5,59 @@ use futures::FutureExt;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    Request, ami_checks, answers, external, health,
-    probing::{MARGIN, Met, Probing, cancelled},
-    reboot::{self, Stage, Subject},
-    second_boot::{self, Second},
+    RunRequest, ami_checks, answers, external, health,
+    probing::{FirstLogin, MARGIN, ProbeContext, cancelled},
+    reboot::{self, BootStage, RebootSubject},
+    second_boot::{self, SecondBoot},
 };
-use crate::external_suites::Host;
+use crate::external_suites::HostAccess;
 use assay_aws::{
-    cloud::Image,
+    cloud::CloudImage,
     launch::{LaunchedTarget, RunningInstance},
 };
-use assay_model::{CheckEvidence, Outcome, TargetEvidence, evidence::Undecided};
+use assay_model::{CheckEvidence, CheckOutcome, TargetEvidence, evidence::UndecidedReason};
 use assay_prober::{HostFacts, amounts_to};
-use assay_suite::{Resource, Suite};
+use assay_suite::{ResourceKind, Suite};
 
 /// Whether the first probe is to ask the host about itself: what other boots are compared with.
-pub fn needs_facts(request: &Request) -> bool {
+pub(super) fn needs_facts(request: &RunRequest) -> bool {
     let suites = &request.settings.suites;
-    answers::asks(suites, Resource::Reboot, None) || answers::asks(suites, Resource::SecondBoot, None)
+    answers::asks(suites, ResourceKind::Reboot, None) || answers::asks(suites, ResourceKind::SecondBoot, None)
 }
 
 /// Whether the suites ask for anything that only the conductor can tell.
 fn any(suites: &[Suite]) -> bool {
-    [Resource::Ami, Resource::External, Resource::Reboot, Resource::SecondBoot]
+    [ResourceKind::Ami, ResourceKind::External, ResourceKind::Reboot, ResourceKind::SecondBoot]
         .iter()
         .any(|it| answers::asks(suites, *it, None))
 }
 
 /// What is left to say of a target when its own instance is no longer needed.
-pub struct Seen {
+pub(super) struct SeenTarget {
     /// What its first boot said.
     first: Option<HostFacts>,
     /// What kept its testing from its end.
-    stopped: Option<Undecided>,
+    stopped: Option<UndecidedReason>,
     /// The checks that were asked again.
     more: Vec<CheckEvidence>,
 }
 
 /// Answers in `evidence` what EC2 and further boots of the instance tell. A cancel ends it at once; what was learned until then stays.
-pub async fn own(
-    with: &Probing<'_>,
+pub(super) async fn own(
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    image: Option<&Image>,
-    mut met: Met,
+    image: Option<&CloudImage>,
+    mut met: FirstLogin,
     evidence: &mut TargetEvidence,
-) -> Seen {
+) -> SeenTarget {
     let suites = &with.request.settings.suites;
-    let mut seen = Seen { first: met.facts.clone(), stopped: met.stopped.clone(), more: Vec::new() };
+    let mut seen = SeenTarget { first: met.facts.clone(), stopped: met.stopped.clone(), more: Vec::new() };
     if !any(suites) || evidence.checks.is_empty() {
         return seen;
     }
     if let Some(image) = image {
-        answers::answer(suites, Resource::Ami, None, &mut evidence.checks, |_, property| {
+        answers::answer(suites, ResourceKind::Ami, None, &mut evidence.checks, |_, property| {
             ami_checks::known(image, property)
         });
     }
@@ -73,14 +73,14 @@ pub async fn own(
 }
 
 /// Answers what only an undisturbed instance tells, once it is there: by then the target's own instance is gone, so that two never wait for each other's place.
-pub async fn compared(
-    with: &Probing<'_>,
-    mut seen: Seen,
-    second: Option<oneshot::Receiver<Second>>,
+pub(super) async fn compared(
+    with: &ProbeContext<'_>,
+    mut seen: SeenTarget,
+    second: Option<oneshot::Receiver<SecondBoot>>,
     evidence: &mut TargetEvidence,
 ) {
     let suites = &with.request.settings.suites;
-    if !answers::asks(suites, Resource::SecondBoot, None) || evidence.checks.is_empty() {
+    if !answers::asks(suites, ResourceKind::SecondBoot, None) || evidence.checks.is_empty() {
         evidence.checks.append(&mut seen.more);
         return;
     }
@@ -88,7 +88,7 @@ pub async fn compared(
         // It may say by now what became of the instance.
         seen.stopped = evidence.undecided.clone().or(seen.stopped);
     }
-    let missing = || Second::unknown("there is no undisturbed instance");
+    let missing = || SecondBoot::unknown("there is no undisturbed instance");
     let arrived = async {
         match second {
             Some(receiver) => receiver.await.unwrap_or_else(|_| missing()),
@@ -99,10 +99,10 @@ pub async fn compared(
         second = arrived => second,
         () = with.cancel.cancelled() => {
             seen.stopped.get_or_insert_with(cancelled);
-            Second::unknown("the run was cancelled")
+            SecondBoot::unknown("the run was cancelled")
         }
     };
-    answers::answer(suites, Resource::SecondBoot, None, &mut evidence.checks, |_, property| {
+    answers::answer(suites, ResourceKind::SecondBoot, None, &mut evidence.checks, |_, property| {
         second.known(seen.first.as_ref(), property)
     });
     seen.more.append(&mut second.checks);
@@ -111,14 +111,14 @@ pub async fn compared(
 }
 
 /// Whether the instance's console should be looked at while it is still there: something was not answered, beside what a second instance answers.
-pub fn is_unclear(evidence: &TargetEvidence) -> bool {
-    let second = Resource::SecondBoot.as_str();
-    let open = |c: &CheckEvidence| c.outcome == Outcome::Undecided && c.resource != second;
+pub(super) fn is_unclear(evidence: &TargetEvidence) -> bool {
+    let second = ResourceKind::SecondBoot.as_str();
+    let open = |c: &CheckEvidence| c.outcome == CheckOutcome::Undecided && c.resource != second;
     evidence.undecided.is_some() && (evidence.checks.is_empty() || evidence.checks.iter().any(open))
 }
 
 /// Writes what all answers amount to.
-fn amount(suites: &[Suite], seen: &Seen, evidence: &mut TargetEvidence) {
+fn amount(suites: &[Suite], seen: &SeenTarget, evidence: &mut TargetEvidence) {
     let planned = suites.iter().map(Suite::planned).sum::<usize>() + seen.more.len();
     let all: Vec<CheckEvidence> = evidence.checks.iter().chain(&seen.more).cloned().collect();
     (evidence.verdict, evidence.undecided) = amounts_to(&all, planned, seen.stopped.as_ref());
@@ -126,10 +126,10 @@ fn amount(suites: &[Suite], seen: &Seen, evidence: &mut TargetEvidence) {
 
 /// The external suites, on the host as it first booted.
 async fn externals(
-    with: &Probing<'_>,
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    met: &Met,
+    met: &FirstLogin,
     evidence: &mut TargetEvidence,
     more: &mut Vec<CheckEvidence>,
 ) {
@@ -137,7 +137,7 @@ async fn externals(
     if !external::asked(&settings.suites) {
         return;
     }
-    let host = Host {
+    let host = HostAccess {
         target: launched.target.to_string(),
         address: instance.address.clone(),
         port: instance.port,
@@ -155,7 +155,7 @@ async fn externals(
         || async { health::doubt(with, launched, instance, met.host_key.as_deref()).await.map(|why| why.reason) };
     let doubt = || doubted().boxed();
     let until = Instant::now() + with.fleet.life_left(launched).saturating_sub(MARGIN);
-    let subject = external::Subject { host, until: Some(until), doubt: &doubt };
+    let subject = external::SuiteHost { host, until: Some(until), doubt: &doubt };
     let checks = &mut evidence.checks;
     let (events, cancel) = (with.events, with.cancel);
     let place = external::ExternalPlace { base_dir: &settings.base_dir, bounds: &settings.bounds };
@@ -164,25 +164,25 @@ async fn externals(
 
 /// The stages that a suite asks for, one after the other.
 async fn reboots(
-    with: &Probing<'_>,
+    with: &ProbeContext<'_>,
     launched: &LaunchedTarget,
     instance: &RunningInstance,
-    met: &mut Met,
+    met: &mut FirstLogin,
     evidence: &mut TargetEvidence,
     more: &mut Vec<CheckEvidence>,
 ) {
     let suites = &with.request.settings.suites;
-    let mut subject = Subject { launched, instance: instance.clone(), met };
-    for stage in Stage::ALL {
-        if !answers::asks(suites, Resource::Reboot, Some(stage.id())) {
+    let mut subject = RebootSubject { launched, instance: instance.clone(), met };
+    for stage in BootStage::ALL {
+        if !answers::asks(suites, ResourceKind::Reboot, Some(stage.id())) {
             continue;
         }
-        let again = match answers::asks_property(suites, Resource::Reboot, Some(stage.id()), "suite") {
+        let again = match answers::asks_property(suites, ResourceKind::Reboot, Some(stage.id()), "suite") {
             true => answers::asked_again(suites, stage.when()),
             false => Vec::new(),
         };
         let mut outcome = reboot::stage(with, &mut subject, stage, again).await;
-        answers::answer(suites, Resource::Reboot, Some(stage.id()), &mut evidence.checks, |_, property| {
+        answers::answer(suites, ResourceKind::Reboot, Some(stage.id()), &mut evidence.checks, |_, property| {
             outcome.known(property)
         });
         evidence.phases.extend(outcome.phase.take());
@@ -191,4 +191,4 @@ async fn reboots(
 }
 
 /// What a suite that asks for a second instance launches beside `targets`.
-pub use second_boot::{Pairs, companions, visit};
+pub(super) use second_boot::{InstancePairs, companions, visit};

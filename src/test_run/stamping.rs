@@ -2,92 +2,95 @@
 
 use futures::future::join_all;
 
-use super::{admit::Admitted, event::Events, protection::ProtectionRecord};
-use assay_aws::registry::{self, Hallmark, Protection};
+use super::{admit::AdmittedImage, event::EventSender, protection::ProtectionRecord};
+use assay_aws::registry::{self, ProtectionOrigin, StateTags};
 use assay_config::OnFailure;
-use assay_model::{AmiRef, Event, State, TargetEvidence, Verdict, cause::chain, tags, target::verdict_on};
+use assay_model::{AmiRef, ImageState, RunEvent, TargetEvidence, Verdict, cause::chain, tags, target::verdict_on};
 
 /// What became of one AMI's tags.
 #[derive(Debug)]
-pub struct Stamped {
+pub(crate) struct StampResult {
     /// Which AMI.
     pub ami: AmiRef,
     /// The state in its tags now, as far as we know; absent without a state tag.
-    pub state: Option<State>,
+    pub state: Option<ImageState>,
     /// Why the wanted state is not there.
     pub problem: Option<String>,
 }
 
 /// Stamps every AMI with the state that follows from its own verdict, the worst over all of its targets, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
 /// `in_packer_build`: other post-processor blocks of the same run may have stamped them; a test after the build decides what those left open.
-pub async fn stamp_all(
-    admitted: &[Admitted],
+pub(super) async fn stamp_all(
+    admitted: &[AdmittedImage],
     targets: &[TargetEvidence],
-    hallmark: &Hallmark,
+    hallmark: &StateTags,
     in_packer_build: bool,
-    events: &Events,
-) -> Vec<Stamped> {
+    events: &EventSender,
+) -> Vec<StampResult> {
     let stamp = |one| stamp_one(one, verdict_on(&one.ami, targets), hallmark, in_packer_build, events);
     join_all(admitted.iter().map(stamp)).await
 }
 
 async fn stamp_one(
-    one: &Admitted,
+    one: &AdmittedImage,
     verdict: Verdict,
-    common: &Hallmark,
+    common: &StateTags,
     in_packer_build: bool,
-    events: &Events,
-) -> Stamped {
+    events: &EventSender,
+) -> StampResult {
     let ami = one.ami.clone();
     // Described again: the state may have moved while we tested.
     let image = match one.cloud.describe_images(std::slice::from_ref(&ami.id)).await {
         Ok(images) => images.into_iter().next(),
-        Err(error) => return Stamped { ami, state: None, problem: Some(error.to_string()) },
+        Err(error) => return StampResult { ami, state: None, problem: Some(error.to_string()) },
     };
     let Some(image) = image else {
-        return Stamped { problem: Some(format!("{ami} is gone")), ami, state: None };
+        return StampResult { problem: Some(format!("{ami} is gone")), ami, state: None };
     };
     let from = match registry::state_of(&image) {
         Ok(from) => from,
-        Err(error) => return Stamped { ami, state: None, problem: Some(error.to_string()) },
+        Err(error) => return StampResult { ami, state: None, problem: Some(error.to_string()) },
     };
     // Another post-processor block of the same Packer run was here before: its questions without an answer are not answered by our pass, nor ours by its.
     let same_run = image.tags.get(tags::RUN).is_some_and(|run| *run == common.run.to_string());
     if in_packer_build && same_run && unanswered_in_one_of_two(from, verdict) {
         events.note(format!("{ami} stays without a verdict: a test of this run was undecided"));
-        return Stamped { ami, state: Some(State::Untested), problem: None };
+        return StampResult { ami, state: Some(ImageState::Untested), problem: None };
     }
-    let Some(state) = State::after_validation(from, verdict) else {
+    let Some(state) = ImageState::after_validation(from, verdict) else {
         events.note(format!(
             "{ami} stays {}: verdict {verdict} does not move it",
-            from.map_or("untagged", State::as_str)
+            from.map_or("untagged", ImageState::as_str)
         ));
-        return Stamped { ami, state: from, problem: None };
+        return StampResult { ami, state: from, problem: None };
     };
-    let hallmark = Hallmark { state, verdict, ..common.clone() };
+    let hallmark = StateTags { state, verdict, ..common.clone() };
     match registry::stamp(one.cloud.as_ref(), &image, &hallmark).await {
         Ok(()) => {
-            events.tell(Event::Stamped { target: ami.to_string(), state });
-            Stamped { ami, state: Some(state), problem: None }
+            events.tell(RunEvent::Stamped { target: ami.to_string(), state });
+            StampResult { ami, state: Some(state), problem: None }
         }
-        Err(error) => Stamped { ami, state: from, problem: Some(chain(&error)) },
+        Err(error) => StampResult { ami, state: from, problem: Some(chain(&error)) },
     }
 }
 
 /// Whether of two tests in one run one passed and the other was undecided. `from`: the state that the first one gave.
-fn unanswered_in_one_of_two(from: Option<State>, verdict: Verdict) -> bool {
-    matches!((from, verdict), (Some(State::Untested), Verdict::Passed) | (Some(State::Candidate), Verdict::Undecided))
+fn unanswered_in_one_of_two(from: Option<ImageState>, verdict: Verdict) -> bool {
+    matches!(
+        (from, verdict),
+        (Some(ImageState::Untested), Verdict::Passed) | (Some(ImageState::Candidate), Verdict::Undecided)
+    )
 }
 
 /// Lifts our own protection where the AMI need not be kept by it: the whole run passed, is stamped and recorded; or it failed, the user chose `destroy`, and this
 /// AMI's own verdict is not undecided. Returns the AMIs that stay protected by us.
-pub async fn settle_protection(
-    admitted: &[Admitted],
+pub(super) async fn settle_protection(
+    admitted: &[AdmittedImage],
     targets: &[TargetEvidence],
     recorded_well: bool,
     on_failure: OnFailure,
     record: &ProtectionRecord,
-    events: &Events,
+    events: &EventSender,
 ) -> Vec<AmiRef> {
     let run = Verdict::over(targets.iter().map(|t| t.verdict));
     let settled = admitted.iter().map(|one| {
@@ -102,8 +105,13 @@ pub async fn settle_protection(
 }
 
 /// The AMI where our protection stays on it.
-async fn settle_one(one: &Admitted, lift: bool, record: &ProtectionRecord, events: &Events) -> Option<AmiRef> {
-    if one.protection? == Protection::Before {
+async fn settle_one(
+    one: &AdmittedImage,
+    lift: bool,
+    record: &ProtectionRecord,
+    events: &EventSender,
+) -> Option<AmiRef> {
+    if one.protection? == ProtectionOrigin::Before {
         return None;
     }
     let (true, Some(image)) = (lift, &one.image) else { return Some(one.ami.clone()) };
@@ -124,12 +132,12 @@ mod tests {
     fn of_two_tests_in_one_run_an_undecided_one_counts() {
         use Verdict::{Failed, Passed, Undecided};
         for (from, verdict, due) in [
-            (Some(State::Untested), Passed, true),
-            (Some(State::Candidate), Undecided, true),
-            (Some(State::Untested), Failed, false),
-            (Some(State::Untested), Undecided, false),
-            (Some(State::Candidate), Passed, false),
-            (Some(State::Rejected), Passed, false),
+            (Some(ImageState::Untested), Passed, true),
+            (Some(ImageState::Candidate), Undecided, true),
+            (Some(ImageState::Untested), Failed, false),
+            (Some(ImageState::Untested), Undecided, false),
+            (Some(ImageState::Candidate), Passed, false),
+            (Some(ImageState::Rejected), Passed, false),
             (None, Passed, false),
         ] {
             assert_eq!(unanswered_in_one_of_two(from, verdict), due, "{from:?} {verdict}");

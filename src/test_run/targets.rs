@@ -1,10 +1,10 @@
 //! What is launched of the AMIs of a run. It owns which targets there are; it refuses to launch.
 
 use assay_config::LaunchSettings;
-use assay_model::{AmiRef, Boot, TargetId};
+use assay_model::{AmiRef, BootOptions, TargetId};
 
 /// Every target of `amis`, in their order: one for each AMI, or one for each AMI on each instance type where several are asked for.
-pub fn planned(amis: &[AmiRef], launch: &LaunchSettings) -> Vec<TargetId> {
+pub(super) fn planned(amis: &[AmiRef], launch: &LaunchSettings) -> Vec<TargetId> {
     let several = launch.instance_types.len() > 1;
     let types: Vec<Option<&String>> = match several {
         true => launch.instance_types.iter().map(Some).collect(),
@@ -14,7 +14,7 @@ pub fn planned(amis: &[AmiRef], launch: &LaunchSettings) -> Vec<TargetId> {
         let target = |instance_type: &Option<&String>| TargetId {
             ami: ami.clone(),
             instance_type: instance_type.cloned(),
-            boot: Boot::Prepared,
+            boot: BootOptions::Prepared,
         };
         types.iter().map(target).collect::<Vec<_>>()
     };

@@ -9,8 +9,8 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    admit::{self, Admitted},
-    event::Events,
+    admit::{self, AdmittedImage},
+    event::EventSender,
     protection::ProtectionRecord,
     stamping::{settle_protection, stamp_all},
 };
@@ -18,13 +18,13 @@ use assay_aws::cloud::fake::sample_image;
 use assay_aws::{
     cloud::{
         CloudErrorKind, CloudFactory,
-        fake::{FakeCloud, Fault},
+        fake::{FakeCloud, FakeFault},
     },
-    registry::{Hallmark, Protection},
+    registry::{ProtectionOrigin, StateTags},
 };
 use assay_config::OnFailure::{self, Destroy, Quarantine};
 use assay_model::{
-    AmiRef, RunId, State, TargetEvidence,
+    AmiRef, ImageState, RunId, TargetEvidence,
     Verdict::{self, Failed, Passed, Undecided},
 };
 
@@ -49,11 +49,11 @@ impl Bench {
     }
 
     fn record(&self) -> ProtectionRecord {
-        ProtectionRecord::open_at(self.root.path(), RunId::generate(), &Events::channel().0)
+        ProtectionRecord::open_at(self.root.path(), RunId::generate(), &EventSender::channel().0)
     }
 
-    async fn admit(&self, record: &ProtectionRecord) -> Vec<Admitted> {
-        admit::admit(&self.cloud, &self.amis, Some(record), true, &Events::channel().0).await.0
+    async fn admit(&self, record: &ProtectionRecord) -> Vec<AdmittedImage> {
+        admit::admit(&self.cloud, &self.amis, Some(record), true, &EventSender::channel().0).await.0
     }
 
     /// Ends a run with these verdicts, in the order of [`AMIS`]; the AMIs that stay protected in the cloud.
@@ -66,7 +66,7 @@ impl Bench {
             .zip(verdicts)
             .map(|(ami, verdict)| TargetEvidence { verdict, ..TargetEvidence::new(ami.to_string(), None) })
             .collect();
-        let events = Events::channel().0;
+        let events = EventSender::channel().0;
         let told = settle_protection(&admitted, &targets, recorded_well, on_failure, &record, &events).await;
         record.close();
         let mut still = Vec::new();
@@ -100,7 +100,7 @@ async fn protection_is_noted_before_it_is_turned_on_and_is_the_first_change() {
         }
     });
     let admitted = bench.admit(&bench.record()).await;
-    assert!(admitted.iter().all(|one| one.protection == Some(Protection::Ours)));
+    assert!(admitted.iter().all(|one| one.protection == Some(ProtectionOrigin::Ours)));
     assert_eq!(*unnoted.lock().expect("no panic"), Vec::<String>::new());
     assert_eq!(bench.cloud.count("EnableImageDeregistrationProtection"), AMIS.len());
     for call in bench.cloud.calls() {
@@ -111,8 +111,8 @@ async fn protection_is_noted_before_it_is_turned_on_and_is_the_first_change() {
 #[tokio::test]
 async fn a_refused_protection_is_struck_out_and_a_lost_answer_is_not() {
     let bench = Bench::new();
-    bench.cloud.fault("EnableImageDeregistrationProtection", Fault::Refuse(CloudErrorKind::Denied));
-    bench.cloud.fault("EnableImageDeregistrationProtection", Fault::LoseAnswer);
+    bench.cloud.fault("EnableImageDeregistrationProtection", FakeFault::Refuse(CloudErrorKind::Denied));
+    bench.cloud.fault("EnableImageDeregistrationProtection", FakeFault::LoseAnswer);
     let record = bench.record();
     let admitted = bench.admit(&record).await;
     assert_eq!(admitted.iter().filter(|one| one.protection.is_none()).count(), 2);
@@ -122,7 +122,7 @@ async fn a_refused_protection_is_struck_out_and_a_lost_answer_is_not() {
 #[tokio::test]
 async fn what_cannot_be_described_is_protected_all_the_same_and_stays_so() {
     let bench = Bench::new();
-    bench.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Throttled));
+    bench.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Throttled));
     assert_eq!(bench.settle([Undecided, Passed, Passed], true, Destroy).await, bench.amis);
 }
 
@@ -131,10 +131,10 @@ async fn without_a_record_the_amis_are_protected_all_the_same() {
     let bench = Bench::new();
     let nowhere = bench.root.path().join("file");
     fs::write(&nowhere, "").expect("written");
-    let (events, mut told) = Events::channel();
+    let (events, mut told) = EventSender::channel();
     let record = ProtectionRecord::open_at(&nowhere, RunId::generate(), &events);
     assert!(told.try_recv().is_ok(), "it is warned of");
-    assert!(bench.admit(&record).await.iter().all(|one| one.protection == Some(Protection::Ours)));
+    assert!(bench.admit(&record).await.iter().all(|one| one.protection == Some(ProtectionOrigin::Ours)));
 }
 
 #[tokio::test]
@@ -160,12 +160,12 @@ async fn destroy_leaves_what_failed_to_packer_and_keeps_what_is_undecided() {
 #[tokio::test]
 async fn an_ami_on_several_types_is_stamped_with_the_worst_of_them() {
     for (small, large, state) in [
-        (Passed, Passed, State::Candidate),
-        (Passed, Undecided, State::Untested),
-        (Undecided, Passed, State::Untested),
-        (Passed, Failed, State::Rejected),
-        (Failed, Passed, State::Rejected),
-        (Undecided, Failed, State::Rejected),
+        (Passed, Passed, ImageState::Candidate),
+        (Passed, Undecided, ImageState::Untested),
+        (Undecided, Passed, ImageState::Untested),
+        (Passed, Failed, ImageState::Rejected),
+        (Failed, Passed, ImageState::Rejected),
+        (Undecided, Failed, ImageState::Rejected),
     ] {
         let bench = Bench::new();
         let admitted = bench.admit(&bench.record()).await;
@@ -177,17 +177,17 @@ async fn an_ami_on_several_types_is_stamped_with_the_worst_of_them() {
         for (ami, (small, large)) in bench.amis.iter().zip([(small, large), (Passed, Passed), (Passed, Passed)]) {
             targets.extend([on(ami, "t3.small", small), on(ami, "t3.large", large)]);
         }
-        let hallmark = Hallmark {
+        let hallmark = StateTags {
             image: "base".parse().expect("a name"),
             run: RunId::generate(),
-            state: State::Untested,
+            state: ImageState::Untested,
             verdict: Undecided,
             evidence: None,
             provenance: Default::default(),
             user_tags: Default::default(),
         };
-        let stamped = stamp_all(&admitted, &targets, &hallmark, true, &Events::channel().0).await;
-        let states: Vec<Option<State>> = stamped.iter().map(|s| s.state).collect();
-        assert_eq!(states, [Some(state), Some(State::Candidate), Some(State::Candidate)], "{small} {large}");
+        let stamped = stamp_all(&admitted, &targets, &hallmark, true, &EventSender::channel().0).await;
+        let states: Vec<Option<ImageState>> = stamped.iter().map(|s| s.state).collect();
+        assert_eq!(states, [Some(state), Some(ImageState::Candidate), Some(ImageState::Candidate)], "{small} {large}");
     }
 }

@@ -5,27 +5,27 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Finished, Request,
-    admit::{self, Admitted},
+    FinishedRun, RunRequest,
+    admit::{self, AdmittedImage},
     conclude::conclude,
-    event::Events,
-    examine::{self, Examined},
+    event::EventSender,
+    examine::{self, ExaminationResult},
     hurry,
-    inventories::Inventories,
+    inventories::InventoriesByDigest,
     protection::ProtectionRecord,
     targets,
 };
 use assay_aws::cloud::{CloudFactory, Ec2Factory, with_region};
 use assay_model::{
-    Digest, Event, Evidence, ImageName, Provenance, RunId, TargetEvidence, UndecidedKind, Verdict,
-    evidence::{EVIDENCE_SCHEMA, SuiteRef, Undecided},
+    Digest, Evidence, ImageName, Provenance, RunEvent, RunId, TargetEvidence, UndecidedKind, Verdict,
+    evidence::{EVIDENCE_SCHEMA, SuiteRef, UndecidedReason},
     tags,
 };
 use assay_suite::Suite;
 
 /// Tests the request's AMIs and stamps them. Never fails as a whole: what goes wrong is in the result. `cancel` ends the testing, not the cleaning up
 /// and the recording.
-pub async fn validate(mut request: Request, events: Events, cancel: CancellationToken) -> Finished {
+pub(crate) async fn validate(mut request: RunRequest, events: EventSender, cancel: CancellationToken) -> FinishedRun {
     let started_at = jiff::Timestamp::now().to_string();
     // An AMI that is named twice is one AMI.
     let mut named = BTreeSet::new();
@@ -44,15 +44,15 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         protections.close();
         return given_up(&request, started_at, &events);
     };
-    let super::provenance::Origin { provenance, workflow, warning } = origin.unwrap_or_default();
+    let super::provenance::RunOrigin { provenance, workflow, warning } = origin.unwrap_or_default();
     if let Some(warning) = warning {
         events.warn(warning);
     }
     let admitted = admit::of_image(admitted, request.settings.image.as_ref());
     let run = run_of(&request, &admitted);
     let targets = targets::planned(&request.amis, &request.settings.launch);
-    events.tell(Event::Started { run: run.to_string(), targets: targets.iter().map(ToString::to_string).collect() });
-    let examined = examine::all(examine::Context {
+    events.tell(RunEvent::Started { run: run.to_string(), targets: targets.iter().map(ToString::to_string).collect() });
+    let examined = examine::all(examine::ExaminationContext {
         factory,
         account,
         request: &request,
@@ -61,7 +61,7 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
         cancel: &cancel,
         admitted: &admitted,
         targets: &targets,
-        inventories: Inventories::default(),
+        inventories: InventoriesByDigest::default(),
     })
     .await;
     let mut evidence =
@@ -74,23 +74,25 @@ pub async fn validate(mut request: Request, events: Events, cancel: Cancellation
 }
 
 /// Cancelled before the AMIs could even be looked at.
-fn given_up(request: &Request, started_at: String, events: &Events) -> Finished {
-    let reason =
-        Undecided { kind: UndecidedKind::Cancelled, reason: "the run was cancelled before EC2 answered".to_owned() };
+fn given_up(request: &RunRequest, started_at: String, events: &EventSender) -> FinishedRun {
+    let reason = UndecidedReason {
+        kind: UndecidedKind::Cancelled,
+        reason: "the run was cancelled before EC2 answered".to_owned(),
+    };
     let planned = targets::planned(&request.amis, &request.settings.launch);
     let targets =
         planned.iter().map(|target| TargetEvidence::untested(target.to_string(), None, reason.clone())).collect();
-    let examined = Examined { targets, ..Examined::default() };
+    let examined = ExaminationResult { targets, ..ExaminationResult::default() };
     examined.targets.iter().for_each(|target| events.judged(target));
     let image = request.settings.image.clone();
     let mut evidence =
         evidence_of(request.run, image, Provenance::default(), &request.settings.suites, started_at, examined);
     evidence.shard = request.shard.clone();
-    Finished::unrecorded(evidence)
+    FinishedRun::unrecorded(evidence)
 }
 
 /// The run that is being judged: on the command line that of the AMIs' own tags, where they agree; else the request's.
-fn run_of(request: &Request, admitted: &[Admitted]) -> RunId {
+fn run_of(request: &RunRequest, admitted: &[AdmittedImage]) -> RunId {
     if request.protect {
         return request.run;
     }
@@ -100,7 +102,7 @@ fn run_of(request: &Request, admitted: &[Admitted]) -> RunId {
     agreed(admitted, tags::RUN).and_then(|text| text.parse().ok()).unwrap_or(request.run)
 }
 
-fn image_of(request: &Request, admitted: &[Admitted]) -> Option<ImageName> {
+fn image_of(request: &RunRequest, admitted: &[AdmittedImage]) -> Option<ImageName> {
     let tagged = agreed(admitted, tags::IMAGE).and_then(|text| text.parse().ok());
     let named = request.settings.image.clone();
     // What was only assumed is not written on an AMI that nobody tagged as being of that image.
@@ -108,7 +110,7 @@ fn image_of(request: &Request, admitted: &[Admitted]) -> Option<ImageName> {
 }
 
 /// The value of a tag that all AMIs have in common.
-fn agreed(admitted: &[Admitted], key: &str) -> Option<String> {
+fn agreed(admitted: &[AdmittedImage], key: &str) -> Option<String> {
     let mut values = admitted.iter().map(|a| a.image.as_ref().and_then(|i| i.tags.get(key)));
     let first = values.next()??;
     values.all(|value| value == Some(first)).then(|| first.clone())
@@ -128,13 +130,13 @@ fn suite_refs(suites: &[Suite]) -> Vec<SuiteRef> {
 }
 
 /// The evidence that an examination amounts to.
-pub fn evidence_of(
+pub(super) fn evidence_of(
     run: RunId,
     image: Option<ImageName>,
     provenance: Provenance,
     suites: &[Suite],
     started_at: String,
-    examined: Examined,
+    examined: ExaminationResult,
 ) -> Evidence {
     let mut targets: Vec<TargetEvidence> = examined.targets;
     targets.sort_by(|a, b| a.target.cmp(&b.target));

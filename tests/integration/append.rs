@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use assay_ledger as ledger;
 use assay_ledger::{
-    Books, BooksRequest, Edit, LedgerError, Patience, WriteRequest, candidate_file, lock_commit, lock_file,
-    write::write,
+    BooksRequest, LedgerEdit, LedgerError, LedgerSnapshot, RacePatience, WriteRequest, candidate_file, lock_commit,
+    lock_file, write::write,
 };
 use assay_model::{
-    AmiRecord, Candidate, CandidateAmi, Digest, ImageName, Provenance, RunId, State, Verdict, lock::LockEntry,
+    AmiRecord, Candidate, CandidateAmi, Digest, ImageName, ImageState, Provenance, RunId, Verdict, lock::LockEntry,
 };
 
 const WRITERS: usize = 20;
@@ -17,7 +17,7 @@ const COMMITS: usize = 50;
 /// Five writers share a lock file; all share the branch.
 const IMAGES: usize = 4;
 
-fn git(folder: &Path, environment: &ledger::Environment, arguments: &[&str]) -> String {
+fn git(folder: &Path, environment: &ledger::GitEnvironment, arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
         .current_dir(folder)
@@ -46,16 +46,16 @@ fn entry(image: &ImageName, writer: usize, number: usize) -> (LockEntry, Vec<u8>
     let candidate = Candidate {
         image: image.clone(),
         run,
-        state: State::Candidate,
+        state: ImageState::Candidate,
         verdict: Verdict::Passed,
         tested_at: at.clone(),
         provenance: Provenance::default(),
         evidence: digest.clone(),
-        amis: vec![CandidateAmi { record, state: State::Candidate, evidence: digest, tested_at: at.clone() }],
+        amis: vec![CandidateAmi { record, state: ImageState::Candidate, evidence: digest, tested_at: at.clone() }],
     };
     let entry = LockEntry {
         run,
-        state: State::Vetted,
+        state: ImageState::Vetted,
         by: format!("writer {writer}"),
         at,
         reason: "the full suite passed".to_owned(),
@@ -73,7 +73,7 @@ async fn one_writer(request: WriteRequest, writer: usize) -> u32 {
     let mut tries = 0;
     for number in 0..COMMITS {
         let (entry, evidence) = entry(&image, writer, number);
-        let written = write(&request, async |books: &Books| {
+        let written = write(&request, async |books: &LedgerSnapshot| {
             let mut lock = books.lock(&image).await?;
             lock_file::append(&mut lock, entry.clone());
             let candidate = entry.candidate.as_ref().expect("a candidate");
@@ -82,7 +82,7 @@ async fn one_writer(request: WriteRequest, writer: usize) -> u32 {
                 (lock_file::path(&image), Some(lock_file::write(&lock).into_bytes())),
                 (format!("images/evidence/{image}/{}.json", entry.run), Some(evidence.clone())),
             ];
-            Ok::<_, LedgerError>(Edit {
+            Ok::<_, LedgerError>(LedgerEdit {
                 files,
                 message: lock_commit(&lock, std::slice::from_ref(&entry)),
                 tags: Vec::new(),
@@ -122,7 +122,7 @@ fn a_thousand_entries_of_twenty_writers_none_lost() {
             remote: None,
             environment: environment.clone(),
         };
-        let patience = Patience { tries: 20, time: Duration::from_secs(1800) };
+        let patience = RacePatience { tries: 20, time: Duration::from_secs(1800) };
         let request = WriteRequest { books, open_branch: None, patience };
         writers.push(std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -142,7 +142,7 @@ fn a_thousand_entries_of_twenty_writers_none_lost() {
         for writer in (image..WRITERS).step_by(IMAGES) {
             for number in 0..COMMITS {
                 let run = entry(&lock.image, writer, number).0.run;
-                assert_eq!(lock.state_of(run), Some(State::Vetted), "writer {writer}, commit {number}");
+                assert_eq!(lock.state_of(run), Some(ImageState::Vetted), "writer {writer}, commit {number}");
             }
         }
         assert_eq!(lock.entries.len(), WRITERS * COMMITS / IMAGES);

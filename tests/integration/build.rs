@@ -13,7 +13,7 @@ fn manifest(workshop: &Workshop) -> Value {
 }
 
 /// The AMI of a manifest's last build.
-pub fn last_ami(workshop: &Workshop) -> String {
+pub(crate) fn last_ami(workshop: &Workshop) -> String {
     let manifest = manifest(workshop);
     let artifact = manifest["builds"].as_array().expect("builds").last().expect("a build")["artifact_id"]
         .as_str()
@@ -121,10 +121,10 @@ fn the_gitops_step_pushes_the_candidate_and_running_it_again_changes_nothing() {
 }
 
 /// Settings for a light instance: it has sshd and nothing that systemd would start.
-pub const LIGHT: &str = "    suites = [\"light.hcl\"]\n";
+pub(crate) const LIGHT: &str = "    suites = [\"light.hcl\"]\n";
 
 /// A suite that a light instance passes.
-pub const LIGHT_SUITE: &str = r#"suite "light" {
+pub(crate) const LIGHT_SUITE: &str = r#"suite "light" {
   file "/etc/passwd" {
     exists = true
     mode   = "0644"

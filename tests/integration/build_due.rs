@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_model::State;
+use assay_model::ImageState;
 use serde_json::Value;
 
 use crate::{
@@ -139,7 +139,7 @@ fn what_is_due_is_built_as_assay_hcl_says_and_nothing_due_is_green_at_once() {
     );
 
     for (image, number) in [("base", 1), ("tools", 2)] {
-        scene.desk.candidate(&Build::new(image, number, &scene.digest(image), 0), State::Candidate);
+        scene.desk.candidate(&Build::new(image, number, &scene.digest(image), 0), ImageState::Candidate);
     }
     scene.desk.push("Candidates");
     let output = scene.build(&[], &[("PATH", "/usr/bin:/bin")]);

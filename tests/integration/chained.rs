@@ -2,7 +2,7 @@
 
 use assay_ledger::lock_file;
 use assay_model::{
-    AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
+    AmiRecord, Candidate, CandidateAmi, Digest, ImageState, Provenance, RunId, Verdict,
     lock::{Lock, LockEntry},
 };
 use serde_json::Value;
@@ -70,7 +70,7 @@ image "child" {
 }
 "#;
 
-fn entry(run: RunId, state: State) -> LockEntry {
+fn entry(run: RunId, state: ImageState) -> LockEntry {
     LockEntry {
         run,
         state,
@@ -101,23 +101,23 @@ fn gold(cloud: &Cloud, ami: &str) -> Lock {
     let candidate = Candidate {
         image: "base".parse().expect("a name"),
         run,
-        state: State::Candidate,
+        state: ImageState::Candidate,
         verdict: Verdict::Passed,
         tested_at: tested_at.clone(),
         provenance: Provenance::default(),
         evidence: Digest::of(b"evidence"),
-        amis: vec![CandidateAmi { record, state: State::Candidate, evidence: Digest::of(b"evidence"), tested_at }],
+        amis: vec![CandidateAmi { record, state: ImageState::Candidate, evidence: Digest::of(b"evidence"), tested_at }],
     };
     let mut lock = Lock::new("base".parse().expect("a name"));
-    lock_file::append(&mut lock, LockEntry { candidate: Some(candidate), ..entry(run, State::Vetted) });
-    lock_file::append(&mut lock, entry(run, State::Gold));
+    lock_file::append(&mut lock, LockEntry { candidate: Some(candidate), ..entry(run, ImageState::Vetted) });
+    lock_file::append(&mut lock, entry(run, ImageState::Gold));
     lock.gold = Some(run);
     lock
 }
 
 fn revoke(lock: &mut Lock, effective_at: Option<String>) {
     let run = lock.gold.take().expect("a gold run");
-    lock_file::append(lock, LockEntry { effective_at, ..entry(run, State::Revoked) });
+    lock_file::append(lock, LockEntry { effective_at, ..entry(run, ImageState::Revoked) });
 }
 
 fn keep(workshop: &Workshop, lock: &Lock) {

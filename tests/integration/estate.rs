@@ -1,9 +1,10 @@
 //! The cloud's verbs for AMIs that stay, and those of the other services, by the AWS SDK against the mini cloud: what assay says of them is what is there then.
 
-use std::{collections::BTreeMap, process::Command, sync::Arc};
+use std::{collections::BTreeMap, process::Command, sync::Arc, time::Duration};
 
 use assay_aws::cloud::{
-    Cloud as Verbs, CloudErrorKind, CloudFactory, CopyImage, DryRun, DryRunAnswer, Ec2Factory, RunInstances, Sharing,
+    Cloud as Verbs, CloudErrorKind, CloudFactory, CopyImage, DryRun, DryRunAnswer, Ec2Factory, ImageSharing,
+    RunInstances,
 };
 use assay_config::AccessSettings;
 use assay_model::{AccountId, AmiId, AmiRef, Region};
@@ -84,13 +85,15 @@ async fn copies_are_made_once_shared_and_retired() {
     let scene = Scene::new().await;
     let (east, west) = (scene.east(), scene.factory.region(&region("eu-west-1")));
     let source = AmiRef { region: region(EAST), id: scene.copy("source") };
+    let key = scene.python(WESTERN_KEY, &[]);
     let order = CopyImage {
         source: source.clone(),
         name: "copied".to_owned(),
         description: "a copy".to_owned(),
         client_token: "assay-copy-1".to_owned(),
         encrypted: true,
-        kms_key_id: None,
+        // What the account's own key encrypts, EC2 shares with nobody.
+        kms_key_id: Some(key.as_str().expect("an id").to_owned()),
         tags: BTreeMap::from([tag("assay:managed", "true"), tag("assay:run", "r")]),
     };
     let id = west.copy_image(&order).await.expect("copied");
@@ -106,7 +109,7 @@ async fn copies_are_made_once_shared_and_retired() {
     assert_eq!((snapshots.len(), &snapshots[0].id, snapshots[0].encrypted), (1, &snapshot, true));
 
     let friend: AccountId = "109876543210".parse().expect("an account");
-    let sharing = Sharing {
+    let sharing = ImageSharing {
         users: vec![friend.clone()],
         org_arns: vec!["arn:aws:organizations::210987654321:organization/o-abc".to_owned()],
         ou_arns: vec!["arn:aws:organizations::210987654321:ou/o-abc/ou-1".to_owned()],
@@ -130,6 +133,9 @@ async fn copies_are_made_once_shared_and_retired() {
         (image.state, image.attributes.deprecation_time)
     };
     assert_eq!(state(&id).await.1, deprecation("00.000Z"));
+    while state(&id).await.0 == "pending" {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(west.deprecate_image(&id, "soon").await.expect_err("no time").kind, CloudErrorKind::Invalid);
     west.cancel_deprecation(&id).await.expect("cancelled");
     west.disable_image(&id).await.expect("disabled");
@@ -147,6 +153,10 @@ async fn copies_are_made_once_shared_and_retired() {
     assert_eq!(west.delete_snapshot(&snapshot).await.expect_err("gone").kind, CloudErrorKind::NotFound);
     assert_eq!(east.own_images().await.expect("listed").len(), 1);
 }
+
+const WESTERN_KEY: &str = r#"import boto3, json
+print(json.dumps(boto3.client("kms", region_name="eu-west-1").create_key()["KeyMetadata"]["KeyId"]))
+"#;
 
 const SIGNER: &str = r#"import base64, boto3, json, sys
 from cryptography.hazmat.primitives import hashes, serialization

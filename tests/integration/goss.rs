@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use assay_suite as suite;
-use assay_suite::Resource;
+use assay_suite::ResourceKind;
 use serde_json::{Value, json};
 
 use crate::support::tools;
@@ -45,7 +45,7 @@ fn by_assay(file: &Path) -> Outcomes {
         .unwrap_or_else(|all| panic!("{}", all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")));
     let mut outcomes = Outcomes::new();
     for check in suites.iter().flat_map(|s| &s.checks) {
-        assert_eq!(check.resource, Resource::Matching);
+        assert_eq!(check.resource, ResourceKind::Matching);
         let content = check.parameters.get("content").cloned().unwrap_or_default();
         let judgement = suite::judge_written(&check.properties[0].matcher, &content);
         assert_eq!(judgement.met, judgement.message.is_empty(), "{}: {judgement:?}", check.id);

@@ -128,6 +128,8 @@ fn a_network_is_found_by_filters_and_its_subnets_and_types_are_tried_in_turn() {
       filters = { "group-name" = "default" }
     }"#,
     );
+    // A default group admits only its own members.
+    scene.cloud.control("admit", &json!({ "region": "us-east-1" }));
     scene.cloud.faults(json!([
         { "action": "RunInstances", "code": "InsufficientInstanceCapacity", "times": 1 },
         { "action": "RunInstances", "code": "Unsupported", "times": 1 },

@@ -10,6 +10,7 @@ mod sshd;
 mod support;
 
 mod append;
+mod architecture;
 mod boots;
 mod build;
 mod build_due;

@@ -63,7 +63,7 @@ fn first_denied(policy: &Value, calls: &[Value]) -> Refusal {
 }
 
 /// What the policy that `assay iam --role ROLE` prints in `folder` denies of these calls, call by call.
-pub fn denied(folder: &Path, role: &str, calls: &[Value]) -> Vec<String> {
+pub(crate) fn denied(folder: &Path, role: &str, calls: &[Value]) -> Vec<String> {
     let account = calls.iter().find_map(|call| call["account"].as_str()).expect("an account");
     let regions: BTreeSet<&str> = calls.iter().filter_map(|call| call["region"].as_str()).collect();
     let policy = printed(folder, role, account, &regions.into_iter().collect::<Vec<_>>(), &[], &[]);

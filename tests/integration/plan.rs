@@ -1,6 +1,6 @@
 //! `assay plan` from outside: the real program on real repositories. No cloud is there to be asked.
 
-use assay_model::State;
+use assay_model::ImageState;
 use serde_json::Value;
 
 use crate::support::desk::{Build, Desk, record, run};
@@ -48,7 +48,7 @@ fn one_image_from_its_first_build_to_nothing_due() {
     // A pull request: its candidate is committed to the branch, and the new tip builds nothing.
     desk.git(&["switch", "-q", "-c", "feature"]);
     let build = Build::new("base", 1, &digest(&desk, "base"), 0);
-    desk.candidate(&build, State::Candidate);
+    desk.candidate(&build, ImageState::Candidate);
     desk.push("Candidate");
     let found = says(&desk, &[], false, &["candidate-exists"], 0);
     assert_eq!(found["newest"]["run"], run(1).to_string().as_str());
@@ -66,7 +66,7 @@ fn one_image_from_its_first_build_to_nothing_due() {
     desk.git(&["switch", "-q", "main"]);
     desk.git(&["merge", "-q", "--ff-only", "feature"]);
     desk.git(&["rm", "-q", "-r", "images/base"]);
-    desk.lock("base", &[(&build, State::Vetted, 0), (&build, State::Gold, 0)]);
+    desk.lock("base", &[(&build, ImageState::Vetted, 0), (&build, ImageState::Gold, 0)]);
     desk.push("Gold");
     says(&desk, &[], false, &["gold-is-current"], 0);
     let text = String::from_utf8(desk.assay(&["plan"]).stdout).expect("UTF-8");
@@ -93,20 +93,20 @@ fn age_rejection_missing_verdict_and_rollback() {
     let desk = base();
     let now = digest(&desk, "base");
     let old = Build::new("base", 1, &now, 9);
-    desk.lock("base", &[(&old, State::Vetted, 9), (&old, State::Gold, 9)]);
+    desk.lock("base", &[(&old, ImageState::Vetted, 9), (&old, ImageState::Gold, 9)]);
     desk.push("Gold");
     says(&desk, &[], true, &["too-old"], 0);
     says(&desk, &["--max-age", "30d"], false, &["gold-is-current"], 0);
     says(&desk, &["--max-age", "36h"], true, &["too-old"], 0);
 
     let rejected = Build::new("base", 2, &now, 1);
-    desk.candidate(&rejected, State::Rejected);
+    desk.candidate(&rejected, ImageState::Rejected);
     desk.push("Rejected");
     says(&desk, &[], false, &["rejected"], 2);
     says(&desk, &["--force", "base"], true, &["forced"], 0);
 
     let untested = Build::new("base", 3, &now, 0);
-    desk.candidate(&untested, State::Untested);
+    desk.candidate(&untested, ImageState::Untested);
     desk.push("No verdict");
     says(&desk, &[], true, &["untested"], 0);
 
@@ -114,16 +114,16 @@ fn age_rejection_missing_verdict_and_rollback() {
     desk.write("packer/base.pkr.hcl", "# newer\n");
     let newer = Build::new("base", 4, &digest(&desk, "base"), 0);
     let moves = [
-        (&old, State::Vetted, 9),
-        (&old, State::Gold, 9),
-        (&newer, State::Vetted, 0),
-        (&newer, State::Gold, 0),
-        (&old, State::Retired, 0),
+        (&old, ImageState::Vetted, 9),
+        (&old, ImageState::Gold, 9),
+        (&newer, ImageState::Vetted, 0),
+        (&newer, ImageState::Gold, 0),
+        (&old, ImageState::Retired, 0),
     ];
     desk.lock("base", &moves);
     desk.push("Newer");
     says(&desk, &[], false, &["gold-is-current"], 0);
-    let rollback = [&moves[..], &[(&old, State::Gold, 0), (&newer, State::Retired, 0)]].concat();
+    let rollback = [&moves[..], &[(&old, ImageState::Gold, 0), (&newer, ImageState::Retired, 0)]].concat();
     desk.lock("base", &rollback);
     desk.push("Rollback");
     let found = says(&desk, &[], false, &["set-aside"], 2);
@@ -134,7 +134,7 @@ fn age_rejection_missing_verdict_and_rollback() {
 fn a_branch_behind_main_builds_nothing_that_it_did_not_change() {
     let desk = base();
     let first = Build::new("base", 1, &digest(&desk, "base"), 1);
-    desk.lock("base", &[(&first, State::Vetted, 1), (&first, State::Gold, 1)]);
+    desk.lock("base", &[(&first, ImageState::Vetted, 1), (&first, ImageState::Gold, 1)]);
     desk.push("Gold");
     desk.git(&["switch", "-q", "-c", "docs"]);
     desk.write("README.md", "x\n");
@@ -143,11 +143,11 @@ fn a_branch_behind_main_builds_nothing_that_it_did_not_change() {
     desk.write("packer/base.pkr.hcl", "# newer\n");
     let newer = Build::new("base", 2, &digest(&desk, "base"), 0);
     let moves = [
-        (&first, State::Vetted, 1),
-        (&first, State::Gold, 1),
-        (&newer, State::Vetted, 0),
-        (&newer, State::Gold, 0),
-        (&first, State::Retired, 0),
+        (&first, ImageState::Vetted, 1),
+        (&first, ImageState::Gold, 1),
+        (&newer, ImageState::Vetted, 0),
+        (&newer, ImageState::Gold, 0),
+        (&first, ImageState::Retired, 0),
     ];
     desk.lock("base", &moves);
     desk.push("Newer gold");
@@ -167,28 +167,32 @@ fn two_images_in_order_and_the_child_follows_its_parent() {
     assert_eq!((&image(&plan, "web")["due"], &image(&plan, "web")["waits_for"]), (&false.into(), &"base".into()));
 
     let base = Build::new("base", 1, &digest(&desk, "base"), 2);
-    desk.lock("base", &[(&base, State::Vetted, 2), (&base, State::Gold, 2)]);
+    desk.lock("base", &[(&base, ImageState::Vetted, 2), (&base, ImageState::Gold, 2)]);
     desk.push("Gold base");
     let (plan, _) = desk.json(&["plan", "--image", "web"]);
     assert_eq!(plan["images"].as_array().expect("a list").len(), 1);
     assert_eq!((names(image(&plan, "web")), &image(&plan, "web")["due"]), (vec!["never-built"], &true.into()));
 
     let web = Build::new("web", 2, &digest(&desk, "web"), 1).on(&base.amis[0]);
-    desk.lock("web", &[(&web, State::Vetted, 1), (&web, State::Gold, 1)]);
+    desk.lock("web", &[(&web, ImageState::Vetted, 1), (&web, ImageState::Gold, 1)]);
     desk.push("Gold web");
     let (plan, _) = desk.json(&["plan"]);
     assert_eq!(names(image(&plan, "web")), ["gold-is-current"]);
 
     let next = Build::new("base", 3, &digest(&desk, "base"), 0);
-    let moves =
-        [(&base, State::Vetted, 2), (&base, State::Gold, 2), (&next, State::Vetted, 0), (&next, State::Gold, 0)];
-    desk.lock("base", &[&moves[..], &[(&base, State::Retired, 0)]].concat());
+    let moves = [
+        (&base, ImageState::Vetted, 2),
+        (&base, ImageState::Gold, 2),
+        (&next, ImageState::Vetted, 0),
+        (&next, ImageState::Gold, 0),
+    ];
+    desk.lock("base", &[&moves[..], &[(&base, ImageState::Retired, 0)]].concat());
     desk.push("The next base");
     let (plan, _) = desk.json(&["plan"]);
     assert_eq!(names(image(&plan, "base")), ["gold-is-current"]);
     assert_eq!((names(image(&plan, "web")), &image(&plan, "web")["due"]), (vec!["parent-moved"], &true.into()));
 
-    desk.candidate(&Build::new("web", 4, &digest(&desk, "web"), 0).on(&record(3)), State::Candidate);
+    desk.candidate(&Build::new("web", 4, &digest(&desk, "web"), 0).on(&record(3)), ImageState::Candidate);
     desk.push("Rebuilt on it");
     let (plan, _) = desk.json(&["plan"]);
     assert_eq!(names(image(&plan, "web")), ["candidate-exists"]);

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use assay_model::{Outcome, UndecidedKind, Verdict};
-use assay_prober::{ProbeEvent, ProbePhase, ProbeRequest, Prober, Way};
+use assay_model::{CheckOutcome, UndecidedKind, Verdict};
+use assay_prober::{ConnectionWay, ProbeEvent, ProbePhase, ProbeRequest, Prober};
 use assay_suite::{Suite, load};
 use tokio::sync::mpsc;
 
@@ -40,7 +40,7 @@ fn request(sshd: &Sshd, text: &str) -> ProbeRequest {
         wait_cloud_init: true,
         facts: false,
         inventory: false,
-        way: Way::Direct,
+        way: ConnectionWay::Direct,
     }
 }
 
@@ -68,8 +68,8 @@ async fn a_whole_probe_in_the_confined_process() {
     for result in [&first, &second] {
         assert_eq!(result.verdict, Verdict::Failed);
         assert_eq!(result.undecided, None);
-        let outcomes: Vec<Outcome> = result.checks.iter().map(|c| c.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Passed, Outcome::Passed, Outcome::Passed, Outcome::Failed]);
+        let outcomes: Vec<CheckOutcome> = result.checks.iter().map(|c| c.outcome).collect();
+        assert_eq!(outcomes, [CheckOutcome::Passed, CheckOutcome::Passed, CheckOutcome::Passed, CheckOutcome::Failed]);
         let phases: Vec<&str> = result.phases.iter().map(|p| p.name.as_str()).collect();
         assert_eq!(phases, ["ssh", "cloud-init", "checks"]);
         let key = result.host_key.as_ref().expect("it was seen");

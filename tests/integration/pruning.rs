@@ -8,7 +8,7 @@ use std::{
 
 use assay_ledger::lock_file;
 use assay_model::{
-    AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, Provenance, RunId, State, Verdict,
+    AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, ImageState, Provenance, RunId, Verdict,
     candidate::CandidateAmi,
     lock::{Lock, LockCopy, LockEntry},
 };
@@ -76,6 +76,7 @@ stopped = ec2.run_instances(ImageId=want["stopped"], **run)["Instances"][0]["Ins
 ec2.get_waiter("instance_running").wait(InstanceIds=[stopped], WaiterConfig={"Delay": 1})
 ec2.stop_instances(InstanceIds=[stopped])
 ended = ec2.run_instances(ImageId=want["ended"], **run)["Instances"][0]["InstanceId"]
+ec2.get_waiter("instance_exists").wait(InstanceIds=[ended], WaiterConfig={"Delay": 1})
 ec2.terminate_instances(InstanceIds=[ended])
 ec2.get_waiter("instance_terminated").wait(InstanceIds=[ended], WaiterConfig={"Delay": 1})
 for number in range(20):
@@ -205,12 +206,12 @@ impl Scene {
         lock: &mut Lock,
         run: RunId,
         amis: &[&Made],
-        states: &[State],
+        states: &[ImageState],
         parent: Option<&str>,
         copies: Vec<LockCopy>,
     ) {
         let (evidence, tested_at) = (Digest::of(b"evidence"), ago(90).replace("+00:00", "Z"));
-        let state = State::Candidate;
+        let state = ImageState::Candidate;
         let amis = amis.iter().map(|made| CandidateAmi {
             record: made.record.clone(),
             state,
@@ -225,8 +226,8 @@ impl Scene {
         let (image, verdict, amis) = (lock.image.clone(), Verdict::Passed, amis.collect());
         let candidate =
             Candidate { image, run, state, verdict, tested_at: tested_at.clone(), provenance, evidence, amis };
-        for (index, state) in std::iter::once(&State::Vetted).chain(states).enumerate() {
-            let gold = *state == State::Gold;
+        for (index, state) in std::iter::once(&ImageState::Vetted).chain(states).enumerate() {
+            let gold = *state == ImageState::Gold;
             let entry = LockEntry {
                 run,
                 state: *state,
@@ -247,7 +248,7 @@ impl Scene {
     }
 
     /// An AMI that the lock knows, in `state`, `days` old.
-    fn locked(&mut self, states: &[State], days: i64) -> Made {
+    fn locked(&mut self, states: &[ImageState], days: i64) -> Made {
         let run = RunId::generate();
         let tag = states.last().map_or("vetted", |state| state.as_str());
         let made = self.make(EAST, "base", run, tag, days, Value::Null);
@@ -295,7 +296,7 @@ impl Scene {
     fn moved(&mut self) {
         for days in [65, 64, 63, 62, 61, 60] {
             // Oldest first, as in every lock: the last of them is what a rollback would bring back.
-            let made = self.locked(&[State::Gold, State::Retired], days);
+            let made = self.locked(&[ImageState::Gold, ImageState::Retired], days);
             if days > 61 {
                 self.go.insert(made.id);
             }
@@ -311,7 +312,7 @@ impl Scene {
         let gold = self.make(EAST, "base", run, "rejected", 50, Value::Null);
         let copy = self.make(WEST, "base", run, "candidate", 49, Value::Null);
         let copies = vec![LockCopy { record: copy.record.clone(), of: gold.record.ami.clone() }];
-        Self::move_run(&mut self.base, run, &[&gold], &[State::Gold], None, copies);
+        Self::move_run(&mut self.base, run, &[&gold], &[ImageState::Gold], None, copies);
         self.tagged("gold", 95, Value::Null);
     }
 
@@ -331,7 +332,7 @@ impl Scene {
         self.go.extend([lone.id.clone(), child.id]);
         let app = RunId::generate();
         let gold = self.make(EAST, "app", app, "gold", 90, Value::Null);
-        Self::move_run(&mut self.app, app, &[&gold], &[State::Gold], Some(&by_lock.id), Vec::new());
+        Self::move_run(&mut self.app, app, &[&gold], &[ImageState::Gold], Some(&by_lock.id), Vec::new());
         // Somebody else's, or nobody's.
         for (days, more) in [
             (170, json!({ "tags": { "assay:owner": "github.com/example/other" } })),

@@ -11,7 +11,7 @@ use std::{
 
 use assay_config::RemoteProber;
 use assay_model::{UndecidedKind, Verdict};
-use assay_prober::{ProbeRequest, Prober, Way};
+use assay_prober::{ConnectionWay, ProbeRequest, Prober};
 use assay_suite::load;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::sync::mpsc;
@@ -331,7 +331,7 @@ fn request(sshd: &Sshd, suite: &str) -> ProbeRequest {
         wait_cloud_init: false,
         facts: false,
         inventory: false,
-        way: Way::Direct,
+        way: ConnectionWay::Direct,
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use assay_config::{Door, Input, TemplateOptions, check};
+use assay_config::{CheckInput, EntryPoint, TemplateOptions, check};
 use hcl::{Block, Body, Expression, Structure};
 use serde_json::{Map, Value};
 
@@ -98,7 +98,8 @@ fn every_template_that_users_copy_is_right() {
                     options.insert("suites".to_owned(), Value::from("<unknown>"));
                 }
                 let template = TemplateOptions { options, from_json_template: false, builder_type: None };
-                let input = Input { template: Some(&template), ..Input::new(Door::PostProcessor, root()) };
+                let input =
+                    CheckInput { template: Some(&template), ..CheckInput::new(EntryPoint::PostProcessor, root()) };
                 let errors: Vec<String> = check(&input).errors.iter().map(ToString::to_string).collect();
                 assert_eq!(errors, Vec::<String>::new(), "{}", path.display());
                 checked += 1;
@@ -112,7 +113,7 @@ fn every_template_that_users_copy_is_right() {
 #[test]
 fn every_data_source_that_users_copy_has_right_options() {
     use packer_plugin::DataSource;
-    let spec = assay::packer::data_source::Image::default().spec();
+    let spec = assay::packer::data_source::ImageDataSource::default().spec();
     let mut paths = Vec::new();
     files(&root(), &mut paths);
     let mut checked = 0;

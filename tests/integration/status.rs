@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use assay_model::{AmiRecord, State};
+use assay_model::{AmiRecord, ImageState};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -45,7 +45,7 @@ fn scene() -> Scene {
         .map(|(region, name)| make(&cloud, region, name));
     let gold = Build { amis: vec![east.clone(), west.clone()], ..Build::new("base", 1, &digest, 2) };
     let next = Build { amis: vec![vetted.clone()], ..Build::new("base", 2, &digest, 1) };
-    desk.lock("base", &[(&gold, State::Vetted, 2), (&gold, State::Gold, 2), (&next, State::Vetted, 1)]);
+    desk.lock("base", &[(&gold, ImageState::Vetted, 2), (&gold, ImageState::Gold, 2), (&next, ImageState::Vetted, 1)]);
     desk.write("infra/base.auto.tfvars", &format!("# ids\nbase_ami = \"{}\"\n", east.ami.id));
     desk.push("Gold");
     let id = |record: &AmiRecord| record.ami.id.to_string();

@@ -15,7 +15,7 @@ use std::{
 use rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
-pub struct Sshd {
+pub(crate) struct Sshd {
     child: Child,
     folder: tempfile::TempDir,
     pub address: SocketAddr,
@@ -29,14 +29,14 @@ pub struct Sshd {
 
 impl Sshd {
     /// Starts a server that lets `client_key` in.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let sshd = Self::start_locked("");
         sshd.unlock();
         sshd
     }
 
     /// Starts a server that lets nobody in until [`Sshd::unlock`]; `config` is added to its configuration.
-    pub fn start_locked(config: &str) -> Self {
+    pub(crate) fn start_locked(config: &str) -> Self {
         let program = program();
         let folder = tempfile::tempdir().expect("a folder for sshd");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("readable by sshd's children");
@@ -61,21 +61,21 @@ impl Sshd {
     }
 
     /// Lets the client key in, as cloud-init does at some time of the boot.
-    pub fn unlock(&self) {
+    pub(crate) fn unlock(&self) {
         fs::copy(self.folder.path().join("client.pub"), self.folder.path().join("authorized_keys")).expect("copied");
     }
 
     /// A folder of the server's own, for files to test.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Ends every session at once, without a goodbye.
-    pub fn kill_sessions(&self) {
+    pub(crate) fn kill_sessions(&self) {
         for pid in children(self.child.id()) {
             for grandchild in children(pid) {
                 kill(grandchild);
@@ -133,7 +133,7 @@ fn listen(program: &Path, folder: &Path, config: &str) -> (Child, SocketAddr) {
 }
 
 /// A loopback address that nothing listens on at this moment.
-pub fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address")
 }
 
@@ -150,12 +150,12 @@ fn user() -> String {
     String::from_utf8(output.stdout).expect("a name").trim().to_owned()
 }
 
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::getuid().is_root()
 }
 
 /// The processes whose parent is `pid` (proc(5): the fourth field of stat, after the name in parentheses).
-pub fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
         let Some(child) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };

@@ -36,6 +36,9 @@ esac
 (umask 077; mkdir -p "$HOME/.ssh")
 [ -z "$PUSH_KNOWN_HOSTS" ] || printf '%s\n' "$PUSH_KNOWN_HOSTS" >> "$HOME/.ssh/known_hosts"
 if [ "$host" = github.com ] && ! ssh-keygen -F github.com -f "$HOME/.ssh/known_hosts" > /dev/null 2>&1; then
-  curl -fsS --retry 5 https://api.github.com/meta | jq -er '.ssh_keys[] | "github.com " + .' >> "$HOME/.ssh/known_hosts"
+  # The API refuses an address that has asked too often that hour, and containers share theirs. Then the key is the one that GitHub's page of fingerprints lists.
+  keys=$(curl -fsS --retry 5 https://api.github.com/meta | jq -er '.ssh_keys[] | "github.com " + .') ||
+    keys="github.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+  printf '%s\n' "$keys" >> "$HOME/.ssh/known_hosts"
 fi
 git config core.sshCommand "ssh -F none -i '$file' -o IdentitiesOnly=yes -o IdentityAgent=none"

@@ -8,10 +8,10 @@ use std::{
 
 mod follow;
 
-pub use follow::{Difference, Repaired, Wanted, differences, promoted_by, repair, repair_run, wanted_tags};
+pub use follow::{RepairedImage, TagDifference, WantedTags, differences, promoted_by, repair, repair_run, wanted_tags};
 
-use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Image, Snapshot};
-use assay_model::{Digest, IllegalMove, ImageName, Provenance, RunId, State, Verdict, tags};
+use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudImage, CloudResult, EbsSnapshot};
+use assay_model::{Digest, IllegalMove, ImageName, ImageState, Provenance, RunId, Verdict, tags};
 
 /// How long tags may take to be seen again after CreateTags answered, before the stamp counts as not made.
 #[derive(Debug, Clone, Copy)]
@@ -65,13 +65,13 @@ pub enum StampError {
 
 /// What a stamp says: everything but the AMI itself.
 #[derive(Debug, Clone)]
-pub struct Hallmark {
+pub struct StateTags {
     /// The image line.
     pub image: ImageName,
     /// The run.
     pub run: RunId,
     /// The state to give.
-    pub state: State,
+    pub state: ImageState,
     /// The verdict that led to it.
     pub verdict: Verdict,
     /// Digest of the evidence, once it is written.
@@ -82,7 +82,7 @@ pub struct Hallmark {
     pub user_tags: BTreeMap<String, String>,
 }
 
-impl Hallmark {
+impl StateTags {
     /// Every tag to write, assay's and the user's.
     pub fn tags(&self) -> BTreeMap<String, String> {
         let mut all = self.user_tags.clone();
@@ -104,7 +104,7 @@ impl Hallmark {
 }
 
 /// The state that an image's tags say; `None` without the tag. Fails on a word that is no state.
-pub fn state_of(image: &Image) -> Result<Option<State>, StampError> {
+pub fn state_of(image: &CloudImage) -> Result<Option<ImageState>, StampError> {
     image
         .tags
         .get(tags::STATE)
@@ -115,18 +115,23 @@ pub fn state_of(image: &Image) -> Result<Option<State>, StampError> {
 }
 
 /// Whether `image` may be given `state` now.
-pub fn may_become(image: &Image, state: State) -> Result<(), StampError> {
+pub fn may_become(image: &CloudImage, state: ImageState) -> Result<(), StampError> {
     let from = state_of(image)?;
-    State::may_move(from, state).map_err(|source| StampError::Illegal { ami: image.id.to_string(), source })
+    ImageState::may_move(from, state).map_err(|source| StampError::Illegal { ami: image.id.to_string(), source })
 }
 
 /// Writes the hallmark on the AMI and its snapshots in one call, then reads back until all of it is seen or time is up. `image` must be
 /// freshly described: its present state decides whether the move is legal. Fails with the first difference.
-pub async fn stamp(cloud: &dyn Cloud, image: &Image, hallmark: &Hallmark) -> Result<(), StampError> {
+pub async fn stamp(cloud: &dyn Cloud, image: &CloudImage, hallmark: &StateTags) -> Result<(), StampError> {
     stamp_within(READ_BACK, cloud, image, hallmark).await
 }
 
-async fn stamp_within(pace: ReadBack, cloud: &dyn Cloud, image: &Image, hallmark: &Hallmark) -> Result<(), StampError> {
+async fn stamp_within(
+    pace: ReadBack,
+    cloud: &dyn Cloud,
+    image: &CloudImage,
+    hallmark: &StateTags,
+) -> Result<(), StampError> {
     may_become(image, hallmark.state)?;
     let wanted = hallmark.tags();
     write(pace, cloud, image, &wanted).await
@@ -136,7 +141,7 @@ async fn stamp_within(pace: ReadBack, cloud: &dyn Cloud, image: &Image, hallmark
 async fn write(
     pace: ReadBack,
     cloud: &dyn Cloud,
-    image: &Image,
+    image: &CloudImage,
     wanted: &BTreeMap<String, String>,
 ) -> Result<(), StampError> {
     let ids =
@@ -156,7 +161,7 @@ async fn write(
 }
 
 /// The AMI's id and those of its snapshots that its build made.
-async fn resources(cloud: &dyn Cloud, image: &Image) -> CloudResult<Vec<String>> {
+async fn resources(cloud: &dyn Cloud, image: &CloudImage) -> CloudResult<Vec<String>> {
     let mut ids: BTreeSet<String> = image.block_devices.iter().filter_map(|device| device.snapshot.clone()).collect();
     if !ids.is_empty() {
         let all: Vec<String> = ids.iter().cloned().collect();
@@ -173,7 +178,7 @@ const BUILD_TIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Whether a snapshot was there before the build of an AMI made at `made_at` (RFC 3339): the template mapped it (`ami_block_device_mappings { snapshot_id }`), and others may hold it as well.
 /// Then it is neither tagged nor shared with the AMI. One whose time is not known counts as the build's.
-pub fn is_of_another_build(snapshot: &Snapshot, made_at: &str) -> bool {
+pub fn is_of_another_build(snapshot: &EbsSnapshot, made_at: &str) -> bool {
     let oldest = made_at.parse::<jiff::Timestamp>().ok().and_then(|made| made.checked_sub(BUILD_TIME).ok());
     snapshot.started_at.zip(oldest).is_some_and(|(began, oldest)| began < oldest.as_second())
 }
@@ -181,7 +186,7 @@ pub fn is_of_another_build(snapshot: &Snapshot, made_at: &str) -> bool {
 async fn read_back(
     pace: ReadBack,
     cloud: &dyn Cloud,
-    image: &Image,
+    image: &CloudImage,
     ids: &[String],
     wanted: &BTreeMap<String, String>,
 ) -> Result<(), StampError> {
@@ -228,7 +233,7 @@ fn first_difference(
 
 /// How an AMI came to be protected from deregistration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protection {
+pub enum ProtectionOrigin {
     /// It was on before: the user's own, never lifted by assay.
     Before,
     /// assay turned it on.
@@ -236,19 +241,19 @@ pub enum Protection {
 }
 
 /// Turns protection on where it is not. Fails with EC2's answer; the AMI is then only kept by another post-processor chain.
-pub async fn protect(cloud: &dyn Cloud, image: &Image) -> Result<Protection, CloudError> {
+pub async fn protect(cloud: &dyn Cloud, image: &CloudImage) -> Result<ProtectionOrigin, CloudError> {
     if image.deregistration_protected {
-        return Ok(Protection::Before);
+        return Ok(ProtectionOrigin::Before);
     }
     cloud.enable_deregistration_protection(&image.id).await?;
-    Ok(Protection::Ours)
+    Ok(ProtectionOrigin::Ours)
 }
 
 /// Turns off the protection that assay turned on; does nothing where it was on before.
-pub async fn release(cloud: &dyn Cloud, image: &Image, protection: Protection) -> Result<(), CloudError> {
+pub async fn release(cloud: &dyn Cloud, image: &CloudImage, protection: ProtectionOrigin) -> Result<(), CloudError> {
     match protection {
-        Protection::Before => Ok(()),
-        Protection::Ours => cloud.disable_deregistration_protection(&image.id).await,
+        ProtectionOrigin::Before => Ok(()),
+        ProtectionOrigin::Ours => cloud.disable_deregistration_protection(&image.id).await,
     }
 }
 
@@ -257,7 +262,7 @@ mod tests {
     use super::*;
     use crate::cloud::{
         CloudFactory,
-        fake::{FakeCloud, Fault, sample_image},
+        fake::{FakeCloud, FakeFault, sample_image},
     };
     use assay_model::Region;
 
@@ -266,7 +271,7 @@ mod tests {
     const AMI: &str = "ami-0abcdef1234567890";
 
     /// Stamps an AMI without snapshots, which the cloud knows only when `known`; `fault` meets CreateTags.
-    async fn stamped(known: bool, fault: Option<Fault>) -> (Result<(), StampError>, FakeCloud) {
+    async fn stamped(known: bool, fault: Option<FakeFault>) -> (Result<(), StampError>, FakeCloud) {
         let cloud = FakeCloud::new();
         let region: Region = "us-east-1".parse().expect("a region");
         let image = sample_image(AMI, &[]);
@@ -292,10 +297,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_answer_is_decided_by_the_tags_themselves() {
-        stamped(true, Some(Fault::LoseAnswer)).await.0.expect("written, though the answer was lost");
-        let (done, _) = stamped(true, Some(Fault::Drop)).await;
+        stamped(true, Some(FakeFault::LoseAnswer)).await.0.expect("written, though the answer was lost");
+        let (done, _) = stamped(true, Some(FakeFault::Drop)).await;
         assert!(matches!(done, Err(StampError::Cloud { .. })), "{done:?}");
-        let (done, cloud) = stamped(true, Some(Fault::Refuse(CloudErrorKind::Denied))).await;
+        let (done, cloud) = stamped(true, Some(FakeFault::Refuse(CloudErrorKind::Denied))).await;
         assert!(matches!(done, Err(StampError::Cloud { .. })), "{done:?}");
         assert_eq!(cloud.count("DescribeTags"), 0, "a refusal is an answer");
     }
@@ -309,7 +314,7 @@ mod tests {
         let made: jiff::Timestamp = image.created_at.parse().expect("a time");
         for (id, hours) in [("snap-own", 1), ("snap-mapped", 30 * 24)] {
             let started_at = Some(made.as_second() - hours * 3600);
-            let snapshot = Snapshot { id: id.to_owned(), started_at, ..Snapshot::default() };
+            let snapshot = EbsSnapshot { id: id.to_owned(), started_at, ..EbsSnapshot::default() };
             cloud.holdings(&region, |held| held.snapshots.insert(id.to_owned(), snapshot));
         }
         stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await.expect("stamped");
@@ -327,11 +332,11 @@ mod tests {
         assert!(matches!(done, Err(StampError::ReadBack { ref resource, .. }) if resource == "snap-1"), "{done:?}");
     }
 
-    fn hallmark() -> Hallmark {
-        Hallmark {
+    fn hallmark() -> StateTags {
+        StateTags {
             image: "base".parse().expect("name"),
             run: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().expect("run"),
-            state: State::Candidate,
+            state: ImageState::Candidate,
             verdict: Verdict::Passed,
             evidence: None,
             provenance: Provenance::default(),

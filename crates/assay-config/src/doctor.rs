@@ -10,17 +10,17 @@ use serde_json::Value as Json;
 
 use super::{
     file::{ConfigFile, ImageDecl},
-    request::Format,
+    request::OutputFormat,
     settings::{AccessSettings, ProberSettings},
 };
-use assay_iam::Role;
+use assay_iam::IamRole;
 use assay_model::{Architecture, ImageName, Region};
 
 /// `assay doctor`.
 #[derive(Debug, Clone)]
 pub struct DoctorRequest {
     /// As whom; absent: everything is looked at.
-    pub role: Option<Role>,
+    pub role: Option<IamRole>,
     /// Only what a CI job has and may: its service, its token, git, and its role where it has one.
     pub ci: bool,
     /// How to reach AWS.
@@ -44,7 +44,7 @@ pub struct DoctorRequest {
     /// The mistakes of assay.hcl and its suites; `None`: there is no assay.hcl.
     pub mistakes: Option<Vec<String>>,
     /// How it is printed.
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// What launches in one region take.
@@ -64,7 +64,7 @@ pub struct LaunchPlace {
 
 /// What assay.hcl says of where test instances go, and copies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct LaunchPlaces {
     /// Regions with launches. An image that names none may be in any of them.
     pub launches: BTreeMap<Region, LaunchPlace>,
     /// Every image's launches, for a region that assay.hcl does not name; of subnets none that belongs to another.
@@ -76,11 +76,11 @@ pub struct Places {
 }
 
 /// The places of `images` in `file`; none named: of all.
-pub fn places(file: &ConfigFile, images: &[ImageName]) -> Places {
+pub fn places(file: &ConfigFile, images: &[ImageName]) -> LaunchPlaces {
     let meant: Vec<&ImageDecl> =
         file.images.iter().filter(|image| images.is_empty() || images.contains(&image.name)).collect();
     let all: BTreeSet<Region> = meant.iter().flat_map(|image| launch_regions(image)).collect();
-    let mut places = Places::default();
+    let mut places = LaunchPlaces::default();
     for image in meant {
         let of_image = launch_regions(image);
         let possible = if of_image.is_empty() { &all } else { &of_image };
@@ -95,7 +95,7 @@ pub fn places(file: &ConfigFile, images: &[ImageName]) -> Places {
     places
 }
 
-impl Places {
+impl LaunchPlaces {
     /// What launches in each of `regions` take.
     pub fn launches_in(&self, regions: &BTreeSet<Region>) -> BTreeMap<Region, LaunchPlace> {
         let mut elsewhere = self.elsewhere.clone();
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::file;
 
-    fn places_of(text: &str) -> Places {
+    fn places_of(text: &str) -> LaunchPlaces {
         let mut problems = Vec::new();
         let file = file::parse(Path::new("assay.hcl"), Path::new("assay.hcl"), text, &mut problems);
         assert!(problems.is_empty(), "{problems:?}");

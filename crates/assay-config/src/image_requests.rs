@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, time::Duration};
 
-use super::{file::ConfigFile, request::Format, settings::AccessSettings};
+use super::{file::ConfigFile, request::OutputFormat, settings::AccessSettings};
 use assay_model::{ImageName, Region};
 
 /// `assay plan`: which images need a build, and why.
@@ -39,7 +39,7 @@ pub struct BuildRequest {
     /// What Packer is told of colour; absent: as the terminal is.
     pub color: Option<bool>,
     /// How to print the result.
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// `assay status`: where lock and cloud disagree.

@@ -21,10 +21,10 @@ pub mod units;
 pub mod user_data;
 pub mod whole;
 
-pub use check::{Checked, Door, Input, Ways, check, check_ways};
+pub use check::{CheckInput, CheckedConfig, EntryPoint, WayOptions, check, check_ways};
 pub use file::ConfigFile;
-pub use problem::{Place, Problem};
-pub use raw::{Layer, TemplateOptions};
+pub use problem::{ConfigProblem, ValuePlace};
+pub use raw::{OptionLayer, TemplateOptions};
 pub use settings::{
     AccessSettings, AssumeRole, BastionSettings, LaunchSettings, OnFailure, ProberSettings, RemoteProber, Settings,
     SshInterface, SshSettings,

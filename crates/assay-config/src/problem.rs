@@ -7,7 +7,7 @@ use std::{
 
 /// Where a value was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ValuePlace {
     /// In the block of the Packer template; Packer itself names the block.
     Template,
     /// On the command line.
@@ -25,30 +25,30 @@ pub enum Place {
 
 /// One mistake. Displays as `assay.hcl:12: ssh.port: …` or `ssh_port: …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// Where.
-    pub place: Place,
+    pub place: ValuePlace,
     /// The option as it is called there: `ssh_port`, `--ssh-port`, `ssh.port`.
     pub option: String,
     /// What is wrong and what would be right, a fragment without full stop.
     pub message: String,
 }
 
-impl Problem {
+impl ConfigProblem {
     /// A mistake in the value of `option`, given at `place`.
-    pub fn new(place: Place, option: impl Into<String>, message: impl Into<String>) -> Self {
+    pub fn new(place: ValuePlace, option: impl Into<String>, message: impl Into<String>) -> Self {
         Self { place, option: option.into(), message: message.into() }
     }
 
     /// A mistake on a line of a file.
     pub fn in_file(path: &Path, line: usize, option: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::new(Place::File { path: path.to_owned(), line }, option, message)
+        Self::new(ValuePlace::File { path: path.to_owned(), line }, option, message)
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Place::File { path, line } = &self.place {
+        if let ValuePlace::File { path, line } = &self.place {
             write!(f, "{}:{line}: ", path.display())?;
         }
         if !self.option.is_empty() {

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::{file::GitDecl, request::Format, settings::AccessSettings};
+use super::{file::GitDecl, request::OutputFormat, settings::AccessSettings};
 use assay_model::{ImageName, RunId};
 
 /// What all of them need to know.
 #[derive(Debug, Clone)]
-pub struct Ledgering {
+pub struct LedgerOptions {
     /// assay.hcl, absolute. It says where the protected branch is; what else counts is read from that branch.
     pub config: PathBuf,
     /// `git { … }`.
@@ -19,27 +19,27 @@ pub struct Ledgering {
     /// `--reason`, never blank.
     pub reason: Option<String>,
     /// How to print the result.
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// `assay promote`.
 #[derive(Debug, Clone)]
 pub struct PromoteRequest {
     /// Where and in whose name.
-    pub ledgering: Ledgering,
+    pub ledgering: LedgerOptions,
     /// The images; at least one, all of them declared.
     pub images: Vec<ImageName>,
     /// Whether `--all` was given: an image without anything to promote is passed over.
     pub all: bool,
     /// The goal.
-    pub to: Goal,
+    pub to: RunGoal,
     /// `--run`; only with one image.
     pub run: Option<RunId>,
 }
 
 /// What a run is to become.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Goal {
+pub enum RunGoal {
     /// `--to vetted`, with the validation's evidence files, at least one.
     Vetted(Vec<PathBuf>),
     /// `--to gold`
@@ -50,16 +50,16 @@ pub enum Goal {
 #[derive(Debug, Clone)]
 pub struct MoveRequest {
     /// Where and in whose name.
-    pub ledgering: Ledgering,
+    pub ledgering: LedgerOptions,
     /// The image.
     pub image: ImageName,
     /// Which move.
-    pub what: Move,
+    pub what: RunMove,
 }
 
 /// A move other than a promotion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub enum RunMove {
     /// It did not pass.
     Reject {
         /// Which run.

@@ -7,7 +7,7 @@ const NAMES: [&str; 3] = ["host", "port", "instance_id"];
 
 /// What stands for a place.
 #[derive(Debug, Clone, Copy)]
-pub struct Values<'a> {
+pub struct PlaceholderValues<'a> {
     /// The SSH server's name or address.
     pub host: &'a str,
     /// Its port.
@@ -19,12 +19,12 @@ pub struct Values<'a> {
 /// Whether the text can be filled in: a misspelt place, or an unknown letter after `%`, is a mistake. Braces that are the shell's (`${HOME}`, awk) are
 /// left alone.
 pub fn check(text: &str) -> Result<(), String> {
-    fill(text, Values { host: "host", port: 22, instance_id: Some("i-0") }).map(drop)
+    fill(text, PlaceholderValues { host: "host", port: 22, instance_id: Some("i-0") }).map(drop)
 }
 
 /// The command with every place filled in. Fails where a value could mean something to a shell, and where `{instance_id}` is wanted of a machine that has
 /// none.
-pub fn fill(text: &str, values: Values<'_>) -> Result<String, String> {
+pub fn fill(text: &str, values: PlaceholderValues<'_>) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(['{', '%']) {
@@ -47,7 +47,7 @@ pub fn fill(text: &str, values: Values<'_>) -> Result<String, String> {
 }
 
 /// ssh_config(5), TOKENS: those that mean something here.
-fn percent(text: &str, values: Values<'_>) -> Result<String, String> {
+fn percent(text: &str, values: PlaceholderValues<'_>) -> Result<String, String> {
     match text.chars().nth(1) {
         Some('h') => value("host", values),
         Some('p') => value("port", values),
@@ -59,7 +59,7 @@ fn percent(text: &str, values: Values<'_>) -> Result<String, String> {
     }
 }
 
-fn brace(text: &str, values: Values<'_>) -> Result<(Option<String>, usize), String> {
+fn brace(text: &str, values: PlaceholderValues<'_>) -> Result<(Option<String>, usize), String> {
     let Some(end) = text.find('}') else { return Ok((None, 1)) };
     let name = &text[1..end];
     if NAMES.contains(&name) {
@@ -72,7 +72,7 @@ fn brace(text: &str, values: Values<'_>) -> Result<(Option<String>, usize), Stri
     }
 }
 
-fn value(name: &str, values: Values<'_>) -> Result<String, String> {
+fn value(name: &str, values: PlaceholderValues<'_>) -> Result<String, String> {
     let value = match name {
         "host" => values.host.to_owned(),
         "port" => values.port.to_string(),
@@ -89,7 +89,8 @@ fn value(name: &str, values: Values<'_>) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    const VALUES: Values<'_> = Values { host: "10.0.0.5", port: 2222, instance_id: Some("i-0abc") };
+    const VALUES: PlaceholderValues<'_> =
+        PlaceholderValues { host: "10.0.0.5", port: 2222, instance_id: Some("i-0abc") };
 
     #[test]
     fn places_are_filled_in() {
@@ -112,9 +113,9 @@ mod tests {
             assert!(check(text).expect_err("a mistake").contains(why), "{text}");
         }
         for host in ["", "-oProxyCommand=x", "a;id", "$(id)", "a b", "a\nb", "`id`"] {
-            assert!(fill("nc {host}", Values { host, ..VALUES }).is_err(), "{host:?}");
+            assert!(fill("nc {host}", PlaceholderValues { host, ..VALUES }).is_err(), "{host:?}");
         }
-        assert!(fill("{instance_id}", Values { instance_id: None, ..VALUES }).is_err());
-        assert!(fill("nc {host}", Values { host: "fe80::1%eth0", ..VALUES }).is_ok());
+        assert!(fill("{instance_id}", PlaceholderValues { instance_id: None, ..VALUES }).is_err());
+        assert!(fill("nc {host}", PlaceholderValues { host: "fe80::1%eth0", ..VALUES }).is_ok());
     }
 }

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use super::{
-    file::{Keep, Retention},
-    request::Format,
+    file::{KeepRule, RetentionDecl},
+    request::OutputFormat,
     settings::AccessSettings,
 };
-use assay_model::{ImageName, Region, State};
+use assay_model::{ImageName, ImageState, Region};
 
 /// The newest releases that are kept of each image and state.
 pub const KEEP_RELEASES: u32 = 3;
@@ -26,9 +26,9 @@ pub struct PruneRequest {
     /// Only these images; empty: all that assay.hcl declares.
     pub images: Vec<ImageName>,
     /// What assay.hcl says of each declared image's retention.
-    pub retention: BTreeMap<ImageName, Retention>,
+    pub retention: BTreeMap<ImageName, RetentionDecl>,
     /// `--keep-releases` and `--keep-days`: over what assay.hcl says, for every state.
-    pub keep: Keep,
+    pub keep: KeepRule,
     /// Where to look; empty: everywhere that the account may use.
     pub regions: Vec<Region>,
     /// How long an AMI is disabled before it is deleted.
@@ -46,12 +46,12 @@ pub struct PruneRequest {
     /// Do it; otherwise only show.
     pub yes: bool,
     /// How to print the result.
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// How much is kept of one image and state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
+pub struct KeepCount {
     /// The newest releases.
     pub releases: u32,
     /// Days.
@@ -61,13 +61,13 @@ pub struct Rule {
 impl PruneRequest {
     /// What holds for `state` of `image`: the flags, then the state's own block, then the image's, then the defaults. `None`: assay.hcl does not declare the
     /// image.
-    pub fn rule(&self, image: &ImageName, state: State) -> Option<Rule> {
+    pub fn rule(&self, image: &ImageName, state: ImageState) -> Option<KeepCount> {
         let said = self.retention.get(image)?.of(state);
         let (releases, days) = match state {
-            State::Rejected => (KEEP_REJECTED_RELEASES, KEEP_REJECTED_DAYS),
+            ImageState::Rejected => (KEEP_REJECTED_RELEASES, KEEP_REJECTED_DAYS),
             _ => (KEEP_RELEASES, KEEP_DAYS),
         };
-        Some(Rule {
+        Some(KeepCount {
             releases: self.keep.keep_releases.or(said.keep_releases).unwrap_or(releases),
             days: self.keep.keep_days.or(said.keep_days).unwrap_or(days),
         })

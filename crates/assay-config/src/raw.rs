@@ -1,4 +1,4 @@
-//! Options as they were typed: one [`Layer`] per source (template, command line, assay.hcl), each value with its place. It owns names,
+//! Options as they were typed: one [`OptionLayer`] per source (template, command line, assay.hcl), each value with its place. It owns names,
 //! types, placeholders and precedence; it refuses to judge what a value means (`check`).
 
 use std::collections::BTreeMap;
@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    options::{self, Field, Kind, OptionDecl},
-    problem::{Place, Problem},
+    options::{self, BlockField, OptionDecl, OptionKind},
+    problem::{ConfigProblem, ValuePlace},
 };
 
 /// What Packer puts in a text for a value that it does not know yet (packer: `hcl2template`, seen on the wire).
@@ -15,20 +15,20 @@ pub const UNKNOWN: &str = "<unknown>";
 
 /// One given value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Given {
+pub struct GivenValue {
     /// The value, of its option's type.
     pub value: Json,
     /// Where it stands.
-    pub place: Place,
+    pub place: ValuePlace,
     /// The option's name there.
     pub shown: String,
 }
 
 /// The values of one source, by the option's name in a template.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Layer {
+pub struct OptionLayer {
     /// The values.
-    pub given: BTreeMap<&'static str, Given>,
+    pub given: BTreeMap<&'static str, GivenValue>,
     /// Options whose value is not known yet.
     pub unknown: Vec<String>,
     /// Options that were given and did not fit; the mistake is recorded elsewhere, and they do not count as missing too.
@@ -47,21 +47,25 @@ pub struct TemplateOptions {
 }
 
 /// Reads a template's options. Returns what is usable; every name, type and `{{` that is wrong is added to `problems`.
-pub fn template_layer(template: &TemplateOptions, problems: &mut Vec<Problem>) -> Layer {
-    let mut layer = Layer::default();
+pub fn template_layer(template: &TemplateOptions, problems: &mut Vec<ConfigProblem>) -> OptionLayer {
+    let mut layer = OptionLayer::default();
     for (name, value) in &template.options {
         if is_left_out(value) {
             continue;
         }
         let Some(option) = options::find(name) else {
-            problems.push(Problem::new(Place::Template, name, unknown_name(name, options::honoured_names())));
+            problems.push(ConfigProblem::new(
+                ValuePlace::Template,
+                name,
+                unknown_name(name, options::honoured_names()),
+            ));
             continue;
         };
         if is_absent_block(option.kind, value) {
             continue;
         }
         if let Some(sentence) = option.refused {
-            problems.push(Problem::new(Place::Template, name, format!("is not supported: {sentence}")));
+            problems.push(ConfigProblem::new(ValuePlace::Template, name, format!("is not supported: {sentence}")));
         } else if holds_unknown(value) {
             layer.unknown.push(name.clone());
         } else if is_placeholder(option.kind, value) && !template.from_json_template {
@@ -70,10 +74,10 @@ pub fn template_layer(template: &TemplateOptions, problems: &mut Vec<Problem>) -
                 layer.unknown.push(name.clone());
             }
         } else if template.from_json_template && holds_template(value) {
-            problems.push(Problem::new(Place::Template, name, NOT_INTERPOLATED));
+            problems.push(ConfigProblem::new(ValuePlace::Template, name, NOT_INTERPOLATED));
             layer.misfits.push(option.name);
         } else {
-            layer.give(option, value, Place::Template, name.clone(), problems);
+            layer.give(option, value, ValuePlace::Template, name.clone(), problems);
         }
     }
     layer
@@ -90,27 +94,27 @@ pub fn unknown_name<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
-impl Layer {
+impl OptionLayer {
     /// Takes a value in, or says why it does not fit its option's type. A left-out value is ignored.
     pub fn give(
         &mut self,
         option: &'static OptionDecl,
         value: &Json,
-        place: Place,
+        place: ValuePlace,
         shown: String,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<ConfigProblem>,
     ) {
         if is_left_out(value) {
             return;
         }
         match typed(option.kind, value) {
             Ok(value) => {
-                self.given.insert(option.name, Given { value, place, shown });
+                self.given.insert(option.name, GivenValue { value, place, shown });
             }
             Err(mismatch) => {
                 self.misfits.push(option.name);
                 let found = if option.secret { "another type".to_owned() } else { mismatch.found };
-                problems.push(Problem::new(
+                problems.push(ConfigProblem::new(
                     place,
                     format!("{shown}{}", mismatch.path),
                     format!("{found} is not {}", mismatch.expected),
@@ -122,7 +126,7 @@ impl Layer {
     /// Puts `lower` under this layer: what is given here counts. Of options that say the same thing in two ways, one given here also
     /// outweighs the other there.
     #[must_use]
-    pub fn over(mut self, lower: Layer) -> Layer {
+    pub fn over(mut self, lower: OptionLayer) -> OptionLayer {
         let same = SAME_THING.iter().filter(|group| group.iter().any(|name| self.has(name)));
         let other_way = INSTEAD.iter().filter(|(name, _)| self.has(name)).map(|(_, others)| others);
         let outweighed: Vec<&str> = same.chain(other_way).flat_map(|group| group.iter().copied()).collect();
@@ -167,52 +171,56 @@ const INSTEAD: [(&str, &[&str]); 2] = [
     ("ssh_bastion_host", &["ssh_proxy_command"]),
 ];
 
-struct Mismatch {
+struct TypeMismatch {
     path: String,
     found: String,
     expected: String,
 }
 
-fn mismatch(found: &Json, expected: impl Into<String>) -> Mismatch {
+fn mismatch(found: &Json, expected: impl Into<String>) -> TypeMismatch {
     let mut text = found.to_string();
     if text.chars().count() > 60 {
         text = text.chars().take(57).collect::<String>() + "…";
     }
-    Mismatch { path: String::new(), found: text, expected: expected.into() }
+    TypeMismatch { path: String::new(), found: text, expected: expected.into() }
 }
 
 /// The value as its type wants it. As in Packer, numbers and booleans may be written as texts and the reverse.
-fn typed(kind: Kind, value: &Json) -> Result<Json, Mismatch> {
+fn typed(kind: OptionKind, value: &Json) -> Result<Json, TypeMismatch> {
     match (kind, value) {
-        (Kind::String, Json::String(_)) => Ok(value.clone()),
-        (Kind::String, Json::Number(_) | Json::Bool(_)) => Ok(Json::String(value.to_string())),
-        (Kind::Number, Json::Number(_)) => Ok(value.clone()),
-        (Kind::Number, Json::String(text)) => {
+        (OptionKind::String, Json::String(_)) => Ok(value.clone()),
+        (OptionKind::String, Json::Number(_) | Json::Bool(_)) => Ok(Json::String(value.to_string())),
+        (OptionKind::Number, Json::Number(_)) => Ok(value.clone()),
+        (OptionKind::Number, Json::String(text)) => {
             text.trim().parse::<serde_json::Number>().map(Json::Number).map_err(|_| mismatch(value, kind.words()))
         }
-        (Kind::Bool, Json::Bool(_)) => Ok(value.clone()),
-        (Kind::Bool, Json::String(text)) if text == "true" || text == "false" => Ok(Json::Bool(text == "true")),
-        (Kind::List, Json::Array(items)) => texts(items.iter().enumerate().map(|(at, item)| (format!("[{at}]"), item)))
-            .map(|pairs| Json::Array(pairs.into_iter().map(|(_, text)| text).collect())),
-        (Kind::Map, Json::Object(entries)) => texts(entries.iter().map(|(key, item)| (format!(".{key}"), item)))
+        (OptionKind::Bool, Json::Bool(_)) => Ok(value.clone()),
+        (OptionKind::Bool, Json::String(text)) if text == "true" || text == "false" => Ok(Json::Bool(text == "true")),
+        (OptionKind::List, Json::Array(items)) => {
+            texts(items.iter().enumerate().map(|(at, item)| (format!("[{at}]"), item)))
+                .map(|pairs| Json::Array(pairs.into_iter().map(|(_, text)| text).collect()))
+        }
+        (OptionKind::Map, Json::Object(entries)) => texts(entries.iter().map(|(key, item)| (format!(".{key}"), item)))
             .map(|pairs| entries.keys().cloned().zip(pairs.into_iter().map(|(_, text)| text)).collect::<Map<_, _>>())
             .map(Json::Object),
-        (Kind::Block(fields), Json::Object(entries)) => block(fields, entries),
-        (Kind::Block(fields), Json::Array(items)) if items.len() == 1 => typed(Kind::Block(fields), &items[0]),
+        (OptionKind::Block(fields), Json::Object(entries)) => block(fields, entries),
+        (OptionKind::Block(fields), Json::Array(items)) if items.len() == 1 => {
+            typed(OptionKind::Block(fields), &items[0])
+        }
         _ => Err(mismatch(value, kind.words())),
     }
 }
 
-fn texts<'a>(items: impl Iterator<Item = (String, &'a Json)>) -> Result<Vec<(String, Json)>, Mismatch> {
+fn texts<'a>(items: impl Iterator<Item = (String, &'a Json)>) -> Result<Vec<(String, Json)>, TypeMismatch> {
     items
-        .map(|(path, item)| match typed(Kind::String, item) {
+        .map(|(path, item)| match typed(OptionKind::String, item) {
             Ok(text) => Ok((path, text)),
-            Err(inner) => Err(Mismatch { path, ..inner }),
+            Err(inner) => Err(TypeMismatch { path, ..inner }),
         })
         .collect()
 }
 
-fn block(fields: &'static [Field], entries: &Map<String, Json>) -> Result<Json, Mismatch> {
+fn block(fields: &'static [BlockField], entries: &Map<String, Json>) -> Result<Json, TypeMismatch> {
     let mut typed_block = Map::new();
     for (name, value) in entries.iter().filter(|(_, value)| !is_left_out(value)) {
         let Some(field) = fields.iter().find(|field| field.name == name) else {
@@ -225,7 +233,7 @@ fn block(fields: &'static [Field], entries: &Map<String, Json>) -> Result<Json, 
             return Err(wrong);
         };
         let value = typed(field.kind.kind(), value)
-            .map_err(|inner| Mismatch { path: format!(".{name}{}", inner.path), ..inner })?;
+            .map_err(|inner| TypeMismatch { path: format!(".{name}{}", inner.path), ..inner })?;
         typed_block.insert(name.clone(), value);
     }
     Ok(Json::Object(typed_block))
@@ -237,13 +245,13 @@ fn is_left_out(value: &Json) -> bool {
 }
 
 /// Blocks that are not there arrive as an empty list.
-fn is_absent_block(kind: Kind, value: &Json) -> bool {
-    matches!(kind, Kind::Block(_) | Kind::BlockList(_)) && value.as_array().is_some_and(Vec::is_empty)
+fn is_absent_block(kind: OptionKind, value: &Json) -> bool {
+    matches!(kind, OptionKind::Block(_) | OptionKind::BlockList(_)) && value.as_array().is_some_and(Vec::is_empty)
 }
 
-fn is_placeholder(kind: Kind, value: &Json) -> bool {
+fn is_placeholder(kind: OptionKind, value: &Json) -> bool {
     match value {
-        Json::Number(number) => kind == Kind::Number && number.as_f64() == Some(0.0),
+        Json::Number(number) => kind == OptionKind::Number && number.as_f64() == Some(0.0),
         Json::Array(items) => items.is_empty(),
         Json::Object(entries) => entries.is_empty(),
         _ => false,
@@ -271,9 +279,13 @@ fn any_text(value: &Json, found: &dyn Fn(&str) -> bool) -> bool {
 mod tests {
     use super::*;
 
-    fn layer(pairs: &[(&'static str, Json)]) -> Layer {
-        let given = |value: &Json| Given { value: value.clone(), place: Place::Nowhere, shown: String::new() };
-        Layer { given: pairs.iter().map(|(name, value)| (*name, given(value))).collect(), ..Layer::default() }
+    fn layer(pairs: &[(&'static str, Json)]) -> OptionLayer {
+        let given =
+            |value: &Json| GivenValue { value: value.clone(), place: ValuePlace::Nowhere, shown: String::new() };
+        OptionLayer {
+            given: pairs.iter().map(|(name, value)| (*name, given(value))).collect(),
+            ..OptionLayer::default()
+        }
     }
 
     fn left(upper: &[(&'static str, Json)], lower: &[(&'static str, Json)]) -> Vec<&'static str> {

@@ -3,16 +3,18 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use super::{
-    check::Ways,
+    check::WayOptions,
     settings::{AccessSettings, Settings},
 };
-use assay_model::{AmiRef, ImageName, ManifestBuild, Region, RunId, Runs, Shard, State, shard::ShardRecord};
+use assay_model::{
+    AmiRef, ImageName, ImageState, ManifestBuild, ManifestRuns, Region, RunId, Shard, shard::ShardRecord,
+};
 use assay_signing::SigningKey;
 use assay_suite::{Suite, SuiteBounds};
 
 /// How results are written to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people.
     #[default]
     Text,
@@ -41,11 +43,11 @@ pub enum DiffFormat {
 
 /// Where a command's findings go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outputs {
+pub struct CommandOutputs {
     /// How they are written to stdout.
-    pub stdout: Format,
+    pub stdout: OutputFormat,
     /// Files that are written beside, each in its own format.
-    pub files: Vec<(Format, PathBuf)>,
+    pub files: Vec<(OutputFormat, PathBuf)>,
 }
 
 /// `assay report merge`: put several runs' evidence together.
@@ -56,18 +58,18 @@ pub struct MergeRequest {
     /// Where reports of the whole go.
     pub report_dir: Option<PathBuf>,
     /// How the whole is written.
-    pub outputs: Outputs,
+    pub outputs: CommandOutputs,
 }
 
 /// `assay validate`: boot and test AMIs.
 #[derive(Debug, Clone)]
 pub struct ValidateRequest {
     /// Which AMIs.
-    pub targets: Targets,
+    pub targets: TargetChoice,
     /// Whether a flag or the manifest names the image. Where it does not, `settings.image` is the only image of assay.hcl or absent, and an AMI
     /// whose tag names another image is not meant.
     pub image_named: bool,
-    /// How. `image` may be absent with [`Targets::Amis`] and [`Targets::Manifest`].
+    /// How. `image` may be absent with [`TargetChoice::Amis`] and [`TargetChoice::Manifest`].
     pub settings: Settings,
     /// Whether tags are written to the AMIs; `--no-stamp` turns it off.
     pub stamp: bool,
@@ -76,7 +78,7 @@ pub struct ValidateRequest {
     /// What signs the evidence file; then `settings.report_dir` is given.
     pub sign: Option<SignAs>,
     /// How the result is written.
-    pub outputs: Outputs,
+    pub outputs: CommandOutputs,
 }
 
 /// What signs evidence.
@@ -90,7 +92,7 @@ pub enum SignAs {
 
 /// Which AMIs to validate.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Targets {
+pub enum TargetChoice {
     /// `--ami`: these; at least one, none twice.
     Amis(Vec<AmiRef>),
     /// `--manifest`: those of a manifest's last run.
@@ -107,7 +109,7 @@ pub enum Targets {
         /// The image line.
         image: ImageName,
         /// The state.
-        state: State,
+        state: ImageState,
         /// Where to look; at least one.
         regions: Vec<Region>,
     },
@@ -136,7 +138,7 @@ pub struct ProbeRequest {
     /// How long a login may take to work.
     pub timeout: Duration,
     /// By which way the machines are reached.
-    pub ways: Ways,
+    pub ways: WayOptions,
     /// Where reports go.
     pub report_dir: Option<PathBuf>,
     /// Whether the machines are asked what is in them too.
@@ -144,7 +146,7 @@ pub struct ProbeRequest {
     /// Which share of all machines `hosts` is.
     pub shard: Option<ShardRecord>,
     /// How the result is written.
-    pub outputs: Outputs,
+    pub outputs: CommandOutputs,
 }
 
 /// One machine.
@@ -186,7 +188,7 @@ pub struct CommitRequest {
     /// The manifest.
     pub manifest: PathBuf,
     /// Which runs of it.
-    pub runs: Runs,
+    pub runs: ManifestRuns,
     /// The branch to push to; absent: the branch that is checked out, or CI's.
     pub branch: Option<String>,
     /// The remote; absent: the branch's own, else `origin`.
@@ -194,7 +196,7 @@ pub struct CommitRequest {
     /// Whether to push; `--no-push` turns it off.
     pub push: bool,
     /// How to print the result.
-    pub format: Format,
+    pub format: OutputFormat,
 }
 
 /// `assay diff`: what differs between two runs of an image.
@@ -246,5 +248,5 @@ pub struct SweepRequest {
     /// Delete; otherwise only show.
     pub yes: bool,
     /// How to print the result.
-    pub format: Format,
+    pub format: OutputFormat,
 }

@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use super::{
     file::{ConfigFile, ImageDecl},
-    problem::{Place, Problem},
-    raw::Layer,
+    problem::{ConfigProblem, ValuePlace},
+    raw::OptionLayer,
 };
-use assay_iam::{Grounds, Role, partition_of};
+use assay_iam::{IamRole, PolicyInputs, partition_of};
 use assay_model::{AccountId, Architecture, Region};
 
 /// What the command line adds to assay.hcl.
@@ -39,12 +39,16 @@ pub struct RoleFlags {
 }
 
 /// The grounds of `role`'s policy. Fails with everything that is missing or does not fit.
-pub fn grounds(role: Role, file: Option<&ConfigFile>, flags: &RoleFlags) -> Result<Grounds, Vec<Problem>> {
-    let mut asked = Asked { role, file, flags, problems: Vec::new() };
+pub fn grounds(
+    role: IamRole,
+    file: Option<&ConfigFile>,
+    flags: &RoleFlags,
+) -> Result<PolicyInputs, Vec<ConfigProblem>> {
+    let mut asked = AskedRole { role, file, flags, problems: Vec::new() };
     let account = asked.account();
     let regions = asked.regions();
     asked.place();
-    let grounds = Grounds {
+    let grounds = PolicyInputs {
         account: account.unwrap_or_else(|| "000000000000".parse().expect("twelve digits are an account id")),
         regions,
         vpcs: sorted(flags.vpcs.iter().cloned().chain(asked.texts("vpc_id"))),
@@ -63,20 +67,20 @@ pub fn grounds(role: Role, file: Option<&ConfigFile>, flags: &RoleFlags) -> Resu
     if asked.problems.is_empty() { Ok(grounds) } else { Err(asked.problems) }
 }
 
-struct Asked<'a> {
-    role: Role,
+struct AskedRole<'a> {
+    role: IamRole,
     file: Option<&'a ConfigFile>,
     flags: &'a RoleFlags,
-    problems: Vec<Problem>,
+    problems: Vec<ConfigProblem>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AskedRole<'a> {
     fn images(&self) -> impl Iterator<Item = &'a ImageDecl> + use<'a> {
         self.file.into_iter().flat_map(|file| &file.images)
     }
 
     /// The layers that may hold options: those of all images, then those of the file.
-    fn layers(&self) -> impl Iterator<Item = &'a Layer> + use<'a> {
+    fn layers(&self) -> impl Iterator<Item = &'a OptionLayer> + use<'a> {
         let of_file = self.file.map(|file| &file.options);
         self.images().map(|image| &image.options).chain(of_file)
     }
@@ -96,7 +100,7 @@ impl<'a> Asked<'a> {
     }
 
     fn missing(&mut self, flag: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(Place::Nowhere, flag, message));
+        self.problems.push(ConfigProblem::new(ValuePlace::Nowhere, flag, message));
     }
 
     fn account(&mut self) -> Option<AccountId> {
@@ -140,7 +144,7 @@ impl<'a> Asked<'a> {
                 ["security_group_id", "security_group_ids"].iter().any(|name| image.options.given.contains_key(name))
             });
         // Packer makes a group of its own, whatever the tests use.
-        let makes_groups = self.role == Role::Builder || !groups;
+        let makes_groups = self.role == IamRole::Builder || !groups;
         if !vpc && (makes_groups || self.subnets().is_empty()) {
             self.missing(
                 "--vpc",
@@ -185,7 +189,7 @@ impl<'a> Asked<'a> {
     /// A build that starts from nothing of ours starts from somebody's AMI.
     fn source_owners(&mut self) -> Vec<String> {
         let chained = self.images().count() > 0 && self.images().all(|image| image.parent.is_some());
-        if self.role == Role::Builder && self.flags.source_owners.is_empty() && !chained {
+        if self.role == IamRole::Builder && self.flags.source_owners.is_empty() && !chained {
             self.missing(
                 "--source-owner",
                 "is missing; builds start from AMIs of these owners, as in `owners` of the template's source_ami_filter: account ids, or amazon",

@@ -44,7 +44,7 @@ fn flags() -> RoleFlags {
 
 #[test]
 fn the_configuration_says_regions_places_parameters_and_keys() {
-    let grounds = grounds(Role::Builder, Some(&config(FILE)), &flags()).expect("grounds");
+    let grounds = grounds(IamRole::Builder, Some(&config(FILE)), &flags()).expect("grounds");
     assert_eq!(grounds.regions.iter().map(Region::as_str).collect::<Vec<_>>(), ["eu-west-1", "us-east-1"]);
     assert_eq!(grounds.subnets, ["subnet-0aaaaaaaaaaaaaaa1", "subnet-0aaaaaaaaaaaaaaa2"]);
     assert_eq!(grounds.ssm_parameters, ["/images/base/*"]);
@@ -57,10 +57,10 @@ fn the_configuration_says_regions_places_parameters_and_keys() {
 
 #[test]
 fn everything_that_is_missing_is_asked_for_at_once() {
-    let problems = grounds(Role::Builder, Some(&config(FILE)), &RoleFlags::default()).expect_err("nothing is known");
+    let problems = grounds(IamRole::Builder, Some(&config(FILE)), &RoleFlags::default()).expect_err("nothing is known");
     let flags: Vec<&str> = problems.iter().map(|problem| problem.option.as_str()).collect();
     assert_eq!(flags, ["--account", "--vpc", "--source-owner", "--pass-role", "--kms-key"]);
-    let problems = grounds(Role::Promoter, None, &RoleFlags::default()).expect_err("nothing is known");
+    let problems = grounds(IamRole::Promoter, None, &RoleFlags::default()).expect_err("nothing is known");
     let flags: Vec<&str> = problems.iter().map(|problem| problem.option.as_str()).collect();
     assert_eq!(flags, ["--account", "--region"], "a promoter launches nothing");
 }
@@ -69,6 +69,6 @@ fn everything_that_is_missing_is_asked_for_at_once() {
 fn regions_of_two_partitions_are_two_roles() {
     let flags =
         RoleFlags { regions: ["us-east-1", "cn-north-1"].map(|name| name.parse().unwrap()).to_vec(), ..flags() };
-    let problems = grounds(Role::Sweeper, None, &flags).expect_err("two partitions");
+    let problems = grounds(IamRole::Sweeper, None, &flags).expect_err("two partitions");
     assert!(problems[0].message.contains("aws and aws-cn"), "{problems:?}");
 }

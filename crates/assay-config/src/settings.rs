@@ -136,13 +136,13 @@ pub struct LaunchSettings {
     /// `vpc_id`: where the temporary security group is made, and where subnets are looked for.
     pub vpc_id: Option<String>,
     /// `vpc_filter`; a `vpc_id` outweighs it.
-    pub vpc_filter: Option<Filters>,
+    pub vpc_filter: Option<ResourceFilters>,
     /// `security_group_ids`; empty: those of the filter, else a temporary group is made.
     pub security_group_ids: Vec<String>,
     /// `security_group_filter`; groups by id outweigh it.
-    pub security_group_filter: Option<Filters>,
+    pub security_group_filter: Option<ResourceFilters>,
     /// `temporary_security_group_source_cidrs`; empty: the caller's own address (see `launch`).
-    pub source_cidrs: Vec<Cidr>,
+    pub source_cidrs: Vec<CidrBlock>,
     /// `iam_instance_profile`; default none.
     pub iam_instance_profile: Option<String>,
     /// `associate_public_ip_address`
@@ -187,13 +187,13 @@ impl Default for LaunchSettings {
 }
 
 /// EC2's filters by name; all must match, each by any one of its values.
-pub type Filters = BTreeMap<String, Vec<String>>;
+pub type ResourceFilters = BTreeMap<String, Vec<String>>;
 
 /// `subnet_filter { … }`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubnetFilter {
     /// What the subnets must match; at least one filter.
-    pub filters: Filters,
+    pub filters: ResourceFilters,
     /// What becomes of several matches.
     pub pick: SubnetPick,
 }
@@ -211,7 +211,7 @@ pub enum SubnetPick {
 
 /// An address block in CIDR notation (RFC 4632).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cidr {
+pub struct CidrBlock {
     /// The network address.
     pub address: IpAddr,
     /// The prefix length in bits.

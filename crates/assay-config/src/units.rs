@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::settings::Cidr;
+use super::settings::CidrBlock;
 
 /// Reads a duration as Go's `time.ParseDuration` does, but without a sign: one or more decimal numbers, each with a unit `h`, `m`, `s`,
 /// `ms`, `us`, `µs` or `ns`. `None`: it is none.
@@ -49,7 +49,7 @@ fn parse(text: &str, seconds_of: &dyn Fn(&str) -> Option<f64>) -> Option<Duratio
 }
 
 /// Reads an address block like `203.0.113.7/32` (RFC 4632; RFC 4291 for IPv6). `None`: it is none.
-pub fn cidr(text: &str) -> Option<Cidr> {
+pub fn cidr(text: &str) -> Option<CidrBlock> {
     let (address, prefix) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let widest = if address.is_ipv4() { 32 } else { 128 };
@@ -57,7 +57,7 @@ pub fn cidr(text: &str) -> Option<Cidr> {
         return None;
     }
     let prefix: u8 = prefix.parse().ok()?;
-    (prefix <= widest).then_some(Cidr { address, prefix })
+    (prefix <= widest).then_some(CidrBlock { address, prefix })
 }
 
 #[cfg(test)]

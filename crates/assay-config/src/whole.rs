@@ -6,22 +6,22 @@ use std::path::Path;
 use super::{
     file::{self, ConfigFile},
     options,
-    problem::{Place, Problem},
+    problem::{ConfigProblem, ValuePlace},
 };
 use assay_model::{ImageName, Region};
 
 /// The assay.hcl that `named` (`--config`) says, else the first in `working_dir` or above it. Fails with every mistake of the file, and where
 /// there is none or it declares no image.
-pub fn read(named: Option<&Path>, working_dir: &Path) -> Result<ConfigFile, Vec<Problem>> {
+pub fn read(named: Option<&Path>, working_dir: &Path) -> Result<ConfigFile, Vec<ConfigProblem>> {
     let Some(path) = file::locate(named, working_dir) else {
         let message = format!("there is no {} in {} or above it", file::FILE_NAME, working_dir.display());
-        return Err(vec![Problem::new(Place::Nowhere, "", message)]);
+        return Err(vec![ConfigProblem::new(ValuePlace::Nowhere, "", message)]);
     };
     let shown = &file::shown(&path, working_dir);
     let mut problems = Vec::new();
     match file::read(&path, shown, &mut problems) {
         Some(file) if problems.is_empty() && file.images.is_empty() => {
-            Err(vec![Problem::in_file(shown, 1, "", "declares no image; write image \"NAME\" { … }")])
+            Err(vec![ConfigProblem::in_file(shown, 1, "", "declares no image; write image \"NAME\" { … }")])
         }
         Some(file) if problems.is_empty() => Ok(file),
         _ => Err(problems),
@@ -29,7 +29,7 @@ pub fn read(named: Option<&Path>, working_dir: &Path) -> Result<ConfigFile, Vec<
 }
 
 /// Adds a mistake for each of `regions` that is given twice with `flag`.
-pub fn check_regions(flag: &str, regions: &[Region], problems: &mut Vec<Problem>) {
+pub fn check_regions(flag: &str, regions: &[Region], problems: &mut Vec<ConfigProblem>) {
     for (position, region) in regions.iter().enumerate() {
         if regions[..position].contains(region) {
             problems.push(twice(flag, region.as_str()));
@@ -37,12 +37,12 @@ pub fn check_regions(flag: &str, regions: &[Region], problems: &mut Vec<Problem>
     }
 }
 
-fn twice(flag: &str, name: &str) -> Problem {
-    Problem::new(Place::Flag, flag, format!("{name:?} is named twice"))
+fn twice(flag: &str, name: &str) -> ConfigProblem {
+    ConfigProblem::new(ValuePlace::Flag, flag, format!("{name:?} is named twice"))
 }
 
 /// Adds a mistake for each of `names`, given with `flag`, that the file does not declare, and for each that is given twice.
-pub fn check_names(file: &ConfigFile, flag: &str, names: &[ImageName], problems: &mut Vec<Problem>) {
+pub fn check_names(file: &ConfigFile, flag: &str, names: &[ImageName], problems: &mut Vec<ConfigProblem>) {
     for (position, name) in names.iter().enumerate() {
         if names[..position].contains(name) {
             problems.push(twice(flag, name.as_str()));
@@ -52,7 +52,7 @@ pub fn check_names(file: &ConfigFile, flag: &str, names: &[ImageName], problems:
                 .map_or(String::new(), |near| format!("; did you mean {near:?}?"));
             let list = declared.collect::<Vec<_>>().join(", ");
             let message = format!("{} declares no image {:?}, but {list}{near}", file.shown.display(), name.as_str());
-            problems.push(Problem::new(Place::Flag, flag, message));
+            problems.push(ConfigProblem::new(ValuePlace::Flag, flag, message));
         }
     }
 }
@@ -61,7 +61,7 @@ pub fn check_names(file: &ConfigFile, flag: &str, names: &[ImageName], problems:
 mod tests {
     use super::*;
 
-    fn texts(problems: Vec<Problem>) -> Vec<String> {
+    fn texts(problems: Vec<ConfigProblem>) -> Vec<String> {
         problems.iter().map(ToString::to_string).collect()
     }
 

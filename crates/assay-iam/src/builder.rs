@@ -6,27 +6,28 @@
 
 use super::{
     document::{Policy, Statement},
-    grounds::Grounds,
-    instances::{self, Launcher, request, resource},
+    grounds::PolicyInputs,
+    instances::{self, InstanceLauncher, request, resource},
     tester,
 };
-use assay_model::{State, tags};
+use assay_model::{ImageState, tags};
 
 /// What a build may say of an AMI.
-const SAID: [State; 4] = [State::Building, State::Candidate, State::Rejected, State::Untested];
+const SAID: [ImageState; 4] = [ImageState::Building, ImageState::Candidate, ImageState::Rejected, ImageState::Untested];
 /// What a build may still say something about.
-const OPEN: [State; 2] = [State::Building, State::Untested];
+const OPEN: [ImageState; 2] = [ImageState::Building, ImageState::Untested];
 /// What only the protected branch says.
-pub(super) const DECIDED: [State; 4] = [State::Vetted, State::Gold, State::Retired, State::Revoked];
+pub(super) const DECIDED: [ImageState; 4] =
+    [ImageState::Vetted, ImageState::Gold, ImageState::Retired, ImageState::Revoked];
 
 /// Calls of Packer's that a validation does not make.
 const PACKERS_LOOK: [&str; 2] = ["ec2:DescribeImageAttribute", "ec2:DescribeInstanceTypes"];
 
 /// The policy.
-pub(super) fn policy(grounds: &Grounds) -> Policy {
+pub(super) fn policy(grounds: &PolicyInputs) -> Policy {
     let look = Statement::allow("Look").calls(&tester::LOOK).calls(&tester::QUOTA).calls(&PACKERS_LOOK).on(["*"]);
     let mut statements = vec![grounds.here(look)];
-    statements.extend(instances::launching(grounds, Launcher::Builder));
+    statements.extend(instances::launching(grounds, InstanceLauncher::Builder));
     statements.extend(sources(grounds));
     statements.push(own(grounds));
     statements.push(take_from(grounds));
@@ -43,12 +44,12 @@ pub(super) fn policy(grounds: &Grounds) -> Policy {
     Policy { statements }
 }
 
-fn words(states: &[State]) -> impl Iterator<Item = &'static str> {
+fn words(states: &[ImageState]) -> impl Iterator<Item = &'static str> {
     states.iter().map(|state| state.as_str())
 }
 
 /// The AMIs that a build starts from.
-fn sources(grounds: &Grounds) -> Option<Statement> {
+fn sources(grounds: &PolicyInputs) -> Option<Statement> {
     if grounds.source_owners.is_empty() {
         return None;
     }
@@ -61,7 +62,7 @@ fn sources(grounds: &Grounds) -> Option<Statement> {
 }
 
 /// What a build made: its own and the smoke test's instances, groups, keys, volumes.
-fn own(grounds: &Grounds) -> Statement {
+fn own(grounds: &PolicyInputs) -> Statement {
     let kinds = ["instance", "key-pair", "security-group", "volume"];
     let statement = Statement::allow("Own")
         .calls(&[
@@ -83,19 +84,19 @@ fn own(grounds: &Grounds) -> Statement {
 
 /// What changes or copies an instance: of those alone that are being built on. A test's carries a run and no state, so no branch's job can change or read what
 /// the tester boots; assay's own tests, in this job too, need none of these calls.
-fn take_from(grounds: &Grounds) -> Statement {
+fn take_from(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("OwnBuild")
         .calls(&["ec2:CreateImage", "ec2:CreateSnapshot", "ec2:DetachVolume", "ec2:ModifyInstanceAttribute"])
         .on(["instance", "volume"].map(|kind| grounds.own(kind, "*")))
         .when("StringEquals", resource(tags::MANAGED), ["true"])
-        .when("StringEquals", resource(tags::STATE), [State::Building.as_str()])
+        .when("StringEquals", resource(tags::STATE), [ImageState::Building.as_str()])
         .when("StringLike", resource(tags::EXPIRES_AT), ["?*"]);
     grounds.here(statement)
 }
 
 /// The new AMI and its snapshots, from our instance or volume (`OwnBuild`), or as a copy. Packer's copies carry no tags of their own in the request. `ec2:Owner` is
 /// the source's; where the key is not there, it is the new AMI that is asked about.
-fn make(grounds: &Grounds) -> Statement {
+fn make(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("MakeImage")
         .calls(&["ec2:CopyImage", "ec2:CreateImage", "ec2:CreateSnapshot"])
         .on(grounds.images_and_snapshots())
@@ -104,7 +105,7 @@ fn make(grounds: &Grounds) -> Statement {
 }
 
 /// An AMI from snapshots (amazon-ebssurrogate): from ours alone. A snapshot of somebody's database would else be an AMI, and could be read.
-fn register(grounds: &Grounds) -> [Statement; 2] {
+fn register(grounds: &PolicyInputs) -> [Statement; 2] {
     let new = Statement::allow("RegisterImage").calls(&["ec2:RegisterImage"]).on([grounds.images()]);
     let from = Statement::allow("RegisterFromOurs").calls(&["ec2:RegisterImage"]).on([grounds.snapshots()]).when(
         "StringEquals",
@@ -115,17 +116,17 @@ fn register(grounds: &Grounds) -> [Statement; 2] {
 }
 
 /// Tags in the call that makes an AMI: it is being built, nothing else.
-fn tag_new(grounds: &Grounds) -> Statement {
+fn tag_new(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("TagNewImage")
         .calls(&["ec2:CreateTags"])
         .on(grounds.images_and_snapshots())
         .when("StringEquals", "ec2:CreateAction", ["CopyImage", "CreateImage", "CreateSnapshot", "RegisterImage"])
-        .when("StringEqualsIfExists", request(tags::STATE), [State::Building.as_str()]);
+        .when("StringEqualsIfExists", request(tags::STATE), [ImageState::Building.as_str()]);
     grounds.here(statement)
 }
 
 /// Tags afterwards: Packer's on what it made, then the hallmark. What has a verdict is not open any more.
-fn stamp(grounds: &Grounds) -> Statement {
+fn stamp(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("TagOpenImage")
         .calls(&["ec2:CreateTags"])
         .on(grounds.images_and_snapshots())
@@ -138,7 +139,7 @@ fn stamp(grounds: &Grounds) -> Statement {
 }
 
 /// What Packer sets on an AMI, and protection, which comes before the AMI can be told to be ours.
-fn attributes(grounds: &Grounds) -> Statement {
+fn attributes(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("ImageAttributes")
         .calls(&["ec2:EnableImageDeprecation", "ec2:EnableImageDeregistrationProtection", "ec2:ModifyImageAttribute"])
         .on([grounds.images()])
@@ -148,7 +149,7 @@ fn attributes(grounds: &Grounds) -> Statement {
 }
 
 /// Lifting our protection after a pass; what Packer deletes where a build or its test failed.
-fn withdraw(grounds: &Grounds) -> Statement {
+fn withdraw(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("Withdraw")
         .calls(&["ec2:DeleteSnapshot", "ec2:DeregisterImage", "ec2:DisableImageDeregistrationProtection"])
         .on(grounds.images_and_snapshots())
@@ -158,7 +159,7 @@ fn withdraw(grounds: &Grounds) -> Statement {
 }
 
 /// Whatever else is attached to the role: what the protected branch decided stays as it is.
-fn keep_decided(grounds: &Grounds) -> Statement {
+fn keep_decided(grounds: &PolicyInputs) -> Statement {
     Statement::deny("KeepDecided")
         .calls(&[
             "ec2:CreateTags",
@@ -176,7 +177,7 @@ fn keep_decided(grounds: &Grounds) -> Statement {
 }
 
 /// Whatever else is attached to the role: it decides nothing itself.
-fn decide_nothing(grounds: &Grounds) -> Statement {
+fn decide_nothing(grounds: &PolicyInputs) -> Statement {
     Statement::deny("DecideNothing").calls(&["ec2:CreateTags"]).on(grounds.images_and_snapshots()).when(
         "StringEquals",
         request(tags::STATE),

@@ -13,7 +13,7 @@ pub const INLINE_POLICIES: usize = 10_240;
 const VERSION: &str = "2012-10-17";
 
 /// Operator → condition key → values, any of which fits.
-pub type Conditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
+pub(crate) type PolicyConditions = BTreeMap<&'static str, BTreeMap<String, Vec<String>>>;
 
 /// A policy document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,18 +28,18 @@ pub struct Statement {
     /// Letters and digits: what it is for.
     pub sid: &'static str,
     /// What it does where it fits.
-    pub effect: Effect,
+    pub effect: StatementEffect,
     /// Calls with their service, like `ec2:RunInstances`.
     pub actions: Vec<&'static str>,
     /// ARNs, with `*`.
     pub resources: Vec<String>,
     /// All must hold.
-    pub conditions: Conditions,
+    pub conditions: PolicyConditions,
 }
 
 /// Allow or Deny; a Deny outweighs every Allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
+pub enum StatementEffect {
     /// Allows.
     Allow,
     /// Forbids, whatever else is attached.
@@ -50,12 +50,12 @@ impl Statement {
     /// A statement that allows nothing yet.
     pub fn allow(sid: &'static str) -> Self {
         let (actions, resources) = (Vec::new(), Vec::new());
-        Self { sid, effect: Effect::Allow, actions, resources, conditions: Conditions::new() }
+        Self { sid, effect: StatementEffect::Allow, actions, resources, conditions: PolicyConditions::new() }
     }
 
     /// A statement that forbids nothing yet.
     pub fn deny(sid: &'static str) -> Self {
-        Self { effect: Effect::Deny, ..Self::allow(sid) }
+        Self { effect: StatementEffect::Deny, ..Self::allow(sid) }
     }
 
     /// Adds calls, named without their service where that is EC2.
@@ -86,7 +86,7 @@ impl Statement {
     pub fn json(&self) -> Value {
         let mut object = Map::new();
         object.insert("Sid".to_owned(), json!(self.sid));
-        object.insert("Effect".to_owned(), json!(if self.effect == Effect::Allow { "Allow" } else { "Deny" }));
+        object.insert("Effect".to_owned(), json!(if self.effect == StatementEffect::Allow { "Allow" } else { "Deny" }));
         object.insert("Action".to_owned(), one_or_many(&self.actions));
         object.insert("Resource".to_owned(), one_or_many(&self.resources));
         if !self.conditions.is_empty() {

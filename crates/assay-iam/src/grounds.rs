@@ -14,7 +14,7 @@ pub const NO_KEY_PAIR: &str = "assay-no-key-pair";
 
 /// What every role's policy is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grounds {
+pub struct PolicyInputs {
     /// Whose resources.
     pub account: AccountId,
     /// Where anything may be done: builds, tests, copies; at least one, all of one partition.
@@ -43,7 +43,7 @@ pub struct Grounds {
     pub signing_key: Option<String>,
 }
 
-impl Grounds {
+impl PolicyInputs {
     /// `aws`, `aws-cn` or `aws-us-gov`, by the first region ("Partitions" in the AWS General Reference).
     pub fn partition(&self) -> &'static str {
         partition_of(self.regions.first())

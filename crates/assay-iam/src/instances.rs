@@ -6,7 +6,7 @@
 
 use super::{
     document::Statement,
-    grounds::{Grounds, NO_GROUP, NO_INSTANCE, NO_KEY_PAIR},
+    grounds::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, PolicyInputs},
 };
 use assay_model::tags::{EXPIRES_AT, MANAGED, RUN};
 
@@ -22,7 +22,7 @@ pub(super) fn resource(tag: &str) -> String {
 
 /// Who launches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Launcher {
+pub(super) enum InstanceLauncher {
     /// Packer, and assay beside it.
     Builder,
     /// assay alone: everything carries a run.
@@ -30,7 +30,7 @@ pub(super) enum Launcher {
 }
 
 /// Launching, and all that is made for it.
-pub(super) fn launching(grounds: &Grounds, who: Launcher) -> Vec<Statement> {
+pub(super) fn launching(grounds: &PolicyInputs, who: InstanceLauncher) -> Vec<Statement> {
     let mut all = vec![instance(grounds, who), parts(grounds), inputs(grounds)];
     all.extend(place(grounds));
     all.push(tags_on_creation(grounds, who));
@@ -40,7 +40,7 @@ pub(super) fn launching(grounds: &Grounds, who: Launcher) -> Vec<Statement> {
     all
 }
 
-fn instance(grounds: &Grounds, who: Launcher) -> Statement {
+fn instance(grounds: &PolicyInputs, who: InstanceLauncher) -> Statement {
     let statement = Statement::allow("RunInstance")
         .calls(&["ec2:RunInstances"])
         .on([grounds.own("instance", "*")])
@@ -49,8 +49,8 @@ fn instance(grounds: &Grounds, who: Launcher) -> Statement {
         .when("StringEquals", "ec2:InstanceType", grounds.instance_types.iter().map(String::as_str))
         .when("StringLike", request(EXPIRES_AT), ["?*"]);
     let statement = match who {
-        Launcher::Tester => statement.when("StringLike", request(RUN), ["?*"]),
-        Launcher::Builder => statement,
+        InstanceLauncher::Tester => statement.when("StringLike", request(RUN), ["?*"]),
+        InstanceLauncher::Builder => statement,
     };
     let statement = match &grounds.instance_profile {
         None => statement.when("Null", "ec2:InstanceProfile", ["true"]),
@@ -64,7 +64,7 @@ fn instance(grounds: &Grounds, who: Launcher) -> Statement {
 }
 
 /// What is born with an instance. Both carry our tags, so that what an instance leaves can be told from the account's own.
-fn parts(grounds: &Grounds) -> Statement {
+fn parts(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("RunParts")
         .calls(&["ec2:RunInstances"])
         .on([grounds.own("volume", "*"), grounds.own("network-interface", "*")])
@@ -73,7 +73,7 @@ fn parts(grounds: &Grounds) -> Statement {
 }
 
 /// What a launch uses that carries our tags: AMIs, their snapshots, temporary groups and key pairs.
-fn inputs(grounds: &Grounds) -> Statement {
+fn inputs(grounds: &PolicyInputs) -> Statement {
     let [images, snapshots] = grounds.images_and_snapshots();
     let statement = Statement::allow("RunInputs")
         .calls(&["ec2:RunInstances"])
@@ -83,7 +83,7 @@ fn inputs(grounds: &Grounds) -> Statement {
 }
 
 /// Where it may be launched: the subnets and groups of the configuration by id, else every subnet of the VPCs.
-fn place(grounds: &Grounds) -> Vec<Statement> {
+fn place(grounds: &PolicyInputs) -> Vec<Statement> {
     let mut all = Vec::new();
     let by_id: Vec<String> = grounds.subnets.iter().map(|id| grounds.own("subnet", id)).collect();
     let groups = grounds.security_groups.iter().map(|id| grounds.own("security-group", id));
@@ -103,12 +103,12 @@ fn place(grounds: &Grounds) -> Vec<Statement> {
 }
 
 /// Tags may be given in the call that creates and in no other: else a foreign instance could be tagged as ours, and ended.
-fn tags_on_creation(grounds: &Grounds, who: Launcher) -> Statement {
+fn tags_on_creation(grounds: &PolicyInputs, who: InstanceLauncher) -> Statement {
     let kinds = ["instance", "volume", "network-interface", "key-pair", "security-group"];
     let keys = ["assay:*", "Name"].into_iter().chain(grounds.run_tag_keys.iter().map(String::as_str));
     let made_by: &[&str] = match who {
-        Launcher::Tester => &["RunInstances", "ImportKeyPair", "CreateSecurityGroup"],
-        Launcher::Builder => &["RunInstances", "ImportKeyPair", "CreateKeyPair", "CreateSecurityGroup"],
+        InstanceLauncher::Tester => &["RunInstances", "ImportKeyPair", "CreateSecurityGroup"],
+        InstanceLauncher::Builder => &["RunInstances", "ImportKeyPair", "CreateKeyPair", "CreateSecurityGroup"],
     };
     Statement::allow("TagTemporary")
         .calls(&["ec2:CreateTags"])
@@ -117,14 +117,14 @@ fn tags_on_creation(grounds: &Grounds, who: Launcher) -> Statement {
         .when("ForAllValues:StringLike", "aws:TagKeys", keys)
 }
 
-fn key_pairs(grounds: &Grounds, who: Launcher) -> Vec<Statement> {
+fn key_pairs(grounds: &PolicyInputs, who: InstanceLauncher) -> Vec<Statement> {
     let ours = Statement::allow("KeyPair").calls(&["ec2:ImportKeyPair"]).on([grounds.own("key-pair", "assay-*")]).when(
         "StringEquals",
         request(MANAGED),
         ["true"],
     );
     let mut all = vec![grounds.here(ours)];
-    if who == Launcher::Builder {
+    if who == InstanceLauncher::Builder {
         let packers = Statement::allow("PackerKeyPair")
             .calls(&["ec2:CreateKeyPair", "ec2:ImportKeyPair"])
             .on([grounds.own("key-pair", "packer_*")])
@@ -134,7 +134,7 @@ fn key_pairs(grounds: &Grounds, who: Launcher) -> Vec<Statement> {
     all
 }
 
-fn groups(grounds: &Grounds) -> Vec<Statement> {
+fn groups(grounds: &PolicyInputs) -> Vec<Statement> {
     let made = Statement::allow("SecurityGroup")
         .calls(&["ec2:CreateSecurityGroup"])
         .on([grounds.own("security-group", "*")])
@@ -152,7 +152,7 @@ fn groups(grounds: &Grounds) -> Vec<Statement> {
     all
 }
 
-fn pass_role(grounds: &Grounds) -> Option<Statement> {
+fn pass_role(grounds: &PolicyInputs) -> Option<Statement> {
     let (_, role) = grounds.instance_profile.as_ref()?;
     let service = if grounds.partition() == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" };
     let statement = Statement::allow("PassRole").calls(&["iam:PassRole"]).on([role.as_str()]);
@@ -161,7 +161,7 @@ fn pass_role(grounds: &Grounds) -> Option<Statement> {
 
 /// The clean-up calls on ids that nothing has, so that EC2 can be asked beforehand whether they are allowed at all: for what does not exist EC2 sees no
 /// tags, and a statement that demands some answers no.
-pub(super) fn clean_up_probe(grounds: &Grounds) -> Statement {
+pub(super) fn clean_up_probe(grounds: &PolicyInputs) -> Statement {
     let nothing = [("instance", NO_INSTANCE), ("key-pair", NO_KEY_PAIR), ("security-group", NO_GROUP)];
     let statement = Statement::allow("CleanUpProbe")
         .calls(&["ec2:TerminateInstances", "ec2:DeleteKeyPair", "ec2:DeleteSecurityGroup"])
@@ -170,7 +170,7 @@ pub(super) fn clean_up_probe(grounds: &Grounds) -> Statement {
 }
 
 /// Using keys that encrypt the images' volumes, through EC2 alone ("Permissions for IAM users" in the EBS encryption guide).
-pub(super) fn encryption(grounds: &Grounds) -> Vec<Statement> {
+pub(super) fn encryption(grounds: &PolicyInputs) -> Vec<Statement> {
     if grounds.encryption_keys.is_empty() {
         return Vec::new();
     }

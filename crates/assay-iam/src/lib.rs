@@ -14,12 +14,12 @@ pub mod trust;
 
 use std::{fmt, str::FromStr};
 
-pub use document::{Effect, INLINE_POLICIES, MANAGED_POLICY, Policy, Statement};
-pub use grounds::{Grounds, NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, partition_of};
+pub use document::{INLINE_POLICIES, MANAGED_POLICY, Policy, Statement, StatementEffect};
+pub use grounds::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, PolicyInputs, partition_of};
 
 /// Who does something in the account; each has credentials of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
+pub enum IamRole {
     /// Packer and the post-processor.
     Builder,
     /// `assay validate`.
@@ -30,9 +30,9 @@ pub enum Role {
     Sweeper,
 }
 
-impl Role {
+impl IamRole {
     /// Every role.
-    pub const ALL: [Role; 4] = [Self::Builder, Self::Tester, Self::Promoter, Self::Sweeper];
+    pub const ALL: [IamRole; 4] = [Self::Builder, Self::Tester, Self::Promoter, Self::Sweeper];
 
     /// Its word on the command line.
     pub fn as_str(self) -> &'static str {
@@ -50,13 +50,13 @@ impl Role {
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for IamRole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Role {
+impl FromStr for IamRole {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -68,11 +68,11 @@ impl FromStr for Role {
 }
 
 /// The policy of a role.
-pub fn policy(role: Role, grounds: &Grounds) -> Policy {
+pub fn policy(role: IamRole, grounds: &PolicyInputs) -> Policy {
     match role {
-        Role::Builder => builder::policy(grounds),
-        Role::Tester => tester::policy(grounds),
-        Role::Promoter => promoter::policy(grounds),
-        Role::Sweeper => sweeper::policy(grounds),
+        IamRole::Builder => builder::policy(grounds),
+        IamRole::Tester => tester::policy(grounds),
+        IamRole::Promoter => promoter::policy(grounds),
+        IamRole::Sweeper => sweeper::policy(grounds),
     }
 }

@@ -4,10 +4,10 @@
 use super::{
     builder::DECIDED,
     document::{Policy, Statement},
-    grounds::Grounds,
+    grounds::PolicyInputs,
     instances::{self, request, resource},
 };
-use assay_model::{State, tags};
+use assay_model::{ImageState, tags};
 
 const LOOK: [&str; 6] = [
     "ec2:DescribeImageAttribute",
@@ -22,7 +22,7 @@ const LOOK: [&str; 6] = [
 const MOVED: [&str; 5] = [tags::STATE, tags::VERDICT, tags::EVIDENCE, tags::PROMOTED_BY, tags::PROTECTED_BY];
 
 /// The policy.
-pub(super) fn policy(grounds: &Grounds) -> Policy {
+pub(super) fn policy(grounds: &PolicyInputs) -> Policy {
     let mut statements = vec![
         grounds.here(Statement::allow("Look").calls(&LOOK).on(["*"])),
         tag(grounds),
@@ -39,13 +39,13 @@ pub(super) fn policy(grounds: &Grounds) -> Policy {
     Policy { statements }
 }
 
-fn states(of: &[State]) -> impl Iterator<Item = &'static str> {
+fn states(of: &[ImageState]) -> impl Iterator<Item = &'static str> {
     of.iter().map(|state| state.as_str())
 }
 
 /// Moves of what is managed.
-fn tag(grounds: &Grounds) -> Statement {
-    let moves = DECIDED.into_iter().chain([State::Rejected]).map(State::as_str);
+fn tag(grounds: &PolicyInputs) -> Statement {
+    let moves = DECIDED.into_iter().chain([ImageState::Rejected]).map(ImageState::as_str);
     let statement = Statement::allow("Tag")
         .calls(&["ec2:CreateTags"])
         .on(grounds.images_and_snapshots())
@@ -58,7 +58,7 @@ fn tag(grounds: &Grounds) -> Statement {
 /// What may be copied: since October 2024 EC2 judges the source as a resource of its own ("Grant permissions to copy Amazon EC2 AMIs" in the EC2 User Guide), to which
 /// no tag of the request belongs. It offers no key for the tags that a source has (Service Authorization Reference, CopyImage): that it is a vetted AMI is the
 /// conductor's check.
-fn copy_from(grounds: &Grounds) -> Statement {
+fn copy_from(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("CopyFromOurs").calls(&["ec2:CopyImage"]).on([grounds.images()]).when(
         "StringEquals",
         "ec2:Owner",
@@ -68,7 +68,7 @@ fn copy_from(grounds: &Grounds) -> Statement {
 }
 
 /// The copy and its snapshots, tagged in the same call. Where EC2 told the request's tags of the source too, its owner would still be asked for.
-fn copy_to(grounds: &Grounds) -> Statement {
+fn copy_to(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("Copy")
         .calls(&["ec2:CopyImage"])
         .on(grounds.images_and_snapshots())
@@ -77,7 +77,7 @@ fn copy_to(grounds: &Grounds) -> Statement {
     grounds.here(statement)
 }
 
-fn tag_copy(grounds: &Grounds) -> Statement {
+fn tag_copy(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("TagCopy")
         .calls(&["ec2:CreateTags"])
         .on(grounds.images_and_snapshots())
@@ -87,7 +87,7 @@ fn tag_copy(grounds: &Grounds) -> Statement {
 }
 
 /// Launch permission on what passed. To whom, EC2 offers no key for: that it is never everybody is the conductor's check, and the account's "block public access".
-fn share(grounds: &Grounds) -> Statement {
+fn share(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("Share")
         .calls(&["ec2:ModifyImageAttribute"])
         .on([grounds.images()])
@@ -97,7 +97,7 @@ fn share(grounds: &Grounds) -> Statement {
 }
 
 /// Permission on snapshots, to the accounts of the configuration and never to everybody.
-fn share_snapshots(grounds: &Grounds) -> Option<Statement> {
+fn share_snapshots(grounds: &PolicyInputs) -> Option<Statement> {
     if grounds.share_with.is_empty() {
         return None;
     }
@@ -112,7 +112,7 @@ fn share_snapshots(grounds: &Grounds) -> Option<Statement> {
     Some(grounds.here(statement))
 }
 
-fn deprecate(grounds: &Grounds) -> Statement {
+fn deprecate(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("Deprecate")
         .calls(&[
             "ec2:DisableImageDeprecation",
@@ -125,17 +125,21 @@ fn deprecate(grounds: &Grounds) -> Statement {
 }
 
 /// Our protection of what is gold no longer, and `reject --release`.
-fn release(grounds: &Grounds) -> Option<Statement> {
+fn release(grounds: &PolicyInputs) -> Option<Statement> {
     let statement = Statement::allow("Release")
         .calls(&["ec2:DisableImageDeregistrationProtection"])
         .on([grounds.images()])
         .when("StringEquals", resource(tags::MANAGED), ["true"])
-        .when("StringEquals", resource(tags::STATE), states(&[State::Rejected, State::Retired, State::Revoked]));
+        .when(
+            "StringEquals",
+            resource(tags::STATE),
+            states(&[ImageState::Rejected, ImageState::Retired, ImageState::Revoked]),
+        );
     Some(grounds.here(statement))
 }
 
 /// The SSM parameters that point to gold. A parameter of data type `aws:ec2:image` is checked with the caller's right to see images, which `Look` holds.
-fn point(grounds: &Grounds) -> Option<Statement> {
+fn point(grounds: &PolicyInputs) -> Option<Statement> {
     if grounds.ssm_parameters.is_empty() {
         return None;
     }

@@ -2,10 +2,10 @@
 
 use super::{
     document::{Policy, Statement},
-    grounds::Grounds,
+    grounds::PolicyInputs,
     instances::resource,
 };
-use assay_model::{State, tags};
+use assay_model::{ImageState, tags};
 
 const LOOK: [&str; 19] = [
     "autoscaling:DescribeAutoScalingGroups",
@@ -30,7 +30,7 @@ const LOOK: [&str; 19] = [
 ];
 
 /// What is or may become gold.
-const KEPT: [State; 2] = [State::Gold, State::Vetted];
+const KEPT: [ImageState; 2] = [ImageState::Gold, ImageState::Vetted];
 
 /// What ends an AMI, what leads there, and the way back where it turns out to be in use.
 const PRUNE: [&str; 7] = [
@@ -44,20 +44,20 @@ const PRUNE: [&str; 7] = [
 ];
 
 /// The policy.
-pub(super) fn policy(grounds: &Grounds) -> Policy {
+pub(super) fn policy(grounds: &PolicyInputs) -> Policy {
     // Sweep looks into every region that the account may use: what was left behind may lie in one that the configuration no longer names.
     let look = Statement::allow("Look").calls(&LOOK).on(["*"]);
     Policy { statements: vec![look, read(grounds), sweep(grounds), prune(grounds), mark(grounds), keep(grounds)] }
 }
 
 /// A launch template may name its AMI by a parameter, whichever.
-fn read(grounds: &Grounds) -> Statement {
+fn read(grounds: &PolicyInputs) -> Statement {
     let parameters = format!("arn:{}:ssm:*:{}:parameter/*", grounds.partition(), grounds.account.as_str());
     Statement::allow("Resolve").calls(&["ssm:GetParameter"]).on([parameters])
 }
 
 /// The mark by which the next prune finds the snapshots of an AMI that is gone.
-fn mark(grounds: &Grounds) -> Statement {
+fn mark(grounds: &PolicyInputs) -> Statement {
     let statement = Statement::allow("Mark")
         .calls(&["ec2:CreateTags"])
         .on([grounds.snapshots()])
@@ -67,7 +67,7 @@ fn mark(grounds: &Grounds) -> Statement {
 }
 
 /// What is temporary says so itself.
-fn sweep(grounds: &Grounds) -> Statement {
+fn sweep(grounds: &PolicyInputs) -> Statement {
     let kinds = ["instance", "key-pair", "security-group", "volume"];
     Statement::allow("Sweep")
         .calls(&["ec2:DeleteKeyPair", "ec2:DeleteSecurityGroup", "ec2:DeleteVolume", "ec2:TerminateInstances"])
@@ -76,8 +76,8 @@ fn sweep(grounds: &Grounds) -> Statement {
         .when("StringLike", resource(tags::EXPIRES_AT), ["?*"])
 }
 
-fn prune(grounds: &Grounds) -> Statement {
-    let others = State::ALL.into_iter().filter(|state| !KEPT.contains(state)).map(State::as_str);
+fn prune(grounds: &PolicyInputs) -> Statement {
+    let others = ImageState::ALL.into_iter().filter(|state| !KEPT.contains(state)).map(ImageState::as_str);
     let statement = Statement::allow("Prune")
         .calls(&PRUNE)
         .on(grounds.images_and_snapshots())
@@ -87,10 +87,10 @@ fn prune(grounds: &Grounds) -> Statement {
 }
 
 /// Whatever else is attached to the role.
-fn keep(grounds: &Grounds) -> Statement {
+fn keep(grounds: &PolicyInputs) -> Statement {
     Statement::deny("KeepGold").calls(&PRUNE).on(grounds.images_and_snapshots()).when(
         "StringEquals",
         resource(tags::STATE),
-        KEPT.map(State::as_str),
+        KEPT.map(ImageState::as_str),
     )
 }

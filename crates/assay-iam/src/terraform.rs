@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{MANAGED_POLICY, Policy, Role, trust::Trust};
+use super::{IamRole, MANAGED_POLICY, Policy, trust::TrustPolicy};
 
 /// Stands in the trust policy where Terraform's own expression goes.
 const PROVIDER: &str = "data.aws_iam_openid_connect_provider.ci.arn";
 
 /// The whole file. `policy` is split where it is longer than a managed policy may be; `name` begins the names of role and policies.
-pub fn file(role: Role, name: &str, policy: &Policy, trust: &Trust) -> String {
+pub fn file(role: IamRole, name: &str, policy: &Policy, trust: &TrustPolicy) -> String {
     let mut text = String::new();
     let resource = format!("assay_{role}");
     write_all(

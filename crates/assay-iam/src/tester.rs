@@ -3,8 +3,8 @@
 
 use super::{
     document::{Policy, Statement},
-    grounds::Grounds,
-    instances::{self, Launcher, resource},
+    grounds::PolicyInputs,
+    instances::{self, InstanceLauncher, resource},
 };
 use assay_model::tags::{MANAGED, RUN};
 
@@ -28,9 +28,9 @@ pub(super) const LOOK: [&str; 12] = [
 pub(super) const QUOTA: [&str; 2] = ["servicequotas:GetServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"];
 
 /// The policy.
-pub(super) fn policy(grounds: &Grounds) -> Policy {
+pub(super) fn policy(grounds: &PolicyInputs) -> Policy {
     let mut statements = vec![grounds.here(Statement::allow("Look").calls(&LOOK).calls(&QUOTA).on(["*"]))];
-    statements.extend(instances::launching(grounds, Launcher::Tester));
+    statements.extend(instances::launching(grounds, InstanceLauncher::Tester));
     statements.push(own(grounds));
     statements.push(instances::clean_up_probe(grounds));
     statements.extend(instances::encryption(grounds));
@@ -39,7 +39,7 @@ pub(super) fn policy(grounds: &Grounds) -> Policy {
 }
 
 /// What carries a run is a test's; what Packer builds with carries none.
-fn own(grounds: &Grounds) -> Statement {
+fn own(grounds: &PolicyInputs) -> Statement {
     let kinds = ["instance", "key-pair", "security-group", "volume"];
     let statement = Statement::allow("Own")
         .calls(&[
@@ -59,7 +59,7 @@ fn own(grounds: &Grounds) -> Statement {
     grounds.here(statement)
 }
 
-fn sign(grounds: &Grounds) -> Option<Statement> {
+fn sign(grounds: &PolicyInputs) -> Option<Statement> {
     let key = grounds.signing_key.as_deref()?;
     let statement = Statement::allow("Sign").calls(&["kms:GetPublicKey", "kms:Sign"]).on([key]);
     Some(statement.when("StringEqualsIfExists", "kms:SigningAlgorithm", ["ECDSA_SHA_256"]))

@@ -10,7 +10,7 @@ use assay_model::AccountId;
 
 /// The service that runs the jobs, and which project's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ci {
+pub enum CiProject {
     /// CircleCI.
     CircleCi {
         /// The organisation's id, a UUID: the token's audience.
@@ -36,14 +36,14 @@ pub enum Ci {
 
 /// Who may take a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trust {
+pub struct TrustPolicy {
     /// Whose jobs.
-    pub ci: Ci,
+    pub ci: CiProject,
     /// Only jobs that build this branch; absent: any.
     pub branch: Option<String>,
 }
 
-impl Ci {
+impl CiProject {
     /// The issuer without `https://`, as the identity provider is named in the account.
     pub fn provider(&self) -> String {
         match self {
@@ -79,7 +79,7 @@ impl Ci {
     }
 }
 
-impl Trust {
+impl TrustPolicy {
     /// The role's trust policy, for the identity provider of this account.
     pub fn json(&self, partition: &str, account: &AccountId) -> Value {
         let provider = format!("arn:{partition}:iam::{}:oidc-provider/{}", account.as_str(), self.ci.provider());
@@ -91,7 +91,7 @@ impl Trust {
             "StringEquals": { format!("{issuer}:aud"): self.ci.audience() },
             "StringLike": { format!("{issuer}:sub"): self.ci.subject(self.branch.as_deref()) },
         });
-        if let Ci::CircleCi { .. } = self.ci {
+        if let CiProject::CircleCi { .. } = self.ci {
             // IAM's `*` matches slashes too, and git takes a branch called `x/vcs-origin/…/vcs-ref/refs/heads/main`.
             condition["StringNotLike"] = json!({ format!("{issuer}:sub"): "*/vcs-origin/*/vcs-origin/*" });
         }
@@ -118,14 +118,14 @@ impl Trust {
 mod tests {
     use super::*;
 
-    fn document(ci: Ci, branch: Option<&str>) -> Value {
-        let trust = Trust { ci, branch: branch.map(str::to_owned) };
+    fn document(ci: CiProject, branch: Option<&str>) -> Value {
+        let trust = TrustPolicy { ci, branch: branch.map(str::to_owned) };
         trust.json("aws", &"123456789012".parse().unwrap())
     }
 
     #[test]
     fn circleci_is_told_apart_by_organisation_project_origin_and_branch() {
-        let ci = Ci::CircleCi {
+        let ci = CiProject::CircleCi {
             org_id: "0aa-org".to_owned(),
             project_id: "0bb-project".to_owned(),
             vcs_origin: "github.com/acme/images".to_owned(),
@@ -149,14 +149,14 @@ mod tests {
 
     #[test]
     fn github_and_gitlab_name_the_branch_in_their_own_ways() {
-        let github = document(Ci::GitHub { repository: "acme/images".to_owned() }, Some("main"));
+        let github = document(CiProject::GitHub { repository: "acme/images".to_owned() }, Some("main"));
         let conditions = &github["Statement"][0]["Condition"];
         assert_eq!(conditions["StringEquals"]["token.actions.githubusercontent.com:aud"], "sts.amazonaws.com");
         assert_eq!(
             conditions["StringLike"]["token.actions.githubusercontent.com:sub"],
             "repo:acme/images:ref:refs/heads/main"
         );
-        let gitlab = Ci::GitLab { host: "gitlab.com".to_owned(), project: "acme/images".to_owned() };
+        let gitlab = CiProject::GitLab { host: "gitlab.com".to_owned(), project: "acme/images".to_owned() };
         let conditions = &document(gitlab, None)["Statement"][0]["Condition"];
         assert_eq!(conditions["StringEquals"]["gitlab.com:aud"], "https://gitlab.com");
         assert_eq!(conditions["StringLike"]["gitlab.com:sub"], "project_path:acme/images:*");

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-pub use super::write::{Edit, NewTag, WriteError, WriteRequest, Written, write};
+pub use super::write::{LedgerEdit, NewTag, WriteError, WriteRequest, WrittenChange, write};
 use super::{
     branch,
     commit::LedgerError,
-    git::{Environment, GitError},
+    git::{GitEnvironment, GitError},
     hcl_text::HclError,
     lock_file,
     provenance::digest_of_files_of_commit,
@@ -27,19 +27,19 @@ pub struct BooksRequest {
     /// The remote, a name or URL; by default the branch's own (`branch.<name>.remote`), else `origin`.
     pub remote: Option<String>,
     /// What git is run with; usually `environment_of_process`.
-    pub environment: Environment,
+    pub environment: GitEnvironment,
 }
 
 /// One commit, as parsed data. Reads are made when they are asked for.
 #[derive(Debug, Clone)]
-pub struct Books {
+pub struct LedgerSnapshot {
     repository: Repository,
     folder: PathBuf,
-    environment: Environment,
+    environment: GitEnvironment,
     commit: String,
 }
 
-impl Books {
+impl LedgerSnapshot {
     /// The books at a commit that is here (`HEAD`, a branch, an id). Fails where there is no repository or no such commit.
     pub async fn at(request: &BooksRequest, commit: &str) -> Result<Self, LedgerError> {
         let in_git = |source| LedgerError::Git { folder: request.folder.clone(), source: Box::new(source) };

@@ -2,7 +2,7 @@
 //! guess, and to read the protected branch from where pushes go: a fork's copy of it may be old.
 
 use super::{
-    git::{Environment, GitError},
+    git::{GitEnvironment, GitError},
     repository::Repository,
 };
 use assay_model::escape::escape_line;
@@ -63,7 +63,7 @@ const CI_BRANCHES: [(&str, &str); 15] = [
 ];
 
 /// The branch that the CI system says it builds, and the variable that said so.
-pub fn of_ci(environment: &Environment) -> Option<(String, &'static str)> {
+pub(crate) fn of_ci(environment: &GitEnvironment) -> Option<(String, &'static str)> {
     let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
     // GITHUB_REF_NAME is a branch only when GITHUB_REF_TYPE says so: for a tag it is the tag, for a pull request `12/merge`.
     let github = (set("GITHUB_REF_TYPE") == Some("branch") && set("GITHUB_EVENT_NAME") != Some("pull_request"))
@@ -80,10 +80,10 @@ pub fn of_ci(environment: &Environment) -> Option<(String, &'static str)> {
 }
 
 /// The branch to commit to. Fails when nothing names one, or what does is not a branch name.
-pub async fn resolve(
+pub(crate) async fn resolve(
     repository: &Repository,
     asked: Option<&str>,
-    environment: &Environment,
+    environment: &GitEnvironment,
 ) -> Result<String, BranchError> {
     if let Some(name) = asked {
         return checked(repository, name.strip_prefix("refs/heads/").unwrap_or(name), "--branch").await;
@@ -99,7 +99,7 @@ pub async fn resolve(
 }
 
 /// Why the branch that CI names is not one of this repository: that of a fork, which may well be called `main`, or a merge queue's, which is thrown away.
-fn not_ours(name: &str, environment: &Environment) -> Option<&'static str> {
+fn not_ours(name: &str, environment: &GitEnvironment) -> Option<&'static str> {
     const FORK: &str = "this job builds the pull request of a fork";
     let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let differ = |one: &str, other: &str| set(one).zip(set(other)).is_some_and(|(one, other)| one != other);
@@ -120,7 +120,7 @@ fn not_ours(name: &str, environment: &Environment) -> Option<&'static str> {
 
 /// Whether GitHub's event (the file that `GITHUB_EVENT_PATH` names) is of a pull request from another repository. Only there does it say so. An event that
 /// cannot be read is taken for one: nothing is pushed by a guess.
-fn github_fork(environment: &Environment) -> bool {
+fn github_fork(environment: &GitEnvironment) -> bool {
     if environment.get("GITHUB_HEAD_REF").is_none_or(String::is_empty) {
         return false;
     }
@@ -134,7 +134,7 @@ fn github_fork(environment: &Environment) -> bool {
 }
 
 /// `name` where git takes it for a branch; `origin` is where it came from.
-pub async fn checked(repository: &Repository, name: &str, origin: &str) -> Result<String, BranchError> {
+pub(crate) async fn checked(repository: &Repository, name: &str, origin: &str) -> Result<String, BranchError> {
     let legal = !name.starts_with('-')
         && repository.git().ask(&["check-ref-format", &format!("refs/heads/{name}")]).await?.is_some();
     if legal {
@@ -145,14 +145,18 @@ pub async fn checked(repository: &Repository, name: &str, origin: &str) -> Resul
 
 /// The remote to push a branch to, as git itself would choose it (git-config(1): branch.<name>.pushRemote, remote.pushDefault,
 /// branch.<name>.remote), else `origin`.
-pub async fn remote_to_push(repository: &Repository, asked: Option<&str>, branch: &str) -> Result<String, GitError> {
+pub(crate) async fn remote_to_push(
+    repository: &Repository,
+    asked: Option<&str>,
+    branch: &str,
+) -> Result<String, GitError> {
     let push = [format!("branch.{branch}.pushRemote"), "remote.pushDefault".to_owned()];
     chosen(repository, asked, push.into_iter().chain([upstream(branch)])).await
 }
 
 /// The remote that has the protected branch, for reading it and for writing onto it: branch.<name>.remote, else `origin`. Where pushes go by default does
 /// not matter: with a fork for pushes that would be the fork, whose copy of the branch is as old as it likes.
-pub async fn remote_of_protected(
+pub(crate) async fn remote_of_protected(
     repository: &Repository,
     asked: Option<&str>,
     branch: &str,

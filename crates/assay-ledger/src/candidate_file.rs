@@ -1,7 +1,7 @@
 //! The candidate file, `images/<image>/candidates/<run>.hcl`: HCL text ⇄ [`Candidate`]. It owns the layout (stable order, so that diffs
 //! are small) and what must be there; it refuses to merge (see `merge`) and to touch git.
 
-use super::hcl_text::{Found, HclError, Section, Source, Writer, quote, quote_list};
+use super::hcl_text::{FoundBlock, HclError, HclSection, HclSource, HclWriter, quote, quote_list};
 use assay_model::{
     AmiRecord, AmiRef, Candidate, CandidateAmi, Digest, Provenance, RunId, Verdict,
     ids::{IdError, ImageName},
@@ -26,14 +26,14 @@ pub(super) fn path_of(image: &ImageName, run: RunId) -> String {
 
 /// The file's text. The same candidate always gives the same bytes.
 pub fn write(candidate: &Candidate) -> String {
-    let mut writer = Writer::new();
+    let mut writer = HclWriter::new();
     writer.comment(HEADER);
     write_block(&mut writer, &format!("candidate {}", quote(candidate.image.as_str())), candidate);
     writer.finish()
 }
 
 /// Writes the candidate as a block with the given head; the lock file holds the same block in each entry.
-pub(super) fn write_block(writer: &mut Writer, head: &str, candidate: &Candidate) {
+pub(super) fn write_block(writer: &mut HclWriter, head: &str, candidate: &Candidate) {
     let attributes = [
         ("run", quote(&candidate.run.to_string())),
         ("state", quote(candidate.state.as_str())),
@@ -51,7 +51,7 @@ pub(super) fn write_block(writer: &mut Writer, head: &str, candidate: &Candidate
     });
 }
 
-fn write_provenance(writer: &mut Writer, provenance: &Provenance) {
+fn write_provenance(writer: &mut HclWriter, provenance: &Provenance) {
     let attributes: Vec<(&str, String)> = [
         ("owner", provenance.owner.as_deref()),
         ("commit", provenance.commit.as_deref()),
@@ -84,7 +84,7 @@ pub(super) fn record_attributes(record: &AmiRecord) -> Vec<(&'static str, String
 }
 
 /// Reads back what [`record_head`] and [`record_attributes`] wrote.
-pub(super) fn read_record(found: &Found<'_>) -> Result<AmiRecord, HclError> {
+pub(super) fn read_record(found: &FoundBlock<'_>) -> Result<AmiRecord, HclError> {
     let section = found.section();
     let labels = found.labels(2)?;
     let wrong = |error: IdError| section.error(error.to_string());
@@ -98,7 +98,7 @@ pub(super) fn read_record(found: &Found<'_>) -> Result<AmiRecord, HclError> {
     })
 }
 
-fn write_ami(writer: &mut Writer, candidate: &Candidate, ami: &CandidateAmi) {
+fn write_ami(writer: &mut HclWriter, candidate: &Candidate, ami: &CandidateAmi) {
     let head = record_head("ami", &ami.record);
     let mut attributes = record_attributes(&ami.record);
     attributes.push(("state", quote(ami.state.as_str())));
@@ -114,7 +114,7 @@ fn write_ami(writer: &mut Writer, candidate: &Candidate, ami: &CandidateAmi) {
 
 /// Reads a file's text; `file` is what errors call it. Fails with file and line on anything but what [`write`] could have written.
 pub fn read(file: &str, text: &str) -> Result<Candidate, HclError> {
-    let source = Source { file, text };
+    let source = HclSource { file, text };
     if text.len() as u64 > MAX_BYTES {
         return Err(source.error_at(1, format!("the file is larger than {MAX_BYTES} bytes")));
     }
@@ -125,7 +125,7 @@ pub fn read(file: &str, text: &str) -> Result<Candidate, HclError> {
 }
 
 /// Reads the inside of a candidate block.
-pub(super) fn read_section(section: &Section<'_>, image: ImageName) -> Result<Candidate, HclError> {
+pub(super) fn read_section(section: &HclSection<'_>, image: ImageName) -> Result<Candidate, HclError> {
     section.check_format()?;
     section.allow(&["format", "run", "state", "verdict", "tested_at", "evidence"], &["provenance", "ami"])?;
     let tested_at = timestamp(section, "tested_at")?.ok_or_else(|| section.error("the candidate needs tested_at"))?;
@@ -152,7 +152,7 @@ pub(super) fn read_section(section: &Section<'_>, image: ImageName) -> Result<Ca
     })
 }
 
-fn read_ami(found: &Found<'_>, evidence: &Digest, tested_at: &str) -> Result<CandidateAmi, HclError> {
+fn read_ami(found: &FoundBlock<'_>, evidence: &Digest, tested_at: &str) -> Result<CandidateAmi, HclError> {
     let section = found.section();
     section.allow(&["id", "name", "owner", "created_at", "snapshots", "state", "evidence", "tested_at"], &[])?;
     Ok(CandidateAmi {
@@ -163,7 +163,7 @@ fn read_ami(found: &Found<'_>, evidence: &Digest, tested_at: &str) -> Result<Can
     })
 }
 
-fn read_provenance(section: &Section<'_>) -> Result<Provenance, HclError> {
+fn read_provenance(section: &HclSection<'_>) -> Result<Provenance, HclError> {
     let blocks = section.blocks("provenance");
     let found = match blocks.as_slice() {
         [] => return Ok(Provenance::default()),
@@ -182,7 +182,7 @@ fn read_provenance(section: &Section<'_>) -> Result<Provenance, HclError> {
     })
 }
 
-fn read_verdict(section: &Section<'_>) -> Result<Verdict, HclError> {
+fn read_verdict(section: &HclSection<'_>) -> Result<Verdict, HclError> {
     let word = section.text("verdict")?;
     [Verdict::Passed, Verdict::Failed, Verdict::Undecided]
         .into_iter()
@@ -190,7 +190,7 @@ fn read_verdict(section: &Section<'_>) -> Result<Verdict, HclError> {
         .ok_or_else(|| section.error("verdict must be passed, failed or undecided"))
 }
 
-fn timestamp(section: &Section<'_>, name: &str) -> Result<Option<String>, HclError> {
+fn timestamp(section: &HclSection<'_>, name: &str) -> Result<Option<String>, HclError> {
     let Some(text) = section.optional(name)? else { return Ok(None) };
     section.value::<jiff::Timestamp>(name)?;
     Ok(Some(text))

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Books, LedgerError, candidate_file, hcl_text::HclError, lock_file};
+use super::{LedgerError, LedgerSnapshot, candidate_file, hcl_text::HclError, lock_file};
 use assay_model::{AmiId, Candidate, ImageName, RunId, lock::Lock};
 
 /// What the candidate files of an image say.
@@ -64,7 +64,7 @@ impl ImageFiles {
     }
 }
 
-impl Books {
+impl LedgerSnapshot {
     /// The candidates of an image that wait, newest test first. Files that cannot be read are passed over with a warning.
     pub async fn candidates(&self, image: &ImageName) -> Result<Vec<Candidate>, LedgerError> {
         let found = self.candidate_files(image).await?;
@@ -183,14 +183,14 @@ pub(super) fn image_of(path: &str) -> Option<(&str, FileKind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BooksRequest, fixtures, world::World};
+    use crate::{BooksRequest, fixtures, world::GitWorld};
 
-    async fn books(world: &World) -> Books {
+    async fn books(world: &GitWorld) -> LedgerSnapshot {
         world.git("clone", &["push", "-q", "origin", "HEAD:main"]);
         let environment = world.environment.clone();
         let request =
             BooksRequest { folder: world.path("clone"), branch: "main".to_owned(), remote: None, environment };
-        Books::open(&request).await.expect("books")
+        LedgerSnapshot::open(&request).await.expect("books")
     }
 
     fn base() -> ImageName {
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_cannot_be_read_costs_its_own_run_alone() {
-        let world = World::new();
+        let world = GitWorld::new();
         let candidate = fixtures::candidate();
         let other = "01KAQ3B6G0R8ZJ5Q2X7V9N4M99";
         world.commit_candidate("clone", &candidate);
@@ -235,7 +235,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_too_large_is_not_parsed() {
-        let world = World::new();
+        let world = GitWorld::new();
         let text = format!("{}# {}\n", candidate_file::write(&fixtures::candidate()), "x".repeat(300_000));
         world.commit_file("clone", &candidate_file::path(&fixtures::candidate()), &text);
         let books = books(&world).await;
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_files_are_read_by_few_calls() {
-        let mut world = World::new();
+        let mut world = GitWorld::new();
         std::fs::create_dir_all(world.path("clone/images/base/candidates")).expect("a folder");
         for number in 0..300 {
             let mut candidate = fixtures::candidate();

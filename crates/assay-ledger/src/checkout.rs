@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, ffi::OsString, path::Path, time::Duration};
 
 use super::{
-    Books, LedgerError,
-    git::{Call, GitError},
+    LedgerError, LedgerSnapshot,
+    git::{GitCall, GitError},
 };
 
 /// The largest file that is written; suites and what they name are smaller.
@@ -22,7 +22,7 @@ struct ListedBlob {
     size: u64,
 }
 
-impl Books {
+impl LedgerSnapshot {
     /// Writes the files of this commit below `folder`, as a checkout would (filters and line ends as git is configured), but for those larger than 8 MiB.
     pub async fn checkout(&self, folder: &Path) -> Result<(), LedgerError> {
         let repository = self.repository();
@@ -30,18 +30,18 @@ impl Books {
         let scratch = tempfile::Builder::new().prefix("assay-index-").tempdir();
         let scratch = scratch.map_err(|error| in_git(GitError::Missing { reason: error.to_string() }))?;
         let index = || vec![("GIT_INDEX_FILE", OsString::from(scratch.path().join("index")))];
-        let read = Call { arguments: vec!["read-tree", self.commit()], variables: index(), ..Call::default() };
+        let read = GitCall { arguments: vec!["read-tree", self.commit()], variables: index(), ..GitCall::default() };
         repository.git().run(read).await.map_err(in_git)?;
         let left_out = self.too_large(&index).await?;
         if !left_out.is_empty() {
             let input: String = left_out.iter().map(|path| format!("{path}\0")).collect();
             let arguments = vec!["update-index", "-z", "--force-remove", "--stdin"];
-            let call = Call { arguments, input: input.as_bytes(), variables: index(), ..Call::default() };
+            let call = GitCall { arguments, input: input.as_bytes(), variables: index(), ..GitCall::default() };
             repository.git().run(call).await.map_err(in_git)?;
         }
         let prefix = format!("--prefix={}/", folder.display());
         let arguments = vec!["checkout-index", "--all", "--force", "--quiet", &prefix];
-        let call = Call { arguments, variables: index(), deadline: Some(DEADLINE), ..Call::default() };
+        let call = GitCall { arguments, variables: index(), deadline: Some(DEADLINE), ..GitCall::default() };
         repository.git().run(call).await.map_err(in_git).map(drop)
     }
 
@@ -52,7 +52,7 @@ impl Books {
     ) -> Result<BTreeSet<String>, LedgerError> {
         let in_git = |source: GitError| LedgerError::git(self.repository(), source);
         let arguments = vec!["ls-tree", "-r", "-l", "-z", "--full-tree", self.commit()];
-        let call = Call { arguments, deadline: Some(DEADLINE), ..Call::default() };
+        let call = GitCall { arguments, deadline: Some(DEADLINE), ..GitCall::default() };
         let listed = self.repository().git().run(call).await.map_err(in_git)?;
         let blobs: Vec<ListedBlob> = String::from_utf8_lossy(&listed).split('\0').filter_map(listed_blob).collect();
         let mut found: BTreeSet<String> =
@@ -63,7 +63,7 @@ impl Books {
             return Ok(found);
         }
         let arguments = vec!["check-attr", "--cached", "-z", "--stdin", "filter"];
-        let call = Call { arguments, input: input.as_bytes(), variables: index(), ..Call::default() };
+        let call = GitCall { arguments, input: input.as_bytes(), variables: index(), ..GitCall::default() };
         let attributes = self.repository().git().run(call).await.map_err(in_git)?;
         let filtered = filtered_by_lfs(&String::from_utf8_lossy(&attributes));
         let pointers: Vec<&ListedBlob> = small.into_iter().filter(|blob| filtered.contains(&blob.path)).collect();
@@ -101,11 +101,11 @@ fn pointed_size(pointer: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BooksRequest, world::World};
+    use crate::{BooksRequest, world::GitWorld};
 
     #[tokio::test]
     async fn what_is_larger_than_any_suite_is_not_written() {
-        let world = World::new();
+        let world = GitWorld::new();
         // A filter that would bring what a pointer names; it must not be asked for the large one.
         let filter = "f() { cat >/dev/null; echo brought; }; f";
         world.git("clone", &["config", "filter.lfs.smudge", filter]);
@@ -124,7 +124,7 @@ mod tests {
         let environment = world.environment.clone();
         let request =
             BooksRequest { folder: world.path("clone"), branch: "main".to_owned(), remote: None, environment };
-        let books = Books::open(&request).await.expect("books");
+        let books = LedgerSnapshot::open(&request).await.expect("books");
         books.checkout(&world.path("elsewhere")).await.expect("checked out");
         assert_eq!(std::fs::read_to_string(world.path("elsewhere/README.md")).expect("a file"), "images\n");
         assert_eq!(std::fs::read_to_string(world.path("elsewhere/small.bin")).expect("a file"), "brought\n");

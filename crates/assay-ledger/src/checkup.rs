@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{
     branch,
-    git::{Call, Environment, GitError, REMOTE_DEADLINE},
+    git::{GitCall, GitEnvironment, GitError, REMOTE_DEADLINE},
     repository::Repository,
     words::redact,
 };
@@ -13,7 +13,7 @@ use assay_model::RunId;
 
 /// What was found. An error is in git's or the remote's own words.
 #[derive(Debug)]
-pub struct Checkup {
+pub struct GitCheckup {
     /// `Name <email>` that commits would bear; `None` where git has none and ours stands in.
     pub identity: Option<String>,
     /// The remote's name or URL.
@@ -33,10 +33,10 @@ pub struct Checkup {
 /// Looks at the repository of `folder`, whose protected branch is `protected`. Fails where there is no repository, or no git.
 pub async fn look(
     folder: &Path,
-    environment: &Environment,
+    environment: &GitEnvironment,
     protected: &str,
     remote: Option<&str>,
-) -> Result<Checkup, GitError> {
+) -> Result<GitCheckup, GitError> {
     let repository = Repository::open(folder, environment).await?;
     // Asked without the stand-ins of `Repository`.
     let plain = repository.location().git(environment);
@@ -57,7 +57,7 @@ pub async fn look(
         None => None,
     };
     let embedded = repository.embedded().await?;
-    Ok(Checkup { identity, remote, url, embedded, branch, push, signing })
+    Ok(GitCheckup { identity, remote, url, embedded, branch, push, signing })
 }
 
 /// `push --dry-run` of a reference that nobody has: it does all that a push does but send. A deploy key that may only read is refused there.
@@ -65,7 +65,7 @@ async fn may_push(repository: &Repository, remote: &str, commit: &str) -> Result
     let reference = format!("{commit}:refs/heads/assay-doctor-{}", RunId::generate().to_string().to_ascii_lowercase());
     let arguments =
         vec!["push", "--dry-run", "--quiet", "--no-follow-tags", "--recurse-submodules=no", "--", remote, &reference];
-    repository.git().run(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await.map(drop)
+    repository.git().run(GitCall { arguments, deadline: Some(REMOTE_DEADLINE), ..GitCall::default() }).await.map(drop)
 }
 
 /// Tries a signature as a commit or tag of ours would get one.
@@ -87,6 +87,6 @@ async fn signing(repository: &Repository, head: &str) -> Result<Option<(String, 
     let tree = format!("{head}^{{tree}}");
     let mut arguments = arguments;
     arguments.push(&tree);
-    let tried = git.run(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await.map(drop);
+    let tried = git.run(GitCall { arguments, deadline: Some(REMOTE_DEADLINE), ..GitCall::default() }).await.map(drop);
     Ok(Some((words, tried)))
 }

@@ -7,19 +7,19 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     branch::{self, BranchError},
     candidate_file,
-    git::{Environment, GitError},
+    git::{GitEnvironment, GitError},
     hcl_text::HclError,
-    intake::{self, Intake, IntakeError, Submission},
+    intake::{self, ImageSubmission, IntakeError, ManifestIntake},
     local, message,
-    plan::{Plan, PlanError, plan, read_candidate},
-    race::{Race, Sent},
-    remote::References,
+    plan::{PlanError, TreePlan, plan, read_candidate},
+    race::{PushOutcome, PushRace},
+    remote::RemoteReferences,
     repository::Repository,
     tag_place::{self, TagPlace},
     tag_statement::{self, TagStatement},
     write::ALL_TAGS,
 };
-use assay_model::{Candidate, Runs, cause::chain, exit::Exit};
+use assay_model::{Candidate, ManifestRuns, cause::chain, exit::ExitStatus};
 
 /// What to commit, and where to.
 #[derive(Debug, Clone)]
@@ -27,31 +27,31 @@ pub struct CommitRequest {
     /// The manifest file.
     pub manifest: PathBuf,
     /// The runs to commit; all of them in one commit.
-    pub runs: Runs,
+    pub runs: ManifestRuns,
     /// A folder inside the repository.
     pub repository: PathBuf,
     /// The branch; by default the one checked out, else what CI says.
     pub branch: Option<String>,
     /// The remote, a name or URL; by default git's own choice, else `origin`.
     pub remote: Option<String>,
-    /// Whether to push. Without: see [`Change::Kept`].
+    /// Whether to push. Without: see [`CommitChange::Kept`].
     pub push: bool,
     /// What git and the CI variables are read from; usually `environment_of_process`.
-    pub environment: Environment,
+    pub environment: GitEnvironment,
     /// How long a race is run.
-    pub patience: Patience,
+    pub patience: RacePatience,
 }
 
 /// How often and how long a lost push race is run again: until both are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RacePatience {
     /// At least so many tries.
     pub tries: u32,
     /// At least so long.
     pub time: Duration,
 }
 
-impl Default for Patience {
+impl Default for RacePatience {
     fn default() -> Self {
         Self { tries: 20, time: Duration::from_secs(300) }
     }
@@ -67,7 +67,7 @@ pub struct CommitOutcome {
     /// The commit that holds the candidates.
     pub commit: String,
     /// What changed.
-    pub change: Change,
+    pub change: CommitChange,
     /// The annotated tags, in the order of `candidates`.
     pub tags: Vec<TagOutcome>,
     /// The candidates as they now stand in git, other builds of the run merged in.
@@ -88,7 +88,7 @@ pub struct LeftOut {
     /// Why, with place and cure.
     pub why: String,
     /// The exit code that it alone would end with.
-    pub exit: Exit,
+    pub exit: ExitStatus,
 }
 
 impl From<IntakeError> for LeftOut {
@@ -99,7 +99,7 @@ impl From<IntakeError> for LeftOut {
 
 /// What changed in git.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum CommitChange {
     /// Branch and tags were pushed; the local branch is where it was.
     Pushed,
     /// Everything was there already: nothing was written.
@@ -249,33 +249,33 @@ impl LedgerError {
     }
 
     /// The exit code of a command that ends so.
-    pub fn exit(&self) -> Exit {
+    pub fn exit(&self) -> ExitStatus {
         match self {
-            Self::Intake(IntakeError::Nothing { .. }) => Exit::Nothing,
-            Self::Intake(IntakeError::Disagree { .. } | IntakeError::Merge { .. }) => Exit::Conflict,
+            Self::Intake(IntakeError::Nothing { .. }) => ExitStatus::Nothing,
+            Self::Intake(IntakeError::Disagree { .. } | IntakeError::Merge { .. }) => ExitStatus::Conflict,
             Self::Intake(IntakeError::NeverSeen { .. }) | Self::Unreachable { .. } | Self::ShallowHistory { .. } => {
-                Exit::Undecided
+                ExitStatus::Undecided
             }
-            Self::Plan { source, .. } if matches!(**source, PlanError::Git(_)) => Exit::Usage,
-            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::NoBranch { .. } => Exit::Usage,
+            Self::Plan { source, .. } if matches!(**source, PlanError::Git(_)) => ExitStatus::Usage,
+            Self::Intake(_) | Self::Branch(_) | Self::Git { .. } | Self::NoBranch { .. } => ExitStatus::Usage,
             Self::Plan { .. }
             | Self::Unreadable { .. }
             | Self::Refused { .. }
             | Self::StaleBranch { .. }
             | Self::BranchGone { .. }
-            | Self::Raced { .. } => Exit::Conflict,
+            | Self::Raced { .. } => ExitStatus::Conflict,
         }
     }
 }
 
 /// Commits runs of a manifest. Returns what was done and what was left out, or why nothing was; after any error running it again is safe.
 pub async fn commit(request: &CommitRequest) -> Result<CommitOutcome, LedgerError> {
-    let Intake { submissions, left } = intake::read(&request.manifest, request.runs)?;
+    let ManifestIntake { submissions, left } = intake::read(&request.manifest, request.runs)?;
     let committed = commit_all(request, submissions).await?;
     Ok(CommitOutcome { left: left.into_iter().map(LeftOut::from).collect(), ..committed })
 }
 
-async fn commit_all(request: &CommitRequest, submissions: Vec<Submission>) -> Result<CommitOutcome, LedgerError> {
+async fn commit_all(request: &CommitRequest, submissions: Vec<ImageSubmission>) -> Result<CommitOutcome, LedgerError> {
     let in_git = |source| LedgerError::Git { folder: request.repository.clone(), source: Box::new(source) };
     let repository = Repository::open(&request.repository, &request.environment).await.map_err(in_git)?;
     let branch = branch::resolve(&repository, request.branch.as_deref(), &request.environment).await?;
@@ -283,20 +283,20 @@ async fn commit_all(request: &CommitRequest, submissions: Vec<Submission>) -> Re
         return local::commit(&repository, &branch, &submissions).await;
     }
     let remote = branch::remote_to_push(&repository, request.remote.as_deref(), &branch).await.map_err(in_git)?;
-    let race = Race::new(repository, remote, request.patience);
-    Work { race, branch, submissions, pushed: None }.run().await
+    let race = PushRace::new(repository, remote, request.patience);
+    CommitWork { race, branch, submissions, pushed: None }.run().await
 }
 
 /// One commit on its way.
-struct Work {
-    race: Race,
+struct CommitWork {
+    race: PushRace,
     branch: String,
-    submissions: Vec<Submission>,
+    submissions: Vec<ImageSubmission>,
     /// The last commit that was sent, whatever the answer.
     pushed: Option<String>,
 }
 
-impl Work {
+impl CommitWork {
     async fn run(&mut self) -> Result<CommitOutcome, LedgerError> {
         loop {
             if let Some(outcome) = self.turn().await? {
@@ -331,13 +331,15 @@ impl Work {
         }
         self.pushed = Some(outcome.commit.clone());
         match self.race.push(&self.branch, &refspecs).await? {
-            Sent::Done(_) => Ok(Some(CommitOutcome { change: Change::Pushed, tries: self.race.tries(), ..outcome })),
-            Sent::Raced | Sent::Unknown => Ok(None),
+            PushOutcome::Done(_) => {
+                Ok(Some(CommitOutcome { change: CommitChange::Pushed, tries: self.race.tries(), ..outcome }))
+            }
+            PushOutcome::Raced | PushOutcome::Unknown => Ok(None),
         }
     }
 
     /// The commit that everything goes on top of, and what the remote has. `None`: look again.
-    async fn look(&mut self) -> Result<Option<(Option<String>, References)>, LedgerError> {
+    async fn look(&mut self) -> Result<Option<(Option<String>, RemoteReferences)>, LedgerError> {
         let branch = self.branch_reference();
         let Some(references) = self.race.references(&[&branch, ALL_TAGS]).await? else { return Ok(None) };
         let Some(tip) = references.get(&branch).cloned() else {
@@ -360,7 +362,7 @@ impl Work {
     async fn tags(
         &mut self,
         candidates: &[Candidate],
-        references: &References,
+        references: &RemoteReferences,
     ) -> Result<Option<(Vec<(Candidate, TagOutcome)>, Vec<String>)>, LedgerError> {
         let mut tags = Vec::new();
         let mut warnings = Vec::new();
@@ -384,7 +386,7 @@ impl Work {
     /// again.
     async fn tag_holds(
         &mut self,
-        references: &References,
+        references: &RemoteReferences,
         name: &str,
         candidate: &Candidate,
     ) -> Result<Option<bool>, LedgerError> {
@@ -402,7 +404,7 @@ impl Work {
     }
 
     /// A new commit, or the one that brought what is already there.
-    async fn commit_object(&self, base: Option<&str>, plan: &Plan) -> Result<String, GitError> {
+    async fn commit_object(&self, base: Option<&str>, plan: &TreePlan) -> Result<String, GitError> {
         let repository = self.race.repository();
         match base {
             Some(tip) if !plan.changed => match plan.candidates.first() {
@@ -413,9 +415,10 @@ impl Work {
         }
     }
 
-    fn outcome(&self, commit: String, plan: Plan, tags: Vec<TagOutcome>) -> CommitOutcome {
+    fn outcome(&self, commit: String, plan: TreePlan, tags: Vec<TagOutcome>) -> CommitOutcome {
         // A push whose answer was lost, or whose tag only was missing.
-        let change = if self.pushed.as_ref() == Some(&commit) { Change::Pushed } else { Change::AlreadyThere };
+        let change =
+            if self.pushed.as_ref() == Some(&commit) { CommitChange::Pushed } else { CommitChange::AlreadyThere };
         CommitOutcome {
             branch: self.branch.clone(),
             remote: Some(self.race.shown_remote()),

@@ -1,16 +1,16 @@
 //! `commit` against real git: runs, reruns, branches, refusals, signing. Races and kills: `race_tests`.
 
 use super::{
-    Change, CommitRequest, candidate_file,
+    CommitChange, CommitRequest, candidate_file,
     fixtures::RUN,
-    world::{Build, World, candidate_path, done, fails, run, write_manifest},
+    world::{BuildFixture, GitWorld, candidate_path, done, fails, run, write_manifest},
 };
-use assay_model::{Digest, Runs, State, exit::Exit};
+use assay_model::{Digest, ImageState, ManifestRuns, exit::ExitStatus};
 
 #[tokio::test]
 async fn a_run_is_committed_tagged_and_pushed_and_the_checkout_stays() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     world.write("clone/README.md", "edited\n");
     world.write("clone/untracked", "mine\n");
     world.write("clone/staged", "mine\n");
@@ -20,14 +20,14 @@ async fn a_run_is_committed_tagged_and_pushed_and_the_checkout_stays() {
     let outcome = done(&world.request("build/manifest.json")).await;
 
     assert_eq!(world.checkout_state("clone"), before);
-    assert_eq!((outcome.change, outcome.tries), (Change::Pushed, 1));
+    assert_eq!((outcome.change, outcome.tries), (CommitChange::Pushed, 1));
     assert_eq!(outcome.commit, world.remote_tip());
     let evidence = world.git("remote.git", &["show", &format!("main:images/evidence/base/{RUN}.json")]) + "\n";
     assert_eq!(evidence.as_bytes(), std::fs::read(world.path("build/evidence-0.json")).expect("evidence"));
     let text = world.git("remote.git", &["show", &format!("main:{}", candidate_path(RUN))]) + "\n";
     let candidate = candidate_file::read("c", &text).expect("a candidate");
     assert_eq!(candidate.evidence, Digest::of(evidence.as_bytes()));
-    assert_eq!((candidate.amis.len(), candidate.state), (2, State::Candidate));
+    assert_eq!((candidate.amis.len(), candidate.state), (2, ImageState::Candidate));
     let tag = format!("base/candidate/20261122-{RUN}");
     assert_eq!(world.git("remote.git", &["cat-file", "-t", &tag]), "tag");
     assert_eq!(world.git("remote.git", &["rev-parse", &format!("{tag}^{{commit}}")]), outcome.commit);
@@ -42,12 +42,12 @@ async fn a_run_is_committed_tagged_and_pushed_and_the_checkout_stays() {
 
 #[tokio::test]
 async fn a_second_time_changes_nothing() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let first = done(&world.request("build/manifest.json")).await;
     let references = world.git("remote.git", &["for-each-ref"]);
     let second = done(&world.request("build/manifest.json")).await;
-    assert_eq!((second.change, second.tries), (Change::AlreadyThere, 0));
+    assert_eq!((second.change, second.tries), (CommitChange::AlreadyThere, 0));
     assert_eq!(second.commit, first.commit);
     assert!(second.files.is_empty() && !second.tags[0].created);
     assert_eq!(world.git("remote.git", &["for-each-ref"]), references);
@@ -58,7 +58,7 @@ async fn a_second_time_changes_nothing() {
     world.git("seed", &["push", "-q", "../remote.git", "main"]);
     world.git(".", &["clone", "-q", "remote.git", "other"]);
     let third = done(&CommitRequest { repository: world.path("other"), ..world.request("build/manifest.json") }).await;
-    assert_eq!((third.change, third.commit), (Change::AlreadyThere, first.commit));
+    assert_eq!((third.change, third.commit), (CommitChange::AlreadyThere, first.commit));
 }
 
 #[tokio::test]
@@ -66,15 +66,15 @@ async fn two_builds_of_one_run_become_one_candidate_in_any_order() {
     let (x86, arm) = (("x86", "x86_64", 1), ("arm", "arm64", 2));
     let mut files = Vec::new();
     for order in [[x86, arm], [arm, x86]] {
-        let world = World::new();
+        let world = GitWorld::new();
         for (folder, architecture, number) in order {
-            write_manifest(&world.path(folder), &[Build::passed(RUN, architecture, number)]);
+            write_manifest(&world.path(folder), &[BuildFixture::passed(RUN, architecture, number)]);
             let outcome = done(&world.request(&format!("{folder}/manifest.json"))).await;
-            assert_eq!(outcome.change, Change::Pushed);
+            assert_eq!(outcome.change, CommitChange::Pushed);
         }
         for (folder, ..) in order {
             let again = done(&world.request(&format!("{folder}/manifest.json"))).await;
-            assert_eq!(again.change, Change::AlreadyThere);
+            assert_eq!(again.change, CommitChange::AlreadyThere);
             assert_eq!(again.candidates[0].amis.len(), 4);
         }
         files.push(world.git("remote.git", &["ls-tree", "-r", "main", "images"]));
@@ -85,11 +85,11 @@ async fn two_builds_of_one_run_become_one_candidate_in_any_order() {
 
 #[tokio::test]
 async fn two_builds_in_one_manifest_are_one_commit_and_one_tag() {
-    let world = World::new();
-    let mut web = Build::passed(RUN, "x86_64", 7);
+    let world = GitWorld::new();
+    let mut web = BuildFixture::passed(RUN, "x86_64", 7);
     web.image = "web";
-    web.state = State::Rejected;
-    let builds = [Build::passed(RUN, "x86_64", 1), Build::passed(RUN, "arm64", 2), web];
+    web.state = ImageState::Rejected;
+    let builds = [BuildFixture::passed(RUN, "x86_64", 1), BuildFixture::passed(RUN, "arm64", 2), web];
     write_manifest(&world.path("build"), &builds);
     let outcome = done(&world.request("build/manifest.json")).await;
     assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3");
@@ -99,33 +99,37 @@ async fn two_builds_in_one_manifest_are_one_commit_and_one_tag() {
 
 #[tokio::test]
 async fn a_run_is_chosen_by_the_last_writer_or_by_the_user() {
-    let world = World::new();
+    let world = GitWorld::new();
     let (first, last) = (run(1), run(2));
-    write_manifest(&world.path("build"), &[Build::passed(&last, "x86_64", 2), Build::passed(&first, "x86_64", 1)]);
+    write_manifest(
+        &world.path("build"),
+        &[BuildFixture::passed(&last, "x86_64", 2), BuildFixture::passed(&first, "x86_64", 1)],
+    );
     let outcome = done(&world.request("build/manifest.json")).await;
     assert_eq!(outcome.candidates[0].run.to_string(), first);
-    let asked = CommitRequest { runs: Runs::One(last.parse().expect("a run")), ..world.request("build/manifest.json") };
+    let asked =
+        CommitRequest { runs: ManifestRuns::One(last.parse().expect("a run")), ..world.request("build/manifest.json") };
     assert_eq!(done(&asked).await.candidates[0].run.to_string(), last);
-    let unknown = CommitRequest { runs: Runs::One(run(9).parse().expect("a run")), ..asked };
-    assert_eq!(fails(&unknown).await.0.exit(), Exit::Nothing);
+    let unknown = CommitRequest { runs: ManifestRuns::One(run(9).parse().expect("a run")), ..asked };
+    assert_eq!(fails(&unknown).await.0.exit(), ExitStatus::Nothing);
 }
 
 #[tokio::test]
 async fn every_run_of_a_manifest_is_one_commit() {
-    let world = World::new();
+    let world = GitWorld::new();
     let (first, second, third) = (run(1), run(2), run(3));
-    let mut web = Build::passed(&second, "x86_64", 7);
-    (web.image, web.state) = ("web", State::Rejected);
+    let mut web = BuildFixture::passed(&second, "x86_64", 7);
+    (web.image, web.state) = ("web", ImageState::Rejected);
     write_manifest(
         &world.path("build"),
         &[
-            Build::passed(&first, "x86_64", 1),
+            BuildFixture::passed(&first, "x86_64", 1),
             web,
-            Build::passed(&third, "x86_64", 3),
-            Build::passed(&first, "arm64", 2),
+            BuildFixture::passed(&third, "x86_64", 3),
+            BuildFixture::passed(&first, "arm64", 2),
         ],
     );
-    let all = CommitRequest { runs: Runs::All, ..world.request("build/manifest.json") };
+    let all = CommitRequest { runs: ManifestRuns::All, ..world.request("build/manifest.json") };
     let outcome = done(&all).await;
     let stated: Vec<_> =
         outcome.candidates.iter().map(|c| (c.image.as_str(), c.run.to_string(), c.amis.len())).collect();
@@ -134,19 +138,19 @@ async fn every_run_of_a_manifest_is_one_commit() {
     assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3", "one commit for all");
     let subject = world.git("remote.git", &["log", "-1", "--format=%s", "main"]);
     assert_eq!(subject, "assay: base candidate (passed), base candidate (passed), web rejected (failed), 3 runs");
-    assert_eq!(done(&all).await.change, Change::AlreadyThere);
+    assert_eq!(done(&all).await.change, CommitChange::AlreadyThere);
 }
 
 #[tokio::test]
 async fn of_all_runs_what_is_sound_is_committed_and_the_rest_is_named() {
-    let world = World::new();
+    let world = GitWorld::new();
     let [good, changed, unseen, twice] = [run(1), run(2), run(3), run(4)];
     let builds = [
-        Build::passed(&changed, "x86_64", 2),
-        Build::passed(&unseen, "x86_64", 3),
-        Build::passed(&good, "x86_64", 1),
-        Build::passed(&twice, "x86_64", 4),
-        Build::passed(&twice, "x86_64", 5),
+        BuildFixture::passed(&changed, "x86_64", 2),
+        BuildFixture::passed(&unseen, "x86_64", 3),
+        BuildFixture::passed(&good, "x86_64", 1),
+        BuildFixture::passed(&twice, "x86_64", 4),
+        BuildFixture::passed(&twice, "x86_64", 5),
     ];
     write_manifest(&world.path("build"), &builds);
     world.write("build/evidence-0.json", "{}\n");
@@ -155,35 +159,35 @@ async fn of_all_runs_what_is_sound_is_committed_and_the_rest_is_named() {
     manifest["builds"][1]["assay"]["records"] = serde_json::json!([]);
     world.write("build/manifest.json", &manifest.to_string());
 
-    let all = CommitRequest { runs: Runs::All, ..world.request("build/manifest.json") };
+    let all = CommitRequest { runs: ManifestRuns::All, ..world.request("build/manifest.json") };
     let outcome = done(&all).await;
     assert_eq!(outcome.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [good]);
-    assert_eq!((&outcome.change, &outcome.commit), (&Change::Pushed, &world.remote_tip()));
+    assert_eq!((&outcome.change, &outcome.commit), (&CommitChange::Pushed, &world.remote_tip()));
     let words = ["evidence-0.json: these bytes have the digest", "EC2 never described", "exclude each other"];
-    let exits = [Exit::Conflict, Exit::Undecided, Exit::Conflict];
+    let exits = [ExitStatus::Conflict, ExitStatus::Undecided, ExitStatus::Conflict];
     assert_eq!(outcome.left.iter().map(|left| left.exit).collect::<Vec<_>>(), exits);
     for (left, words) in outcome.left.iter().zip(words) {
         assert!(left.why.contains(words), "{words}: {}", left.why);
     }
     let again = done(&all).await;
-    assert_eq!((again.change, again.left), (Change::AlreadyThere, outcome.left), "a rerun does not hide them");
+    assert_eq!((again.change, again.left), (CommitChange::AlreadyThere, outcome.left), "a rerun does not hide them");
 
     // One run alone is all or nothing; so are all of them where none is sound.
-    let one = CommitRequest { runs: Runs::One(changed.parse().expect("a run")), ..all.clone() };
-    assert_eq!(fails(&one).await.0.exit(), Exit::Conflict);
+    let one = CommitRequest { runs: ManifestRuns::One(changed.parse().expect("a run")), ..all.clone() };
+    assert_eq!(fails(&one).await.0.exit(), ExitStatus::Conflict);
     manifest["builds"].as_array_mut().expect("builds").truncate(2);
     world.write("build/manifest.json", &manifest.to_string());
-    assert_eq!(fails(&all).await.0.exit(), Exit::Conflict);
+    assert_eq!(fails(&all).await.0.exit(), ExitStatus::Conflict);
 }
 
 #[tokio::test]
 async fn a_detached_head_commits_to_the_branch_that_ci_names() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     world.git("clone", &["checkout", "-q", "--detach"]);
     let mut request = world.request("build/manifest.json");
     let (error, text) = fails(&request).await;
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit(), ExitStatus::Usage);
     assert!(text.contains("--branch"), "{text}");
     request.environment.insert("CIRCLE_BRANCH".to_owned(), "-x".to_owned());
     assert!(fails(&request).await.1.contains("CIRCLE_BRANCH"));
@@ -193,8 +197,8 @@ async fn a_detached_head_commits_to_the_branch_that_ci_names() {
 
 #[tokio::test]
 async fn a_new_branch_begins_at_the_checkout() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     world.git("clone", &["checkout", "-q", "-b", "feature/x"]);
     let outcome = done(&world.request("build/manifest.json")).await;
     assert_eq!(world.git("remote.git", &["rev-parse", "feature/x"]), outcome.commit);
@@ -203,37 +207,37 @@ async fn a_new_branch_begins_at_the_checkout() {
 
 #[tokio::test]
 async fn a_branch_that_was_deleted_meanwhile_is_a_conflict_and_is_not_pushed_anew() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.git("clone", &["switch", "-q", "-c", "topic"]);
     world.git("clone", &["push", "-q", "-u", "origin", "topic"]);
     world.git("remote.git", &["branch", "-D", "topic"]);
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let references = world.git("remote.git", &["for-each-ref"]);
     let (error, words) = fails(&world.request("build/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict, "{words}");
+    assert_eq!(error.exit(), ExitStatus::Conflict, "{words}");
     assert!(words.contains("no longer has the branch topic") && words.contains("git fetch --prune origin"), "{words}");
     assert_eq!(world.git("remote.git", &["for-each-ref"]), references);
     // Who means it makes the clone forget the branch, as the message says.
     world.git("clone", &["fetch", "-q", "--prune", "origin"]);
-    assert_eq!(done(&world.request("build/manifest.json")).await.change, Change::Pushed);
+    assert_eq!(done(&world.request("build/manifest.json")).await.change, CommitChange::Pushed);
 }
 
 #[tokio::test]
 async fn an_empty_remote_takes_a_first_commit() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     world.git(".", &["init", "-q", "--bare", "empty.git"]);
     world.git(".", &["clone", "-q", "empty.git", "fresh"]);
     let request = CommitRequest { repository: world.path("fresh"), ..world.request("build/manifest.json") };
     let outcome = done(&request).await;
     assert_eq!(world.git("empty.git", &["rev-parse", "main"]), outcome.commit);
-    assert_eq!(done(&request).await.change, Change::AlreadyThere);
+    assert_eq!(done(&request).await.change, CommitChange::AlreadyThere);
 }
 
 #[tokio::test]
 async fn a_shallow_clone_behind_the_branch_works_and_stays_shallow() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let url = format!("file://{}", world.path("remote.git").display());
     world.git(".", &["clone", "-q", "--depth=1", &url, "shallow"]);
     world.git("seed", &["commit", "-q", "--allow-empty", "-m", "meanwhile"]);
@@ -250,8 +254,8 @@ async fn a_shallow_clone_behind_the_branch_works_and_stays_shallow() {
 
 #[tokio::test]
 async fn the_users_hooks_do_not_run() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let ran = world.path("hook-ran");
     for hook in ["pre-push", "pre-commit", "post-commit", "reference-transaction", "post-checkout", "commit-msg"] {
         world.script(&format!("clone/.git/hooks/{hook}"), &format!("#!/bin/sh\necho {hook} >>{}\n", ran.display()));
@@ -262,8 +266,8 @@ async fn the_users_hooks_do_not_run() {
 
 #[tokio::test]
 async fn followed_tags_and_a_stale_index_lock_do_not_matter() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     world.git("clone", &["config", "push.followTags", "true"]);
     world.git("clone", &["tag", "-a", "-m", "mine", "private"]);
     world.write("clone/.git/index.lock", "");
@@ -273,24 +277,24 @@ async fn followed_tags_and_a_stale_index_lock_do_not_matter() {
 
 #[tokio::test]
 async fn changed_evidence_is_refused() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let evidence = std::fs::read_to_string(world.path("build/evidence-0.json")).expect("evidence");
     world.write("build/evidence-0.json", &evidence.replace("injected", "given"));
     let (error, text) = fails(&world.request("build/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict);
+    assert_eq!(error.exit(), ExitStatus::Conflict);
     assert!(text.contains("evidence-0.json") && text.contains("the manifest says sha256:"), "{text}");
     assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "2");
 }
 
 #[tokio::test]
 async fn evidence_of_other_amis_is_refused() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let manifest = std::fs::read_to_string(world.path("build/manifest.json")).expect("a manifest");
     world.write("build/manifest.json", &manifest.replace("ami-0abcdef1234567801", "ami-0abcdef1234567899"));
     let (error, text) = fails(&world.request("build/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict);
+    assert_eq!(error.exit(), ExitStatus::Conflict);
     assert!(
         text.contains("this evidence covers") && text.contains("and not us-east-1:ami-0abcdef1234567899"),
         "{text}"
@@ -299,8 +303,11 @@ async fn evidence_of_other_amis_is_refused() {
 
 #[tokio::test]
 async fn one_evidence_for_the_amis_of_two_builds_is_enough() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1), Build::passed(RUN, "arm64", 2)]);
+    let world = GitWorld::new();
+    write_manifest(
+        &world.path("build"),
+        &[BuildFixture::passed(RUN, "x86_64", 1), BuildFixture::passed(RUN, "arm64", 2)],
+    );
     let read = |name: &str| -> serde_json::Value {
         serde_json::from_slice(&std::fs::read(world.path(name)).expect("a file")).expect("JSON")
     };
@@ -320,34 +327,34 @@ async fn one_evidence_for_the_amis_of_two_builds_is_enough() {
 
 #[tokio::test]
 async fn a_verdict_that_the_evidence_does_not_bear_is_refused() {
-    let world = World::new();
-    let mut rejected = Build::passed(RUN, "x86_64", 1);
-    rejected.state = State::Rejected;
+    let world = GitWorld::new();
+    let mut rejected = BuildFixture::passed(RUN, "x86_64", 1);
+    rejected.state = ImageState::Rejected;
     write_manifest(&world.path("build"), &[rejected]);
     let manifest = std::fs::read_to_string(world.path("build/manifest.json")).expect("a manifest");
     world.write("build/manifest.json", &manifest.replace("rejected", "candidate").replace("failed", "passed"));
     let (error, text) = fails(&world.request("build/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict);
+    assert_eq!(error.exit(), ExitStatus::Conflict);
     assert!(text.contains("this evidence says failed, the manifest says passed"), "{text}");
 }
 
 #[tokio::test]
 async fn a_broken_manifest_names_its_place() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.write("manifest.json", "{\n  \"builds\": [,]\n}");
     let (error, text) = fails(&world.request("manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Usage);
+    assert_eq!(error.exit(), ExitStatus::Usage);
     assert!(text.contains("manifest.json: line 2, column 14"), "{text}");
-    assert_eq!(fails(&world.request("none.json")).await.0.exit(), Exit::Usage);
+    assert_eq!(fails(&world.request("none.json")).await.0.exit(), ExitStatus::Usage);
     world.write("packer.json", "{\"builds\": [], \"last_run_uuid\": \"\"}");
-    assert_eq!(fails(&world.request("packer.json")).await.0.exit(), Exit::Nothing);
+    assert_eq!(fails(&world.request("packer.json")).await.0.exit(), ExitStatus::Nothing);
 }
 
 #[tokio::test]
 async fn a_refusing_hook_ends_it_with_the_remotes_words_and_nothing_changed() {
     for hook in ["pre-receive", "update"] {
-        let world = World::new();
-        write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+        let world = GitWorld::new();
+        write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
         let refuse = match hook {
             // Only the branch: the tag must not arrive alone.
             "update" => {
@@ -358,7 +365,7 @@ async fn a_refusing_hook_ends_it_with_the_remotes_words_and_nothing_changed() {
         world.script(&format!("remote.git/hooks/{hook}"), refuse);
         let before = world.git("remote.git", &["for-each-ref"]);
         let (error, text) = fails(&world.request("build/manifest.json")).await;
-        assert_eq!(error.exit(), Exit::Conflict);
+        assert_eq!(error.exit(), ExitStatus::Conflict);
         assert!(text.contains("main is \\x1b[31mprotected") && text.contains("--branch"), "{hook}: {text}");
         assert_eq!(world.git("remote.git", &["for-each-ref"]), before, "{hook}");
     }
@@ -366,27 +373,27 @@ async fn a_refusing_hook_ends_it_with_the_remotes_words_and_nothing_changed() {
 
 #[tokio::test]
 async fn another_ami_in_the_same_place_is_a_conflict() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     done(&world.request("build/manifest.json")).await;
     let tip = world.remote_tip();
-    write_manifest(&world.path("other"), &[Build::passed(RUN, "x86_64", 5)]);
+    write_manifest(&world.path("other"), &[BuildFixture::passed(RUN, "x86_64", 5)]);
     let (error, text) = fails(&world.request("other/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict);
+    assert_eq!(error.exit(), ExitStatus::Conflict);
     assert!(text.contains("ami-0abcdef1234567801") && text.contains("ami-0abcdef1234567805"), "{text}");
     assert_eq!(world.remote_tip(), tip);
 }
 
 #[tokio::test]
 async fn evidence_that_the_candidate_never_named_stays() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     done(&world.request("build/manifest.json")).await;
     world.git("clone", &["pull", "-q", "--ff-only"]);
     let validation = format!("images/evidence/base/{RUN}-0123456789ab.json");
     world.commit_file("clone", &validation, "{}\n");
     world.git("clone", &["push", "-q"]);
-    let mut later = Build::passed(RUN, "x86_64", 1);
+    let mut later = BuildFixture::passed(RUN, "x86_64", 1);
     later.tested_at = "2026-11-23T00:30:00Z";
     write_manifest(&world.path("later"), &[later]);
     let outcome = done(&world.request("later/manifest.json")).await;
@@ -396,8 +403,8 @@ async fn evidence_that_the_candidate_never_named_stays() {
 
 #[tokio::test]
 async fn a_tag_on_something_else_is_never_moved_and_stops_nobody() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let tag = format!("base/candidate/20261122-{RUN}");
     world.git("remote.git", &["tag", &tag, "main"]);
     let planted = world.git("remote.git", &["rev-parse", &tag]);
@@ -407,31 +414,31 @@ async fn a_tag_on_something_else_is_never_moved_and_stops_nobody() {
     assert_eq!(world.git("remote.git", &["rev-parse", &tag]), planted);
     assert_eq!(world.git("remote.git", &["cat-file", "-t", &outcome.tags[0].name]), "tag");
     let again = done(&world.request("build/manifest.json")).await;
-    assert_eq!((again.change, again.tags[0].created), (Change::AlreadyThere, false));
+    assert_eq!((again.change, again.tags[0].created), (CommitChange::AlreadyThere, false));
 }
 
 #[tokio::test]
 async fn a_missing_tag_is_made_up_for() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let first = done(&world.request("build/manifest.json")).await;
     let tag = format!("base/candidate/20261122-{RUN}");
     world.git("remote.git", &["tag", "-d", &tag]);
     let second = done(&world.request("build/manifest.json")).await;
-    assert_eq!((second.change, second.tags[0].created), (Change::Pushed, true));
+    assert_eq!((second.change, second.tags[0].created), (CommitChange::Pushed, true));
     assert_eq!(world.git("remote.git", &["rev-parse", &format!("{tag}^{{commit}}")]), first.commit);
     assert_eq!(world.remote_tip(), first.commit);
 }
 
 #[tokio::test]
 async fn credentials_in_a_url_are_never_shown() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     // Port 1 of loopback answers nobody.
     for url in ["https://user:s3cret@127.0.0.1:1/o/r.git", "http://s3cret@127.0.0.1:1/o/r.git?token=s3cret"] {
         let request = CommitRequest { remote: Some(url.to_owned()), ..world.request("build/manifest.json") };
         let (error, text) = fails(&request).await;
-        assert_eq!(error.exit(), Exit::Undecided, "{text}");
+        assert_eq!(error.exit(), ExitStatus::Undecided, "{text}");
         assert!(!format!("{text} {error:?}").contains("s3cret"), "{text} {error:?}");
         assert!(text.contains("127.0.0.1"), "{text}");
     }
@@ -450,43 +457,47 @@ async fn credentials_in_a_url_are_never_shown() {
 
 #[tokio::test]
 async fn without_push_the_checked_out_branch_stays_and_the_cure_takes_the_commit_in() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let request = CommitRequest { push: false, ..world.request("build/manifest.json") };
     let status = world.git("clone", &["status", "--porcelain"]);
     let outcome = done(&request).await;
     assert_eq!(world.git("clone", &["status", "--porcelain"]), status);
     assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "2");
-    let Change::Kept { reference, moved_branch: false, cure: Some(cure) } = outcome.change else {
+    let CommitChange::Kept { reference, moved_branch: false, cure: Some(cure) } = outcome.change else {
         panic!("{:?}", outcome.change)
     };
     let again = done(&request).await;
-    assert_eq!((again.change, &again.commit), (Change::AlreadyThere, &outcome.commit));
+    assert_eq!((again.change, &again.commit), (CommitChange::AlreadyThere, &outcome.commit));
     assert_eq!(cure, format!("git merge --ff-only {reference}"));
     world.git("clone", &["merge", "-q", "--ff-only", &reference]);
     assert!(world.path("clone").join(candidate_path(RUN)).exists());
-    assert_eq!(done(&request).await.change, Change::AlreadyThere);
+    assert_eq!(done(&request).await.change, CommitChange::AlreadyThere);
     // What was made without a push can be pushed later.
     world.git("clone", &["push", "-q", "--follow-tags", "origin", "main"]);
-    assert_eq!(done(&world.request("build/manifest.json")).await.change, Change::AlreadyThere);
+    assert_eq!(done(&world.request("build/manifest.json")).await.change, CommitChange::AlreadyThere);
 }
 
 #[tokio::test]
 async fn without_push_a_branch_that_nobody_has_checked_out_moves() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     let branch = Some("ledger".to_owned());
     let request = CommitRequest { push: false, branch, ..world.request("build/manifest.json") };
     let outcome = done(&request).await;
-    assert!(matches!(outcome.change, Change::Kept { moved_branch: true, cure: None, .. }), "{:?}", outcome.change);
+    assert!(
+        matches!(outcome.change, CommitChange::Kept { moved_branch: true, cure: None, .. }),
+        "{:?}",
+        outcome.change
+    );
     assert_eq!(world.git("clone", &["rev-parse", "ledger"]), outcome.commit);
-    assert_eq!(done(&request).await.change, Change::AlreadyThere);
+    assert_eq!(done(&request).await.change, CommitChange::AlreadyThere);
 }
 
 #[tokio::test]
 async fn the_users_signing_holds_for_commit_and_tag() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     // A signing program in gpg's place (gpg.program): what git asks of it is what matters.
     world.script(
         "signer",
@@ -512,8 +523,8 @@ async fn the_users_signing_holds_for_commit_and_tag() {
 
 #[tokio::test]
 async fn a_machine_without_a_git_identity_commits_as_assay() {
-    let mut world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let mut world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     // An e-mail address that is set but empty: git will not make one up either.
     world.write("home/nobody", "[user]\nemail =\nname =\n");
     world.environment.insert("GIT_CONFIG_GLOBAL".to_owned(), world.path("home/nobody").display().to_string());
@@ -524,11 +535,11 @@ async fn a_machine_without_a_git_identity_commits_as_assay() {
 
 #[tokio::test]
 async fn a_remote_that_cannot_push_atomically_gets_the_branch_before_the_tag() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     world.git("remote.git", &["config", "receive.advertiseAtomic", "false"]);
     let outcome = done(&world.request("build/manifest.json")).await;
-    assert_eq!((outcome.change, &outcome.commit), (Change::Pushed, &world.remote_tip()));
+    assert_eq!((outcome.change, &outcome.commit), (CommitChange::Pushed, &world.remote_tip()));
     assert_eq!(world.git("remote.git", &["cat-file", "-t", &outcome.tags[0].name]), "tag");
-    assert_eq!(done(&world.request("build/manifest.json")).await.change, Change::AlreadyThere);
+    assert_eq!(done(&world.request("build/manifest.json")).await.change, CommitChange::AlreadyThere);
 }

@@ -1,7 +1,7 @@
 //! Values that the ledger's tests share.
 
 use assay_model::{
-    AmiRecord, Candidate, CandidateAmi, Digest, Provenance, State, Verdict,
+    AmiRecord, Candidate, CandidateAmi, Digest, ImageState, Provenance, Verdict,
     lock::{Lock, LockCopy, LockEntry},
 };
 
@@ -17,7 +17,7 @@ pub fn ami(architecture: &str, region: &str, number: u8, evidence: &[u8], tested
             created_at: "2026-11-22T10:00:00.000Z".to_owned(),
             snapshots: vec![format!("snap-0abcdef12345678{number:02x}")],
         },
-        state: State::Candidate,
+        state: ImageState::Candidate,
         evidence: Digest::of(evidence),
         tested_at: tested_at.to_owned(),
     }
@@ -27,7 +27,7 @@ pub fn candidate() -> Candidate {
     Candidate {
         image: "base".parse().expect("a name"),
         run: RUN.parse().expect("a run"),
-        state: State::Candidate,
+        state: ImageState::Candidate,
         verdict: Verdict::Passed,
         tested_at: "2026-11-22T10:05:00Z".to_owned(),
         provenance: Provenance {
@@ -72,10 +72,12 @@ pub fn lock_on(evidence: Digest) -> Lock {
         record: ami("x86_64", "eu-west-1", 3, b"one", "2026-11-22T10:05:00Z").record,
         of: candidate.amis[0].record.ami.clone(),
     };
-    let vetted =
-        LockEntry { evidence: Some(evidence), ..entry(State::Vetted, "full suite passed", Some(candidate.clone())) };
+    let vetted = LockEntry {
+        evidence: Some(evidence),
+        ..entry(ImageState::Vetted, "full suite passed", Some(candidate.clone()))
+    };
     super::lock_file::append(&mut lock, vetted);
-    super::lock_file::append(&mut lock, LockEntry { copies: vec![copy], ..entry(State::Gold, "promoted", None) });
+    super::lock_file::append(&mut lock, LockEntry { copies: vec![copy], ..entry(ImageState::Gold, "promoted", None) });
     lock.gold = Some(candidate.run);
     lock
 }

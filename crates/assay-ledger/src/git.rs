@@ -17,9 +17,9 @@ use tokio::{
 use super::{location::CheckoutLocation, words::clean};
 
 /// Deadline of a call that stays on this machine.
-pub const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const LOCAL_DEADLINE: Duration = Duration::from_secs(60);
 /// Deadline of a call that talks to the remote.
-pub const REMOTE_DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const REMOTE_DEADLINE: Duration = Duration::from_secs(180);
 /// The most that one call may answer: the largest file that assay reads, and what git writes around it. More is an error, never a shorter answer.
 const MAX_OUTPUT: usize = (64 << 20) + (64 << 10);
 /// The most that is kept of the beginning and of the end of its complaints. The reason for a failure stands at the end.
@@ -59,10 +59,10 @@ const SETTINGS: [&str; 6] =
     ["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "safe.bareRepository=explicit"];
 
 /// The environment that git and provenance see: names and values, usually [`environment_of_process`].
-pub type Environment = BTreeMap<String, String>;
+pub type GitEnvironment = BTreeMap<String, String>;
 
 /// This process's environment; variables that are not UTF-8 are left out.
-pub fn environment_of_process() -> Environment {
+pub fn environment_of_process() -> GitEnvironment {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -152,14 +152,14 @@ impl GitError {
 
 /// git bound to one repository, in one folder of it, with one environment.
 #[derive(Debug, Clone)]
-pub struct Git {
+pub(crate) struct GitProgram {
     folder: PathBuf,
-    environment: Environment,
+    environment: GitEnvironment,
 }
 
 /// One call's input and surroundings.
 #[derive(Debug, Default)]
-pub struct Call<'a> {
+pub(crate) struct GitCall<'a> {
     /// The arguments after git's own, the verb first.
     pub arguments: Vec<&'a str>,
     /// What the process reads from stdin; nothing by default.
@@ -170,16 +170,16 @@ pub struct Call<'a> {
     pub deadline: Option<Duration>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> GitCall<'a> {
     /// A call of these arguments alone.
-    pub fn of(arguments: &[&'a str]) -> Self {
+    pub(crate) fn of(arguments: &[&'a str]) -> Self {
         Self { arguments: arguments.to_vec(), ..Self::default() }
     }
 }
 
-impl Git {
+impl GitProgram {
     /// git in `folder`, bound to the repository at `location`, seeing what is passed on of `environment` and nothing else of this process.
-    pub(super) fn of(location: &CheckoutLocation, folder: &Path, environment: &Environment) -> Self {
+    pub(super) fn of(location: &CheckoutLocation, folder: &Path, environment: &GitEnvironment) -> Self {
         let mut git = Self::in_top_folder(folder, environment);
         git.environment.remove("GIT_CEILING_DIRECTORIES");
         let bound = location.variables().map(|(name, value)| (name.to_owned(), value));
@@ -188,8 +188,8 @@ impl Git {
     }
 
     /// git in a checkout's top folder, which looks for `.git` there and nowhere else; only [`CheckoutLocation`] asks so.
-    pub(super) fn in_top_folder(top: &Path, environment: &Environment) -> Self {
-        let mut environment: Environment = environment.iter().filter(passed_on).map(owned).collect();
+    pub(super) fn in_top_folder(top: &Path, environment: &GitEnvironment) -> Self {
+        let mut environment: GitEnvironment = environment.iter().filter(passed_on).map(owned).collect();
         if let Some(above) = top.parent() {
             environment.insert("GIT_CEILING_DIRECTORIES".to_owned(), above.display().to_string());
         }
@@ -207,30 +207,30 @@ impl Git {
     }
 
     /// The folder that git runs in.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// The variable `name` as git will see it.
-    pub fn variable(&self, name: &str) -> Option<&str> {
+    pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str)
     }
 
     /// The same git with one variable more.
     #[must_use]
-    pub fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Runs `git ARGUMENTS` and returns its stdout as text without the last line end.
-    pub async fn text(&self, arguments: &[&str]) -> Result<String, GitError> {
-        let output = self.run(Call { arguments: arguments.to_vec(), ..Call::default() }).await?;
+    pub(crate) async fn text(&self, arguments: &[&str]) -> Result<String, GitError> {
+        let output = self.run(GitCall { arguments: arguments.to_vec(), ..GitCall::default() }).await?;
         Ok(String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned())
     }
 
     /// As [`Self::text`], but an exit status other than 0 is `None`: for questions whose answer may be no.
-    pub async fn ask(&self, arguments: &[&str]) -> Result<Option<String>, GitError> {
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Result<Option<String>, GitError> {
         match self.text(arguments).await {
             Ok(text) => Ok(Some(text)),
             Err(GitError::Failed { .. }) => Ok(None),
@@ -239,12 +239,12 @@ impl Git {
     }
 
     /// Runs one call to its end or its deadline and returns its stdout.
-    pub async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, GitError> {
+    pub(crate) async fn run(&self, call: GitCall<'_>) -> Result<Vec<u8>, GitError> {
         self.run_telling(call).await.map(|(output, _)| output)
     }
 
     /// As [`Self::run`], and what it said on stderr, fit to print.
-    pub async fn run_telling(&self, call: Call<'_>) -> Result<(Vec<u8>, String), GitError> {
+    pub(crate) async fn run_telling(&self, call: GitCall<'_>) -> Result<(Vec<u8>, String), GitError> {
         let verb = verb_of(&call);
         let (mut output, mut cut) = (Vec::new(), false);
         let keep = |bytes: &[u8]| {
@@ -265,7 +265,7 @@ impl Git {
 
     /// Runs one call to its end or its deadline, handing over its stdout piece by piece as it comes: for answers of any size. Returns what it
     /// said on stderr, fit to print.
-    pub async fn stream(&self, call: Call<'_>, take: impl FnMut(&[u8])) -> Result<String, GitError> {
+    pub(crate) async fn stream(&self, call: GitCall<'_>, take: impl FnMut(&[u8])) -> Result<String, GitError> {
         let verb = verb_of(&call);
         let deadline = call.deadline.unwrap_or(LOCAL_DEADLINE);
         let mut child = self.start(&call)?;
@@ -281,7 +281,7 @@ impl Git {
         Err(GitError::Failed { verb, status: status.to_string(), words, output: String::new() })
     }
 
-    fn start(&self, call: &Call<'_>) -> Result<Child, GitError> {
+    fn start(&self, call: &GitCall<'_>) -> Result<Child, GitError> {
         Command::new("git")
             .args(SETTINGS)
             .args(&call.arguments)
@@ -310,7 +310,7 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
     (name.clone(), value.clone())
 }
 
-fn verb_of(call: &Call<'_>) -> String {
+fn verb_of(call: &GitCall<'_>) -> String {
     call.arguments.first().copied().unwrap_or_default().to_owned()
 }
 
@@ -322,7 +322,7 @@ async fn exchange(child: &mut Child, input: &[u8], take: impl FnMut(&[u8])) -> s
             let _ = stdin.write_all(input).await;
         }
     };
-    let mut complaint = Ends::default();
+    let mut complaint = TextEnds::default();
     let status = {
         let read = async {
             tokio::join!(write, drain(stdout, take), drain(stderr, |bytes| complaint.add(bytes)));
@@ -351,13 +351,13 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])
 
 /// The beginning and the end of what is too long to be kept.
 #[derive(Debug, Default)]
-struct Ends {
+struct TextEnds {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     dropped: bool,
 }
 
-impl Ends {
+impl TextEnds {
     fn add(&mut self, bytes: &[u8]) {
         let (head, tail) = bytes.split_at(bytes.len().min(MAX_COMPLAINT - self.head.len()));
         self.head.extend_from_slice(head);
@@ -389,13 +389,13 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_hangs_is_ended_with_its_helpers() {
         let folder = tempfile::tempdir().expect("a folder");
-        let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
-        let git = Git::in_top_folder(folder.path(), &environment);
+        let environment = GitEnvironment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
+        let git = GitProgram::in_top_folder(folder.path(), &environment);
         // git runs an alias that begins with `!` by a shell: the nearest thing to a helper that hangs.
-        let call = Call {
+        let call = GitCall {
             arguments: vec!["-c", "alias.hang=!sleep 600 & echo $! >pid; wait", "hang"],
             deadline: Some(Duration::from_secs(2)),
-            ..Call::default()
+            ..GitCall::default()
         };
         let error = git.run(call).await.expect_err("hangs");
         assert!(matches!(error, GitError::Timeout { .. }), "{error}");
@@ -415,11 +415,11 @@ mod tests {
     #[tokio::test]
     async fn an_answer_that_is_too_large_is_an_error_and_can_be_streamed() {
         let folder = tempfile::tempdir().expect("a folder");
-        let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
-        let git = Git::in_top_folder(folder.path(), &environment);
+        let environment = GitEnvironment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
+        let git = GitProgram::in_top_folder(folder.path(), &environment);
         let due = MAX_OUTPUT + 1;
         let script = format!("alias.much=!head -c {due} /dev/zero");
-        let call = || Call { arguments: vec!["-c", &script, "much"], ..Call::default() };
+        let call = || GitCall { arguments: vec!["-c", &script, "much"], ..GitCall::default() };
         let error = git.run(call()).await.expect_err("too large");
         assert!(matches!(error, GitError::TooMuch { most: MAX_OUTPUT, .. }), "{error}");
         let mut count = 0;
@@ -430,12 +430,12 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_long_complaints_is_kept() {
         let folder = tempfile::tempdir().expect("a folder");
-        let environment = Environment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
-        let git = Git::in_top_folder(folder.path(), &environment);
+        let environment = GitEnvironment::from([("PATH".to_owned(), std::env::var("PATH").expect("PATH"))]);
+        let git = GitProgram::in_top_folder(folder.path(), &environment);
         let script =
             "alias.talk=!{ echo first; yes trace | head -n 20000; echo 'does not support --atomic'; } >&2; false";
         let error =
-            git.run(Call { arguments: vec!["-c", script, "talk"], ..Call::default() }).await.expect_err("fails");
+            git.run(GitCall { arguments: vec!["-c", script, "talk"], ..GitCall::default() }).await.expect_err("fails");
         let words = error.words();
         assert!(words.starts_with("first\ntrace") && words.ends_with("does not support --atomic"), "{words}");
     }
@@ -443,7 +443,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_git_says_what_to_install() {
         let folder = tempfile::tempdir().expect("a folder");
-        let git = Git::in_top_folder(&folder.path().join("gone"), &Environment::new());
+        let git = GitProgram::in_top_folder(&folder.path().join("gone"), &GitEnvironment::new());
         let error = git.text(&["version"]).await.expect_err("no such folder").to_string();
         assert!(error.contains("install git 2.30"), "{error}");
     }

@@ -13,7 +13,7 @@ use hcl_edit::{
 use assay_model::escape::{escape_line, is_harmless};
 
 /// The largest ledger file that is read, in bytes. A lock file grows by about 1 KiB a promotion.
-pub const MAX_BYTES: usize = 16 << 20;
+pub(crate) const MAX_BYTES: usize = 16 << 20;
 
 /// The format of lock and candidate files that this version reads and writes. A file without the attribute `format` has this one; it is raised, and written, when what
 /// is in them changes its meaning.
@@ -33,24 +33,24 @@ pub struct HclError {
 
 /// Builds HCL text: two spaces a level, `=` aligned within a block, one empty line before each nested block.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub(crate) struct HclWriter {
     text: String,
     depth: usize,
 }
 
-impl Writer {
+impl HclWriter {
     /// An empty text.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Adds a comment line at the present depth.
-    pub fn comment(&mut self, words: &str) {
+    pub(crate) fn comment(&mut self, words: &str) {
         self.line(&format!("# {}", escape_line(words)));
     }
 
     /// Adds a block with `attributes` (name, value already in HCL) and what `inner` adds.
-    pub fn block(&mut self, head: &str, attributes: &[(&str, String)], inner: impl FnOnce(&mut Self)) {
+    pub(crate) fn block(&mut self, head: &str, attributes: &[(&str, String)], inner: impl FnOnce(&mut Self)) {
         self.separate();
         self.line(&format!("{head} {{"));
         self.depth += 1;
@@ -63,8 +63,8 @@ impl Writer {
         self.line("}");
     }
 
-    /// Adds a block as [`Found::text`] gave it, at the present depth.
-    pub fn block_text(&mut self, text: &str) {
+    /// Adds a block as [`FoundBlock::text`] gave it, at the present depth.
+    pub(crate) fn block_text(&mut self, text: &str) {
         self.separate();
         for line in text.trim_end_matches('\n').split('\n') {
             // As in `block`: a line without text has no indentation.
@@ -79,7 +79,7 @@ impl Writer {
     }
 
     /// The finished text.
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         self.text
     }
 
@@ -98,7 +98,7 @@ impl Writer {
 
 /// `text` as a quoted HCL string (HCL native syntax, "Quoted Strings"): quotes, backslashes, template markers and everything that a
 /// terminal would not show as itself are escaped.
-pub fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     let mut characters = text.chars().peekable();
@@ -123,23 +123,23 @@ pub fn quote(text: &str) -> String {
 }
 
 /// `items` as an HCL list of strings on one line.
-pub fn quote_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn quote_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     let items: Vec<String> = items.into_iter().map(quote).collect();
     format!("[{}]", items.join(", "))
 }
 
 /// The source of a parsed file: gives errors their place.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub(crate) struct HclSource<'a> {
     /// The file, as errors name it.
     pub file: &'a str,
     /// Its text.
     pub text: &'a str,
 }
 
-impl<'a> Source<'a> {
+impl<'a> HclSource<'a> {
     /// Parses the text. Fails on text that is too large, no HCL, or nested deeper than the parser's own bound.
-    pub fn parse(&self) -> Result<Body, HclError> {
+    pub(crate) fn parse(&self) -> Result<Body, HclError> {
         if self.text.len() > MAX_BYTES {
             return Err(self.error_at(1, format!("the file is larger than {MAX_BYTES} bytes")));
         }
@@ -149,7 +149,7 @@ impl<'a> Source<'a> {
     }
 
     /// An error at a 1-based line.
-    pub fn error_at(&self, line: usize, message: impl Into<String>) -> HclError {
+    pub(crate) fn error_at(&self, line: usize, message: impl Into<String>) -> HclError {
         HclError { file: self.file.to_owned(), line, message: message.into() }
     }
 
@@ -159,11 +159,11 @@ impl<'a> Source<'a> {
     }
 
     /// The single top-level block `kind "label" { … }`; anything else at the top is an error.
-    pub fn only_block<'b>(&'b self, body: &'b Body, kind: &str) -> Result<(String, Section<'b>), HclError>
+    pub(crate) fn only_block<'b>(&'b self, body: &'b Body, kind: &str) -> Result<(String, HclSection<'b>), HclError>
     where
         'a: 'b,
     {
-        let top = Section { source: *self, body, span: None, what: "the file".to_owned() };
+        let top = HclSection { source: *self, body, span: None, what: "the file".to_owned() };
         top.allow(&[], &[kind])?;
         let blocks = top.blocks(kind);
         let [block] = blocks.as_slice() else {
@@ -176,19 +176,19 @@ impl<'a> Source<'a> {
 
 /// A block as it was found.
 #[derive(Debug, Clone)]
-pub struct Found<'a> {
-    source: Source<'a>,
+pub(crate) struct FoundBlock<'a> {
+    source: HclSource<'a>,
     block: &'a Block,
 }
 
-impl<'a> Found<'a> {
+impl<'a> FoundBlock<'a> {
     /// 1-based line of the block.
-    pub fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         self.source.line_of(self.block.span())
     }
 
     /// The block as it stands in the file, at the left margin: two spaces less before each line.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let span = self.block.span().unwrap_or_default();
         let text = self.source.text.get(span).unwrap_or_default();
         let lines: Vec<&str> = text.split('\n').map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
@@ -196,7 +196,7 @@ impl<'a> Found<'a> {
     }
 
     /// The block's labels; an error unless there are `count`.
-    pub fn labels(&self, count: usize) -> Result<Vec<String>, HclError> {
+    pub(crate) fn labels(&self, count: usize) -> Result<Vec<String>, HclError> {
         if self.block.labels.len() == count {
             return Ok(self.block.labels.iter().map(|label| label.as_str().to_owned()).collect());
         }
@@ -206,28 +206,28 @@ impl<'a> Found<'a> {
     }
 
     /// What is inside.
-    pub fn section(&self) -> Section<'a> {
+    pub(crate) fn section(&self) -> HclSection<'a> {
         let mut what = self.block.ident.as_str().to_owned();
         for label in &self.block.labels {
             let _ = write!(what, " {:?}", escape_line(label.as_str()));
         }
-        Section { source: self.source, body: &self.block.body, span: self.block.span(), what }
+        HclSection { source: self.source, body: &self.block.body, span: self.block.span(), what }
     }
 }
 
 /// The inside of a block (or of the file).
 #[derive(Debug, Clone)]
-pub struct Section<'a> {
-    source: Source<'a>,
+pub(crate) struct HclSection<'a> {
+    source: HclSource<'a>,
     body: &'a Body,
     /// Where its block begins. Lines are only counted for an error: a long file has thousands of blocks.
     span: Option<Range<usize>>,
     what: String,
 }
 
-impl<'a> Section<'a> {
+impl<'a> HclSection<'a> {
     /// Fails on the first attribute or block that is not named here, with the nearest name that is.
-    pub fn allow(&self, attributes: &[&str], blocks: &[&str]) -> Result<(), HclError> {
+    pub(crate) fn allow(&self, attributes: &[&str], blocks: &[&str]) -> Result<(), HclError> {
         for structure in self.body {
             let (name, span, known, kind) = match structure {
                 Structure::Attribute(a) => (a.key.as_str(), a.span(), attributes, "attribute"),
@@ -245,27 +245,27 @@ impl<'a> Section<'a> {
     }
 
     /// The blocks named `kind`, in file order.
-    pub fn blocks(&self, kind: &str) -> Vec<Found<'a>> {
+    pub(crate) fn blocks(&self, kind: &str) -> Vec<FoundBlock<'a>> {
         self.body
             .blocks()
             .filter(|block| block.has_ident(kind))
-            .map(|block| Found { source: self.source, block })
+            .map(|block| FoundBlock { source: self.source, block })
             .collect()
     }
 
     /// The string attribute `name`, or `None` where it is absent.
-    pub fn optional(&self, name: &str) -> Result<Option<String>, HclError> {
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<String>, HclError> {
         let Some(attribute) = self.body.get_attribute(name) else { return Ok(None) };
         self.string(attribute, &attribute.value).map(Some)
     }
 
     /// The string attribute `name`.
-    pub fn text(&self, name: &str) -> Result<String, HclError> {
+    pub(crate) fn text(&self, name: &str) -> Result<String, HclError> {
         self.optional(name)?.ok_or_else(|| self.error(format!("{} needs {name}", self.what)))
     }
 
     /// The string attribute `name`, read as a `T`.
-    pub fn value<T: FromStr>(&self, name: &str) -> Result<T, HclError>
+    pub(crate) fn value<T: FromStr>(&self, name: &str) -> Result<T, HclError>
     where
         T::Err: std::fmt::Display,
     {
@@ -274,7 +274,7 @@ impl<'a> Section<'a> {
     }
 
     /// As [`Self::value`], `None` where it is absent.
-    pub fn optional_value<T: FromStr>(&self, name: &str) -> Result<Option<T>, HclError>
+    pub(crate) fn optional_value<T: FromStr>(&self, name: &str) -> Result<Option<T>, HclError>
     where
         T::Err: std::fmt::Display,
     {
@@ -282,7 +282,7 @@ impl<'a> Section<'a> {
     }
 
     /// Fails where the file's `format` is one that this version does not know; without one it is the first.
-    pub fn check_format(&self) -> Result<(), HclError> {
+    pub(crate) fn check_format(&self) -> Result<(), HclError> {
         let Some(attribute) = self.body.get_attribute("format") else { return Ok(()) };
         let number = attribute.value.as_number().and_then(|number| number.as_u64());
         if number == Some(FORMAT) {
@@ -293,7 +293,7 @@ impl<'a> Section<'a> {
     }
 
     /// The attribute `name` as a list of strings.
-    pub fn list(&self, name: &str) -> Result<Vec<String>, HclError> {
+    pub(crate) fn list(&self, name: &str) -> Result<Vec<String>, HclError> {
         let attribute =
             self.body.get_attribute(name).ok_or_else(|| self.error(format!("{} needs {name}", self.what)))?;
         let Expression::Array(array) = &attribute.value else {
@@ -303,7 +303,7 @@ impl<'a> Section<'a> {
     }
 
     /// An error at this block's line.
-    pub fn error(&self, message: impl Into<String>) -> HclError {
+    pub(crate) fn error(&self, message: impl Into<String>) -> HclError {
         self.source.error_at(self.source.line_of(self.span.clone()), message)
     }
 
@@ -337,7 +337,7 @@ mod tests {
         #[test]
         fn what_is_quoted_is_read_back(text in any::<String>()) {
             let file = format!("a \"b\" {{\n  c = {}\n}}\n", quote(&text));
-            let source = Source { file: "t", text: &file };
+            let source = HclSource { file: "t", text: &file };
             let body = source.parse().map_err(|e| TestCaseError::fail(e.to_string()))?;
             let (_, section) = source.only_block(&body, "a").map_err(|e| TestCaseError::fail(e.to_string()))?;
             prop_assert_eq!(section.text("c").map_err(|e| TestCaseError::fail(e.to_string()))?, text);
@@ -349,7 +349,7 @@ mod tests {
     fn template_markers_stay_text() {
         for text in ["${x}", "$${x}", "%{if}", "$$$${", "a$", "\u{1b}[0m", "\u{e0041}"] {
             let file = format!("a \"b\" {{\n  c = {}\n}}\n", quote(text));
-            let source = Source { file: "t", text: &file };
+            let source = HclSource { file: "t", text: &file };
             let body = source.parse().expect(text);
             assert_eq!(source.only_block(&body, "a").expect(text).1.text("c").expect(text), text);
         }
@@ -358,10 +358,10 @@ mod tests {
     #[test]
     fn a_deep_or_huge_file_is_an_error_not_a_crash() {
         let deep = format!("a = {}", "(".repeat(100_000));
-        assert!(Source { file: "t", text: &deep }.parse().is_err());
+        assert!(HclSource { file: "t", text: &deep }.parse().is_err());
         let unary = format!("a = {}1", "!".repeat(100_000));
-        assert!(Source { file: "t", text: &unary }.parse().is_err());
+        assert!(HclSource { file: "t", text: &unary }.parse().is_err());
         let huge = "#\n".repeat(MAX_BYTES);
-        assert!(Source { file: "t", text: &huge }.parse().is_err());
+        assert!(HclSource { file: "t", text: &huge }.parse().is_err());
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use super::merge::{MergeConflict, merge, summed_up};
 use assay_model::{
-    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, ImageName, Manifest, ManifestBuild, RunId, Runs,
-    Verdict, manifest::Stamped, target::verdict_on,
+    AmiRef, BuiltArtifact, Candidate, CandidateAmi, Digest, Evidence, ImageName, Manifest, ManifestBuild, ManifestRuns,
+    RunId, Verdict, manifest::StampedBuild, target::verdict_on,
 };
 
 /// The largest manifest or evidence file that is read.
@@ -79,7 +79,7 @@ pub enum IntakeError {
 
 /// One image's share of a commit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Submission {
+pub(crate) struct ImageSubmission {
     /// What shall be in git when done, as far as this manifest knows.
     pub candidate: Candidate,
     /// The evidence behind it: digest and exact bytes.
@@ -88,16 +88,16 @@ pub struct Submission {
 
 /// What a manifest gives.
 #[derive(Debug)]
-pub struct Intake {
+pub(crate) struct ManifestIntake {
     /// What is sound, sorted by image and run; at least one.
-    pub submissions: Vec<Submission>,
+    pub submissions: Vec<ImageSubmission>,
     /// Why the rest is not; only where every run was asked for.
     pub left: Vec<IntakeError>,
 }
 
 /// Reads the manifest at `path` and everything that the chosen runs name. Of all runs what is sound is taken, since one build's mistake must not keep
 /// another's AMIs out of git; of one run all or nothing.
-pub fn read(path: &Path, runs: Runs) -> Result<Intake, IntakeError> {
+pub(crate) fn read(path: &Path, runs: ManifestRuns) -> Result<ManifestIntake, IntakeError> {
     let bytes = read_bounded(path)?;
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|source| IntakeError::Malformed {
         path: path.to_owned(),
@@ -105,25 +105,25 @@ pub fn read(path: &Path, runs: Runs) -> Result<Intake, IntakeError> {
         source,
     })?;
     let wanted = match runs {
-        Runs::Last => default_run(&manifest),
-        Runs::One(run) => Some(run),
-        Runs::All => None,
+        ManifestRuns::Last => default_run(&manifest),
+        ManifestRuns::One(run) => Some(run),
+        ManifestRuns::All => None,
     };
-    let builds: Vec<(&ManifestBuild, &Stamped)> = manifest
+    let builds: Vec<(&ManifestBuild, &StampedBuild)> = manifest
         .builds
         .iter()
         .filter_map(|build| build.assay.as_ref().map(|stamped| (build, stamped)))
-        .filter(|(_, stamped)| runs == Runs::All || Some(stamped.run) == wanted)
+        .filter(|(_, stamped)| runs == ManifestRuns::All || Some(stamped.run) == wanted)
         .collect();
     if builds.is_empty() {
-        let run = if let Runs::One(run) = runs { Some(run) } else { None };
+        let run = if let ManifestRuns::One(run) = runs { Some(run) } else { None };
         return Err(IntakeError::Nothing { path: path.to_owned(), run });
     }
     let (mut sound, mut left) = (Vec::new(), Vec::new());
     for (build, stamped) in builds {
         match submission(path, build, stamped) {
             Ok(one) => sound.push(one),
-            Err(error) if runs == Runs::All => left.push(error),
+            Err(error) if runs == ManifestRuns::All => left.push(error),
             Err(error) => return Err(error),
         }
     }
@@ -132,18 +132,18 @@ pub fn read(path: &Path, runs: Runs) -> Result<Intake, IntakeError> {
     for same in sound.chunk_by(|a, b| key(a) == key(b)) {
         match merged(path, same) {
             Ok(one) => submissions.extend(one),
-            Err(error) if runs == Runs::All => left.push(error),
+            Err(error) if runs == ManifestRuns::All => left.push(error),
             Err(error) => return Err(error),
         }
     }
     if submissions.is_empty() && !left.is_empty() {
         return Err(left.swap_remove(0));
     }
-    Ok(Intake { submissions, left })
+    Ok(ManifestIntake { submissions, left })
 }
 
 /// The builds of one image and run as one.
-fn merged(path: &Path, same: &[Submission]) -> Result<Option<Submission>, IntakeError> {
+fn merged(path: &Path, same: &[ImageSubmission]) -> Result<Option<ImageSubmission>, IntakeError> {
     let same = worst_of_each(same);
     let Some((first, others)) = same.split_first() else { return Ok(None) };
     let mut whole = (*first).clone();
@@ -157,15 +157,16 @@ fn merged(path: &Path, same: &[Submission]) -> Result<Option<Submission>, Intake
 
 /// Without tests of AMIs that another test of the same run judged worse: each of several post-processor blocks asked what the others did not. Of those that judged
 /// alike the first stays, which is the one that the AMI's tags name.
-fn worst_of_each(same: &[Submission]) -> Vec<&Submission> {
-    let rank = |one: &Submission| match one.candidate.verdict {
+fn worst_of_each(same: &[ImageSubmission]) -> Vec<&ImageSubmission> {
+    let rank = |one: &ImageSubmission| match one.candidate.verdict {
         Verdict::Failed => 0,
         Verdict::Undecided => 1,
         Verdict::Passed => 2,
     };
-    let order = |one: &Submission| (rank(one), one.candidate.tested_at.parse::<jiff::Timestamp>().ok());
-    let amis = |one: &Submission| one.candidate.amis.iter().map(|ami| ami.record.ami.clone()).collect::<BTreeSet<_>>();
-    let outweighed = |at: usize, one: &Submission| {
+    let order = |one: &ImageSubmission| (rank(one), one.candidate.tested_at.parse::<jiff::Timestamp>().ok());
+    let amis =
+        |one: &ImageSubmission| one.candidate.amis.iter().map(|ami| ami.record.ami.clone()).collect::<BTreeSet<_>>();
+    let outweighed = |at: usize, one: &ImageSubmission| {
         same.iter().enumerate().any(|(other_at, other)| {
             other_at != at && amis(one) == amis(other) && (order(other), other_at) < (order(one), at)
         })
@@ -173,7 +174,7 @@ fn worst_of_each(same: &[Submission]) -> Vec<&Submission> {
     same.iter().enumerate().filter(|(at, one)| !outweighed(*at, one)).map(|(_, one)| one).collect()
 }
 
-fn key(submission: &Submission) -> (&ImageName, RunId) {
+fn key(submission: &ImageSubmission) -> (&ImageName, RunId) {
     (&submission.candidate.image, submission.candidate.run)
 }
 
@@ -189,7 +190,7 @@ fn default_run(manifest: &Manifest) -> Option<RunId> {
     of_last_writer.or_else(|| manifest.builds.iter().filter_map(stamped).max()).map(|(_, run)| run)
 }
 
-fn submission(manifest: &Path, build: &ManifestBuild, stamped: &Stamped) -> Result<Submission, IntakeError> {
+fn submission(manifest: &Path, build: &ManifestBuild, stamped: &StampedBuild) -> Result<ImageSubmission, IntakeError> {
     let path = manifest.parent().unwrap_or(Path::new("")).join(&stamped.evidence);
     let bytes = read_bounded(&path)?;
     let digest = Digest::of(&bytes);
@@ -217,13 +218,13 @@ fn submission(manifest: &Path, build: &ManifestBuild, stamped: &Stamped) -> Resu
         evidence: digest.clone(),
         amis,
     };
-    Ok(Submission { candidate: summed_up(candidate), evidence: vec![(digest, bytes)] })
+    Ok(ImageSubmission { candidate: summed_up(candidate), evidence: vec![(digest, bytes)] })
 }
 
 fn amis_of(
     manifest: &Path,
     build: &ManifestBuild,
-    stamped: &Stamped,
+    stamped: &StampedBuild,
     digest: &Digest,
 ) -> Result<Vec<CandidateAmi>, IntakeError> {
     let disagree = |message: String| IntakeError::Disagree { path: manifest.to_owned(), message };
@@ -259,7 +260,7 @@ fn amis_of(
 
 /// Evidence must be of this run and image, cover each of these AMIs, and say the manifest's verdict on them. It may cover more: one run of
 /// `assay validate` tests the AMIs of several builds.
-fn agree(evidence: &Evidence, stamped: &Stamped, amis: &[CandidateAmi]) -> Result<(), String> {
+fn agree(evidence: &Evidence, stamped: &StampedBuild, amis: &[CandidateAmi]) -> Result<(), String> {
     if evidence.run != stamped.run {
         return Err(format!("this evidence is of run {}, the manifest says {}", evidence.run, stamped.run));
     }
@@ -300,10 +301,10 @@ mod tests {
     use super::*;
     use crate::fixtures;
 
-    fn tested(verdict: Verdict, at: &str) -> Submission {
+    fn tested(verdict: Verdict, at: &str) -> ImageSubmission {
         let mut candidate = fixtures::candidate();
         (candidate.verdict, candidate.tested_at) = (verdict, at.to_owned());
-        Submission { candidate, evidence: Vec::new() }
+        ImageSubmission { candidate, evidence: Vec::new() }
     }
 
     #[test]

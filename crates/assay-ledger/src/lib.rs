@@ -46,17 +46,17 @@ pub mod write;
 #[cfg(test)]
 mod write_tests;
 
-pub use books::{Books, BooksRequest, Edit, NewTag, WriteError, WriteRequest, Written};
+pub use books::{BooksRequest, LedgerEdit, LedgerSnapshot, NewTag, WriteError, WriteRequest, WrittenChange};
 pub use branch::BranchError;
 pub use candidates::{CandidateFiles, ImageFiles, UnreadableFile};
-pub use commit::{Change, CommitOutcome, CommitRequest, LedgerError, LeftOut, Patience, TagOutcome, commit};
-pub use git::{Environment, GitError, environment_of_process};
+pub use commit::{CommitChange, CommitOutcome, CommitRequest, LedgerError, LeftOut, RacePatience, TagOutcome, commit};
+pub use git::{GitEnvironment, GitError, environment_of_process};
 pub use hcl_text::HclError;
 pub use intake::IntakeError;
 pub use merge::{MergeConflict, evidence_paths};
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
-pub use provenance::{Learned, ProvenanceRequest, is_this_workflow, learn, owner_of, workflow};
+pub use provenance::{LearnedProvenance, ProvenanceRequest, is_this_workflow, learn, owner_of, workflow};
 pub use source_digest::SourceDigest;
 pub use surroundings::{
     actor, branch_of_job, embedded_repositories, is_tracked, path_in_repository, tracked_below, tracked_files,

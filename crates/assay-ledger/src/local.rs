@@ -3,22 +3,22 @@
 //! command that takes the commit in. The commit is kept from collection under `refs/assay/<image>/<run>`.
 
 use super::{
-    commit::{Change, CommitOutcome, LedgerError, TagOutcome, holds_part_of, names_part_of},
+    commit::{CommitChange, CommitOutcome, LedgerError, TagOutcome, holds_part_of, names_part_of},
     git::GitError,
-    intake::Submission,
+    intake::ImageSubmission,
     message,
-    plan::{Plan, plan},
-    remote::References,
+    plan::{TreePlan, plan},
+    remote::RemoteReferences,
     repository::Repository,
     tag_place::{self, TagPlace},
 };
 use assay_model::Candidate;
 
 /// Commits `submissions` on top of the local branch (or of HEAD, where it does not exist), tags it locally, and says where it is.
-pub async fn commit(
+pub(crate) async fn commit(
     repository: &Repository,
     branch: &str,
-    submissions: &[Submission],
+    submissions: &[ImageSubmission],
 ) -> Result<CommitOutcome, LedgerError> {
     let in_git = |source| LedgerError::git(repository, source);
     let branch_reference = format!("refs/heads/{branch}");
@@ -51,11 +51,11 @@ pub async fn commit(
     let behind = checked_out && tip.as_deref() != Some(commit.as_str());
     let change = if planned.changed || moves || tags.iter().any(|tag| tag.created) {
         let cure = behind.then(|| format!("git merge --ff-only {reference}"));
-        Change::Kept { reference, moved_branch: moves, cure }
+        CommitChange::Kept { reference, moved_branch: moves, cure }
     } else {
-        Change::AlreadyThere
+        CommitChange::AlreadyThere
     };
-    let Plan { candidates, files, .. } = planned;
+    let TreePlan { candidates, files, .. } = planned;
     let (branch, left) = (branch.to_owned(), Vec::new());
     Ok(CommitOutcome { branch, remote: None, commit, change, tags, candidates, files, left, warnings, tries: 0 })
 }
@@ -73,7 +73,7 @@ async fn base(
     }
 }
 
-fn kept_reference(submissions: &[Submission]) -> String {
+fn kept_reference(submissions: &[ImageSubmission]) -> String {
     submissions
         .first()
         .map(|s| format!("refs/assay/{}/{}", s.candidate.image, s.candidate.run))
@@ -83,7 +83,7 @@ fn kept_reference(submissions: &[Submission]) -> String {
 /// Makes the tags that are missing here; what stands in their places is a warning.
 async fn tag(
     repository: &Repository,
-    plan: &Plan,
+    plan: &TreePlan,
     commit: &str,
 ) -> Result<(Vec<TagOutcome>, Vec<String>), LedgerError> {
     let in_git = |source| LedgerError::git(repository, source);
@@ -109,7 +109,7 @@ async fn tag(
 
 async fn holds(
     repository: &Repository,
-    references: &References,
+    references: &RemoteReferences,
     name: &str,
     candidate: &Candidate,
 ) -> Result<bool, LedgerError> {

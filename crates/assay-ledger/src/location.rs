@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::git::{Call, Environment, Git, GitError};
+use super::git::{GitCall, GitEnvironment, GitError, GitProgram};
 
 /// The longest `.git` file that is read; it holds one path.
 const LONGEST_GIT_FILE: u64 = 1 << 16;
@@ -33,7 +33,7 @@ const HARMLESS_SETTINGS: [&str; 14] = [
 
 /// A repository that has a work tree. All paths are real ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckoutLocation {
+pub(crate) struct CheckoutLocation {
     top: PathBuf,
     git_dir: PathBuf,
     common_dir: PathBuf,
@@ -42,7 +42,7 @@ pub struct CheckoutLocation {
 impl CheckoutLocation {
     /// The repository whose checkout holds `folder`. Fails where there is none, where git will not work in it (it belongs to another user), and where a commit
     /// could have brought it or its settings.
-    pub async fn of(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+    pub(crate) async fn of(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         let found = found_above(folder)?;
         let location = found.confirmed(environment).await?;
         location.refuse_planted(environment).await?;
@@ -51,7 +51,7 @@ impl CheckoutLocation {
     }
 
     /// The top folder of the checkout.
-    pub fn top(&self) -> &Path {
+    pub(crate) fn top(&self) -> &Path {
         &self.top
     }
 
@@ -61,26 +61,26 @@ impl CheckoutLocation {
     }
 
     /// git in the top folder.
-    pub fn git(&self, environment: &Environment) -> Git {
-        Git::of(self, &self.top, environment)
+    pub(crate) fn git(&self, environment: &GitEnvironment) -> GitProgram {
+        GitProgram::of(self, &self.top, environment)
     }
 
     /// `path` from the top, with `/`; `None` where it lies outside. The path must be a real one.
-    pub fn from_top(&self, path: &Path) -> Option<String> {
+    pub(crate) fn from_top(&self, path: &Path) -> Option<String> {
         let inside = path.strip_prefix(&self.top).ok()?;
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         Some(parts.join("/"))
     }
 
     /// The path of a folder from the top: empty, or with `/` at its end.
-    pub fn prefix(&self, folder: &Path) -> Result<String, GitError> {
+    pub(crate) fn prefix(&self, folder: &Path) -> Result<String, GitError> {
         let real = real(folder)?;
         let inside = self.from_top(&real).ok_or_else(|| GitError::NoRepository { folder: folder.to_owned() })?;
         Ok(if inside.is_empty() { inside } else { format!("{inside}/") })
     }
 
     /// Fails where `.git` of the top cannot have been put there by git or a person: another checkout, above it, tracks files below it.
-    async fn refuse_planted(&self, environment: &Environment) -> Result<(), GitError> {
+    async fn refuse_planted(&self, environment: &GitEnvironment) -> Result<(), GitError> {
         let Some(above) = self.top.parent() else { return Ok(()) };
         let Ok(outer) = found_above(above) else { return Ok(()) };
         // Another user's folder above ours says nothing: git refuses it.
@@ -103,14 +103,14 @@ impl CheckoutLocation {
     }
 
     /// Fails where a setting comes from a file of the checkout (`include.path`): whoever writes a commit would choose the programs that git runs.
-    async fn refuse_tracked_settings(&self, environment: &Environment) -> Result<(), GitError> {
+    async fn refuse_tracked_settings(&self, environment: &GitEnvironment) -> Result<(), GitError> {
         if let Some(inside) = self.from_top(&self.git_dir).filter(|inside| !inside.starts_with(".git"))
             && self.tracks_files_in(&inside, environment).await?
         {
             let why = "this is the repository's own folder, and the checkout tracks files in it; move it elsewhere";
             return Err(GitError::Unsafe { path: self.git_dir.clone(), why: why.to_owned() });
         }
-        let listed = self.git(environment).run(Call::of(&["config", "--list", "--show-origin", "-z"])).await?;
+        let listed = self.git(environment).run(GitCall::of(&["config", "--list", "--show-origin", "-z"])).await?;
         let mut fields = listed.split(|byte| *byte == 0).map(String::from_utf8_lossy);
         let mut harmful: Vec<(PathBuf, String)> = Vec::new();
         while let (Some(origin), Some(setting)) = (fields.next(), fields.next()) {
@@ -145,14 +145,14 @@ impl CheckoutLocation {
     }
 
     /// Whether the index holds this file, by its path from the top. A difference in case alone counts as the same: on some file systems it is.
-    pub(super) async fn tracks(&self, inside: &str, environment: &Environment) -> Result<bool, GitError> {
+    pub(super) async fn tracks(&self, inside: &str, environment: &GitEnvironment) -> Result<bool, GitError> {
         let pathspec = format!(":(top,literal,icase){inside}");
         let listed = self.git(environment).text(&["ls-files", "-z", "--", &pathspec]).await?;
         Ok(!listed.is_empty())
     }
 
     /// Whether the index holds files below this folder; a submodule is none.
-    async fn tracks_files_in(&self, folder: &str, environment: &Environment) -> Result<bool, GitError> {
+    async fn tracks_files_in(&self, folder: &str, environment: &GitEnvironment) -> Result<bool, GitError> {
         let pathspec = format!(":(top,literal,icase){folder}");
         let listed = self.git(environment).text(&["ls-files", "--stage", "-z", "--", &pathspec]).await?;
         Ok(listed.split('\0').any(|row| !row.is_empty() && !row.starts_with("160000 ")))
@@ -168,9 +168,9 @@ struct FoundGit {
 impl FoundGit {
     /// Asks git whether it would work here. This is the one call that names no repository to git: whether a checkout of another user is accepted
     /// (`safe.directory`) git asks itself only then. It looks at the top folder alone, where `.git` is, and must find what we found.
-    async fn confirmed(self, environment: &Environment) -> Result<CheckoutLocation, GitError> {
+    async fn confirmed(self, environment: &GitEnvironment) -> Result<CheckoutLocation, GitError> {
         let call = ["rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"];
-        let answer = Git::in_top_folder(&self.top, environment).text(&call).await?;
+        let answer = GitProgram::in_top_folder(&self.top, environment).text(&call).await?;
         let paths: Vec<PathBuf> = answer.lines().filter_map(|line| Path::new(line).canonicalize().ok()).collect();
         match paths.as_slice() {
             [git_dir, common_dir] if *git_dir == self.git_dir => {

@@ -3,20 +3,20 @@
 use std::fs;
 
 use super::*;
-use crate::world::World;
+use crate::world::GitWorld;
 
-async fn of(world: &World, folder: &str) -> Result<CheckoutLocation, String> {
+async fn of(world: &GitWorld, folder: &str) -> Result<CheckoutLocation, String> {
     CheckoutLocation::of(&world.path(folder), &world.environment).await.map_err(|error| error.to_string())
 }
 
-async fn top(world: &World, folder: &str) -> String {
+async fn top(world: &GitWorld, folder: &str) -> String {
     let location = of(world, folder).await.expect(folder);
     let root = world.folder.path().canonicalize().expect("a path");
     location.top().strip_prefix(root).expect("in the world").display().to_string()
 }
 
 /// What makes a bare repository of a folder, with a setting that runs a program.
-fn embed(world: &World, folder: &str) {
+fn embed(world: &GitWorld, folder: &str) {
     for name in ["objects", "refs"] {
         fs::create_dir_all(world.path(folder).join(name)).expect("a folder");
         fs::write(world.path(folder).join(name).join(".keep"), "").expect("written");
@@ -27,7 +27,7 @@ fn embed(world: &World, folder: &str) {
 
 #[tokio::test]
 async fn the_first_git_folder_or_file_above_counts_and_nothing_else() {
-    let world = World::new();
+    let world = GitWorld::new();
     embed(&world, "clone/packer");
     assert_eq!(top(&world, "clone/packer").await, "clone");
     assert_eq!(
@@ -57,7 +57,7 @@ async fn the_first_git_folder_or_file_above_counts_and_nothing_else() {
 #[tokio::test]
 async fn a_repository_that_was_put_into_a_tracked_folder_is_refused() {
     for kind in ["folder", "file"] {
-        let world = World::new();
+        let world = GitWorld::new();
         world.git(".", &["init", "-q", "hostile"]);
         match kind {
             "folder" => fs::rename(world.path("hostile/.git"), world.path("clone/packer/.git")).expect("moved"),
@@ -71,7 +71,7 @@ async fn a_repository_that_was_put_into_a_tracked_folder_is_refused() {
 
 #[tokio::test]
 async fn settings_from_a_file_that_is_tracked_are_refused_and_others_hold() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.write("clone/.gitconfig", "[alias]\n\tst = status\n[core]\n\tautocrlf = input\n");
     world.git("clone", &["config", "include.path", "../.gitconfig"]);
     world.git("clone", &["add", ".gitconfig"]);
@@ -89,7 +89,7 @@ async fn settings_from_a_file_that_is_tracked_are_refused_and_others_hold() {
 
 #[tokio::test]
 async fn a_checkout_of_another_user_is_refused_unless_git_is_told_that_it_is_safe() {
-    let world = World::new();
+    let world = GitWorld::new();
     for path in [world.path("clone"), world.path("clone/.git")] {
         std::os::unix::fs::chown(&path, Some(4242), Some(4242)).expect("root gives files away");
     }
@@ -104,11 +104,11 @@ async fn a_checkout_of_another_user_is_refused_unless_git_is_told_that_it_is_saf
 async fn evidence_beside_what_git_takes_for_a_repository_is_refused() {
     use crate::is_tracked;
     use assay_model::cause::chain;
-    let asked = async |world: &World, file: &str| {
+    let asked = async |world: &GitWorld, file: &str| {
         let answer = is_tracked(&world.path(file), &world.path("clone"), &world.environment).await;
         answer.map_err(|error| chain(&error))
     };
-    let world = World::new();
+    let world = GitWorld::new();
     fs::create_dir_all(world.path("clone/build/reports")).expect("a folder");
     world.write("clone/build/reports/evidence.json", "{}");
     assert_eq!(asked(&world, "clone/build/reports/evidence.json").await, Ok(false));
@@ -123,7 +123,7 @@ async fn evidence_beside_what_git_takes_for_a_repository_is_refused() {
     let why = asked(&world, "other/README.md").await.expect_err("another repository");
     assert!(why.contains(".git in it"), "{why}");
     for folder in ["clone/build/reports", "clone/build", "out"] {
-        let world = World::new();
+        let world = GitWorld::new();
         fs::create_dir_all(world.path("clone/build/reports")).expect("a folder");
         fs::create_dir(world.path("out")).expect("a folder");
         let file = if folder == "out" { "out/evidence.json" } else { "clone/build/reports/evidence.json" };
@@ -136,7 +136,7 @@ async fn evidence_beside_what_git_takes_for_a_repository_is_refused() {
 
 #[tokio::test]
 async fn the_servers_replacements_of_objects_are_not_followed() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.write("clone/README.md", "replaced\n");
     world.git("clone", &["commit", "-qam", "other"]);
     world.git("clone", &["replace", "HEAD~1", "HEAD"]);

@@ -3,10 +3,10 @@
 
 use super::{
     candidate_file::{read_record, read_section, record_attributes, record_head, write_block},
-    hcl_text::{Found, HclError, Source, Writer, quote},
+    hcl_text::{FoundBlock, HclError, HclSource, HclWriter, quote},
 };
 use assay_model::{
-    Digest, ImageName, RunId, State,
+    Digest, ImageName, ImageState, RunId,
     ids::IdError,
     lock::{Lock, LockCopy, LockEntry},
 };
@@ -25,7 +25,7 @@ pub fn path(image: &ImageName) -> String {
 
 /// The file's text. The same lock always gives the same bytes.
 pub fn write(lock: &Lock) -> String {
-    let mut writer = Writer::new();
+    let mut writer = HclWriter::new();
     writer.comment(HEADER);
     let gold: Vec<(&str, String)> = lock.gold.iter().map(|run| ("gold", quote(&run.to_string()))).collect();
     writer.block(&format!("lock {}", quote(lock.image.as_str())), &gold, |writer| {
@@ -51,14 +51,14 @@ fn last_digest(lock: &Lock) -> Option<Digest> {
 
 /// SHA-256 of an entry's block as [`write()`] lays it out at the left margin.
 pub fn entry_digest(entry: &LockEntry) -> Digest {
-    let mut writer = Writer::new();
+    let mut writer = HclWriter::new();
     write_entry(&mut writer, entry);
     Digest::of(writer.finish().as_bytes())
 }
 
 /// The entry's block as it stands in a lock file.
 pub(super) fn entry_text(entry: &LockEntry) -> String {
-    let mut writer = Writer::new();
+    let mut writer = HclWriter::new();
     write_entry(&mut writer, entry);
     let text = writer.finish();
     let indented = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("  {line}\n") };
@@ -71,7 +71,7 @@ pub fn append(lock: &mut Lock, mut entry: LockEntry) {
     lock.entries.push(entry);
 }
 
-fn write_entry(writer: &mut Writer, entry: &LockEntry) {
+fn write_entry(writer: &mut HclWriter, entry: &LockEntry) {
     let mut attributes = vec![
         ("state", quote(entry.state.as_str())),
         ("by", quote(&entry.by)),
@@ -94,7 +94,7 @@ fn write_entry(writer: &mut Writer, entry: &LockEntry) {
     });
 }
 
-fn write_copy(writer: &mut Writer, copy: &LockCopy) {
+fn write_copy(writer: &mut HclWriter, copy: &LockCopy) {
     let mut attributes = record_attributes(&copy.record);
     attributes.insert(1, ("of", quote(&copy.of.to_string())));
     writer.block(&record_head("copy", &copy.record), &attributes, |_| {});
@@ -103,7 +103,7 @@ fn write_copy(writer: &mut Writer, copy: &LockCopy) {
 /// Reads a lock file's text; `file` is what errors call it. Fails with file and line on anything but what [`write()`] could have
 /// written, on a broken chain, on an entry of a run that was never moved in, and on a gold run whose last entry is not gold.
 pub fn read(file: &str, text: &str) -> Result<Lock, HclError> {
-    let source = Source { file, text };
+    let source = HclSource { file, text };
     let body = source.parse()?;
     let (label, section) = source.only_block(&body, "lock")?;
     section.check_format()?;
@@ -117,7 +117,7 @@ pub fn read(file: &str, text: &str) -> Result<Lock, HclError> {
     }
     lock.gold = section.optional_value("gold")?;
     match lock.gold {
-        Some(run) if lock.state_of(run) != Some(State::Gold) => {
+        Some(run) if lock.state_of(run) != Some(ImageState::Gold) => {
             Err(section.error(format!("gold names run {run}, whose last entry is not gold")))
         }
         _ => Ok(lock),
@@ -155,7 +155,7 @@ fn in_chain(lock: &Lock, entry: &LockEntry) -> Result<(), String> {
     }
 }
 
-fn read_entry(found: &Found<'_>, image: &ImageName) -> Result<LockEntry, HclError> {
+fn read_entry(found: &FoundBlock<'_>, image: &ImageName) -> Result<LockEntry, HclError> {
     let section = found.section();
     let names = ["state", "by", "at", "reason", "evidence", "effective_at", "previous"];
     section.allow(&names, &["candidate", "copy"])?;
@@ -186,7 +186,7 @@ fn read_entry(found: &Found<'_>, image: &ImageName) -> Result<LockEntry, HclErro
     })
 }
 
-fn read_copy(found: &Found<'_>) -> Result<LockCopy, HclError> {
+fn read_copy(found: &FoundBlock<'_>) -> Result<LockCopy, HclError> {
     let section = found.section();
     section.allow(&["id", "of", "name", "owner", "created_at", "snapshots"], &[])?;
     Ok(LockCopy { record: read_record(found)?, of: section.value("of")? })
@@ -236,7 +236,7 @@ mod tests {
         let mut other = read("l", &text).expect("the chain holds by its bytes");
         assert!(read("l", &text.replacen("because", "since", 1)).is_err(), "an edit breaks it");
 
-        let entry = LockEntry { state: State::Revoked, candidate: None, ..other.entries[1].clone() };
+        let entry = LockEntry { state: ImageState::Revoked, candidate: None, ..other.entries[1].clone() };
         append(&mut other, entry);
         let longer = write(&other);
         assert!(longer.contains(&first), "{longer}");

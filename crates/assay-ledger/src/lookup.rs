@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    git::{Call, GitError, REMOTE_DEADLINE},
-    remote::References,
+    git::{GitCall, GitError, REMOTE_DEADLINE},
+    remote::RemoteReferences,
     repository::Repository,
 };
 
@@ -16,7 +16,7 @@ const BYTES_AT_ONCE: u64 = 32 << 20;
 
 impl Repository {
     /// Hands over the bytes of each blob, in order, by few calls; `None` for one of more than `most` bytes. Fails where one is missing.
-    pub async fn blobs(
+    pub(crate) async fn blobs(
         &self,
         ids: &[&str],
         most: u64,
@@ -43,12 +43,12 @@ impl Repository {
             return Ok(Vec::new());
         }
         let input = ids.join("\n") + "\n";
-        let call = Call {
+        let call = GitCall {
             arguments: vec!["cat-file", "--batch-check=%(objectsize)"],
             input: input.as_bytes(),
             // In a partial clone this asks the remote.
             deadline: Some(REMOTE_DEADLINE),
-            ..Call::default()
+            ..GitCall::default()
         };
         let output = self.git().run(call).await?;
         let text = String::from_utf8_lossy(&output);
@@ -73,11 +73,11 @@ impl Repository {
         let mut output = Vec::new();
         if !wanted.is_empty() {
             let input = wanted.join("\n") + "\n";
-            let call = Call {
+            let call = GitCall {
                 arguments: vec!["cat-file", "--batch"],
                 input: input.as_bytes(),
                 deadline: Some(REMOTE_DEADLINE),
-                ..Call::default()
+                ..GitCall::default()
             };
             output = self.git().run(call).await?;
         }
@@ -99,26 +99,26 @@ impl Repository {
     }
 
     /// Whether older commits are left out here.
-    pub async fn is_shallow(&self) -> Result<bool, GitError> {
+    pub(crate) async fn is_shallow(&self) -> Result<bool, GitError> {
         Ok(self.git().text(&["rev-parse", "--is-shallow-repository"]).await? == "true")
     }
 
     /// Those of `commits` that `tip` does not have in its history. What is not here at all is not in it either.
-    pub async fn not_in(&self, commits: &[&str], tip: &str) -> Result<BTreeSet<String>, GitError> {
+    pub(crate) async fn not_in(&self, commits: &[&str], tip: &str) -> Result<BTreeSet<String>, GitError> {
         if commits.is_empty() {
             return Ok(BTreeSet::new());
         }
         let input = commits.iter().map(|commit| format!("{commit}\n")).collect::<String>() + &format!("^{tip}\n");
         let arguments = vec!["rev-list", "--ignore-missing", "--stdin"];
-        let output = self.git().run(Call { arguments, input: input.as_bytes(), ..Call::default() }).await?;
+        let output = self.git().run(GitCall { arguments, input: input.as_bytes(), ..GitCall::default() }).await?;
         Ok(String::from_utf8_lossy(&output).lines().map(str::to_owned).collect())
     }
 
     /// The local tags, as [`Self::remote_references`] has a remote's.
-    pub async fn local_tags(&self) -> Result<References, GitError> {
+    pub(crate) async fn local_tags(&self) -> Result<RemoteReferences, GitError> {
         let format = "--format=%(refname)%00%(objectname)%00%(*objectname)";
         let text = self.git().text(&["for-each-ref", format, "refs/tags"]).await?;
-        let mut tags = References::new();
+        let mut tags = RemoteReferences::new();
         for row in text.lines() {
             let mut words = row.split('\0');
             let (Some(name), Some(object)) = (words.next(), words.next()) else { continue };
@@ -131,7 +131,7 @@ impl Repository {
     }
 
     /// Brings the objects behind references of a remote here; see [`Self::fetch`].
-    pub async fn fetch_all(&self, remote: &str, references: &[String]) -> Result<(), GitError> {
+    pub(crate) async fn fetch_all(&self, remote: &str, references: &[String]) -> Result<(), GitError> {
         for some in references.chunks(500) {
             let some: Vec<&str> = some.iter().map(String::as_str).collect();
             self.fetch_these(remote, &some).await?;
@@ -140,7 +140,7 @@ impl Repository {
     }
 
     /// Whether git trusts the signature of a tag object; else its words.
-    pub async fn verify_tag(&self, object: &str) -> Result<Result<(), String>, GitError> {
+    pub(crate) async fn verify_tag(&self, object: &str) -> Result<Result<(), String>, GitError> {
         match self.git().text(&["verify-tag", object]).await {
             Ok(_) => Ok(Ok(())),
             Err(GitError::Failed { words, .. }) => {

@@ -2,7 +2,7 @@
 //! was merged, not on the order, so that every job that lost a push race arrives at the same file. It refuses to choose between two AMIs
 //! for one key and to make a move that the state table does not hold.
 
-use assay_model::{Architecture, Candidate, CandidateAmi, Digest, IllegalMove, Region, State, Verdict};
+use assay_model::{Architecture, Candidate, CandidateAmi, Digest, IllegalMove, ImageState, Region, Verdict};
 
 /// Why two candidates cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum MergeConflict {
 }
 
 /// Adds `ours` to `there`: for each key the later test counts, and one that failed in any case; the same AMI only. Provenance follows the later test.
-pub fn merge(there: &Candidate, ours: &Candidate) -> Result<Candidate, MergeConflict> {
+pub(crate) fn merge(there: &Candidate, ours: &Candidate) -> Result<Candidate, MergeConflict> {
     let mut merged = there.clone();
     for ami in &ours.amis {
         match merged.amis.iter_mut().find(|other| other.key() == ami.key()) {
@@ -57,11 +57,11 @@ fn merge_ami(there: &mut CandidateAmi, ours: &CandidateAmi) -> Result<(), MergeC
             ours: ours.record.ami.id.to_string(),
         });
     }
-    if ours.state == State::Rejected && State::may_move(Some(there.state), State::Rejected).is_ok() {
+    if ours.state == ImageState::Rejected && ImageState::may_move(Some(there.state), ImageState::Rejected).is_ok() {
         // A test that failed is not undone by one that passed, and the clocks of two builders may differ.
         *there = ours.clone();
     } else if moment(&ours.tested_at) > moment(&there.tested_at) {
-        State::may_move(Some(there.state), ours.state)
+        ImageState::may_move(Some(there.state), ours.state)
             .map_err(|source| MergeConflict::State { ami: ours.record.ami.to_string(), source })?;
         *there = ours.clone();
     }
@@ -69,7 +69,7 @@ fn merge_ami(there: &mut CandidateAmi, ours: &CandidateAmi) -> Result<(), MergeC
 }
 
 /// Derives what a candidate says as a whole from its AMIs: their order, the evidence of the first, the latest test, state and verdict.
-pub fn summed_up(mut candidate: Candidate) -> Candidate {
+pub(crate) fn summed_up(mut candidate: Candidate) -> Candidate {
     candidate.amis.sort_by_key(CandidateAmi::key);
     if let Some(first) = candidate.amis.first() {
         candidate.evidence = first.evidence.clone();
@@ -78,16 +78,16 @@ pub fn summed_up(mut candidate: Candidate) -> Candidate {
         candidate.tested_at = last.tested_at.clone();
     }
     candidate.verdict = Verdict::over(candidate.amis.iter().map(|ami| verdict_behind(ami.state)));
-    candidate.state = State::after_smoke(candidate.verdict);
+    candidate.state = ImageState::after_smoke(candidate.verdict);
     candidate
 }
 
 /// The verdict that a build job's state stands for; every other state came from a decided verdict.
-fn verdict_behind(state: State) -> Verdict {
+fn verdict_behind(state: ImageState) -> Verdict {
     match state {
-        State::Rejected | State::Revoked => Verdict::Failed,
-        State::Building | State::Untested => Verdict::Undecided,
-        State::Candidate | State::Vetted | State::Gold | State::Retired => Verdict::Passed,
+        ImageState::Rejected | ImageState::Revoked => Verdict::Failed,
+        ImageState::Building | ImageState::Untested => Verdict::Undecided,
+        ImageState::Candidate | ImageState::Vetted | ImageState::Gold | ImageState::Retired => Verdict::Passed,
     }
 }
 
@@ -138,9 +138,9 @@ mod tests {
     #[test]
     fn one_rejected_ami_rejects_the_whole() {
         let mut arm = arm();
-        arm.amis[0].state = State::Rejected;
+        arm.amis[0].state = ImageState::Rejected;
         let merged = merge(&candidate(), &summed_up(arm)).expect("merges");
-        assert_eq!((merged.state, merged.verdict), (State::Rejected, Verdict::Failed));
+        assert_eq!((merged.state, merged.verdict), (ImageState::Rejected, Verdict::Failed));
     }
 
     #[test]
@@ -153,19 +153,19 @@ mod tests {
     #[test]
     fn a_later_test_replaces_an_earlier_one_by_legal_moves_only() {
         let mut untested = candidate();
-        untested.amis[0].state = State::Untested;
+        untested.amis[0].state = ImageState::Untested;
         let untested = summed_up(untested);
         let mut later = candidate();
         later.amis[0].tested_at = "2026-11-22T11:00:00Z".to_owned();
         let later = summed_up(later);
         let merged = merge(&untested, &later).expect("untested may become candidate");
-        assert_eq!(merged.state, State::Candidate);
+        assert_eq!(merged.state, ImageState::Candidate);
         assert_eq!(merge(&merged, &untested).expect("the older test changes nothing"), merged);
 
         let mut rejected = candidate();
-        rejected.amis[0].state = State::Rejected;
+        rejected.amis[0].state = ImageState::Rejected;
         let rejected = summed_up(rejected);
         assert!(matches!(merge(&rejected, &later), Err(MergeConflict::State { .. })));
-        assert_eq!(merge(&later, &rejected).expect("by an earlier clock").state, State::Rejected);
+        assert_eq!(merge(&later, &rejected).expect("by an earlier clock").state, ImageState::Rejected);
     }
 }

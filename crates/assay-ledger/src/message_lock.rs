@@ -124,7 +124,7 @@ pub fn harmless(words: &str) -> String {
 mod tests {
     use super::*;
     use crate::{fixtures::lock, lock_file};
-    use assay_model::State;
+    use assay_model::ImageState;
 
     #[test]
     fn the_words() {
@@ -156,7 +156,7 @@ mod tests {
     fn a_second_gold_on_one_day_has_a_tag_of_its_own_and_the_first_keeps_its_words() {
         let mut lock = lock();
         let first = lock_tag(&lock, &lock.entries[1]);
-        for (state, at) in [(State::Retired, "2026-11-22T13:00:00Z"), (State::Gold, "2026-11-22T14:00:00Z")] {
+        for (state, at) in [(ImageState::Retired, "2026-11-22T13:00:00Z"), (ImageState::Gold, "2026-11-22T14:00:00Z")] {
             let copies = lock.entries[1].copies.clone();
             let entry = LockEntry { state, at: at.to_owned(), copies, ..lock.entries[1].clone() };
             lock_file::append(&mut lock, entry);

@@ -5,12 +5,12 @@ use super::{
     candidate_file,
     git::GitError,
     hcl_text::HclError,
-    intake::Submission,
+    intake::ImageSubmission,
     lock_file,
     merge::{MergeConflict, evidence_paths, merge},
-    repository::{Change, Repository},
+    repository::{Repository, TreeChange},
 };
-use assay_model::{Candidate, Digest, ImageName, RunId, State, lock::Lock};
+use assay_model::{Candidate, Digest, ImageName, ImageState, RunId, lock::Lock};
 
 /// Why the files in git and the submissions do not go together.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum PlanError {
         /// The run.
         run: RunId,
         /// What the lock says of it.
-        state: State,
+        state: ImageState,
         /// The lock file.
         path: String,
     },
@@ -59,7 +59,7 @@ pub enum PlanError {
 
 /// The new tree and what it says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub(crate) struct TreePlan {
     /// The tree's id.
     pub tree: String,
     /// Whether it differs from the base's.
@@ -71,8 +71,12 @@ pub struct Plan {
 }
 
 /// Plans `submissions` on top of the commit `base` (`None`: nothing is there yet).
-pub async fn plan(repository: &Repository, base: Option<&str>, submissions: &[Submission]) -> Result<Plan, PlanError> {
-    let mut changes: Vec<Change> = Vec::new();
+pub(crate) async fn plan(
+    repository: &Repository,
+    base: Option<&str>,
+    submissions: &[ImageSubmission],
+) -> Result<TreePlan, PlanError> {
+    let mut changes: Vec<TreeChange> = Vec::new();
     let mut candidates = Vec::new();
     for submission in submissions {
         if is_moved_in(repository, base, &submission.candidate).await? {
@@ -91,7 +95,7 @@ pub async fn plan(repository: &Repository, base: Option<&str>, submissions: &[Su
         _ => repository.tree_with(base, &changes).await?,
     };
     let changed = before.as_deref() != Some(tree.as_str());
-    Ok(Plan { tree, changed, candidates, files: changes.into_iter().map(|(path, _)| path).collect() })
+    Ok(TreePlan { tree, changed, candidates, files: changes.into_iter().map(|(path, _)| path).collect() })
 }
 
 /// Whether the lock holds these AMIs already: a build job that runs again after the promotion must not bring its candidate file back, nor take the
@@ -115,8 +119,8 @@ async fn read_lock(repository: &Repository, commit: &str, image: &ImageName) -> 
 async fn plan_one(
     repository: &Repository,
     base: Option<&str>,
-    submission: &Submission,
-) -> Result<(Candidate, Vec<Change>), PlanError> {
+    submission: &ImageSubmission,
+) -> Result<(Candidate, Vec<TreeChange>), PlanError> {
     let path = candidate_file::path(&submission.candidate);
     let there = match base {
         Some(base) => read_candidate(repository, base, &path).await?,
@@ -139,7 +143,11 @@ async fn plan_one(
 }
 
 /// The candidate at `path` in a commit, if there is one.
-pub async fn read_candidate(repository: &Repository, commit: &str, path: &str) -> Result<Option<Candidate>, PlanError> {
+pub(crate) async fn read_candidate(
+    repository: &Repository,
+    commit: &str,
+    path: &str,
+) -> Result<Option<Candidate>, PlanError> {
     let Some(bytes) = repository.read(commit, path).await? else { return Ok(None) };
     Ok(Some(candidate_file::read(path, &String::from_utf8_lossy(&bytes))?))
 }
@@ -147,10 +155,10 @@ pub async fn read_candidate(repository: &Repository, commit: &str, path: &str) -
 async fn plan_evidence(
     repository: &Repository,
     base: Option<&str>,
-    submission: &Submission,
+    submission: &ImageSubmission,
     (before, merged): (Option<&Candidate>, &Candidate),
     path: &str,
-) -> Result<Vec<Change>, PlanError> {
+) -> Result<Vec<TreeChange>, PlanError> {
     let there = evidence_there(repository, base, merged).await?;
     let wanted = evidence_paths(merged);
     let mut changes = Vec::new();

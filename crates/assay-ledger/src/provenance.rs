@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 
 use super::{
     branch::of_ci,
-    git::{Call, Environment, Git, GitError},
+    git::{GitCall, GitEnvironment, GitError, GitProgram},
     location::CheckoutLocation,
     source_digest::SourceDigest,
     words::{clean, redact},
@@ -18,7 +18,7 @@ pub struct ProvenanceRequest<'a> {
     /// The folder of assay.hcl, else the working folder; `inputs` are relative to it.
     pub folder: &'a Path,
     /// What git and the CI variables are read from; usually `environment_of_process`.
-    pub environment: &'a Environment,
+    pub environment: &'a GitEnvironment,
     /// `owner` as the user configured it; it wins over what git says.
     pub owner: Option<&'a str>,
     /// Paths or globs (`packer/**/*.hcl`) of what the image is made from; empty: no source digest.
@@ -31,7 +31,7 @@ pub struct ProvenanceRequest<'a> {
 
 /// What was learned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Learned {
+pub struct LearnedProvenance {
     /// Everything but `parent`, which only Packer knows.
     pub provenance: Provenance,
     /// The provenance's source digest in every form that a record may have; `None` where it has none.
@@ -81,20 +81,20 @@ const CI_WORKFLOWS: [&str; 9] = [
 ];
 
 /// The id of the CI workflow that this process is part of, as CI gives it; `None` outside of CI, and where CI has no such thing.
-pub fn workflow(environment: &Environment) -> Option<String> {
+pub fn workflow(environment: &GitEnvironment) -> Option<String> {
     let set = |name: &&str| environment.get(*name).filter(|value| !value.is_empty());
     CI_WORKFLOWS.iter().find_map(set).map(|id| clean(&redact(id)))
 }
 
 /// Whether evidence that names `id` as its workflow was made in the one that this process is part of. What older versions wrote on CircleCI is the
 /// workflow's id where this one writes the pipeline's.
-pub fn is_this_workflow(environment: &Environment, id: &str) -> bool {
+pub fn is_this_workflow(environment: &GitEnvironment, id: &str) -> bool {
     let set = |name: &&str| environment.get(*name).filter(|value| !value.is_empty());
     CI_WORKFLOWS.iter().filter_map(set).any(|ours| clean(&redact(ours)) == id)
 }
 
 /// Learns what can be learned. Never fails: a folder that is no repository, or a machine without git, only means less.
-pub async fn learn(request: ProvenanceRequest<'_>) -> Learned {
+pub async fn learn(request: ProvenanceRequest<'_>) -> LearnedProvenance {
     let mut unknown = Vec::new();
     let placed = match PlacedGit::find(request.folder, request.environment).await {
         Ok(placed) => placed,
@@ -140,7 +140,7 @@ struct InGit {
 }
 
 /// What git said, and where it is silent, what the CI system says.
-fn learned(request: &ProvenanceRequest<'_>, git: InGit, unknown: Vec<String>) -> Learned {
+fn learned(request: &ProvenanceRequest<'_>, git: InGit, unknown: Vec<String>) -> LearnedProvenance {
     let InGit { commit, branch, remote, source } = git;
     let owner = request.owner.map(str::to_owned).or_else(|| remote.as_deref().and_then(owner_of));
     let provenance = Provenance {
@@ -152,31 +152,31 @@ fn learned(request: &ProvenanceRequest<'_>, git: InGit, unknown: Vec<String>) ->
         parent: None,
         began_at: None,
     };
-    Learned { provenance, source, workflow: workflow(request.environment), unknown }
+    LearnedProvenance { provenance, source, workflow: workflow(request.environment), unknown }
 }
 
 /// git in a folder of a checkout, and where that is.
 struct PlacedGit {
-    git: Git,
+    git: GitProgram,
     location: CheckoutLocation,
     /// The folder from the top, empty or with `/` at its end.
     prefix: String,
 }
 
 impl PlacedGit {
-    fn new(location: &CheckoutLocation, folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+    fn new(location: &CheckoutLocation, folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         let prefix = location.prefix(folder)?;
         let folder = location.top().join(&prefix);
-        Ok(Self { git: Git::of(location, &folder, environment), location: location.clone(), prefix })
+        Ok(Self { git: GitProgram::of(location, &folder, environment), location: location.clone(), prefix })
     }
 
-    async fn find(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+    async fn find(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         Self::new(&CheckoutLocation::of(folder, environment).await?, folder, environment)
     }
 }
 
 /// The URL of the remote that the branch belongs to, else of `origin`, else of the only one; insteadOf applied.
-async fn remote_url(git: &Git, branch: Option<&str>) -> Result<Option<String>, GitError> {
+async fn remote_url(git: &GitProgram, branch: Option<&str>) -> Result<Option<String>, GitError> {
     let mut names = Vec::new();
     if let Some(branch) = branch {
         names.extend(git.ask(&["config", "--get", &format!("branch.{branch}.remote")]).await?);
@@ -230,7 +230,7 @@ fn host_of(authority: &str) -> String {
 }
 
 /// The CI build's URL, or what identifies it, without credentials.
-fn pipeline(environment: &Environment) -> Option<String> {
+fn pipeline(environment: &GitEnvironment) -> Option<String> {
     let set = |name: &str| environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let github = || {
         let (server, repository, run) = (set("GITHUB_SERVER_URL")?, set("GITHUB_REPOSITORY")?, set("GITHUB_RUN_ID")?);
@@ -249,7 +249,7 @@ fn pipeline(environment: &Environment) -> Option<String> {
     url.or_else(github).or_else(bitbucket).or_else(azure).map(|url| clean(&redact(&url)))
 }
 
-fn commit_of_ci(environment: &Environment) -> Option<String> {
+fn commit_of_ci(environment: &GitEnvironment) -> Option<String> {
     let is_commit = |text: &&String| matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     CI_COMMITS.iter().find_map(|name| environment.get(*name).filter(is_commit)).map(|id| id.to_ascii_lowercase())
 }
@@ -266,11 +266,11 @@ async fn digest_of_files(
 ) -> Result<Digest, String> {
     let words = |error: GitError| error.to_string();
     let git = &placed.git;
-    let sources = Inputs::new(&placed.prefix, inputs, projections);
-    let scratch = Scratch::new(git).await?;
+    let sources = InputFiles::new(&placed.prefix, inputs, projections);
+    let scratch = ScratchIndex::new(git).await?;
     let (mut edited, mut any) = (Vec::new(), false);
     for (input, pathspec) in inputs.iter().zip(&sources.pathspecs) {
-        let listed = git.run(Call::of(&["ls-files", "-t", "--stage", "--full-name", "-z", "--", pathspec])).await;
+        let listed = git.run(GitCall::of(&["ls-files", "-t", "--stage", "--full-name", "-z", "--", pathspec])).await;
         let listed = listed.map_err(words)?;
         let mut matched = false;
         let files = listed.split(|byte| *byte == 0).filter_map(listed_file);
@@ -301,12 +301,12 @@ async fn digest_of_files(
     if !edited.is_empty() {
         // Only what is edited and not committed is read here: git knows the rest from the index.
         let arguments = vec!["add", "--update", "--pathspec-from-file=-", "--pathspec-file-nul"];
-        let call = Call { arguments, input: &edited, variables: scratch.variables(), ..Call::default() };
+        let call = GitCall { arguments, input: &edited, variables: scratch.variables(), ..GitCall::default() };
         git.run(call).await.map_err(words)?;
     }
     let mut arguments = vec!["ls-files", "--stage", "--full-name", "-z", "--"];
     arguments.extend(sources.pathspecs.iter().map(String::as_str));
-    let call = Call { arguments, variables: scratch.variables(), ..Call::default() };
+    let call = GitCall { arguments, variables: scratch.variables(), ..GitCall::default() };
     let listed = git.run(call).await.map_err(words)?;
     digest_of(&listed, &sources).ok_or_else(|| "every input was deleted from the work tree".to_owned())
 }
@@ -330,33 +330,33 @@ fn listed_file(row: &[u8]) -> Option<ListedFile<'_>> {
 pub(super) async fn digest_of_files_of_commit(
     location: &CheckoutLocation,
     folder: &Path,
-    environment: &Environment,
+    environment: &GitEnvironment,
     commit: &str,
     inputs: &[String],
     projections: &[String],
 ) -> Result<Digest, String> {
     let words = |error: GitError| error.to_string();
     let PlacedGit { git, prefix, .. } = PlacedGit::new(location, folder, environment).map_err(words)?;
-    let sources = Inputs::new(&prefix, inputs, projections);
+    let sources = InputFiles::new(&prefix, inputs, projections);
     let scratch = tempfile::Builder::new().prefix("assay-inputs-").tempdir().map_err(|error| error.to_string())?;
     let variables = || vec![("GIT_INDEX_FILE", scratch.path().join("index").into_os_string())];
-    let read = Call { arguments: vec!["read-tree", commit], variables: variables(), ..Call::default() };
+    let read = GitCall { arguments: vec!["read-tree", commit], variables: variables(), ..GitCall::default() };
     git.run(read).await.map_err(words)?;
     let mut arguments = vec!["ls-files", "--stage", "--full-name", "-z", "--"];
     arguments.extend(sources.pathspecs.iter().map(String::as_str));
-    let listed = git.run(Call { arguments, variables: variables(), ..Call::default() }).await.map_err(words)?;
+    let listed = git.run(GitCall { arguments, variables: variables(), ..GitCall::default() }).await.map_err(words)?;
     digest_of(&listed, &sources).ok_or_else(|| format!("none of the inputs matches a file of commit {commit}"))
 }
 
 /// What the inputs are, for git and for us.
-struct Inputs {
+struct InputFiles {
     /// Git's own globs (gitglossary(7), pathspec): `*` stays within a folder, `**` does not, a folder means all that is in it.
     pathspecs: Vec<String>,
     /// Paths from the root that assay writes itself.
     projections: Vec<String>,
 }
 
-impl Inputs {
+impl InputFiles {
     fn new(prefix: &str, inputs: &[String], projections: &[String]) -> Self {
         let plain = |path: &str| path.trim_start_matches("./").trim_end_matches('/').to_owned();
         Self {
@@ -374,13 +374,13 @@ impl Inputs {
 }
 
 /// A copy of the index and an object store of its own: what is edited and not committed is taken in, and nothing of the user's moves.
-struct Scratch {
+struct ScratchIndex {
     folder: tempfile::TempDir,
     objects: String,
 }
 
-impl Scratch {
-    async fn new(git: &Git) -> Result<Self, String> {
+impl ScratchIndex {
+    async fn new(git: &GitProgram) -> Result<Self, String> {
         let place = async |name| git.text(&["rev-parse", "--path-format=absolute", "--git-path", name]).await;
         let objects = place("objects").await.map_err(|error| error.to_string())?;
         let index = place("index").await.map_err(|error| error.to_string())?;
@@ -414,7 +414,7 @@ fn rows(listed: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
 }
 
 /// The digest of the rows that count; `None` where none does.
-fn digest_of(listed: &[u8], inputs: &Inputs) -> Option<Digest> {
+fn digest_of(listed: &[u8], inputs: &InputFiles) -> Option<Digest> {
     let counts = rows(listed).filter(|(_, _, path)| inputs.wants(path));
     let mut rows: Vec<Vec<u8>> =
         counts.map(|(mode, blob, path)| [path, b"\0", mode, b"\0", blob, b"\0"].concat()).collect();
@@ -433,11 +433,11 @@ fn copy_with_time(from: &Path, to: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::World;
+    use crate::world::GitWorld;
 
     #[tokio::test]
     async fn an_edit_in_the_second_of_the_checkout_is_seen() {
-        let world = World::new();
+        let world = GitWorld::new();
         world.write("clone/packer/base.pkr.hcl", "# 1.1\n");
         world.git("clone", &["commit", "-q", "-a", "-m", "1.1"]);
         let committed = digest(&world, "clone", &["packer"]).await;
@@ -456,7 +456,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_sparse_checkout_leaves_out_counts_as_the_index_has_it() {
-        let world = World::new();
+        let world = GitWorld::new();
         let whole = digest(&world, "clone", &["packer", "README.md"]).await;
         world.git("clone", &["sparse-checkout", "set", "nothing"]);
         assert!(!world.path("clone/packer").exists());
@@ -467,7 +467,7 @@ mod tests {
         assert_eq!(digest(&world, "clone", &["packer", "README.md"]).await, whole, "git status does not see it either");
     }
 
-    async fn learned(world: &World, folder: &str, inputs: &[&str]) -> Learned {
+    async fn learned(world: &GitWorld, folder: &str, inputs: &[&str]) -> LearnedProvenance {
         let inputs: Vec<String> = inputs.iter().map(|input| (*input).to_owned()).collect();
         learn(ProvenanceRequest {
             folder: &world.path(folder),
@@ -480,14 +480,14 @@ mod tests {
         .await
     }
 
-    async fn digest(world: &World, folder: &str, inputs: &[&str]) -> Digest {
+    async fn digest(world: &GitWorld, folder: &str, inputs: &[&str]) -> Digest {
         let learned = learned(world, folder, inputs).await;
         learned.provenance.source_digest.unwrap_or_else(|| panic!("{:?}", learned.unknown))
     }
 
     #[tokio::test]
     async fn a_checkout_knows_its_commit_branch_and_owner() {
-        let world = World::new();
+        let world = GitWorld::new();
         world.git("clone", &["remote", "set-url", "origin", "https://user:s3cret@GitHub.com/example/images.git"]);
         let learned = learned(&world, "clone/packer", &[]).await;
         assert_eq!(learned.provenance.owner.as_deref(), Some("github.com/example/images"));
@@ -498,7 +498,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_git_the_ci_system_is_asked() {
-        let mut world = World::new();
+        let mut world = GitWorld::new();
         world.environment.insert("CIRCLE_SHA1".to_owned(), "0123456789abcdef0123456789abcdef01234567".to_owned());
         world.environment.insert("CIRCLE_BRANCH".to_owned(), "main".to_owned());
         world.environment.insert("CIRCLE_BUILD_URL".to_owned(), "https://u:s3cret@ci.example/7".to_owned());
@@ -545,7 +545,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_source_digest_is_of_the_inputs_and_nothing_else() {
-        let world = World::new();
+        let world = GitWorld::new();
         let inputs = ["packer", "policy/**/*.sh"];
         let clean = digest(&world, "clone", &inputs).await;
         let before = world.checkout_state("clone");
@@ -587,7 +587,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_source_digest_does_not_touch_the_checkout_and_is_the_same_in_another() {
-        let world = World::new();
+        let world = GitWorld::new();
         world.write("clone/packer/base.pkr.hcl", "# edited\n");
         let before = world.checkout_state("clone");
         let objects = world.git("clone", &["count-objects"]);

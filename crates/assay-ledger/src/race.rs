@@ -7,9 +7,9 @@ use std::{
 };
 
 use super::{
-    commit::{LedgerError, Patience},
+    commit::{LedgerError, RacePatience},
     git::GitError,
-    remote::{PushAnswer, References, is_hopeless},
+    remote::{PushAnswer, RemoteReferences, is_hopeless},
     repository::Repository,
     tag_place::{self, TagPlace},
     tag_statement,
@@ -26,10 +26,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// The state of one race.
 #[derive(Debug)]
-pub struct Race {
+pub(crate) struct PushRace {
     repository: Repository,
     remote: String,
-    patience: Patience,
+    patience: RacePatience,
     started: Instant,
     looked: Instant,
     /// How long the last try took from its look to the remote's answer: in this time another writer gets in between.
@@ -37,7 +37,7 @@ pub struct Race {
     tries: u32,
     silences: u32,
     /// What the last look found.
-    seen: References,
+    seen: RemoteReferences,
     /// The branch and the remote's words of a push that it called a race, until the next look.
     rejected: Option<(String, String)>,
     /// How many such pushes in a row nothing had moved for.
@@ -46,7 +46,7 @@ pub struct Race {
 
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
+pub(crate) enum PushOutcome {
     /// The remote took everything; its own words, empty where it said none.
     Done(String),
     /// Another writer was faster.
@@ -55,9 +55,9 @@ pub enum Sent {
     Unknown,
 }
 
-impl Race {
+impl PushRace {
     /// A race towards a remote (a name or URL).
-    pub fn new(repository: Repository, remote: String, patience: Patience) -> Self {
+    pub(crate) fn new(repository: Repository, remote: String, patience: RacePatience) -> Self {
         let now = Instant::now();
         Self {
             repository,
@@ -68,30 +68,30 @@ impl Race {
             window: Duration::ZERO,
             tries: 0,
             silences: 0,
-            seen: References::new(),
+            seen: RemoteReferences::new(),
             rejected: None,
             unmoved: 0,
         }
     }
 
     /// Where it is run.
-    pub fn repository(&self) -> &Repository {
+    pub(crate) fn repository(&self) -> &Repository {
         &self.repository
     }
 
     /// The remote without credentials.
-    pub fn shown_remote(&self) -> String {
+    pub(crate) fn shown_remote(&self) -> String {
         redact(&self.remote)
     }
 
     /// How many pushes were tried.
-    pub fn tries(&self) -> u32 {
+    pub(crate) fn tries(&self) -> u32 {
         self.tries
     }
 
     /// What the remote has under these names or patterns, all at one moment. `None`: it said nothing, look again. Fails where it called pushes a race and nothing
     /// moved: then it is something else.
-    pub async fn references(&mut self, names: &[&str]) -> Result<Option<References>, LedgerError> {
+    pub(crate) async fn references(&mut self, names: &[&str]) -> Result<Option<RemoteReferences>, LedgerError> {
         self.looked = Instant::now();
         let references = match self.repository.remote_references(&self.remote, names).await {
             Ok(references) => references,
@@ -108,7 +108,7 @@ impl Race {
     }
 
     /// Brings a commit that the remote has under `reference` here. False: it said nothing, or has another one by now; look again.
-    pub async fn bring(&mut self, reference: &str, commit: &str) -> Result<bool, LedgerError> {
+    pub(crate) async fn bring(&mut self, reference: &str, commit: &str) -> Result<bool, LedgerError> {
         if self.commit_of(commit).await?.is_some() {
             return Ok(true);
         }
@@ -124,38 +124,38 @@ impl Race {
     }
 
     /// The commit behind a name, if it is here.
-    pub async fn commit_of(&self, name: &str) -> Result<Option<String>, LedgerError> {
+    pub(crate) async fn commit_of(&self, name: &str) -> Result<Option<String>, LedgerError> {
         self.repository.commit_of(name).await.map_err(|source| LedgerError::git(&self.repository, source))
     }
 
     /// Whether the first commit is the second or one of its ancestors, as far as the history is here.
-    pub async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, LedgerError> {
+    pub(crate) async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, LedgerError> {
         let answer = self.repository.is_ancestor(first, second).await;
         answer.map_err(|source| LedgerError::git(&self.repository, source))
     }
 
     /// Pushes to `branch` and what goes with it, all or none where the remote can do that. Fails where it will not have it.
-    pub async fn push(&mut self, branch: &str, refspecs: &[String]) -> Result<Sent, LedgerError> {
+    pub(crate) async fn push(&mut self, branch: &str, refspecs: &[String]) -> Result<PushOutcome, LedgerError> {
         self.tries += 1;
         let answer = self.repository.push(&self.remote, refspecs).await;
         self.window = self.looked.elapsed();
         match answer.map_err(|error| LedgerError::plan(branch, error))? {
-            PushAnswer::Done(words) => Ok(Sent::Done(words)),
+            PushAnswer::Done(words) => Ok(PushOutcome::Done(words)),
             PushAnswer::Race(words) => {
                 self.rejected = Some((branch.to_owned(), words));
-                Ok(Sent::Raced)
+                Ok(PushOutcome::Raced)
             }
             PushAnswer::Refused(words) => {
                 Err(LedgerError::Refused { remote: self.shown_remote(), branch: branch.to_owned(), words })
             }
-            PushAnswer::Silence(words) => self.silence(words).map(|()| Sent::Unknown),
+            PushAnswer::Silence(words) => self.silence(words).map(|()| PushOutcome::Unknown),
         }
     }
 
     /// The text of the remote's annotated tag of this name, brought here. `Some(None)`: it is no annotated tag. `None`: the remote said nothing, look again.
-    pub async fn tag_text(
+    pub(crate) async fn tag_text(
         &mut self,
-        references: &References,
+        references: &RemoteReferences,
         name: &str,
     ) -> Result<Option<Option<String>>, LedgerError> {
         let reference = format!("refs/tags/{name}");
@@ -176,9 +176,9 @@ impl Race {
     }
 
     /// Where the tag that is due under `name` with `message` is, or goes, and warnings. `None`: look again.
-    pub async fn tag_place(
+    pub(crate) async fn tag_place(
         &mut self,
-        references: &References,
+        references: &RemoteReferences,
         name: &str,
         message: &str,
     ) -> Result<Option<(TagPlace, Vec<String>)>, LedgerError> {
@@ -190,7 +190,7 @@ impl Race {
     }
 
     /// Waits before the next look; fails where patience is over.
-    pub async fn wait(&self, branch: &str) -> Result<(), LedgerError> {
+    pub(crate) async fn wait(&self, branch: &str) -> Result<(), LedgerError> {
         if self.tries >= self.patience.tries.max(1) && self.started.elapsed() >= self.patience.time {
             let (remote, branch) = (self.shown_remote(), branch.to_owned());
             return Err(LedgerError::Raced { remote, branch, tries: self.tries });

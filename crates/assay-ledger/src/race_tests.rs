@@ -3,19 +3,19 @@
 use std::{path::PathBuf, process::Command};
 
 use super::{
-    Books, BooksRequest, Change, CommitRequest, Edit, Environment, LedgerError, Patience, WriteRequest, Written,
-    candidate_file,
+    BooksRequest, CommitChange, CommitRequest, GitEnvironment, LedgerEdit, LedgerError, LedgerSnapshot, RacePatience,
+    WriteRequest, WrittenChange, candidate_file,
     fixtures::{RUN, lock},
     lock_commit, lock_file, lock_tag,
-    world::{Build, World, candidate_path, done, run, write_manifest},
+    world::{BuildFixture, GitWorld, candidate_path, done, run, write_manifest},
     write::write,
 };
-use assay_model::Runs;
+use assay_model::ManifestRuns;
 
 #[tokio::test]
 async fn a_lost_answer_is_found_as_done() {
-    let mut world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let mut world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     // A git whose first push reaches the remote and then says nothing of it.
     std::fs::create_dir(world.path("bin")).expect("a folder");
     let path = world.environment["PATH"].clone();
@@ -31,7 +31,7 @@ async fn a_lost_answer_is_found_as_done() {
     world.environment.insert("PATH".to_owned(), format!("{}:{path}", world.path("bin").display()));
     let outcome = done(&world.request("build/manifest.json")).await;
     assert!(lost.exists());
-    assert_eq!((outcome.change, outcome.tries), (Change::Pushed, 1));
+    assert_eq!((outcome.change, outcome.tries), (CommitChange::Pushed, 1));
     assert_eq!(world.git("remote.git", &["rev-list", "--count", "main"]), "3");
     assert_eq!(outcome.commit, world.remote_tip());
 }
@@ -44,7 +44,7 @@ struct Errand {
     manifests: Vec<PathBuf>,
     /// Adds an entry to the lock of `base`, with its tag.
     promote: bool,
-    environment: Environment,
+    environment: GitEnvironment,
 }
 
 /// Not a test by itself: the other end of [`start_child`], where it commits each manifest of its errand in turn.
@@ -58,13 +58,13 @@ async fn child_process() {
     for manifest in errand.manifests {
         done(&CommitRequest {
             manifest,
-            runs: Runs::Last,
+            runs: ManifestRuns::Last,
             repository: errand.repository.clone(),
             branch: None,
             remote: None,
             push: true,
             environment: errand.environment.clone(),
-            patience: Patience::default(),
+            patience: RacePatience::default(),
         })
         .await;
     }
@@ -87,7 +87,7 @@ fn start_child(errand: &Errand) -> std::process::Child {
 fn processes_that_race_lose_nothing_and_leave_a_line_of_commits() {
     const WRITERS: u8 = 6;
     const RUNS: u8 = 4;
-    let world = World::new();
+    let world = GitWorld::new();
     let mut children = Vec::new();
     for writer in 0..WRITERS {
         // Two writers share a clone: a runner with two jobs in one checkout.
@@ -101,7 +101,7 @@ fn processes_that_race_lose_nothing_and_leave_a_line_of_commits() {
             // Every run is built twice, by writers 0 and 1, 2 and 3, …: amd64 here, arm64 there.
             let run = run(writer / 2 * RUNS + number);
             let architecture = if writer % 2 == 0 { "x86_64" } else { "arm64" };
-            write_manifest(&folder, &[Build::passed(&run, architecture, writer)]);
+            write_manifest(&folder, &[BuildFixture::passed(&run, architecture, writer)]);
             manifests.push(folder.join("manifest.json"));
         }
         let environment = world.environment.clone();
@@ -127,8 +127,8 @@ fn processes_that_race_lose_nothing_and_leave_a_line_of_commits() {
 
 #[tokio::test]
 async fn killed_after_any_git_call_a_rerun_ends_at_the_same_place() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     std::fs::create_dir(world.path("bin")).expect("a folder");
     let (first, before) = (world.remote_tip(), world.checkout_state("clone"));
     let tag = format!("base/candidate/20261122-{RUN}");
@@ -152,10 +152,10 @@ async fn killed_after_any_git_call_a_rerun_ends_at_the_same_place() {
 }
 
 /// What the lock of `base` says in these tests, written as a promotion writes it: once, however often it is asked.
-async fn promoted(folder: PathBuf, environment: Environment) -> Written {
+async fn promoted(folder: PathBuf, environment: GitEnvironment) -> WrittenChange {
     let books = BooksRequest { folder, branch: "main".to_owned(), remote: None, environment };
-    let request = WriteRequest { books, open_branch: None, patience: Patience::default() };
-    let written = write(&request, async |books: &Books| {
+    let request = WriteRequest { books, open_branch: None, patience: RacePatience::default() };
+    let written = write(&request, async |books: &LedgerSnapshot| {
         let image = "base".parse().expect("a name");
         let mut there = books.lock(&image).await?;
         let whole = lock();
@@ -164,7 +164,7 @@ async fn promoted(folder: PathBuf, environment: Environment) -> Written {
         there.gold = whole.gold;
         let files = vec![(lock_file::path(&image), Some(lock_file::write(&there).into_bytes()))];
         let tags = there.entries.iter().map(|entry| lock_tag(&there, entry)).collect();
-        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&there, &new), tags, ..Edit::default() })
+        Ok::<_, LedgerError>(LedgerEdit { files, message: lock_commit(&there, &new), tags, ..LedgerEdit::default() })
     });
     written.await.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
 }
@@ -172,7 +172,7 @@ async fn promoted(folder: PathBuf, environment: Environment) -> Written {
 #[tokio::test]
 async fn a_promotion_killed_after_any_git_call_is_ended_by_the_next() {
     for atomic in [true, false] {
-        let world = World::new();
+        let world = GitWorld::new();
         std::fs::create_dir(world.path("bin")).expect("a folder");
         world.git("remote.git", &["config", "receive.advertiseAtomic", &atomic.to_string()]);
         let (first, before) = (world.remote_tip(), world.checkout_state("clone"));
@@ -204,13 +204,13 @@ async fn a_promotion_killed_after_any_git_call_is_ended_by_the_next() {
 }
 
 /// [`killed_in`] for a commit.
-fn killed_after(world: &World, call: u32) -> bool {
+fn killed_after(world: &GitWorld, call: u32) -> bool {
     killed_in(world, call, vec![world.path("build/manifest.json")], false)
 }
 
 /// Runs an errand in a child that is killed (SIGKILL) as soon as its `call`-th git process has done its work; false when it ended by itself.
 /// Only git processes change anything, so that between two of them all moments are the same.
-fn killed_in(world: &World, call: u32, manifests: Vec<PathBuf>, promote: bool) -> bool {
+fn killed_in(world: &GitWorld, call: u32, manifests: Vec<PathBuf>, promote: bool) -> bool {
     let path = world.environment["PATH"].clone();
     let count = world.path("count");
     world.write("count", "");

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    git::{Call, GitError, REMOTE_DEADLINE},
+    git::{GitCall, GitError, REMOTE_DEADLINE},
     repository::Repository,
     words::clean,
 };
 
 /// How a push ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PushAnswer {
+pub(crate) enum PushAnswer {
     /// The remote took everything. What it said, without git's own words; empty where it said nothing.
     Done(String),
     /// Somebody else was faster, or the remote says so: look again and retry. The remote's words.
@@ -23,23 +23,23 @@ pub enum PushAnswer {
 }
 
 /// The remote's references: full name → object id; a tag's commit stands under `name^{}`.
-pub type References = BTreeMap<String, String>;
+pub(crate) type RemoteReferences = BTreeMap<String, String>;
 
 impl Repository {
     /// What the remote has under these full names or patterns. Fails when it cannot be asked.
-    pub async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<References, GitError> {
+    pub(crate) async fn remote_references(&self, remote: &str, names: &[&str]) -> Result<RemoteReferences, GitError> {
         // Without these two the remote lists everything, pull requests included, and git sorts out afterwards.
         let mut arguments = vec!["ls-remote", "--quiet", "--heads", "--tags", "--", remote];
         arguments.extend(names);
         let deadline = Some(REMOTE_DEADLINE);
-        let output = self.git().run(Call { arguments, deadline, ..Call::default() }).await?;
+        let output = self.git().run(GitCall { arguments, deadline, ..GitCall::default() }).await?;
         let text = String::from_utf8_lossy(&output);
         Ok(text.lines().filter_map(|l| l.split_once('\t')).map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
     }
 
     /// Brings the objects behind one reference here. No reference, FETCH_HEAD or shallow boundary changes; no depth is asked for, which
     /// would make the user's clone shallower than it is.
-    pub async fn fetch(&self, remote: &str, reference: &str) -> Result<(), GitError> {
+    pub(crate) async fn fetch(&self, remote: &str, reference: &str) -> Result<(), GitError> {
         self.fetch_these(remote, &[reference]).await
     }
 
@@ -57,12 +57,12 @@ impl Repository {
             remote,
         ];
         arguments.extend(references);
-        self.git().run(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await.map(drop)
+        self.git().run(GitCall { arguments, deadline: Some(REMOTE_DEADLINE), ..GitCall::default() }).await.map(drop)
     }
 
     /// Pushes `refspecs` (`id:refs/…`), all or none. A remote that cannot do that (AWS CodeCommit) gets them one after the other, the
     /// branch first: a tag never names a commit that is on no branch.
-    pub async fn push(&self, remote: &str, refspecs: &[String]) -> Result<PushAnswer, GitError> {
+    pub(crate) async fn push(&self, remote: &str, refspecs: &[String]) -> Result<PushAnswer, GitError> {
         match self.push_once(remote, refspecs, true).await? {
             PushAnswer::Silence(words) if words.contains("does not support --atomic") => {}
             answer => return Ok(answer),
@@ -85,7 +85,8 @@ impl Repository {
         }
         arguments.extend(["--", remote]);
         arguments.extend(refspecs.iter().map(String::as_str));
-        match self.git().run_telling(Call { arguments, deadline: Some(REMOTE_DEADLINE), ..Call::default() }).await {
+        match self.git().run_telling(GitCall { arguments, deadline: Some(REMOTE_DEADLINE), ..GitCall::default() }).await
+        {
             Ok((_, words)) => Ok(PushAnswer::Done(of_remote(&words))),
             Err(GitError::Failed { words, output, .. }) => Ok(read_answer(&output, &words)),
             Err(error @ GitError::Timeout { .. }) => Ok(PushAnswer::Silence(error.to_string())),
@@ -142,7 +143,7 @@ fn read_answer(output: &str, words: &str) -> PushAnswer {
 }
 
 /// Whether git's words mean that trying again is pointless: who we are, or where it is, is wrong.
-pub fn is_hopeless(words: &str) -> bool {
+pub(crate) fn is_hopeless(words: &str) -> bool {
     const SIGNS: [&str; 14] = [
         "authentication failed",
         "permission denied",

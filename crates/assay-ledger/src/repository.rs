@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    git::{Call, Environment, Git, GitError, REMOTE_DEADLINE},
+    git::{GitCall, GitEnvironment, GitError, GitProgram, REMOTE_DEADLINE},
     location::{CheckoutLocation, repository_like_paths},
 };
 
@@ -19,18 +19,18 @@ const FALLBACK_EMAIL: &str = "assay@localhost";
 
 /// A repository and the git that works on it.
 #[derive(Debug, Clone)]
-pub struct Repository {
-    git: Git,
+pub(crate) struct Repository {
+    git: GitProgram,
     objects: PathBuf,
     location: CheckoutLocation,
 }
 
 /// A change to a tree: a path with `/` from the root, and the blob it shall hold, or none to take it away.
-pub type Change = (String, Option<String>);
+pub(crate) type TreeChange = (String, Option<String>);
 
 impl Repository {
     /// The repository whose checkout holds `folder`. Fails where there is none, or none that may be used, or git is missing.
-    pub async fn open(folder: &Path, environment: &Environment) -> Result<Self, GitError> {
+    pub(crate) async fn open(folder: &Path, environment: &GitEnvironment) -> Result<Self, GitError> {
         let location = CheckoutLocation::of(folder, environment).await?;
         let mut git = location.git(environment);
         let objects = git.text(&["rev-parse", "--path-format=absolute", "--git-path", "objects"]).await?;
@@ -53,7 +53,7 @@ impl Repository {
     }
 
     /// The git that works here.
-    pub fn git(&self) -> &Git {
+    pub(crate) fn git(&self) -> &GitProgram {
         &self.git
     }
 
@@ -63,34 +63,34 @@ impl Repository {
     }
 
     /// The folders that git tracks and that git's own discovery would take for repositories, from the top, each with `/` at its end.
-    pub async fn embedded(&self) -> Result<Vec<String>, GitError> {
+    pub(crate) async fn embedded(&self) -> Result<Vec<String>, GitError> {
         let listed = self.git.text(&["ls-files", "-z"]).await?;
         Ok(repository_like_paths(listed.split('\0')))
     }
 
     /// The branch that is checked out; `None` for a detached HEAD.
-    pub async fn current_branch(&self) -> Result<Option<String>, GitError> {
+    pub(crate) async fn current_branch(&self) -> Result<Option<String>, GitError> {
         self.git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await
     }
 
     /// The commit behind a name, if both are here.
-    pub async fn commit_of(&self, name: &str) -> Result<Option<String>, GitError> {
+    pub(crate) async fn commit_of(&self, name: &str) -> Result<Option<String>, GitError> {
         self.git.ask(&["rev-parse", "--quiet", "--verify", "--end-of-options", &format!("{name}^{{commit}}")]).await
     }
 
     /// Whether the first commit is the second or one of its ancestors, as far as the history is here.
-    pub async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, GitError> {
+    pub(crate) async fn is_ancestor(&self, first: &str, second: &str) -> Result<bool, GitError> {
         Ok(self.git.ask(&["merge-base", "--is-ancestor", first, second]).await?.is_some())
     }
 
     /// The last commit in the history of `tip` that changed `path`; `tip` itself where the history is not here (a shallow clone).
-    pub async fn last_change(&self, tip: &str, path: &str) -> Result<String, GitError> {
+    pub(crate) async fn last_change(&self, tip: &str, path: &str) -> Result<String, GitError> {
         let found = self.git.ask(&["log", "-1", "--no-show-signature", "--format=%H", tip, "--", path]).await?;
         Ok(found.filter(|commit| !commit.is_empty()).unwrap_or_else(|| tip.to_owned()))
     }
 
     /// The value of a configuration variable.
-    pub async fn config(&self, name: &str) -> Result<Option<String>, GitError> {
+    pub(crate) async fn config(&self, name: &str) -> Result<Option<String>, GitError> {
         self.git.ask(&["config", "--get", name]).await
     }
 
@@ -99,7 +99,7 @@ impl Repository {
     }
 
     /// The bytes of the file at `path` in a commit; `None` where there is no such file.
-    pub async fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+    pub(crate) async fn read(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         match self.list(commit, path).await?.into_iter().find(|(found, _)| found == path) {
             Some((_, blob)) => Ok(Some(self.blob(&blob).await?)),
             None => Ok(None),
@@ -107,9 +107,9 @@ impl Repository {
     }
 
     /// The files below `path` (a file or, with a `/` at the end, a folder) in a commit: (path, blob).
-    pub async fn list(&self, commit: &str, path: &str) -> Result<Vec<(String, String)>, GitError> {
+    pub(crate) async fn list(&self, commit: &str, path: &str) -> Result<Vec<(String, String)>, GitError> {
         let call = vec!["ls-tree", "-r", "-z", "--full-tree", commit, "--", path];
-        let output = self.git.run(Call { arguments: call, ..Call::default() }).await?;
+        let output = self.git.run(GitCall { arguments: call, ..GitCall::default() }).await?;
         let text = String::from_utf8_lossy(&output);
         let rows = text.split('\0').filter_map(|row| row.split_once('\t'));
         Ok(rows
@@ -122,21 +122,22 @@ impl Repository {
     }
 
     /// A blob's bytes.
-    pub async fn blob(&self, id: &str) -> Result<Vec<u8>, GitError> {
+    pub(crate) async fn blob(&self, id: &str) -> Result<Vec<u8>, GitError> {
         // In a partial clone this asks the remote.
-        let call = Call { arguments: vec!["cat-file", "blob", id], deadline: Some(REMOTE_DEADLINE), ..Call::default() };
+        let call =
+            GitCall { arguments: vec!["cat-file", "blob", id], deadline: Some(REMOTE_DEADLINE), ..GitCall::default() };
         self.git.run(call).await
     }
 
     /// Writes a blob of exactly these bytes (no filters, no line end conversion) and returns its id.
-    pub async fn write_blob(&self, bytes: &[u8]) -> Result<String, GitError> {
-        self.id(Call { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..Call::default() }).await
+    pub(crate) async fn write_blob(&self, bytes: &[u8]) -> Result<String, GitError> {
+        self.id(GitCall { arguments: vec!["hash-object", "-w", "--stdin"], input: bytes, ..GitCall::default() }).await
     }
 
     /// The tree of `base` (nothing where there is none) with `changes` made, by way of an index of its own. A file keeps its mode. Fails where a
     /// link, a submodule or a folder is in a file's place, or a file in a folder's, since git would drop that; and for a path that git would leave
     /// out without a word.
-    pub async fn tree_with(&self, base: Option<&str>, changes: &[Change]) -> Result<String, GitError> {
+    pub(crate) async fn tree_with(&self, base: Option<&str>, changes: &[TreeChange]) -> Result<String, GitError> {
         if let Some((path, _)) = changes.iter().find(|(path, _)| !is_plain(path)) {
             return Err(GitError::Strange {
                 verb: "update-index".to_owned(),
@@ -154,7 +155,7 @@ impl Repository {
             Some(base) => vec!["read-tree", base],
             None => vec!["read-tree", "--empty"],
         };
-        self.git.run(Call { arguments: read, variables: index(), ..Call::default() }).await?;
+        self.git.run(GitCall { arguments: read, variables: index(), ..GitCall::default() }).await?;
         let none = "0".repeat(changes.iter().find_map(|(_, blob)| blob.as_ref()).map_or(40, String::len));
         let mut input = Vec::new();
         for (path, blob) in changes {
@@ -166,19 +167,20 @@ impl Repository {
         }
         if !input.is_empty() {
             let arguments = vec!["update-index", "-z", "--add", "--replace", "--index-info"];
-            self.git.run(Call { arguments, input: &input, variables: index(), ..Call::default() }).await?;
+            self.git.run(GitCall { arguments, input: &input, variables: index(), ..GitCall::default() }).await?;
         }
         // In a partial clone the other files are with the remote, and may stay there.
-        self.id(Call { arguments: vec!["write-tree", "--missing-ok"], variables: index(), ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["write-tree", "--missing-ok"], variables: index(), ..GitCall::default() })
+            .await
     }
 
-    async fn modes(&self, base: &str, changes: &[Change]) -> Result<BTreeMap<String, String>, GitError> {
+    async fn modes(&self, base: &str, changes: &[TreeChange]) -> Result<BTreeMap<String, String>, GitError> {
         let paths: BTreeSet<&str> = changes.iter().map(|(path, _)| path.as_str()).collect();
         let folders = paths.iter().flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]));
         let folders: BTreeSet<&str> = folders.collect();
         let mut arguments = vec!["ls-tree", "-z", "--full-tree", base, "--"];
         arguments.extend(paths.iter().chain(&folders));
-        let output = self.git.run(Call { arguments, ..Call::default() }).await?;
+        let output = self.git.run(GitCall { arguments, ..GitCall::default() }).await?;
         let mut modes = BTreeMap::new();
         for row in String::from_utf8_lossy(&output).split('\0') {
             let Some((meta, path)) = row.split_once('\t') else { continue };
@@ -206,17 +208,22 @@ impl Repository {
     }
 
     /// The text of an annotated tag object, if it is here and is one.
-    pub async fn tag_text(&self, object: &str) -> Result<Option<String>, GitError> {
+    pub(crate) async fn tag_text(&self, object: &str) -> Result<Option<String>, GitError> {
         self.git.ask(&["cat-file", "tag", object]).await
     }
 
     /// The tree of a commit.
-    pub async fn tree_of(&self, commit: &str) -> Result<String, GitError> {
+    pub(crate) async fn tree_of(&self, commit: &str) -> Result<String, GitError> {
         self.git.text(&["rev-parse", "--verify", &format!("{commit}^{{tree}}")]).await
     }
 
     /// Writes a commit object, signed where the user's configuration signs commits. No branch moves.
-    pub async fn commit_tree(&self, tree: &str, parent: Option<&str>, message: &str) -> Result<String, GitError> {
+    pub(crate) async fn commit_tree(
+        &self,
+        tree: &str,
+        parent: Option<&str>,
+        message: &str,
+    ) -> Result<String, GitError> {
         let mut arguments = vec!["commit-tree", tree];
         if let Some(parent) = parent {
             arguments.extend(["-p", parent]);
@@ -226,17 +233,17 @@ impl Repository {
             arguments.push("-S");
         }
         let deadline = Some(REMOTE_DEADLINE);
-        self.id(Call { arguments, input: message.as_bytes(), deadline, ..Call::default() }).await
+        self.id(GitCall { arguments, input: message.as_bytes(), deadline, ..GitCall::default() }).await
     }
 
     /// Writes an annotated tag object, signed where the user's configuration signs tags. No tag reference is made.
-    pub async fn tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
+    pub(crate) async fn tag_object(&self, name: &str, commit: &str, message: &str) -> Result<String, GitError> {
         if self.config_is_true("tag.gpgsign").await? || self.config_is_true("tag.forceSignAnnotated").await? {
             return self.signed_tag_object(name, commit, message).await;
         }
         let tagger = self.git.text(&["var", "GIT_COMMITTER_IDENT"]).await?;
         let object = format!("object {commit}\ntype commit\ntag {name}\ntagger {tagger}\n\n{message}");
-        self.id(Call { arguments: vec!["mktag"], input: object.as_bytes(), ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["mktag"], input: object.as_bytes(), ..GitCall::default() }).await
     }
 
     /// Only `git tag` signs tags, and it always makes a reference: it makes it in a scratch repository that shares this one's objects and
@@ -254,9 +261,10 @@ impl Repository {
         let variables = || variables.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
         let arguments = vec!["tag", "--sign", "--cleanup=verbatim", "--file=-", name, commit];
         let deadline = Some(REMOTE_DEADLINE);
-        self.git.run(Call { arguments, input: message.as_bytes(), variables: variables(), deadline }).await?;
+        self.git.run(GitCall { arguments, input: message.as_bytes(), variables: variables(), deadline }).await?;
         let reference = format!("refs/tags/{name}");
-        self.id(Call { arguments: vec!["rev-parse", &reference], variables: variables(), ..Call::default() }).await
+        self.id(GitCall { arguments: vec!["rev-parse", &reference], variables: variables(), ..GitCall::default() })
+            .await
     }
 
     /// What the repository's configuration says of people and signing, as variables that another repository's git reads (git(1),
@@ -276,18 +284,18 @@ impl Repository {
     }
 
     /// Sets a reference, only if it is still `old` (`None`: does not exist).
-    pub async fn update_ref(&self, name: &str, new: &str, old: Option<&str>) -> Result<(), GitError> {
+    pub(crate) async fn update_ref(&self, name: &str, new: &str, old: Option<&str>) -> Result<(), GitError> {
         let none = "0".repeat(new.len());
         self.git.text(&["update-ref", "-m", "assay commit", name, new, old.unwrap_or(&none)]).await.map(drop)
     }
 
     /// Whether a branch is checked out in this or another work tree of the repository.
-    pub async fn is_checked_out(&self, branch: &str) -> Result<bool, GitError> {
+    pub(crate) async fn is_checked_out(&self, branch: &str) -> Result<bool, GitError> {
         let listed = self.git.text(&["worktree", "list", "--porcelain"]).await?;
         Ok(listed.lines().any(|line| line == format!("branch refs/heads/{branch}")))
     }
 
-    async fn id(&self, call: Call<'_>) -> Result<String, GitError> {
+    async fn id(&self, call: GitCall<'_>) -> Result<String, GitError> {
         let verb = call.arguments.first().copied().unwrap_or_default().to_owned();
         let output = self.git.run(call).await?;
         let text = String::from_utf8_lossy(&output).trim().to_owned();

@@ -1,7 +1,7 @@
 //! What an image is made from, in one digest: the bytes of its input files, and what assay.hcl says of its build (template, variables, `only` and the like). It owns the forms that the
 //! digest has and had; what the files are is `provenance`'s.
 
-use assay_model::{Digest, history::History};
+use assay_model::{Digest, history::ImageHistory};
 
 /// Stands before what is digested, so that a digest of files alone is never one of this form.
 const FORM: &str = "assay source digest 2";
@@ -28,7 +28,7 @@ impl SourceDigest {
     }
 
     /// A history in which records of this source's former form are of its current one.
-    pub fn in_history<'a>(source: Option<&'a Self>, history: History<'a>) -> History<'a> {
+    pub fn in_history<'a>(source: Option<&'a Self>, history: ImageHistory<'a>) -> ImageHistory<'a> {
         match source {
             Some(source) => history.with_former_inputs(source.former.as_str(), source.current.as_str()),
             None => history,

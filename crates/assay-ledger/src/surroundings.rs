@@ -9,7 +9,7 @@ use std::{
 use super::{
     LedgerError, ProvenanceRequest,
     branch::of_ci,
-    git::{Environment, GitError, environment_of_process},
+    git::{GitEnvironment, GitError, environment_of_process},
     learn,
     location::{CheckoutLocation, repository_like_folder},
     repository::Repository,
@@ -32,7 +32,7 @@ const PULL_REQUESTS: [(&str, &str); 12] = [
 ];
 
 /// The path of `file` from the root of the repository that its folder is in, with `/`. Fails where its folder is in no repository.
-pub async fn path_in_repository(file: &Path, environment: &Environment) -> Result<String, LedgerError> {
+pub async fn path_in_repository(file: &Path, environment: &GitEnvironment) -> Result<String, LedgerError> {
     let folder = folder_of(file);
     let in_git = |source: GitError| LedgerError::Git { folder: folder.clone(), source: Box::new(source) };
     let location = CheckoutLocation::of(&folder, environment).await.map_err(in_git)?;
@@ -43,7 +43,7 @@ pub async fn path_in_repository(file: &Path, environment: &Environment) -> Resul
 /// Whether the repository that `folder` (that of assay.hcl) is in tracks `file`: then its bytes may come from whoever wrote the commit. Links are followed too.
 /// False for a file outside of the repository. No other repository is asked: fails where the file lies in one, or in a folder that git's discovery would take
 /// for one, and where git cannot say.
-pub async fn is_tracked(file: &Path, folder: &Path, environment: &Environment) -> Result<bool, LedgerError> {
+pub async fn is_tracked(file: &Path, folder: &Path, environment: &GitEnvironment) -> Result<bool, LedgerError> {
     let in_git = |source: GitError| LedgerError::Git { folder: folder.to_owned(), source: Box::new(source) };
     let location = CheckoutLocation::of(folder, environment).await.map_err(in_git)?;
     let real = |path: &Path| {
@@ -93,7 +93,7 @@ fn real_parent(path: &Path) -> Option<PathBuf> {
 }
 
 /// The files that git tracks directly in a folder, which need not be there, by their paths on disk; none outside of a repository.
-pub async fn tracked_below(folder: &Path, environment: &Environment) -> Result<Vec<PathBuf>, LedgerError> {
+pub async fn tracked_below(folder: &Path, environment: &GitEnvironment) -> Result<Vec<PathBuf>, LedgerError> {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let Some(there) = absolute.ancestors().find(|above| above.is_dir()) else { return Ok(Vec::new()) };
     let in_git = |source: GitError| LedgerError::Git { folder: folder.to_owned(), source: Box::new(source) };
@@ -136,7 +136,7 @@ pub fn embedded_repositories(folder: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Who works here: the CI job's URL, else git's user as `name <email>`, else nobody known.
-pub async fn actor(folder: &Path, environment: &Environment) -> String {
+pub async fn actor(folder: &Path, environment: &GitEnvironment) -> String {
     let asked = ProvenanceRequest { folder, environment, owner: None, inputs: &[], projections: &[], build: "" };
     if let Some(url) = learn(asked).await.provenance.pipeline {
         return url;
@@ -149,7 +149,7 @@ pub async fn actor(folder: &Path, environment: &Environment) -> String {
 }
 
 /// The branch that this CI job builds; `None` outside of CI and for a pull request.
-pub fn branch_of_job(environment: &Environment) -> Option<String> {
+pub fn branch_of_job(environment: &GitEnvironment) -> Option<String> {
     let asks = |(name, no): &(&str, &str)| environment.get(*name).is_some_and(|v| !v.is_empty() && v != no);
     if PULL_REQUESTS.iter().any(asks)
         || environment.get("GITHUB_EVENT_NAME").is_some_and(|e| e.contains("pull_request"))
@@ -173,11 +173,11 @@ fn name_of(file: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::world::World;
+    use crate::world::GitWorld;
 
     #[tokio::test]
     async fn what_git_tracks_is_known_and_where_it_lies() {
-        let world = World::new();
+        let world = GitWorld::new();
         world.write("clone/packer/new.json", "{}");
         let folder = world.path("clone/packer");
         let tracked =

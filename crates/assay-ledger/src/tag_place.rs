@@ -1,7 +1,7 @@
 //! Where an annotated tag goes when somebody was there before: whoever may push a tag can take any name, and that must neither stop a move nor change what it
 //! says. It owns the names beside the due one, and the words about what stands there; it refuses to move or delete a tag.
 
-use super::{LedgerError, remote::References};
+use super::{LedgerError, remote::RemoteReferences};
 
 /// So many names are tried for one tag: the due one, then `-2` and so on behind it.
 const MOST_NAMES: usize = 9;
@@ -20,7 +20,7 @@ pub(super) enum TagPlace {
 /// Looks for the place of the tag that is due under `name`. `says`: whether the tag of a name says what it should; `None`: it could not be looked at, and neither
 /// can this. The words are warnings for the user.
 pub(super) async fn find(
-    references: &References,
+    references: &RemoteReferences,
     name: &str,
     mut says: impl AsyncFnMut(&str) -> Result<Option<bool>, LedgerError>,
 ) -> Result<Option<(TagPlace, Vec<String>)>, LedgerError> {
@@ -50,7 +50,7 @@ pub(super) async fn find(
 }
 
 /// A tag that makes one of this name impossible: a reference cannot be both a file and a folder (git-check-ref-format(1)).
-fn in_the_way(references: &References, name: &str) -> Option<String> {
+fn in_the_way(references: &RemoteReferences, name: &str) -> Option<String> {
     let parents = name.match_indices('/').map(|(at, _)| &name[..at]);
     let parent = parents.into_iter().find(|parent| references.contains_key(&format!("refs/tags/{parent}")));
     if let Some(parent) = parent {

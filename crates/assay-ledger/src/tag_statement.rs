@@ -122,7 +122,7 @@ mod tests {
         let (one, two) = (statement(fixtures::candidate()), statement(fixtures::candidate_of_two_builds()));
         assert!(one.is_part_of(&two) && !two.is_part_of(&one));
         let mut rejected = fixtures::candidate_of_two_builds();
-        rejected.state = assay_model::State::Rejected;
+        rejected.state = assay_model::ImageState::Rejected;
         assert!(!one.is_part_of(&statement(rejected)));
     }
 }

@@ -23,7 +23,7 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// `text` without credentials, each line escaped, empty lines dropped, at most 4096 characters of its beginning and end.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let safe = redact(text);
     let lines: Vec<String> = safe
         .lines()
@@ -41,7 +41,7 @@ pub fn clean(text: &str) -> String {
 }
 
 /// `text` with the credentials of every URL and token struck out.
-pub fn redact(text: &str) -> String {
+pub(crate) fn redact(text: &str) -> String {
     let without = USERINFO.replace_all(text, "${1}");
     TOKEN.replace_all(&without, "${1}***").into_owned()
 }

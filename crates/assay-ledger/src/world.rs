@@ -10,19 +10,21 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    CommitOutcome, CommitRequest, Environment, LedgerError, Patience, candidate_file, commit, fixtures, lock_file,
+    CommitOutcome, CommitRequest, GitEnvironment, LedgerError, RacePatience, candidate_file, commit, fixtures,
+    lock_file,
 };
 use assay_model::{
-    Candidate, CandidateAmi, Digest, Evidence, HostKeyPin, Manifest, ManifestBuild, Provenance, RunId, Runs, State,
-    TargetEvidence, Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, lock::Lock, manifest::Stamped,
+    Candidate, CandidateAmi, Digest, Evidence, HostKeyPin, ImageState, Manifest, ManifestBuild, ManifestRuns,
+    Provenance, RunId, TargetEvidence, Verdict, cause::chain, evidence::EVIDENCE_SCHEMA, lock::Lock,
+    manifest::StampedBuild,
 };
 
-pub struct World {
+pub struct GitWorld {
     pub folder: TempDir,
-    pub environment: Environment,
+    pub environment: GitEnvironment,
 }
 
-impl World {
+impl GitWorld {
     /// A bare remote `remote.git` with one commit on main, and a clone of it in `clone`.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
@@ -31,7 +33,7 @@ impl World {
         let configuration = home.join("gitconfig");
         std::fs::write(&configuration, "[user]\nname = Test\nemail = test@localhost\n[init]\ndefaultBranch = main\n")
             .expect("a configuration");
-        let mut environment = Environment::new();
+        let mut environment = GitEnvironment::new();
         environment.insert("PATH".to_owned(), std::env::var("PATH").expect("PATH"));
         environment.insert("HOME".to_owned(), home.display().to_string());
         environment.insert("GIT_CONFIG_GLOBAL".to_owned(), configuration.display().to_string());
@@ -84,13 +86,13 @@ impl World {
     pub fn request(&self, manifest: &str) -> CommitRequest {
         CommitRequest {
             manifest: self.path(manifest),
-            runs: Runs::Last,
+            runs: ManifestRuns::Last,
             repository: self.path("clone"),
             branch: None,
             remote: None,
             push: true,
             environment: self.environment.clone(),
-            patience: Patience { tries: 20, time: Duration::from_secs(60) },
+            patience: RacePatience { tries: 20, time: Duration::from_secs(60) },
         }
     }
 
@@ -135,28 +137,28 @@ impl World {
 }
 
 /// One build of a manifest.
-pub struct Build<'a> {
+pub struct BuildFixture<'a> {
     pub image: &'a str,
     pub run: &'a str,
-    pub state: State,
+    pub state: ImageState,
     pub tested_at: &'a str,
     pub amis: Vec<CandidateAmi>,
 }
 
-impl<'a> Build<'a> {
+impl<'a> BuildFixture<'a> {
     pub fn passed(run: &'a str, architecture: &str, number: u8) -> Self {
         let tested_at = "2026-11-22T23:59:59Z";
         let amis = vec![
             fixtures::ami(architecture, "us-east-1", number, b"", tested_at),
             fixtures::ami(architecture, "eu-west-1", number, b"", tested_at),
         ];
-        Self { image: "base", run, state: State::Candidate, tested_at, amis }
+        Self { image: "base", run, state: ImageState::Candidate, tested_at, amis }
     }
 
     fn verdict(&self) -> Verdict {
         match self.state {
-            State::Candidate => Verdict::Passed,
-            State::Rejected => Verdict::Failed,
+            ImageState::Candidate => Verdict::Passed,
+            ImageState::Rejected => Verdict::Failed,
             _ => Verdict::Undecided,
         }
     }
@@ -189,7 +191,7 @@ impl<'a> Build<'a> {
 }
 
 /// Writes a manifest and its evidence files into `folder` (made if need be).
-pub fn write_manifest(folder: &Path, builds: &[Build<'_>]) {
+pub fn write_manifest(folder: &Path, builds: &[BuildFixture<'_>]) {
     std::fs::create_dir_all(folder).expect("a folder");
     let mut manifest = Manifest::default();
     for (number, build) in builds.iter().enumerate() {
@@ -206,7 +208,7 @@ pub fn write_manifest(folder: &Path, builds: &[Build<'_>]) {
             artifact_id: build.amis.iter().map(|a| a.record.ami.to_string()).collect::<Vec<_>>().join(","),
             packer_run_uuid: uuid(build.run),
             custom_data: None,
-            assay: Some(Stamped {
+            assay: Some(StampedBuild {
                 image: build.image.parse().expect("a name"),
                 run: build.run.parse().expect("a run"),
                 state: build.state,

@@ -3,13 +3,13 @@
 //! (`run` decides), to force, and to touch the user's work tree, index and branches.
 
 use super::{
-    Patience,
-    books::{Books, BooksRequest},
+    RacePatience,
+    books::{BooksRequest, LedgerSnapshot},
     branch,
     commit::LedgerError,
     git::GitError,
-    race::{Race, Sent},
-    remote::References,
+    race::{PushOutcome, PushRace},
+    remote::RemoteReferences,
     repository::Repository,
     tag_place::TagPlace,
 };
@@ -19,7 +19,7 @@ pub(super) const ALL_TAGS: &str = "refs/tags/*";
 
 /// What is to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Edit {
+pub struct LedgerEdit {
     /// Paths from the repository's root and what they shall hold; none: the file goes.
     pub files: Vec<(String, Option<Vec<u8>>)>,
     /// The commit's message.
@@ -48,12 +48,12 @@ pub struct WriteRequest {
     /// where it exists and holds that tip, the edit goes on top of it.
     pub open_branch: Option<String>,
     /// How long a race is run.
-    pub patience: Patience,
+    pub patience: RacePatience,
 }
 
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenChange {
     /// The commit that holds the edit; the branch's tip where nothing had to change.
     pub commit: String,
     /// The branch.
@@ -91,18 +91,18 @@ pub enum WriteError<E: std::error::Error + 'static> {
 /// was faster with. An edit that changes nothing makes no commit; its tags are made up for where they are missing. A push whose answer was lost
 /// is looked up, and not made again. A tag that somebody else made costs a warning, and never the edit: the lock is what counts. Fails with exit 5 where the open
 /// branch is stale.
-pub async fn write<E, F>(request: &WriteRequest, mut edit: F) -> Result<Written, WriteError<E>>
+pub async fn write<E, F>(request: &WriteRequest, mut edit: F) -> Result<WrittenChange, WriteError<E>>
 where
     E: std::error::Error + 'static,
-    F: AsyncFnMut(&Books) -> Result<Edit, E>,
+    F: AsyncFnMut(&LedgerSnapshot) -> Result<LedgerEdit, E>,
 {
-    let mut writer = Writer::open(request).await?;
+    let mut writer = LedgerWriter::open(request).await?;
     loop {
         if let Some(looked) = writer.look().await? {
             if let Some(written) = writer.settled(&looked).await? {
                 return Ok(written);
             }
-            let books = Books::of(&request.books, writer.race.repository().clone(), looked.base.clone());
+            let books = LedgerSnapshot::of(&request.books, writer.race.repository().clone(), looked.base.clone());
             let wanted = edit(&books).await.map_err(WriteError::Edit)?;
             if let Some(written) = writer.push(&looked, wanted).await? {
                 return Ok(written);
@@ -114,8 +114,8 @@ where
 
 /// The tip of the protected branch, brought here.
 pub(super) async fn tip(request: &BooksRequest) -> Result<(Repository, String), LedgerError> {
-    let request = WriteRequest { books: request.clone(), open_branch: None, patience: Patience::default() };
-    let mut writer = Writer::open(&request).await?;
+    let request = WriteRequest { books: request.clone(), open_branch: None, patience: RacePatience::default() };
+    let mut writer = LedgerWriter::open(&request).await?;
     loop {
         if let Some(looked) = writer.look().await? {
             return Ok((writer.race.repository().clone(), looked.base));
@@ -125,27 +125,27 @@ pub(super) async fn tip(request: &BooksRequest) -> Result<(Repository, String), 
 }
 
 /// One write.
-struct Writer {
-    race: Race,
+struct LedgerWriter {
+    race: PushRace,
     protected: String,
     open: Option<String>,
     /// The last push that the remote may have taken without our knowing.
-    attempt: Option<Attempt>,
+    attempt: Option<WriteAttempt>,
 }
 
 /// One look at the remote.
-struct Looked {
+struct RemoteLook {
     /// The commit that the edit goes on top of.
     base: String,
-    references: References,
+    references: RemoteReferences,
 }
 
-struct Attempt {
-    written: Written,
+struct WriteAttempt {
+    written: WrittenChange,
     refspecs: Vec<String>,
 }
 
-impl Writer {
+impl LedgerWriter {
     async fn open(request: &WriteRequest) -> Result<Self, LedgerError> {
         let books = &request.books;
         let in_git = |source| LedgerError::Git { folder: books.folder.clone(), source: Box::new(source) };
@@ -159,7 +159,7 @@ impl Writer {
         };
         let remote =
             branch::remote_of_protected(&repository, books.remote.as_deref(), &books.branch).await.map_err(in_git)?;
-        let race = Race::new(repository, remote, request.patience);
+        let race = PushRace::new(repository, remote, request.patience);
         Ok(Self { race, protected: books.branch.clone(), open, attempt: None })
     }
 
@@ -169,7 +169,7 @@ impl Writer {
     }
 
     /// What the remote has now. `None`: look again.
-    async fn look(&mut self) -> Result<Option<Looked>, LedgerError> {
+    async fn look(&mut self) -> Result<Option<RemoteLook>, LedgerError> {
         let protected = format!("refs/heads/{}", self.protected);
         let open = self.open.as_ref().map(|name| format!("refs/heads/{name}"));
         let mut names = vec![protected.as_str(), ALL_TAGS];
@@ -188,7 +188,7 @@ impl Writer {
             },
             None => tip,
         };
-        Ok(Some(Looked { base, references }))
+        Ok(Some(RemoteLook { base, references }))
     }
 
     /// Where an edit goes on an open branch that exists: on top of it where it holds the protected branch's tip, on that tip where that holds all of
@@ -210,7 +210,7 @@ impl Writer {
     }
 
     /// Whether the last push arrived although its answer did not; what of it is missing is pushed.
-    async fn settled(&mut self, looked: &Looked) -> Result<Option<Written>, LedgerError> {
+    async fn settled(&mut self, looked: &RemoteLook) -> Result<Option<WrittenChange>, LedgerError> {
         let Some(attempt) = self.attempt.take() else { return Ok(None) };
         if !self.race.is_ancestor(&attempt.written.commit, &looked.base).await? {
             return Ok(None);
@@ -222,13 +222,13 @@ impl Writer {
         };
         let missing: Vec<String> = attempt.refspecs.iter().filter(|refspec| !there(refspec)).cloned().collect();
         if missing.is_empty() {
-            return Ok(Some(Written { tries: self.race.tries(), ..attempt.written }));
+            return Ok(Some(WrittenChange { tries: self.race.tries(), ..attempt.written }));
         }
         self.send(attempt.written, missing).await
     }
 
     /// Pushes the edit on top of what was looked at. `None`: look again.
-    async fn push(&mut self, looked: &Looked, edit: Edit) -> Result<Option<Written>, LedgerError> {
+    async fn push(&mut self, looked: &RemoteLook, edit: LedgerEdit) -> Result<Option<WrittenChange>, LedgerError> {
         let target = self.target().to_owned();
         let (commit, changed) = self.commit(&looked.base, &edit).await?;
         let mut refspecs: Vec<String> = changed.then(|| format!("{commit}:refs/heads/{target}")).into_iter().collect();
@@ -247,7 +247,7 @@ impl Writer {
             tags_to_come.extend(edit.tags.iter().map(|tag| tag.name.clone()));
         }
         refspecs.append(&mut found.refspecs);
-        let written = Written {
+        let written = WrittenChange {
             pushed: false,
             commit,
             branch: target,
@@ -262,15 +262,21 @@ impl Writer {
         if refspecs.is_empty() { Ok(Some(written)) } else { self.send(written, refspecs).await }
     }
 
-    async fn send(&mut self, written: Written, refspecs: Vec<String>) -> Result<Option<Written>, LedgerError> {
+    async fn send(
+        &mut self,
+        written: WrittenChange,
+        refspecs: Vec<String>,
+    ) -> Result<Option<WrittenChange>, LedgerError> {
         let target = self.target().to_owned();
-        let written = Written { pushed: true, ..written };
+        let written = WrittenChange { pushed: true, ..written };
         match self.race.push(&target, &refspecs).await? {
-            Sent::Done(remote_words) => Ok(Some(Written { remote_words, tries: self.race.tries(), ..written })),
+            PushOutcome::Done(remote_words) => {
+                Ok(Some(WrittenChange { remote_words, tries: self.race.tries(), ..written }))
+            }
             // Without atomic pushes the branch may have been taken and a tag not.
-            Sent::Raced if refspecs.len() == 1 => Ok(None),
-            Sent::Raced | Sent::Unknown => {
-                self.attempt = Some(Attempt { written, refspecs });
+            PushOutcome::Raced if refspecs.len() == 1 => Ok(None),
+            PushOutcome::Raced | PushOutcome::Unknown => {
+                self.attempt = Some(WriteAttempt { written, refspecs });
                 Ok(None)
             }
         }
@@ -278,7 +284,7 @@ impl Writer {
 
     /// The commit with the edit on top of `base`, and whether it is a new one. An edit that changes nothing is in the commit that brought its
     /// first file.
-    async fn commit(&self, base: &str, edit: &Edit) -> Result<(String, bool), LedgerError> {
+    async fn commit(&self, base: &str, edit: &LedgerEdit) -> Result<(String, bool), LedgerError> {
         let repository = self.race.repository();
         let in_git = |error: GitError| LedgerError::plan(self.target(), error);
         let mut changes = Vec::new();
@@ -307,7 +313,7 @@ impl Writer {
     /// The edit's tags: where they are, and what is to be pushed for those that the remote does not have. `None`: look again.
     async fn tags(
         &mut self,
-        references: &References,
+        references: &RemoteReferences,
         commit: &str,
         tags: &[NewTag],
     ) -> Result<Option<FoundTags>, LedgerError> {

@@ -3,31 +3,31 @@
 use std::path::PathBuf;
 
 use super::{
-    Books, BooksRequest, Edit, LedgerError, NewTag, Patience, WriteError, WriteRequest, Written, world::World,
-    write::write,
+    BooksRequest, LedgerEdit, LedgerError, LedgerSnapshot, NewTag, RacePatience, WriteError, WriteRequest,
+    WrittenChange, world::GitWorld, write::write,
 };
-use assay_model::{cause::chain, exit::Exit};
+use assay_model::{cause::chain, exit::ExitStatus};
 
-fn request(world: &World, clone: &str) -> WriteRequest {
+fn request(world: &GitWorld, clone: &str) -> WriteRequest {
     let folder = world.path(clone);
     let books =
         BooksRequest { folder, branch: "main".to_owned(), remote: None, environment: world.environment.clone() };
-    WriteRequest { books, open_branch: None, patience: Patience::default() }
+    WriteRequest { books, open_branch: None, patience: RacePatience::default() }
 }
 
-fn opening(world: &World, clone: &str, branch: &str) -> WriteRequest {
+fn opening(world: &GitWorld, clone: &str, branch: &str) -> WriteRequest {
     WriteRequest { open_branch: Some(branch.to_owned()), ..request(world, clone) }
 }
 
 /// Adds a line to `images/list`, and a tag. It does not look whether the line is there: whoever asks it twice has it twice.
-async fn line(books: &Books, line: &str) -> Result<Edit, LedgerError> {
+async fn line(books: &LedgerSnapshot, line: &str) -> Result<LedgerEdit, LedgerError> {
     let before = books.file("images/list").await?.unwrap_or_default();
     let text = [before, format!("{line}\n").into_bytes()].concat();
-    Ok(Edit {
+    Ok(LedgerEdit {
         files: vec![("images/list".to_owned(), Some(text))],
         message: format!("add {line}\n"),
         tags: vec![tag(line)],
-        ..Edit::default()
+        ..LedgerEdit::default()
     })
 }
 
@@ -38,27 +38,27 @@ fn tag(line: &str) -> NewTag {
     }
 }
 
-async fn add(request: &WriteRequest, words: &str) -> Result<Written, WriteError<LedgerError>> {
-    write(request, async |books: &Books| line(books, words).await).await
+async fn add(request: &WriteRequest, words: &str) -> Result<WrittenChange, WriteError<LedgerError>> {
+    write(request, async |books: &LedgerSnapshot| line(books, words).await).await
 }
 
-async fn added(request: &WriteRequest, words: &str) -> Written {
+async fn added(request: &WriteRequest, words: &str) -> WrittenChange {
     add(request, words).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
 
-async fn refused(request: &WriteRequest, words: &str) -> (Exit, String) {
+async fn refused(request: &WriteRequest, words: &str) -> (ExitStatus, String) {
     match add(request, words).await.expect_err("must fail") {
         WriteError::Ledger(error) => (error.exit(), chain(&error)),
         WriteError::Edit(error) => panic!("the edit: {}", chain(&error)),
     }
 }
 
-fn lines(world: &World, branch: &str) -> Vec<String> {
+fn lines(world: &GitWorld, branch: &str) -> Vec<String> {
     world.git("remote.git", &["show", &format!("{branch}:images/list")]).lines().map(str::to_owned).collect()
 }
 
 /// Another's commit on main.
-fn move_main(world: &World, file: &str) {
+fn move_main(world: &GitWorld, file: &str) {
     world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "main"]);
     world.write(&format!("seed/{file}"), "moved\n");
     world.git("seed", &["add", file]);
@@ -68,7 +68,7 @@ fn move_main(world: &World, file: &str) {
 
 #[tokio::test]
 async fn an_edit_goes_to_the_remote_that_has_the_protected_branch_not_to_where_pushes_go_by_default() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.git(".", &["clone", "-q", "--bare", "remote.git", "fork.git"]);
     world.git("clone", &["remote", "add", "fork", "../fork.git"]);
     world.git("clone", &["config", "remote.pushDefault", "fork"]);
@@ -84,7 +84,7 @@ async fn an_edit_goes_to_the_remote_that_has_the_protected_branch_not_to_where_p
 
 #[tokio::test]
 async fn an_edit_is_computed_anew_for_every_tip_and_nothing_is_lost() {
-    let world = World::new();
+    let world = GitWorld::new();
     let writers = (0..4).map(|number| {
         let clone = format!("clone{number}");
         world.git(".", &["clone", "-q", "remote.git", &clone]);
@@ -101,13 +101,13 @@ async fn an_edit_is_computed_anew_for_every_tip_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn an_edit_that_changes_nothing_makes_no_commit_and_the_checkout_stays() {
-    let world = World::new();
+    let world = GitWorld::new();
     let (before, tip) = (world.checkout_state("clone"), world.remote_tip());
     let request = request(&world, "clone");
-    let written = write(&request, async |books: &Books| {
+    let written = write(&request, async |books: &LedgerSnapshot| {
         let same = books.file("README.md").await?;
         let files = vec![("README.md".to_owned(), same)];
-        Ok::<_, LedgerError>(Edit { files, message: "nothing\n".to_owned(), ..Edit::default() })
+        Ok::<_, LedgerError>(LedgerEdit { files, message: "nothing\n".to_owned(), ..LedgerEdit::default() })
     });
     let written = written.await.expect("nothing to do");
     assert_eq!((written.pushed, written.files.len()), (false, 0));
@@ -118,7 +118,7 @@ async fn an_edit_that_changes_nothing_makes_no_commit_and_the_checkout_stays() {
 #[tokio::test]
 async fn a_lost_answer_is_found_as_pushed_and_the_edit_is_not_made_twice() {
     for (name, atomic) in [("atomic", true), ("one-by-one", false)] {
-        let mut world = World::new();
+        let mut world = GitWorld::new();
         world.git("remote.git", &["config", "receive.advertiseAtomic", &atomic.to_string()]);
         let path = world.environment["PATH"].clone();
         std::fs::create_dir(world.path("bin")).expect("a folder");
@@ -147,11 +147,13 @@ async fn a_lost_answer_is_found_as_pushed_and_the_edit_is_not_made_twice() {
 
 #[tokio::test]
 async fn a_tag_that_says_the_same_is_ours_and_any_other_costs_a_warning_and_never_the_edit() {
-    let world = World::new();
+    let world = GitWorld::new();
     let request = request(&world, "clone");
     added(&request, "one").await;
     let again = async || {
-        let wanted = async |_: &Books| Ok::<_, LedgerError>(Edit { tags: vec![tag("one")], ..Edit::default() });
+        let wanted = async |_: &LedgerSnapshot| {
+            Ok::<_, LedgerError>(LedgerEdit { tags: vec![tag("one")], ..LedgerEdit::default() })
+        };
         write(&request, wanted).await
     };
     let found = again().await.expect("the same tag");
@@ -182,7 +184,7 @@ async fn a_tag_that_says_the_same_is_ours_and_any_other_costs_a_warning_and_neve
 #[tokio::test]
 async fn no_tag_that_somebody_can_push_stops_an_edit() {
     for planted in ["base", "base/gold", "base/gold/20261122-one/x", "base/gold/20261122-one"] {
-        let world = World::new();
+        let world = GitWorld::new();
         world.git("remote.git", &["tag", planted, "main"]);
         let written = added(&request(&world, "clone"), "one").await;
         assert!(written.pushed && lines(&world, "main") == ["one"], "{planted}");
@@ -192,13 +194,13 @@ async fn no_tag_that_somebody_can_push_stops_an_edit() {
 
 #[tokio::test]
 async fn a_file_and_a_folder_never_take_each_others_place() {
-    let world = World::new();
+    let world = GitWorld::new();
     added(&request(&world, "clone"), "one").await;
     let tip = world.remote_tip();
     for path in ["images/list/candidates/x.hcl", "images"] {
-        let wanted = async |_: &Books| {
+        let wanted = async |_: &LedgerSnapshot| {
             let files = vec![(path.to_owned(), Some(b"x".to_vec()))];
-            Ok::<_, LedgerError>(Edit { files, message: "x\n".to_owned(), ..Edit::default() })
+            Ok::<_, LedgerError>(LedgerEdit { files, message: "x\n".to_owned(), ..LedgerEdit::default() })
         };
         let WriteError::Ledger(error) = write(&request(&world, "clone"), wanted).await.expect_err(path) else {
             panic!("{path}")
@@ -210,19 +212,19 @@ async fn a_file_and_a_folder_never_take_each_others_place() {
 
 #[tokio::test]
 async fn what_the_remote_calls_a_race_though_nothing_moves_is_told_in_its_words() {
-    let world = World::new();
+    let world = GitWorld::new();
     // git rejects the whole push as "atomic transaction failed", whatever the reason; that one stands among the remote's words.
     world.git("remote.git", &["branch", "assay/base/x", "main"]);
     let started = std::time::Instant::now();
     let (exit, words) = refused(&opening(&world, "clone", "assay/base"), "one").await;
-    assert_eq!(exit, Exit::Conflict);
+    assert_eq!(exit, ExitStatus::Conflict);
     assert!(words.contains("'refs/heads/assay/base/x' exists"), "{words}");
     assert!(started.elapsed() < std::time::Duration::from_secs(120), "patience is for races");
 }
 
 #[tokio::test]
 async fn an_open_branch_begins_at_main_is_continued_and_never_forced() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.script(
         "remote.git/hooks/post-receive",
         "#!/bin/sh\nprintf '\\nCreate a pull request by visiting:\\n  https://git.example/pr/\\033[1mnew\\n\\n'\n",
@@ -241,7 +243,7 @@ async fn an_open_branch_begins_at_main_is_continued_and_never_forced() {
     // Main goes on: the branch is stale.
     move_main(&world, "other");
     let (exit, words) = refused(&opening(&world, "clone", "assay/base"), "three").await;
-    assert_eq!(exit, Exit::Conflict);
+    assert_eq!(exit, ExitStatus::Conflict);
     assert!(words.contains("--delete assay/base") && words.contains("--open-branch"), "{words}");
     assert_eq!(world.git("remote.git", &["rev-parse", "assay/base"]), two.commit);
 
@@ -253,13 +255,13 @@ async fn an_open_branch_begins_at_main_is_continued_and_never_forced() {
     assert_eq!(world.git("remote.git", &["rev-parse", &format!("{}~1", three.commit)]), world.remote_tip());
 
     let (exit, words) = refused(&opening(&world, "clone", "main"), "x").await;
-    assert_eq!((exit, words.contains("is the protected branch itself")), (Exit::Usage, true), "{words}");
-    assert_eq!(refused(&opening(&world, "clone", "-x"), "x").await.0, Exit::Usage);
+    assert_eq!((exit, words.contains("is the protected branch itself")), (ExitStatus::Usage, true), "{words}");
+    assert_eq!(refused(&opening(&world, "clone", "-x"), "x").await.0, ExitStatus::Usage);
 }
 
 #[tokio::test]
 async fn every_kind_of_clone_writes_and_stays_as_it_is() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.git("remote.git", &["config", "uploadpack.allowFilter", "true"]);
     let url = format!("file://{}", world.path("remote.git").display());
     let url = url.as_str();
@@ -287,7 +289,7 @@ async fn every_kind_of_clone_writes_and_stays_as_it_is() {
 
 #[tokio::test]
 async fn a_file_keeps_its_mode_and_a_link_is_not_written_over() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.script("seed/run.tfvars", "x\n");
     std::os::unix::fs::symlink("README.md", world.path("seed/link")).expect("a link");
     world.git("seed", &["add", "."]);
@@ -295,8 +297,8 @@ async fn a_file_keeps_its_mode_and_a_link_is_not_written_over() {
     world.git("seed", &["push", "-q", "../remote.git", "HEAD:main"]);
     let set = async |path: &str| {
         let files = vec![(path.to_owned(), Some(b"new\n".to_vec()))];
-        let edit = Edit { files, message: "set\n".to_owned(), ..Edit::default() };
-        write(&request(&world, "clone"), async |_: &Books| Ok::<_, LedgerError>(edit.clone())).await
+        let edit = LedgerEdit { files, message: "set\n".to_owned(), ..LedgerEdit::default() };
+        write(&request(&world, "clone"), async |_: &LedgerSnapshot| Ok::<_, LedgerError>(edit.clone())).await
     };
     set("run.tfvars").await.expect("written");
     assert!(world.git("remote.git", &["ls-tree", "main", "run.tfvars"]).starts_with("100755 "));
@@ -311,7 +313,7 @@ async fn a_file_keeps_its_mode_and_a_link_is_not_written_over() {
 
 #[tokio::test]
 async fn signing_with_ssh_holds_for_commits_and_tags_and_git_verifies_them() {
-    let world = World::new();
+    let world = GitWorld::new();
     let key = world.path("home/key");
     let made = std::process::Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "test@localhost", "-f"])
@@ -337,24 +339,25 @@ async fn signing_with_ssh_holds_for_commits_and_tags_and_git_verifies_them() {
     world.git("clone", &["verify-commit", &written.commit]);
     world.git("clone", &["verify-tag", &written.tags[0]]);
     // A signed tag says the same as what it was made from.
-    let wanted = async |_: &Books| Ok::<_, LedgerError>(Edit { tags: vec![tag("one")], ..Edit::default() });
+    let wanted =
+        async |_: &LedgerSnapshot| Ok::<_, LedgerError>(LedgerEdit { tags: vec![tag("one")], ..LedgerEdit::default() });
     assert!(!write(&request, wanted).await.expect("the same tag").pushed);
 }
 
 #[tokio::test]
 async fn a_refusing_hook_is_told_in_the_remotes_words() {
-    let world = World::new();
+    let world = GitWorld::new();
     world.script("remote.git/hooks/pre-receive", "#!/bin/sh\necho 'main takes only pull requests' >&2\nexit 1\n");
     let (exit, words) = refused(&request(&world, "clone"), "one").await;
-    assert_eq!(exit, Exit::Conflict);
+    assert_eq!(exit, ExitStatus::Conflict);
     assert!(words.contains("main takes only pull requests") && words.contains("--open-branch"), "{words}");
 }
 
 #[tokio::test]
 async fn the_digest_of_a_commit_is_that_of_its_checkout() {
-    let world = World::new();
+    let world = GitWorld::new();
     let inputs = ["packer/**".to_owned()];
-    let books = Books::open(&request(&world, "clone").books).await.expect("opens");
+    let books = LedgerSnapshot::open(&request(&world, "clone").books).await.expect("opens");
     let folder = world.path("clone");
     let learned = crate::learn(crate::ProvenanceRequest {
         folder: &folder,

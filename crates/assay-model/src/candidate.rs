@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ami::{AmiRecord, Architecture},
     ids::{Digest, ImageName, Region, RunId},
-    state::State,
+    state::ImageState,
     tags::Provenance,
     verdict::Verdict,
 };
@@ -19,7 +19,7 @@ pub struct Candidate {
     /// The run.
     pub run: RunId,
     /// Over all AMIs: candidate, rejected or untested.
-    pub state: State,
+    pub state: ImageState,
     /// Over all AMIs.
     pub verdict: Verdict,
     /// When the run's evidence was finished, RFC 3339 UTC (not when the file was written: writing again changes nothing).
@@ -38,7 +38,7 @@ pub struct CandidateAmi {
     /// What EC2 said of it when it was tested.
     pub record: AmiRecord,
     /// Its state when the file was written.
-    pub state: State,
+    pub state: ImageState,
     /// Digest of the evidence of the build that made it. Builds of one run each bring their own (an amd64 job and an arm64 job).
     pub evidence: Digest,
     /// When that evidence was finished, RFC 3339 UTC.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::inventory::{Group, Inventory, Part, Port, SetIdFile, Unit, User};
+use super::inventory::{Inventory, InventoryPart, LocalGroup, LocalUser, OpenPort, SetIdFile, SystemdUnit};
 
 /// What dpkg, rpm, apk and pacman call a package that runs on every machine; pacman's list names no architecture.
 const ANY_MACHINE: [&str; 4] = ["all", "noarch", "any", ""];
@@ -14,7 +14,7 @@ const EPHEMERAL: u16 = 32768;
 
 /// One thing that differs: `old` is absent where it is new, `new` where it is gone. `name` is what both are called by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
+pub struct ImageChange {
     /// Its name.
     pub name: String,
     /// What it was, in words.
@@ -27,44 +27,44 @@ pub struct Change {
 
 /// A part that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Incomparable {
+pub struct IncomparablePart {
     /// Which.
-    pub part: Part,
+    pub part: InventoryPart,
     /// Which side does not know it, and why.
     pub reason: String,
 }
 
 /// All that differs, in the order in which it is told; each list sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Changes {
+pub struct ImageChanges {
     /// Operating system and running kernel: names `os`, `kernel`, `package manager`.
-    pub system: Vec<Change>,
+    pub system: Vec<ImageChange>,
     /// Installed kernels.
-    pub kernels: Vec<Change>,
+    pub kernels: Vec<ImageChange>,
     /// Packages, by name, with the architecture behind a colon where that may differ.
-    pub packages: Vec<Change>,
+    pub packages: Vec<ImageChange>,
     /// Units.
-    pub units: Vec<Change>,
+    pub units: Vec<ImageChange>,
     /// Ports, as `tcp 0.0.0.0:22`.
-    pub ports: Vec<Change>,
+    pub ports: Vec<ImageChange>,
     /// Users.
-    pub users: Vec<Change>,
+    pub users: Vec<ImageChange>,
     /// Groups.
-    pub groups: Vec<Change>,
+    pub groups: Vec<ImageChange>,
     /// Programs with set-uid or set-gid.
-    pub set_id: Vec<Change>,
+    pub set_id: Vec<ImageChange>,
     /// What could not be compared.
-    pub incomparable: Vec<Incomparable>,
+    pub incomparable: Vec<IncomparablePart>,
 }
 
-impl Changes {
+impl ImageChanges {
     /// Whether nothing differs, as far as it could be compared.
     pub fn is_empty(&self) -> bool {
         self.sections().iter().all(|(_, changes)| changes.is_empty())
     }
 
     /// Every list with its name, in order.
-    pub fn sections(&self) -> [(&'static str, &[Change]); 8] {
+    pub fn sections(&self) -> [(&'static str, &[ImageChange]); 8] {
         [
             ("system", &self.system),
             ("kernels", &self.kernels),
@@ -79,18 +79,18 @@ impl Changes {
 }
 
 /// What differs from `old` to `new`. `names`: what to call the two where one does not know a part.
-pub fn compare(old: &Inventory, new: &Inventory, names: (&str, &str)) -> Changes {
-    let mut changes = Changes::default();
-    let mut comparable = |part: Part| {
+pub fn compare(old: &Inventory, new: &Inventory, names: (&str, &str)) -> ImageChanges {
+    let mut changes = ImageChanges::default();
+    let mut comparable = |part: InventoryPart| {
         let unknown = [(names.0, old), (names.1, new)];
         let reasons: Vec<String> =
             unknown.iter().filter_map(|(name, it)| Some(format!("{name}: {}", it.unknown(part)?))).collect();
         if !reasons.is_empty() {
-            changes.incomparable.push(Incomparable { part, reason: reasons.join("; ") });
+            changes.incomparable.push(IncomparablePart { part, reason: reasons.join("; ") });
         }
         reasons.is_empty()
     };
-    let [system, packages, units, ports, accounts, set_id] = Part::ALL.map(&mut comparable);
+    let [system, packages, units, ports, accounts, set_id] = InventoryPart::ALL.map(&mut comparable);
     if system {
         let facts = |it: &Inventory| {
             [("kernel", &it.kernel), ("os", &it.os)]
@@ -122,25 +122,25 @@ pub fn compare(old: &Inventory, new: &Inventory, names: (&str, &str)) -> Changes
     changes
 }
 
-type Named = BTreeMap<String, String>;
+type NamedItem = BTreeMap<String, String>;
 
-fn by<T>(list: &[T], named: impl Fn(&T) -> (String, String)) -> Named {
+fn by<T>(list: &[T], named: impl Fn(&T) -> (String, String)) -> NamedItem {
     list.iter().map(named).collect()
 }
 
 /// What is in one and not in the other, or otherwise there.
-fn of_maps(old: &Named, new: &Named) -> Vec<Change> {
+fn of_maps(old: &NamedItem, new: &NamedItem) -> Vec<ImageChange> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let change =
-        |name: &String| Change { name: name.clone(), old: old.get(name).cloned(), new: new.get(name).cloned() };
+        |name: &String| ImageChange { name: name.clone(), old: old.get(name).cloned(), new: new.get(name).cloned() };
     names.into_iter().map(change).filter(|change| change.old != change.new).collect()
 }
 
-fn user(user: &User) -> (String, String) {
+fn user(user: &LocalUser) -> (String, String) {
     (user.name.clone(), format!("uid {}, gid {}, {}", user.id, user.group, or_none(&user.shell)))
 }
 
-fn group(group: &Group) -> (String, String) {
+fn group(group: &LocalGroup) -> (String, String) {
     let members = if group.members.is_empty() { String::new() } else { format!(": {}", group.members.join(", ")) };
     (group.name.clone(), format!("gid {}{members}", group.id))
 }
@@ -175,10 +175,10 @@ fn told_with_architecture<'a>(old: &'a Inventory, new: &'a Inventory) -> BTreeSe
 }
 
 /// Versions by name, and by architecture where that may differ.
-fn of_packages(old: &Inventory, new: &Inventory) -> Vec<Change> {
+fn of_packages(old: &Inventory, new: &Inventory) -> Vec<ImageChange> {
     let with_architecture = told_with_architecture(old, new);
     let versions = |side: &Inventory| {
-        let mut versions = Named::new();
+        let mut versions = NamedItem::new();
         for package in &side.packages {
             let name = match with_architecture.contains(package.name.as_str()) {
                 true => format!("{}:{}", package.name, package.architecture),
@@ -197,8 +197,8 @@ fn of_packages(old: &Inventory, new: &Inventory) -> Vec<Change> {
 
 /// Units that are enabled otherwise, that failed, or that are there on one side only. Whether a unit that is not enabled runs at this moment is chance (a timer
 /// or a socket may have started it).
-fn of_units(old: &[Unit], new: &[Unit]) -> Vec<Change> {
-    fn told(unit: &Unit) -> (String, String) {
+fn of_units(old: &[SystemdUnit], new: &[SystemdUnit]) -> Vec<ImageChange> {
+    fn told(unit: &SystemdUnit) -> (String, String) {
         let steady = unit.state == "failed" || unit.enabled == "enabled";
         let state = if steady && !unit.state.is_empty() { format!(", {}", unit.state) } else { String::new() };
         (unit.name.clone(), format!("{}{state}", if unit.enabled.is_empty() { "no unit file" } else { &unit.enabled }))
@@ -210,9 +210,9 @@ fn of_units(old: &[Unit], new: &[Unit]) -> Vec<Change> {
     changes
 }
 
-fn of_ports(old: &[Port], new: &[Port]) -> Vec<Change> {
+fn of_ports(old: &[OpenPort], new: &[OpenPort]) -> Vec<ImageChange> {
     let (old, new) = without_chance(old, new);
-    fn told(port: &Port) -> (String, String) {
+    fn told(port: &OpenPort) -> (String, String) {
         let address = match port.address.contains(':') {
             true => format!("[{}]", port.address),
             false => port.address.clone(),
@@ -221,8 +221,8 @@ fn of_ports(old: &[Port], new: &[Port]) -> Vec<Change> {
         (format!("{} {address}:{}", port.protocol, port.port), process.to_owned())
     }
     // Several processes may listen on one address and port.
-    let of = |ports: &[&Port]| {
-        let mut processes = Named::new();
+    let of = |ports: &[&OpenPort]| {
+        let mut processes = NamedItem::new();
         for (name, process) in ports.iter().map(|port| told(port)) {
             let known = processes.entry(name).or_default();
             known.push_str(if known.is_empty() { "" } else { " and " });
@@ -234,11 +234,11 @@ fn of_ports(old: &[Port], new: &[Port]) -> Vec<Change> {
 }
 
 /// Leaves out pairs of ports that one and the same process drew by chance.
-fn without_chance<'a>(old: &'a [Port], new: &'a [Port]) -> (Vec<&'a Port>, Vec<&'a Port>) {
-    let mut gone: Vec<&Port> = old.iter().filter(|port| !new.contains(port)).collect();
-    let mut come: Vec<&Port> = new.iter().filter(|port| !old.contains(port)).collect();
+fn without_chance<'a>(old: &'a [OpenPort], new: &'a [OpenPort]) -> (Vec<&'a OpenPort>, Vec<&'a OpenPort>) {
+    let mut gone: Vec<&OpenPort> = old.iter().filter(|port| !new.contains(port)).collect();
+    let mut come: Vec<&OpenPort> = new.iter().filter(|port| !old.contains(port)).collect();
     gone.retain(|before| {
-        let alike = |after: &&Port| {
+        let alike = |after: &&OpenPort| {
             before.port.min(after.port) >= EPHEMERAL
                 && !before.process.is_empty()
                 && (&before.protocol, &before.address, &before.process)

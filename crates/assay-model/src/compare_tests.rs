@@ -1,26 +1,26 @@
 //! What counts as a difference between two images, and what does not.
 
 use super::*;
-use crate::inventory::Package;
+use crate::inventory::InstalledPackage;
 
-fn package(name: &str, architecture: &str, version: &str) -> Package {
-    Package { name: name.into(), architecture: architecture.into(), version: version.into() }
+fn package(name: &str, architecture: &str, version: &str) -> InstalledPackage {
+    InstalledPackage { name: name.into(), architecture: architecture.into(), version: version.into() }
 }
 
-fn unit(name: &str, enabled: &str, state: &str) -> Unit {
-    Unit { name: name.into(), enabled: enabled.into(), state: state.into() }
+fn unit(name: &str, enabled: &str, state: &str) -> SystemdUnit {
+    SystemdUnit { name: name.into(), enabled: enabled.into(), state: state.into() }
 }
 
-fn port(protocol: &str, address: &str, port: u16, process: &str) -> Port {
-    Port { protocol: protocol.into(), address: address.into(), port, process: process.into() }
+fn port(protocol: &str, address: &str, port: u16, process: &str) -> OpenPort {
+    OpenPort { protocol: protocol.into(), address: address.into(), port, process: process.into() }
 }
 
-fn lines(changes: &[Change]) -> Vec<String> {
+fn lines(changes: &[ImageChange]) -> Vec<String> {
     let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
     changes.iter().map(|it| format!("{}: {} → {}", it.name, side(&it.old), side(&it.new))).collect()
 }
 
-fn both(old: Inventory, new: Inventory) -> Changes {
+fn both(old: Inventory, new: Inventory) -> ImageChanges {
     let changes = compare(&old, &new, ("gold", "candidate"));
     assert!(compare(&old, &old, ("a", "b")).is_empty() && compare(&new, &new, ("a", "b")).is_empty());
     changes
@@ -36,7 +36,7 @@ fn packages_come_go_and_move() {
         package("libc6", "i386", "2.36"),
         package("nginx", "amd64", "1.22"),
     ];
-    let of = |packages: &[Package]| Inventory { packages: packages.to_vec(), ..Inventory::default() };
+    let of = |packages: &[InstalledPackage]| Inventory { packages: packages.to_vec(), ..Inventory::default() };
     let changes = both(of(&old), of(&new));
     // One that is there for a second architecture now is told with both.
     assert_eq!(
@@ -54,7 +54,7 @@ fn packages_come_go_and_move() {
 
 #[test]
 fn a_unit_counts_by_what_it_is_meant_to_be_and_by_failure() {
-    let of = |units: &[Unit]| Inventory { units: units.to_vec(), ..Inventory::default() };
+    let of = |units: &[SystemdUnit]| Inventory { units: units.to_vec(), ..Inventory::default() };
     let old = [
         unit("apt-daily.service", "static", "inactive"),
         unit("ssh.service", "enabled", "active"),
@@ -82,7 +82,7 @@ fn a_unit_counts_by_what_it_is_meant_to_be_and_by_failure() {
 
 #[test]
 fn ports_drawn_by_chance_are_no_difference() {
-    let of = |ports: &[Port]| Inventory { ports: ports.to_vec(), ..Inventory::default() };
+    let of = |ports: &[OpenPort]| Inventory { ports: ports.to_vec(), ..Inventory::default() };
     let old = [
         port("udp", "0.0.0.0", 41234, "dhclient"),
         port("tcp", "0.0.0.0", 22, "sshd"),
@@ -107,9 +107,12 @@ fn ports_drawn_by_chance_are_no_difference() {
 
 #[test]
 fn accounts_programs_and_kernels() {
-    let user = |name: &str, id, shell: &str| User { name: name.into(), id, group: id, shell: shell.into() };
-    let group =
-        |members: &[&str]| Group { name: "adm".into(), id: 4, members: members.iter().map(|m| (*m).into()).collect() };
+    let user = |name: &str, id, shell: &str| LocalUser { name: name.into(), id, group: id, shell: shell.into() };
+    let group = |members: &[&str]| LocalGroup {
+        name: "adm".into(),
+        id: 4,
+        members: members.iter().map(|m| (*m).into()).collect(),
+    };
     let file = |mode: &str| SetIdFile {
         path: "/usr/bin/x".into(),
         mode: mode.into(),
@@ -148,8 +151,8 @@ fn accounts_programs_and_kernels() {
 fn what_one_side_does_not_know_is_not_compared_and_said() {
     let mut old = Inventory { packages: vec![package("bash", "amd64", "1")], ..Inventory::default() };
     let mut new = Inventory::default();
-    new.unknown.insert(Part::Packages, "dpkg-query did not answer".into());
-    old.unknown.insert(Part::SetId, "sudo asks for a password".into());
+    new.unknown.insert(InventoryPart::Packages, "dpkg-query did not answer".into());
+    old.unknown.insert(InventoryPart::SetId, "sudo asks for a password".into());
     let changes = both(old, new);
     assert!(changes.is_empty(), "{changes:?}");
     let reasons: Vec<&str> = changes.incomparable.iter().map(|it| it.reason.as_str()).collect();
@@ -168,7 +171,7 @@ fn the_same_things_in_another_order_have_one_digest() {
 
 #[test]
 fn every_process_of_an_address_and_port_is_told() {
-    let of = |ports: &[Port]| Inventory { ports: ports.to_vec(), ..Inventory::default() };
+    let of = |ports: &[OpenPort]| Inventory { ports: ports.to_vec(), ..Inventory::default() };
     let new = [port("tcp", "0.0.0.0", 80, "backdoor"), port("tcp", "0.0.0.0", 80, "nginx")];
     let changes = both(Inventory::default(), of(&new));
     assert_eq!(lines(&changes.ports), ["tcp 0.0.0.0:80: - → backdoor and nginx"]);

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::{CheckEvidence, HostKeyPin, State, Verdict};
+use super::{CheckEvidence, HostKeyPin, ImageState, Verdict};
 
 /// One thing that happened. `target` is `region:ami-…` or `user@host:port`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum RunEvent {
     /// The run began.
     Started {
         /// The run's ULID.
@@ -29,7 +29,7 @@ pub enum Event {
     Phase {
         /// Which target.
         target: String,
-        /// The phase's name, see [`super::Phase`].
+        /// The phase's name, see [`super::PhaseTime`].
         phase: String,
         /// How long the phase took, in milliseconds.
         duration_ms: u64,
@@ -64,6 +64,6 @@ pub enum Event {
         /// Which target.
         target: String,
         /// The state that it now has.
-        state: State,
+        state: ImageState,
     },
 }

@@ -64,14 +64,14 @@ pub struct Evidence {
 
 impl Evidence {
     /// (passed, failed, skipped, undecided) over all checks of all targets.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
+    pub fn counts(&self) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
         for check in self.targets.iter().flat_map(|t| &t.checks) {
             match check.outcome {
-                Outcome::Passed => counts.passed += 1,
-                Outcome::Failed => counts.failed += 1,
-                Outcome::Skipped => counts.skipped += 1,
-                Outcome::Undecided => counts.undecided += 1,
+                CheckOutcome::Passed => counts.passed += 1,
+                CheckOutcome::Failed => counts.failed += 1,
+                CheckOutcome::Skipped => counts.skipped += 1,
+                CheckOutcome::Undecided => counts.undecided += 1,
             }
             counts.flaky += usize::from(check.flaky);
         }
@@ -81,7 +81,7 @@ impl Evidence {
 
 /// How many properties came out how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct OutcomeCounts {
     /// Answered as expected.
     pub passed: usize,
     /// Answered otherwise.
@@ -116,7 +116,7 @@ pub struct TargetEvidence {
     pub verdict: Verdict,
     /// Why undecided; absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undecided: Option<Undecided>,
+    pub undecided: Option<UndecidedReason>,
     /// How the host key was known before the first byte was trusted.
     pub host_key: HostKeyPin,
     /// How the bastion's host key was verified; absent where there was no bastion.
@@ -138,7 +138,7 @@ pub struct TargetEvidence {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_launches: Vec<RefusedLaunch>,
     /// Where the time went, in order.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<PhaseTime>,
     /// Every property asked, in the suites' order.
     pub checks: Vec<CheckEvidence>,
     /// What is in the image: a key of [`Evidence::inventories`]; absent where it was not asked for or could not be had.
@@ -183,7 +183,7 @@ impl std::fmt::Display for RefusedLaunch {
 
 /// Why a target is undecided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Undecided {
+pub struct UndecidedReason {
     /// The kind, for machines.
     pub kind: UndecidedKind,
     /// The reason and the cure, for people; escaped and bounded already.
@@ -218,7 +218,7 @@ impl HostKeyPin {
 
 /// One phase's time: `launch`, `running`, `ssh`, `cloud-init`, `checks`, `terminate`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phase {
+pub struct PhaseTime {
     /// The phase's name.
     pub name: String,
     /// Its length in milliseconds, monotonic clock.
@@ -240,7 +240,7 @@ pub struct CheckEvidence {
     /// goss's attribute name: `exists`, `mode`, ….
     pub property: String,
     /// How it came out.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// What was demanded: a value or a matcher, as JSON.
     pub expected: serde_json::Value,
     /// What was found, bounded and escaped; null when nothing was.
@@ -258,7 +258,7 @@ pub struct CheckEvidence {
 /// How one property came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CheckOutcome {
     /// As expected.
     Passed,
     /// Otherwise than expected.
@@ -269,7 +269,7 @@ pub enum Outcome {
     Undecided,
 }
 
-impl Outcome {
+impl CheckOutcome {
     /// The word as it stands in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -320,7 +320,7 @@ impl TargetEvidence {
     }
 
     /// A target that never got as far as checks, and why.
-    pub fn untested(target: String, ami: Option<AmiRecord>, reason: Undecided) -> Self {
+    pub fn untested(target: String, ami: Option<AmiRecord>, reason: UndecidedReason) -> Self {
         Self { undecided: Some(reason), ..Self::new(target, ami) }
     }
 
@@ -332,23 +332,23 @@ impl TargetEvidence {
     /// The properties that a person wants to see while a run goes on (the report lists every one): what failed, and what is undecided although others were answered. Where nothing was answered
     /// the target's own reason says it all, and a list of every property would only hide it.
     pub fn remarkable(&self) -> impl Iterator<Item = &CheckEvidence> {
-        let answered = self.checks.iter().any(|c| matches!(c.outcome, Outcome::Passed | Outcome::Failed));
+        let answered = self.checks.iter().any(|c| matches!(c.outcome, CheckOutcome::Passed | CheckOutcome::Failed));
         self.checks.iter().filter(move |c| match c.outcome {
-            Outcome::Failed => true,
-            Outcome::Undecided => answered || self.undecided.is_none(),
-            Outcome::Passed | Outcome::Skipped => false,
+            CheckOutcome::Failed => true,
+            CheckOutcome::Undecided => answered || self.undecided.is_none(),
+            CheckOutcome::Passed | CheckOutcome::Skipped => false,
         })
     }
 
     /// The verdict that `checks` amount to, where `planned` answers were due. Fewer answers than planned, none at all, or an
     /// undecided one: undecided (unless one failed). Everything skipped is not a pass either.
     pub fn verdict_of(checks: &[CheckEvidence], planned: usize) -> Verdict {
-        if checks.iter().any(|c| c.outcome == Outcome::Failed) {
+        if checks.iter().any(|c| c.outcome == CheckOutcome::Failed) {
             return Verdict::Failed;
         }
         let complete = planned > 0 && checks.len() == planned;
-        let decided = checks.iter().all(|c| c.outcome != Outcome::Undecided);
-        let any_passed = checks.iter().any(|c| c.outcome == Outcome::Passed);
+        let decided = checks.iter().all(|c| c.outcome != CheckOutcome::Undecided);
+        let any_passed = checks.iter().any(|c| c.outcome == CheckOutcome::Passed);
         if complete && decided && any_passed { Verdict::Passed } else { Verdict::Undecided }
     }
 }
@@ -357,7 +357,7 @@ impl TargetEvidence {
 mod tests {
     use super::*;
 
-    fn check(outcome: Outcome) -> CheckEvidence {
+    fn check(outcome: CheckOutcome) -> CheckEvidence {
         CheckEvidence {
             suite: "smoke".into(),
             file: None,
@@ -376,27 +376,27 @@ mod tests {
 
     #[test]
     fn a_target_that_answered_nothing_is_not_told_property_by_property() {
-        let reason = Undecided { kind: UndecidedKind::Unreachable, reason: "no answer".into() };
+        let reason = UndecidedReason { kind: UndecidedKind::Unreachable, reason: "no answer".into() };
         let mut target = TargetEvidence::untested("t".into(), None, reason);
-        target.checks = vec![check(Outcome::Undecided), check(Outcome::Undecided)];
+        target.checks = vec![check(CheckOutcome::Undecided), check(CheckOutcome::Undecided)];
         assert_eq!(target.remarkable().count(), 0);
-        target.checks.push(check(Outcome::Passed));
+        target.checks.push(check(CheckOutcome::Passed));
         assert_eq!(target.remarkable().count(), 2);
     }
 
     #[test]
     fn fewer_answers_than_planned_are_not_a_pass() {
-        let one = [check(Outcome::Passed)];
+        let one = [check(CheckOutcome::Passed)];
         assert_eq!(TargetEvidence::verdict_of(&one, 1), Verdict::Passed);
         assert_eq!(TargetEvidence::verdict_of(&one, 2), Verdict::Undecided);
         assert_eq!(TargetEvidence::verdict_of(&[], 0), Verdict::Undecided);
-        assert_eq!(TargetEvidence::verdict_of(&[check(Outcome::Skipped)], 1), Verdict::Undecided);
+        assert_eq!(TargetEvidence::verdict_of(&[check(CheckOutcome::Skipped)], 1), Verdict::Undecided);
         assert_eq!(
-            TargetEvidence::verdict_of(&[check(Outcome::Passed), check(Outcome::Undecided)], 2),
+            TargetEvidence::verdict_of(&[check(CheckOutcome::Passed), check(CheckOutcome::Undecided)], 2),
             Verdict::Undecided
         );
         assert_eq!(
-            TargetEvidence::verdict_of(&[check(Outcome::Failed), check(Outcome::Undecided)], 9),
+            TargetEvidence::verdict_of(&[check(CheckOutcome::Failed), check(CheckOutcome::Undecided)], 9),
             Verdict::Failed
         );
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 /// How an `assay` command ended, as its caller sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub enum ExitStatus {
     /// 0: passed, or done.
     Done = 0,
     /// 1: the command line or a configuration file is wrong; nothing was started.
@@ -23,8 +23,8 @@ pub enum Exit {
     Nothing = 6,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         ExitCode::from(exit as u8)
     }
 }

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{
     BootFacts, Evidence, Inventory, RunId, TargetEvidence,
-    compare::{Changes, compare},
+    compare::{ImageChanges, compare},
 };
 
 /// One of the two: a run with all evidence that there is of it, the one that counts first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Side {
+pub struct ComparedRun {
     /// What it is called: `gold`, `candidate`, a file's name.
     pub name: String,
     /// The run.
@@ -75,7 +75,7 @@ pub struct ArchitectureDiff {
     pub new_packages: Option<usize>,
     /// What differs; absent where it cannot be said.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub changes: Option<Changes>,
+    pub changes: Option<ImageChanges>,
     /// Why it cannot be said, or what there is to know besides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -101,7 +101,7 @@ impl ImageDiff {
 }
 
 /// Compares `new` with `old`, where there is one.
-pub fn diff(image: Option<&str>, old: Option<&Side>, new: &Side) -> ImageDiff {
+pub fn diff(image: Option<&str>, old: Option<&ComparedRun>, new: &ComparedRun) -> ImageDiff {
     let names: BTreeSet<String> = old.into_iter().chain([new]).flat_map(architectures).collect();
     let one = |architecture: &String| {
         let before = old.map(|old| members(old, architecture)).unwrap_or_default();
@@ -119,12 +119,12 @@ pub fn diff(image: Option<&str>, old: Option<&Side>, new: &Side) -> ImageDiff {
     }
 }
 
-fn head(side: &Side) -> SideHead {
+fn head(side: &ComparedRun) -> SideHead {
     let tested_at = side.evidence.first().map(|evidence| evidence.finished_at.clone());
     SideHead { name: side.name.clone(), run: side.run, tested_at }
 }
 
-fn architectures(side: &Side) -> Vec<String> {
+fn architectures(side: &ComparedRun) -> Vec<String> {
     let tested = side.evidence.iter().flat_map(|it| &it.targets).map(architecture_of);
     tested.chain(side.amis.keys().cloned()).collect()
 }
@@ -147,7 +147,7 @@ struct SideMember<'a> {
 }
 
 /// The AMIs or hosts of a side that are of this architecture, by their names.
-fn members<'a>(side: &'a Side, architecture: &str) -> Vec<SideMember<'a>> {
+fn members<'a>(side: &'a ComparedRun, architecture: &str) -> Vec<SideMember<'a>> {
     let tested: Vec<(String, &Evidence, &TargetEvidence)> = side
         .evidence
         .iter()
@@ -174,7 +174,7 @@ fn members<'a>(side: &'a Side, architecture: &str) -> Vec<SideMember<'a>> {
 
 /// The first evidence that has an inventory of an AMI or host speaks for it.
 fn spoken<'a>(
-    side: &'a Side,
+    side: &'a ComparedRun,
     of_it: impl Iterator<Item = (&'a Evidence, &'a TargetEvidence)>,
 ) -> (Result<&'a Inventory, String>, Option<BootFacts>) {
     let (mut missing, mut tested) = (None, false);
@@ -274,7 +274,7 @@ fn compared(
     new_name: &str,
     old: Option<&SideMember<'_>>,
     new: Option<&SideMember<'_>>,
-) -> (Option<Changes>, Option<String>) {
+) -> (Option<ImageChanges>, Option<String>) {
     let Some(old_name) = old_name else {
         let why = new.and_then(|new| new.found.as_ref().err()).map(|why| format!("{new_name}: {why}"));
         return (None, why);
@@ -306,14 +306,15 @@ fn compared(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Digest, inventory::Package, sample};
+    use crate::{Digest, inventory::InstalledPackage, sample};
 
     const RUN: &str = "01KAQ3B6G0R8ZJ5Q2X7V9N4M1C";
 
     /// Evidence of one AMI with one package of this version.
     fn evidence(ami: &str, version: &str) -> Evidence {
         let mut evidence = sample::passed();
-        let package = |name: &str| Package { name: name.into(), architecture: "amd64".into(), version: version.into() };
+        let package =
+            |name: &str| InstalledPackage { name: name.into(), architecture: "amd64".into(), version: version.into() };
         let inventory = Inventory { packages: vec![package("motd")], ..Inventory::default() };
         let target = &mut evidence.targets[0];
         target.target = format!("us-east-1:{ami}");
@@ -323,9 +324,9 @@ mod tests {
         evidence
     }
 
-    fn side(name: &str, evidence: Vec<Evidence>) -> Side {
+    fn side(name: &str, evidence: Vec<Evidence>) -> ComparedRun {
         let run = RUN.parse().expect("a run");
-        Side { name: name.into(), run, evidence, amis: BTreeMap::new(), problems: Vec::new() }
+        ComparedRun { name: name.into(), run, evidence, amis: BTreeMap::new(), problems: Vec::new() }
     }
 
     #[test]
@@ -460,7 +461,7 @@ mod tests {
         bare.targets[0].inventory = Some(Digest::of(b"elsewhere"));
         let found = diff(None, Some(&side("gold", vec![bare])), &two);
         assert!(found.architectures[0].changes.is_none(), "a digest without its inventory is none");
-        let none = Side {
+        let none = ComparedRun {
             amis: [("x86_64".to_owned(), vec!["us-east-1:ami-00000001".to_owned()])].into(),
             ..side("gold", Vec::new())
         };

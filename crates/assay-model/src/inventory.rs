@@ -10,7 +10,7 @@ use super::ids::Digest;
 /// The parts of an inventory that are collected one by one, each of which may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Part {
+pub enum InventoryPart {
     /// Operating system and kernels.
     System,
     /// Packages.
@@ -25,7 +25,7 @@ pub enum Part {
     SetId,
 }
 
-impl Part {
+impl InventoryPart {
     /// Every part, in the order in which they are told.
     pub const ALL: [Self; 6] = [Self::System, Self::Packages, Self::Units, Self::Ports, Self::Accounts, Self::SetId];
 
@@ -59,30 +59,30 @@ pub struct Inventory {
     pub package_manager: String,
     /// What is installed.
     #[serde(default)]
-    pub packages: Vec<Package>,
+    pub packages: Vec<InstalledPackage>,
     /// systemd's services, sockets, timers, paths and mounts.
     #[serde(default)]
-    pub units: Vec<Unit>,
+    pub units: Vec<SystemdUnit>,
     /// What listens.
     #[serde(default)]
-    pub ports: Vec<Port>,
+    pub ports: Vec<OpenPort>,
     /// Users.
     #[serde(default)]
-    pub users: Vec<User>,
+    pub users: Vec<LocalUser>,
     /// Groups.
     #[serde(default)]
-    pub groups: Vec<Group>,
+    pub groups: Vec<LocalGroup>,
     /// Programs with set-uid or set-gid on the root file system.
     #[serde(default)]
     pub set_id: Vec<SetIdFile>,
     /// Parts that could not be collected, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unknown: BTreeMap<Part, String>,
+    pub unknown: BTreeMap<InventoryPart, String>,
 }
 
 /// An installed package. Several versions of one may be installed (rpm: kernels).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Package {
+pub struct InstalledPackage {
     /// Its name.
     pub name: String,
     /// The package manager's word for the architecture; empty: it has none.
@@ -93,7 +93,7 @@ pub struct Package {
 
 /// A unit of systemd's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Unit {
+pub struct SystemdUnit {
     /// Its name.
     pub name: String,
     /// systemctl's UnitFileState: `enabled`, `disabled`, `static`, `masked`, …; empty: it has no file.
@@ -104,7 +104,7 @@ pub struct Unit {
 
 /// Something that listens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Port {
+pub struct OpenPort {
     /// `tcp` or `udp`.
     pub protocol: String,
     /// The number.
@@ -117,7 +117,7 @@ pub struct Port {
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct User {
+pub struct LocalUser {
     /// Its name.
     pub name: String,
     /// Its number.
@@ -130,7 +130,7 @@ pub struct User {
 
 /// A group.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Group {
+pub struct LocalGroup {
     /// Its name.
     pub name: String,
     /// Its number.
@@ -188,7 +188,7 @@ impl Inventory {
     }
 
     /// Why a part is unknown; `None`: it is known.
-    pub fn unknown(&self, part: Part) -> Option<&str> {
+    pub fn unknown(&self, part: InventoryPart) -> Option<&str> {
         self.unknown.get(&part).map(String::as_str)
     }
 }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     ami::{AmiRecord, AmiRef},
     candidate::Candidate,
-    history::History,
+    history::ImageHistory,
     ids::{Digest, ImageName, RunId},
-    state::State,
+    state::ImageState,
 };
 
 /// A lock file.
@@ -44,7 +44,7 @@ pub struct LockEntry {
     /// The run.
     pub run: RunId,
     /// The state that this entry gives it: vetted, gold, retired, revoked or rejected.
-    pub state: State,
+    pub state: ImageState,
     /// Who asked: a CI job's URL or a person.
     pub by: String,
     /// When, RFC 3339 UTC.
@@ -107,7 +107,7 @@ impl Lock {
     }
 
     /// The state of a run, as its last entry says; `None`: the run is not in the lock.
-    pub fn state_of(&self, run: RunId) -> Option<State> {
+    pub fn state_of(&self, run: RunId) -> Option<ImageState> {
         self.last(run).map(|entry| entry.state)
     }
 
@@ -139,12 +139,12 @@ impl Lock {
 
     /// Whether a run was gold at some time.
     pub fn was_gold(&self, run: RunId) -> bool {
-        self.entries.iter().any(|entry| entry.run == run && entry.state == State::Gold)
+        self.entries.iter().any(|entry| entry.run == run && entry.state == ImageState::Gold)
     }
 
-    /// The run that a rollback brings back, see [`History::way_back`].
+    /// The run that a rollback brings back, see [`ImageHistory::way_back`].
     pub fn rollback_target(&self) -> Option<RunId> {
-        History::of(self, &[]).way_back()
+        ImageHistory::of(self, &[]).way_back()
     }
 
     /// When a run became gold the last time, RFC 3339 UTC.
@@ -152,7 +152,7 @@ impl Lock {
         self.entries
             .iter()
             .rev()
-            .find(|entry| entry.run == run && entry.state == State::Gold)
+            .find(|entry| entry.run == run && entry.state == ImageState::Gold)
             .map(|entry| entry.at.as_str())
     }
 
@@ -166,7 +166,7 @@ impl Lock {
             .iter()
             .rev()
             .filter(|entry| entry.run == run)
-            .take_while(|entry| entry.state == State::Revoked);
+            .take_while(|entry| entry.state == ImageState::Revoked);
         for entry in revocations {
             let due = entry.effective_at.as_deref().and_then(time);
             if due.is_none() || until.is_none() || due <= until {

@@ -9,7 +9,7 @@ use super::{
     ami::AmiRecord,
     evidence::Leftover,
     ids::{Digest, ImageName, RunId},
-    state::State,
+    state::ImageState,
     tags::Provenance,
     verdict::Verdict,
 };
@@ -26,7 +26,7 @@ pub struct Manifest {
 
 /// Which runs of a manifest are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Runs {
+pub enum ManifestRuns {
     /// That of the last writer (`last_run_uuid`), else the one tested last.
     Last,
     /// This one.
@@ -55,18 +55,18 @@ pub struct ManifestBuild {
     pub custom_data: Option<BTreeMap<String, String>>,
     /// Ours; absent in entries that Packer's own post-processor wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assay: Option<Stamped>,
+    pub assay: Option<StampedBuild>,
 }
 
 /// What assay adds to a build.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stamped {
+pub struct StampedBuild {
     /// The image line.
     pub image: ImageName,
     /// The run.
     pub run: RunId,
     /// The state that was written to the tags.
-    pub state: State,
+    pub state: ImageState,
     /// The verdict over all AMIs of this build.
     pub verdict: Verdict,
     /// region → AMI id.

@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::{
-    AmiRecord, BootFacts, CheckEvidence, Digest, Evidence, HostKeyPin, Inventory, Outcome, Phase, Provenance, Shard,
-    TargetEvidence, UndecidedKind, Verdict,
-    evidence::{EVIDENCE_SCHEMA, Leftover, RefusedLaunch, SuiteRef, Undecided},
-    inventory::{Group, Package, Part, Port, SetIdFile, Unit, User},
+    AmiRecord, BootFacts, CheckEvidence, CheckOutcome, Digest, Evidence, HostKeyPin, Inventory, PhaseTime, Provenance,
+    Shard, TargetEvidence, UndecidedKind, Verdict,
+    evidence::{EVIDENCE_SCHEMA, Leftover, RefusedLaunch, SuiteRef, UndecidedReason},
+    inventory::{InstalledPackage, InventoryPart, LocalGroup, LocalUser, OpenPort, SetIdFile, SystemdUnit},
     shard::ShardRecord,
 };
 
-pub fn check(resource: &str, id: &str, property: &str, outcome: Outcome) -> CheckEvidence {
+pub fn check(resource: &str, id: &str, property: &str, outcome: CheckOutcome) -> CheckEvidence {
     CheckEvidence {
         suite: "smoke".to_owned(),
         file: Some("suites/smoke.hcl".to_owned()),
@@ -28,22 +28,22 @@ pub fn check(resource: &str, id: &str, property: &str, outcome: Outcome) -> Chec
 }
 
 fn checks() -> Vec<CheckEvidence> {
-    let mut mode = check("file", "/etc/passwd", "mode", Outcome::Failed);
+    let mut mode = check("file", "/etc/passwd", "mode", CheckOutcome::Failed);
     mode.expected = json!("0644");
     mode.actual = json!("0600");
     mode.message = "expected \"0644\", found \"0600\"".to_owned();
-    let mut hostile = check("command", "uname -m", "stdout", Outcome::Failed);
+    let mut hostile = check("command", "uname -m", "stdout", CheckOutcome::Failed);
     hostile.expected = json!(["x86_64"]);
     hostile.actual = json!("\u{1b}]52;c;eA==\u{7}\n::set-env name=X::1\n##[error]\u{202e}]]><x>&\u{0}");
     hostile.message = "\u{1b}[2J\n::error::no".to_owned();
-    let mut flaky = check("port", "tcp:22", "listening", Outcome::Passed);
+    let mut flaky = check("port", "tcp:22", "listening", CheckOutcome::Passed);
     flaky.flaky = true;
     flaky.attempts = 3;
-    let mut skipped = check("package", "nginx", "versions", Outcome::Skipped);
+    let mut skipped = check("package", "nginx", "versions", CheckOutcome::Skipped);
     skipped.attempts = 0;
     skipped.actual = json!(null);
     skipped.message = "not installed".to_owned();
-    vec![check("service", "ssh", "running", Outcome::Passed), mode, hostile, flaky, skipped]
+    vec![check("service", "ssh", "running", CheckOutcome::Passed), mode, hostile, flaky, skipped]
 }
 
 fn failed_target() -> TargetEvidence {
@@ -71,7 +71,7 @@ fn failed_target() -> TargetEvidence {
             reason: "InsufficientInstanceCapacity: no room".to_owned(),
         }],
         phases: [("launch", 1200), ("running", 15_000), ("ssh", 8_040), ("checks", 730)]
-            .map(|(name, duration_ms)| Phase { name: name.to_owned(), duration_ms })
+            .map(|(name, duration_ms)| PhaseTime { name: name.to_owned(), duration_ms })
             .to_vec(),
         checks: checks(),
         inventory: Some(inventory().digest()),
@@ -87,38 +87,42 @@ pub fn inventory() -> Inventory {
         kernel: "6.1.0-28-cloud-amd64".to_owned(),
         kernels: vec!["6.1.0-28-cloud-amd64".to_owned()],
         package_manager: "dpkg".to_owned(),
-        packages: vec![Package {
+        packages: vec![InstalledPackage {
             name: "bash".to_owned(),
             architecture: "amd64".to_owned(),
             version: "5.2.15-2+b7\u{1b}[2J".to_owned(),
         }],
-        units: vec![Unit { name: "ssh.service".to_owned(), enabled: "enabled".to_owned(), state: "active".to_owned() }],
-        ports: vec![Port {
+        units: vec![SystemdUnit {
+            name: "ssh.service".to_owned(),
+            enabled: "enabled".to_owned(),
+            state: "active".to_owned(),
+        }],
+        ports: vec![OpenPort {
             protocol: "tcp".to_owned(),
             port: 22,
             address: "0.0.0.0".to_owned(),
             process: "sshd".to_owned(),
         }],
-        users: vec![User { name: "root".to_owned(), id: 0, group: 0, shell: "/bin/bash".to_owned() }],
-        groups: vec![Group { name: "adm".to_owned(), id: 4, members: vec!["debian".to_owned()] }],
+        users: vec![LocalUser { name: "root".to_owned(), id: 0, group: 0, shell: "/bin/bash".to_owned() }],
+        groups: vec![LocalGroup { name: "adm".to_owned(), id: 4, members: vec!["debian".to_owned()] }],
         set_id: vec![SetIdFile {
             path: "/usr/bin/<b>|`passwd`".to_owned(),
             mode: "4755".to_owned(),
             owner: "root".to_owned(),
             group: "root".to_owned(),
         }],
-        unknown: [(Part::Units, "systemctl did not answer".to_owned())].into(),
+        unknown: [(InventoryPart::Units, "systemctl did not answer".to_owned())].into(),
     }
 }
 
 fn undecided_target() -> TargetEvidence {
-    let mut lost = check("user", "debian", "exists", Outcome::Undecided);
+    let mut lost = check("user", "debian", "exists", CheckOutcome::Undecided);
     lost.actual = json!(null);
     lost.message = "the connection ended".to_owned();
     TargetEvidence {
         target: "eu-west-1:ami-0abcdef1234567891".to_owned(),
         verdict: Verdict::Undecided,
-        undecided: Some(Undecided {
+        undecided: Some(UndecidedReason {
             kind: UndecidedKind::Unreachable,
             reason: "port 22 did not answer within 5 m; see the console output".to_owned(),
         }),
@@ -179,7 +183,7 @@ pub fn evidence() -> Evidence {
 pub fn passed() -> Evidence {
     let mut evidence = evidence();
     evidence.targets.remove(0);
-    evidence.targets[0].checks.retain(|check| check.outcome == Outcome::Passed);
+    evidence.targets[0].checks.retain(|check| check.outcome == CheckOutcome::Passed);
     evidence.targets[0].verdict = Verdict::Passed;
     evidence.verdict = Verdict::Passed;
     evidence.leftovers.clear();

@@ -9,7 +9,7 @@ use super::{ids::IdError, verdict::Verdict};
 /// The value of the tag `assay:state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum ImageState {
     /// Packer has not finished: set by the template's own tags.
     Building,
     /// No verdict yet.
@@ -30,23 +30,23 @@ pub enum State {
 
 /// A move that the table does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("state {} cannot become {to}; legal from here: {}", .from.map_or("(none)", State::as_str), legal_list(*.from))]
+#[error("state {} cannot become {to}; legal from here: {}", .from.map_or("(none)", ImageState::as_str), legal_list(*.from))]
 pub struct IllegalMove {
     /// The state before; `None` where the AMI carries no state tag.
-    pub from: Option<State>,
+    pub from: Option<ImageState>,
     /// The state asked for.
-    pub to: State,
+    pub to: ImageState,
 }
 
-fn legal_list(from: Option<State>) -> String {
+fn legal_list(from: Option<ImageState>) -> String {
     let legal: Vec<&str> =
-        State::ALL.iter().filter(|to| State::may_move(from, **to).is_ok()).map(|s| s.as_str()).collect();
+        ImageState::ALL.iter().filter(|to| ImageState::may_move(from, **to).is_ok()).map(|s| s.as_str()).collect();
     if legal.is_empty() { "nothing".to_owned() } else { legal.join(", ") }
 }
 
-impl State {
+impl ImageState {
     /// Every state, in the order of a life.
-    pub const ALL: [State; 8] = [
+    pub const ALL: [ImageState; 8] = [
         Self::Building,
         Self::Untested,
         Self::Candidate,
@@ -82,7 +82,7 @@ impl State {
 
     /// The state that a validation gives to an AMI that is in state `from`; `None`: it stays as it is. A verdict never moves what the protected branch
     /// decided (vetted, gold, retired, revoked), and an undecided one takes nothing away.
-    pub fn after_validation(from: Option<State>, verdict: Verdict) -> Option<Self> {
+    pub fn after_validation(from: Option<ImageState>, verdict: Verdict) -> Option<Self> {
         match (from, verdict) {
             (None | Some(Self::Building), verdict) => Some(Self::after_smoke(verdict)),
             (Some(Self::Untested), Verdict::Passed) => Some(Self::Candidate),
@@ -92,8 +92,8 @@ impl State {
     }
 
     /// Whether an AMI in state `from` (`None`: no state tag) may be given state `to`. Staying is always legal.
-    pub fn may_move(from: Option<State>, to: State) -> Result<(), IllegalMove> {
-        use State::{Building, Candidate, Gold, Rejected, Retired, Revoked, Untested, Vetted};
+    pub fn may_move(from: Option<ImageState>, to: ImageState) -> Result<(), IllegalMove> {
+        use ImageState::{Building, Candidate, Gold, Rejected, Retired, Revoked, Untested, Vetted};
         let legal = from == Some(to)
             || match (from, to) {
                 (None | Some(Building), Candidate | Rejected | Untested) => true,
@@ -111,7 +111,7 @@ impl State {
     }
 }
 
-impl FromStr for State {
+impl FromStr for ImageState {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         Self::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| IdError {
@@ -122,7 +122,7 @@ impl FromStr for State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ImageState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -134,37 +134,38 @@ mod tests {
 
     #[test]
     fn a_build_job_can_make_a_candidate_and_nothing_more() {
-        for to in [State::Vetted, State::Gold] {
-            for from in [None, Some(State::Building), Some(State::Untested), Some(State::Rejected)] {
-                assert!(State::may_move(from, to).is_err(), "{from:?} -> {to}");
+        for to in [ImageState::Vetted, ImageState::Gold] {
+            for from in [None, Some(ImageState::Building), Some(ImageState::Untested), Some(ImageState::Rejected)] {
+                assert!(ImageState::may_move(from, to).is_err(), "{from:?} -> {to}");
             }
         }
-        assert!(State::may_move(Some(State::Candidate), State::Gold).is_err());
-        assert!(State::may_move(Some(State::Revoked), State::Gold).is_err());
-        assert!(State::may_move(Some(State::Rejected), State::Candidate).is_err());
+        assert!(ImageState::may_move(Some(ImageState::Candidate), ImageState::Gold).is_err());
+        assert!(ImageState::may_move(Some(ImageState::Revoked), ImageState::Gold).is_err());
+        assert!(ImageState::may_move(Some(ImageState::Rejected), ImageState::Candidate).is_err());
     }
 
     #[test]
     fn an_undecided_verdict_is_untested_never_rejected() {
-        assert_eq!(State::after_smoke(Verdict::Undecided), State::Untested);
+        assert_eq!(ImageState::after_smoke(Verdict::Undecided), ImageState::Untested);
     }
 
     #[test]
     fn a_validation_makes_legal_moves_only() {
-        for from in std::iter::once(None).chain(State::ALL.into_iter().map(Some)) {
+        for from in std::iter::once(None).chain(ImageState::ALL.into_iter().map(Some)) {
             for verdict in [Verdict::Passed, Verdict::Failed, Verdict::Undecided] {
-                if let Some(to) = State::after_validation(from, verdict) {
-                    assert!(State::may_move(from, to).is_ok(), "{from:?} {verdict} {to}");
+                if let Some(to) = ImageState::after_validation(from, verdict) {
+                    assert!(ImageState::may_move(from, to).is_ok(), "{from:?} {verdict} {to}");
                 }
             }
         }
-        assert_eq!(State::after_validation(Some(State::Candidate), Verdict::Undecided), None);
-        assert_eq!(State::after_validation(Some(State::Gold), Verdict::Failed), None);
+        assert_eq!(ImageState::after_validation(Some(ImageState::Candidate), Verdict::Undecided), None);
+        assert_eq!(ImageState::after_validation(Some(ImageState::Gold), Verdict::Failed), None);
     }
 
     #[test]
     fn an_illegal_move_says_what_is_legal() {
-        let text = State::may_move(Some(State::Candidate), State::Gold).expect_err("illegal").to_string();
+        let text =
+            ImageState::may_move(Some(ImageState::Candidate), ImageState::Gold).expect_err("illegal").to_string();
         assert_eq!(
             text,
             "state candidate cannot become gold; legal from here: candidate, vetted, retired, revoked, rejected"

@@ -14,7 +14,7 @@ pub const OWNER: &str = "assay:owner";
 pub const IMAGE: &str = "assay:image";
 /// The run's ULID.
 pub const RUN: &str = "assay:run";
-/// One of [`super::State`].
+/// One of [`super::ImageState`].
 pub const STATE: &str = "assay:state";
 /// The git commit that was built.
 pub const COMMIT: &str = "assay:commit";

@@ -17,7 +17,7 @@ const UNDISTURBED: &str = " (undisturbed)";
 
 /// How an instance is booted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Boot {
+pub enum BootOptions {
     /// With user data: the user's own, assay's host key, and the timer that powers it off.
     #[default]
     Prepared,
@@ -35,13 +35,13 @@ pub struct TargetId {
     /// The type that it is to be tested on, where several were asked for; else the one that the settings or its architecture give.
     pub instance_type: Option<String>,
     /// How.
-    pub boot: Boot,
+    pub boot: BootOptions,
 }
 
 impl TargetId {
     /// The only target of an AMI: booted as the settings say, with our user data.
     pub fn plain(ami: AmiRef) -> Self {
-        Self { ami, instance_type: None, boot: Boot::Prepared }
+        Self { ami, instance_type: None, boot: BootOptions::Prepared }
     }
 
     /// The region that it is launched in.
@@ -57,8 +57,11 @@ impl TargetId {
     /// The target as part of a file's name: nothing but letters, digits, `.` and `-`.
     pub fn file_stem(&self) -> String {
         let mut stem = format!("{}-{}", self.ami.region, self.ami.id);
-        for part in
-            self.instance_type.as_deref().into_iter().chain((self.boot == Boot::Undisturbed).then_some("undisturbed"))
+        for part in self
+            .instance_type
+            .as_deref()
+            .into_iter()
+            .chain((self.boot == BootOptions::Undisturbed).then_some("undisturbed"))
         {
             stem.push('-');
             stem.push_str(part);
@@ -79,7 +82,7 @@ impl fmt::Display for TargetId {
         if let Some(instance_type) = &self.instance_type {
             write!(f, "/{instance_type}")?;
         }
-        if self.boot == Boot::Undisturbed { f.write_str(UNDISTURBED) } else { Ok(()) }
+        if self.boot == BootOptions::Undisturbed { f.write_str(UNDISTURBED) } else { Ok(()) }
     }
 }
 
@@ -87,8 +90,8 @@ impl FromStr for TargetId {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         let (rest, boot) = match text.strip_suffix(UNDISTURBED) {
-            Some(rest) => (rest, Boot::Undisturbed),
-            None => (text, Boot::Prepared),
+            Some(rest) => (rest, BootOptions::Undisturbed),
+            None => (text, BootOptions::Prepared),
         };
         let (ami, instance_type) = match rest.split_once('/') {
             Some((ami, instance_type)) => (ami, Some(checked(instance_type)?)),
@@ -151,11 +154,11 @@ mod tests {
         assert_eq!(plain.to_string(), AMI);
         let large = TargetId { instance_type: Some("t3.large".to_owned()), ..plain.clone() };
         assert_eq!(large.to_string(), format!("{AMI}/t3.large"));
-        let second = TargetId { boot: Boot::Undisturbed, ..large.clone() };
+        let second = TargetId { boot: BootOptions::Undisturbed, ..large.clone() };
         assert_eq!(second.to_string(), format!("{AMI}/t3.large (undisturbed)"));
         assert_eq!(second.file_stem(), "us-east-1-ami-0abcdef1234567890-t3.large-undisturbed");
         assert_eq!(plain.file_stem(), "us-east-1-ami-0abcdef1234567890");
-        let lone = TargetId { boot: Boot::Undisturbed, ..plain.clone() };
+        let lone = TargetId { boot: BootOptions::Undisturbed, ..plain.clone() };
         for target in [plain, large, second, lone] {
             assert_eq!(target.to_string().parse::<TargetId>().expect("reads back"), target);
         }

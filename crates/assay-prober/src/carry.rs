@@ -50,33 +50,33 @@ pub(super) struct LastWord {
 
 /// A connection that the conductor made.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct CarriedLink {
     /// Blocking.
     pub socket: StdUnixStream,
     /// Filled in before the socket ends.
     pub last_word: Arc<OnceLock<LastWord>>,
 }
 
-type Arrival = (u32, Link);
+type LinkArrival = (u32, CarriedLink);
 
 /// The probes that wait for connections, by their tickets.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Tickets(Arc<Mutex<HashMap<String, blocking::Sender<Arrival>>>>);
+pub(super) struct LinkTickets(Arc<Mutex<HashMap<String, blocking::Sender<LinkArrival>>>>);
 
 /// The engine's side of one ticket. The ticket ends with it.
 #[derive(Debug)]
-pub(super) struct Arrivals {
+pub(super) struct LinkArrivals {
     ticket: String,
-    tickets: Tickets,
-    arrived: Mutex<blocking::Receiver<Arrival>>,
+    tickets: LinkTickets,
+    arrived: Mutex<blocking::Receiver<LinkArrival>>,
     asked: AtomicU32,
 }
 
 pub(super) type CarryStream = ReceiverStream<Result<proto::CarryDown, Status>>;
 
-impl Tickets {
+impl LinkTickets {
     /// Takes a probe's ticket. Fails when it could be guessed or is there already.
-    pub fn take(&self, ticket: &str) -> Result<Arrivals, String> {
+    pub(crate) fn take(&self, ticket: &str) -> Result<LinkArrivals, String> {
         if ticket.len() < SHORTEST_TICKET {
             return Err("the ticket is too short".into());
         }
@@ -86,7 +86,7 @@ impl Tickets {
             return Err("the ticket is in use".into());
         }
         waiting.insert(ticket.to_owned(), sender);
-        Ok(Arrivals {
+        Ok(LinkArrivals {
             ticket: ticket.to_owned(),
             tickets: self.clone(),
             arrived: Mutex::new(arrived),
@@ -95,7 +95,7 @@ impl Tickets {
     }
 
     /// Serves one Carry call.
-    pub async fn carry(&self, mut up: Streaming<proto::CarryUp>) -> Result<CarryStream, Status> {
+    pub(crate) async fn carry(&self, mut up: Streaming<proto::CarryUp>) -> Result<CarryStream, Status> {
         let first = timeout(INTRODUCTION, up.message())
             .await
             .map_err(|_| Status::deadline_exceeded("the stream did not say which connection it is"))??;
@@ -106,7 +106,7 @@ impl Tickets {
         let sender = sender.ok_or_else(|| Status::not_found("no probe waits for this connection"))?;
         let (ours, socket) = pair().map_err(|error| Status::resource_exhausted(error.to_string()))?;
         let last_word = Arc::default();
-        let link = Link { socket, last_word: Arc::clone(&last_word) };
+        let link = CarriedLink { socket, last_word: Arc::clone(&last_word) };
         sender.send((start.number, link)).map_err(|_| Status::not_found("the probe has ended"))?;
         let (down, stream) = mpsc::channel(AHEAD);
         let (read, write) = ours.into_split();
@@ -168,9 +168,14 @@ pub(super) enum NoLink {
     Cancelled,
 }
 
-impl Arrivals {
+impl LinkArrivals {
     /// Asks for a connection with `ask`, which is given its number, and blocks until it is there, `deadline` passes, or `is_gone`.
-    pub fn next(&self, ask: &dyn Fn(u32), deadline: Instant, is_gone: &dyn Fn() -> bool) -> Result<Link, NoLink> {
+    pub(crate) fn next(
+        &self,
+        ask: &dyn Fn(u32),
+        deadline: Instant,
+        is_gone: &dyn Fn() -> bool,
+    ) -> Result<CarriedLink, NoLink> {
         let number = self.asked.fetch_add(1, Ordering::Relaxed);
         ask(number);
         let arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,7 +197,7 @@ impl Arrivals {
     }
 }
 
-impl Drop for Arrivals {
+impl Drop for LinkArrivals {
     fn drop(&mut self) {
         self.tickets.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.ticket);
     }

@@ -27,13 +27,13 @@ use tonic::{
 };
 
 use super::{
-    collect::{Collected, ProbeEvent, TargetProbe},
+    collect::{CollectedAnswers, ProbeEvent, TargetProbe},
     proto::{self, probe_event::Event as Wire, prober_client::ProberClient},
     remote_client,
     reports::{self, MAX_REPORT, ReportFormat, ReportedTest},
     rounds::nonce,
     serve::{CONNECTION_WINDOW, MAX_TARGETS, STREAM_WINDOW, VERSION},
-    ways::{self, Way},
+    ways::{self, ConnectionWay},
 };
 use assay_config::RemoteProber;
 use assay_model::{
@@ -99,22 +99,22 @@ pub struct ProbeRequest {
     pub facts: bool,
     /// Ask what is in the image: [`TargetProbe::inventory`].
     pub inventory: bool,
-    /// How it is reached. `address` counts for [`Way::Direct`] only.
-    pub way: Way,
+    /// How it is reached. `address` counts for [`ConnectionWay::Direct`] only.
+    pub way: ConnectionWay,
 }
 
 /// A running prober. Dropping it kills its process, where that is ours.
 #[derive(Debug)]
 pub struct Prober {
     client: ProberClient<Channel>,
-    place: Place,
+    place: ProberPlace,
     unconfined: Vec<String>,
     /// As many targets at once as the prober takes.
     places: Semaphore,
 }
 
 #[derive(Debug)]
-enum Place {
+enum ProberPlace {
     Child(Mutex<Child>),
     /// `host:port`
     Elsewhere(String),
@@ -155,7 +155,12 @@ impl Prober {
                 return Err(ProbeError::Silent(format!("{ended}; {said}")));
             }
         };
-        Ok(Self { client, place: Place::Child(Mutex::new(child)), unconfined, places: Semaphore::new(MAX_TARGETS) })
+        Ok(Self {
+            client,
+            place: ProberPlace::Child(Mutex::new(child)),
+            unconfined,
+            places: Semaphore::new(MAX_TARGETS),
+        })
     }
 
     pub(super) fn client(&self) -> ProberClient<Channel> {
@@ -167,7 +172,7 @@ impl Prober {
     pub async fn connect(remote: &RemoteProber) -> Result<Self, ProbeError> {
         let remote_client::RemoteService { channel, unconfined, targets } = remote_client::connect(remote).await?;
         let client = ProberClient::new(channel).max_decoding_message_size(MAX_EVENT);
-        let place = Place::Elsewhere(remote_client::shown(remote));
+        let place = ProberPlace::Elsewhere(remote_client::shown(remote));
         let targets = targets.map_or(MAX_TARGETS, |targets| targets.min(MAX_TARGETS));
         Ok(Self { client, place, unconfined, places: Semaphore::new(targets) })
     }
@@ -175,8 +180,8 @@ impl Prober {
     /// The process id, while it runs here.
     pub fn pid(&self) -> Option<u32> {
         match &self.place {
-            Place::Child(child) => child.lock().ok().and_then(|child| child.id()),
-            Place::Elsewhere(_) => None,
+            ProberPlace::Child(child) => child.lock().ok().and_then(|child| child.id()),
+            ProberPlace::Elsewhere(_) => None,
         }
     }
 
@@ -190,7 +195,7 @@ impl Prober {
     /// listen. Never fails: what keeps it from a verdict is in the result. Dropping the future ends the session with
     /// the target.
     pub async fn probe(&self, request: ProbeRequest, events: mpsc::Sender<ProbeEvent>) -> TargetProbe {
-        let mut collected = Collected::new(Arc::clone(&request.suites));
+        let mut collected = CollectedAnswers::new(Arc::clone(&request.suites));
         // It is never closed, so an error cannot come; without a place the prober itself would queue.
         let _place = self.places.acquire().await;
         if let Err(why) = self.ask(&request, &mut collected, &events).await {
@@ -202,7 +207,7 @@ impl Prober {
     async fn ask(
         &self,
         request: &ProbeRequest,
-        collected: &mut Collected,
+        collected: &mut CollectedAnswers,
         events: &mpsc::Sender<ProbeEvent>,
     ) -> Result<(), String> {
         let ticket = nonce();
@@ -225,7 +230,7 @@ impl Prober {
         request: &ProbeRequest,
         ticket: &str,
         mut stream: Streaming<proto::ProbeEvent>,
-        collected: &mut Collected,
+        collected: &mut CollectedAnswers,
         events: &mpsc::Sender<ProbeEvent>,
     ) -> Result<(), String> {
         let mut lines = JoinSet::new();
@@ -233,7 +238,7 @@ impl Prober {
         loop {
             match stream.message().await {
                 Ok(Some(proto::ProbeEvent { event: Some(Wire::Dial(dial)) })) => {
-                    let Way::Carried(carrier) = &request.way else {
+                    let ConnectionWay::Carried(carrier) = &request.way else {
                         return Err("the prober wants a connection that nobody offered".into());
                     };
                     while lines.try_join_next().is_some() {}
@@ -291,16 +296,16 @@ impl Prober {
     /// Whether its process has ended.
     pub(super) fn has_ended(&self) -> bool {
         match &self.place {
-            Place::Child(child) => child.lock().is_ok_and(|mut child| !matches!(child.try_wait(), Ok(None))),
-            Place::Elsewhere(_) => false,
+            ProberPlace::Child(child) => child.lock().is_ok_and(|mut child| !matches!(child.try_wait(), Ok(None))),
+            ProberPlace::Elsewhere(_) => false,
         }
     }
 
     /// How the process ended, for messages; empty while it runs.
     fn ended(&self) -> String {
         let child = match &self.place {
-            Place::Child(child) => child,
-            Place::Elsewhere(address) => return format!(" (the prober is at {address})"),
+            ProberPlace::Child(child) => child,
+            ProberPlace::Elsewhere(address) => return format!(" (the prober is at {address})"),
         };
         match child.lock().map(|mut child| child.try_wait()) {
             Ok(Ok(Some(status))) => format!("; the prober process ended: {status}"),
@@ -335,10 +340,10 @@ async fn connect(socket: StdUnixStream) -> Result<ProberClient<Channel>, ProbeEr
 
 fn message(request: &ProbeRequest, ticket: &str) -> Result<proto::ProbeRequest, serde_json::Error> {
     let (address, port) = match &request.way {
-        Way::Direct => (request.address.ip().to_string(), request.address.port()),
-        Way::Carried(carrier) => (carrier.host.clone(), carrier.port),
+        ConnectionWay::Direct => (request.address.ip().to_string(), request.address.port()),
+        ConnectionWay::Carried(carrier) => (carrier.host.clone(), carrier.port),
     };
-    let proxied = matches!(request.way, Way::Carried(_));
+    let proxied = matches!(request.way, ConnectionWay::Carried(_));
     let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Ok(proto::ProbeRequest {
         target: request.target.clone(),

@@ -7,10 +7,12 @@ use super::{
     client::{is_key_line, told},
     evaluate::{ACTUAL_KEPT, shown},
     facts::HostFacts,
-    inventory::{FoundInventory, Gathered},
+    inventory::{FoundInventory, GatheredInventory},
     proto::{self, probe_event::Event as Wire},
 };
-use assay_model::{CheckEvidence, Outcome, Phase, TargetEvidence, UndecidedKind, Verdict, evidence::Undecided};
+use assay_model::{
+    CheckEvidence, CheckOutcome, PhaseTime, TargetEvidence, UndecidedKind, Verdict, evidence::UndecidedReason,
+};
 use assay_suite::Suite;
 
 /// What happens on the way, for progress.
@@ -54,15 +56,15 @@ pub struct TargetProbe {
     /// Passed only when every property was answered and nothing kept the probe from its end.
     pub verdict: Verdict,
     /// Why undecided; absent otherwise.
-    pub undecided: Option<Undecided>,
+    pub undecided: Option<UndecidedReason>,
     /// What kept the probe from its end; absent where every question was put.
-    pub stopped: Option<Undecided>,
+    pub stopped: Option<UndecidedReason>,
     /// The last thing that the host did was to refuse the login.
     pub login_refused: bool,
     /// Every property of every suite, in the suites' order; those without an answer are undecided.
     pub checks: Vec<CheckEvidence>,
     /// `ssh`, `cloud-init`, `checks`, as far as they were reached.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<PhaseTime>,
     /// The last key that the host showed.
     pub host_key: Option<SeenHostKey>,
     /// What the host said of itself; absent where it was not asked or did not say.
@@ -78,23 +80,23 @@ impl TargetProbe {
     }
 }
 
-type At = (usize, usize, usize);
+type CheckPosition = (usize, usize, usize);
 
 /// What one target said so far.
-pub(super) struct Collected {
+pub(super) struct CollectedAnswers {
     suites: Arc<[Suite]>,
-    checks: BTreeMap<At, CheckEvidence>,
+    checks: BTreeMap<CheckPosition, CheckEvidence>,
     reached: BTreeMap<ProbePhase, Duration>,
     host_key: Option<SeenHostKey>,
     facts: Option<HostFacts>,
-    inventory: Gathered,
-    undecided: Option<Undecided>,
+    inventory: GatheredInventory,
+    undecided: Option<UndecidedReason>,
     login_refused: bool,
     ended: bool,
 }
 
-impl Collected {
-    pub fn new(suites: Arc<[Suite]>) -> Self {
+impl CollectedAnswers {
+    pub(crate) fn new(suites: Arc<[Suite]>) -> Self {
         let checks = BTreeMap::new();
         Self {
             suites,
@@ -102,25 +104,25 @@ impl Collected {
             reached: BTreeMap::new(),
             host_key: None,
             facts: None,
-            inventory: Gathered::default(),
+            inventory: GatheredInventory::default(),
             undecided: None,
             login_refused: false,
             ended: false,
         }
     }
 
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// Notes why there is no verdict; the first reason stays.
-    pub fn undecided(&mut self, kind: UndecidedKind, reason: &str) {
-        self.undecided.get_or_insert(Undecided { kind, reason: told(reason) });
+    pub(crate) fn undecided(&mut self, kind: UndecidedKind, reason: &str) {
+        self.undecided.get_or_insert(UndecidedReason { kind, reason: told(reason) });
     }
 
     /// Takes one event; returns what a person may be shown. An event that cannot be is an error: the prober is broken
     /// or not ours any more.
-    pub fn take(&mut self, event: proto::ProbeEvent) -> Result<Option<ProbeEvent>, String> {
+    pub(crate) fn take(&mut self, event: proto::ProbeEvent) -> Result<Option<ProbeEvent>, String> {
         if self.ended {
             return Err("the prober spoke on after its end".into());
         }
@@ -175,7 +177,7 @@ impl Collected {
         evidence.actual = shown(&actual);
         evidence.message = told(&result.message);
         evidence.attempts = result.attempts;
-        evidence.flaky = result.flaky && evidence.outcome == Outcome::Passed;
+        evidence.flaky = result.flaky && evidence.outcome == CheckOutcome::Passed;
         evidence.duration_ms = result.duration_ms;
         if self.checks.insert(at, evidence.clone()).is_some() {
             return Err("the prober answered the same property twice".into());
@@ -185,7 +187,7 @@ impl Collected {
 
     /// A property as it was asked, without an answer. What it is called and what it demands is ours, never the
     /// prober's word.
-    fn planned(&self, (suite, check, property): At) -> Option<CheckEvidence> {
+    fn planned(&self, (suite, check, property): CheckPosition) -> Option<CheckEvidence> {
         let suite = self.suites.get(suite)?;
         let check = suite.checks.get(check)?;
         let property = check.properties.get(property)?;
@@ -195,7 +197,7 @@ impl Collected {
             resource: check.resource.to_string(),
             id: check.id.clone(),
             property: property.name.clone(),
-            outcome: Outcome::Undecided,
+            outcome: CheckOutcome::Undecided,
             expected: property.matcher.to_json(),
             actual: serde_json::Value::Null,
             message: "not answered".into(),
@@ -206,7 +208,7 @@ impl Collected {
     }
 
     /// The result: every property, those without an answer undecided.
-    pub fn finish(self) -> TargetProbe {
+    pub(crate) fn finish(self) -> TargetProbe {
         let mut checks = Vec::new();
         for (s, suite) in self.suites.iter().enumerate() {
             for (c, check) in suite.checks.iter().enumerate() {
@@ -236,8 +238,8 @@ impl Collected {
 pub fn amounts_to(
     checks: &[CheckEvidence],
     planned: usize,
-    stopped: Option<&Undecided>,
-) -> (Verdict, Option<Undecided>) {
+    stopped: Option<&UndecidedReason>,
+) -> (Verdict, Option<UndecidedReason>) {
     let mut verdict = TargetEvidence::verdict_of(checks, planned);
     if stopped.is_some() && verdict == Verdict::Passed {
         verdict = Verdict::Undecided;
@@ -249,25 +251,25 @@ pub fn amounts_to(
 }
 
 /// The first property without a trustworthy answer, in words.
-fn why_undecided(checks: &[CheckEvidence]) -> Undecided {
-    let count = checks.iter().filter(|c| c.outcome == Outcome::Undecided).count();
-    let reason = match checks.iter().find(|c| c.outcome == Outcome::Undecided) {
+fn why_undecided(checks: &[CheckEvidence]) -> UndecidedReason {
+    let count = checks.iter().filter(|c| c.outcome == CheckOutcome::Undecided).count();
+    let reason = match checks.iter().find(|c| c.outcome == CheckOutcome::Undecided) {
         Some(c) => {
             let first = format!("{} {:?} {}: {}", c.resource, c.id, c.property, c.message);
             format!("{count} of {} properties without a trustworthy answer; first: {first}", checks.len())
         }
         None => "every check was skipped: nothing was tested".to_owned(),
     };
-    let late = checks.iter().any(|c| c.outcome == Outcome::Undecided && c.message.contains("timeout"));
+    let late = checks.iter().any(|c| c.outcome == CheckOutcome::Undecided && c.message.contains("timeout"));
     let kind = if late { UndecidedKind::Timeout } else { UndecidedKind::Lost };
-    Undecided { kind, reason: told(&reason) }
+    UndecidedReason { kind, reason: told(&reason) }
 }
 
-fn phases(reached: &BTreeMap<ProbePhase, Duration>) -> Vec<Phase> {
+fn phases(reached: &BTreeMap<ProbePhase, Duration>) -> Vec<PhaseTime> {
     let at = |phase| reached.get(&phase).copied();
     let phase = |name: &str, from: Option<Duration>, to: Option<Duration>| {
         let length = to?.checked_sub(from?)?;
-        Some(Phase { name: name.to_owned(), duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX) })
+        Some(PhaseTime { name: name.to_owned(), duration_ms: u64::try_from(length.as_millis()).unwrap_or(u64::MAX) })
     };
     [
         phase("ssh", Some(Duration::ZERO), at(ProbePhase::Authenticated)),
@@ -290,12 +292,12 @@ fn phase_of(phase: proto::Phase) -> Option<ProbePhase> {
     })
 }
 
-fn outcome(outcome: proto::Outcome) -> Option<Outcome> {
+fn outcome(outcome: proto::Outcome) -> Option<CheckOutcome> {
     Some(match outcome {
         proto::Outcome::Unspecified => return None,
-        proto::Outcome::Passed => Outcome::Passed,
-        proto::Outcome::Failed => Outcome::Failed,
-        proto::Outcome::Skipped => Outcome::Skipped,
-        proto::Outcome::Undecided => Outcome::Undecided,
+        proto::Outcome::Passed => CheckOutcome::Passed,
+        proto::Outcome::Failed => CheckOutcome::Failed,
+        proto::Outcome::Skipped => CheckOutcome::Skipped,
+        proto::Outcome::Undecided => CheckOutcome::Undecided,
     })
 }

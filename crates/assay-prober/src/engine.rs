@@ -9,14 +9,14 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    evaluate::Judged,
+    evaluate::JudgedProperty,
     facts,
     host_key::HostKey,
     inventory, proto,
-    reach::{Reach, Word},
-    rounds::{self, Answered},
+    reach::{ConductorWord, TargetReach},
+    rounds::{self, ScriptAnswers},
     script,
-    session::{Session, SessionError},
+    session::{SessionError, SshSession},
 };
 use assay_model::{
     UndecidedKind,
@@ -25,8 +25,8 @@ use assay_model::{
 use assay_suite::Suite;
 
 /// What is to be done.
-pub(super) struct Order {
-    pub address: Reach,
+pub(super) struct EngineOrder {
+    pub address: TargetReach,
     pub user: String,
     pub private_key: Zeroizing<String>,
     /// Empty: any.
@@ -45,7 +45,7 @@ pub(super) struct Order {
 
 /// A step on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum EngineStep {
     Connected,
     Authenticated,
     CloudInit,
@@ -55,8 +55,8 @@ pub(super) enum Step {
 
 /// What is told while it happens.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Event {
-    Reached(Step, Duration),
+pub(super) enum EngineEvent {
+    Reached(EngineStep, Duration),
     /// The conductor is to make this connection.
     Dial(u32),
     HostKey {
@@ -69,7 +69,7 @@ pub(super) enum Event {
         suite: usize,
         check: usize,
         property: usize,
-        judged: Judged,
+        judged: JudgedProperty,
         attempts: u32,
         flaky: bool,
         duration: Duration,
@@ -78,7 +78,7 @@ pub(super) enum Event {
 
 /// Why there is no verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stop {
+pub(super) struct EngineStop {
     pub kind: UndecidedKind,
     /// Escaped and bounded.
     pub reason: String,
@@ -86,40 +86,40 @@ pub(super) struct Stop {
     pub login_refused: bool,
 }
 
-impl Stop {
-    pub fn new(kind: UndecidedKind, reason: &str) -> Self {
+impl EngineStop {
+    pub(crate) fn new(kind: UndecidedKind, reason: &str) -> Self {
         Self { kind, reason: bounded(&escape_line(reason), 2 << 10), login_refused: false }
     }
 }
 
 /// Where events go and whether anybody still listens.
-pub(super) trait Listener {
+pub(super) trait EventListener {
     /// Tells an event.
-    fn tell(&self, event: Event);
+    fn tell(&self, event: EngineEvent);
     /// Whether nobody wants to know any more.
     fn is_gone(&self) -> bool;
 }
 
-/// Runs `order`. Every property of every suite has been told as an [`Event::Check`] exactly once when this returns,
-/// unless nobody could log in at all. Ends with [`Stop`] when something other than the image's own fault kept it from
+/// Runs `order`. Every property of every suite has been told as an [`EngineEvent::Check`] exactly once when this returns,
+/// unless nobody could log in at all. Ends with [`EngineStop`] when something other than the image's own fault kept it from
 /// a verdict.
-pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
+pub(super) fn run(order: &EngineOrder, listener: &dyn EventListener) -> Result<(), EngineStop> {
     let began = Instant::now();
     let deadline = began + order.total;
     let (mut session, word) = log_in(order, listener, began)?;
-    listener.tell(Event::Reached(Step::Authenticated, began.elapsed()));
+    listener.tell(EngineEvent::Reached(EngineStep::Authenticated, began.elapsed()));
     if order.wait_cloud_init {
         wait_for_cloud_init(&mut session, deadline, listener).map_err(|stop| with_last_word(stop, &word))?;
-        listener.tell(Event::Reached(Step::CloudInit, began.elapsed()));
+        listener.tell(EngineEvent::Reached(EngineStep::CloudInit, began.elapsed()));
     }
     if order.facts
         && let Some(told) = facts::ask(&mut session, deadline, listener)
     {
-        listener.tell(Event::Facts(Box::new(told)));
+        listener.tell(EngineEvent::Facts(Box::new(told)));
     }
-    listener.tell(Event::Reached(Step::Checks, began.elapsed()));
+    listener.tell(EngineEvent::Reached(EngineStep::Checks, began.elapsed()));
     let asked = rounds::ask_all(&mut session, &order.suites, deadline, listener);
-    listener.tell(Event::Reached(Step::Answered, began.elapsed()));
+    listener.tell(EngineEvent::Reached(EngineStep::Answered, began.elapsed()));
     // Last of all: whatever becomes of it, the checks are answered.
     if order.inventory && asked.is_ok() {
         inventory::ask(&mut session, deadline, listener);
@@ -129,7 +129,11 @@ pub(super) fn run(order: &Order, listener: &dyn Listener) -> Result<(), Stop> {
 
 /// Connects again and again until a login works. A refused login may only mean that cloud-init has not put the key
 /// there yet.
-fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Session, Word), Stop> {
+fn log_in(
+    order: &EngineOrder,
+    listener: &dyn EventListener,
+    began: Instant,
+) -> Result<(SshSession, ConductorWord), EngineStop> {
     let deadline = began + order.connect_within.min(order.total);
     let (mut refused, mut failed) = (0, 0);
     let (mut told, mut before) = (None, None);
@@ -138,8 +142,8 @@ fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Ses
         let tried = attempt(order, listener, began, deadline, &mut told, &mut word);
         let error = match explained(tried, order, &word) {
             Ok(session) => return Ok((session, word)),
-            Err(Attempt::Wrong(stop)) => return Err(stop),
-            Err(Attempt::Again(error)) => error,
+            Err(CheckAttempt::Wrong(stop)) => return Err(stop),
+            Err(CheckAttempt::Again(error)) => error,
         };
         let pause = match error {
             SessionError::Login(_) => {
@@ -166,47 +170,47 @@ fn log_in(order: &Order, listener: &dyn Listener, began: Instant) -> Result<(Ses
     }
 }
 
-enum Attempt {
+enum CheckAttempt {
     /// Worth another attempt.
     Again(SessionError),
     /// Not.
-    Wrong(Stop),
+    Wrong(EngineStop),
 }
 
-impl From<SessionError> for Attempt {
+impl From<SessionError> for CheckAttempt {
     fn from(error: SessionError) -> Self {
         Self::Again(error)
     }
 }
 
 fn attempt(
-    order: &Order,
-    listener: &dyn Listener,
+    order: &EngineOrder,
+    listener: &dyn EventListener,
     began: Instant,
     deadline: Instant,
     told: &mut Option<HostKey>,
-    word: &mut Word,
-) -> Result<Session, Attempt> {
+    word: &mut ConductorWord,
+) -> Result<SshSession, CheckAttempt> {
     if listener.is_gone() {
         return Err(SessionError::Cancelled.into());
     }
     let prefer: Vec<String> = order.host_keys.iter().map(|k| k.algorithm.clone()).collect();
     let stream = order.address.connect(deadline, listener, word)?;
-    let _turn = Turn::take();
+    let _turn = SshTurn::take();
     let mut session = stream.session(deadline, &prefer)?;
     let key = session.host_key()?;
     let expected = order.host_keys.contains(&key);
     if told.is_none() {
-        listener.tell(Event::Reached(Step::Connected, began.elapsed()));
+        listener.tell(EngineEvent::Reached(EngineStep::Connected, began.elapsed()));
     }
     if told.as_ref() != Some(&key) {
-        listener.tell(Event::HostKey { line: key.to_string(), expected });
+        listener.tell(EngineEvent::HostKey { line: key.to_string(), expected });
         *told = Some(key.clone());
     }
     if !expected && !order.host_keys.is_empty() {
         let wanted: Vec<String> = order.host_keys.iter().map(ToString::to_string).collect();
         let reason = format!("the host at {} showed {key}, which is not {}", order.address, wanted.join(" nor "));
-        return Err(Attempt::Wrong(Stop::new(UndecidedKind::HostKey, &reason)));
+        return Err(CheckAttempt::Wrong(EngineStop::new(UndecidedKind::HostKey, &reason)));
     }
     session.login(&order.user, &order.private_key)?;
     Ok(session)
@@ -219,12 +223,12 @@ const TURNS: usize = 32;
 const TURN_WITHIN: Duration = Duration::from_secs(3);
 
 /// One target's turn to exchange keys and to log in, until it is dropped.
-struct Turn;
+struct SshTurn;
 
 static TURNS_TAKEN: Mutex<usize> = Mutex::new(0);
 static TURN_OVER: Condvar = Condvar::new();
 
-impl Turn {
+impl SshTurn {
     fn take() -> Self {
         // The number stays right whatever panics: it is changed in one step.
         let taken = TURNS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -234,7 +238,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for SshTurn {
     fn drop(&mut self) {
         *TURNS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         TURN_OVER.notify_one();
@@ -242,27 +246,31 @@ impl Drop for Turn {
 }
 
 /// What the conductor said of a connection that it made outweighs what the end of its bytes looked like here.
-fn explained(tried: Result<Session, Attempt>, order: &Order, word: &Word) -> Result<Session, Attempt> {
+fn explained(
+    tried: Result<SshSession, CheckAttempt>,
+    order: &EngineOrder,
+    word: &ConductorWord,
+) -> Result<SshSession, CheckAttempt> {
     let last = word.as_ref().and_then(|word| word.get());
     match (tried, last) {
         (
-            Err(Attempt::Again(SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Lost(_))),
+            Err(CheckAttempt::Again(SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Lost(_))),
             Some(last),
         ) => {
             if last.hopeless {
                 let reason = format!("no connection to {}: {}", order.address, last.reason);
-                return Err(Attempt::Wrong(Stop::new(UndecidedKind::Unreachable, &reason)));
+                return Err(CheckAttempt::Wrong(EngineStop::new(UndecidedKind::Unreachable, &reason)));
             }
-            Err(Attempt::Again(SessionError::Handshake(last.reason.clone())))
+            Err(CheckAttempt::Again(SessionError::Handshake(last.reason.clone())))
         }
         (tried, _) => tried,
     }
 }
 
-fn with_last_word(stop: Stop, word: &Word) -> Stop {
+fn with_last_word(stop: EngineStop, word: &ConductorWord) -> EngineStop {
     match word.as_ref().and_then(|word| word.get()) {
         Some(last) if stop.kind == UndecidedKind::Lost => {
-            Stop::new(stop.kind, &format!("{}; {}", stop.reason, last.reason))
+            EngineStop::new(stop.kind, &format!("{}; {}", stop.reason, last.reason))
         }
         _ => stop,
     }
@@ -278,7 +286,7 @@ fn after_refusal(count: u32) -> Duration {
     }
 }
 
-fn unreachable(order: &Order, error: &SessionError) -> Stop {
+fn unreachable(order: &EngineOrder, error: &SessionError) -> EngineStop {
     let hint = match error {
         SessionError::Login(_) => "; is it this image's user, and does the image take the launch's key?",
         SessionError::Connect(_) => {
@@ -289,11 +297,11 @@ fn unreachable(order: &Order, error: &SessionError) -> Stop {
     let within = order.connect_within.min(order.total).as_secs_f64();
     let reason = format!("no login as {} at {} within {within} s; last: {error}{hint}", order.user, order.address);
     let login_refused = matches!(error, SessionError::Login(_));
-    Stop { login_refused, ..Stop::new(UndecidedKind::Unreachable, &reason) }
+    EngineStop { login_refused, ..EngineStop::new(UndecidedKind::Unreachable, &reason) }
 }
 
 /// What a session's error means for the verdict.
-pub(super) fn stop_of(error: &SessionError) -> Stop {
+pub(super) fn stop_of(error: &SessionError) -> EngineStop {
     let kind = match error {
         SessionError::Connect(_) | SessionError::Handshake(_) | SessionError::Login(_) => UndecidedKind::Unreachable,
         SessionError::Key(_) => UndecidedKind::Configuration,
@@ -301,11 +309,11 @@ pub(super) fn stop_of(error: &SessionError) -> Stop {
         SessionError::Late(_) => UndecidedKind::Timeout,
         SessionError::Cancelled => UndecidedKind::Cancelled,
     };
-    Stop::new(kind, &error.to_string())
+    EngineStop::new(kind, &error.to_string())
 }
 
 /// Sleeps, but not when nobody listens any more.
-fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), SessionError> {
+fn pause_for(time: Duration, listener: &dyn EventListener) -> Result<(), SessionError> {
     let end = Instant::now() + time;
     loop {
         if listener.is_gone() {
@@ -319,22 +327,29 @@ fn pause_for(time: Duration, listener: &dyn Listener) -> Result<(), SessionError
     }
 }
 
-fn wait_for_cloud_init(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Result<(), Stop> {
+fn wait_for_cloud_init(
+    session: &mut SshSession,
+    deadline: Instant,
+    listener: &dyn EventListener,
+) -> Result<(), EngineStop> {
     let nonce = rounds::nonce();
     let script = script::cloud_init(&nonce);
     let idle = Duration::from_secs(30);
-    let asked = vec![rounds::Script { nonce, text: script, idle }];
+    let asked = vec![rounds::ReadyScript { nonce, text: script, idle }];
     let answered = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop();
-    let Some(Answered { frames, error, .. }) = answered else { return Ok(()) };
+    let Some(ScriptAnswers { frames, error, .. }) = answered else { return Ok(()) };
     if let Some(error) = error {
         let stop = stop_of(&error);
-        return Err(Stop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));
+        return Err(EngineStop::new(stop.kind, &format!("while cloud-init was waited for: {}", stop.reason)));
     }
     if frames.answers.contains_key(&0) {
         return Ok(());
     }
     let noise = escape_bytes(&frames.noise);
-    Err(Stop::new(UndecidedKind::Lost, &format!("the host's shell did not wait for cloud-init; it said: {noise}")))
+    Err(EngineStop::new(
+        UndecidedKind::Lost,
+        &format!("the host's shell did not wait for cloud-init; it said: {noise}"),
+    ))
 }
 
 #[cfg(test)]

@@ -5,14 +5,14 @@ use super::{
     tests::{Recorder, in_suite, order},
     *,
 };
-use assay_model::Outcome::{self, Failed, Passed, Undecided};
+use assay_model::CheckOutcome::{self, Failed, Passed, Undecided};
 
-fn outcomes(recorder: &Recorder, order: &Order) -> Vec<Outcome> {
+fn outcomes(recorder: &Recorder, order: &EngineOrder) -> Vec<CheckOutcome> {
     recorder.outcomes(&order.suites).into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 /// A server with `config`, and what becomes of `body` there. `@` is a folder.
-fn ran(config: &str, body: &str) -> (Option<Stop>, Vec<Outcome>) {
+fn ran(config: &str, body: &str) -> (Option<EngineStop>, Vec<CheckOutcome>) {
     let sshd = Sshd::start_locked(config);
     sshd.unlock();
     let order = order(&sshd, &in_suite(&body.replace('@', &sshd.folder().display().to_string())));

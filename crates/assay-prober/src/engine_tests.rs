@@ -13,18 +13,18 @@ use std::{
 };
 
 use super::{super::sshd::Sshd, *};
-use assay_model::Outcome::{self, Failed, Passed, Skipped, Undecided};
+use assay_model::CheckOutcome::{self, Failed, Passed, Skipped, Undecided};
 use assay_suite::load;
 
 /// Keeps what is told.
 #[derive(Default)]
 pub(super) struct Recorder {
-    events: Mutex<Vec<Event>>,
+    events: Mutex<Vec<EngineEvent>>,
     gone: AtomicBool,
 }
 
-impl Listener for Recorder {
-    fn tell(&self, event: Event) {
+impl EventListener for Recorder {
+    fn tell(&self, event: EngineEvent) {
         self.events.lock().expect("not poisoned").push(event);
     }
     fn is_gone(&self) -> bool {
@@ -33,19 +33,19 @@ impl Listener for Recorder {
 }
 
 impl Recorder {
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<EngineEvent> {
         self.events.lock().expect("not poisoned").clone()
     }
 
-    pub(super) fn reached(&self, step: Step) -> bool {
-        self.events().iter().any(|e| matches!(e, Event::Reached(s, _) if *s == step))
+    pub(super) fn reached(&self, step: EngineStep) -> bool {
+        self.events().iter().any(|e| matches!(e, EngineEvent::Reached(s, _) if *s == step))
     }
 
     /// What was told of each property, by `resource id property`; each must have been told once.
-    pub(super) fn results(&self, suites: &[Suite]) -> BTreeMap<String, (Judged, u32, bool)> {
+    pub(super) fn results(&self, suites: &[Suite]) -> BTreeMap<String, (JudgedProperty, u32, bool)> {
         let mut results = BTreeMap::new();
         for event in self.events() {
-            let Event::Check { suite, check, property, judged, attempts, flaky, .. } = event else { continue };
+            let EngineEvent::Check { suite, check, property, judged, attempts, flaky, .. } = event else { continue };
             let it = &suites[suite].checks[check];
             let name = format!("{} {} {}", it.resource, it.id, it.properties[property].name);
             let before = results.insert(name.clone(), (judged, attempts, flaky));
@@ -54,7 +54,7 @@ impl Recorder {
         results
     }
 
-    pub(super) fn outcomes(&self, suites: &[Suite]) -> Vec<(String, Outcome)> {
+    pub(super) fn outcomes(&self, suites: &[Suite]) -> Vec<(String, CheckOutcome)> {
         self.results(suites).into_iter().map(|(name, (judged, _, _))| (name, judged.outcome)).collect()
     }
 }
@@ -67,8 +67,8 @@ pub(super) fn suites(text: &str) -> Vec<Suite> {
         .unwrap_or_else(|e| panic!("{}", e.iter().map(|d| format!("{d}\n")).collect::<String>()))
 }
 
-pub(super) fn order(sshd: &Sshd, text: &str) -> Order {
-    Order {
+pub(super) fn order(sshd: &Sshd, text: &str) -> EngineOrder {
+    EngineOrder {
         address: sshd.address.into(),
         user: sshd.user.clone(),
         private_key: sshd.client_key.clone().into(),
@@ -114,9 +114,12 @@ fn thirty_checks_of_every_kind() {
         assert_eq!((*attempts, *flaky), (u32::from(wanted != Skipped), false), "{name}");
     }
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
-    let steps: Vec<Step> =
-        recorder.events().iter().filter_map(|e| if let Event::Reached(s, _) = e { Some(*s) } else { None }).collect();
-    assert_eq!(steps, [Step::Connected, Step::Authenticated, Step::Checks, Step::Answered]);
+    let steps: Vec<EngineStep> = recorder
+        .events()
+        .iter()
+        .filter_map(|e| if let EngineEvent::Reached(s, _) = e { Some(*s) } else { None })
+        .collect();
+    assert_eq!(steps, [EngineStep::Connected, EngineStep::Authenticated, EngineStep::Checks, EngineStep::Answered]);
     let wrong = &results["command WRONG stdout"].0;
     assert!(wrong.actual.to_string().contains("\\\\x1b[31m"), "shown escaped: {}", wrong.actual);
 }
@@ -129,19 +132,20 @@ fn what_is_in_the_image_is_told_after_the_last_check_and_touches_no_verdict() {
     let recorder = Recorder::default();
     run(&order, &recorder).expect("all is answered");
     let events = recorder.events();
-    let answered = events.iter().position(|e| matches!(e, Event::Reached(Step::Answered, _))).expect("answered");
-    let pieces: Vec<_> = events[answered..].iter().filter(|e| matches!(e, Event::Inventory(_))).collect();
-    let Some(Event::Inventory(last)) = pieces.last() else { panic!("no inventory") };
-    assert!(last.last && pieces.len() == events.iter().filter(|e| matches!(e, Event::Inventory(_))).count());
+    let answered =
+        events.iter().position(|e| matches!(e, EngineEvent::Reached(EngineStep::Answered, _))).expect("answered");
+    let pieces: Vec<_> = events[answered..].iter().filter(|e| matches!(e, EngineEvent::Inventory(_))).collect();
+    let Some(EngineEvent::Inventory(last)) = pieces.last() else { panic!("no inventory") };
+    assert!(last.last && pieces.len() == events.iter().filter(|e| matches!(e, EngineEvent::Inventory(_))).count());
     assert_eq!(recorder.outcomes(&order.suites), [("command false exit-status".to_owned(), Failed)]);
     order.inventory = false;
     let quiet = Recorder::default();
     run(&order, &quiet).expect("all is answered");
-    assert!(!quiet.events().iter().any(|e| matches!(e, Event::Inventory(_))), "it was not asked");
+    assert!(!quiet.events().iter().any(|e| matches!(e, EngineEvent::Inventory(_))), "it was not asked");
 }
 
 /// The stop and all outcomes of a run of `text` on a server with `config`.
-fn stopped(config: &str, text: &str) -> (Option<Stop>, Vec<(String, Outcome)>) {
+fn stopped(config: &str, text: &str) -> (Option<EngineStop>, Vec<(String, CheckOutcome)>) {
     let sshd = Sshd::start_locked(config);
     sshd.unlock();
     let order = order(&sshd, text);
@@ -164,7 +168,7 @@ fn a_command_cannot_forge_answers() {
     let order = order(&sshd, &in_suite(forge));
     let recorder = Recorder::default();
     run(&order, &recorder).expect("all is answered");
-    let outcomes: Vec<Outcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
+    let outcomes: Vec<CheckOutcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
     // In the order of the names: echo, false, for (exit-status, stdout).
     assert_eq!(outcomes, [Passed, Failed, Failed, Passed]);
 }
@@ -218,7 +222,7 @@ fn a_check_that_passes_later_is_flaky() {
     );
     let recorder = Recorder::default();
     run(&order, &recorder).expect("all is answered");
-    let found: Vec<(Outcome, u32, bool)> = recorder
+    let found: Vec<(CheckOutcome, u32, bool)> = recorder
         .results(&order.suites)
         .into_values()
         .map(|(judged, attempts, flaky)| (judged.outcome, attempts, flaky))
@@ -240,7 +244,7 @@ fn a_private_key_that_cannot_be_used_is_no_matter_for_the_host() {
     let stop = run(&order, &recorder).expect_err("no login");
     assert_eq!(stop.kind, UndecidedKind::Configuration, "{}", stop.reason);
     assert!(stop.reason.contains("private key cannot be used") && began.elapsed() < Duration::from_secs(10));
-    let keys = recorder.events().iter().filter(|e| matches!(e, Event::Reached(Step::Connected, _))).count();
+    let keys = recorder.events().iter().filter(|e| matches!(e, EngineEvent::Reached(EngineStep::Connected, _))).count();
     assert_eq!(keys, 1, "it was tried once");
 }
 
@@ -321,7 +325,7 @@ fn a_login_that_works_later_works() {
     let recorder = Recorder::default();
     std::thread::scope(|scope| {
         let unlock = scope.spawn(|| {
-            while !recorder.reached(Step::Connected) {
+            while !recorder.reached(EngineStep::Connected) {
                 std::thread::sleep(Duration::from_millis(20));
             }
             std::thread::sleep(Duration::from_millis(300));
@@ -331,7 +335,7 @@ fn a_login_that_works_later_works() {
         unlock.join().expect("unlocked");
     });
     assert_eq!(recorder.outcomes(&order.suites)[0].1, Passed);
-    let keys = recorder.events().iter().filter(|e| matches!(e, Event::HostKey { .. })).count();
+    let keys = recorder.events().iter().filter(|e| matches!(e, EngineEvent::HostKey { .. })).count();
     assert_eq!(keys, 1, "the same key is told once");
 }
 
@@ -344,7 +348,7 @@ fn a_login_that_never_works_is_undecided() {
     let stop = run(&order, &recorder).expect_err("nobody is let in");
     assert_eq!(stop.kind, UndecidedKind::Unreachable);
     assert!(stop.reason.contains("login refused"), "{}", stop.reason);
-    assert!(!recorder.reached(Step::Authenticated));
+    assert!(!recorder.reached(EngineStep::Authenticated));
 }
 
 #[test]
@@ -357,8 +361,8 @@ fn another_host_key_ends_it_before_the_login() {
     let stop = run(&order, &recorder).expect_err("the key is another");
     assert_eq!(stop.kind, UndecidedKind::HostKey);
     assert!(stop.reason.contains(&sshd.host_key) && stop.reason.contains(&other.host_key), "{}", stop.reason);
-    let seen = Event::HostKey { line: sshd.host_key.clone(), expected: false };
-    assert!(recorder.events().contains(&seen) && !recorder.reached(Step::Authenticated));
+    let seen = EngineEvent::HostKey { line: sshd.host_key.clone(), expected: false };
+    assert!(recorder.events().contains(&seen) && !recorder.reached(EngineStep::Authenticated));
     order.host_keys.clear();
     let unpinned = Recorder::default();
     run(&order, &unpinned).expect("any key will do");
@@ -385,7 +389,7 @@ fn a_session_killed_in_the_middle_is_undecided() {
         run.join().expect("it ends").expect_err("nothing more can be asked")
     });
     assert_eq!(stop.kind, UndecidedKind::Lost, "{}", stop.reason);
-    let outcomes: Vec<Outcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
+    let outcomes: Vec<CheckOutcome> = recorder.outcomes(&order.suites).into_iter().map(|(_, o)| o).collect();
     // In the order of the names: touch, /, root.
     assert_eq!(outcomes, [Undecided, Undecided, Passed]);
 }
@@ -409,7 +413,7 @@ fn nobody_listens_any_more() {
     let recorder = Recorder::default();
     let stop = std::thread::scope(|scope| {
         let run = scope.spawn(|| run(&order, &recorder));
-        while !recorder.reached(Step::Checks) {
+        while !recorder.reached(EngineStep::Checks) {
             std::thread::sleep(Duration::from_millis(20));
         }
         recorder.gone.store(true, Ordering::SeqCst);
@@ -459,7 +463,7 @@ fn a_flood_ends() {
 }
 
 /// Probes a server that `serve` plays, which gets each connection, and returns why there is no verdict.
-fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
+fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> EngineStop {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     let (end, ended) = mpsc::channel::<()>();
@@ -471,7 +475,7 @@ fn against(serve: impl Fn(std::net::TcpStream) + Send + 'static) -> Stop {
             }
         }
     });
-    let order = Order {
+    let order = EngineOrder {
         address: address.into(),
         user: "root".into(),
         private_key: String::new().into(),

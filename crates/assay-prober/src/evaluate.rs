@@ -4,14 +4,14 @@
 use serde_json::Value;
 
 use super::{
-    frames::Frame,
-    questions::{Seen, observe},
+    frames::AnswerFrame,
+    questions::{SeenProperty, observe},
 };
 use assay_model::{
-    Outcome,
+    CheckOutcome,
     escape::{bounded, escape, escape_line},
 };
-use assay_suite::{Check, Judgement, Matcher, Resource, judge, judge_written};
+use assay_suite::{Check, Judgement, Matcher, ResourceKind, judge, judge_written};
 
 /// The longest `actual` (as JSON) and the longest message that leave the prober, in bytes.
 pub(super) const ACTUAL_KEPT: usize = 4 << 10;
@@ -19,41 +19,41 @@ const MESSAGE_KEPT: usize = 1 << 10;
 
 /// How one property came out in one attempt.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Judged {
-    pub outcome: Outcome,
+pub(super) struct JudgedProperty {
+    pub outcome: CheckOutcome,
     /// What was found; escaped and bounded.
     pub actual: Value,
     /// For people; escaped, bounded, one line; empty when passed.
     pub message: String,
 }
 
-impl Judged {
-    pub fn new(outcome: Outcome, actual: &Value, message: &str) -> Self {
+impl JudgedProperty {
+    pub(crate) fn new(outcome: CheckOutcome, actual: &Value, message: &str) -> Self {
         Self { outcome, actual: shown(actual), message: bounded(&escape_line(message), MESSAGE_KEPT) }
     }
 
     /// An outcome without a value.
-    pub fn without_value(outcome: Outcome, message: &str) -> Self {
+    pub(crate) fn without_value(outcome: CheckOutcome, message: &str) -> Self {
         Self::new(outcome, &Value::Null, message)
     }
 }
 
 /// Every property of `check`, in its order, by the host's answer.
-pub(super) fn evaluate(check: &Check, frame: &Frame) -> Vec<Judged> {
+pub(super) fn evaluate(check: &Check, frame: &AnswerFrame) -> Vec<JudgedProperty> {
     let mut closed: Option<String> = None;
     let mut all = Vec::with_capacity(check.properties.len());
     for property in &check.properties {
         if let Some(why) = &closed {
-            all.push(Judged::without_value(Outcome::Skipped, why));
+            all.push(JudgedProperty::without_value(CheckOutcome::Skipped, why));
             continue;
         }
         let seen = observe(check, &property.name, frame);
         let judged = one(verdict_of(check.resource), &property.matcher, &seen);
         if check.resource.gate() == Some(property.name.as_str()) {
             closed = match (judged.outcome, &seen) {
-                (Outcome::Failed, _) => Some(format!("{:?} failed", property.name)),
-                (Outcome::Undecided, _) => Some(format!("{:?} is undecided", property.name)),
-                (_, Seen::Value(Value::Bool(false))) => Some(format!("{:?} is false", property.name)),
+                (CheckOutcome::Failed, _) => Some(format!("{:?} failed", property.name)),
+                (CheckOutcome::Undecided, _) => Some(format!("{:?} is undecided", property.name)),
+                (_, SeenProperty::Value(Value::Bool(false))) => Some(format!("{:?} is false", property.name)),
                 _ => None,
             };
         }
@@ -63,18 +63,22 @@ pub(super) fn evaluate(check: &Check, frame: &Frame) -> Vec<Judged> {
 }
 
 /// Every property of a check that the suite skips.
-pub(super) fn skipped(check: &Check) -> Vec<Judged> {
-    check.properties.iter().map(|_| Judged::without_value(Outcome::Skipped, "the suite says skip")).collect()
+pub(super) fn skipped(check: &Check) -> Vec<JudgedProperty> {
+    check
+        .properties
+        .iter()
+        .map(|_| JudgedProperty::without_value(CheckOutcome::Skipped, "the suite says skip"))
+        .collect()
 }
 
 /// Every property of a check that was not answered.
-pub(super) fn unanswered(check: &Check, why: &str) -> Vec<Judged> {
-    check.properties.iter().map(|_| Judged::without_value(Outcome::Undecided, why)).collect()
+pub(super) fn unanswered(check: &Check, why: &str) -> Vec<JudgedProperty> {
+    check.properties.iter().map(|_| JudgedProperty::without_value(CheckOutcome::Undecided, why)).collect()
 }
 
 /// What the last of `attempts` found of a check that was to be asked again and cannot be, because of `why`: what passed has passed, what did not might have
 /// in a later attempt.
-pub(super) fn cut_short(check: &Check, found: Vec<Judged>, attempts: u32, why: &str) -> Vec<Judged> {
+pub(super) fn cut_short(check: &Check, found: Vec<JudgedProperty>, attempts: u32, why: &str) -> Vec<JudgedProperty> {
     let most = u64::from(check.retry) + 1;
     let note = format!("not passed in {attempts} of at most {most} attempts, and there was no further one: {why}");
     let note = bounded(&escape_line(&note), MESSAGE_KEPT / 2);
@@ -83,14 +87,14 @@ pub(super) fn cut_short(check: &Check, found: Vec<Judged>, attempts: u32, why: &
         .into_iter()
         .map(|mut judged| {
             match judged.outcome {
-                Outcome::Passed => {}
-                Outcome::Failed | Outcome::Undecided => {
+                CheckOutcome::Passed => {}
+                CheckOutcome::Failed | CheckOutcome::Undecided => {
                     let last = if judged.message.is_empty() { "" } else { "; last: " };
                     judged.message = bounded(&format!("{note}{last}{}", judged.message), MESSAGE_KEPT);
-                    judged.outcome = Outcome::Undecided;
+                    judged.outcome = CheckOutcome::Undecided;
                 }
                 // It was skipped because of the deciding property.
-                Outcome::Skipped => {
+                CheckOutcome::Skipped => {
                     judged.message = gate.map_or(judged.message, |gate| format!("{gate:?} is undecided"));
                 }
             }
@@ -100,47 +104,47 @@ pub(super) fn cut_short(check: &Check, found: Vec<Judged>, attempts: u32, why: &
 }
 
 /// Every property of a check whose value stands in the suite itself, as its parameter `content`.
-pub(super) fn written(check: &Check) -> Vec<Judged> {
-    let seen = Seen::Value(check.parameters.get("content").cloned().unwrap_or_default());
+pub(super) fn written(check: &Check) -> Vec<JudgedProperty> {
+    let seen = SeenProperty::Value(check.parameters.get("content").cloned().unwrap_or_default());
     check.properties.iter().map(|property| one(judge_written, &property.matcher, &seen)).collect()
 }
 
-type Verdict = fn(&Matcher, &Value) -> Judgement;
+type PropertyVerdict = fn(&Matcher, &Value) -> Judgement;
 
 /// How values of this resource meet matchers: goss's own as in goss, where a host's list is never `equal` to a written
 /// one; assay's as they are.
-fn verdict_of(resource: Resource) -> Verdict {
+fn verdict_of(resource: ResourceKind) -> PropertyVerdict {
     if resource.is_goss() { judge } else { judge_written }
 }
 
-fn one(verdict: Verdict, matcher: &Matcher, seen: &Seen) -> Judged {
+fn one(verdict: PropertyVerdict, matcher: &Matcher, seen: &SeenProperty) -> JudgedProperty {
     match seen {
-        Seen::Value(value) => {
+        SeenProperty::Value(value) => {
             let judgement = verdict(matcher, value);
-            let outcome = if judgement.met { Outcome::Passed } else { Outcome::Failed };
-            Judged::new(outcome, value, &judgement.message)
+            let outcome = if judgement.met { CheckOutcome::Passed } else { CheckOutcome::Failed };
+            JudgedProperty::new(outcome, value, &judgement.message)
         }
-        Seen::Beginning(text) => {
+        SeenProperty::Beginning(text) => {
             let value = Value::from(text.as_str());
             // The last line may go on, so it is not looked at as a line.
             let lines = text.rfind('\n').map_or("", |end| &text[..=end]);
             let looked_at = if matcher.reads_lines() { lines } else { text };
             if matcher.holds_for_longer_text() && verdict(matcher, &looked_at.into()).met {
-                return Judged::new(Outcome::Passed, &value, "");
+                return JudgedProperty::new(CheckOutcome::Passed, &value, "");
             }
             let message = format!("longer than the {} KiB that are kept, so this cannot be judged", text.len() >> 10);
-            Judged::new(Outcome::Undecided, &value, &message)
+            JudgedProperty::new(CheckOutcome::Undecided, &value, &message)
         }
-        Seen::NotUtf8(bytes) => not_utf8(verdict, matcher, bytes),
-        Seen::Nothing(why) => Judged::without_value(Outcome::Failed, why),
-        Seen::Unknown(why) => Judged::without_value(Outcome::Undecided, why),
+        SeenProperty::NotUtf8(bytes) => not_utf8(verdict, matcher, bytes),
+        SeenProperty::Nothing(why) => JudgedProperty::without_value(CheckOutcome::Failed, why),
+        SeenProperty::Unknown(why) => JudgedProperty::without_value(CheckOutcome::Undecided, why),
     }
 }
 
 /// A text whose bytes are not all characters, while matchers judge characters. What is none is put in twice: as U+FFFD, as
 /// Go's regular expressions see it, and as one byte, as it is counted and compared. A demand for which that makes no
 /// difference is judged; any other, and one that speaks of U+FFFD itself, is not.
-fn not_utf8(verdict: Verdict, matcher: &Matcher, bytes: &[u8]) -> Judged {
+fn not_utf8(verdict: PropertyVerdict, matcher: &Matcher, bytes: &[u8]) -> JudgedProperty {
     let filled = |with: char| {
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
@@ -153,11 +157,11 @@ fn not_utf8(verdict: Verdict, matcher: &Matcher, bytes: &[u8]) -> Judged {
     let written = matcher.to_json().to_string().to_ascii_lowercase();
     let (first, second) = (verdict(matcher, &shown), verdict(matcher, &narrow));
     if first.met == second.met && !written.contains('\u{fffd}') && !written.contains("fffd") {
-        let outcome = if first.met { Outcome::Passed } else { Outcome::Failed };
-        return Judged::new(outcome, &shown, &first.message);
+        let outcome = if first.met { CheckOutcome::Passed } else { CheckOutcome::Failed };
+        return JudgedProperty::new(outcome, &shown, &first.message);
     }
     let at = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-    Judged::new(Outcome::Undecided, &shown, &format!("byte {at} is not UTF-8, so this cannot be judged"))
+    JudgedProperty::new(CheckOutcome::Undecided, &shown, &format!("byte {at} is not UTF-8, so this cannot be judged"))
 }
 
 /// A value as it may be shown: texts escaped, and the whole not longer than [`ACTUAL_KEPT`]; of a longer list the
@@ -206,18 +210,18 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_characters_decide_only_what_they_do_not_touch() {
-        let latin = Seen::NotUtf8(b"caf\xe9\n".to_vec());
+        let latin = SeenProperty::NotUtf8(b"caf\xe9\n".to_vec());
         let outcome = |matcher: Matcher| one(judge, &matcher, &latin).outcome;
         for (matcher, wanted) in [
-            (Matcher::ContainSubstring("caf".into()), Outcome::Passed),
-            (Matcher::HavePatterns(vec!["/^caf.$/".into(), "!x".into()]), Outcome::Passed),
-            (Matcher::HavePatterns(vec!["!caf".into()]), Outcome::Failed),
-            (Matcher::HaveLen(9), Outcome::Failed),
-            (Matcher::HaveLen(7), Outcome::Undecided),
-            (Matcher::HaveLen(5), Outcome::Undecided),
-            (Matcher::HavePatterns(vec!["!\u{fffd}".into()]), Outcome::Undecided),
-            (Matcher::MatchRegexp("\\x{FFFD}".into()), Outcome::Undecided),
-            (Matcher::Equal("caf\u{fffd}\n".into()), Outcome::Undecided),
+            (Matcher::ContainSubstring("caf".into()), CheckOutcome::Passed),
+            (Matcher::HavePatterns(vec!["/^caf.$/".into(), "!x".into()]), CheckOutcome::Passed),
+            (Matcher::HavePatterns(vec!["!caf".into()]), CheckOutcome::Failed),
+            (Matcher::HaveLen(9), CheckOutcome::Failed),
+            (Matcher::HaveLen(7), CheckOutcome::Undecided),
+            (Matcher::HaveLen(5), CheckOutcome::Undecided),
+            (Matcher::HavePatterns(vec!["!\u{fffd}".into()]), CheckOutcome::Undecided),
+            (Matcher::MatchRegexp("\\x{FFFD}".into()), CheckOutcome::Undecided),
+            (Matcher::Equal("caf\u{fffd}\n".into()), CheckOutcome::Undecided),
         ] {
             assert_eq!(outcome(matcher.clone()), wanted, "{matcher:?}");
         }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{
-    client::told, engine::Listener, frames::Frame, host_key::HostKey, proto, rounds, script, session::Session,
+    client::told, engine::EventListener, frames::AnswerFrame, host_key::HostKey, proto, rounds, script,
+    session::SshSession,
 };
 use assay_model::escape::{bounded, escape_line};
 
@@ -74,16 +75,16 @@ impl HostFacts {
 }
 
 /// Asks the host behind `session`. `None`: it gave no answer that can be read, or the session is broken, as whatever is asked next will tell.
-pub(super) fn ask(session: &mut Session, deadline: Instant, listener: &dyn Listener) -> Option<proto::Facts> {
+pub(super) fn ask(session: &mut SshSession, deadline: Instant, listener: &dyn EventListener) -> Option<proto::Facts> {
     let nonce = rounds::nonce();
     let text = script::facts(&nonce);
-    let asked = [rounds::Script { nonce, text, idle: Duration::from_secs(60) }];
+    let asked = [rounds::ReadyScript { nonce, text, idle: Duration::from_secs(60) }];
     let answered = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop()?;
     read(answered.frames.answers.get(&0)?, answered.frames.answers.get(&1)?)
 }
 
 /// The host's two answers: facts.sh's and cloud_init.sh's.
-fn read(facts: &Frame, cloud_init: &Frame) -> Option<proto::Facts> {
+fn read(facts: &AnswerFrame, cloud_init: &AnswerFrame) -> Option<proto::Facts> {
     let (state, cloud_init_errors) = read_cloud_init(cloud_init)?;
     Some(proto::Facts {
         boot_id: id(facts, 'b'),
@@ -98,7 +99,7 @@ fn read(facts: &Frame, cloud_init: &Frame) -> Option<proto::Facts> {
     })
 }
 
-fn read_cloud_init(frame: &Frame) -> Option<(proto::CloudInitState, Vec<String>)> {
+fn read_cloud_init(frame: &AnswerFrame) -> Option<(proto::CloudInitState, Vec<String>)> {
     let state = match frame.word('x')? {
         "absent" => proto::CloudInitState::Absent,
         "disabled" => proto::CloudInitState::Disabled,
@@ -123,7 +124,7 @@ fn read_cloud_init(frame: &Frame) -> Option<(proto::CloudInitState, Vec<String>)
 }
 
 /// An id of the kernel's or of systemd's; empty where the host's word is none.
-fn id(frame: &Frame, letter: char) -> String {
+fn id(frame: &AnswerFrame, letter: char) -> String {
     frame.text(letter).map(|t| t.trim().to_owned()).filter(|t| is_id(t)).unwrap_or_default()
 }
 
@@ -149,14 +150,14 @@ mod tests {
     use base64::{Engine, engine::general_purpose::STANDARD};
 
     use super::*;
-    use crate::frames::Frames;
+    use crate::frames::AnswerFrames;
 
     const ED: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 
-    fn frame(fields: &[(&str, &str)]) -> Frame {
+    fn frame(fields: &[(&str, &str)]) -> AnswerFrame {
         let body: String =
             fields.iter().map(|(head, bytes)| format!(".{head}\n{}\n", STANDARD.encode(bytes))).collect();
-        let mut frames = Frames::new("n");
+        let mut frames = AnswerFrames::new("n");
         frames.feed(format!("n 0 1.00 1.50 b\n{body}n .\n").as_bytes());
         frames.answers.remove(&0).expect("it is well formed")
     }

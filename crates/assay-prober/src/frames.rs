@@ -16,32 +16,32 @@ const NOISE_KEPT: usize = 2 << 10;
 
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Frame {
+pub(super) struct AnswerFrame {
     /// How long it took on the host, where the host could tell.
     pub elapsed: Option<Duration>,
-    fields: BTreeMap<char, Field>,
+    fields: BTreeMap<char, FrameField>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Field {
+struct FrameField {
     word: String,
     bytes: Vec<u8>,
 }
 
-impl Frame {
+impl AnswerFrame {
     /// The word beside a field's letter: `.x 1` is `Some("1")`. `None`: no such field.
-    pub fn word(&self, letter: char) -> Option<&str> {
+    pub(crate) fn word(&self, letter: char) -> Option<&str> {
         self.fields.get(&letter).map(|f| f.word.as_str())
     }
 
     /// The decoded bytes under a field's letter. `None`: no such field.
-    pub fn bytes(&self, letter: char) -> Option<&[u8]> {
+    pub(crate) fn bytes(&self, letter: char) -> Option<&[u8]> {
         self.fields.get(&letter).map(|f| f.bytes.as_slice())
     }
 
     /// The output of a command under a field's letter, without the mark behind it (prelude.sh, `told`), and the command's
     /// status, which is missing where the mark is. `None`: no such field.
-    pub fn told(&self, letter: char) -> Option<(&[u8], Option<i32>)> {
+    pub(crate) fn told(&self, letter: char) -> Option<(&[u8], Option<i32>)> {
         const MARK: &[u8] = b"end ";
         let bytes = self.bytes(letter)?;
         // A status is of three digits at most.
@@ -55,7 +55,7 @@ impl Frame {
     }
 
     /// The output of a command that ended with one of `statuses`, as text; or, for people, why that is not so.
-    pub fn whole(&self, letter: char, statuses: &[i32]) -> Result<String, String> {
+    pub(crate) fn whole(&self, letter: char, statuses: &[i32]) -> Result<String, String> {
         match self.told(letter) {
             Some((bytes, Some(status))) if statuses.contains(&status) => {
                 Ok(String::from_utf8_lossy(bytes).into_owned())
@@ -68,20 +68,20 @@ impl Frame {
     }
 
     /// Like `bytes`, as text; what is not UTF-8 is replaced.
-    pub fn text(&self, letter: char) -> Option<String> {
+    pub(crate) fn text(&self, letter: char) -> Option<String> {
         self.bytes(letter).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 }
 
 /// What was read of one script's answers so far.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(super) struct AnswerFrames {
     nonce: String,
     line: Vec<u8>,
     line_too_long: bool,
-    open: Option<Open>,
+    open: Option<OpenFrame>,
     /// The answers by number. An answer that came twice is not here any more.
-    pub answers: BTreeMap<u32, Frame>,
+    pub answers: BTreeMap<u32, AnswerFrame>,
     /// Numbers that were answered twice or whose answer was not well formed.
     pub broken: Vec<u32>,
     /// The count in the script's last answer, once it is in.
@@ -93,26 +93,26 @@ pub(super) struct Frames {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFrame {
     index: String,
     elapsed: Option<Duration>,
     hex: bool,
     size: usize,
     good: bool,
-    fields: Vec<Sent>,
+    fields: Vec<SentField>,
 }
 
 /// A field as it came.
 #[derive(Debug)]
-struct Sent {
+struct SentField {
     letter: char,
     word: String,
-    lines: Lines,
+    lines: FieldLines,
 }
 
 /// How a field's lines say its bytes. One field keeps to one way.
 #[derive(Debug)]
-enum Lines {
+enum FieldLines {
     None,
     /// As the frame's head says.
     Encoded(Vec<u8>),
@@ -122,9 +122,9 @@ enum Lines {
     Plain(Vec<u8>),
 }
 
-impl Frames {
+impl AnswerFrames {
     /// A reader for the answers of the script that was given `nonce`.
-    pub fn new(nonce: &str) -> Self {
+    pub(crate) fn new(nonce: &str) -> Self {
         Self {
             nonce: nonce.to_owned(),
             line: Vec::new(),
@@ -139,7 +139,7 @@ impl Frames {
     }
 
     /// Takes the next bytes of the script's standard output, cut anywhere.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for part in bytes.split_inclusive(|b| *b == b'\n') {
             let (text, ended) = match part.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -164,7 +164,7 @@ impl Frames {
             (Some(b"."), Some(_)) => self.close(),
             (Some(head), _) if !too_long => {
                 self.close_broken();
-                self.open = Open::read(head);
+                self.open = OpenFrame::read(head);
             }
             (_, Some(open)) => open.take(line, too_long),
             (_, None) => {
@@ -213,7 +213,7 @@ impl Frames {
     }
 }
 
-impl Open {
+impl OpenFrame {
     fn read(head: &[u8]) -> Option<Self> {
         let head = std::str::from_utf8(head).ok()?;
         let words: Vec<&str> = head.split(' ').collect();
@@ -247,29 +247,29 @@ impl Open {
             let word = String::from_utf8_lossy(rest.strip_prefix(b" ").unwrap_or(rest)).into_owned();
             let letter = char::from(*letter);
             self.good &= letter.is_ascii_alphabetic() && !self.fields.iter().any(|sent| sent.letter == letter);
-            self.fields.push(Sent { letter, word, lines: Lines::None });
+            self.fields.push(SentField { letter, word, lines: FieldLines::None });
         } else {
             self.good &= self.fields.last_mut().is_some_and(|sent| sent.lines.take(line));
         }
     }
 
-    fn finish(self) -> Option<Frame> {
-        let mut frame = Frame { elapsed: self.elapsed, fields: BTreeMap::new() };
-        for Sent { letter, word, lines } in self.fields {
+    fn finish(self) -> Option<AnswerFrame> {
+        let mut frame = AnswerFrame { elapsed: self.elapsed, fields: BTreeMap::new() };
+        for SentField { letter, word, lines } in self.fields {
             let bytes = match lines {
-                Lines::None => Vec::new(),
-                Lines::Plain(bytes) => bytes,
-                Lines::Hex(digits) => unhex(&digits)?,
-                Lines::Encoded(digits) if self.hex => unhex(&digits)?,
-                Lines::Encoded(text) => STANDARD.decode(&text).ok()?,
+                FieldLines::None => Vec::new(),
+                FieldLines::Plain(bytes) => bytes,
+                FieldLines::Hex(digits) => unhex(&digits)?,
+                FieldLines::Encoded(digits) if self.hex => unhex(&digits)?,
+                FieldLines::Encoded(text) => STANDARD.decode(&text).ok()?,
             };
-            frame.fields.insert(letter, Field { word, bytes });
+            frame.fields.insert(letter, FrameField { word, bytes });
         }
         self.good.then_some(frame)
     }
 }
 
-impl Lines {
+impl FieldLines {
     /// Adds a line; whether it is of the same way as those before it.
     fn take(&mut self, line: &[u8]) -> bool {
         let tight = |bytes: &mut Vec<u8>| bytes.extend(line.iter().filter(|b| !b.is_ascii_whitespace()));
@@ -308,8 +308,8 @@ fn unhex(text: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn fed(text: &str) -> Frames {
-        let mut frames = Frames::new("abc");
+    fn fed(text: &str) -> AnswerFrames {
+        let mut frames = AnswerFrames::new("abc");
         // One byte at a time: any cut must do.
         for byte in text.as_bytes() {
             frames.feed(&[*byte]);
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn endless_lines_cost_nothing() {
-        let mut frames = Frames::new("abc");
+        let mut frames = AnswerFrames::new("abc");
         frames.feed(b"abc 1 - - b\n.o\n");
         for _ in 0..2000 {
             frames.feed(&[b'A'; 8192]);
@@ -393,9 +393,9 @@ mod tests {
             #[test]
             fn are_survived(lines in proptest::collection::vec("abc [0-9]{1,2} - - [bx]|abc \\.|\\.[a-z]( \\PC{0,5})?|[A-Za-z0-9+/=]{0,8}|[\\x00-\\xff]{0,9}", 0..30)) {
                 let text = lines.join("\n");
-                let mut frames = Frames::new("abc");
+                let mut frames = AnswerFrames::new("abc");
                 frames.feed(text.as_bytes());
-                let mut others = Frames::new("another");
+                let mut others = AnswerFrames::new("another");
                 others.feed(text.as_bytes());
                 prop_assert!(others.answers.is_empty() && others.end.is_none());
             }

@@ -21,8 +21,8 @@ use super::{
     host_key::HostKey,
     proto::{self, hop_down::Down, hop_up::Up},
     serve::port,
-    session::{Session, SessionError},
-    session_hop::Forwarded,
+    session::{SessionError, SshSession},
+    session_hop::ForwardedChannel,
 };
 use assay_model::escape::{bounded, escape_line};
 
@@ -36,10 +36,10 @@ const AHEAD: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) type HopStream = ReceiverStream<Result<proto::HopDown, Status>>;
-type Sender = mpsc::Sender<Result<proto::HopDown, Status>>;
+type HopSender = mpsc::Sender<Result<proto::HopDown, Status>>;
 
 /// Where to, and as whom.
-struct Order {
+struct HopOrder {
     bastion: SocketAddr,
     user: String,
     private_key: Zeroizing<String>,
@@ -49,7 +49,7 @@ struct Order {
 }
 
 /// Why there is no way.
-struct Failure {
+struct HopFailure {
     reason: String,
     hopeless: bool,
     /// The bastion refused the login.
@@ -92,21 +92,21 @@ pub(super) async fn serve(mut up: Streaming<proto::HopUp>) -> Result<HopStream, 
         drop((read, write));
         if let Ok(Err(failure)) = worked.await {
             let reason = bounded(&escape_line(&failure.reason), 1 << 10);
-            let Failure { hopeless, refused, onward, .. } = failure;
+            let HopFailure { hopeless, refused, onward, .. } = failure;
             tell(&down, Down::Failed(proto::HopFailed { reason, hopeless, refused, onward })).await;
         }
     });
     Ok(ReceiverStream::new(stream))
 }
 
-async fn tell(to: &Sender, down: Down) -> bool {
+async fn tell(to: &HopSender, down: Down) -> bool {
     to.send(Ok(proto::HopDown { down: Some(down) })).await.is_ok()
 }
 
-fn order(start: proto::HopStart) -> Result<Order, String> {
+fn order(start: proto::HopStart) -> Result<HopOrder, String> {
     let ip: IpAddr = start.address.parse().map_err(|_| format!("{:?} is no IP address", start.address))?;
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
-    Ok(Order {
+    Ok(HopOrder {
         bastion: SocketAddr::new(ip, port(start.port)?),
         user: start.user,
         private_key: start.private_key.into(),
@@ -117,22 +117,22 @@ fn order(start: proto::HopStart) -> Result<Order, String> {
 }
 
 /// The whole connection, on a thread that may block. `socket` ends with it.
-fn through(order: &Order, down: &Sender, socket: &StdUnixStream) -> Result<(), Failure> {
+fn through(order: &HopOrder, down: &HopSender, socket: &StdUnixStream) -> Result<(), HopFailure> {
     let done = connect(order, down).and_then(|forwarded| {
         let opened = proto::HopDown { down: Some(Down::Opened(proto::HopOpened {})) };
         // Where nobody listens any more the socket has ended too.
         let _ = down.blocking_send(Ok(opened));
-        forwarded.pump(socket).map_err(|error| Failure { onward: true, ..failure(order, &error) })
+        forwarded.pump(socket).map_err(|error| HopFailure { onward: true, ..failure(order, &error) })
     });
     // The conductor's end must see the end before it hears why.
     let _ = socket.shutdown(std::net::Shutdown::Both);
     done
 }
 
-fn connect(order: &Order, down: &Sender) -> Result<Forwarded, Failure> {
+fn connect(order: &HopOrder, down: &HopSender) -> Result<ForwardedChannel, HopFailure> {
     let prefer: Vec<String> = order.host_keys.iter().map(|key| key.algorithm.clone()).collect();
-    let stream = Session::connect(order.bastion, order.deadline).map_err(|e| failure(order, &e))?;
-    let mut session = Session::over(stream, order.deadline, &prefer).map_err(|e| failure(order, &e))?;
+    let stream = SshSession::connect(order.bastion, order.deadline).map_err(|e| failure(order, &e))?;
+    let mut session = SshSession::over(stream, order.deadline, &prefer).map_err(|e| failure(order, &e))?;
     let key = session.host_key().map_err(|e| failure(order, &e))?;
     let expected = order.host_keys.contains(&key);
     let seen = proto::HostKeySeen { line: key.to_string(), expected };
@@ -141,19 +141,19 @@ fn connect(order: &Order, down: &Sender) -> Result<Forwarded, Failure> {
     if !expected && !order.host_keys.is_empty() {
         let wanted: Vec<String> = order.host_keys.iter().map(ToString::to_string).collect();
         let reason = format!("the bastion {} showed {key}, which is not {}", order.bastion, wanted.join(" nor "));
-        return Err(Failure { reason, hopeless: true, refused: false, onward: false });
+        return Err(HopFailure { reason, hopeless: true, refused: false, onward: false });
     }
     session.login(&order.user, &order.private_key).map_err(|e| failure(order, &e))?;
     let onward = session.forward(&order.target.0, order.target.1, order.deadline);
-    onward.map_err(|e| Failure { onward: true, ..failure(order, &e) })
+    onward.map_err(|e| HopFailure { onward: true, ..failure(order, &e) })
 }
 
-fn failure(order: &Order, error: &SessionError) -> Failure {
+fn failure(order: &HopOrder, error: &SessionError) -> HopFailure {
     let at = format!("{}@{}", order.user, order.bastion);
     let reason = match error {
         SessionError::Connect(why) if why.starts_with("the bastion") => why.clone(),
         other => format!("the bastion {at}: {other}"),
     };
     let hopeless = matches!(error, SessionError::Key(_));
-    Failure { reason, hopeless, refused: matches!(error, SessionError::Login(_)), onward: false }
+    HopFailure { reason, hopeless, refused: matches!(error, SessionError::Login(_)), onward: false }
 }

@@ -26,7 +26,7 @@ pub(super) struct HostKey {
 
 impl HostKey {
     /// From the wire's form (RFC 4253, 6.6): it begins with the algorithm's name as a counted text.
-    pub fn from_blob(blob: &[u8]) -> Option<Self> {
+    pub(crate) fn from_blob(blob: &[u8]) -> Option<Self> {
         let length = u32::from_be_bytes(blob.get(..4)?.try_into().ok()?) as usize;
         let name = blob.get(4..4usize.checked_add(length)?)?;
         let good = !name.is_empty()
@@ -38,13 +38,13 @@ impl HostKey {
     }
 
     /// The algorithm and the key's SHA-256, as `ssh-keygen -l` writes it.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         format!("{} SHA256:{}", self.algorithm, STANDARD_NO_PAD.encode(Sha256::digest(&self.blob)))
     }
 
     /// From a line `algorithm base64 [comment]`, optionally with a host's name before it (known_hosts). `None` when it
     /// is none, or when the two parts name different algorithms.
-    pub fn from_line(line: &str) -> Option<Self> {
+    pub(crate) fn from_line(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().take(4).collect();
         words.windows(2).take(2).find_map(|pair| {
             let key = Self::from_blob(&STANDARD.decode(pair[1]).ok()?)?;

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::questions;
-use assay_suite::{Check, Resource};
+use assay_suite::{Check, ResourceKind};
 
 /// What a check that reads the host's files takes.
 const QUICK: Duration = Duration::from_millis(3);
@@ -19,7 +19,7 @@ const QUICK: Duration = Duration::from_millis(3);
 const SLOW: Duration = Duration::from_millis(100);
 
 /// Whether a check of this kind may take long.
-fn is_slow(resource: Resource) -> bool {
+fn is_slow(resource: ResourceKind) -> bool {
     questions::of(resource).is_some_and(|kind| kind.slow)
 }
 

@@ -41,7 +41,7 @@ pub use facts::{CloudInitState, HostFacts};
 pub use inventory::FoundInventory;
 pub use reports::{ReportFormat, ReportedTest};
 pub use serve::{ServeError, serve};
-pub use ways::{Bastion, BastionOrder, By, Carrier, Way};
+pub use ways::{BastionOrder, BastionProcess, ConnectionMaker, ConnectionMeans, ConnectionWay};
 
 #[cfg(test)]
 #[path = "../../../tests/support/sshd.rs"]

@@ -5,4 +5,4 @@
 tonic::include_proto!("assay.prober.v1");
 
 /// The same as an encoded `FileDescriptorSet`, for gRPC reflection.
-pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/prober.binpb"));
+pub(crate) const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/prober.binpb"));

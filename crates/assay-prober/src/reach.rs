@@ -12,14 +12,14 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    carry::{Arrivals, LastWord, NoLink},
-    engine::{Event, Listener},
-    session::{HANDSHAKE, Session, SessionError},
+    carry::{LastWord, LinkArrivals, NoLink},
+    engine::{EngineEvent, EventListener},
+    session::{HANDSHAKE, SessionError, SshSession},
 };
 
 /// The way to one target. Shown as people would write its address.
 #[derive(Debug)]
-pub(super) enum Reach {
+pub(super) enum TargetReach {
     /// From here.
     Dial(SocketAddr),
     /// The conductor connects.
@@ -27,39 +27,39 @@ pub(super) enum Reach {
         /// What is connected to, for messages.
         at: String,
         /// Where connections come from.
-        arrivals: Arrivals,
+        arrivals: LinkArrivals,
     },
 }
 
 /// What the conductor says of a carried connection when it ends before its time.
-pub(super) type Word = Option<Arc<OnceLock<LastWord>>>;
+pub(super) type ConductorWord = Option<Arc<OnceLock<LastWord>>>;
 
-impl Reach {
+impl TargetReach {
     /// A connection, not later than `deadline`, and where to look for the reason when it ends. One that is carried has stood since its first byte.
-    pub fn connect(
+    pub(crate) fn connect(
         &self,
         deadline: Instant,
-        listener: &dyn Listener,
-        word: &mut Word,
-    ) -> Result<Connection, SessionError> {
+        listener: &dyn EventListener,
+        word: &mut ConductorWord,
+    ) -> Result<FreshConnection, SessionError> {
         match self {
-            Self::Dial(address) => Session::connect(*address, deadline).map(Connection::Dialled),
+            Self::Dial(address) => SshSession::connect(*address, deadline).map(FreshConnection::Dialled),
             Self::Carried { arrivals, .. } => {
-                let ask = |number| listener.tell(Event::Dial(number));
+                let ask = |number| listener.tell(EngineEvent::Dial(number));
                 let link = arrivals.next(&ask, deadline, &|| listener.is_gone()).map_err(|none| match none {
                     NoLink::Late => SessionError::Connect("the conductor made none in time".into()),
                     NoLink::Cancelled => SessionError::Cancelled,
                 })?;
                 *word = Some(link.last_word);
                 let stands = has_spoken(&link.socket, deadline.min(Instant::now() + WAY), listener)?;
-                Ok(Connection::Carried { socket: link.socket, stands })
+                Ok(FreshConnection::Carried { socket: link.socket, stands })
             }
         }
     }
 
     /// How long to wait after so many connections that did not come about: programs that make one are not started five times a second, and a bastion is not
     /// logged in to more often than it helps.
-    pub fn pause(&self, failures: u32) -> Duration {
+    pub(crate) fn pause(&self, failures: u32) -> Duration {
         match self {
             Self::Dial(_) => Duration::from_millis(200),
             Self::Carried { .. } => Duration::from_secs(u64::from(failures.clamp(2, 6))),
@@ -68,22 +68,22 @@ impl Reach {
 }
 
 /// A connection on which nothing was said yet.
-pub(super) enum Connection {
+pub(super) enum FreshConnection {
     /// Made here.
     Dialled(TcpStream),
     /// Made by the conductor. `stands`: something has come.
     Carried { socket: UnixStream, stands: bool },
 }
 
-impl Connection {
-    /// A session on it whose keys are exchanged, not later than `deadline`; see [`Session::over`].
-    pub fn session(self, deadline: Instant, prefer: &[String]) -> Result<Session, SessionError> {
+impl FreshConnection {
+    /// A session on it whose keys are exchanged, not later than `deadline`; see [`SshSession::over`].
+    pub(crate) fn session(self, deadline: Instant, prefer: &[String]) -> Result<SshSession, SessionError> {
         match self {
-            Self::Dialled(stream) => Session::over(stream, deadline, prefer),
-            Self::Carried { socket, stands: true } => Session::over(socket, deadline, prefer),
+            Self::Dialled(stream) => SshSession::over(stream, deadline, prefer),
+            Self::Carried { socket, stands: true } => SshSession::over(socket, deadline, prefer),
             // A server may want to hear the client first, against RFC 4253, 4.2.
             Self::Carried { socket, stands: false } => {
-                Session::over(socket, deadline, prefer).map_err(|error| match error {
+                SshSession::over(socket, deadline, prefer).map_err(|error| match error {
                     SessionError::Handshake(_) => SessionError::Connect(format!(
                         "nothing came by the proxy command or bastion within {} s",
                         (WAY + HANDSHAKE).as_secs()
@@ -101,7 +101,7 @@ const WAY: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(100);
 
 /// Waits until something can be read from `socket`, or it has ended; whether that came before `until`.
-fn has_spoken(socket: &UnixStream, until: Instant, listener: &dyn Listener) -> Result<bool, SessionError> {
+fn has_spoken(socket: &UnixStream, until: Instant, listener: &dyn EventListener) -> Result<bool, SessionError> {
     let tick = Timespec { tv_sec: 0, tv_nsec: TICK.subsec_nanos().into() };
     loop {
         if listener.is_gone() {
@@ -118,13 +118,13 @@ fn has_spoken(socket: &UnixStream, until: Instant, listener: &dyn Listener) -> R
     }
 }
 
-impl From<SocketAddr> for Reach {
+impl From<SocketAddr> for TargetReach {
     fn from(address: SocketAddr) -> Self {
         Self::Dial(address)
     }
 }
 
-impl fmt::Display for Reach {
+impl fmt::Display for TargetReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dial(address) => address.fmt(f),
@@ -141,8 +141,8 @@ mod tests {
 
     struct Here(bool);
 
-    impl Listener for Here {
-        fn tell(&self, _: Event) {}
+    impl EventListener for Here {
+        fn tell(&self, _: EngineEvent) {}
         fn is_gone(&self) -> bool {
             !self.0
         }

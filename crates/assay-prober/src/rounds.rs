@@ -10,17 +10,17 @@ use std::{
 use rand_core::{OsRng, RngCore};
 
 use super::{
-    engine::{Event, Listener, Stop, stop_of},
-    evaluate::{Judged, cut_short, evaluate, skipped, unanswered, written},
-    frames::Frames,
+    engine::{EngineEvent, EngineStop, EventListener, stop_of},
+    evaluate::{JudgedProperty, cut_short, evaluate, skipped, unanswered, written},
+    frames::AnswerFrames,
     lanes,
     questions::not_asked,
-    script::{self, DONE, Question},
-    session::{Session, SessionError},
-    session_lanes::{Ended, Job, LaneEnd, Limits},
+    script::{self, DONE, ScriptQuestion},
+    session::{SessionError, SshSession},
+    session_lanes::{LaneEnd, ScriptEnd, ScriptJob, ScriptLimits},
 };
-use assay_model::{Outcome, UndecidedKind, escape::escape_bytes};
-use assay_suite::{Asker, Check, Sudo, Suite};
+use assay_model::{CheckOutcome, UndecidedKind, escape::escape_bytes};
+use assay_suite::{Check, QuestionAsker, SudoChoice, Suite};
 
 /// The command that reads the script, as the login user.
 pub(super) const AS_LOGIN: &str = "exec sh -s";
@@ -28,7 +28,7 @@ pub(super) const AS_LOGIN: &str = "exec sh -s";
 const AS_ROOT: &str = r#"exec sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -s; fi; if ! sudo -n true 2>/dev/null </dev/null && doas -n true 2>/dev/null </dev/null; then exec doas -n sh -s; fi; exec sudo -n sh -s'"#;
 
 /// A script, ready to run.
-pub(super) struct Script {
+pub(super) struct ReadyScript {
     /// What its answers begin with.
     pub nonce: String,
     pub text: String,
@@ -37,8 +37,8 @@ pub(super) struct Script {
 }
 
 /// What a script gave.
-pub(super) struct Answered {
-    pub frames: Frames,
+pub(super) struct ScriptAnswers {
+    pub frames: AnswerFrames,
     /// The session's error, where it had one: nothing more can be asked.
     pub error: Option<SessionError>,
     /// Nothing of it ran: the server does not run it beside others.
@@ -48,16 +48,16 @@ pub(super) struct Answered {
 }
 
 /// One check on its way.
-struct Pending<'a> {
+struct PendingCheck<'a> {
     suite: usize,
     index: usize,
     check: &'a Check,
-    sudo: Sudo,
+    sudo: SudoChoice,
     attempts: u32,
     /// For each property, whether an earlier attempt did not pass.
     stumbled: Vec<bool>,
     /// What the last attempt found; empty before the first.
-    found: Vec<Judged>,
+    found: Vec<JudgedProperty>,
     /// When it may be asked (again).
     due: Instant,
 }
@@ -74,32 +74,33 @@ pub(super) fn nonce() -> String {
 
 /// Asks every check of `suites` and tells every property once.
 pub(super) fn ask_all(
-    session: &mut Session,
+    session: &mut SshSession,
     suites: &[Suite],
     deadline: Instant,
-    listener: &dyn Listener,
-) -> Result<(), Stop> {
+    listener: &dyn EventListener,
+) -> Result<(), EngineStop> {
     let mut pending = Vec::new();
     let due = Instant::now();
     for (suite, it) in suites.iter().enumerate() {
         for (index, check) in it.checks.iter().enumerate() {
             let stumbled = vec![false; check.properties.len()];
-            let one = Pending { suite, index, check, sudo: it.sudo, attempts: 0, stumbled, found: Vec::new(), due };
+            let one =
+                PendingCheck { suite, index, check, sudo: it.sudo, attempts: 0, stumbled, found: Vec::new(), due };
             match check.resource.asker() {
                 _ if check.skip => tell(listener, &one, skipped(check), Duration::ZERO),
-                Asker::Host => pending.push(one),
-                Asker::Suite => tell(listener, &one, written(check), Duration::ZERO),
-                Asker::Conductor => tell(listener, &one, unanswered(check, not_asked(check)), Duration::ZERO),
+                QuestionAsker::Host => pending.push(one),
+                QuestionAsker::Suite => tell(listener, &one, written(check), Duration::ZERO),
+                QuestionAsker::Conductor => tell(listener, &one, unanswered(check, not_asked(check)), Duration::ZERO),
             }
         }
     }
-    let mut problem: Option<Stop> = None;
+    let mut problem: Option<EngineStop> = None;
     while let Some(due) = pending.iter().map(|p| p.due).min() {
         let mut ended = wait_until(session, due, deadline, listener).err();
         let due = due.max(Instant::now());
         let (mut now, mut again) = pending.into_iter().partition::<Vec<_>, _>(|p| p.due <= due && ended.is_none());
         for as_root in [false, true] {
-            let (asked, later) = now.into_iter().partition::<Vec<_>, _>(|p| (p.sudo == Sudo::Always) == as_root);
+            let (asked, later) = now.into_iter().partition::<Vec<_>, _>(|p| (p.sudo == SudoChoice::Always) == as_root);
             now = later;
             match &ended {
                 _ if asked.is_empty() => {}
@@ -122,10 +123,10 @@ pub(super) fn ask_all(
 
 /// Until the next check is due. Fails at once where that is not before `deadline`.
 fn wait_until(
-    session: &mut Session,
+    session: &mut SshSession,
     due: Instant,
     deadline: Instant,
-    listener: &dyn Listener,
+    listener: &dyn EventListener,
 ) -> Result<(), SessionError> {
     if Instant::now() >= due {
         return Ok(());
@@ -136,26 +137,26 @@ fn wait_until(
     session.rest(due, &|| listener.is_gone())
 }
 
-struct Round {
-    problem: Option<Stop>,
+struct QuestionRound {
+    problem: Option<EngineStop>,
     error: Option<SessionError>,
 }
 
 /// Asks `asked` once, in as many scripts side by side as are worth it and the server allows. What is decided is told;
 /// what may be asked again goes to `again`.
 fn round<'a>(
-    session: &mut Session,
-    mut asked: Vec<Pending<'a>>,
+    session: &mut SshSession,
+    mut asked: Vec<PendingCheck<'a>>,
     as_root: bool,
     deadline: Instant,
-    listener: &dyn Listener,
-    again: &mut Vec<Pending<'a>>,
-) -> Round {
-    let mut round = Round { problem: None, error: None };
+    listener: &dyn EventListener,
+    again: &mut Vec<PendingCheck<'a>>,
+) -> QuestionRound {
+    let mut round = QuestionRound { problem: None, error: None };
     let command = if as_root { AS_ROOT } else { AS_LOGIN };
     while !asked.is_empty() {
         let lanes = in_lanes(asked, session);
-        let scripts: Vec<Script> = lanes.iter().map(|lane| script_of(lane)).collect();
+        let scripts: Vec<ReadyScript> = lanes.iter().map(|lane| script_of(lane)).collect();
         let answers = run_scripts(session, command, &scripts, deadline, listener);
         let now = Instant::now();
         asked = Vec::new();
@@ -175,29 +176,29 @@ fn round<'a>(
 }
 
 /// What is asked, dealt out over lanes.
-fn in_lanes<'a>(asked: Vec<Pending<'a>>, session: &Session) -> Vec<Vec<Pending<'a>>> {
+fn in_lanes<'a>(asked: Vec<PendingCheck<'a>>, session: &SshSession) -> Vec<Vec<PendingCheck<'a>>> {
     let checks: Vec<&Check> = asked.iter().map(|p| p.check).collect();
     let dealt = lanes::deal(&checks, session.round_trip(), session.lanes());
-    let mut asked: Vec<Option<Pending<'a>>> = asked.into_iter().map(Some).collect();
+    let mut asked: Vec<Option<PendingCheck<'a>>> = asked.into_iter().map(Some).collect();
     dealt.iter().map(|lane| lane.iter().filter_map(|index| asked[*index].take()).collect()).collect()
 }
 
-fn script_of(asked: &[Pending<'_>]) -> Script {
-    let questions: Vec<Question<'_>> =
-        (0..).zip(asked).map(|(index, p)| Question { index, check: p.check, sudo: p.sudo }).collect();
+fn script_of(asked: &[PendingCheck<'_>]) -> ReadyScript {
+    let questions: Vec<ScriptQuestion<'_>> =
+        (0..).zip(asked).map(|(index, p)| ScriptQuestion { index, check: p.check, sudo: p.sudo }).collect();
     let nonce = nonce();
     let text = script::checks(&nonce, &questions);
-    Script { nonce, text, idle: script::longest_silence(&questions) }
+    ReadyScript { nonce, text, idle: script::longest_silence(&questions) }
 }
 
 /// What one lane's answers say of what it was asked. Returns why they are not to be trusted, where they are not.
 fn conclude<'a>(
-    asked: Vec<Pending<'a>>,
-    answered: &Answered,
+    asked: Vec<PendingCheck<'a>>,
+    answered: &ScriptAnswers,
     now: Instant,
-    listener: &dyn Listener,
-    again: &mut Vec<Pending<'a>>,
-) -> Option<Stop> {
+    listener: &dyn EventListener,
+    again: &mut Vec<PendingCheck<'a>>,
+) -> Option<EngineStop> {
     let missing = (answered.frames.end != Some(asked.len())).then_some("the script's last word is missing");
     let improper = answered.improper.as_deref().or(missing);
     let complete = asked.len() == answered.frames.answers.len();
@@ -215,13 +216,13 @@ fn conclude<'a>(
         }
         pending.attempts += 1;
         let elapsed = frame.and_then(|f| f.elapsed).unwrap_or_default();
-        let passed = |j: &Judged| matches!(j.outcome, Outcome::Passed | Outcome::Skipped);
+        let passed = |j: &JudgedProperty| matches!(j.outcome, CheckOutcome::Passed | CheckOutcome::Skipped);
         let retry = pending.attempts <= pending.check.retry && !judged.iter().all(passed);
         match improper.filter(|_| retry) {
             Some(why) => tell(listener, &pending, cut_short(pending.check, judged, pending.attempts, why), elapsed),
             None if retry => {
                 for (stumbled, judged) in pending.stumbled.iter_mut().zip(&judged) {
-                    *stumbled |= judged.outcome != Outcome::Passed;
+                    *stumbled |= judged.outcome != CheckOutcome::Passed;
                 }
                 // All of a round that have the same delay are asked again in one round, side by side.
                 pending.due = now + pending.check.retry_delay;
@@ -231,31 +232,31 @@ fn conclude<'a>(
             None => tell(listener, &pending, judged, elapsed),
         }
     }
-    improper.map(|why| Stop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")))
+    improper.map(|why| EngineStop::new(UndecidedKind::Lost, &format!("the checks did not run to their end: {why}")))
 }
 
 /// Runs `scripts` side by side and reads their answers, each with its own nonce: no script can answer for another.
 pub(super) fn run_scripts(
-    session: &mut Session,
+    session: &mut SshSession,
     command: &str,
-    scripts: &[Script],
+    scripts: &[ReadyScript],
     deadline: Instant,
-    listener: &dyn Listener,
-) -> Vec<Answered> {
-    let mut frames: Vec<Frames> = scripts.iter().map(|script| Frames::new(&script.nonce)).collect();
+    listener: &dyn EventListener,
+) -> Vec<ScriptAnswers> {
+    let mut frames: Vec<AnswerFrames> = scripts.iter().map(|script| AnswerFrames::new(&script.nonce)).collect();
     let mut outputs: Vec<_> = frames.iter_mut().map(|frames| |bytes: &[u8]| frames.feed(bytes)).collect();
-    let jobs = scripts.iter().zip(&mut outputs).map(|(script, output)| Job {
+    let jobs = scripts.iter().zip(&mut outputs).map(|(script, output)| ScriptJob {
         command,
         stdin: script.text.as_bytes(),
         idle: script.idle,
         output,
     });
-    let ended = session.run(jobs.collect(), &Limits { deadline, cancelled: &|| listener.is_gone() });
+    let ended = session.run(jobs.collect(), &ScriptLimits { deadline, cancelled: &|| listener.is_gone() });
     drop(outputs);
     frames.into_iter().zip(ended).map(|(frames, (end, complaints))| answered(frames, end, &complaints)).collect()
 }
 
-fn answered(frames: Frames, end: LaneEnd, complaints: &[u8]) -> Answered {
+fn answered(frames: AnswerFrames, end: LaneEnd, complaints: &[u8]) -> ScriptAnswers {
     let improper = match &end {
         LaneEnd::Refused => None,
         LaneEnd::Broken(error) => Some(error.to_string()),
@@ -263,21 +264,23 @@ fn answered(frames: Frames, end: LaneEnd, complaints: &[u8]) -> Answered {
     };
     let refused = end == LaneEnd::Refused;
     let error = if let LaneEnd::Broken(error) = end { Some(error) } else { None };
-    Answered { frames, error, refused, improper }
+    ScriptAnswers { frames, error, refused, improper }
 }
 
 /// What is wrong with how a script ended; `None` when it ended as it should.
-fn unlike_done(ended: &Ended) -> Option<String> {
+fn unlike_done(ended: &ScriptEnd) -> Option<String> {
     match ended {
-        Ended { status: DONE, signal: None } => None,
-        Ended { signal: Some(signal), .. } => Some(format!("the host's shell was ended by signal {signal}")),
-        Ended { status: 0, .. } => Some("the host's shell ended without a word, or its exit status got lost".into()),
-        Ended { status, .. } => Some(format!("the host's shell ended with exit status {status}")),
+        ScriptEnd { status: DONE, signal: None } => None,
+        ScriptEnd { signal: Some(signal), .. } => Some(format!("the host's shell was ended by signal {signal}")),
+        ScriptEnd { status: 0, .. } => {
+            Some("the host's shell ended without a word, or its exit status got lost".into())
+        }
+        ScriptEnd { status, .. } => Some(format!("the host's shell ended with exit status {status}")),
     }
 }
 
 /// `why`, and what the host said beside its answers.
-fn with_words(mut why: String, frames: &Frames, complaints: &[u8]) -> String {
+fn with_words(mut why: String, frames: &AnswerFrames, complaints: &[u8]) -> String {
     let said = frames.refusal.clone().unwrap_or_else(|| {
         let said = if complaints.is_empty() { &frames.noise } else { complaints };
         escape_bytes(said).trim().to_owned()
@@ -290,14 +293,14 @@ fn with_words(mut why: String, frames: &Frames, complaints: &[u8]) -> String {
 }
 
 /// Takes back what passed: all answers are there, but not the proof that they are the script's.
-fn distrust(judged: &mut [Judged], why: &str) {
-    for one in judged.iter_mut().filter(|j| j.outcome == Outcome::Passed) {
-        one.outcome = Outcome::Undecided;
-        one.message = Judged::without_value(Outcome::Undecided, why).message;
+fn distrust(judged: &mut [JudgedProperty], why: &str) {
+    for one in judged.iter_mut().filter(|j| j.outcome == CheckOutcome::Passed) {
+        one.outcome = CheckOutcome::Undecided;
+        one.message = JudgedProperty::without_value(CheckOutcome::Undecided, why).message;
     }
 }
 
-fn give_up(listener: &dyn Listener, pending: Vec<Pending<'_>>, error: &SessionError) {
+fn give_up(listener: &dyn EventListener, pending: Vec<PendingCheck<'_>>, error: &SessionError) {
     let why = error.to_string();
     for mut one in pending {
         let judged = match std::mem::take(&mut one.found) {
@@ -308,15 +311,15 @@ fn give_up(listener: &dyn Listener, pending: Vec<Pending<'_>>, error: &SessionEr
     }
 }
 
-fn tell(listener: &dyn Listener, pending: &Pending<'_>, judged: Vec<Judged>, duration: Duration) {
+fn tell(listener: &dyn EventListener, pending: &PendingCheck<'_>, judged: Vec<JudgedProperty>, duration: Duration) {
     for (property, judged) in judged.into_iter().enumerate() {
-        let asked = judged.outcome != Outcome::Skipped;
-        listener.tell(Event::Check {
+        let asked = judged.outcome != CheckOutcome::Skipped;
+        listener.tell(EngineEvent::Check {
             suite: pending.suite,
             check: pending.index,
             property,
             attempts: if asked { pending.attempts } else { 0 },
-            flaky: judged.outcome == Outcome::Passed && pending.stumbled[property],
+            flaky: judged.outcome == CheckOutcome::Passed && pending.stumbled[property],
             duration: if asked { duration } else { Duration::ZERO },
             judged,
         });

@@ -8,7 +8,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::questions::{self, CLOUD_INIT, FACTS, INVENTORY, KERNELS, LISTENING};
-use assay_suite::{Check, Resource, Sudo};
+use assay_suite::{Check, ResourceKind, SudoChoice};
 
 /// The functions that ask, run by dash, bash and busybox alike.
 const PRELUDE: &str = include_str!("prelude.sh");
@@ -17,17 +17,17 @@ pub(super) const DONE: i32 = 91;
 
 /// One question: the check and its number in the script's answers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Question<'a> {
+pub(super) struct ScriptQuestion<'a> {
     /// The number that the answer carries.
     pub index: u32,
     /// What is asked.
     pub check: &'a Check,
     /// Whether sudo may be used for it.
-    pub sudo: Sudo,
+    pub sudo: SudoChoice,
 }
 
 /// The script that asks `questions` in order. `nonce` is letters and digits.
-pub(super) fn checks(nonce: &str, questions: &[Question<'_>]) -> String {
+pub(super) fn checks(nonce: &str, questions: &[ScriptQuestion<'_>]) -> String {
     let mut body = String::new();
     for (at, question) in questions.iter().enumerate() {
         look_ahead(&mut body, &questions[..at], &questions[at..]);
@@ -61,7 +61,7 @@ pub(super) fn inventory(nonce: &str) -> String {
 }
 
 /// The longest that the script can be silent while it runs `questions`.
-pub(super) fn longest_silence(questions: &[Question<'_>]) -> Duration {
+pub(super) fn longest_silence(questions: &[ScriptQuestion<'_>]) -> Duration {
     let longest = questions.iter().map(|q| seconds(q.check.timeout)).max().unwrap_or(0);
     // Stdout and stderr are waited for up to 4 s longer than the command, and a command that does not end gets 1 s
     // more until it is killed. A file can be read several times, for its contents and for each digest.
@@ -73,10 +73,10 @@ fn wrap(nonce: &str, functions: &[&str], body: &str) -> String {
     format!("{{\nN={nonce}\n{PRELUDE}\n{functions}\n{body}exit {DONE}\n}}\n")
 }
 
-fn ask(body: &mut String, question: &Question<'_>) {
+fn ask(body: &mut String, question: &ScriptQuestion<'_>) {
     let check = question.check;
     let Some(kind) = questions::of(check.resource) else { return };
-    let sudo = if question.sudo == Sudo::Auto { "auto" } else { "never" };
+    let sudo = if question.sudo == SudoChoice::Auto { "auto" } else { "never" };
     let timeout = seconds(check.timeout);
     write(body, format_args!("i={} A={sudo} T={timeout}\n{}\n", question.index, (kind.ask)(check)));
 }
@@ -86,15 +86,15 @@ const AHEAD: usize = 20;
 
 /// Where `left` begins with a file or a package, and as many of its kind as fit were asked before it (`done`): has the
 /// next ones looked up with one process. Never beyond a question that may change the host, and only plain names.
-fn look_ahead(body: &mut String, done: &[Question<'_>], left: &[Question<'_>]) {
+fn look_ahead(body: &mut String, done: &[ScriptQuestion<'_>], left: &[ScriptQuestion<'_>]) {
     let Some(first) = left.first() else { return };
     let function = match first.check.resource {
-        Resource::File => "files_ahead",
-        Resource::Package => "packages_ahead",
+        ResourceKind::File => "files_ahead",
+        ResourceKind::Package => "packages_ahead",
         _ => return,
     };
-    let is_quick = |q: &&Question<'_>| questions::of(q.check.resource).is_some_and(|kind| !kind.slow);
-    let is_alike = |q: &&Question<'_>| q.check.resource == first.check.resource;
+    let is_quick = |q: &&ScriptQuestion<'_>| questions::of(q.check.resource).is_some_and(|kind| !kind.slow);
+    let is_alike = |q: &&ScriptQuestion<'_>| q.check.resource == first.check.resource;
     let before = done.iter().rev().take_while(is_quick).filter(is_alike).count();
     if !before.is_multiple_of(AHEAD) {
         return;
@@ -114,7 +114,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// The functions that `questions` need, each once.
-fn functions(questions: &[Question<'_>]) -> Vec<&'static str> {
+fn functions(questions: &[ScriptQuestion<'_>]) -> Vec<&'static str> {
     let mut needed = Vec::new();
     let kinds = questions.iter().filter_map(|q| questions::of(q.check.resource));
     for shell in kinds.flat_map(|kind| kind.shell) {

@@ -6,7 +6,7 @@ use super::{
     inventory,
     tests::{answers, shells},
 };
-use crate::{inventory::Gathered, inventory::pieces_of};
+use crate::{inventory::GatheredInventory, inventory::pieces_of};
 
 #[test]
 fn this_machine_is_told_alike_in_every_shell() {
@@ -32,7 +32,7 @@ fn this_machine_is_told_alike_in_every_shell() {
         let script = inventory("nonce").replace("find / -xdev", "find /usr/bin /var/tmp -xdev");
         let frames = answers(&mut shell.command, &script);
         assert_eq!(frames.end, Some(6), "{}", shell.name);
-        let mut gathered = Gathered::default();
+        let mut gathered = GatheredInventory::default();
         pieces_of(&frames).into_iter().for_each(|piece| gathered.take(piece).expect(shell.name));
         told.push((shell.name, gathered.finish().expect("complete")));
     }

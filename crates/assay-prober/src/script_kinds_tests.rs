@@ -12,7 +12,7 @@ use super::{
     tests::{Shell, answers, outcomes, questions, shells, suite},
     *,
 };
-use assay_model::Outcome::{self, Failed, Passed, Undecided};
+use assay_model::CheckOutcome::{self, Failed, Passed, Undecided};
 
 /// The servers that the comparison with goss talks to as well (tests/fixtures/goss/agreement/servers.py).
 struct Servers {
@@ -99,7 +99,7 @@ fn undecided(shell: &mut Shell, text: &str, prepare: &dyn Fn(String) -> String) 
     let suite = suite(text);
     let frames = answers(&mut shell.command, &prepare(checks("nonce", &questions(&suite))));
     for (property, (outcome, told)) in outcomes(&suite, &frames) {
-        let skipped = outcome == Outcome::Skipped && told.contains("is undecided");
+        let skipped = outcome == CheckOutcome::Skipped && told.contains("is undecided");
         assert!(
             outcome == Undecided && told.contains("the host has n") || skipped,
             "{}: {property}: {outcome:?} {told}",

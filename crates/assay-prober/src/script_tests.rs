@@ -10,8 +10,8 @@ use std::{
 
 use super::*;
 use crate::questions::quote;
-use crate::{evaluate::evaluate, frames::Frames};
-use assay_model::Outcome::{self, Failed, Passed, Skipped, Undecided};
+use crate::{evaluate::evaluate, frames::AnswerFrames};
+use assay_model::CheckOutcome::{self, Failed, Passed, Skipped, Undecided};
 use assay_suite::{Suite, load};
 
 pub(super) fn suite(text: &str) -> Suite {
@@ -21,8 +21,8 @@ pub(super) fn suite(text: &str) -> Suite {
     load(&[path], Path::new("/")).unwrap_or_else(|e| panic!("{}", e[0])).remove(0)
 }
 
-pub(super) fn questions(suite: &Suite) -> Vec<Question<'_>> {
-    (0..).zip(&suite.checks).map(|(index, check)| Question { index, check, sudo: suite.sudo }).collect()
+pub(super) fn questions(suite: &Suite) -> Vec<ScriptQuestion<'_>> {
+    (0..).zip(&suite.checks).map(|(index, check)| ScriptQuestion { index, check, sudo: suite.sudo }).collect()
 }
 
 /// One way to run sh.
@@ -85,7 +85,7 @@ pub(super) fn shells() -> Vec<Shell> {
 }
 
 /// What `shell` answers to `script`, and that it ended as it should.
-pub(super) fn answers(shell: &mut Command, script: &str) -> Frames {
+pub(super) fn answers(shell: &mut Command, script: &str) -> AnswerFrames {
     let mut child = shell
         .arg("-s")
         .current_dir("/")
@@ -97,7 +97,7 @@ pub(super) fn answers(shell: &mut Command, script: &str) -> Frames {
     child.stdin.take().expect("piped").write_all(script.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(DONE), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut frames = Frames::new("nonce");
+    let mut frames = AnswerFrames::new("nonce");
     frames.feed(&output.stdout);
     assert!(frames.broken.is_empty() && frames.noise.is_empty(), "{frames:?}");
     frames
@@ -118,7 +118,7 @@ fn a_host_tells_its_facts_in_every_shell() {
 }
 
 /// Every property's outcome by `id property`.
-pub(super) fn outcomes(suite: &Suite, frames: &Frames) -> BTreeMap<String, (Outcome, String)> {
+pub(super) fn outcomes(suite: &Suite, frames: &AnswerFrames) -> BTreeMap<String, (CheckOutcome, String)> {
     assert_eq!(frames.end, Some(suite.checks.len()));
     let mut all = BTreeMap::new();
     for (index, check) in (0..).zip(&suite.checks) {
@@ -210,7 +210,7 @@ fn without_timeout_time_ends_too() {
         let script = checks("nonce", &questions(&suite))
             .replace("if timeout -k 1 9 true", "if false")
             .replace("elif timeout 9 true", "elif false");
-        let found: Vec<Outcome> =
+        let found: Vec<CheckOutcome> =
             outcomes(&suite, &answers(&mut shell.command, &script)).into_values().map(|(o, _)| o).collect();
         // In the order of the names: sleep, true, yes.
         assert_eq!(found, [Undecided, Passed, Undecided], "{}", shell.name);
@@ -249,10 +249,11 @@ fn what_a_user_may_not_see_is_not_said_to_be_absent() {
     ));
     for mut shell in shells() {
         shell.command.uid(65534).gid(65534);
-        let found: Vec<Outcome> = outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
-            .into_values()
-            .map(|(o, _)| o)
-            .collect();
+        let found: Vec<CheckOutcome> =
+            outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
+                .into_values()
+                .map(|(o, _)| o)
+                .collect();
         // closed/file, closed/nothing, nothing, secret: contents, exists, mode, sha256.
         assert_eq!(found, [Undecided, Undecided, Passed, Undecided, Passed, Passed, Undecided], "{}", shell.name);
     }
@@ -288,10 +289,11 @@ fn a_link_into_a_folder_that_is_closed_hides_what_is_behind_it() {
     ));
     for mut shell in shells() {
         shell.command.uid(65534).gid(65534);
-        let found: Vec<Outcome> = outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
-            .into_values()
-            .map(|(o, _)| o)
-            .collect();
+        let found: Vec<CheckOutcome> =
+            outcomes(&suite, &answers(&mut shell.command, &checks("nonce", &questions(&suite))))
+                .into_values()
+                .map(|(o, _)| o)
+                .collect();
         // absolute, circle, dangling, relative.
         assert_eq!(found, [Undecided, Passed, Passed, Undecided], "{}", shell.name);
     }

@@ -12,7 +12,7 @@ use super::{
     tests::{answers, outcomes, questions, suite},
     *,
 };
-use assay_model::Outcome::{self, Failed, Passed, Undecided};
+use assay_model::CheckOutcome::{self, Failed, Passed, Undecided};
 
 /// A shell in an overlay of a tree.
 struct Userland {
@@ -53,7 +53,7 @@ impl Userland {
     }
 
     /// Every property's outcome by `resource id property`, and what was seen.
-    fn told(&self, text: &str) -> BTreeMap<String, (Outcome, String)> {
+    fn told(&self, text: &str) -> BTreeMap<String, (CheckOutcome, String)> {
         let suite = suite(&format!("suite \"x\" {{\n timeout = \"60s\"\n{text}\n}}"));
         outcomes(&suite, &answers(&mut self.command(), &checks("nonce", &questions(&suite))))
     }

@@ -23,18 +23,18 @@ use tonic::{
 };
 
 use super::{
-    carry::{CarryStream, Tickets},
+    carry::{CarryStream, LinkTickets},
     confine::{ConfineError, confine},
-    engine::{self, Event, Listener, Order, Step, Stop},
+    engine::{self, EngineEvent, EngineOrder, EngineStep, EngineStop, EventListener},
     hop::{self, HopStream},
     host_key::{self, HostKey},
     proto::{self, prober_server::ProberServer},
     questions,
-    reach::Reach,
+    reach::TargetReach,
     reports, session,
 };
 use assay_model::{
-    Digest, Outcome, UndecidedKind,
+    CheckOutcome, Digest, UndecidedKind,
     escape::{bounded, escape_line},
 };
 use assay_suite::Suite;
@@ -100,9 +100,9 @@ pub fn serve() -> Result<(), ServeError> {
 async fn connection(socket: std::os::unix::net::UnixStream, unconfined: Vec<String>) -> Result<(), ServeError> {
     let socket = UnixStream::from_std(socket).map_err(ServeError::Connection)?;
     let (alive, ended) = oneshot::channel();
-    let line = Line { socket, _alive: alive };
+    let line = ConductorLine { socket, _alive: alive };
     let incoming = tokio_stream::once(Ok::<_, io::Error>(line)).chain(tokio_stream::pending());
-    let service = Service { unconfined, tickets: Tickets::default(), suites: SuitesInUse::default() };
+    let service = ProberService { unconfined, tickets: LinkTickets::default(), suites: SuitesInUse::default() };
     let service = ProberServer::new(service).max_decoding_message_size(MAX_REQUEST);
     tokio::select! {
         served = windows(Server::builder()).serve_with_incoming(service, incoming) => Ok(served?),
@@ -116,17 +116,17 @@ pub(super) fn windows(server: Server) -> Server {
 }
 
 /// The conductor's connection; its end is the prober's.
-struct Line {
+struct ConductorLine {
     socket: UnixStream,
     _alive: oneshot::Sender<()>,
 }
 
-impl Connected for Line {
+impl Connected for ConductorLine {
     type ConnectInfo = ();
     fn connect_info(&self) {}
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ConductorLine {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -136,7 +136,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ConductorLine {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }
@@ -148,9 +148,9 @@ impl AsyncWrite for Line {
     }
 }
 
-struct Service {
+struct ProberService {
     unconfined: Vec<String>,
-    tickets: Tickets,
+    tickets: LinkTickets,
     suites: SuitesInUse,
 }
 
@@ -180,7 +180,7 @@ impl SuitesInUse {
 }
 
 #[tonic::async_trait]
-impl proto::prober_server::Prober for Service {
+impl proto::prober_server::Prober for ProberService {
     type ProbeStream = ReceiverStream<Result<proto::ProbeEvent, Status>>;
     type CarryStream = CarryStream;
     type HopStream = HopStream;
@@ -194,7 +194,7 @@ impl proto::prober_server::Prober for Service {
         let order = order(request.into_inner(), &self.tickets, &self.suites).map_err(Status::invalid_argument)?;
         let (events, stream) = mpsc::channel(EVENTS_AHEAD);
         tokio::spawn(async move {
-            let teller = Teller { events: events.clone(), told: std::sync::atomic::AtomicU32::new(0) };
+            let teller = EventTeller { events: events.clone(), told: std::sync::atomic::AtomicU32::new(0) };
             let worked = tokio::task::spawn_blocking(move || {
                 let ended = engine::run(&order, &teller);
                 (ended, teller.told.into_inner())
@@ -202,7 +202,7 @@ impl proto::prober_server::Prober for Service {
             let last = match worked.await {
                 Ok((Ok(()), results)) => finished(results),
                 Ok((Err(stop), _)) => undecided(&stop),
-                Err(_) => undecided(&Stop::new(UndecidedKind::Prober, "the prober broke down on this target")),
+                Err(_) => undecided(&EngineStop::new(UndecidedKind::Prober, "the prober broke down on this target")),
             };
             // Nobody listens any more when this fails.
             let _ = events.send(Ok(last)).await;
@@ -240,7 +240,7 @@ pub(super) fn port(number: u32) -> Result<u16, String> {
 }
 
 /// A request, checked. The error says what is wrong with it.
-fn order(request: proto::ProbeRequest, tickets: &Tickets, known: &SuitesInUse) -> Result<Order, String> {
+fn order(request: proto::ProbeRequest, tickets: &LinkTickets, known: &SuitesInUse) -> Result<EngineOrder, String> {
     if request.version != VERSION {
         let theirs = bounded(&escape_line(&request.version), 100);
         return Err(format!(
@@ -249,14 +249,14 @@ fn order(request: proto::ProbeRequest, tickets: &Tickets, known: &SuitesInUse) -
     }
     let address = if request.proxied {
         let at = bounded(&escape_line(&format!("{}:{}", request.address, request.port)), 300);
-        Reach::Carried { at, arrivals: tickets.take(&request.ticket)? }
+        TargetReach::Carried { at, arrivals: tickets.take(&request.ticket)? }
     } else {
         let ip: IpAddr = request.address.parse().map_err(|_| format!("{:?} is no IP address", request.address))?;
         SocketAddr::new(ip, port(request.port)?).into()
     };
     let suites = known.read(&request.suites_json, &request.private_key).map_err(|e| format!("suites: {e}"))?;
     let read = |line: &String| HostKey::from_line(line).ok_or_else(|| format!("{line:?} is no host key"));
-    Ok(Order {
+    Ok(EngineOrder {
         address,
         user: request.user,
         private_key: request.private_key.into(),
@@ -271,14 +271,14 @@ fn order(request: proto::ProbeRequest, tickets: &Tickets, known: &SuitesInUse) -
 }
 
 /// Sends the engine's events from its thread.
-struct Teller {
+struct EventTeller {
     events: mpsc::Sender<Result<proto::ProbeEvent, Status>>,
     told: std::sync::atomic::AtomicU32,
 }
 
-impl Listener for Teller {
-    fn tell(&self, event: Event) {
-        if matches!(event, Event::Check { .. }) {
+impl EventListener for EventTeller {
+    fn tell(&self, event: EngineEvent) {
+        if matches!(event, EngineEvent::Check { .. }) {
             self.told.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         // Nobody listens any more when this fails; `is_gone` says so.
@@ -290,44 +290,46 @@ impl Listener for Teller {
     }
 }
 
-fn message(event: Event) -> proto::ProbeEvent {
+fn message(event: EngineEvent) -> proto::ProbeEvent {
     use proto::probe_event::Event as Wire;
     let event = match event {
-        Event::Reached(step, after) => {
+        EngineEvent::Reached(step, after) => {
             let phase = match step {
-                Step::Connected => proto::Phase::Connected,
-                Step::Authenticated => proto::Phase::Authenticated,
-                Step::CloudInit => proto::Phase::CloudInit,
-                Step::Checks => proto::Phase::Checks,
-                Step::Answered => proto::Phase::Answered,
+                EngineStep::Connected => proto::Phase::Connected,
+                EngineStep::Authenticated => proto::Phase::Authenticated,
+                EngineStep::CloudInit => proto::Phase::CloudInit,
+                EngineStep::Checks => proto::Phase::Checks,
+                EngineStep::Answered => proto::Phase::Answered,
             };
             Wire::Phase(proto::PhaseReached { phase: phase.into(), after_ms: milliseconds(after) })
         }
-        Event::Dial(number) => Wire::Dial(proto::Dial { number }),
-        Event::HostKey { line, expected } => Wire::HostKey(proto::HostKeySeen { line, expected }),
-        Event::Facts(facts) => Wire::Facts(*facts),
-        Event::Inventory(piece) => Wire::Inventory(*piece),
-        Event::Check { suite, check, property, judged, attempts, flaky, duration } => Wire::Check(proto::CheckResult {
-            suite: index(suite),
-            check: index(check),
-            property: index(property),
-            outcome: outcome(judged.outcome).into(),
-            actual_json: judged.actual.to_string(),
-            message: judged.message,
-            attempts,
-            flaky,
-            duration_ms: milliseconds(duration),
-        }),
+        EngineEvent::Dial(number) => Wire::Dial(proto::Dial { number }),
+        EngineEvent::HostKey { line, expected } => Wire::HostKey(proto::HostKeySeen { line, expected }),
+        EngineEvent::Facts(facts) => Wire::Facts(*facts),
+        EngineEvent::Inventory(piece) => Wire::Inventory(*piece),
+        EngineEvent::Check { suite, check, property, judged, attempts, flaky, duration } => {
+            Wire::Check(proto::CheckResult {
+                suite: index(suite),
+                check: index(check),
+                property: index(property),
+                outcome: outcome(judged.outcome).into(),
+                actual_json: judged.actual.to_string(),
+                message: judged.message,
+                attempts,
+                flaky,
+                duration_ms: milliseconds(duration),
+            })
+        }
     };
     proto::ProbeEvent { event: Some(event) }
 }
 
-fn outcome(outcome: Outcome) -> proto::Outcome {
+fn outcome(outcome: CheckOutcome) -> proto::Outcome {
     match outcome {
-        Outcome::Passed => proto::Outcome::Passed,
-        Outcome::Failed => proto::Outcome::Failed,
-        Outcome::Skipped => proto::Outcome::Skipped,
-        Outcome::Undecided => proto::Outcome::Undecided,
+        CheckOutcome::Passed => proto::Outcome::Passed,
+        CheckOutcome::Failed => proto::Outcome::Failed,
+        CheckOutcome::Skipped => proto::Outcome::Skipped,
+        CheckOutcome::Undecided => proto::Outcome::Undecided,
     }
 }
 
@@ -336,7 +338,7 @@ fn finished(results: u32) -> proto::ProbeEvent {
     proto::ProbeEvent { event: Some(proto::probe_event::Event::Finished(finished)) }
 }
 
-fn undecided(stop: &Stop) -> proto::ProbeEvent {
+fn undecided(stop: &EngineStop) -> proto::ProbeEvent {
     // The kind's word is the one that evidence has in JSON.
     let kind = serde_json::to_value(stop.kind).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
     let undecided = proto::Undecided { kind, reason: stop.reason.clone(), login_refused: stop.login_refused };

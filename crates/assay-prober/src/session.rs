@@ -12,7 +12,7 @@ use std::{
 use rustix::net::{Shutdown, shutdown};
 use ssh2::MethodType;
 
-use super::{host_key::HostKey, watchdog::Watchdog};
+use super::{host_key::HostKey, watchdog::SocketWatchdog};
 
 /// The longest wait for one TCP connection: a packet lost while the instance boots is sent again by the next attempt.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -55,10 +55,10 @@ pub(super) enum SessionError {
 pub(super) const LANES: usize = 5;
 
 /// An open connection. Dropping it closes the socket.
-pub(super) struct Session {
+pub(super) struct SshSession {
     pub(super) ssh: ssh2::Session,
     pub(super) socket: Arc<OwnedFd>,
-    pub(super) watchdog: Watchdog,
+    pub(super) watchdog: SocketWatchdog,
     /// How many scripts the server lets run side by side, as far as that is known.
     pub(super) lanes: usize,
     /// Whether a channel was open before.
@@ -66,9 +66,9 @@ pub(super) struct Session {
     round_trip: Duration,
 }
 
-impl Session {
-    /// A TCP connection for [`Session::over`], not later than `deadline`.
-    pub fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, SessionError> {
+impl SshSession {
+    /// A TCP connection for [`SshSession::over`], not later than `deadline`.
+    pub(crate) fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, SessionError> {
         let left = left_until(deadline)?;
         let socket =
             TcpStream::connect_timeout(&address, left.min(CONNECT)).map_err(|e| SessionError::Connect(plain(&e)))?;
@@ -78,9 +78,9 @@ impl Session {
     }
 
     /// Exchanges keys over a stream that is connected, a TCP or a Unix socket at whose other end an SSH server is, not
-    /// later than `deadline`. The host key is not checked here: see [`Session::host_key`]. `prefer` are key algorithms
+    /// later than `deadline`. The host key is not checked here: see [`SshSession::host_key`]. `prefer` are key algorithms
     /// to ask for first.
-    pub fn over(stream: impl Into<OwnedFd>, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
+    pub(crate) fn over(stream: impl Into<OwnedFd>, deadline: Instant, prefer: &[String]) -> Result<Self, SessionError> {
         let socket = Arc::new(stream.into());
         let left = left_until(deadline)?;
         let began = Instant::now();
@@ -102,23 +102,23 @@ impl Session {
     }
 
     /// About how long a packet and its answer take.
-    pub fn round_trip(&self) -> Duration {
+    pub(crate) fn round_trip(&self) -> Duration {
         self.round_trip
     }
 
     /// How many scripts the server lets run side by side, as far as that is known.
-    pub fn lanes(&self) -> usize {
+    pub(crate) fn lanes(&self) -> usize {
         self.lanes
     }
 
     /// The key that the server proved to hold.
-    pub fn host_key(&self) -> Result<HostKey, SessionError> {
+    pub(crate) fn host_key(&self) -> Result<HostKey, SessionError> {
         let (blob, _) = self.ssh.host_key().ok_or_else(|| SessionError::Handshake("it showed no host key".into()))?;
         HostKey::from_blob(blob).ok_or_else(|| SessionError::Handshake("its host key cannot be read".into()))
     }
 
     /// Logs in with a private key in OpenSSH's text form.
-    pub fn login(&mut self, user: &str, private_key: &str) -> Result<(), SessionError> {
+    pub(crate) fn login(&mut self, user: &str, private_key: &str) -> Result<(), SessionError> {
         let began = Instant::now();
         let answered = self.ssh.userauth_pubkey_memory(user, None, private_key, None);
         // The key is offered, then used: two round trips.
@@ -157,11 +157,11 @@ fn left_until(deadline: Instant) -> Result<Duration, SessionError> {
     Ok(left)
 }
 
-pub(super) fn watch(socket: &Arc<OwnedFd>, deadline: Instant) -> Result<Watchdog, SessionError> {
-    Watchdog::start(socket, deadline).map_err(|e| SessionError::Lost(plain(&e)))
+pub(super) fn watch(socket: &Arc<OwnedFd>, deadline: Instant) -> Result<SocketWatchdog, SessionError> {
+    SocketWatchdog::start(socket, deadline).map_err(|e| SessionError::Lost(plain(&e)))
 }
 
-impl Drop for Session {
+impl Drop for SshSession {
     fn drop(&mut self) {
         // libssh2 says goodbye when it is freed, and waits for it: not on a socket that is shut.
         self.shut();

@@ -10,7 +10,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ssh2::{BlockDirections, Channel};
 
-use super::session::{Session, SessionError, milliseconds, would_block};
+use super::session::{SessionError, SshSession, milliseconds, would_block};
 
 /// How often an otherwise silent connection is used, so that gateways keep it and a dead one is noticed.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -20,13 +20,13 @@ const TICK: Duration = Duration::from_millis(500);
 const PIECE: usize = 32 << 10;
 
 /// A channel to the target.
-pub(super) struct Forwarded {
-    session: Session,
+pub(super) struct ForwardedChannel {
+    session: SshSession,
     channel: Channel,
 }
 
 /// Bytes that were read on one side and not yet written on the other.
-struct Way {
+struct PendingBytes {
     buffer: Vec<u8>,
     from: usize,
     to: usize,
@@ -34,9 +34,9 @@ struct Way {
     ended: bool,
 }
 
-impl Session {
+impl SshSession {
     /// Asks the bastion for a connection to `host` at `port`, which is the bastion's to resolve. The session is used up.
-    pub fn forward(self, host: &str, port: u16, deadline: Instant) -> Result<Forwarded, SessionError> {
+    pub(crate) fn forward(self, host: &str, port: u16, deadline: Instant) -> Result<ForwardedChannel, SessionError> {
         let left = deadline.saturating_duration_since(Instant::now());
         self.ssh.set_blocking(true);
         self.ssh.set_timeout(milliseconds(left));
@@ -44,18 +44,18 @@ impl Session {
             let why = super::session::plain(&error);
             SessionError::Connect(format!("the bastion does not connect to {host}:{port}: {why}"))
         })?;
-        Ok(Forwarded { session: self, channel })
+        Ok(ForwardedChannel { session: self, channel })
     }
 }
 
-impl Forwarded {
+impl ForwardedChannel {
     /// Moves bytes both ways until one side ends or breaks. `socket` becomes non-blocking.
-    pub fn pump(mut self, socket: &UnixStream) -> Result<(), SessionError> {
+    pub(crate) fn pump(mut self, socket: &UnixStream) -> Result<(), SessionError> {
         // From here on there is no deadline but the other sides' own.
         self.session.watchdog = super::session::watch(&self.session.socket, Instant::now() + FOREVER)?;
         self.session.ssh.set_blocking(false);
         socket.set_nonblocking(true).map_err(|e| self.session.lost(&e))?;
-        let (mut up, mut down) = (Way::new(), Way::new());
+        let (mut up, mut down) = (PendingBytes::new(), PendingBytes::new());
         let mut kept_alive = Instant::now();
         loop {
             let moved = self.up(socket, &mut up)? | self.down(socket, &mut down)?;
@@ -77,7 +77,7 @@ impl Forwarded {
     }
 
     /// From the socket to the bastion; whether anything moved.
-    fn up(&mut self, mut socket: &UnixStream, way: &mut Way) -> Result<bool, SessionError> {
+    fn up(&mut self, mut socket: &UnixStream, way: &mut PendingBytes) -> Result<bool, SessionError> {
         let mut moved = false;
         if way.is_empty() && !way.ended {
             match socket.read(&mut way.buffer) {
@@ -104,7 +104,7 @@ impl Forwarded {
     }
 
     /// From the bastion to the socket; whether anything moved.
-    fn down(&mut self, mut socket: &UnixStream, way: &mut Way) -> Result<bool, SessionError> {
+    fn down(&mut self, mut socket: &UnixStream, way: &mut PendingBytes) -> Result<bool, SessionError> {
         let mut moved = false;
         if way.is_empty() && !way.ended {
             match self.channel.read(&mut way.buffer) {
@@ -136,7 +136,7 @@ impl Forwarded {
     }
 
     /// Until something can move, or for a tick. Whether the socket's other end is gone while bytes for or from it wait: then nobody wants them.
-    fn wait(&self, socket: &UnixStream, up: &Way, down: &Way) -> bool {
+    fn wait(&self, socket: &UnixStream, up: &PendingBytes, down: &PendingBytes) -> bool {
         let mut bastion = PollFlags::empty();
         if down.is_empty()
             || matches!(self.session.ssh.block_directions(), BlockDirections::Inbound | BlockDirections::Both)
@@ -167,7 +167,7 @@ impl Forwarded {
 /// Longer than any test.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
 
-impl Way {
+impl PendingBytes {
     fn new() -> Self {
         Self { buffer: vec![0; PIECE], from: 0, to: 0, ended: false }
     }

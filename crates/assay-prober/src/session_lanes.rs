@@ -14,7 +14,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use ssh2::{BlockDirections, Channel};
 
-use super::session::{HANDSHAKE, Session, SessionError, TOTAL_OUTPUT, watch, would_block};
+use super::session::{HANDSHAKE, SessionError, SshSession, TOTAL_OUTPUT, watch, would_block};
 
 /// How often an otherwise silent connection is used, so that gateways keep it.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -30,7 +30,7 @@ const COMPLAINTS_KEPT: usize = 4 << 10;
 
 /// How a script ended on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct ScriptEnd {
     /// The exit status; 0 also when none came, which libssh2 cannot tell apart.
     pub status: i32,
     /// The signal that ended it, by name without SIG.
@@ -41,7 +41,7 @@ pub(super) struct Ended {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LaneEnd {
     /// It ran and ended.
-    Ended(Ended),
+    Ended(ScriptEnd),
     /// The server gave it no channel beside the others: nothing of it ran.
     Refused,
     /// It was given up, or the connection was. Nothing more can be asked on this session.
@@ -49,7 +49,7 @@ pub(super) enum LaneEnd {
 }
 
 /// One script.
-pub(super) struct Job<'a> {
+pub(super) struct ScriptJob<'a> {
     /// What reads it on the host.
     pub command: &'a str,
     /// The script.
@@ -61,15 +61,15 @@ pub(super) struct Job<'a> {
 }
 
 /// When all scripts are given up.
-pub(super) struct Limits<'a> {
+pub(super) struct ScriptLimits<'a> {
     /// The end of everything.
     pub deadline: Instant,
     /// Whether nobody wants the answers any more.
     pub cancelled: &'a dyn Fn() -> bool,
 }
 
-struct Lane<'a> {
-    job: Job<'a>,
+struct SessionLane<'a> {
+    job: ScriptJob<'a>,
     channel: Option<Channel>,
     accepted: bool,
     closed_stdin: bool,
@@ -81,11 +81,11 @@ struct Lane<'a> {
     end: Option<LaneEnd>,
 }
 
-impl Session {
+impl SshSession {
     /// Runs `jobs` side by side; the first is begun first, and the others only where the server gives them a channel.
     /// Returns in their order how each ended, and the beginning of its stderr.
-    pub fn run(&mut self, jobs: Vec<Job<'_>>, limits: &Limits<'_>) -> Vec<(LaneEnd, Vec<u8>)> {
-        let mut lanes: Vec<Lane<'_>> = jobs.into_iter().map(Lane::new).collect();
+    pub(crate) fn run(&mut self, jobs: Vec<ScriptJob<'_>>, limits: &ScriptLimits<'_>) -> Vec<(LaneEnd, Vec<u8>)> {
+        let mut lanes: Vec<SessionLane<'_>> = jobs.into_iter().map(SessionLane::new).collect();
         let ran = self.attend(&mut lanes, limits);
         if let Err(error) = &ran {
             for lane in lanes.iter_mut().filter(|lane| lane.end.is_none()) {
@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// Until every lane has ended. An error is the session's.
-    fn attend(&mut self, lanes: &mut [Lane<'_>], limits: &Limits<'_>) -> Result<(), SessionError> {
+    fn attend(&mut self, lanes: &mut [SessionLane<'_>], limits: &ScriptLimits<'_>) -> Result<(), SessionError> {
         self.watchdog = watch(&self.socket, limits.deadline)?;
         self.ssh.set_blocking(false);
         let mut buffer = vec![0; 32 << 10];
@@ -125,7 +125,7 @@ impl Session {
             // for.
             if self.open_next(lanes, opening)? {
                 opening = Instant::now();
-            } else if lanes.iter().any(|lane| lane.end.is_none()) && !lanes.iter().any(Lane::is_ready) {
+            } else if lanes.iter().any(|lane| lane.end.is_none()) && !lanes.iter().any(SessionLane::is_ready) {
                 self.wait();
             }
         }
@@ -133,7 +133,7 @@ impl Session {
     }
 
     /// Keeps the session until `until`, while nothing runs on it: servers and gateways hang up on one that is silent for long.
-    pub fn rest(&mut self, until: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
+    pub(crate) fn rest(&mut self, until: Instant, cancelled: &dyn Fn() -> bool) -> Result<(), SessionError> {
         self.ssh.set_blocking(false);
         let mut kept_alive = Instant::now();
         loop {
@@ -162,7 +162,7 @@ impl Session {
 
     /// Opens the next lane's channel, or goes on opening it; whether it is open now. A server that refuses a further
     /// one gets no more requests.
-    fn open_next(&mut self, lanes: &mut [Lane<'_>], since: Instant) -> Result<bool, SessionError> {
+    fn open_next(&mut self, lanes: &mut [SessionLane<'_>], since: Instant) -> Result<bool, SessionError> {
         let Some(at) = lanes.iter().position(|lane| lane.channel.is_none() && lane.end.is_none()) else {
             return Ok(false);
         };
@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// Whatever can be done for one lane now. Returns how many bytes came.
-    fn step(&self, lane: &mut Lane<'_>, buffer: &mut [u8]) -> Result<usize, SessionError> {
+    fn step(&self, lane: &mut SessionLane<'_>, buffer: &mut [u8]) -> Result<usize, SessionError> {
         let Some(mut channel) = lane.channel.clone() else { return Ok(0) };
         if !lane.accepted {
             // The first call sends the request; the script follows it at once, and a later call finds the answer.
@@ -234,7 +234,7 @@ impl Session {
         Ok(came)
     }
 
-    fn write(&self, lane: &mut Lane<'_>, channel: &mut Channel) -> Result<(), SessionError> {
+    fn write(&self, lane: &mut SessionLane<'_>, channel: &mut Channel) -> Result<(), SessionError> {
         while !lane.job.stdin.is_empty() {
             match channel.write(&lane.job.stdin[..lane.job.stdin.len().min(32 << 10)]) {
                 Ok(0) => return Ok(()),
@@ -268,7 +268,12 @@ impl Session {
 
     /// How a script ended whose output has ended: as soon as its status is there. Only where there is none yet, the
     /// server's own goodbye is waited for.
-    fn farewell(&self, lane: &Lane<'_>, channel: &mut Channel, now: Instant) -> Result<Option<LaneEnd>, SessionError> {
+    fn farewell(
+        &self,
+        lane: &SessionLane<'_>,
+        channel: &mut Channel,
+        now: Instant,
+    ) -> Result<Option<LaneEnd>, SessionError> {
         let status = channel.exit_status().map_err(|e| self.lost(&e))?;
         let signal = channel.exit_signal().map_err(|e| self.lost(&e))?.exit_signal;
         if status == 0 && signal.is_none() {
@@ -282,13 +287,13 @@ impl Session {
             let signal = channel.exit_signal().map_err(|e| self.lost(&e))?.exit_signal;
             // What does not go out at once goes with the session.
             let _ = channel.close();
-            return Ok(Some(LaneEnd::Ended(Ended { status, signal })));
+            return Ok(Some(LaneEnd::Ended(ScriptEnd { status, signal })));
         }
         let _ = channel.close();
-        Ok(Some(LaneEnd::Ended(Ended { status, signal })))
+        Ok(Some(LaneEnd::Ended(ScriptEnd { status, signal })))
     }
 
-    fn check(&self, limits: &Limits<'_>, now: Instant) -> Result<(), SessionError> {
+    fn check(&self, limits: &ScriptLimits<'_>, now: Instant) -> Result<(), SessionError> {
         if now >= limits.deadline || self.watchdog.has_fired() {
             return Err(SessionError::Late("the deadline for the whole test has passed".into()));
         }
@@ -310,8 +315,8 @@ impl Session {
     }
 }
 
-impl<'a> Lane<'a> {
-    fn new(job: Job<'a>) -> Self {
+impl<'a> SessionLane<'a> {
+    fn new(job: ScriptJob<'a>) -> Self {
         Self {
             job,
             channel: None,

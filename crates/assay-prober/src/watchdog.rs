@@ -24,32 +24,32 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Shuts a socket down at a deadline, unless it is dropped before.
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub(super) struct SocketWatchdog {
     key: (Instant, u64),
     fired: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct WatchedSocket {
     socket: Arc<OwnedFd>,
     fired: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
-struct List {
-    due: BTreeMap<(Instant, u64), Watched>,
+struct WatchList {
+    due: BTreeMap<(Instant, u64), WatchedSocket>,
     count: u64,
     has_thread: bool,
 }
 
-static LIST: Mutex<List> = Mutex::new(List { due: BTreeMap::new(), count: 0, has_thread: false });
+static LIST: Mutex<WatchList> = Mutex::new(WatchList { due: BTreeMap::new(), count: 0, has_thread: false });
 static CHANGED: Condvar = Condvar::new();
 
-impl Watchdog {
+impl SocketWatchdog {
     /// Watches `socket` until `deadline`. Fails where the one thread that it needs cannot be started.
-    pub fn start(socket: &Arc<OwnedFd>, deadline: Instant) -> io::Result<Self> {
+    pub(crate) fn start(socket: &Arc<OwnedFd>, deadline: Instant) -> io::Result<Self> {
         let fired = Arc::new(AtomicBool::new(false));
-        let watched = Watched { socket: Arc::clone(socket), fired: Arc::clone(&fired) };
+        let watched = WatchedSocket { socket: Arc::clone(socket), fired: Arc::clone(&fired) };
         let mut list = list();
         if !list.has_thread {
             thread::Builder::new().name("watchdog".into()).stack_size(64 << 10).spawn(watch)?;
@@ -66,19 +66,19 @@ impl Watchdog {
     }
 
     /// Whether the deadline has passed and the socket is shut.
-    pub fn has_fired(&self) -> bool {
+    pub(crate) fn has_fired(&self) -> bool {
         self.fired.load(Ordering::SeqCst)
     }
 }
 
-impl Drop for Watchdog {
+impl Drop for SocketWatchdog {
     fn drop(&mut self) {
         list().due.remove(&self.key);
     }
 }
 
 /// A panic elsewhere leaves nothing half done here.
-fn list() -> MutexGuard<'static, List> {
+fn list() -> MutexGuard<'static, WatchList> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -114,9 +114,9 @@ mod tests {
         let (soon, mut of_soon) = pair();
         let (gone, of_gone) = pair();
         let far = Instant::now() + Duration::from_secs(3600);
-        let late_dog = Watchdog::start(&late, far).expect("a thread");
-        drop(Watchdog::start(&gone, Instant::now() + Duration::from_millis(1)).expect("a thread"));
-        let soon_dog = Watchdog::start(&soon, Instant::now() + Duration::from_millis(50)).expect("a thread");
+        let late_dog = SocketWatchdog::start(&late, far).expect("a thread");
+        drop(SocketWatchdog::start(&gone, Instant::now() + Duration::from_millis(1)).expect("a thread"));
+        let soon_dog = SocketWatchdog::start(&soon, Instant::now() + Duration::from_millis(50)).expect("a thread");
         assert_eq!(of_soon.read(&mut [0]).expect("an end"), 0);
         assert!(soon_dog.has_fired() && !late_dog.has_fired());
         of_late.set_nonblocking(true).expect("set");

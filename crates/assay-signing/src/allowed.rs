@@ -11,7 +11,7 @@ use assay_model::escape::{bounded, escape_line};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllowedSigners {
     file: String,
-    entries: Vec<Entry>,
+    entries: Vec<SignerEntry>,
 }
 
 /// A file that says nothing certain: every mistake, each with file and line.
@@ -20,16 +20,16 @@ pub struct AllowedSigners {
 pub struct AllowedSignersError(pub Vec<String>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct SignerEntry {
     line: usize,
     principals: String,
     key: KeyData,
-    options: Options,
+    options: SignerOptions,
 }
 
 /// What may stand between principals and key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Options {
+struct SignerOptions {
     namespaces: Option<String>,
     valid_after: Option<Timestamp>,
     valid_before: Option<Timestamp>,
@@ -77,7 +77,7 @@ impl AllowedSigners {
         }))
     }
 
-    fn judge(&self, entry: &Entry, fingerprint: &str, now: Timestamp) -> Result<(), SignatureError> {
+    fn judge(&self, entry: &SignerEntry, fingerprint: &str, now: Timestamp) -> Result<(), SignatureError> {
         let (file, line, fingerprint) = (self.file.clone(), entry.line, fingerprint.to_owned());
         let options = &entry.options;
         if let Some(namespaces) = options.namespaces.as_ref().filter(|list| !matches(list, NAMESPACE)) {
@@ -94,7 +94,7 @@ impl AllowedSigners {
 }
 
 /// `principals [options] keytype base64 [comment]`
-fn entry(line: &str, number: usize, zone: &TimeZone) -> Result<Entry, String> {
+fn entry(line: &str, number: usize, zone: &TimeZone) -> Result<SignerEntry, String> {
     if line.starts_with('@') {
         let marker = line.split_whitespace().next().unwrap_or_default();
         return Err(format!(
@@ -108,7 +108,7 @@ fn entry(line: &str, number: usize, zone: &TimeZone) -> Result<Entry, String> {
     }
     let (first, after_first) = word(rest).ok_or("a quote is not closed")?;
     let (options, key) = match is_key_type(first) {
-        true => (Options::default(), rest),
+        true => (SignerOptions::default(), rest),
         false => (read_options(first, zone)?, after_first),
     };
     let missing = "expected: principals, options, key type and key, like ci@example.com ssh-ed25519 AAAA…";
@@ -118,7 +118,7 @@ fn entry(line: &str, number: usize, zone: &TimeZone) -> Result<Entry, String> {
     // ssh-keygen takes any white space between type and key; the parser takes one space.
     let key = key.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     let key = PublicKey::from_openssh(&key).map_err(|error| format!("the key cannot be read ({error}); {missing}"))?;
-    Ok(Entry { line: number, principals, key: key.key_data().clone(), options })
+    Ok(SignerEntry { line: number, principals, key: key.key_data().clone(), options })
 }
 
 fn is_key_type(word: &str) -> bool {
@@ -141,8 +141,8 @@ fn word(text: &str) -> Option<(&str, &str)> {
     (!quoted).then_some((text, ""))
 }
 
-fn read_options(text: &str, zone: &TimeZone) -> Result<Options, String> {
-    let mut options = Options::default();
+fn read_options(text: &str, zone: &TimeZone) -> Result<SignerOptions, String> {
+    let mut options = SignerOptions::default();
     for option in split_options(text) {
         let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
         let name = name.to_ascii_lowercase();

@@ -15,7 +15,7 @@ const P256_INFO: [u8; 26] = [
 const COORDINATE: usize = 32;
 
 /// The public key in a SubjectPublicKeyInfo, as `kms:GetPublicKey` returns it. The error is a sentence about "the key".
-pub fn public_key(info: &[u8]) -> Result<KeyData, String> {
+pub(crate) fn public_key(info: &[u8]) -> Result<KeyData, String> {
     let other =
         "is no ECC_NIST_P256 key; expected one that KMS made with --key-spec ECC_NIST_P256 --key-usage SIGN_VERIFY";
     let point = info.strip_prefix(&P256_INFO).ok_or(other)?;
@@ -27,7 +27,7 @@ pub fn public_key(info: &[u8]) -> Result<KeyData, String> {
 }
 
 /// An SSH signature from KMS's, as `kms:Sign` with `ECDSA_SHA_256` returns it. The error is a sentence about "the signature".
-pub fn signature(der: &[u8]) -> Result<Signature, String> {
+pub(crate) fn signature(der: &[u8]) -> Result<Signature, String> {
     let malformed = "is not the DER of an ECDSA signature";
     let (r, s) = integers(der).ok_or(malformed)?;
     let mut blob = Vec::with_capacity(2 * (COORDINATE + 5));

@@ -11,7 +11,7 @@ mod verify;
 mod tests;
 
 pub use allowed::{AllowedSigners, AllowedSignersError};
-pub use signer::{SignError, SignWith, Signer, SigningKey, sign};
+pub use signer::{SignError, SignWith, SigningKey, SigningMethod, sign};
 pub use verify::{SignatureError, SignedBy, verify};
 
 /// What a signature must have been made for: one over something else is never taken for one over evidence.

@@ -130,7 +130,7 @@ impl SigningKey {
 
 /// What signs.
 #[derive(Debug, Clone)]
-pub enum Signer {
+pub enum SigningMethod {
     /// A private key of ours.
     Key(SigningKey),
     /// A key in KMS, whose public half is known.
@@ -142,7 +142,7 @@ pub enum Signer {
     },
 }
 
-impl Signer {
+impl SigningMethod {
     /// A KMS key, from what `kms:GetPublicKey` said of it: `info` is the DER of a SubjectPublicKeyInfo. Fails where it is not an ECC_NIST_P256 key.
     pub fn kms(key: &str, info: &[u8]) -> Result<Self, SignError> {
         let public = kms::public_key(info).map_err(|reason| SignError::KmsKey { key: key.to_owned(), reason })?;
@@ -160,16 +160,16 @@ impl Signer {
 }
 
 /// Signs evidence, all bytes of the file. Returns the armored text (`-----BEGIN SSH SIGNATURE-----`), as `ssh-keygen -Y sign` writes it. `ask_kms` is
-/// given the key and the message and returns the DER of `kms:Sign` with `ECDSA_SHA_256` and message type `RAW`; it is called only for [`Signer::Kms`].
-pub async fn sign<F>(evidence: &[u8], signer: &Signer, ask_kms: F) -> Result<String, SignError>
+/// given the key and the message and returns the DER of `kms:Sign` with `ECDSA_SHA_256` and message type `RAW`; it is called only for [`SigningMethod::Kms`].
+pub async fn sign<F>(evidence: &[u8], signer: &SigningMethod, ask_kms: F) -> Result<String, SignError>
 where
     F: AsyncFnOnce(&str, &[u8]) -> Result<Vec<u8>, String>,
 {
     // What ssh-keygen uses where it is not told otherwise.
     let hash = HashAlg::Sha512;
     let made = match signer {
-        Signer::Key(key) => key.0.sign(NAMESPACE, hash, evidence)?,
-        Signer::Kms { key, public } => {
+        SigningMethod::Key(key) => key.0.sign(NAMESPACE, hash, evidence)?,
+        SigningMethod::Kms { key, public } => {
             let message = SshSig::signed_data(NAMESPACE, hash, evidence)?;
             let failed = |reason| SignError::Kms { key: key.clone(), reason };
             let der = ask_kms(key, &message).await.map_err(failed)?;

@@ -84,7 +84,7 @@ async fn no_kms(_: &str, _: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 async fn ours(keys: &Keys) -> String {
-    let signer = Signer::Key(SigningKey::read(&keys.private()).unwrap_or_else(|e| panic!("{e}")));
+    let signer = SigningMethod::Key(SigningKey::read(&keys.private()).unwrap_or_else(|e| panic!("{e}")));
     sign(EVIDENCE, &signer, no_kms).await.unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -136,7 +136,7 @@ impl Kms {
 #[tokio::test]
 async fn a_signature_by_kms_is_one_that_ssh_keygen_accepts() {
     let kms = Kms::new("prime256v1");
-    let signer = Signer::kms("alias/assay", &kms.public_key()).expect("a P-256 key");
+    let signer = SigningMethod::kms("alias/assay", &kms.public_key()).expect("a P-256 key");
     let keys = Keys { folder: tempfile::tempdir().expect("a folder") };
     fs::write(keys.path("key.pub"), signer.public_line().expect("a line")).expect("written");
     // Integers come with and without a sign byte, and shorter ones now and then.
@@ -155,14 +155,14 @@ async fn a_signature_by_kms_is_one_that_ssh_keygen_accepts() {
 #[tokio::test]
 async fn kms_that_signs_with_another_key_or_not_at_all_gives_no_signature() {
     let (kms, other) = (Kms::new("prime256v1"), Kms::new("prime256v1"));
-    let signer = Signer::kms("alias/assay", &kms.public_key()).expect("a P-256 key");
+    let signer = SigningMethod::kms("alias/assay", &kms.public_key()).expect("a P-256 key");
     let error = sign(EVIDENCE, &signer, async |_: &str, message: &[u8]| Ok(other.sign(message))).await;
     assert!(error.expect_err("another key").to_string().contains("not that of the public key"));
     let error = sign(EVIDENCE, &signer, async |_: &str, _: &[u8]| Ok(b"?".to_vec())).await;
     assert!(error.expect_err("no DER").to_string().contains("is not the DER"));
     let error = sign(EVIDENCE, &signer, async |_: &str, _: &[u8]| Err("AccessDeniedException".to_owned())).await;
     assert!(error.expect_err("denied").to_string().contains("AccessDenied"));
-    let error = Signer::kms("alias/assay", &Kms::new("secp384r1").public_key()).expect_err("P-384");
+    let error = SigningMethod::kms("alias/assay", &Kms::new("secp384r1").public_key()).expect_err("P-384");
     assert!(error.to_string().contains("ECC_NIST_P256"), "{error}");
 }
 

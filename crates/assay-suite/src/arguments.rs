@@ -3,17 +3,23 @@
 
 use super::{
     Matcher,
-    demand::{Dialect, Reader},
+    demand::{DemandReader, SuiteDialect},
     diagnostic::nearest,
     json_path, re2,
-    semver_range::Range,
-    tree::{Entry, Node, Value},
-    vocabulary::{self, Kind},
+    semver_range::SemverRange,
+    tree::{SourceEntry, SourceNode, SourceValue},
+    vocabulary::{self, ValueKind},
 };
 
-impl Reader<'_, '_> {
+impl DemandReader<'_, '_> {
     /// `{ gt = 0 }`: exactly one matcher per map.
-    pub fn matcher(&mut self, node: &Node, entries: &[Entry], kind: Kind, depth: usize) -> Option<Matcher> {
+    pub(crate) fn matcher(
+        &mut self,
+        node: &SourceNode,
+        entries: &[SourceEntry],
+        kind: ValueKind,
+        depth: usize,
+    ) -> Option<Matcher> {
         let [entry] = entries else {
             let (title, help) = match entries.len() {
                 0 => ("an empty map", "write one matcher, like { gt = 0 }"),
@@ -42,25 +48,25 @@ impl Reader<'_, '_> {
             "contain-elements" => self.list(entry, kind, depth).map(Matcher::ContainElements),
             "consist-of" => self.list(entry, kind, depth).map(Matcher::ConsistOf),
             "have-patterns" => match &argument.value {
-                Value::List(items) => self.patterns(items).map(Matcher::HavePatterns),
+                SourceValue::List(items) => self.patterns(items).map(Matcher::HavePatterns),
                 _ => self.takes(entry, "a list of patterns"),
             },
-            "have-key" => self.demand(argument, Kind::Any, depth + 1).map(|key| Matcher::HaveKey(Box::new(key))),
+            "have-key" => self.demand(argument, ValueKind::Any, depth + 1).map(|key| Matcher::HaveKey(Box::new(key))),
             "semver-constraint" => self.range(entry),
             "gjson" => self.gjson(entry, depth),
             other => self.unknown(entry, other),
         }
     }
 
-    fn contrary(&mut self, argument: &Node, kind: Kind, depth: usize) -> Option<Matcher> {
+    fn contrary(&mut self, argument: &SourceNode, kind: ValueKind, depth: usize) -> Option<Matcher> {
         let outside = std::mem::replace(&mut self.negated, true);
         let inner = self.demand(argument, kind, depth + 1);
         self.negated = outside;
         inner.map(|inner| Matcher::Not(Box::new(inner)))
     }
 
-    fn all_of(&mut self, argument: &Node, kind: Kind, depth: usize) -> Option<Vec<Matcher>> {
-        let Value::List(items) = &argument.value else {
+    fn all_of(&mut self, argument: &SourceNode, kind: ValueKind, depth: usize) -> Option<Vec<Matcher>> {
+        let SourceValue::List(items) = &argument.value else {
             self.wrong(&argument.span, "and/or take a list of matchers", argument.kind(), None);
             return None;
         };
@@ -74,22 +80,22 @@ impl Reader<'_, '_> {
 
     /// `equal` wants this very value, so one of another type is never met: told where the language is assay's own. Null
     /// is equal to nothing, not to null either; `not: {equal: null}` says that there is a value.
-    fn same_as(&mut self, entry: &Entry, kind: Kind) -> Option<Matcher> {
+    fn same_as(&mut self, entry: &SourceEntry, kind: ValueKind) -> Option<Matcher> {
         let argument = &entry.node;
-        if argument.value == Value::Null && !self.negated {
+        if argument.value == SourceValue::Null && !self.negated {
             return self.takes(entry, "a value");
         }
-        if self.dialect == Dialect::Hcl {
+        if self.dialect == SuiteDialect::Hcl {
             let never = match kind {
-                Kind::Any | Kind::Reader => None,
-                Kind::List | Kind::ExactList => Some("the elements of a list are compared by consist-of"),
-                Kind::Bool if !matches!(argument.value, Value::Bool(_)) => Some("needs true or false"),
-                Kind::Number if !matches!(argument.value, Value::Number(_)) => Some("needs a number"),
-                Kind::Bool | Kind::Number => None,
-                _ if !matches!(argument.value, Value::Text(_)) => Some("needs a text"),
+                ValueKind::Any | ValueKind::Reader => None,
+                ValueKind::List | ValueKind::ExactList => Some("the elements of a list are compared by consist-of"),
+                ValueKind::Bool if !matches!(argument.value, SourceValue::Bool(_)) => Some("needs true or false"),
+                ValueKind::Number if !matches!(argument.value, SourceValue::Number(_)) => Some("needs a number"),
+                ValueKind::Bool | ValueKind::Number => None,
+                _ if !matches!(argument.value, SourceValue::Text(_)) => Some("needs a text"),
                 _ => None,
             };
-            if let Some(help) = never.filter(|_| argument.value != Value::Broken) {
+            if let Some(help) = never.filter(|_| argument.value != SourceValue::Broken) {
                 let title = format!("{:?} is never equal to {}", self.name, argument.kind());
                 self.wrong(&argument.span, &title, "", Some(help));
                 return None;
@@ -98,37 +104,37 @@ impl Reader<'_, '_> {
         argument.to_json().map(Matcher::SameAs)
     }
 
-    fn element(&mut self, entry: &Entry, kind: Kind, depth: usize) -> Option<Matcher> {
+    fn element(&mut self, entry: &SourceEntry, kind: ValueKind, depth: usize) -> Option<Matcher> {
         match &entry.node.value {
-            Value::Map(_) | Value::Text(_) | Value::Number(_) => self
+            SourceValue::Map(_) | SourceValue::Text(_) | SourceValue::Number(_) => self
                 .demand(&entry.node, kind.of_elements(), depth + 1)
                 .map(|one| Matcher::ContainElement(Box::new(one))),
             _ => self.takes(entry, "a text, a number or a matcher"),
         }
     }
 
-    fn list(&mut self, entry: &Entry, kind: Kind, depth: usize) -> Option<Vec<Matcher>> {
+    fn list(&mut self, entry: &SourceEntry, kind: ValueKind, depth: usize) -> Option<Vec<Matcher>> {
         match &entry.node.value {
-            Value::List(items) => self.elements(items, kind, depth),
+            SourceValue::List(items) => self.elements(items, kind, depth),
             _ => self.takes(entry, "a list"),
         }
     }
 
-    fn number(&mut self, entry: &Entry) -> Option<f64> {
+    fn number(&mut self, entry: &SourceEntry) -> Option<f64> {
         match &entry.node.value {
-            Value::Number(number) => number.as_f64(),
+            SourceValue::Number(number) => number.as_f64(),
             _ => self.takes(entry, "a number"),
         }
     }
 
-    fn text(&mut self, entry: &Entry) -> Option<String> {
+    fn text(&mut self, entry: &SourceEntry) -> Option<String> {
         match &entry.node.value {
-            Value::Text(text) => Some(text.clone()),
+            SourceValue::Text(text) => Some(text.clone()),
             _ => self.takes(entry, "a text"),
         }
     }
 
-    fn regexp(&mut self, entry: &Entry) -> Option<Matcher> {
+    fn regexp(&mut self, entry: &SourceEntry) -> Option<Matcher> {
         let text = self.text(entry)?;
         if let Err(error) = re2::compile(&text) {
             self.bad_regex(&entry.node.span, &text, &error);
@@ -137,9 +143,9 @@ impl Reader<'_, '_> {
         Some(Matcher::MatchRegexp(text))
     }
 
-    fn range(&mut self, entry: &Entry) -> Option<Matcher> {
+    fn range(&mut self, entry: &SourceEntry) -> Option<Matcher> {
         let text = self.text(entry)?;
-        if let Err(error) = Range::parse(&text) {
+        if let Err(error) = SemverRange::parse(&text) {
             let help = "for example \">=1.2.0 <2.0.0\", \"1.2.x\", \"<1.0.0 || >=2.0.0\"; ^ and ~ are not known";
             self.wrong(&entry.node.span, &format!("{text:?} is no range of versions"), &error, Some(help));
             return None;
@@ -147,8 +153,8 @@ impl Reader<'_, '_> {
         Some(Matcher::SemverConstraint(text))
     }
 
-    fn gjson(&mut self, entry: &Entry, depth: usize) -> Option<Matcher> {
-        let Value::Map(paths) = &entry.node.value else {
+    fn gjson(&mut self, entry: &SourceEntry, depth: usize) -> Option<Matcher> {
+        let SourceValue::Map(paths) = &entry.node.value else {
             return self.takes(entry, "a map of paths, like { \"a.b.0\" = \"x\" }");
         };
         if paths.is_empty() {
@@ -161,14 +167,14 @@ impl Reader<'_, '_> {
                 self.wrong(&path.name_span, &format!("{:?} is no path", path.name), &wrong, Some(help));
                 continue;
             }
-            all.extend(self.demand(&path.node, Kind::Any, depth + 1).map(|inner| (path.name.clone(), inner)));
+            all.extend(self.demand(&path.node, ValueKind::Any, depth + 1).map(|inner| (path.name.clone(), inner)));
         }
         (all.len() == paths.len()).then_some(Matcher::Gjson(all))
     }
 
-    fn length(&mut self, entry: &Entry) -> Option<Matcher> {
+    fn length(&mut self, entry: &SourceEntry) -> Option<Matcher> {
         let whole = match &entry.node.value {
-            Value::Number(number) => number
+            SourceValue::Number(number) => number
                 .as_u64()
                 .or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9e15).contains(f)).map(|f| f as u64)),
             _ => None,
@@ -180,14 +186,14 @@ impl Reader<'_, '_> {
     }
 
     /// Tells what a matcher takes.
-    fn takes<T>(&mut self, entry: &Entry, wanted: &str) -> Option<T> {
-        if entry.node.value != Value::Broken {
+    fn takes<T>(&mut self, entry: &SourceEntry, wanted: &str) -> Option<T> {
+        if entry.node.value != SourceValue::Broken {
             self.wrong(&entry.node.span, &format!("{:?} takes {wanted}", entry.name), entry.node.kind(), None);
         }
         None
     }
 
-    fn unknown(&mut self, entry: &Entry, name: &str) -> Option<Matcher> {
+    fn unknown(&mut self, entry: &SourceEntry, name: &str) -> Option<Matcher> {
         let known = || format!("one of {}", vocabulary::MATCHERS.join(", "));
         if vocabulary::LATER_MATCHERS.contains(&name) {
             let title = format!("matcher {name:?} is not supported");

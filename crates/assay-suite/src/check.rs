@@ -9,13 +9,13 @@ use std::{
 };
 
 use super::{
-    Check, Matcher, Property, Resource, Sudo, Suite,
-    demand::{self, Demand, Dialect},
+    Check, CheckProperty, Matcher, ResourceKind, SudoChoice, Suite,
+    demand::{self, AttributeDemand, SuiteDialect},
     diagnostic::nearest,
     duration::parse_duration,
     judge::as_text,
-    tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
-    vocabulary::{self, Kind, Parameter},
+    tree::{FileMistakes, RawCheck, RawSuite, SourceEntry, SourceNode, SourceValue},
+    vocabulary::{self, ParameterKind, ValueKind},
 };
 use assay_model::Digest;
 
@@ -28,25 +28,25 @@ const MAX_RETRY: u64 = 100;
 
 /// What a check gets where it says nothing itself.
 #[derive(Debug, Clone, Copy)]
-struct Defaults {
+struct CheckDefaults {
     retry: u32,
     retry_delay: Duration,
     /// `None`: what the kind of resource has.
     timeout: Option<Duration>,
-    dialect: Dialect,
+    dialect: SuiteDialect,
 }
 
 /// Reads one suite. `None` when there is nothing in it to check; all mistakes are in `findings`. The dialect is not the
 /// path's to say: what a goss file includes is goss's, whatever its name ends with.
 pub(super) fn read(
-    findings: &mut Findings<'_>,
+    findings: &mut FileMistakes<'_>,
     raw: RawSuite,
     path: &Path,
     digest: &Digest,
-    dialect: Dialect,
+    dialect: SuiteDialect,
 ) -> Option<Suite> {
-    let mut defaults = Defaults { retry: 0, retry_delay: Duration::from_secs(1), timeout: None, dialect };
-    let mut sudo = Sudo::Auto;
+    let mut defaults = CheckDefaults { retry: 0, retry_delay: Duration::from_secs(1), timeout: None, dialect };
+    let mut sudo = SudoChoice::Auto;
     for entry in &raw.attributes {
         match entry.name.as_str() {
             "retry" => set(&mut defaults.retry, retry(findings, entry)),
@@ -54,13 +54,13 @@ pub(super) fn read(
             "timeout" => defaults.timeout = timeout(findings, entry),
             "sudo" => set(
                 &mut sudo,
-                boolean(findings, dialect, entry).map(|yes| if yes { Sudo::Always } else { Sudo::Never }),
+                boolean(findings, dialect, entry).map(|yes| if yes { SudoChoice::Always } else { SudoChoice::Never }),
             ),
             other => unknown_name(findings, entry, &format!("attribute {other:?} of a suite"), vocabulary::SUITE),
         }
     }
     let mut checks: Vec<Check> = Vec::new();
-    let mut lines: HashMap<(Resource, String), u32> = HashMap::new();
+    let mut lines: HashMap<(ResourceKind, String), u32> = HashMap::new();
     for raw in &raw.checks {
         let Some(check) = check(findings, raw, defaults) else { continue };
         let name = (check.resource, check.id.clone());
@@ -80,7 +80,7 @@ pub(super) fn read(
     (!suite.checks.is_empty()).then_some(suite)
 }
 
-fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Option<Check> {
+fn check(findings: &mut FileMistakes<'_>, raw: &RawCheck, defaults: CheckDefaults) -> Option<Check> {
     let Some(entry) = vocabulary::resource(&raw.resource) else {
         unknown_resource(findings, raw);
         return None;
@@ -102,7 +102,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     let before = findings.list.len();
     let as_reader = is_reader(raw, defaults.dialect);
     let names = HashMap::new();
-    let mut reader = Attributes { findings, entry, dialect: defaults.dialect, as_reader, empty: false, names };
+    let mut reader = CheckAttributes { findings, entry, dialect: defaults.dialect, as_reader, empty: false, names };
     for attribute in &raw.attributes {
         reader.apply(&mut check, attribute);
     }
@@ -116,7 +116,7 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
     let rank = |name: &str| entry.properties.iter().position(|(known, _)| *known == name);
     if let Some(gate) = entry.resource.gate() {
         check.properties.sort_by_key(|p| p.name != gate);
-    } else if entry.resource == Resource::Command {
+    } else if entry.resource == ResourceKind::Command {
         check.properties.sort_by_key(|p| rank(&p.name) != Some(0));
     }
     imply(findings, raw, &mut check, before);
@@ -130,22 +130,22 @@ fn check(findings: &mut Findings<'_>, raw: &RawCheck, defaults: Defaults) -> Opt
 }
 
 /// What a check reports that is skipped and demands nothing: goss too reports one property as skipped.
-fn skipped(entry: &vocabulary::Entry, line: u32) -> Property {
+fn skipped(entry: &vocabulary::VocabularyEntry, line: u32) -> CheckProperty {
     let first = entry.properties.first().map_or("", |(name, _)| *name);
     let name = vocabulary::required(entry.resource).unwrap_or(first).to_owned();
-    Property { name, matcher: Matcher::Equal(true.into()), line }
+    CheckProperty { name, matcher: Matcher::Equal(true.into()), line }
 }
 
 /// Whether the check demands something, and in goss's files what goss itself wants to be there.
 fn complete(
-    findings: &mut Findings<'_>,
-    entry: &vocabulary::Entry,
-    dialect: Dialect,
+    findings: &mut FileMistakes<'_>,
+    entry: &vocabulary::VocabularyEntry,
+    dialect: SuiteDialect,
     raw: &RawCheck,
     check: &Check,
     empty: bool,
 ) {
-    let required = vocabulary::required(entry.resource).filter(|_| dialect == Dialect::Goss);
+    let required = vocabulary::required(entry.resource).filter(|_| dialect == SuiteDialect::Goss);
     if let Some(name) = required.filter(|name| !check.properties.iter().any(|p| p.name == *name)) {
         let help = format!("goss reports an error for a {} without it", entry.resource);
         let title = format!("{} {:?} does not say {name:?}", raw.resource, raw.id);
@@ -159,33 +159,33 @@ fn complete(
 }
 
 /// The longest that an attempt may take where its own block says nothing.
-fn patience(resource: Resource, defaults: Defaults) -> Duration {
+fn patience(resource: ResourceKind, defaults: CheckDefaults) -> Duration {
     defaults.timeout.unwrap_or_else(|| vocabulary::timeout(resource)).max(vocabulary::patience(resource))
 }
 
 /// A block that names no property of a resource of findings demands that there are none.
-fn imply(findings: &Findings<'_>, raw: &RawCheck, check: &mut Check, mistakes_before: usize) {
+fn imply(findings: &FileMistakes<'_>, raw: &RawCheck, check: &mut Check, mistakes_before: usize) {
     if check.properties.is_empty() && findings.list.len() == mistakes_before {
         let line = findings.line(&raw.resource_span);
         let none = || Matcher::Equal(serde_json::Value::Array(Vec::new()));
         check.properties = vocabulary::implied(check.resource)
             .into_iter()
-            .map(|name| Property { name: name.to_owned(), matcher: none(), line })
+            .map(|name| CheckProperty { name: name.to_owned(), matcher: none(), line })
             .collect();
     }
 }
 
 /// goss's `matching` with `as-reader`: its content is read as a stream of lines.
-fn is_reader(raw: &RawCheck, dialect: Dialect) -> bool {
-    let on = |a: &Entry| a.name == "as-reader" && demand::truth(&a.node.value, dialect) == Some(true);
-    raw.resource == Resource::Matching.as_str() && raw.attributes.iter().any(on)
+fn is_reader(raw: &RawCheck, dialect: SuiteDialect) -> bool {
+    let on = |a: &SourceEntry| a.name == "as-reader" && demand::truth(&a.node.value, dialect) == Some(true);
+    raw.resource == ResourceKind::Matching.as_str() && raw.attributes.iter().any(on)
 }
 
 /// The attributes of one check, on their way into it.
-struct Attributes<'r, 'a> {
-    findings: &'r mut Findings<'a>,
-    entry: &'static vocabulary::Entry,
-    dialect: Dialect,
+struct CheckAttributes<'r, 'a> {
+    findings: &'r mut FileMistakes<'a>,
+    entry: &'static vocabulary::VocabularyEntry,
+    dialect: SuiteDialect,
     as_reader: bool,
     /// A list that asserts nothing was among them.
     empty: bool,
@@ -193,14 +193,14 @@ struct Attributes<'r, 'a> {
     names: HashMap<&'static str, String>,
 }
 
-impl Attributes<'_, '_> {
-    fn apply(&mut self, check: &mut Check, attribute: &Entry) {
+impl CheckAttributes<'_, '_> {
+    fn apply(&mut self, check: &mut Check, attribute: &SourceEntry) {
         let alias = vocabulary::ALIASES.iter().find(|(old, _)| *old == attribute.name);
         let name = alias.map_or(attribute.name.as_str(), |(_, name)| *name);
         let name = vocabulary::canonical(self.entry.resource, name).unwrap_or(name);
         if let Some((known, kind)) = self.entry.properties.iter().find(|(known, _)| *known == name) {
             self.property(check, attribute, known, *kind);
-        } else if self.dialect == Dialect::Goss && attribute.node.value == Value::Null && self.knows(name) {
+        } else if self.dialect == SuiteDialect::Goss && attribute.node.value == SourceValue::Null && self.knows(name) {
             // In goss's files null says nothing.
         } else if let Some((known, kind)) = self.entry.parameters.iter().find(|(known, _)| *known == name) {
             if let Some(value) = parameter(self.findings, self.dialect, *kind, attribute) {
@@ -213,9 +213,9 @@ impl Attributes<'_, '_> {
 
     /// Two names for one thing, as `contains` and `contents`: in goss's files both are demanded of a file's lines. Elsewhere
     /// one of the two would be lost.
-    fn property(&mut self, check: &mut Check, attribute: &Entry, known: &'static str, kind: Kind) {
+    fn property(&mut self, check: &mut Check, attribute: &SourceEntry, known: &'static str, kind: ValueKind) {
         let line = self.findings.line(&attribute.name_span);
-        let joined = self.dialect == Dialect::Goss && kind == Kind::Lines;
+        let joined = self.dialect == SuiteDialect::Goss && kind == ValueKind::Lines;
         if let Some(first) = self.names.insert(known, attribute.name.clone()).filter(|_| !joined) {
             if first == attribute.name {
                 // A duplicate key, which was told.
@@ -226,17 +226,17 @@ impl Attributes<'_, '_> {
             self.findings.wrong(&attribute.name_span, title, "", Some(&help));
             return;
         }
-        let kind = if self.as_reader && kind == Kind::Any { Kind::Reader } else { kind };
+        let kind = if self.as_reader && kind == ValueKind::Any { ValueKind::Reader } else { kind };
         match demand::read(self.findings, self.dialect, known, kind, &attribute.node) {
-            Demand::Is(matcher) => match check.properties.iter_mut().find(|property| property.name == known) {
+            AttributeDemand::Is(matcher) => match check.properties.iter_mut().find(|property| property.name == known) {
                 Some(there) => {
                     let first = std::mem::replace(&mut there.matcher, Matcher::And(Vec::new()));
                     there.matcher = Matcher::And(vec![first, matcher]);
                 }
-                None => check.properties.push(Property { name: known.to_owned(), matcher, line }),
+                None => check.properties.push(CheckProperty { name: known.to_owned(), matcher, line }),
             },
-            Demand::Nothing => self.empty = true,
-            Demand::Broken => {}
+            AttributeDemand::Nothing => self.empty = true,
+            AttributeDemand::Broken => {}
         }
     }
 
@@ -246,13 +246,15 @@ impl Attributes<'_, '_> {
     }
 
     /// What every resource has.
-    fn common(&mut self, check: &mut Check, attribute: &Entry, name: &str) {
+    fn common(&mut self, check: &mut Check, attribute: &SourceEntry, name: &str) {
         let (findings, dialect) = (&mut *self.findings, self.dialect);
-        let zero = matches!(&attribute.node.value, Value::Number(n) if n.as_f64() == Some(0.0));
+        let zero = matches!(&attribute.node.value, SourceValue::Number(n) if n.as_f64() == Some(0.0));
         match name {
             "title" => check.title = text(findings, dialect, attribute),
             "meta" => {
-                if dialect == Dialect::Goss && !matches!(attribute.node.value, Value::Map(_) | Value::Broken) {
+                if dialect == SuiteDialect::Goss
+                    && !matches!(attribute.node.value, SourceValue::Map(_) | SourceValue::Broken)
+                {
                     mistyped::<()>(findings, attribute, "a map");
                 }
             }
@@ -267,10 +269,11 @@ impl Attributes<'_, '_> {
             }
             "retry_delay" => set(&mut check.retry_delay, time(findings, attribute)),
             // goss writes 0 where nothing was said.
-            "timeout" if dialect == Dialect::Goss && zero => {}
+            "timeout" if dialect == SuiteDialect::Goss && zero => {}
             "timeout" => set(&mut check.timeout, timeout(findings, attribute)),
             subject if !subject.is_empty() && subject == self.entry.subject => {
-                check.subject = text(findings, dialect, attribute).filter(|s| !s.is_empty() || dialect == Dialect::Hcl);
+                check.subject =
+                    text(findings, dialect, attribute).filter(|s| !s.is_empty() || dialect == SuiteDialect::Hcl);
             }
             other => unknown_attribute(findings, self.entry, attribute, other),
         }
@@ -278,8 +281,8 @@ impl Attributes<'_, '_> {
 }
 
 /// What an external suite takes for granted: that it passes, in ten minutes where nothing is said.
-fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check) {
-    if check.resource != Resource::External {
+fn external(findings: &mut FileMistakes<'_>, raw: &RawCheck, check: &mut Check) {
+    if check.resource != ResourceKind::External {
         return;
     }
     if !raw.attributes.iter().any(|a| a.name == "timeout") {
@@ -287,7 +290,7 @@ fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check) {
     }
     if check.properties.is_empty() {
         let matcher = Matcher::Equal(true.into());
-        check.properties.push(Property { name: "passed".to_owned(), matcher, line: check.line });
+        check.properties.push(CheckProperty { name: "passed".to_owned(), matcher, line: check.line });
     }
     let has = |name: &str| check.parameters.contains_key(name);
     let preset = check.parameters.get("preset").and_then(|p| p.as_str()).unwrap_or("command");
@@ -314,7 +317,7 @@ fn external(findings: &mut Findings<'_>, raw: &RawCheck, check: &mut Check) {
 }
 
 /// Whether the id (or what stands in its place) is one that can be asked about.
-fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawCheck, check: &Check) {
+fn subject(findings: &mut FileMistakes<'_>, entry: &vocabulary::VocabularyEntry, raw: &RawCheck, check: &Check) {
     let given = raw.attributes.iter().find(|a| !entry.subject.is_empty() && a.name == entry.subject);
     let span: &Range<usize> = given.map_or(&raw.id_span, |a| &a.node.span);
     let text = check.subject();
@@ -322,22 +325,22 @@ fn subject(findings: &mut Findings<'_>, entry: &vocabulary::Entry, raw: &RawChec
     let mut wrong = |title: String, help: &str| findings.wrong(span, title, "", Some(help));
     if text.trim().is_empty() {
         wrong(format!("{} without an id", entry.resource), &example);
-    } else if text.contains('\0') || (entry.resource != Resource::Command && text.chars().any(char::is_control)) {
+    } else if text.contains('\0') || (entry.resource != ResourceKind::Command && text.chars().any(char::is_control)) {
         wrong(format!("{} {text:?} holds a control character", entry.resource), &example);
     } else if check.skip {
         // Nothing is asked, so nothing is wrong with what would be asked about.
-    } else if entry.resource == Resource::File && !text.starts_with('/') && !is_below_a_home(text) {
+    } else if entry.resource == ResourceKind::File && !text.starts_with('/') && !is_below_a_home(text) {
         wrong(
             format!("path {text:?} is not absolute"),
             "paths on the host begin with /, or with ~ and a user: ~root/x",
         );
-    } else if entry.resource == Resource::Port && !is_port(text) {
+    } else if entry.resource == ResourceKind::Port && !is_port(text) {
         wrong(format!("{text:?} is no port"), "tcp:22, tcp6:22, udp:53, udp6:53, or 22 for tcp:22");
-    } else if entry.resource == Resource::Reboot && !vocabulary::REBOOTS.contains(&text) {
+    } else if entry.resource == ResourceKind::Reboot && !vocabulary::REBOOTS.contains(&text) {
         let near = nearest(text, vocabulary::REBOOTS.iter().copied()).map(|near| format!("did you mean {near:?}? "));
         let help = "reboot \"soft\" restarts the instance, reboot \"stop-start\" stops it and starts it again";
         wrong(format!("there is no reboot {text:?}"), &format!("{}{help}", near.unwrap_or_default()));
-    } else if matches!(entry.resource, Resource::Package | Resource::Service) && text.starts_with('-') {
+    } else if matches!(entry.resource, ResourceKind::Package | ResourceKind::Service) && text.starts_with('-') {
         wrong(format!("{} {text:?} begins with -", entry.resource), &example);
     }
 }
@@ -354,7 +357,7 @@ fn is_port(text: &str) -> bool {
     ["tcp", "tcp6", "udp", "udp6"].contains(&family) && digits && number.parse::<u16>().is_ok_and(|n| n > 0)
 }
 
-fn unknown_resource(findings: &mut Findings<'_>, raw: &RawCheck) {
+fn unknown_resource(findings: &mut FileMistakes<'_>, raw: &RawCheck) {
     let known = vocabulary::resources().map(|e| e.resource.as_str());
     let name = raw.resource.as_str();
     let all: Vec<&str> = known.clone().collect();
@@ -375,7 +378,12 @@ fn unknown_resource(findings: &mut Findings<'_>, raw: &RawCheck) {
     }
 }
 
-fn unknown_attribute(findings: &mut Findings<'_>, entry: &vocabulary::Entry, attribute: &Entry, name: &str) {
+fn unknown_attribute(
+    findings: &mut FileMistakes<'_>,
+    entry: &vocabulary::VocabularyEntry,
+    attribute: &SourceEntry,
+    name: &str,
+) {
     if entry.later.contains(&name) {
         let title = format!("attribute {name:?} of {} is not supported yet", entry.resource);
         findings.wrong(&attribute.name_span, title, "comes in a later release", None);
@@ -393,7 +401,7 @@ fn unknown_attribute(findings: &mut Findings<'_>, entry: &vocabulary::Entry, att
     unknown_name(findings, attribute, &format!("attribute {name:?} of {}", entry.resource), &known);
 }
 
-fn unknown_name(findings: &mut Findings<'_>, entry: &Entry, what: &str, known: &[&str]) {
+fn unknown_name(findings: &mut FileMistakes<'_>, entry: &SourceEntry, what: &str, known: &[&str]) {
     let help = match nearest(&entry.name, known.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("known: {}", known.join(", ")),
@@ -407,7 +415,7 @@ fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-fn text(findings: &mut Findings<'_>, dialect: Dialect, entry: &Entry) -> Option<String> {
+fn text(findings: &mut FileMistakes<'_>, dialect: SuiteDialect, entry: &SourceEntry) -> Option<String> {
     match word(findings, dialect, &entry.node) {
         Some(text) => Some(text),
         None => mistyped(findings, entry, "a text in quotes"),
@@ -416,34 +424,36 @@ fn text(findings: &mut Findings<'_>, dialect: Dialect, entry: &Entry) -> Option<
 
 /// A text, or what stands for one: in goss's files `true` and `1.10` without quotes are the texts that they look like
 /// (Go's yaml.v3, where a string is wanted).
-fn word(findings: &Findings<'_>, dialect: Dialect, node: &Node) -> Option<String> {
+fn word(findings: &FileMistakes<'_>, dialect: SuiteDialect, node: &SourceNode) -> Option<String> {
     let written = findings.text().get(node.span.clone()).unwrap_or_default();
     match &node.value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) if dialect == Dialect::Goss && written.parse().ok() == number.as_f64() => {
+        SourceValue::Text(text) => Some(text.clone()),
+        SourceValue::Number(number) if dialect == SuiteDialect::Goss && written.parse().ok() == number.as_f64() => {
             Some(written.to_owned())
         }
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(_) if dialect == Dialect::Hcl => None,
-        Value::Bool(yes) if written.eq_ignore_ascii_case(&yes.to_string()) => Some(written.to_owned()),
-        Value::Bool(yes) => Some(yes.to_string()),
+        SourceValue::Number(number) => Some(number.to_string()),
+        SourceValue::Bool(_) if dialect == SuiteDialect::Hcl => None,
+        SourceValue::Bool(yes) if written.eq_ignore_ascii_case(&yes.to_string()) => Some(written.to_owned()),
+        SourceValue::Bool(yes) => Some(yes.to_string()),
         _ => None,
     }
 }
 
 /// A value of how to ask.
 fn parameter(
-    findings: &mut Findings<'_>,
-    dialect: Dialect,
-    kind: Parameter,
-    entry: &Entry,
+    findings: &mut FileMistakes<'_>,
+    dialect: SuiteDialect,
+    kind: ParameterKind,
+    entry: &SourceEntry,
 ) -> Option<serde_json::Value> {
     match (kind, &entry.node.value) {
-        (Parameter::Bool, _) => boolean(findings, dialect, entry).map(Into::into),
-        (Parameter::Text, _) => text(findings, dialect, entry).map(Into::into),
-        (Parameter::Any, _) => entry.node.to_json(),
-        (Parameter::Word(words), Value::Text(text)) if words.contains(&text.as_str()) => Some(text.as_str().into()),
-        (Parameter::Word(words), Value::Text(text)) => {
+        (ParameterKind::Bool, _) => boolean(findings, dialect, entry).map(Into::into),
+        (ParameterKind::Text, _) => text(findings, dialect, entry).map(Into::into),
+        (ParameterKind::Any, _) => entry.node.to_json(),
+        (ParameterKind::Word(words), SourceValue::Text(text)) if words.contains(&text.as_str()) => {
+            Some(text.as_str().into())
+        }
+        (ParameterKind::Word(words), SourceValue::Text(text)) => {
             let help = match nearest(text, words.iter().copied()) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None => format!("one of {}", words.join(", ")),
@@ -451,14 +461,14 @@ fn parameter(
             findings.wrong(&entry.node.span, format!("{:?} cannot be {text:?}", entry.name), "", Some(&help));
             None
         }
-        (Parameter::Word(words), _) => mistyped(findings, entry, &format!("one of {}", words.join(", "))),
-        (Parameter::Texts, Value::List(items)) => {
+        (ParameterKind::Word(words), _) => mistyped(findings, entry, &format!("one of {}", words.join(", "))),
+        (ParameterKind::Texts, SourceValue::List(items)) => {
             match items.iter().map(|item| word(findings, dialect, item)).collect::<Option<Vec<_>>>() {
                 Some(texts) => Some(texts.into()),
                 None => mistyped(findings, entry, "a list of texts"),
             }
         }
-        (Parameter::Texts, _) => match word(findings, dialect, &entry.node) {
+        (ParameterKind::Texts, _) => match word(findings, dialect, &entry.node) {
             Some(text) => Some(vec![text].into()),
             None => mistyped(findings, entry, "a list of texts"),
         },
@@ -466,7 +476,7 @@ fn parameter(
 }
 
 /// true or false.
-fn boolean(findings: &mut Findings<'_>, dialect: Dialect, entry: &Entry) -> Option<bool> {
+fn boolean(findings: &mut FileMistakes<'_>, dialect: SuiteDialect, entry: &SourceEntry) -> Option<bool> {
     match demand::truth(&entry.node.value, dialect) {
         Some(it) => Some(it),
         None => mistyped(findings, entry, "true or false"),
@@ -480,9 +490,9 @@ fn whole(number: &serde_json::Number) -> Option<u64> {
         .or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && (0.0..9e15).contains(f)).map(|f| f as u64))
 }
 
-fn retry(findings: &mut Findings<'_>, entry: &Entry) -> Option<u32> {
+fn retry(findings: &mut FileMistakes<'_>, entry: &SourceEntry) -> Option<u32> {
     match &entry.node.value {
-        Value::Number(number) => match whole(number).filter(|n| *n <= MAX_RETRY) {
+        SourceValue::Number(number) => match whole(number).filter(|n| *n <= MAX_RETRY) {
             Some(count) => u32::try_from(count).ok(),
             None => mistyped(findings, entry, "a whole number from 0 to 100"),
         },
@@ -491,10 +501,10 @@ fn retry(findings: &mut Findings<'_>, entry: &Entry) -> Option<u32> {
 }
 
 /// `"20s"`, or a number of milliseconds as goss writes it.
-fn time(findings: &mut Findings<'_>, entry: &Entry) -> Option<Duration> {
+fn time(findings: &mut FileMistakes<'_>, entry: &SourceEntry) -> Option<Duration> {
     let time = match &entry.node.value {
-        Value::Text(text) => parse_duration(text),
-        Value::Number(number) => whole(number).map(Duration::from_millis),
+        SourceValue::Text(text) => parse_duration(text),
+        SourceValue::Number(number) => whole(number).map(Duration::from_millis),
         _ => None,
     };
     match time.filter(|t| *t <= MAX_TIMEOUT) {
@@ -503,16 +513,16 @@ fn time(findings: &mut Findings<'_>, entry: &Entry) -> Option<Duration> {
     }
 }
 
-fn timeout(findings: &mut Findings<'_>, entry: &Entry) -> Option<Duration> {
+fn timeout(findings: &mut FileMistakes<'_>, entry: &SourceEntry) -> Option<Duration> {
     match time(findings, entry) {
         Some(Duration::ZERO) => mistyped(findings, entry, "a time above 0, like \"20s\""),
         time => time,
     }
 }
 
-fn mistyped<T>(findings: &mut Findings<'_>, entry: &Entry, wanted: &str) -> Option<T> {
-    let Node { value, span } = &entry.node;
-    if *value != Value::Broken {
+fn mistyped<T>(findings: &mut FileMistakes<'_>, entry: &SourceEntry, wanted: &str) -> Option<T> {
+    let SourceNode { value, span } = &entry.node;
+    if *value != SourceValue::Broken {
         let help = format!("{} = {wanted}", entry.name);
         findings.wrong(span, format!("{:?} cannot be this", entry.name), "", Some(&help));
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A value to be judged.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Datum {
+pub(super) enum ObservedValue {
     Nothing,
     Bool(bool),
     Whole(i64),
@@ -14,14 +14,14 @@ pub(super) enum Datum {
     Text(String),
     /// A host's list. Never equal to a written one, as in goss.
     Texts(Vec<String>),
-    List(Vec<Datum>),
+    List(Vec<ObservedValue>),
     /// Sorted by key.
-    Map(Vec<(String, Datum)>),
+    Map(Vec<(String, ObservedValue)>),
 }
 
-impl Datum {
+impl ObservedValue {
     /// A value as it stands in a file or a JSON text.
-    pub fn written(value: &Value) -> Self {
+    pub(crate) fn written(value: &Value) -> Self {
         match value {
             Value::Null => Self::Nothing,
             Value::Bool(b) => Self::Bool(*b),
@@ -37,7 +37,7 @@ impl Datum {
     }
 
     /// What a host answered: its lists are lists of texts.
-    pub fn answered(value: &Value) -> Self {
+    pub(crate) fn answered(value: &Value) -> Self {
         match value {
             Value::Array(items) => Self::Texts(items.iter().map(|item| Self::written(item).text()).collect()),
             other => Self::written(other),
@@ -45,7 +45,7 @@ impl Datum {
     }
 
     /// A part of a JSON text, whose numbers are all fractions in Go.
-    pub fn of_json(value: &Value) -> Self {
+    pub(crate) fn of_json(value: &Value) -> Self {
         match value {
             Value::Number(n) => Self::Fraction(n.as_f64().unwrap_or(f64::NAN)),
             Value::Array(items) => Self::List(items.iter().map(Self::of_json).collect()),
@@ -59,7 +59,7 @@ impl Datum {
     }
 
     /// As JSON, for people.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         match self {
             Self::Nothing => Value::Null,
             Self::Bool(b) => (*b).into(),
@@ -73,7 +73,7 @@ impl Datum {
     }
 
     /// As text: the elements of a list one per line, anything else as Go writes it.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Texts(items) => items.join("\n"),
             Self::List(items) => items.iter().map(Self::show).collect::<Vec<_>>().join("\n"),
@@ -82,7 +82,7 @@ impl Datum {
     }
 
     /// As Go's `%v` writes it.
-    pub fn show(&self) -> String {
+    pub(crate) fn show(&self) -> String {
         match self {
             Self::Nothing => "<nil>".to_owned(),
             Self::Bool(b) => b.to_string(),
@@ -99,7 +99,7 @@ impl Datum {
     }
 
     /// As a number: a number itself, or a text (or a host's list) that is one.
-    pub fn number(&self) -> Result<Self, String> {
+    pub(crate) fn number(&self) -> Result<Self, String> {
         match self {
             Self::Whole(_) | Self::Fraction(_) => Ok(self.clone()),
             Self::Text(_) | Self::Texts(_) => {
@@ -111,7 +111,7 @@ impl Datum {
     }
 
     /// The elements of a list, or the values of a map.
-    pub fn elements(&self) -> Option<Vec<Self>> {
+    pub(crate) fn elements(&self) -> Option<Vec<Self>> {
         match self {
             Self::Texts(items) => Some(items.iter().cloned().map(Self::Text).collect()),
             Self::List(items) => Some(items.clone()),
@@ -121,7 +121,7 @@ impl Datum {
     }
 
     /// A text as the list of its lines (the last one empty where it ends with a line feed); anything else as it is.
-    pub fn lines(&self) -> Self {
+    pub(crate) fn lines(&self) -> Self {
         match self {
             Self::Text(text) => Self::Texts(text.split('\n').map(str::to_owned).collect()),
             other => other.clone(),
@@ -223,7 +223,7 @@ mod tests {
             (json!([1, "a b", [2]]), "1\na b\n[2]"),
             (json!({"b": [1, 2], "a": null}), "map[a:<nil> b:[1 2]]"),
         ] {
-            assert_eq!(Datum::written(&value).text(), text);
+            assert_eq!(ObservedValue::written(&value).text(), text);
         }
     }
 
@@ -253,8 +253,8 @@ mod tests {
         ] {
             assert_eq!(parse_float(text), wanted, "{text:?}");
         }
-        assert_eq!(Datum::Texts(vec![" 5 ".into()]).number(), Ok(Datum::Fraction(5.0)));
-        assert!(Datum::List(vec![Datum::Text("5".into())]).number().is_err());
-        assert!(Datum::Bool(true).number().is_err());
+        assert_eq!(ObservedValue::Texts(vec![" 5 ".into()]).number(), Ok(ObservedValue::Fraction(5.0)));
+        assert!(ObservedValue::List(vec![ObservedValue::Text("5".into())]).number().is_err());
+        assert!(ObservedValue::Bool(true).number().is_err());
     }
 }

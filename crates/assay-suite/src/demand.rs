@@ -8,9 +8,9 @@ use super::{
     Matcher,
     diagnostic::nearest,
     matcher::number,
-    pattern::Pattern,
-    tree::{Findings, Node, Value},
-    vocabulary::Kind,
+    pattern::SearchPattern,
+    tree::{FileMistakes, SourceNode, SourceValue},
+    vocabulary::ValueKind,
 };
 
 /// Nested deeper than this is refused (HCL's parser has the same limit).
@@ -18,7 +18,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 
 /// Which language the suite is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum SuiteDialect {
     /// assay's own: what can never be met is refused.
     Hcl,
     /// goss's: what goss runs is run, also where it can never be met.
@@ -27,19 +27,19 @@ pub(super) enum Dialect {
 
 /// true or false; in goss's files also YAML 1.1's words, which Go's yaml.v3 takes where a boolean is wanted (but not where
 /// anything may stand, as in demands).
-pub(super) fn truth(value: &Value, dialect: Dialect) -> Option<bool> {
+pub(super) fn truth(value: &SourceValue, dialect: SuiteDialect) -> Option<bool> {
     const YES: [&str; 8] = ["y", "Y", "yes", "Yes", "YES", "on", "On", "ON"];
     const NO: [&str; 8] = ["n", "N", "no", "No", "NO", "off", "Off", "OFF"];
     match (value, dialect) {
-        (Value::Bool(it), _) => Some(*it),
-        (Value::Text(text), Dialect::Goss) if YES.contains(&text.as_str()) => Some(true),
-        (Value::Text(text), Dialect::Goss) if NO.contains(&text.as_str()) => Some(false),
+        (SourceValue::Bool(it), _) => Some(*it),
+        (SourceValue::Text(text), SuiteDialect::Goss) if YES.contains(&text.as_str()) => Some(true),
+        (SourceValue::Text(text), SuiteDialect::Goss) if NO.contains(&text.as_str()) => Some(false),
         _ => None,
     }
 }
 
 /// What an attribute says.
-pub(super) enum Demand {
+pub(super) enum AttributeDemand {
     /// This.
     Is(Matcher),
     /// An empty list of patterns (or elements, in HCL), or in goss's files `null`: nothing.
@@ -49,81 +49,91 @@ pub(super) enum Demand {
 }
 
 /// Reads the demand at an attribute.
-pub(super) fn read(findings: &mut Findings<'_>, dialect: Dialect, name: &str, kind: Kind, node: &Node) -> Demand {
+pub(super) fn read(
+    findings: &mut FileMistakes<'_>,
+    dialect: SuiteDialect,
+    name: &str,
+    kind: ValueKind,
+    node: &SourceNode,
+) -> AttributeDemand {
     let nothing = match &node.value {
-        Value::List(items) => items.is_empty() && nothing_in_empty(dialect, kind),
-        Value::Null => dialect == Dialect::Goss,
+        SourceValue::List(items) => items.is_empty() && nothing_in_empty(dialect, kind),
+        SourceValue::Null => dialect == SuiteDialect::Goss,
         _ => false,
     };
     if nothing {
-        return Demand::Nothing;
+        return AttributeDemand::Nothing;
     }
-    let mut reader = Reader { findings, dialect, name, kind, negated: false };
+    let mut reader = DemandReader { findings, dialect, name, kind, negated: false };
     let matcher = match &node.value {
-        Value::List(items) => reader.top_list(node, items),
+        SourceValue::List(items) => reader.top_list(node, items),
         _ => reader.demand(node, kind, 0),
     };
-    matcher.map_or(Demand::Broken, Demand::Is)
+    matcher.map_or(AttributeDemand::Broken, AttributeDemand::Is)
 }
 
 /// goss does not look at an empty list of patterns; an empty list of elements it finds held by any list.
-fn nothing_in_empty(dialect: Dialect, kind: Kind) -> bool {
+fn nothing_in_empty(dialect: SuiteDialect, kind: ValueKind) -> bool {
     match kind {
-        Kind::Lines => true,
-        Kind::List => dialect == Dialect::Hcl,
+        ValueKind::Lines => true,
+        ValueKind::List => dialect == SuiteDialect::Hcl,
         _ => false,
     }
 }
 
-pub(super) struct Reader<'r, 'a> {
-    pub findings: &'r mut Findings<'a>,
-    pub dialect: Dialect,
+pub(super) struct DemandReader<'r, 'a> {
+    pub findings: &'r mut FileMistakes<'a>,
+    pub dialect: SuiteDialect,
     pub name: &'r str,
     /// What the attribute holds.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What is read stands below a `not`.
     pub negated: bool,
 }
 
-impl Reader<'_, '_> {
+impl DemandReader<'_, '_> {
     /// A demand on a value of this kind; within matchers a list is always one of elements.
-    pub fn demand(&mut self, node: &Node, kind: Kind, depth: usize) -> Option<Matcher> {
+    pub(crate) fn demand(&mut self, node: &SourceNode, kind: ValueKind, depth: usize) -> Option<Matcher> {
         if depth > MAX_DEPTH {
             self.wrong(&node.span, "matchers nested too deep", "the limit is 64", None);
             return None;
         }
         match &node.value {
-            Value::Broken => None,
-            Value::Null => {
+            SourceValue::Broken => None,
+            SourceValue::Null => {
                 let help = self.wanted();
                 self.wrong(&node.span, &format!("{:?} has no value", self.name), "null", Some(&help));
                 None
             }
-            Value::Map(entries) => self.matcher(node, entries, kind, depth),
-            Value::List(items) => self.nested_list(node, items, kind, depth),
-            Value::Bool(_) | Value::Number(_) | Value::Text(_) => self.plain(node, kind, depth),
+            SourceValue::Map(entries) => self.matcher(node, entries, kind, depth),
+            SourceValue::List(items) => self.nested_list(node, items, kind, depth),
+            SourceValue::Bool(_) | SourceValue::Number(_) | SourceValue::Text(_) => self.plain(node, kind, depth),
         }
     }
 
     /// A plain text, number or boolean: equality.
-    fn plain(&mut self, node: &Node, kind: Kind, depth: usize) -> Option<Matcher> {
+    fn plain(&mut self, node: &SourceNode, kind: ValueKind, depth: usize) -> Option<Matcher> {
         // goss compares whatever stands within a matcher.
-        let free = self.dialect == Dialect::Goss && depth > 0;
+        let free = self.dialect == SuiteDialect::Goss && depth > 0;
         let fits = match (kind, &node.value) {
             _ if free => true,
-            (Kind::Any | Kind::Reader, _) | (Kind::Bool, Value::Bool(_)) => true,
-            (Kind::Text | Kind::Lines | Kind::List, Value::Text(_) | Value::Number(_)) => true,
-            (Kind::Bool, Value::Text(text)) => self.dialect == Dialect::Goss && (text == "true" || text == "false"),
-            (Kind::Number, Value::Number(_)) => true,
-            (Kind::Number, Value::Text(text)) => {
+            (ValueKind::Any | ValueKind::Reader, _) | (ValueKind::Bool, SourceValue::Bool(_)) => true,
+            (ValueKind::Text | ValueKind::Lines | ValueKind::List, SourceValue::Text(_) | SourceValue::Number(_)) => {
+                true
+            }
+            (ValueKind::Bool, SourceValue::Text(text)) => {
+                self.dialect == SuiteDialect::Goss && (text == "true" || text == "false")
+            }
+            (ValueKind::Number, SourceValue::Number(_)) => true,
+            (ValueKind::Number, SourceValue::Text(text)) => {
                 if let Ok(number) = text.parse::<i64>() {
                     return Some(Matcher::Equal(number.into()));
                 }
                 false
             }
-            (Kind::Mode, Value::Text(text)) => return self.mode(node, text),
-            (Kind::Mode, Value::Number(number)) => return self.bare_mode(node, number),
-            (Kind::Word(words), Value::Text(text)) => return self.word(node, words, text),
+            (ValueKind::Mode, SourceValue::Text(text)) => return self.mode(node, text),
+            (ValueKind::Mode, SourceValue::Number(number)) => return self.bare_mode(node, number),
+            (ValueKind::Word(words), SourceValue::Text(text)) => return self.word(node, words, text),
             _ => false,
         };
         if !fits {
@@ -133,14 +143,14 @@ impl Reader<'_, '_> {
             return None;
         }
         let plain = match &node.value {
-            Value::Number(n) if !n.is_i64() && !n.is_u64() => number(n.as_f64()?),
+            SourceValue::Number(n) if !n.is_i64() && !n.is_u64() => number(n.as_f64()?),
             _ => node.to_json()?,
         };
         Some(Matcher::Equal(plain))
     }
 
-    fn mode(&mut self, node: &Node, text: &str) -> Option<Matcher> {
-        if self.dialect == Dialect::Goss {
+    fn mode(&mut self, node: &SourceNode, text: &str) -> Option<Matcher> {
+        if self.dialect == SuiteDialect::Goss {
             return Some(Matcher::Equal(text.into()));
         }
         let octal = (3..=5).contains(&text.len()) && text.bytes().all(|b| (b'0'..b'8').contains(&b));
@@ -153,9 +163,9 @@ impl Reader<'_, '_> {
     }
 
     /// A number without quotes: goss's file says 644 and means these digits; with a zero in front YAML reads octal.
-    fn bare_mode(&mut self, node: &Node, number: &serde_json::Number) -> Option<Matcher> {
+    fn bare_mode(&mut self, node: &SourceNode, number: &serde_json::Number) -> Option<Matcher> {
         let written = self.findings.text().get(node.span.clone()).unwrap_or_default().trim().to_owned();
-        if self.dialect == Dialect::Goss && !written.starts_with('0') {
+        if self.dialect == SuiteDialect::Goss && !written.starts_with('0') {
             return Some(Matcher::Equal(serde_json::Value::Number(number.clone())));
         }
         let help = format!("permissions stand in quotes, so that they are read as octal: \"{written:0>4}\"");
@@ -163,8 +173,8 @@ impl Reader<'_, '_> {
         None
     }
 
-    fn word(&mut self, node: &Node, words: &[&'static str], text: &str) -> Option<Matcher> {
-        if self.dialect == Dialect::Goss || words.contains(&text) {
+    fn word(&mut self, node: &SourceNode, words: &[&'static str], text: &str) -> Option<Matcher> {
+        if self.dialect == SuiteDialect::Goss || words.contains(&text) {
             return Some(Matcher::Equal(text.into()));
         }
         let help = match nearest(text, words.iter().copied()) {
@@ -176,22 +186,28 @@ impl Reader<'_, '_> {
     }
 
     /// The attribute itself is a list: patterns for lines, elements for lists.
-    fn top_list(&mut self, node: &Node, items: &[Node]) -> Option<Matcher> {
+    fn top_list(&mut self, node: &SourceNode, items: &[SourceNode]) -> Option<Matcher> {
         match self.kind {
-            Kind::Lines | Kind::Reader => self.patterns(items).map(Matcher::HavePatterns),
-            Kind::List | Kind::Any => self.elements(items, self.kind, 0).map(Matcher::Elements),
-            Kind::ExactList => self.values(items).map(|values| Matcher::Equal(values.into())),
+            ValueKind::Lines | ValueKind::Reader => self.patterns(items).map(Matcher::HavePatterns),
+            ValueKind::List | ValueKind::Any => self.elements(items, self.kind, 0).map(Matcher::Elements),
+            ValueKind::ExactList => self.values(items).map(|values| Matcher::Equal(values.into())),
             _ => self.no_list(node),
         }
     }
 
     /// A list within a matcher holds elements, and only a list can hold them: goss reports an error on the host.
-    fn nested_list(&mut self, node: &Node, items: &[Node], kind: Kind, depth: usize) -> Option<Matcher> {
-        let list = matches!(kind, Kind::List | Kind::ExactList | Kind::Any | Kind::Reader);
-        if list || self.dialect == Dialect::Goss {
+    fn nested_list(
+        &mut self,
+        node: &SourceNode,
+        items: &[SourceNode],
+        kind: ValueKind,
+        depth: usize,
+    ) -> Option<Matcher> {
+        let list = matches!(kind, ValueKind::List | ValueKind::ExactList | ValueKind::Any | ValueKind::Reader);
+        if list || self.dialect == SuiteDialect::Goss {
             return self.elements(items, kind, depth).map(Matcher::Elements);
         }
-        if kind == Kind::Lines {
+        if kind == ValueKind::Lines {
             let help = "for patterns write { have-patterns = [ … ] }, for whole lines { contain-elements = [ … ] }";
             self.wrong(&node.span, "a plain list within a matcher", "a text has no elements", Some(help));
             return None;
@@ -200,17 +216,17 @@ impl Reader<'_, '_> {
         None
     }
 
-    fn no_list(&mut self, node: &Node) -> Option<Matcher> {
+    fn no_list(&mut self, node: &SourceNode) -> Option<Matcher> {
         let help = self.wanted();
         self.wrong(&node.span, &format!("{:?} cannot be a list", self.name), "", Some(&help));
         None
     }
 
-    pub fn patterns(&mut self, items: &[Node]) -> Option<Vec<String>> {
+    pub(crate) fn patterns(&mut self, items: &[SourceNode]) -> Option<Vec<String>> {
         let mut patterns = Vec::with_capacity(items.len());
         for item in items {
-            let Value::Text(text) = &item.value else {
-                if item.value != Value::Broken {
+            let SourceValue::Text(text) = &item.value else {
+                if item.value != SourceValue::Broken {
                     let written = self.findings.text().get(item.span.clone()).unwrap_or_default().trim();
                     let help = match item.is_scalar() {
                         true => format!("in quotes: {written:?}"),
@@ -220,7 +236,7 @@ impl Reader<'_, '_> {
                 }
                 continue;
             };
-            match Pattern::parse(text) {
+            match SearchPattern::parse(text) {
                 Ok(_) => patterns.push(text.clone()),
                 Err(error) => self.bad_regex(&item.span, text, &error),
             }
@@ -229,45 +245,45 @@ impl Reader<'_, '_> {
     }
 
     /// The elements of a list, each a plain value or a matcher.
-    pub fn elements(&mut self, items: &[Node], kind: Kind, depth: usize) -> Option<Vec<Matcher>> {
+    pub(crate) fn elements(&mut self, items: &[SourceNode], kind: ValueKind, depth: usize) -> Option<Vec<Matcher>> {
         let kind = kind.of_elements();
         let inner: Vec<Option<Matcher>> = items.iter().map(|item| self.demand(item, kind, depth + 1)).collect();
         inner.into_iter().collect()
     }
 
-    fn values(&mut self, items: &[Node]) -> Option<Vec<serde_json::Value>> {
+    fn values(&mut self, items: &[SourceNode]) -> Option<Vec<serde_json::Value>> {
         let mut values = Vec::with_capacity(items.len());
         for item in items {
             if item.is_scalar() {
                 values.extend(item.to_json());
-            } else if item.value != Value::Broken {
+            } else if item.value != SourceValue::Broken {
                 self.wrong(&item.span, "an element is a text, a number or a boolean", item.kind(), None);
             }
         }
         (values.len() == items.len()).then_some(values)
     }
 
-    pub fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {
+    pub(crate) fn bad_regex(&mut self, span: &Range<usize>, text: &str, error: &str) {
         self.wrong(span, &format!("{text:?} is no regular expression"), error, Some("the syntax is RE2's, as in goss"));
     }
 
     /// What a value of this kind looks like.
     fn wanted(&self) -> String {
         let example = match self.kind {
-            Kind::Bool => "true or false",
-            Kind::Number => "a whole number, or a matcher like { gt = 0 }",
-            Kind::Mode => "octal digits in quotes, like \"0644\"",
-            Kind::Text => "a text in quotes, or a matcher like { match-regexp = \"…\" }",
-            Kind::Word(_) => "a word in quotes",
-            Kind::List => "a list, like [\"a\", \"b\"]",
-            Kind::ExactList => "a list; [] means: none",
-            Kind::Lines => "a list of patterns, like [\"foo\", \"!bar\", \"/re/\"], or the whole text in quotes",
-            Kind::Any | Kind::Reader => "a value, a list or a matcher",
+            ValueKind::Bool => "true or false",
+            ValueKind::Number => "a whole number, or a matcher like { gt = 0 }",
+            ValueKind::Mode => "octal digits in quotes, like \"0644\"",
+            ValueKind::Text => "a text in quotes, or a matcher like { match-regexp = \"…\" }",
+            ValueKind::Word(_) => "a word in quotes",
+            ValueKind::List => "a list, like [\"a\", \"b\"]",
+            ValueKind::ExactList => "a list; [] means: none",
+            ValueKind::Lines => "a list of patterns, like [\"foo\", \"!bar\", \"/re/\"], or the whole text in quotes",
+            ValueKind::Any | ValueKind::Reader => "a value, a list or a matcher",
         };
         format!("{} = {example}", self.name)
     }
 
-    pub fn wrong(&mut self, span: &Range<usize>, title: &str, label: &str, help: Option<&str>) {
+    pub(crate) fn wrong(&mut self, span: &Range<usize>, title: &str, label: &str, help: Option<&str>) {
         self.findings.wrong(span, title, label, help);
     }
 }

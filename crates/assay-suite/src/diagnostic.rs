@@ -11,7 +11,7 @@ use assay_model::escape::escape;
 /// One mistake, ready to show. `Display` is the whole text: several lines, no control characters, no trailing line
 /// feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
+pub struct SourceDiagnostic {
     /// The file, as the user named it.
     pub path: String,
     /// 1-based line; 0 when the mistake is the file itself (missing, unreadable).
@@ -23,10 +23,10 @@ pub struct Diagnostic {
     text: String,
 }
 
-impl Diagnostic {
+impl SourceDiagnostic {
     /// A mistake at the bytes `span` of `source`. `label` stands under the marked text (may be empty), `help` says
     /// what would be right.
-    pub fn at(source: &Source<'_>, span: Range<usize>, title: &str, label: &str, help: Option<&str>) -> Self {
+    pub fn at(source: &SourceText<'_>, span: Range<usize>, title: &str, label: &str, help: Option<&str>) -> Self {
         let span = source.clamp(span);
         let (line, column) = source.position(span.start);
         let path = source.path.display().to_string();
@@ -55,7 +55,7 @@ impl Diagnostic {
     }
 }
 
-impl Diagnostic {
+impl SourceDiagnostic {
     /// Takes away what was quoted, for a file outside of the repository: only the place is left.
     pub fn hide_text(&mut self) {
         self.title = "a mistake in a file outside of the repository, of which nothing is shown".to_owned();
@@ -70,24 +70,24 @@ impl Diagnostic {
     }
 }
 
-impl fmt::Display for Diagnostic {
+impl fmt::Display for SourceDiagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Diagnostic {}
+impl std::error::Error for SourceDiagnostic {}
 
 /// A file's text and its name, for pointing into it.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'a> {
+pub struct SourceText<'a> {
     /// The file, as the user named it.
     pub path: &'a Path,
     /// Its whole text.
     pub text: &'a str,
 }
 
-impl Source<'_> {
+impl SourceText<'_> {
     /// The 1-based line and column (in characters) of a byte offset.
     pub fn position(&self, offset: usize) -> (u32, u32) {
         let before = &self.text[..self.clamp(offset..offset).start];
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn points_at_the_place_and_hides_control_characters() {
         let text = "suite \"x\" {\n  mod\u{9b}e = 1\n}\n";
-        let source = Source { path: Path::new("a/b.hcl"), text };
+        let source = SourceText { path: Path::new("a/b.hcl"), text };
         let start = text.find("mod").expect("it is there");
-        let it = Diagnostic::at(&source, start..start + 3, "unknown name \"mod\"", "here", Some("say mode"));
+        let it = SourceDiagnostic::at(&source, start..start + 3, "unknown name \"mod\"", "here", Some("say mode"));
         assert_eq!((it.line, it.column), (2, 3));
         insta::assert_snapshot!(it.to_string(), @r#"
         error: unknown name "mod"
@@ -148,14 +148,14 @@ mod tests {
 
     #[test]
     fn any_span_is_survived() {
-        let source = Source { path: Path::new("x"), text: "aü\nb" };
+        let source = SourceText { path: Path::new("x"), text: "aü\nb" };
         for start in 0..9 {
             for end in 0..9 {
-                let it = Diagnostic::at(&source, Range { start, end }, "t", "l", None);
+                let it = SourceDiagnostic::at(&source, Range { start, end }, "t", "l", None);
                 assert!(it.to_string().contains("x:"), "{it}");
             }
         }
-        assert!(Diagnostic::at(&Source { path: Path::new("x"), text: "" }, 0..0, "t", "", None).line == 1);
+        assert!(SourceDiagnostic::at(&SourceText { path: Path::new("x"), text: "" }, 0..0, "t", "", None).line == 1);
     }
 
     #[test]

@@ -52,22 +52,22 @@ pub(super) fn find(base: &Path, pattern: &Path) -> Result<Vec<PathBuf>, String> 
 }
 
 #[derive(Debug, PartialEq)]
-enum Token {
+enum GlobToken {
     One(char),
     Any,
     Many,
     Class { not: bool, ranges: Vec<(char, char)> },
 }
 
-fn tokens(pattern: &str) -> Result<Vec<Token>, String> {
+fn tokens(pattern: &str) -> Result<Vec<GlobToken>, String> {
     let wrong = || format!("{pattern:?} is no glob");
     let mut tokens = Vec::new();
     let mut rest = pattern.chars().peekable();
     while let Some(c) = rest.next() {
         tokens.push(match c {
-            '*' => Token::Many,
-            '?' => Token::Any,
-            '\\' => Token::One(rest.next().ok_or_else(wrong)?),
+            '*' => GlobToken::Many,
+            '?' => GlobToken::Any,
+            '\\' => GlobToken::One(rest.next().ok_or_else(wrong)?),
             '[' => {
                 let not = rest.next_if_eq(&'^').is_some();
                 let mut ranges = Vec::new();
@@ -76,12 +76,12 @@ fn tokens(pattern: &str) -> Result<Vec<Token>, String> {
                     let high = if rest.next_if_eq(&'-').is_some() { bound(&mut rest).ok_or_else(wrong)? } else { low };
                     ranges.push((low, high));
                 }
-                Token::Class { not, ranges }
+                GlobToken::Class { not, ranges }
             }
-            c => Token::One(c),
+            c => GlobToken::One(c),
         });
     }
-    tokens.dedup_by(|a, b| *a == Token::Many && *b == Token::Many);
+    tokens.dedup_by(|a, b| *a == GlobToken::Many && *b == GlobToken::Many);
     Ok(tokens)
 }
 
@@ -95,13 +95,13 @@ fn bound(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
 
 /// Whether `name` matches. A star that has matched enough is never opened again once a later one matches, so the work is
 /// at most the product of both lengths.
-fn matches(tokens: &[Token], name: &str) -> bool {
+fn matches(tokens: &[GlobToken], name: &str) -> bool {
     let name: Vec<char> = name.chars().collect();
     let (mut token, mut at) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while at < name.len() {
         match tokens.get(token) {
-            Some(Token::Many) => {
+            Some(GlobToken::Many) => {
                 star = Some((token, at));
                 token += 1;
                 continue;
@@ -117,15 +117,15 @@ fn matches(tokens: &[Token], name: &str) -> bool {
         star = Some((from, seen + 1));
         (token, at) = (from + 1, seen + 1);
     }
-    tokens[token..].iter().all(|rest| *rest == Token::Many)
+    tokens[token..].iter().all(|rest| *rest == GlobToken::Many)
 }
 
-fn fits(token: &Token, c: char) -> bool {
+fn fits(token: &GlobToken, c: char) -> bool {
     match token {
-        Token::One(one) => *one == c,
-        Token::Any => true,
-        Token::Many => false,
-        Token::Class { not, ranges } => ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *not,
+        GlobToken::One(one) => *one == c,
+        GlobToken::Any => true,
+        GlobToken::Many => false,
+        GlobToken::Class { not, ranges } => ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *not,
     }
 }
 

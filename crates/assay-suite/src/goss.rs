@@ -14,9 +14,9 @@ use serde_saphyr::{
 };
 
 use super::{
-    demand::{self, Dialect},
+    demand::{self, SuiteDialect},
     diagnostic::nearest,
-    tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
+    tree::{FileMistakes, RawCheck, RawSuite, SourceEntry, SourceNode, SourceValue},
     vocabulary, yaml_stream,
 };
 
@@ -29,7 +29,7 @@ const MAX_REPLAYED: usize = 50_000;
 
 /// One entry of goss's `gossfile` (goss: resource/gossfile.go).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Include {
+pub(super) struct GossInclude {
     /// Its id.
     pub id: String,
     /// The path or glob, relative to the file that it stands in.
@@ -42,7 +42,7 @@ pub(super) struct Include {
 
 /// Reads the file as one suite called `name`, and what it includes. Mistakes go to `findings`. `json`: numbers are those
 /// of JSON; for goss the format of the outermost file is that of all.
-pub(super) fn read(findings: &mut Findings<'_>, name: &str, json: bool) -> Option<(RawSuite, Vec<Include>)> {
+pub(super) fn read(findings: &mut FileMistakes<'_>, name: &str, json: bool) -> Option<(RawSuite, Vec<GossInclude>)> {
     let stream = yaml_stream::look(findings.text());
     if let Some(second) = &stream.second {
         let help = "make it a file of its own, and name it below gossfile";
@@ -56,8 +56,8 @@ pub(super) fn read(findings: &mut Findings<'_>, name: &str, json: bool) -> Optio
     }
     let root = document(findings, stream.end, "this is not YAML that a suite can be read from", json)?;
     // A template whose conditions are all false makes an empty file.
-    let resources = if root.value == Value::Null { Value::Map(Vec::new()) } else { root.value.clone() };
-    let Value::Map(resources) = resources else {
+    let resources = if root.value == SourceValue::Null { SourceValue::Map(Vec::new()) } else { root.value.clone() };
+    let SourceValue::Map(resources) = resources else {
         let help = "for example\nfile:\n  /etc/passwd:\n    exists: true";
         findings.wrong(&root.span, "a goss file is a map of resources", format!("this is {}", root.kind()), Some(help));
         return None;
@@ -86,13 +86,13 @@ pub(super) fn read(findings: &mut Findings<'_>, name: &str, json: bool) -> Optio
 
 /// Reads YAML or JSON with spans, telling duplicate keys. `None`, and a mistake with the title `what`, where it is
 /// neither.
-pub(super) fn parse(findings: &mut Findings<'_>, what: &str) -> Option<Node> {
+pub(super) fn parse(findings: &mut FileMistakes<'_>, what: &str) -> Option<SourceNode> {
     let json = findings.source.path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json"));
     document(findings, None, what, json)
 }
 
 /// The document that ends at `end`.
-fn document(findings: &mut Findings<'_>, end: Option<usize>, what: &str, json: bool) -> Option<Node> {
+fn document(findings: &mut FileMistakes<'_>, end: Option<usize>, what: &str, json: bool) -> Option<SourceNode> {
     let text = end.and_then(|end| findings.text().get(..end)).unwrap_or(findings.text());
     match serde_saphyr::from_str_with_options::<Spanned<YamlValue>>(text, options()) {
         Ok(tree) => Some(into_node(findings, tree, json)),
@@ -104,9 +104,9 @@ fn document(findings: &mut Findings<'_>, end: Option<usize>, what: &str, json: b
     }
 }
 
-fn includes(findings: &mut Findings<'_>, resource: Entry, found: &mut Vec<Include>) {
-    let Value::Map(ids) = resource.node.value else {
-        if !matches!(resource.node.value, Value::Broken | Value::Null) {
+fn includes(findings: &mut FileMistakes<'_>, resource: SourceEntry, found: &mut Vec<GossInclude>) {
+    let SourceValue::Map(ids) = resource.node.value else {
+        if !matches!(resource.node.value, SourceValue::Broken | SourceValue::Null) {
             let title = format!("{:?} holds {}", resource.name, resource.node.kind());
             findings.wrong(&resource.name_span, title, "needs a map of files", Some("gossfile:\n  other.yaml: {}"));
         }
@@ -114,11 +114,11 @@ fn includes(findings: &mut Findings<'_>, resource: Entry, found: &mut Vec<Includ
     };
     for entry in ids {
         let mut include =
-            Include { pattern: entry.name.clone(), id: entry.name, skip: false, span: entry.name_span.clone() };
+            GossInclude { pattern: entry.name.clone(), id: entry.name, skip: false, span: entry.name_span.clone() };
         let attributes = match entry.node.value {
-            Value::Map(attributes) => attributes,
-            Value::Null => Vec::new(),
-            Value::Broken => continue,
+            SourceValue::Map(attributes) => attributes,
+            SourceValue::Null => Vec::new(),
+            SourceValue::Broken => continue,
             _ => {
                 let title = format!("gossfile {:?} holds {}", include.id, entry.node.kind());
                 findings.wrong(&entry.name_span, title, "needs a map of attributes", None);
@@ -132,15 +132,15 @@ fn includes(findings: &mut Findings<'_>, resource: Entry, found: &mut Vec<Includ
     }
 }
 
-fn include_attribute(findings: &mut Findings<'_>, include: &mut Include, attribute: Entry) {
+fn include_attribute(findings: &mut FileMistakes<'_>, include: &mut GossInclude, attribute: SourceEntry) {
     const KNOWN: [&str; 4] = ["file", "skip", "title", "meta"];
     match (attribute.name.as_str(), &attribute.node.value) {
-        ("title" | "meta", _) | (_, Value::Broken) => {}
-        ("skip", value) if demand::truth(value, Dialect::Goss).is_some() => {
-            include.skip = demand::truth(value, Dialect::Goss).unwrap_or_default();
+        ("title" | "meta", _) | (_, SourceValue::Broken) => {}
+        ("skip", value) if demand::truth(value, SuiteDialect::Goss).is_some() => {
+            include.skip = demand::truth(value, SuiteDialect::Goss).unwrap_or_default();
         }
-        ("file", Value::Text(text)) if text.is_empty() => {}
-        ("file", Value::Text(text)) => {
+        ("file", SourceValue::Text(text)) if text.is_empty() => {}
+        ("file", SourceValue::Text(text)) => {
             include.pattern.clone_from(text);
             include.span = attribute.node.span.clone();
         }
@@ -159,11 +159,11 @@ fn include_attribute(findings: &mut Findings<'_>, include: &mut Include, attribu
     }
 }
 
-fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawCheck>) {
-    let Value::Map(ids) = resource.node.value else {
+fn checks(findings: &mut FileMistakes<'_>, resource: SourceEntry, checks: &mut Vec<RawCheck>) {
+    let SourceValue::Map(ids) = resource.node.value else {
         // A template that loops over nothing leaves the resource's name alone.
-        let empty = resource.node.value == Value::Null && vocabulary::resource(&resource.name).is_some();
-        if resource.node.value != Value::Broken && !empty {
+        let empty = resource.node.value == SourceValue::Null && vocabulary::resource(&resource.name).is_some();
+        if resource.node.value != SourceValue::Broken && !empty {
             findings.wrong(
                 &resource.name_span,
                 format!("{:?} holds {}", resource.name, resource.node.kind()),
@@ -175,9 +175,9 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
     };
     for id in ids {
         let attributes = match id.node.value {
-            Value::Map(attributes) => attributes,
-            Value::Null => Vec::new(),
-            Value::Broken => continue,
+            SourceValue::Map(attributes) => attributes,
+            SourceValue::Null => Vec::new(),
+            SourceValue::Broken => continue,
             _ => {
                 let title = format!("{} {:?} holds {}", resource.name, id.name, id.node.kind());
                 findings.wrong(&id.name_span, title, "needs a map of attributes", None);
@@ -196,7 +196,7 @@ fn checks(findings: &mut Findings<'_>, resource: Entry, checks: &mut Vec<RawChec
 
 /// Whether `entry`, which ends before `end`, only defines anchors (`versions: &versions`) for other parts of the file.
 /// A name that is nearly a resource's is a misspelled resource, unless an alias does refer to it.
-fn is_definition(text: &str, entry: &Entry, end: usize) -> bool {
+fn is_definition(text: &str, entry: &SourceEntry, end: usize) -> bool {
     if vocabulary::is_goss_name(&entry.name) {
         return false;
     }
@@ -270,17 +270,19 @@ fn byte_range(location: &serde_saphyr::Location) -> Option<Range<usize>> {
 }
 
 /// Turns what the parser gave into the tree, telling duplicate keys.
-fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>, json: bool) -> Node {
+fn into_node(findings: &mut FileMistakes<'_>, yaml: Spanned<YamlValue>, json: bool) -> SourceNode {
     let span = byte_range(&yaml.referenced).unwrap_or(0..0);
     let value = match yaml.value {
         // Go reads every number of a JSON text as a float64, which `equal` and `as-reader` can tell.
-        YamlValue::Scalar(Value::Number(number)) if json => {
-            Value::Number(number.as_f64().and_then(serde_json::Number::from_f64).unwrap_or(number))
+        YamlValue::Scalar(SourceValue::Number(number)) if json => {
+            SourceValue::Number(number.as_f64().and_then(serde_json::Number::from_f64).unwrap_or(number))
         }
         YamlValue::Scalar(value) => value,
-        YamlValue::List(items) => Value::List(items.into_iter().map(|item| into_node(findings, item, json)).collect()),
+        YamlValue::List(items) => {
+            SourceValue::List(items.into_iter().map(|item| into_node(findings, item, json)).collect())
+        }
         YamlValue::Map(pairs) => {
-            let mut entries: Vec<Entry> = Vec::new();
+            let mut entries: Vec<SourceEntry> = Vec::new();
             let mut places: HashMap<String, Range<usize>> = HashMap::new();
             for (key, value) in pairs {
                 let name_span = byte_range(&key.referenced).unwrap_or(0..0);
@@ -291,18 +293,18 @@ fn into_node(findings: &mut Findings<'_>, yaml: Spanned<YamlValue>, json: bool) 
                     findings.wrong(&name_span, title, "only one of the two would be heard", Some(&help));
                 }
                 places.entry(key.value.0.clone()).or_insert_with(|| name_span.clone());
-                entries.push(Entry { name: key.value.0, name_span, node });
+                entries.push(SourceEntry { name: key.value.0, name_span, node });
             }
-            Value::Map(entries)
+            SourceValue::Map(entries)
         }
     };
-    Node { value, span }
+    SourceNode { value, span }
 }
 
 /// What the parser hands over, before duplicate keys are looked for.
 #[derive(Debug)]
 enum YamlValue {
-    Scalar(Value),
+    Scalar(SourceValue),
     List(Vec<Spanned<YamlValue>>),
     Map(Vec<(Spanned<KeyText>, Spanned<YamlValue>)>),
 }
@@ -333,32 +335,32 @@ impl<'de> Visitor<'de> for YamlVisitor {
     }
 
     fn visit_bool<E>(self, v: bool) -> Result<YamlValue, E> {
-        Ok(YamlValue::Scalar(Value::Bool(v)))
+        Ok(YamlValue::Scalar(SourceValue::Bool(v)))
     }
 
     fn visit_i64<E>(self, v: i64) -> Result<YamlValue, E> {
-        Ok(YamlValue::Scalar(Value::Number(v.into())))
+        Ok(YamlValue::Scalar(SourceValue::Number(v.into())))
     }
 
     fn visit_u64<E>(self, v: u64) -> Result<YamlValue, E> {
-        Ok(YamlValue::Scalar(Value::Number(v.into())))
+        Ok(YamlValue::Scalar(SourceValue::Number(v.into())))
     }
 
     fn visit_f64<E>(self, v: f64) -> Result<YamlValue, E> {
-        let value = serde_json::Number::from_f64(v).map_or(Value::Broken, Value::Number);
+        let value = serde_json::Number::from_f64(v).map_or(SourceValue::Broken, SourceValue::Number);
         Ok(YamlValue::Scalar(value))
     }
 
     fn visit_str<E>(self, v: &str) -> Result<YamlValue, E> {
-        Ok(YamlValue::Scalar(Value::Text(v.to_owned())))
+        Ok(YamlValue::Scalar(SourceValue::Text(v.to_owned())))
     }
 
     fn visit_unit<E>(self) -> Result<YamlValue, E> {
-        Ok(YamlValue::Scalar(Value::Null))
+        Ok(YamlValue::Scalar(SourceValue::Null))
     }
 
     fn visit_none<E>(self) -> Result<YamlValue, E> {
-        Ok(YamlValue::Scalar(Value::Null))
+        Ok(YamlValue::Scalar(SourceValue::Null))
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<YamlValue, D::Error> {

@@ -9,7 +9,7 @@ fn suite(text: &str) -> Result<Suite, String> {
     let read = load::read(Path::new("x.yaml"), text.as_bytes());
     let titles = |mistakes: Vec<_>| {
         let titles: Vec<String> =
-            mistakes.into_iter().map(|mistake: super::super::diagnostic::Diagnostic| mistake.title).collect();
+            mistakes.into_iter().map(|mistake: super::super::diagnostic::SourceDiagnostic| mistake.title).collect();
         titles.join("; ")
     };
     read.map(|mut suites| suites.remove(0)).map_err(titles)

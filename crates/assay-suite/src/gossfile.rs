@@ -11,14 +11,14 @@ use std::{
 
 use super::{
     Check, Suite, check,
-    demand::Dialect,
-    diagnostic::{Diagnostic, Source},
+    demand::SuiteDialect,
+    diagnostic::{SourceDiagnostic, SourceText},
     glob,
-    goss::{self, Include},
-    load::Surroundings,
-    reach::Reach,
-    template::{self, Environment, VarSources, World},
-    tree::Findings,
+    goss::{self, GossInclude},
+    load::LoadContext,
+    reach::ReadableFolders,
+    template::{self, TemplateWorld, VarSources, VisibleEnvironment},
+    tree::FileMistakes,
 };
 use assay_model::Digest;
 
@@ -30,12 +30,12 @@ const MAX_FILES: usize = 500;
 const MAX_BYTES: usize = 8 << 20;
 
 /// Reads the goss file `path`, whose text is `text`, with all that it includes. Fails with every mistake of every file.
-pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Result<Suite, Vec<Diagnostic>> {
+pub(super) fn read(path: &Path, text: &str, surroundings: &LoadContext) -> Result<Suite, Vec<SourceDiagnostic>> {
     let on_disk = surroundings.base_dir.join(path);
-    let reach = Arc::new(Reach::new(&surroundings.base_dir, &on_disk, &surroundings.bounds));
-    let mut reader = Reader {
+    let reach = Arc::new(ReadableFolders::new(&surroundings.base_dir, &on_disk, &surroundings.bounds));
+    let mut reader = GossfileReader {
         base_dir: &surroundings.base_dir,
-        world: Arc::new(World {
+        world: Arc::new(TemplateWorld {
             vars: surroundings.vars.dict.copied(),
             env: surroundings.env.clone(),
             base_dir: surroundings.base_dir.clone(),
@@ -59,28 +59,28 @@ pub(super) fn read(path: &Path, text: &str, surroundings: &Surroundings) -> Resu
 }
 
 /// What the template in `text` makes, as `goss render --debug` shows it. `vars` is YAML or JSON.
-pub fn rendered(text: &str, vars: &str) -> Result<String, Vec<Diagnostic>> {
+pub fn rendered(text: &str, vars: &str) -> Result<String, Vec<SourceDiagnostic>> {
     let base_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
     let path = Path::new("goss.yaml");
     let sources = VarSources { inline: Some(vars.to_owned()), ..VarSources::default() };
-    let world = World {
+    let world = TemplateWorld {
         vars: template::load_vars(&sources)?.dict,
-        env: Environment::of_process(&sources.bounds.environment),
-        reach: Arc::new(Reach::new(&base_dir, &base_dir.join(path), &sources.bounds)),
+        env: VisibleEnvironment::of_process(&sources.bounds.environment),
+        reach: Arc::new(ReadableFolders::new(&base_dir, &base_dir.join(path), &sources.bounds)),
         base_dir,
         read: Mutex::default(),
     };
-    let told = |mistake: template::Mistake| {
-        Diagnostic::at(&Source { path, text }, mistake.span, &mistake.title, "", mistake.help.as_deref())
+    let told = |mistake: template::TemplateMistake| {
+        SourceDiagnostic::at(&SourceText { path, text }, mistake.span, &mistake.title, "", mistake.help.as_deref())
     };
     let rendered = template::render(text, &world).map_err(|all| all.into_iter().map(told).collect::<Vec<_>>())?;
     Ok(rendered.text)
 }
 
-struct Reader<'s> {
+struct GossfileReader<'s> {
     base_dir: &'s Path,
-    world: Arc<World>,
-    reach: Arc<Reach>,
+    world: Arc<TemplateWorld>,
+    reach: Arc<ReadableFolders>,
     /// The real paths of the files that are being read, the outermost first.
     open: Vec<PathBuf>,
     /// Whether the outermost file is JSON.
@@ -91,22 +91,22 @@ struct Reader<'s> {
     included: usize,
     /// The outermost file's suite, with all checks read so far.
     suite: Option<Suite>,
-    mistakes: Vec<Diagnostic>,
+    mistakes: Vec<SourceDiagnostic>,
     /// What the digest is made of where there is more than one plain file.
     record: Vec<u8>,
     evaluated: bool,
     bytes: usize,
 }
 
-impl Reader<'_> {
+impl GossfileReader<'_> {
     fn file(&mut self, path: &Path, text: &str) {
-        let source = Source { path, text };
+        let source = SourceText { path, text };
         let rendered = match template::render(text, &self.world) {
             Ok(rendered) => rendered,
             Err(mistakes) => {
                 let told = mistakes
                     .iter()
-                    .map(|it| Diagnostic::at(&source, it.span.clone(), &it.title, "", it.help.as_deref()));
+                    .map(|it| SourceDiagnostic::at(&source, it.span.clone(), &it.title, "", it.help.as_deref()));
                 return self.mistakes.extend(told);
             }
         };
@@ -115,7 +115,7 @@ impl Reader<'_> {
         for part in [path.display().to_string().as_str(), text, &rendered.text] {
             note(&mut self.record, part.as_bytes());
         }
-        let mut findings = Findings::of_template(source, &rendered);
+        let mut findings = FileMistakes::of_template(source, &rendered);
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or("goss");
         if let Some((raw, mut includes)) = goss::read(&mut findings, stem, self.json) {
             let root = self.open.len() <= 1;
@@ -124,11 +124,11 @@ impl Reader<'_> {
                 name: raw.name.clone(),
                 path: path.to_owned(),
                 digest: Digest::of(text.as_bytes()),
-                sudo: super::Sudo::Auto,
+                sudo: super::SudoChoice::Auto,
                 checks: Vec::new(),
             });
             let digest = Digest::of(text.as_bytes());
-            let read = check::read(&mut findings, raw, path, &digest, Dialect::Goss).or(empty);
+            let read = check::read(&mut findings, raw, path, &digest, SuiteDialect::Goss).or(empty);
             if let Some(suite) = read {
                 self.merge(suite, root);
             }
@@ -163,7 +163,7 @@ impl Reader<'_> {
         }
     }
 
-    fn include(&mut self, findings: &mut Findings<'_>, include: &Include, from: &Path) {
+    fn include(&mut self, findings: &mut FileMistakes<'_>, include: &GossInclude, from: &Path) {
         let folder = from.parent().unwrap_or(Path::new(""));
         let pattern = tidy(&folder.join(&include.pattern));
         let mut wrong = |title: String, help: Option<&str>| findings.wrong(&include.span, title, "", help);
@@ -208,24 +208,25 @@ impl Reader<'_> {
         self.open.push(real.clone());
         self.file(path, text);
         if outside {
-            self.mistakes[before..].iter_mut().for_each(Diagnostic::hide_text);
+            self.mistakes[before..].iter_mut().for_each(SourceDiagnostic::hide_text);
         }
         self.open.pop();
         if !self.read.insert(real) {
             // It was read before, and its mistakes are told. Others can have come: templates change variables.
             let again = self.mistakes.split_off(before);
-            let new: Vec<Diagnostic> = again.into_iter().filter(|mistake| !self.mistakes.contains(mistake)).collect();
+            let new: Vec<SourceDiagnostic> =
+                again.into_iter().filter(|mistake| !self.mistakes.contains(mistake)).collect();
             self.mistakes.extend(new);
         }
     }
 
-    fn finish(mut self, path: &Path, text: &str, vars: &[u8]) -> Result<Suite, Vec<Diagnostic>> {
+    fn finish(mut self, path: &Path, text: &str, vars: &[u8]) -> Result<Suite, Vec<SourceDiagnostic>> {
         let checks = self.suite.as_ref().map_or(0, |suite| suite.checks.len());
         if self.mistakes.is_empty() && checks == 0 {
             let help =
                 "a suite that checks nothing can never pass; add a resource, like service: {ssh: {running: true}}";
             let title = format!("suite {:?} has no checks", path.file_stem().and_then(OsStr::to_str).unwrap_or("goss"));
-            self.mistakes.push(Diagnostic::at(&Source { path, text }, 0..0, &title, "", Some(help)));
+            self.mistakes.push(SourceDiagnostic::at(&SourceText { path, text }, 0..0, &title, "", Some(help)));
         }
         let Some(mut suite) = self.suite.filter(|_| self.mistakes.is_empty()) else { return Err(self.mistakes) };
         if self.evaluated || self.included > 0 {

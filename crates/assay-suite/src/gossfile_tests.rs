@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::{Diagnostic, Suite, VarSources, load_with};
+use crate::{SourceDiagnostic, Suite, VarSources, load_with};
 use assay_model::Digest;
 
 struct Folder(TempDir);
@@ -20,7 +20,7 @@ impl Folder {
         folder
     }
 
-    fn load(&self, path: &str, vars: &str) -> Result<Suite, Vec<Diagnostic>> {
+    fn load(&self, path: &str, vars: &str) -> Result<Suite, Vec<SourceDiagnostic>> {
         let vars = VarSources { inline: Some(vars.to_owned()), ..VarSources::default() };
         let mut suites = load_with(&[path.into()], self.0.path(), &vars)?;
         assert_eq!(suites.len(), 1);
@@ -38,7 +38,7 @@ impl Folder {
     }
 }
 
-fn told(mistakes: &[Diagnostic]) -> String {
+fn told(mistakes: &[SourceDiagnostic]) -> String {
     mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
 }
 

@@ -13,11 +13,11 @@ use hcl_edit::{
 
 use super::{
     hcl_var,
-    tree::{Entry, Findings, Node, RawCheck, RawSuite, Value},
+    tree::{FileMistakes, RawCheck, RawSuite, SourceEntry, SourceNode, SourceValue},
 };
 
 /// Reads every `suite` block of the file. Mistakes go to `findings`; what could be read is returned all the same.
-pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
+pub(super) fn read(findings: &mut FileMistakes<'_>) -> Vec<RawSuite> {
     let body = match parse_body(findings.source.text) {
         Ok(body) => body,
         Err(error) => {
@@ -48,7 +48,7 @@ pub(super) fn read(findings: &mut Findings<'_>) -> Vec<RawSuite> {
     suites
 }
 
-fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
+fn suite(findings: &mut FileMistakes<'_>, block: &Block) -> Option<RawSuite> {
     let (name, span) = label(findings, block, "a name, like suite \"smoke\" { … }")?;
     let mut raw = RawSuite { name, span, attributes: Vec::new(), checks: Vec::new(), due: true };
     for structure in &block.body {
@@ -61,7 +61,7 @@ fn suite(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
 }
 
 /// An external suite that stands alone is a suite of its own name.
-fn alone(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
+fn alone(findings: &mut FileMistakes<'_>, block: &Block) -> Option<RawSuite> {
     let check = check(findings, block)?;
     Some(RawSuite {
         name: check.id.clone(),
@@ -72,14 +72,14 @@ fn alone(findings: &mut Findings<'_>, block: &Block) -> Option<RawSuite> {
     })
 }
 
-fn check(findings: &mut Findings<'_>, block: &Block) -> Option<RawCheck> {
+fn check(findings: &mut FileMistakes<'_>, block: &Block) -> Option<RawCheck> {
     let resource = block.ident.as_str().to_owned();
     let (id, id_span) = label(findings, block, &format!("an id, like {resource} \"…\" {{ … }}"))?;
     let attributes = attributes(findings, &block.body);
     Some(RawCheck { resource, resource_span: span_of(&block.ident), id, id_span, attributes })
 }
 
-fn attributes(findings: &mut Findings<'_>, body: &Body) -> Vec<Entry> {
+fn attributes(findings: &mut FileMistakes<'_>, body: &Body) -> Vec<SourceEntry> {
     let mut entries = Vec::new();
     for structure in body {
         match structure {
@@ -95,7 +95,7 @@ fn attributes(findings: &mut Findings<'_>, body: &Body) -> Vec<Entry> {
     entries
 }
 
-fn label(findings: &mut Findings<'_>, block: &Block, wanted: &str) -> Option<(String, Range<usize>)> {
+fn label(findings: &mut FileMistakes<'_>, block: &Block, wanted: &str) -> Option<(String, Range<usize>)> {
     let ident = span_of(&block.ident);
     match block.labels.as_slice() {
         [one] => {
@@ -114,61 +114,74 @@ fn label(findings: &mut Findings<'_>, block: &Block, wanted: &str) -> Option<(St
     }
 }
 
-fn entry(findings: &mut Findings<'_>, attribute: &Attribute) -> Entry {
+fn entry(findings: &mut FileMistakes<'_>, attribute: &Attribute) -> SourceEntry {
     let name_span = span_of(&attribute.key);
-    Entry { name: attribute.key.as_str().to_owned(), node: node(findings, &attribute.value, &name_span), name_span }
+    SourceEntry {
+        name: attribute.key.as_str().to_owned(),
+        node: node(findings, &attribute.value, &name_span),
+        name_span,
+    }
 }
 
 /// An expression as a literal; anything to be evaluated is a mistake. `near` is where to point when the parser gives
 /// no span.
-fn node(findings: &mut Findings<'_>, expression: &Expression, near: &Range<usize>) -> Node {
+fn node(findings: &mut FileMistakes<'_>, expression: &Expression, near: &Range<usize>) -> SourceNode {
     let span = expression.span().unwrap_or_else(|| near.clone());
     let value = match expression {
-        Expression::Null(_) => Value::Null,
-        Expression::Bool(it) => Value::Bool(*it.value()),
+        Expression::Null(_) => SourceValue::Null,
+        Expression::Bool(it) => SourceValue::Bool(*it.value()),
         Expression::Number(it) => number(it.value()),
-        Expression::String(it) => Value::Text(it.value().clone()),
+        Expression::String(it) => SourceValue::Text(it.value().clone()),
         Expression::StringTemplate(it) => literal(findings, it.iter(), &span),
         Expression::HeredocTemplate(it) => literal(findings, it.template.iter(), &span),
         Expression::Parenthesis(it) => return node(findings, it.inner(), &span),
         Expression::UnaryOp(it) if *it.operator.value() == UnaryOperator::Neg => {
             match node(findings, &it.expr, &span).value {
-                Value::Number(number) => negative(&number),
+                SourceValue::Number(number) => negative(&number),
                 _ => evaluated(findings, &span),
             }
         }
-        Expression::Array(items) => Value::List(items.iter().map(|item| node(findings, item, &span)).collect()),
-        Expression::Object(object) => {
-            Value::Map(object.iter().filter_map(|(key, value)| member(findings, key, value.expr(), &span)).collect())
-        }
+        Expression::Array(items) => SourceValue::List(items.iter().map(|item| node(findings, item, &span)).collect()),
+        Expression::Object(object) => SourceValue::Map(
+            object.iter().filter_map(|(key, value)| member(findings, key, value.expr(), &span)).collect(),
+        ),
         Expression::Traversal(it) if hcl_var::is_variable(it) => hcl_var::value(findings, it, &span),
         Expression::Variable(it) => {
             let help = format!("text stands in quotes: {:?}; a variable is var.{}", it.as_str(), it.as_str());
             findings.wrong(&span, format!("{} is not a value", it.as_str()), "", Some(&help));
-            Value::Broken
+            SourceValue::Broken
         }
         _ => evaluated(findings, &span),
     };
-    Node { value, span }
+    SourceNode { value, span }
 }
 
-fn member(findings: &mut Findings<'_>, key: &ObjectKey, value: &Expression, near: &Range<usize>) -> Option<Entry> {
+fn member(
+    findings: &mut FileMistakes<'_>,
+    key: &ObjectKey,
+    value: &Expression,
+    near: &Range<usize>,
+) -> Option<SourceEntry> {
     let name_span = key.span().unwrap_or_else(|| near.clone());
     let name = match key {
         ObjectKey::Ident(ident) => ident.as_str().to_owned(),
         ObjectKey::Expression(expression) => match node(findings, expression, &name_span).value {
-            Value::Text(text) => text,
-            Value::Broken => return None,
+            SourceValue::Text(text) => text,
+            SourceValue::Broken => return None,
             _ => {
                 findings.wrong(&name_span, "a key is a name or a text", "", None);
                 return None;
             }
         },
     };
-    Some(Entry { name, node: node(findings, value, &name_span), name_span })
+    Some(SourceEntry { name, node: node(findings, value, &name_span), name_span })
 }
 
-fn literal<'e>(findings: &mut Findings<'_>, elements: impl Iterator<Item = &'e Element>, span: &Range<usize>) -> Value {
+fn literal<'e>(
+    findings: &mut FileMistakes<'_>,
+    elements: impl Iterator<Item = &'e Element>,
+    span: &Range<usize>,
+) -> SourceValue {
     let mut text = String::new();
     for element in elements {
         match element {
@@ -180,10 +193,10 @@ fn literal<'e>(findings: &mut Findings<'_>, elements: impl Iterator<Item = &'e E
                 match hcl_var::text(&value) {
                     Some(part) => text.push_str(&part),
                     None => {
-                        if value != Value::Broken {
+                        if value != SourceValue::Broken {
                             findings.wrong(&span, "only a text, number or boolean can stand in a text", "", None);
                         }
-                        return Value::Broken;
+                        return SourceValue::Broken;
                     }
                 }
             }
@@ -191,32 +204,32 @@ fn literal<'e>(findings: &mut Findings<'_>, elements: impl Iterator<Item = &'e E
                 let help = "only ${var.name} is put in; for these characters themselves write $${ or %%{";
                 let span = element.span().unwrap_or_else(|| span.clone());
                 findings.wrong(&span, "a template in a text", "would have to be evaluated", Some(help));
-                return Value::Broken;
+                return SourceValue::Broken;
             }
         }
     }
-    Value::Text(text)
+    SourceValue::Text(text)
 }
 
-fn evaluated(findings: &mut Findings<'_>, span: &Range<usize>) -> Value {
+fn evaluated(findings: &mut FileMistakes<'_>, span: &Range<usize>) -> SourceValue {
     let help = "a suite is data: text, numbers, true, false, lists and maps";
     findings.wrong(span, "an expression instead of a value", "would have to be evaluated", Some(help));
-    Value::Broken
+    SourceValue::Broken
 }
 
-fn number(number: &hcl_edit::Number) -> Value {
+fn number(number: &hcl_edit::Number) -> SourceValue {
     let json = number.as_u64().map(serde_json::Number::from).or_else(|| number.as_i64().map(Into::into));
     match json.or_else(|| number.as_f64().and_then(serde_json::Number::from_f64)) {
-        Some(number) => Value::Number(number),
-        None => Value::Broken,
+        Some(number) => SourceValue::Number(number),
+        None => SourceValue::Broken,
     }
 }
 
-fn negative(number: &serde_json::Number) -> Value {
+fn negative(number: &serde_json::Number) -> SourceValue {
     let whole = number.as_i64().and_then(i64::checked_neg).map(serde_json::Number::from);
     match whole.or_else(|| number.as_f64().and_then(|f| serde_json::Number::from_f64(-f))) {
-        Some(number) => Value::Number(number),
-        None => Value::Broken,
+        Some(number) => SourceValue::Number(number),
+        None => SourceValue::Broken,
     }
 }
 

@@ -7,7 +7,7 @@ use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
 
 use super::{
     diagnostic::nearest,
-    tree::{Entry, Findings, Node, Value},
+    tree::{FileMistakes, SourceEntry, SourceNode, SourceValue},
 };
 
 /// Whether the traversal begins with `var`.
@@ -15,10 +15,10 @@ pub(super) fn is_variable(traversal: &Traversal) -> bool {
     matches!(&traversal.expr, Expression::Variable(name) if name.as_str() == "var")
 }
 
-/// The value of a traversal that [`is_variable`], as if it stood at `span`. A mistake, told, is [`Value::Broken`].
-pub(super) fn value(findings: &mut Findings<'_>, traversal: &Traversal, span: &Range<usize>) -> Value {
+/// The value of a traversal that [`is_variable`], as if it stood at `span`. A mistake, told, is [`SourceValue::Broken`].
+pub(super) fn value(findings: &mut FileMistakes<'_>, traversal: &Traversal, span: &Range<usize>) -> SourceValue {
     let mut path = "var".to_owned();
-    let mut here: Option<&Node> = None;
+    let mut here: Option<&SourceNode> = None;
     for operator in &traversal.operators {
         let step = match operator.value() {
             TraversalOperator::GetAttr(name) => Some((name.as_str().to_owned(), None)),
@@ -32,12 +32,12 @@ pub(super) fn value(findings: &mut Findings<'_>, traversal: &Traversal, span: &R
         let Some((name, at)) = step else {
             let help = "write var.name, var.name.part or var.list[0]";
             findings.wrong(span, "this is more than a variable", "is not evaluated", Some(help));
-            return Value::Broken;
+            return SourceValue::Broken;
         };
         let found = match (here.map(|node| &node.value), at) {
             (None, None) => Ok(findings.vars),
-            (Some(Value::Map(entries)), _) => Ok(entries.as_slice()),
-            (Some(Value::List(items)), Some(at)) => Err(items.get(at)),
+            (Some(SourceValue::Map(entries)), _) => Ok(entries.as_slice()),
+            (Some(SourceValue::List(items)), Some(at)) => Err(items.get(at)),
             _ => Err(None),
         };
         let next = match found {
@@ -46,15 +46,15 @@ pub(super) fn value(findings: &mut Findings<'_>, traversal: &Traversal, span: &R
         };
         let Some(next) = next else {
             missing(findings, &path, &name, found.unwrap_or_default(), span);
-            return Value::Broken;
+            return SourceValue::Broken;
         };
         path = format!("{path}.{name}");
         here = Some(next);
     }
-    here.map_or(Value::Broken, |node| moved(node, span).value)
+    here.map_or(SourceValue::Broken, |node| moved(node, span).value)
 }
 
-fn missing(findings: &mut Findings<'_>, path: &str, name: &str, known: &[Entry], span: &Range<usize>) {
+fn missing(findings: &mut FileMistakes<'_>, path: &str, name: &str, known: &[SourceEntry], span: &Range<usize>) {
     let help = match nearest(name, known.iter().map(|entry| entry.name.as_str())) {
         Some(near) => format!("did you mean {path}.{near}?"),
         None => "give it by --vars or --vars-inline, or as vars where the suite is named".to_owned(),
@@ -63,26 +63,26 @@ fn missing(findings: &mut Findings<'_>, path: &str, name: &str, known: &[Entry],
 }
 
 /// The node as if all of it stood at `span`: its own places are those of another file.
-fn moved(node: &Node, span: &Range<usize>) -> Node {
+fn moved(node: &SourceNode, span: &Range<usize>) -> SourceNode {
     let value = match &node.value {
-        Value::List(items) => Value::List(items.iter().map(|item| moved(item, span)).collect()),
-        Value::Map(entries) => Value::Map(
+        SourceValue::List(items) => SourceValue::List(items.iter().map(|item| moved(item, span)).collect()),
+        SourceValue::Map(entries) => SourceValue::Map(
             entries
                 .iter()
-                .map(|e| Entry { name: e.name.clone(), name_span: span.clone(), node: moved(&e.node, span) })
+                .map(|e| SourceEntry { name: e.name.clone(), name_span: span.clone(), node: moved(&e.node, span) })
                 .collect(),
         ),
         other => other.clone(),
     };
-    Node { value, span: span.clone() }
+    SourceNode { value, span: span.clone() }
 }
 
 /// A scalar as it stands within a text.
-pub(super) fn text(value: &Value) -> Option<String> {
+pub(super) fn text(value: &SourceValue) -> Option<String> {
     match value {
-        Value::Text(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(it) => Some(it.to_string()),
+        SourceValue::Text(text) => Some(text.clone()),
+        SourceValue::Number(number) => Some(number.to_string()),
+        SourceValue::Bool(it) => Some(it.to_string()),
         _ => None,
     }
 }

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{
     Matcher,
-    datum::Datum,
+    datum::ObservedValue,
     json_path,
     matcher::number,
-    pattern::Pattern,
+    pattern::SearchPattern,
     re2,
-    semver_range::{self, Range},
+    semver_range::{self, SemverRange},
 };
 
 /// What a matcher said.
@@ -26,20 +26,20 @@ pub struct Judgement {
 /// Judges what a host answered: a boolean, a number, a text (for contents, stdout and stderr the whole of it) or a list
 /// of texts. As in goss, such a list is never the same as one that stands in a file (`equal: [a]`).
 pub fn judge(matcher: &Matcher, observed: &Value) -> Judgement {
-    judgement(matcher, &Datum::answered(observed))
+    judgement(matcher, &ObservedValue::answered(observed))
 }
 
 /// Judges a value that is written in the suite, or that assay itself found: its lists hold anything.
 pub fn judge_written(matcher: &Matcher, observed: &Value) -> Judgement {
-    judgement(matcher, &Datum::written(observed))
+    judgement(matcher, &ObservedValue::written(observed))
 }
 
 /// A value as Go writes it, for `as-reader`.
 pub(super) fn as_text(value: &Value) -> String {
-    Datum::written(value).show()
+    ObservedValue::written(value).show()
 }
 
-fn judgement(matcher: &Matcher, observed: &Datum) -> Judgement {
+fn judgement(matcher: &Matcher, observed: &ObservedValue) -> Judgement {
     let message = match meets(matcher, observed) {
         Ok(true) => return Judgement { met: true, message: String::new() },
         Ok(false) => why_not(matcher, observed),
@@ -49,13 +49,13 @@ fn judgement(matcher: &Matcher, observed: &Datum) -> Judgement {
 }
 
 /// Whether the demand is met; the error says why that cannot be judged.
-fn meets(matcher: &Matcher, observed: &Datum) -> Result<bool, String> {
+fn meets(matcher: &Matcher, observed: &ObservedValue) -> Result<bool, String> {
     match matcher {
         Matcher::Equal(wanted) => equal(wanted, observed),
-        Matcher::SameAs(Value::Null) if *observed == Datum::Nothing => {
+        Matcher::SameAs(Value::Null) if *observed == ObservedValue::Nothing => {
             Err("null cannot be compared with null".to_owned())
         }
-        Matcher::SameAs(wanted) => Ok(Datum::written(wanted) == *observed),
+        Matcher::SameAs(wanted) => Ok(ObservedValue::written(wanted) == *observed),
         Matcher::Elements(wanted) => Ok(assigned(wanted, &elements(observed)?) == wanted.len()),
         Matcher::ContainElements(wanted) => Ok(assigned(wanted, &elements(&observed.lines())?) == wanted.len()),
         Matcher::ContainElement(wanted) => contain_element(wanted, &observed.lines()),
@@ -80,14 +80,15 @@ fn meets(matcher: &Matcher, observed: &Datum) -> Result<bool, String> {
         Matcher::ContainSubstring(text) => Ok(observed.text().contains(text.as_str())),
         Matcher::HaveLen(wanted) => Ok(length(observed)? == *wanted),
         Matcher::HaveKey(key) => match observed {
-            Datum::Map(pairs) => {
-                every(pairs.iter(), |(k, _)| meets(key, &Datum::Text(k.clone())).map(|met| !met)).map(|none| !none)
+            ObservedValue::Map(pairs) => {
+                every(pairs.iter(), |(k, _)| meets(key, &ObservedValue::Text(k.clone())).map(|met| !met))
+                    .map(|none| !none)
             }
             _ => Err("only a map has keys".to_owned()),
         },
         Matcher::SemverConstraint(range) => in_range(range, observed),
         Matcher::Gjson(paths) => every(paths.iter(), |(path, inner)| match observed {
-            Datum::Text(text) => meets(inner, &Datum::of_json(&json_path::at(text, path)?)),
+            ObservedValue::Text(text) => meets(inner, &ObservedValue::of_json(&json_path::at(text, path)?)),
             _ => Err("JSON is a text".to_owned()),
         }),
     }
@@ -104,44 +105,44 @@ fn every<T>(all: impl Iterator<Item = T>, mut holds: impl FnMut(T) -> Result<boo
 }
 
 /// A plain value: what was found is made a text where a text is wanted, a number where a number is wanted.
-fn equal(wanted: &Value, observed: &Datum) -> Result<bool, String> {
+fn equal(wanted: &Value, observed: &ObservedValue) -> Result<bool, String> {
     match wanted {
         Value::String(text) => Ok(observed.text() == *text),
-        Value::Number(_) => match (Datum::written(wanted), observed.number()?) {
-            (Datum::Whole(a), Datum::Whole(b)) => Ok(a == b),
+        Value::Number(_) => match (ObservedValue::written(wanted), observed.number()?) {
+            (ObservedValue::Whole(a), ObservedValue::Whole(b)) => Ok(a == b),
             (a, b) => Ok(float(&a)? == float(&b)?),
         },
         Value::Array(items) => {
             let found = elements(observed)?;
             Ok(found.len() == items.len() && every(items.iter().zip(&found), |(w, f)| equal(w, f))?)
         }
-        _ => Ok(Datum::written(wanted) == *observed),
+        _ => Ok(ObservedValue::written(wanted) == *observed),
     }
 }
 
-fn float(value: &Datum) -> Result<f64, String> {
+fn float(value: &ObservedValue) -> Result<f64, String> {
     Ok(match value.number()? {
-        Datum::Whole(n) => n as f64,
-        Datum::Fraction(n) => n,
+        ObservedValue::Whole(n) => n as f64,
+        ObservedValue::Fraction(n) => n,
         _ => f64::NAN,
     })
 }
 
-fn elements(value: &Datum) -> Result<Vec<Datum>, String> {
+fn elements(value: &ObservedValue) -> Result<Vec<ObservedValue>, String> {
     value.elements().ok_or_else(|| "this is no list".to_owned())
 }
 
-fn length(value: &Datum) -> Result<u64, String> {
+fn length(value: &ObservedValue) -> Result<u64, String> {
     let length = match value {
-        Datum::Text(text) => text.len(),
-        Datum::Map(pairs) => pairs.len(),
+        ObservedValue::Text(text) => text.len(),
+        ObservedValue::Map(pairs) => pairs.len(),
         other => elements(other).map_err(|_| "this has no length")?.len(),
     };
     Ok(length as u64)
 }
 
 /// One that cannot be judged does not count, unless none is found.
-fn contain_element(wanted: &Matcher, observed: &Datum) -> Result<bool, String> {
+fn contain_element(wanted: &Matcher, observed: &ObservedValue) -> Result<bool, String> {
     let mut last = Ok(false);
     for element in elements(observed)? {
         match meets(wanted, &element) {
@@ -155,7 +156,7 @@ fn contain_element(wanted: &Matcher, observed: &Datum) -> Result<bool, String> {
 
 /// For how many of the demands an element of its own can be found: a largest matching (Kuhn's algorithm), so that a
 /// demand which many elements meet does not take the only element that another one has.
-fn assigned(wanted: &[Matcher], found: &[Datum]) -> usize {
+fn assigned(wanted: &[Matcher], found: &[ObservedValue]) -> usize {
     let fits: Vec<Vec<usize>> =
         wanted.iter().map(|m| (0..found.len()).filter(|i| meets(m, &found[*i]) == Ok(true)).collect()).collect();
     let mut taken: Vec<Option<usize>> = vec![None; found.len()];
@@ -182,22 +183,22 @@ fn assign(demand: usize, fits: &[Vec<usize>], taken: &mut [Option<usize>], tried
 fn unmet_patterns<'p>(patterns: &'p [String], text: &str) -> Result<Vec<&'p str>, String> {
     let mut unmet = Vec::new();
     for written in patterns {
-        if !Pattern::parse(written)?.is_met_by(text) {
+        if !SearchPattern::parse(written)?.is_met_by(text) {
             unmet.push(written.as_str());
         }
     }
     Ok(unmet)
 }
 
-fn in_range(range: &str, observed: &Datum) -> Result<bool, String> {
-    let range = Range::parse(range)?;
+fn in_range(range: &str, observed: &ObservedValue) -> Result<bool, String> {
+    let range = SemverRange::parse(range)?;
     let texts = match observed {
-        Datum::Text(_) => vec![observed.clone()],
-        Datum::Map(_) => Vec::new(),
+        ObservedValue::Text(_) => vec![observed.clone()],
+        ObservedValue::Map(_) => Vec::new(),
         other => other.elements().unwrap_or_default(),
     };
-    let version = |datum: &Datum| match datum {
-        Datum::Text(text) => semver_range::version(text),
+    let version = |datum: &ObservedValue| match datum {
+        ObservedValue::Text(text) => semver_range::version(text),
         _ => None,
     };
     match texts.iter().map(version).collect::<Option<Vec<_>>>() {
@@ -207,7 +208,7 @@ fn in_range(range: &str, observed: &Datum) -> Result<bool, String> {
 }
 
 /// The reason for people of a demand that was judged and is not met.
-fn why_not(matcher: &Matcher, observed: &Datum) -> String {
+fn why_not(matcher: &Matcher, observed: &ObservedValue) -> String {
     let found = shown(observed);
     match matcher {
         Matcher::Equal(wanted) => format!("expected {}, found {found}", short(wanted)),
@@ -245,13 +246,13 @@ fn why_not(matcher: &Matcher, observed: &Datum) -> String {
     }
 }
 
-fn why_not_at((path, inner): &(String, Matcher), observed: &Datum) -> Option<String> {
-    let Datum::Text(text) = observed else { return None };
-    let found = Datum::of_json(&json_path::at(text, path).ok()?);
+fn why_not_at((path, inner): &(String, Matcher), observed: &ObservedValue) -> Option<String> {
+    let ObservedValue::Text(text) = observed else { return None };
+    let found = ObservedValue::of_json(&json_path::at(text, path).ok()?);
     (meets(inner, &found) == Ok(false)).then(|| format!("at {path:?}: {}", why_not(inner, &found)))
 }
 
-fn missing(wanted: &[Matcher], observed: &Datum) -> String {
+fn missing(wanted: &[Matcher], observed: &ObservedValue) -> String {
     let found = observed.elements().unwrap_or_default();
     let none = |m: &&Matcher| !found.iter().any(|f| meets(m, f) == Ok(true));
     let missing: Value = wanted.iter().filter(none).map(Matcher::to_json).collect();
@@ -269,7 +270,7 @@ fn unmet_pattern(pattern: &str) -> String {
     }
 }
 
-fn compared(word: &str, limit: f64, observed: &Datum) -> String {
+fn compared(word: &str, limit: f64, observed: &ObservedValue) -> String {
     format!("expected {word} {}, found {}", number(limit), number(float(observed).unwrap_or(f64::NAN)))
 }
 
@@ -278,7 +279,7 @@ fn short(value: &Value) -> String {
     cut(value.to_string())
 }
 
-fn shown(datum: &Datum) -> String {
+fn shown(datum: &ObservedValue) -> String {
     cut(datum.json().to_string())
 }
 

@@ -2,7 +2,7 @@
 //! goss YAML, and how a matcher judges a value; it refuses the network: nothing here knows where a value came from.
 //!
 //! Shape: a [`Suite`] holds [`Check`]s in file order; a check is one resource (`file "/etc/passwd"`) with
-//! [`Property`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer
+//! [`CheckProperty`]s (`mode = "0644"`), each with a [`Matcher`] and the line it was written on. One property is one answer
 //! that must come back.
 
 mod arguments;
@@ -43,15 +43,15 @@ use serde::{Deserialize, Serialize};
 use assay_model::Digest;
 
 pub use bounds::{NamedBy, SuiteBounds, TrackedFiles};
-pub use diagnostic::{Diagnostic, Source, nearest};
+pub use diagnostic::{SourceDiagnostic, SourceText, nearest};
 pub use duration::parse_duration;
 pub use gossfile::rendered;
 pub use judge::{Judgement, judge, judge_written};
 pub use load::{load, load_with};
 pub use matcher::Matcher;
-pub use profiles::{PROFILES, Profile};
-pub use reach::{AdmittedFile, Reach, link_out_of_a_repository};
-pub use resource::{Asker, Resource};
+pub use profiles::{BuiltinProfile, PROFILES};
+pub use reach::{AdmittedFile, ReadableFolders, link_out_of_a_repository};
+pub use resource::{QuestionAsker, ResourceKind};
 pub use template::VarSources;
 pub use vocabulary::{EXTERNAL_PRESETS, properties};
 
@@ -68,7 +68,7 @@ pub struct Suite {
     pub digest: Digest,
     /// Whether its checks run as root on the host.
     #[serde(default)]
-    pub sudo: Sudo,
+    pub sudo: SudoChoice,
     /// The checks, in file order; at least one.
     pub checks: Vec<Check>,
 }
@@ -89,7 +89,7 @@ impl Suite {
 /// Whether a suite's checks run as root (`sudo -n`; a login as root needs none).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Sudo {
+pub enum SudoChoice {
     /// `sudo` not given: as the login user; only a file that this user may not look at is looked at by `sudo -n`,
     /// where that works.
     #[default]
@@ -105,7 +105,7 @@ pub enum Sudo {
 #[serde(deny_unknown_fields)]
 pub struct Check {
     /// Which kind of resource.
-    pub resource: Resource,
+    pub resource: ResourceKind,
     /// Its id: a path, a unit, a command line, `tcp:22`.
     pub id: String,
     /// What the host is asked about, where that is not the id (goss's `path`, `exec`, `name`, `username`, `comm`,
@@ -128,7 +128,7 @@ pub struct Check {
     pub parameters: BTreeMap<String, serde_json::Value>,
     /// What is demanded, in file order but the deciding property (`exists`, `installed`, `listening`, `running`, …)
     /// first.
-    pub properties: Vec<Property>,
+    pub properties: Vec<CheckProperty>,
     /// The file that it stands in, where that is not the suite's own (goss's `gossfile`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
@@ -151,7 +151,7 @@ impl Check {
 /// One attribute of a resource.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Property {
+pub struct CheckProperty {
     /// goss's attribute name as it is reported: `exists`, `mode`, `exit-status`.
     pub name: String,
     /// The demand.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Check, Matcher, Resource, Sudo};
+use crate::{Check, Matcher, ResourceKind, SudoChoice};
 
 const SMOKE: &str = r#"
 suite "smoke" {
@@ -43,7 +43,7 @@ fn goss(text: &str) -> Vec<Suite> {
     read(Path::new("goss.yaml"), text.as_bytes()).unwrap_or_else(|e| panic!("{}", all(&e)))
 }
 
-fn all(mistakes: &[Diagnostic]) -> String {
+fn all(mistakes: &[SourceDiagnostic]) -> String {
     mistakes.iter().map(|m| format!("{m}\n")).collect()
 }
 
@@ -62,7 +62,7 @@ fn a_whole_hcl_suite() {
     assert_eq!((suite.name.as_str(), suite.checks.len(), suite.planned()), ("smoke", 6, 12));
     assert_eq!(suite.digest, Digest::of(SMOKE.as_bytes()));
     let [service, file, command, port, cloud_init, systemd] = suite.checks.as_slice() else { panic!("six") };
-    assert_eq!((service.resource, service.id.as_str(), service.line), (Resource::Service, "ssh", 6));
+    assert_eq!((service.resource, service.id.as_str(), service.line), (ResourceKind::Service, "ssh", 6));
     assert_eq!((service.retry, service.timeout.as_secs()), (2, 20));
     assert_eq!(names(file), ["exists", "mode", "size", "contents"]);
     assert_eq!(file.properties[1].matcher, Matcher::Equal(json!("0644")));
@@ -142,7 +142,7 @@ fn several_suites_and_sudo() {
     );
     assert_eq!(
         suites.iter().map(|s| (s.name.as_str(), s.sudo)).collect::<Vec<_>>(),
-        [("a", Sudo::Always), ("b", Sudo::Auto)]
+        [("a", SudoChoice::Always), ("b", SudoChoice::Auto)]
     );
 }
 
@@ -305,7 +305,7 @@ fn variables_in_hcl() {
     let vars =
         VarSources { folder: folder.path().to_owned(), files: vec!["vars.yaml".into()], ..VarSources::default() };
     let suites = load_with(&["good.hcl".into()], folder.path(), &vars).unwrap_or_else(|e| panic!("{}", all(&e)));
-    assert_eq!(suites[0].sudo, Sudo::Always);
+    assert_eq!(suites[0].sudo, SudoChoice::Always);
     let values: Vec<&Matcher> = suites[0].checks[0].properties.iter().map(|p| &p.matcher).collect();
     let said = format!("{values:?}");
     assert!(said.contains("/srv/app-8080") && said.contains("Number(2)"), "{said}");

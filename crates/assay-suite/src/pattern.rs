@@ -8,22 +8,22 @@ use super::re2;
 
 /// One pattern, ready to be searched for.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(super) struct SearchPattern {
     inverse: bool,
-    needle: Needle,
+    needle: PatternNeedle,
 }
 
 #[derive(Debug, Clone)]
-enum Needle {
+enum PatternNeedle {
     /// The pattern `""`: held even where there is no line at all.
     Nothing,
     Text(String),
     Regex(Regex),
 }
 
-impl Pattern {
+impl SearchPattern {
     /// Reads one pattern; fails with the regular expression's own complaint, in one line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (inverse, body) = match text.strip_prefix('!') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -31,22 +31,22 @@ impl Pattern {
         let needle = if body == "/" {
             return Err("a slash alone is no pattern".to_owned());
         } else if body.starts_with('/') && body.ends_with('/') {
-            Needle::Regex(re2::compile(&body[1..body.len() - 1])?)
+            PatternNeedle::Regex(re2::compile(&body[1..body.len() - 1])?)
         } else if text.is_empty() {
-            Needle::Nothing
+            PatternNeedle::Nothing
         } else {
             // Whatever stands in front of these, goss searches without them: `\!x`, `/x` and `!x` are all `x`.
-            Needle::Text(text.trim_start_matches(['\\', '/', '!']).to_owned())
+            PatternNeedle::Text(text.trim_start_matches(['\\', '/', '!']).to_owned())
         };
         Ok(Self { inverse, needle })
     }
 
     /// Whether `text` is as the pattern wants it.
-    pub fn is_met_by(&self, text: &str) -> bool {
+    pub(crate) fn is_met_by(&self, text: &str) -> bool {
         let held = match &self.needle {
-            Needle::Nothing => true,
-            Needle::Text(needle) => lines(text).any(|line| line.contains(needle.as_str())),
-            Needle::Regex(regex) => lines(text).any(|line| regex.is_match(line.as_bytes())),
+            PatternNeedle::Nothing => true,
+            PatternNeedle::Text(needle) => lines(text).any(|line| line.contains(needle.as_str())),
+            PatternNeedle::Regex(regex) => lines(text).any(|line| regex.is_match(line.as_bytes())),
         };
         held != self.inverse
     }
@@ -85,14 +85,14 @@ mod tests {
             ("//", true),
             ("", true),
         ] {
-            let it = Pattern::parse(pattern).expect(pattern);
+            let it = SearchPattern::parse(pattern).expect(pattern);
             assert_eq!(it.is_met_by(text), met, "{pattern}");
         }
         for (pattern, met) in [("", true), ("//", false), ("x", false), ("!x", true), ("!", true)] {
-            assert_eq!(Pattern::parse(pattern).expect(pattern).is_met_by(""), met, "{pattern}");
+            assert_eq!(SearchPattern::parse(pattern).expect(pattern).is_met_by(""), met, "{pattern}");
         }
         for bad in ["/(/", "/", "!/"] {
-            assert!(Pattern::parse(bad).is_err(), "{bad}");
+            assert!(SearchPattern::parse(bad).is_err(), "{bad}");
         }
     }
 }

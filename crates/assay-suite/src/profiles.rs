@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use super::{diagnostic::Diagnostic, nearest};
+use super::{diagnostic::SourceDiagnostic, nearest};
 
 /// What a profile's name begins with where a path is expected.
 const PREFIX: &str = "profile:";
 
 /// One profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Profile {
+pub struct BuiltinProfile {
     /// The name behind `profile:`.
     pub name: &'static str,
     /// What it is for, in a line.
@@ -19,18 +19,18 @@ pub struct Profile {
 }
 
 /// All profiles.
-pub const PROFILES: &[Profile] = &[
-    Profile {
+pub const PROFILES: &[BuiltinProfile] = &[
+    BuiltinProfile {
         name: "smoke",
         about: "the instance booted well and can be worked with; stock Debian, Ubuntu, Amazon Linux and the RHEL family pass",
         text: include_str!("profiles/smoke.hcl"),
     },
-    Profile {
+    BuiltinProfile {
         name: "hygiene",
         about: "the image carries nothing into its instances that it should not; the same stock images pass",
         text: include_str!("profiles/hygiene.hcl"),
     },
-    Profile {
+    BuiltinProfile {
         name: "cis-lite",
         about: "a short choice of what hardening guides ask for; stock images do not pass all of it",
         text: include_str!("profiles/cis-lite.hcl"),
@@ -38,7 +38,7 @@ pub const PROFILES: &[Profile] = &[
 ];
 
 /// The text of the profile that `path` names. `None`: it is a path. Fails where there is no such profile.
-pub(super) fn find(path: &Path) -> Option<Result<&'static str, Diagnostic>> {
+pub(super) fn find(path: &Path) -> Option<Result<&'static str, SourceDiagnostic>> {
     let name = path.to_str()?.strip_prefix(PREFIX)?;
     if let Some(profile) = PROFILES.iter().find(|p| p.name == name) {
         return Some(Ok(profile.text));
@@ -47,7 +47,7 @@ pub(super) fn find(path: &Path) -> Option<Result<&'static str, Diagnostic>> {
         Some(near) => format!("did you mean {PREFIX}{near}?"),
         None => format!("there are {}", listed()),
     };
-    Some(Err(Diagnostic::file(path, "no such profile", Some(&help))))
+    Some(Err(SourceDiagnostic::file(path, "no such profile", Some(&help))))
 }
 
 fn listed() -> String {

@@ -52,14 +52,14 @@ fn told(error: &regex::Error) -> String {
 
 /// Go's syntax into the crate's.
 fn translate(pattern: &str, groups: bool) -> Result<String, String> {
-    let mut it = Translation {
+    let mut it = Re2Translation {
         captures: groups,
         names: Vec::new(),
         rest: pattern.chars().peekable(),
         out: String::new(),
         groups: vec![1],
         before: 1,
-        last: Last::Nothing,
+        last: BeforeRepetition::Nothing,
     };
     while let Some(c) = it.rest.next() {
         it.one(c)?;
@@ -69,13 +69,13 @@ fn translate(pattern: &str, groups: bool) -> Result<String, String> {
 
 /// What stands before a repetition.
 #[derive(Clone, Copy, PartialEq)]
-enum Last {
+enum BeforeRepetition {
     Nothing,
     Atom,
     Repetition,
 }
 
-struct Translation<'p> {
+struct Re2Translation<'p> {
     /// Whether groups capture.
     captures: bool,
     /// The names of groups so far; Go takes one twice, but which would be asked for?
@@ -86,10 +86,10 @@ struct Translation<'p> {
     groups: Vec<u32>,
     /// The same of what stands before.
     before: u32,
-    last: Last,
+    last: BeforeRepetition,
 }
 
-impl Translation<'_> {
+impl Re2Translation<'_> {
     fn one(&mut self, c: char) -> Result<(), String> {
         match c {
             '(' => return self.open(),
@@ -100,7 +100,7 @@ impl Translation<'_> {
             }
             '|' => {
                 self.out.push('|');
-                self.last = Last::Nothing;
+                self.last = BeforeRepetition::Nothing;
             }
             '*' | '+' | '?' => return self.repeat(&c.to_string(), 1),
             '{' => match self.count()? {
@@ -120,7 +120,7 @@ impl Translation<'_> {
 
     fn atom(&mut self, text: &str) {
         self.out.push_str(text);
-        self.last = Last::Atom;
+        self.last = BeforeRepetition::Atom;
         self.before = 1;
     }
 
@@ -142,15 +142,15 @@ impl Translation<'_> {
     fn repeat(&mut self, text: &str, times: u32) -> Result<(), String> {
         let lazy = self.rest.next_if_eq(&'?').is_some();
         match self.last {
-            Last::Nothing => return Err(format!("missing argument to repetition operator: {text}")),
-            Last::Repetition => return Err(format!("invalid nested repetition operator: {text}")),
-            Last::Atom => {}
+            BeforeRepetition::Nothing => return Err(format!("missing argument to repetition operator: {text}")),
+            BeforeRepetition::Repetition => return Err(format!("invalid nested repetition operator: {text}")),
+            BeforeRepetition::Atom => {}
         }
         self.out.push_str(text);
         if lazy {
             self.out.push('?');
         }
-        self.last = Last::Repetition;
+        self.last = BeforeRepetition::Repetition;
         let all = self.before.saturating_mul(times.max(1));
         if all > MAX_COUNT && times > 1 {
             return Err(format!("invalid repeat count: {text}"));
@@ -193,7 +193,7 @@ impl Translation<'_> {
         if self.groups.len() > MAX_DEPTH {
             return Err("groups nested too deep".to_owned());
         }
-        self.last = Last::Nothing;
+        self.last = BeforeRepetition::Nothing;
         if self.rest.next_if_eq(&'?').is_none() {
             self.out.push_str(if self.captures { "(" } else { "(?:" });
             return Ok(());

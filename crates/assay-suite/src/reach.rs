@@ -43,7 +43,7 @@ const SHARED_MEMORY: &str = "/dev/shm";
 
 /// The folders within which files may be read.
 #[derive(Debug)]
-pub struct Reach {
+pub struct ReadableFolders {
     roots: Vec<PathBuf>,
     bounds: SuiteBounds,
     /// What git tracks, by the top folder of each checkout that was asked.
@@ -59,7 +59,7 @@ pub struct AdmittedFile {
     pub outside: bool,
 }
 
-impl Reach {
+impl ReadableFolders {
     /// Within the repository that `base_dir` is in (without one: `base_dir` itself), and within the repository that the
     /// suite is in (without one: the suite's folder).
     pub fn new(base_dir: &Path, suite: &Path, bounds: &SuiteBounds) -> Self {
@@ -177,7 +177,7 @@ fn is_open(root: &Path, rest: &Path) -> bool {
     rest.iter().all(|part| {
         folder.push(part);
         let is_repository = ["HEAD", "objects", "refs"].iter().all(|name| folder.join(name).exists());
-        !is_repository && !Reach::is_closed(&part.to_string_lossy())
+        !is_repository && !ReadableFolders::is_closed(&part.to_string_lossy())
     })
 }
 
@@ -246,7 +246,8 @@ mod tests {
             std::fs::write(at(file), file).expect("written");
         }
         std::os::unix::fs::symlink(at("elsewhere/secret"), at("repo/packer/link")).expect("linked");
-        let reach = Reach::new(&at("repo/packer"), &at("repo/packer/suites/goss.yaml"), &SuiteBounds::default());
+        let reach =
+            ReadableFolders::new(&at("repo/packer"), &at("repo/packer/suites/goss.yaml"), &SuiteBounds::default());
         assert_eq!(reach.read(&at("repo/packer/../x")).as_deref(), Ok("repo/x"));
         let why = |path: &str| reach.read(&at(path)).expect_err("it is closed");
         assert!(why("repo/.git/config").contains("credentials"));
@@ -254,9 +255,10 @@ mod tests {
         assert!(why("repo/packer/link").contains("outside"));
         assert_eq!(why("repo/none"), "no such file");
         assert_eq!(why("repo/packer"), "not a file");
-        let named = Reach::new(&at("repo/packer"), &at("elsewhere/goss.yaml"), &SuiteBounds::default());
+        let named = ReadableFolders::new(&at("repo/packer"), &at("elsewhere/goss.yaml"), &SuiteBounds::default());
         assert_eq!(named.read(&at("elsewhere/secret")).as_deref(), Ok("elsewhere/secret"));
-        let from_afar = Reach::new(&at("elsewhere"), &at("repo/packer/suites/goss.yaml"), &SuiteBounds::default());
+        let from_afar =
+            ReadableFolders::new(&at("elsewhere"), &at("repo/packer/suites/goss.yaml"), &SuiteBounds::default());
         assert_eq!(from_afar.read(&at("repo/x")).as_deref(), Ok("repo/x"));
         assert!(from_afar.read(&at("other/.aws/y")).is_err());
     }
@@ -288,7 +290,7 @@ mod tests {
                     std::fs::write(root.join("mirror").join(beside), "").expect("written");
                 }
             }
-            let why = Reach::of_folder(&root, &SuiteBounds::default()).read(&path).expect_err(name);
+            let why = ReadableFolders::of_folder(&root, &SuiteBounds::default()).read(&path).expect_err(name);
             assert!(why.contains("credentials"), "{name}: {why}");
         }
     }
@@ -307,7 +309,7 @@ mod tests {
         symlink("own", at("repo/inner")).expect("linked");
         symlink(at("repo/own"), at("elsewhere/back")).expect("linked");
         symlink("/proc/self/environ", at("elsewhere/environ")).expect("linked");
-        let reach = Reach::of_folder(&at("repo"), &SuiteBounds::default());
+        let reach = ReadableFolders::of_folder(&at("repo"), &SuiteBounds::default());
         for name in
             ["elsewhere/deep/secret", "repo/own", "repo/inner", "elsewhere/back", "repo/../elsewhere/deep/secret"]
         {
@@ -320,7 +322,7 @@ mod tests {
         let why = reach.admit_named(&at("elsewhere/environ")).expect_err("the environment");
         assert!(why.contains("/proc"), "{why}");
         let wider = SuiteBounds { allowed_paths: vec![at("elsewhere")], ..SuiteBounds::default() };
-        let wider = Reach::of_folder(&at("repo"), &wider);
+        let wider = ReadableFolders::of_folder(&at("repo"), &wider);
         assert!(wider.admit(&at("elsewhere/deep/secret")).is_ok_and(|file| file.outside));
         assert!(wider.admit(&at("elsewhere/environ")).is_err());
         assert!(reach.admit(&at("elsewhere/deep/secret")).is_err());
@@ -334,7 +336,7 @@ mod tests {
             std::fs::write(folder.path().join(name), name).expect("written");
         }
         let read = |bounds: SuiteBounds, name: &str| {
-            Reach::of_folder(folder.path(), &bounds).read_tracked(&folder.path().join(name))
+            ReadableFolders::of_folder(folder.path(), &bounds).read_tracked(&folder.path().join(name))
         };
         let tracked = |top: &Path| Ok(BTreeSet::from([top.join("known")]));
         let bounds = SuiteBounds { tracked: Some(tracked), ..SuiteBounds::default() };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The kinds of resource: goss's, by its names, then assay's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Resource {
+pub enum ResourceKind {
     /// A remote address, dialled from the host.
     Addr,
     /// A command line run by `sh -c`.
@@ -65,7 +65,7 @@ pub enum Resource {
 
 /// Who can answer a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
+pub enum QuestionAsker {
     /// The host under test, through the prober's script.
     Host,
     /// Nobody: the value stands in the suite, and the prober judges it.
@@ -74,7 +74,7 @@ pub enum Asker {
     Conductor,
 }
 
-impl Resource {
+impl ResourceKind {
     /// The name as it stands in suites and reports.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -142,16 +142,16 @@ impl Resource {
     }
 
     /// Who answers.
-    pub fn asker(self) -> Asker {
+    pub fn asker(self) -> QuestionAsker {
         match self {
-            Self::Ami | Self::External | Self::Reboot | Self::SecondBoot => Asker::Conductor,
-            Self::Matching => Asker::Suite,
-            _ => Asker::Host,
+            Self::Ami | Self::External | Self::Reboot | Self::SecondBoot => QuestionAsker::Conductor,
+            Self::Matching => QuestionAsker::Suite,
+            _ => QuestionAsker::Host,
         }
     }
 }
 
-impl fmt::Display for Resource {
+impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -5,10 +5,10 @@ use semver::{BuildMetadata, Version};
 
 /// A range: any of its alternatives, each of which wants all of its comparisons.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Range(Vec<Vec<(Comparator, Version)>>);
+pub(super) struct SemverRange(Vec<Vec<(SemverComparator, Version)>>);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Comparator {
+enum SemverComparator {
     Equal,
     NotEqual,
     Above,
@@ -17,9 +17,9 @@ enum Comparator {
     AtMost,
 }
 
-impl Range {
+impl SemverRange {
     /// Reads a range; the error says what is wrong with it, in one line.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let parts = split(text);
         if parts.first().is_none_or(|p| p == "||") || parts.last().is_none_or(|p| p == "||") {
             return Err(if parts.is_empty() { "empty" } else { "\"||\" at its end or beginning" }.to_owned());
@@ -41,17 +41,17 @@ impl Range {
     }
 
     /// Whether the version lies in it.
-    pub fn holds(&self, version: &Version) -> bool {
+    pub(crate) fn holds(&self, version: &Version) -> bool {
         self.0.iter().any(|all| {
             all.iter().all(|(comparator, limit)| {
                 let order = version.cmp_precedence(limit);
                 match comparator {
-                    Comparator::Equal => order.is_eq(),
-                    Comparator::NotEqual => order.is_ne(),
-                    Comparator::Above => order.is_gt(),
-                    Comparator::AtLeast => order.is_ge(),
-                    Comparator::Below => order.is_lt(),
-                    Comparator::AtMost => order.is_le(),
+                    SemverComparator::Equal => order.is_eq(),
+                    SemverComparator::NotEqual => order.is_ne(),
+                    SemverComparator::Above => order.is_gt(),
+                    SemverComparator::AtLeast => order.is_ge(),
+                    SemverComparator::Below => order.is_lt(),
+                    SemverComparator::AtMost => order.is_le(),
                 }
             })
         })
@@ -95,14 +95,14 @@ fn cut(text: &str) -> Result<(&str, &str), String> {
     Ok((text[..at].trim(), &text[at..]))
 }
 
-fn comparator(word: &str, whole: &str) -> Result<Comparator, String> {
+fn comparator(word: &str, whole: &str) -> Result<SemverComparator, String> {
     Ok(match word {
-        "" | "=" | "==" => Comparator::Equal,
-        "!" | "!=" => Comparator::NotEqual,
-        ">" => Comparator::Above,
-        ">=" => Comparator::AtLeast,
-        "<" => Comparator::Below,
-        "<=" => Comparator::AtMost,
+        "" | "=" | "==" => SemverComparator::Equal,
+        "!" | "!=" => SemverComparator::NotEqual,
+        ">" => SemverComparator::Above,
+        ">=" => SemverComparator::AtLeast,
+        "<" => SemverComparator::Below,
+        "<=" => SemverComparator::AtMost,
         _ => return Err(format!("{word:?} in {whole:?} is none of <, <=, >, >=, =, !=")),
     })
 }
@@ -159,7 +159,7 @@ mod tests {
             ("!=1.x", vec![], vec!["0.1.0", "1.0.0", "2.0.0"]),
             (">=1.2.0", vec!["1.3.0-alpha"], vec!["1.2.0-alpha"]),
         ] {
-            let range = Range::parse(range).expect(range);
+            let range = SemverRange::parse(range).expect(range);
             for (list, wanted) in [(inside, true), (outside, false)] {
                 for text in list {
                     assert_eq!(range.holds(&version(text).expect(text)), wanted, "{range:?} {text}");
@@ -179,7 +179,7 @@ mod tests {
             "x",
             "1.2.x-a",
         ] {
-            assert!(Range::parse(bad).is_err(), "{bad}");
+            assert!(SemverRange::parse(bad).is_err(), "{bad}");
         }
         for bad in ["v1.0.0", "1.2", "1.02.3", "1.2.3\n", "", "1:1.2.3"] {
             assert!(version(bad).is_none(), "{bad}");

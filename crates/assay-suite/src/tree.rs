@@ -4,36 +4,36 @@
 use std::ops::Range;
 
 use super::{
-    diagnostic::{Diagnostic, Source},
-    template::Rendered,
+    diagnostic::{SourceDiagnostic, SourceText},
+    template::RenderedText,
 };
 
 /// A value and the bytes that it was written in.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
-    pub value: Value,
+pub(super) struct SourceNode {
+    pub value: SourceValue,
     pub span: Range<usize>,
 }
 
 /// What a file can say.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(super) enum SourceValue {
     Null,
     Bool(bool),
     Number(serde_json::Number),
     Text(String),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
+    List(Vec<SourceNode>),
+    Map(Vec<SourceEntry>),
     /// Something whose mistake has been told already.
     Broken,
 }
 
 /// A name and its value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
+pub(super) struct SourceEntry {
     pub name: String,
     pub name_span: Range<usize>,
-    pub node: Node,
+    pub node: SourceNode,
 }
 
 /// A resource as it was written.
@@ -43,7 +43,7 @@ pub(super) struct RawCheck {
     pub resource_span: Range<usize>,
     pub id: String,
     pub id_span: Range<usize>,
-    pub attributes: Vec<Entry>,
+    pub attributes: Vec<SourceEntry>,
 }
 
 /// A suite as it was written.
@@ -51,79 +51,85 @@ pub(super) struct RawCheck {
 pub(super) struct RawSuite {
     pub name: String,
     pub span: Range<usize>,
-    pub attributes: Vec<Entry>,
+    pub attributes: Vec<SourceEntry>,
     pub checks: Vec<RawCheck>,
     /// Whether it must hold a check; a goss file with others in it, or in another, need not.
     pub due: bool,
 }
 
-impl Node {
+impl SourceNode {
     /// The kind of value, with its article, for messages.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match &self.value {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::Text(_) => "a text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
-            Value::Broken => "a broken value",
+            SourceValue::Null => "null",
+            SourceValue::Bool(_) => "a boolean",
+            SourceValue::Number(_) => "a number",
+            SourceValue::Text(_) => "a text",
+            SourceValue::List(_) => "a list",
+            SourceValue::Map(_) => "a map",
+            SourceValue::Broken => "a broken value",
         }
     }
 
     /// The value as JSON, `None` where a part of it is broken.
-    pub fn to_json(&self) -> Option<serde_json::Value> {
+    pub(crate) fn to_json(&self) -> Option<serde_json::Value> {
         Some(match &self.value {
-            Value::Null => serde_json::Value::Null,
-            Value::Bool(b) => (*b).into(),
-            Value::Number(n) => serde_json::Value::Number(n.clone()),
-            Value::Text(t) => t.as_str().into(),
-            Value::List(items) => items.iter().map(Node::to_json).collect::<Option<Vec<_>>>()?.into(),
-            Value::Map(entries) => entries
+            SourceValue::Null => serde_json::Value::Null,
+            SourceValue::Bool(b) => (*b).into(),
+            SourceValue::Number(n) => serde_json::Value::Number(n.clone()),
+            SourceValue::Text(t) => t.as_str().into(),
+            SourceValue::List(items) => items.iter().map(SourceNode::to_json).collect::<Option<Vec<_>>>()?.into(),
+            SourceValue::Map(entries) => entries
                 .iter()
                 .map(|e| Some((e.name.clone(), e.node.to_json()?)))
                 .collect::<Option<serde_json::Map<_, _>>>()?
                 .into(),
-            Value::Broken => return None,
+            SourceValue::Broken => return None,
         })
     }
 
     /// Whether it is a text, number or boolean.
-    pub fn is_scalar(&self) -> bool {
-        matches!(self.value, Value::Bool(_) | Value::Number(_) | Value::Text(_))
+    pub(crate) fn is_scalar(&self) -> bool {
+        matches!(self.value, SourceValue::Bool(_) | SourceValue::Number(_) | SourceValue::Text(_))
     }
 }
 
 /// The mistakes of one file, in the order they were found.
 #[derive(Debug)]
-pub(super) struct Findings<'a> {
-    pub source: Source<'a>,
-    pub list: Vec<Diagnostic>,
+pub(super) struct FileMistakes<'a> {
+    pub source: SourceText<'a>,
+    pub list: Vec<SourceDiagnostic>,
     /// What `var.…` means in HCL.
-    pub vars: &'a [Entry],
+    pub vars: &'a [SourceEntry],
     /// Where each line of the source begins: a suite of ten thousand checks asks for as many lines.
     line_starts: Vec<usize>,
     /// What was rendered from the source. Then spans are those of the rendered text; mistakes are told of the source.
-    rendered: Option<&'a Rendered>,
+    rendered: Option<&'a RenderedText>,
 }
 
-impl<'a> Findings<'a> {
-    pub fn new(source: Source<'a>) -> Self {
+impl<'a> FileMistakes<'a> {
+    pub(crate) fn new(source: SourceText<'a>) -> Self {
         Self { source, list: Vec::new(), vars: &[], line_starts: line_starts(source.text), rendered: None }
     }
 
     /// For a file that is a template.
-    pub fn of_template(source: Source<'a>, rendered: &'a Rendered) -> Self {
+    pub(crate) fn of_template(source: SourceText<'a>, rendered: &'a RenderedText) -> Self {
         Self { rendered: Some(rendered), ..Self::new(source) }
     }
 
     /// The text to read; spans are places in it.
-    pub fn text(&self) -> &'a str {
+    pub(crate) fn text(&self) -> &'a str {
         self.rendered.map_or(self.source.text, |rendered| &rendered.text)
     }
 
-    /// Notes a mistake; see [`Diagnostic::at`]. Where a template made the line, the help also says what it became.
-    pub fn wrong(&mut self, span: &Range<usize>, title: impl AsRef<str>, label: impl AsRef<str>, help: Option<&str>) {
+    /// Notes a mistake; see [`SourceDiagnostic::at`]. Where a template made the line, the help also says what it became.
+    pub(crate) fn wrong(
+        &mut self,
+        span: &Range<usize>,
+        title: impl AsRef<str>,
+        label: impl AsRef<str>,
+        help: Option<&str>,
+    ) {
         if self.list.len() >= MOST_MISTAKES {
             return;
         }
@@ -134,11 +140,11 @@ impl<'a> Findings<'a> {
             (Some(help), Some(line)) => Some(format!("{help}\n{}", rendered_as(line))),
         };
         let span = self.in_source(span);
-        self.list.push(Diagnostic::at(&self.source, span, title.as_ref(), label.as_ref(), help.as_deref()));
+        self.list.push(SourceDiagnostic::at(&self.source, span, title.as_ref(), label.as_ref(), help.as_deref()));
     }
 
     /// The 1-based line of a place, in the source.
-    pub fn line(&self, span: &Range<usize>) -> u32 {
+    pub(crate) fn line(&self, span: &Range<usize>) -> u32 {
         let before = self.line_starts.partition_point(|start| *start <= self.in_source(span).start);
         u32::try_from(before).unwrap_or(u32::MAX)
     }

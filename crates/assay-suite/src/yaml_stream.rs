@@ -7,7 +7,7 @@ use granit_parser::{Event, Parser};
 
 /// What stands in the text beside its first document.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Stream {
+pub(super) struct YamlStream {
     /// Where the first document ends: `None` where it is the only one.
     pub end: Option<usize>,
     /// Where the second document begins that has something in it.
@@ -17,8 +17,8 @@ pub(super) struct Stream {
 }
 
 /// Looks at `text` as far as it is YAML: what is wrong with it, its parser says.
-pub(super) fn look(text: &str) -> Stream {
-    let mut stream = Stream::default();
+pub(super) fn look(text: &str) -> YamlStream {
+    let mut stream = YamlStream::default();
     // The parser counts characters.
     let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
     let place = |index: usize| places.get(index).copied().unwrap_or(text.len());
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(tags("é: [!foo, !bar yes, \"!x\", '!y', !!str 5, a!b]\nb: !/re/\n"), ["!foo", "!bar", "!/re/"]);
         assert_eq!(tags("a:\n- !\n- ! x\n"), ["!", "!"]);
         assert_eq!(tags("{\"a\": \"!b\"}"), [""; 0]);
-        assert_eq!(look(": : ["), Stream::default());
+        assert_eq!(look(": : ["), YamlStream::default());
     }
 
     #[test]

@@ -16,17 +16,17 @@ use futures::future::BoxFuture;
 use rmpv::Value;
 
 use super::msgpack;
-use super::rpc::{CallError, Client, Handler, NIL, Reply, unknown_method};
+use super::rpc::{CallError, NIL, RpcClient, RpcHandler, RpcReply, unknown_method};
 
 /// Packer's artifact, as a plugin sees it. Clones share one stream.
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    client: Client,
+    client: RpcClient,
 }
 
 impl Artifact {
     /// The artifact served on a stream.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: RpcClient) -> Self {
         Self { client }
     }
 
@@ -88,19 +88,19 @@ impl Artifact {
 
 /// The artifact that a plugin hands back: every question goes to the one it was given, except Destroy.
 #[derive(Debug)]
-pub struct Proxy {
+pub struct ArtifactProxy {
     artifact: Artifact,
 }
 
-impl Proxy {
+impl ArtifactProxy {
     /// Serves `artifact` again.
     pub fn new(artifact: Artifact) -> Self {
         Self { artifact }
     }
 }
 
-impl Handler for Proxy {
-    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, Reply> {
+impl RpcHandler for ArtifactProxy {
+    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, RpcReply> {
         async move {
             match method.as_str() {
                 "Artifact.Id" | "Artifact.BuilderId" | "Artifact.String" | "Artifact.Files" | "Artifact.State" => {
@@ -122,7 +122,7 @@ impl Handler for Proxy {
 
 /// An artifact that is here: what Packer's end serves to a plugin. For tests, and for plugins that make something.
 #[derive(Debug, Clone, Default)]
-pub struct Local {
+pub struct LocalArtifact {
     /// [`Artifact::id`]
     pub id: String,
     /// [`Artifact::builder_id`]
@@ -135,12 +135,12 @@ pub struct Local {
     pub state: BTreeMap<String, Value>,
 }
 
-impl Local {
+impl LocalArtifact {
     /// Answers a call to `Artifact.…`; `destroy` carries out a Destroy.
     ///
     /// A failed Destroy is told in the header: the Go SDK puts it in the body, where its own client cannot read it and
     /// gives up the stream.
-    pub fn answer(&self, method: &str, argument: &[u8], destroy: impl FnOnce() -> Result<(), String>) -> Reply {
+    pub fn answer(&self, method: &str, argument: &[u8], destroy: impl FnOnce() -> Result<(), String>) -> RpcReply {
         let value = match method {
             "Artifact.Id" => self.id.as_str().into(),
             "Artifact.BuilderId" => self.builder_id.as_str().into(),
@@ -173,14 +173,14 @@ mod tests {
 
     #[derive(Default)]
     struct Served {
-        artifact: Local,
+        artifact: LocalArtifact,
         /// Answers that no Go struct has, by method.
         odd: BTreeMap<&'static str, Vec<u8>>,
         asked: Mutex<Vec<(String, Vec<u8>)>>,
     }
 
-    impl Handler for Served {
-        fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, Reply> {
+    impl RpcHandler for Served {
+        fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, RpcReply> {
             let reply = match self.odd.get(method.as_str()) {
                 Some(bytes) => Ok(bytes.clone()),
                 None => self.artifact.answer(&method, &argument, || Err("may not be deregistered".into())),
@@ -193,11 +193,11 @@ mod tests {
     fn served(packers: &Arc<Served>) -> Artifact {
         let (near, far) = duplex(1 << 12);
         tokio::spawn(serve(far, Arc::clone(packers)));
-        Artifact::new(Client::new(near))
+        Artifact::new(RpcClient::new(near))
     }
 
-    fn ami() -> Local {
-        Local {
+    fn ami() -> LocalArtifact {
+        LocalArtifact {
             id: "eu-west-1:ami-2,us-east-1:ami-1".into(),
             builder_id: "mitchellh.amazonebs".into(),
             string: "AMIs were created:\n…".into(),
@@ -239,10 +239,10 @@ mod tests {
         let wide = b"\x82\xa1n\xd3\x00\x00\x00\x00\x00\x00\x00\x05\xa1m\x81\xa1k\xc0".to_vec();
         let odd = [("Artifact.State", wide.clone())].into();
         let packers = Arc::new(Served { artifact: ami(), odd, ..Served::default() });
-        let proxy = Arc::new(Proxy::new(served(&packers)));
+        let proxy = Arc::new(ArtifactProxy::new(served(&packers)));
         let (near, far) = duplex(1 << 12);
         tokio::spawn(serve(far, proxy));
-        let client = Client::new(near);
+        let client = RpcClient::new(near);
         assert_eq!(client.call("Artifact.State", b"\xa1x".to_vec()).await, Ok(wide));
         assert_eq!(client.call("Artifact.Destroy", NIL.to_vec()).await, Ok(NIL.to_vec()));
         assert!(client.call("Artifact.Nope", NIL.to_vec()).await.is_err());
@@ -257,8 +257,8 @@ mod tests {
 
     #[test]
     fn lists_are_gos() {
-        let files = Local { files: vec!["/out.txt".into()], ..Local::default() };
+        let files = LocalArtifact { files: vec!["/out.txt".into()], ..LocalArtifact::default() };
         assert_eq!(files.answer("Artifact.Files", NIL, || Ok(())), Ok(b"\x91\xa8/out.txt".to_vec()));
-        assert_eq!(Local::default().answer("Artifact.Files", NIL, || Ok(())), Ok(NIL.to_vec()));
+        assert_eq!(LocalArtifact::default().answer("Artifact.Files", NIL, || Ok(())), Ok(NIL.to_vec()));
     }
 }

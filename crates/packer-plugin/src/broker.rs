@@ -1,7 +1,7 @@
 //! How the two sides find each other's streams: by a number written at a stream's start.
 //!
-//! Whoever *sends* a number in a message waits for it ([`Broker::expect`]); whoever *receives* it opens a stream, writes
-//! the number (four bytes, little-endian) and reads it back ([`Broker::dial`]). Either side may come first; each waits
+//! Whoever *sends* a number in a message waits for it ([`StreamBroker::expect`]); whoever *receives* it opens a stream, writes
+//! the number (four bytes, little-endian) and reads it back ([`StreamBroker::dial`]). Either side may come first; each waits
 //! five seconds for the other (`rpc/mux_broker.go` in the SDK). The two sides count separately, from 1; the number 0 is
 //! Packer's main stream.
 
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::mux::{Mode, Session, Stream};
+use super::mux::{Mode, MuxSession, MuxStream};
 
 /// How long either side waits for the other.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,25 +43,25 @@ pub enum BrokerError {
 
 /// The meeting place of one session.
 #[derive(Debug)]
-pub struct Broker {
-    session: Session,
+pub struct StreamBroker {
+    session: MuxSession,
     next: AtomicU32,
-    slots: Arc<Slots>,
+    slots: Arc<StreamSlots>,
     patience: Duration,
 }
 
 /// Numbers of which only one of the two sides has come. Never more than there are streams and calls.
-type Slots = Mutex<HashMap<u32, Slot>>;
+type StreamSlots = Mutex<HashMap<u32, StreamSlot>>;
 
 #[derive(Debug)]
-enum Slot {
+enum StreamSlot {
     /// We wait for the peer.
-    Expected(oneshot::Sender<Stream>),
+    Expected(oneshot::Sender<MuxStream>),
     /// The peer waits for us.
-    Arrived(Stream),
+    Arrived(MuxStream),
 }
 
-impl Broker {
+impl StreamBroker {
     /// Starts a session on a connection and a broker on the session. Must be called within a tokio runtime.
     pub fn start<T>(connection: T, mode: Mode) -> Self
     where
@@ -74,7 +74,7 @@ impl Broker {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (session, streams) = Session::start(connection, mode);
+        let (session, streams) = MuxSession::start(connection, mode);
         let slots = Arc::default();
         tokio::spawn(receive(streams, Arc::clone(&slots), patience));
         Self { session, next: AtomicU32::new(0), slots, patience }
@@ -91,7 +91,7 @@ impl Broker {
     }
 
     /// Opens the stream that the peer waits for under this number.
-    pub async fn dial(&self, id: u32) -> Result<Stream, BrokerError> {
+    pub async fn dial(&self, id: u32) -> Result<MuxStream, BrokerError> {
         let meeting = async {
             let mut stream = self.session.open().await.map_err(|_| BrokerError::Closed)?;
             stream.write_u32_le(id).await.map_err(|_| BrokerError::Closed)?;
@@ -106,12 +106,12 @@ impl Broker {
     /// From now on the peer's stream of this number is ours; the result waits for it.
     ///
     /// Call this before the number is sent, and await the result after.
-    pub fn expect(&self, id: u32) -> impl Future<Output = Result<Stream, BrokerError>> + Send + use<'_> {
+    pub fn expect(&self, id: u32) -> impl Future<Output = Result<MuxStream, BrokerError>> + Send + use<'_> {
         let ticket = self.claim(id);
         let meeting = async move {
             let mut stream = match ticket? {
-                Claim::Here(stream) => stream,
-                Claim::Later(stream) => stream.await.map_err(|_| BrokerError::Closed)?,
+                StreamClaim::Here(stream) => stream,
+                StreamClaim::Later(stream) => stream.await.map_err(|_| BrokerError::Closed)?,
             };
             stream.write_u32_le(id).await.map_err(|_| BrokerError::Closed)?;
             stream.flush().await.map_err(|_| BrokerError::Closed)?;
@@ -126,20 +126,20 @@ impl Broker {
         }
     }
 
-    fn claim(&self, id: u32) -> Result<Claim, BrokerError> {
+    fn claim(&self, id: u32) -> Result<StreamClaim, BrokerError> {
         let mut slots = lock(&self.slots);
         match slots.remove(&id) {
-            Some(Slot::Arrived(stream)) => return Ok(Claim::Here(stream)),
-            Some(Slot::Expected(sender)) if !sender.is_closed() => {
-                slots.insert(id, Slot::Expected(sender));
+            Some(StreamSlot::Arrived(stream)) => return Ok(StreamClaim::Here(stream)),
+            Some(StreamSlot::Expected(sender)) if !sender.is_closed() => {
+                slots.insert(id, StreamSlot::Expected(sender));
                 return Err(BrokerError::Twice(id));
             }
             // Whoever waited has gone away.
-            Some(Slot::Expected(_)) | None => {}
+            Some(StreamSlot::Expected(_)) | None => {}
         }
         let (sender, stream) = oneshot::channel();
-        slots.insert(id, Slot::Expected(sender));
-        Ok(Claim::Later(stream))
+        slots.insert(id, StreamSlot::Expected(sender));
+        Ok(StreamClaim::Later(stream))
     }
 
     async fn patiently<T>(
@@ -154,45 +154,45 @@ impl Broker {
     }
 }
 
-enum Claim {
-    Here(Stream),
-    Later(oneshot::Receiver<Stream>),
+enum StreamClaim {
+    Here(MuxStream),
+    Later(oneshot::Receiver<MuxStream>),
 }
 
-fn lock(slots: &Slots) -> MutexGuard<'_, HashMap<u32, Slot>> {
+fn lock(slots: &StreamSlots) -> MutexGuard<'_, HashMap<u32, StreamSlot>> {
     // No code panics while it holds the lock; the map is whole in any case.
     slots.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Takes in the streams that the peer opens, each in a task of its own; there are never more than the session allows.
-async fn receive(mut streams: mpsc::Receiver<Stream>, slots: Arc<Slots>, patience: Duration) {
+async fn receive(mut streams: mpsc::Receiver<MuxStream>, slots: Arc<StreamSlots>, patience: Duration) {
     while let Some(stream) = streams.recv().await {
         tokio::spawn(admit(stream, Arc::clone(&slots), patience));
     }
 }
 
-async fn admit(mut stream: Stream, slots: Arc<Slots>, patience: Duration) {
+async fn admit(mut stream: MuxStream, slots: Arc<StreamSlots>, patience: Duration) {
     let Ok(Ok(id)) = tokio::time::timeout(patience, stream.read_u32_le()).await else {
         return;
     };
     {
         let mut slots = lock(&slots);
         match slots.remove(&id) {
-            Some(Slot::Expected(waiting)) => match waiting.send(stream) {
+            Some(StreamSlot::Expected(waiting)) => match waiting.send(stream) {
                 Ok(()) => return,
-                Err(unclaimed) => drop(slots.insert(id, Slot::Arrived(unclaimed))),
+                Err(unclaimed) => drop(slots.insert(id, StreamSlot::Arrived(unclaimed))),
             },
             // The first comer keeps its place; this one is closed.
-            Some(arrived @ Slot::Arrived(_)) => {
+            Some(arrived @ StreamSlot::Arrived(_)) => {
                 slots.insert(id, arrived);
                 return;
             }
-            None => drop(slots.insert(id, Slot::Arrived(stream))),
+            None => drop(slots.insert(id, StreamSlot::Arrived(stream))),
         }
     }
     tokio::time::sleep(patience).await;
     let mut slots = lock(&slots);
-    if matches!(slots.get(&id), Some(Slot::Arrived(_))) {
+    if matches!(slots.get(&id), Some(StreamSlot::Arrived(_))) {
         slots.remove(&id);
     }
 }
@@ -204,12 +204,12 @@ mod tests {
 
     use super::*;
 
-    fn pair() -> (Broker, Broker) {
+    fn pair() -> (StreamBroker, StreamBroker) {
         let (near, far) = duplex(1 << 16);
-        (Broker::start(near, Mode::Server), Broker::start(far, Mode::Client))
+        (StreamBroker::start(near, Mode::Server), StreamBroker::start(far, Mode::Client))
     }
 
-    async fn talks(mut one: Stream, mut other: Stream) {
+    async fn talks(mut one: MuxStream, mut other: MuxStream) {
         one.write_all(b"hello").await.unwrap();
         one.flush().await.unwrap();
         let mut heard = [0; 5];
@@ -227,7 +227,7 @@ mod tests {
         let dialling = packer.dial(7);
         tokio::pin!(dialling);
         // The dialler has written its number and waits for the echo before anybody expects it.
-        while !matches!(lock(&plugin.slots).get(&7), Some(Slot::Arrived(_))) {
+        while !matches!(lock(&plugin.slots).get(&7), Some(StreamSlot::Arrived(_))) {
             tokio::select! {
                 _ = &mut dialling => panic!("nobody has answered yet"),
                 () = tokio::task::yield_now() => {}
@@ -250,8 +250,8 @@ mod tests {
     async fn nobody_waits_for_ever() {
         let (near, far) = duplex(1 << 16);
         let patience = Duration::from_millis(20);
-        let plugin = Broker::with_patience(near, Mode::Server, patience);
-        let packer = Broker::start(far, Mode::Client);
+        let plugin = StreamBroker::with_patience(near, Mode::Server, patience);
+        let packer = StreamBroker::start(far, Mode::Client);
         let (expected, dialled) = tokio::join!(plugin.expect(1), packer.dial(2));
         assert!(matches!(expected, Err(BrokerError::Late(1))));
         assert!(matches!(dialled, Err(BrokerError::Late(2))));
@@ -280,8 +280,8 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_echo_is_an_error() {
         let (near, far) = duplex(1 << 16);
-        let plugin = Broker::start(near, Mode::Server);
-        let (_packer, mut streams) = Session::start(far, Mode::Client);
+        let plugin = StreamBroker::start(near, Mode::Server);
+        let (_packer, mut streams) = MuxSession::start(far, Mode::Client);
         let answer = async {
             let mut stream = streams.recv().await.unwrap();
             let id = stream.read_u32_le().await.unwrap();
@@ -300,8 +300,8 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let (near, far) = duplex(1 << 16);
-                let plugin = Broker::start(near, Mode::Server);
-                let (packer, _streams) = Session::start(far, Mode::Client);
+                let plugin = StreamBroker::start(near, Mode::Server);
+                let (packer, _streams) = MuxSession::start(far, Mode::Client);
                 let mut held = Vec::new();
                 for start in &starts {
                     let mut stream = packer.open().await.unwrap();

@@ -20,12 +20,12 @@ pub const UNKNOWN: &str = "<unknown>";
 
 /// A component's configuration.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Config {
+pub struct ComponentConfig {
     /// The user's options, by name. What the user left out (null on the wire) is left out here; absent blocks are
     /// empty lists.
     pub options: Map<String, Json>,
     /// Where each option came from.
-    pub origins: BTreeMap<String, Origin>,
+    pub origins: BTreeMap<String, ConfigOrigin>,
     /// Packer's own values, with their full names (`packer_build_name`, `packer_builder_type`, …).
     pub packer: Map<String, Json>,
     /// Build variables that a JSON template's text might name, each with a placeholder for its value.
@@ -37,7 +37,7 @@ pub struct Config {
 
 /// Which part of the list an option came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum ConfigOrigin {
     /// An HCL template, evaluated and checked by Packer.
     Hcl,
     /// A legacy JSON template, as written.
@@ -73,7 +73,7 @@ pub enum ConfigError {
     },
 }
 
-impl Config {
+impl ComponentConfig {
     /// Takes Configure's argument apart: `{"Configs": […]}`.
     pub fn from_argument(argument: &Value) -> Result<Self, ConfigError> {
         let list = msgpack::get(argument, "Configs").and_then(Value::as_array).ok_or(ConfigError::NoList)?;
@@ -126,7 +126,7 @@ impl Config {
             Json::Object(mut parts) => match parts.remove("value") {
                 Some(Json::Object(options)) => {
                     for (name, value) in options {
-                        self.set(name, value, Origin::Hcl);
+                        self.set(name, value, ConfigOrigin::Hcl);
                     }
                     Ok(())
                 }
@@ -139,7 +139,7 @@ impl Config {
     }
 
     fn add_map(&mut self, entries: &[(Value, Value)]) -> Result<(), ConfigError> {
-        let origin = if self.from_json_template { Origin::JsonTemplate } else { Origin::Override };
+        let origin = if self.from_json_template { ConfigOrigin::JsonTemplate } else { ConfigOrigin::Override };
         for (key, value) in entries {
             let Some(name) = key.as_str() else {
                 return Err(ConfigError::Value { key: key.to_string(), reason: "a name that is not text".to_owned() });
@@ -163,7 +163,7 @@ impl Config {
         }
     }
 
-    fn set(&mut self, name: String, value: Json, origin: Origin) {
+    fn set(&mut self, name: String, value: Json, origin: ConfigOrigin) {
         if !value.is_null() {
             self.origins.insert(name.clone(), origin);
             self.options.insert(name, value);
@@ -204,8 +204,8 @@ mod tests {
 
     use super::*;
 
-    fn from_list(list: Vec<Value>) -> Result<Config, ConfigError> {
-        Config::from_argument(&msgpack::map([("Configs", Value::Array(list))]))
+    fn from_list(list: Vec<Value>) -> Result<ComponentConfig, ConfigError> {
+        ComponentConfig::from_argument(&msgpack::map([("Configs", Value::Array(list))]))
     }
 
     fn hcl() -> Vec<Value> {
@@ -228,7 +228,7 @@ mod tests {
         assert!(!config.from_json_template);
         let expected = json!({"check": [{"name": "n<unknown>"}], "count": 2, "message": "hi <unknown>"});
         assert_eq!(Json::Object(config.options.clone()), expected);
-        assert_eq!(config.origins["count"], Origin::Hcl);
+        assert_eq!(config.origins["count"], ConfigOrigin::Hcl);
         assert!(!config.origins.contains_key("regions"), "what the user left out is left out");
         assert_eq!(config.packer_text("packer_builder_type"), Some("file"));
         assert!(config.packer_flag("packer_debug"));
@@ -244,7 +244,7 @@ mod tests {
         list.push(Value::Nil);
         let config = from_list(list).unwrap();
         assert_eq!(config.options["count"], json!(3));
-        assert_eq!(config.origins["count"], Origin::Override);
+        assert_eq!(config.origins["count"], ConfigOrigin::Override);
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
         assert!(config.from_json_template);
         assert_eq!(config.options["count"], json!(2), "a float that is whole is an integer");
         assert_eq!(config.options.keys().collect::<Vec<_>>(), ["image", "count", "check"]);
-        assert_eq!(config.origins["image"], Origin::JsonTemplate);
+        assert_eq!(config.origins["image"], ConfigOrigin::JsonTemplate);
         assert!(config.packer_flag("packer_debug"));
         assert_eq!(config.packer["packer_user_variables"], json!({"": "", "u": "x"}));
         assert_eq!(config.placeholders.keys().collect::<Vec<_>>(), ["ID", "WinRMPassword"]);
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_is_no_configuration_is_refused() {
-        assert_eq!(Config::from_argument(&Value::Nil), Err(ConfigError::NoList));
+        assert_eq!(ComponentConfig::from_argument(&Value::Nil), Err(ConfigError::NoList));
         assert_eq!(from_list(vec![Value::Nil, 5.into()]), Err(ConfigError::Part(1)));
         for bytes in [&b"{"[..], b"[]", b"{}", br#"{"value":5}"#] {
             let result = from_list(vec![Value::Binary(bytes.to_vec())]);

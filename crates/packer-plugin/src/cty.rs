@@ -12,12 +12,12 @@ use rmpv::Value;
 use serde_json::{Map, Value as Json, json};
 
 use super::msgpack::{self, MsgpackError};
-use super::spec::Kind;
+use super::spec::AttributeKind;
 
 /// An object: each attribute with its type and its value, which may be null.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object {
-    attributes: BTreeMap<String, (Kind, Json)>,
+pub struct CtyObject {
+    attributes: BTreeMap<String, (AttributeKind, Json)>,
 }
 
 /// Why a value cannot be sent or read.
@@ -45,9 +45,9 @@ pub enum CtyError {
     Shape(&'static str),
 }
 
-impl Object {
+impl CtyObject {
     /// `values` by the types in `kinds`. What has no value is null.
-    pub fn new(kinds: &BTreeMap<String, Kind>, mut values: Map<String, Json>) -> Result<Self, CtyError> {
+    pub fn new(kinds: &BTreeMap<String, AttributeKind>, mut values: Map<String, Json>) -> Result<Self, CtyError> {
         let mut attributes = BTreeMap::new();
         for (name, kind) in kinds {
             let mut value = values.shift_remove(name).unwrap_or(Json::Null);
@@ -63,7 +63,7 @@ impl Object {
     }
 
     /// The attributes by name, in order.
-    pub fn attributes(&self) -> impl ExactSizeIterator<Item = (&str, &Kind, &Json)> {
+    pub fn attributes(&self) -> impl ExactSizeIterator<Item = (&str, &AttributeKind, &Json)> {
         self.attributes.iter().map(|(name, (kind, value))| (name.as_str(), kind, value))
     }
 
@@ -77,7 +77,7 @@ impl Object {
     }
 }
 
-/// Reads what [`Object::to_msgpack`] writes, without holding the value against its type: Packer's end, for tests.
+/// Reads what [`CtyObject::to_msgpack`] writes, without holding the value against its type: Packer's end, for tests.
 pub fn from_msgpack(raw: &[u8]) -> Result<Map<String, Json>, CtyError> {
     let value = msgpack::decode(raw)?;
     let [kind, value] = value.as_array().map(Vec::as_slice).ok_or(CtyError::Shape("it is no list"))? else {
@@ -94,42 +94,42 @@ pub fn from_msgpack(raw: &[u8]) -> Result<Map<String, Json>, CtyError> {
 }
 
 /// The type in cty's JSON (`cty/json.go`).
-fn type_of(kind: &Kind) -> Json {
+fn type_of(kind: &AttributeKind) -> Json {
     match kind {
-        Kind::String => json!("string"),
-        Kind::Number => json!("number"),
-        Kind::Bool => json!("bool"),
-        Kind::List(element) => json!(["list", type_of(element)]),
-        Kind::Map(element) => json!(["map", type_of(element)]),
+        AttributeKind::String => json!("string"),
+        AttributeKind::Number => json!("number"),
+        AttributeKind::Bool => json!("bool"),
+        AttributeKind::List(element) => json!(["list", type_of(element)]),
+        AttributeKind::Map(element) => json!(["map", type_of(element)]),
     }
 }
 
-fn words(kind: &Kind) -> String {
+fn words(kind: &AttributeKind) -> String {
     match kind {
-        Kind::String => "string".to_owned(),
-        Kind::Number => "number".to_owned(),
-        Kind::Bool => "bool".to_owned(),
-        Kind::List(element) => format!("list({})", words(element)),
-        Kind::Map(element) => format!("map({})", words(element)),
+        AttributeKind::String => "string".to_owned(),
+        AttributeKind::Number => "number".to_owned(),
+        AttributeKind::Bool => "bool".to_owned(),
+        AttributeKind::List(element) => format!("list({})", words(element)),
+        AttributeKind::Map(element) => format!("map({})", words(element)),
     }
 }
 
-fn conform(place: &str, kind: &Kind, value: &Json) -> Result<(), CtyError> {
+fn conform(place: &str, kind: &AttributeKind, value: &Json) -> Result<(), CtyError> {
     match (kind, value) {
-        (Kind::Number, _) => Err(CtyError::Number(place.to_owned())),
+        (AttributeKind::Number, _) => Err(CtyError::Number(place.to_owned())),
         // Go's msgpack knows a null everywhere; a null *inside* a list or map is of no use to a template.
-        (_, Json::Null) | (Kind::String, Json::String(_)) | (Kind::Bool, Json::Bool(_)) => Ok(()),
-        (Kind::List(element), Json::Array(items)) => {
+        (_, Json::Null) | (AttributeKind::String, Json::String(_)) | (AttributeKind::Bool, Json::Bool(_)) => Ok(()),
+        (AttributeKind::List(element), Json::Array(items)) => {
             items.iter().enumerate().try_for_each(|(index, item)| inside(&format!("{place}[{index}]"), element, item))
         }
-        (Kind::Map(element), Json::Object(entries)) => {
+        (AttributeKind::Map(element), Json::Object(entries)) => {
             entries.iter().try_for_each(|(key, item)| inside(&format!("{place}[{key:?}]"), element, item))
         }
         _ => Err(CtyError::Mismatch { place: place.to_owned(), expected: words(kind) }),
     }
 }
 
-fn inside(place: &str, kind: &Kind, value: &Json) -> Result<(), CtyError> {
+fn inside(place: &str, kind: &AttributeKind, value: &Json) -> Result<(), CtyError> {
     match value {
         Json::Null => Err(CtyError::Mismatch { place: place.to_owned(), expected: words(kind) }),
         value => conform(place, kind, value),
@@ -155,28 +155,28 @@ mod tests {
 
     use super::*;
 
-    fn kinds() -> BTreeMap<String, Kind> {
+    fn kinds() -> BTreeMap<String, AttributeKind> {
         [
-            ("id", Kind::String),
-            ("amis", Kind::map(Kind::map(Kind::String))),
-            ("regions", Kind::list(Kind::String)),
-            ("gold", Kind::Bool),
+            ("id", AttributeKind::String),
+            ("amis", AttributeKind::map(AttributeKind::map(AttributeKind::String))),
+            ("regions", AttributeKind::list(AttributeKind::String)),
+            ("gold", AttributeKind::Bool),
         ]
         .map(|(name, kind)| (name.to_owned(), kind))
         .into()
     }
 
-    fn object(values: Json) -> Result<Object, CtyError> {
-        Object::new(&kinds(), values.as_object().cloned().unwrap_or_default())
+    fn object(values: Json) -> Result<CtyObject, CtyError> {
+        CtyObject::new(&kinds(), values.as_object().cloned().unwrap_or_default())
     }
 
     /// Seen between Packer 1.16 and the SDK's own server.
     #[test]
     fn the_bytes_are_those_that_packer_was_seen_to_read() {
-        let kinds =
-            [("id", Kind::String), ("tags", Kind::map(Kind::String))].map(|(name, kind)| (name.to_owned(), kind));
+        let kinds = [("id", AttributeKind::String), ("tags", AttributeKind::map(AttributeKind::String))]
+            .map(|(name, kind)| (name.to_owned(), kind));
         let values = json!({"id": "ami-1", "tags": {"a": "b"}});
-        let object = Object::new(&kinds.into(), values.as_object().cloned().expect("an object")).expect("conforms");
+        let object = CtyObject::new(&kinds.into(), values.as_object().cloned().expect("an object")).expect("conforms");
         let mut expected = b"\x92\xc4\x32[\"object\",{\"id\":\"string\",\"tags\":[\"map\",\"string\"]}]".to_vec();
         expected.extend(b"\x82\xa2id\xa5ami-1\xa4tags\x81\xa1a\xa1b");
         assert_eq!(object.to_msgpack(), expected);
@@ -198,7 +198,8 @@ mod tests {
         assert_eq!(refused(json!({"id": true})), "`id` is to be string");
         assert_eq!(refused(json!({"amis": {"a": ["b"]}})), "`amis[\"a\"]` is to be map(string)");
         assert_eq!(refused(json!({"regions": ["a", null]})), "`regions[1]` is to be string");
-        let number = Object::new(&[("n".to_owned(), Kind::Number)].into(), Map::new()).expect_err("refused");
+        let number =
+            CtyObject::new(&[("n".to_owned(), AttributeKind::Number)].into(), Map::new()).expect_err("refused");
         assert_eq!(number, CtyError::Number("n".to_owned()));
     }
 

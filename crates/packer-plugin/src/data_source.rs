@@ -12,24 +12,24 @@ use futures::future::BoxFuture;
 use rmpv::Value;
 use serde_json::{Map, Value as Json};
 
-use super::config::Config;
-use super::cty::{self, Object};
+use super::config::ComponentConfig;
+use super::cty::{self, CtyObject};
 use super::encoding::{self, SpecEncoding};
 use super::msgpack;
-use super::rpc::{self, CallError, Client, Handler, NIL, Reply};
-use super::spec::{Kind, Spec};
+use super::rpc::{self, CallError, NIL, RpcClient, RpcHandler, RpcReply};
+use super::spec::{AttributeKind, OptionsSpec};
 
 /// What a plugin implements to be a data source.
 pub trait DataSource: Send + Sync + 'static {
     /// The options that Packer accepts in the block. Asked any number of times; always the same.
-    fn spec(&self) -> Spec;
+    fn spec(&self) -> OptionsSpec;
 
-    /// The attributes that templates may read, with their types; no numbers ([`Object`]). Always the same.
-    fn output(&self) -> BTreeMap<String, Kind>;
+    /// The attributes that templates may read, with their types; no numbers ([`CtyObject`]). Always the same.
+    fn output(&self) -> BTreeMap<String, AttributeKind>;
 
     /// Takes the options in. The error's text is shown to the user, and may have many lines. Values that Packer does not know yet (in
     /// `packer validate`) arrive as [`UNKNOWN`](super::config::UNKNOWN).
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>>;
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>>;
 
     /// The output's values, by name; what is left out is null. The error's text is shown to the user. The future is dropped when Packer
     /// is gone, so it should hold nothing that must be put away.
@@ -37,42 +37,42 @@ pub trait DataSource: Send + Sync + 'static {
 }
 
 /// The plugin's end: answers `Datasource.…` on the main stream.
-pub struct Service {
+pub struct DataSourceService {
     component: Arc<dyn DataSource>,
     encoding: SpecEncoding,
 }
 
-impl Service {
+impl DataSourceService {
     /// Serves `component`.
     pub fn new(component: Arc<dyn DataSource>, encoding: SpecEncoding) -> Self {
         Self { component, encoding }
     }
 
     /// `ConfigSpecResponse` and `OutputSpecResponse` in the SDK's `rpc/common.go` and `rpc/datasource.go`.
-    fn spec(&self, field: &str, spec: &Spec) -> Reply {
+    fn spec(&self, field: &str, spec: &OptionsSpec) -> RpcReply {
         Ok(msgpack::encode(&msgpack::map([(field, Value::Binary(self.encoding.spec(spec)))])))
     }
 
     /// `DatasourceConfigureResponse`; an error stands in the header, as the SDK's own server has it.
-    async fn configure(&self, argument: &[u8]) -> Reply {
+    async fn configure(&self, argument: &[u8]) -> RpcReply {
         let argument = msgpack::decode(argument).map_err(|error| error.to_string())?;
-        let config = Config::from_argument(&argument).map_err(|error| error.to_string())?;
+        let config = ComponentConfig::from_argument(&argument).map_err(|error| error.to_string())?;
         self.component.configure(config).await?;
         Ok(msgpack::encode(&msgpack::map([("Error", Value::Nil)])))
     }
 
     /// `ExecuteResponse`.
-    async fn execute(&self) -> Reply {
+    async fn execute(&self) -> RpcReply {
         let values = self.component.execute().await?;
-        let object = Object::new(&self.component.output(), values)
+        let object = CtyObject::new(&self.component.output(), values)
             .map_err(|error| format!("a defect in the plugin: its output contradicts its specification: {error}"))?;
         let value = Value::Binary(self.encoding.value(&object));
         Ok(msgpack::encode(&msgpack::map([("Value", value), ("Error", Value::Nil)])))
     }
 }
 
-impl Handler for Service {
-    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, Reply> {
+impl RpcHandler for DataSourceService {
+    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, RpcReply> {
         async move {
             match method.as_str() {
                 "Datasource.ConfigSpec" => self.spec("ConfigSpec", &self.component.spec()),
@@ -89,13 +89,13 @@ impl Handler for Service {
 
 /// Packer's end: calls `Datasource.…` on the main stream.
 #[derive(Debug, Clone)]
-pub struct Remote {
-    client: Client,
+pub struct RemoteDataSource {
+    client: RpcClient,
 }
 
-impl Remote {
+impl RemoteDataSource {
     /// The data source behind a main stream.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: RpcClient) -> Self {
         Self { client }
     }
 

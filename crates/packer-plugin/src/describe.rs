@@ -17,7 +17,7 @@ const PROTOCOL_VERSION: &str = "v2";
 
 /// What the plugin says about itself. The other component kinds are empty lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Description {
+pub struct PluginDescription {
     /// The plugin's version, as semver; Packer refuses a prerelease other than `dev` at installation.
     pub version: String,
     /// Names of the post-processors: [`DEFAULT_NAME`], or a suffix to the plugin's name.
@@ -28,7 +28,7 @@ pub struct Description {
 
 /// The document's shape: `SetDescription` in the SDK's `plugin/set.go`.
 #[derive(Serialize)]
-struct Document<'a> {
+struct DescriptionDocument<'a> {
     version: &'a str,
     api_version: &'static str,
     builders: [&'static str; 0],
@@ -38,10 +38,10 @@ struct Document<'a> {
     protocol_version: &'static str,
 }
 
-impl Description {
+impl PluginDescription {
     /// The answer to `describe`: one line of JSON, without the line's end.
     pub fn to_json(&self) -> String {
-        let document = Document {
+        let document = DescriptionDocument {
             version: &self.version,
             api_version: API_VERSION,
             builders: [],
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_description_holds_what_packer_reads() {
-        let description = Description {
+        let description = PluginDescription {
             version: "0.1.0".into(),
             post_processors: vec![DEFAULT_NAME.into()],
             datasources: vec!["image".into()],

@@ -3,9 +3,9 @@
 //! It owns the choice and nothing of the bytes: those are [`super::gob`]'s, [`super::spec_proto`]'s and [`super::cty`]'s.
 
 use super::{
-    cty::Object,
+    cty::CtyObject,
     gob,
-    spec::{Kind, Spec},
+    spec::{AttributeKind, OptionsSpec},
     spec_proto,
 };
 
@@ -20,7 +20,7 @@ pub enum SpecEncoding {
 
 impl SpecEncoding {
     /// A specification's bytes.
-    pub fn spec(self, spec: &Spec) -> Vec<u8> {
+    pub fn spec(self, spec: &OptionsSpec) -> Vec<u8> {
         match self {
             Self::Gob => gob::encode(spec),
             Self::Protobuf => spec_proto::encode(spec),
@@ -28,7 +28,7 @@ impl SpecEncoding {
     }
 
     /// A value's bytes, with its type.
-    pub fn value(self, value: &Object) -> Vec<u8> {
+    pub fn value(self, value: &CtyObject) -> Vec<u8> {
         match self {
             Self::Gob => gob::encode_value(value),
             Self::Protobuf => value.to_msgpack(),
@@ -37,6 +37,6 @@ impl SpecEncoding {
 }
 
 /// A specification of attributes alone, as an output has.
-pub(super) fn attributes<'a>(kinds: impl IntoIterator<Item = (&'a String, &'a Kind)>) -> Spec {
-    kinds.into_iter().fold(Spec::new(), |spec, (name, kind)| spec.optional(name, kind.clone()))
+pub(super) fn attributes<'a>(kinds: impl IntoIterator<Item = (&'a String, &'a AttributeKind)>) -> OptionsSpec {
+    kinds.into_iter().fold(OptionsSpec::new(), |spec, (name, kind)| spec.optional(name, kind.clone()))
 }

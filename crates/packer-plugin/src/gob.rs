@@ -1,4 +1,4 @@
-//! A [`Spec`] or a value as Go gob, the way Packer before 1.12 reads it, and any Packer with one old plugin installed.
+//! A [`OptionsSpec`] or a value as Go gob, the way Packer before 1.12 reads it, and any Packer with one old plugin installed.
 //!
 //! It owns an encoder for exactly two families of Go types (`hcldec.ObjectSpec` and `cty.Value`, see `value`, and what they
 //! hold) and refuses to be a general gob library; nothing here decodes. The bytes are those of the Go SDK in a fresh process whose maps happen to
@@ -14,7 +14,7 @@
 //! process meets them (`Numbers`), while what has been defined counts per stream; a cty type is a stream of its own
 //! inside its attribute.
 
-use super::spec::{Field, Kind, Spec};
+use super::spec::{AttributeKind, OptionsSpec, SpecField};
 
 mod value;
 
@@ -25,7 +25,7 @@ const FIRST_NUMBER: i64 = 64;
 
 /// A type that appears as a struct's field, or whose definition is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+enum GobType {
     Bool,
     Int,
     Uint,
@@ -59,14 +59,14 @@ enum Type {
 
 /// What a definition says of a type (`wireType` in `encoding/gob/type.go`); the numbers are its fields'.
 #[derive(Debug, Clone, Copy)]
-enum Shape {
+enum GobShape {
     Slice = 2,
     Struct = 3,
     Map = 4,
     Encoder = 5,
 }
 
-impl Type {
+impl GobType {
     /// The Go type's own name; empty where it has none.
     fn name(self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ impl Type {
     }
 
     /// A struct's fields, in order; nothing for other types.
-    fn fields(self) -> &'static [(&'static str, Type)] {
+    fn fields(self) -> &'static [(&'static str, GobType)] {
         match self {
             Self::AttrSpec => &[("Name", Self::String), ("Type", Self::Cty), ("Required", Self::Bool)],
             Self::BlockSpec => &[("TypeName", Self::String), ("Nested", Self::Interface), ("Required", Self::Bool)],
@@ -139,7 +139,7 @@ impl Type {
     }
 
     /// What a map's keys and members, or a slice's members, are; nothing for other types.
-    fn members(self) -> &'static [Type] {
+    fn members(self) -> &'static [GobType] {
         match self {
             Self::ObjectSpec | Self::Entries => &[Self::String, Self::Interface],
             Self::AttributeTypes => &[Self::String, Self::Cty],
@@ -149,12 +149,12 @@ impl Type {
         }
     }
 
-    fn shape(self) -> Shape {
+    fn shape(self) -> GobShape {
         match self {
-            Self::Cty | Self::Value => Shape::Encoder,
-            Self::Items => Shape::Slice,
-            _ if self.members().is_empty() => Shape::Struct,
-            _ => Shape::Map,
+            Self::Cty | Self::Value => GobShape::Encoder,
+            Self::Items => GobShape::Slice,
+            _ if self.members().is_empty() => GobShape::Struct,
+            _ => GobShape::Map,
         }
     }
 }
@@ -162,12 +162,12 @@ impl Type {
 /// The numbers of types, as one Go process gives them: in the order of first use, a struct before its fields, a map or a
 /// slice after its members (`newTypeObject`).
 #[derive(Debug, Default)]
-struct Numbers {
-    known: Vec<Type>,
+struct GobNumbers {
+    known: Vec<GobType>,
 }
 
-impl Numbers {
-    fn of(&mut self, kind: Type) -> i64 {
+impl GobNumbers {
+    fn of(&mut self, kind: GobType) -> i64 {
         if let Some(number) = kind.builtin() {
             return number;
         }
@@ -175,7 +175,7 @@ impl Numbers {
         FIRST_NUMBER + position as i64
     }
 
-    fn add(&mut self, kind: Type) -> usize {
+    fn add(&mut self, kind: GobType) -> usize {
         for member in kind.members() {
             self.of(*member);
         }
@@ -189,21 +189,21 @@ impl Numbers {
 }
 
 /// One gob stream in the making. In its functions `sink` is where finished messages go, `buffer` what is being written.
-struct Encoder<'a> {
-    numbers: &'a mut Numbers,
-    defined: Vec<Type>,
+struct GobEncoder<'a> {
+    numbers: &'a mut GobNumbers,
+    defined: Vec<GobType>,
 }
 
 /// The bytes of a whole gob stream holding one `hcldec.ObjectSpec`: the body of an answer to ConfigSpec.
-pub fn encode(spec: &Spec) -> Vec<u8> {
-    let mut numbers = Numbers::default();
-    Encoder { numbers: &mut numbers, defined: Vec::new() }
-        .stream(Type::ObjectSpec, |encoder, sink, buffer| encoder.object(sink, buffer, spec))
+pub fn encode(spec: &OptionsSpec) -> Vec<u8> {
+    let mut numbers = GobNumbers::default();
+    GobEncoder { numbers: &mut numbers, defined: Vec::new() }
+        .stream(GobType::ObjectSpec, |encoder, sink, buffer| encoder.object(sink, buffer, spec))
 }
 
-impl Encoder<'_> {
+impl GobEncoder<'_> {
     /// A stream of one value.
-    fn stream(mut self, kind: Type, value: impl FnOnce(&mut Self, &mut Vec<u8>, &mut Vec<u8>)) -> Vec<u8> {
+    fn stream(mut self, kind: GobType, value: impl FnOnce(&mut Self, &mut Vec<u8>, &mut Vec<u8>)) -> Vec<u8> {
         let (mut sink, mut buffer) = (Vec::new(), Vec::new());
         self.define(&mut sink, &mut buffer, kind);
         int(&mut buffer, self.numbers.of(kind));
@@ -213,7 +213,7 @@ impl Encoder<'_> {
     }
 
     /// Defines a type, and then the types of its fields, unless this stream has them. Sends off what the buffer holds.
-    fn define(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, kind: Type) {
+    fn define(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, kind: GobType) {
         if kind.builtin().is_some() || self.defined.contains(&kind) {
             return;
         }
@@ -227,7 +227,7 @@ impl Encoder<'_> {
     }
 
     /// `wireType` of `encoding/gob/type.go`: one of its fields is set, by what kind of type it is.
-    fn definition(&mut self, out: &mut Vec<u8>, kind: Type) {
+    fn definition(&mut self, out: &mut Vec<u8>, kind: GobType) {
         out.push(kind.shape() as u8);
         out.push(1); // CommonType: its name, where it has one, and its number
         if kind.name().is_empty() {
@@ -263,7 +263,7 @@ impl Encoder<'_> {
         &mut self,
         sink: &mut Vec<u8>,
         buffer: &mut Vec<u8>,
-        kind: Type,
+        kind: GobType,
         value: impl FnOnce(&mut Self, &mut Vec<u8>, &mut Vec<u8>),
     ) {
         string(buffer, &kind.registered());
@@ -275,7 +275,7 @@ impl Encoder<'_> {
     }
 
     /// An ObjectSpec's value: not a struct, hence a zero first, then the map's entries.
-    fn object(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, spec: &Spec) {
+    fn object(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, spec: &OptionsSpec) {
         buffer.push(0);
         uint(buffer, spec.fields.len() as u64);
         for (name, each) in &spec.fields {
@@ -284,20 +284,20 @@ impl Encoder<'_> {
         }
     }
 
-    fn field(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, name: &str, field: &Field) {
+    fn field(&mut self, sink: &mut Vec<u8>, buffer: &mut Vec<u8>, name: &str, field: &SpecField) {
         let (kind, required) = match field {
-            Field::Attribute { required, .. } => (Type::AttrSpec, *required),
-            Field::Block { required, .. } => (Type::BlockSpec, *required),
-            Field::BlockList { .. } => (Type::BlockListSpec, false),
+            SpecField::Attribute { required, .. } => (GobType::AttrSpec, *required),
+            SpecField::Block { required, .. } => (GobType::BlockSpec, *required),
+            SpecField::BlockList { .. } => (GobType::BlockListSpec, false),
         };
         self.interface(sink, buffer, kind, |encoder, sink, value| {
             value.push(1);
             string(value, name);
             value.push(1);
             match field {
-                Field::Attribute { kind, .. } => bytes(value, &cty_type(encoder.numbers, kind)),
-                Field::Block { nested, .. } | Field::BlockList { nested } => {
-                    encoder.interface(sink, value, Type::ObjectSpec, |encoder, sink, inside| {
+                SpecField::Attribute { kind, .. } => bytes(value, &cty_type(encoder.numbers, kind)),
+                SpecField::Block { nested, .. } | SpecField::BlockList { nested } => {
+                    encoder.interface(sink, value, GobType::ObjectSpec, |encoder, sink, inside| {
                         encoder.object(sink, inside, nested);
                     });
                 }
@@ -311,21 +311,23 @@ impl Encoder<'_> {
 }
 
 /// A cty type: gobType with Version 0, which is left out, and Impl.
-fn cty_type(numbers: &mut Numbers, kind: &Kind) -> Vec<u8> {
+fn cty_type(numbers: &mut GobNumbers, kind: &AttributeKind) -> Vec<u8> {
     let implementation = match kind {
-        Kind::String | Kind::Number | Kind::Bool => Type::Primitive,
-        Kind::List(_) => Type::List,
-        Kind::Map(_) => Type::Map,
+        AttributeKind::String | AttributeKind::Number | AttributeKind::Bool => GobType::Primitive,
+        AttributeKind::List(_) => GobType::List,
+        AttributeKind::Map(_) => GobType::Map,
     };
-    Encoder { numbers, defined: Vec::new() }.stream(Type::Gob, |encoder, sink, buffer| {
+    GobEncoder { numbers, defined: Vec::new() }.stream(GobType::Gob, |encoder, sink, buffer| {
         buffer.push(2);
         encoder.interface(sink, buffer, implementation, |encoder, _, value| {
             value.push(1);
             match kind {
-                Kind::String => value.push(b'S'),
-                Kind::Number => value.push(b'N'),
-                Kind::Bool => value.push(b'B'),
-                Kind::List(element) | Kind::Map(element) => bytes(value, &cty_type(encoder.numbers, element)),
+                AttributeKind::String => value.push(b'S'),
+                AttributeKind::Number => value.push(b'N'),
+                AttributeKind::Bool => value.push(b'B'),
+                AttributeKind::List(element) | AttributeKind::Map(element) => {
+                    bytes(value, &cty_type(encoder.numbers, element))
+                }
             }
             value.push(0);
         });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Field, Kind, Spec, cty::Object, gob, spec_proto};
+use super::{AttributeKind, OptionsSpec, SpecField, cty::CtyObject, gob, spec_proto};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens");
 
@@ -13,34 +13,34 @@ fn read(path: &str) -> Vec<u8> {
 }
 
 /// The specifications that can be said on our side, by name.
-fn specs() -> Vec<(String, Spec)> {
+fn specs() -> Vec<(String, OptionsSpec)> {
     let listing: Value = serde_json::from_slice(&read("specs.json")).unwrap();
     let ours = listing.as_object().unwrap().iter().filter(|(_, each)| each["sdk_only"] == false);
     ours.map(|(name, each)| (name.clone(), spec(&each["fields"]))).collect()
 }
 
-fn spec(fields: &Value) -> Spec {
-    fields.as_object().unwrap().iter().fold(Spec::new(), |spec, (name, each)| spec.with(name, field(each)))
+fn spec(fields: &Value) -> OptionsSpec {
+    fields.as_object().unwrap().iter().fold(OptionsSpec::new(), |spec, (name, each)| spec.with(name, field(each)))
 }
 
-fn field(each: &Value) -> Field {
+fn field(each: &Value) -> SpecField {
     let required = each["required"] == true;
     if let Some(nested) = each.get("block") {
-        return Field::Block { required, nested: spec(nested) };
+        return SpecField::Block { required, nested: spec(nested) };
     }
     if let Some(nested) = each.get("block_list") {
-        return Field::BlockList { nested: spec(nested) };
+        return SpecField::BlockList { nested: spec(nested) };
     }
-    Field::Attribute { kind: kind(&each["attribute"]), required }
+    SpecField::Attribute { kind: kind(&each["attribute"]), required }
 }
 
-fn kind(value: &Value) -> Kind {
+fn kind(value: &Value) -> AttributeKind {
     match (value.as_str(), value[0].as_str()) {
-        (Some("string"), _) => Kind::String,
-        (Some("number"), _) => Kind::Number,
-        (Some("bool"), _) => Kind::Bool,
-        (_, Some("list")) => Kind::list(kind(&value[1])),
-        (_, Some("map")) => Kind::map(kind(&value[1])),
+        (Some("string"), _) => AttributeKind::String,
+        (Some("number"), _) => AttributeKind::Number,
+        (Some("bool"), _) => AttributeKind::Bool,
+        (_, Some("list")) => AttributeKind::list(kind(&value[1])),
+        (_, Some("map")) => AttributeKind::map(kind(&value[1])),
         _ => panic!("specs.json: no type {value}"),
     }
 }
@@ -57,12 +57,12 @@ fn both_encodings_are_the_sdks_byte_for_byte() {
 }
 
 /// The values by name; the flag says that the SDK has no gob of it in order, only ours is kept and read by the SDK.
-fn values() -> Vec<(String, Object, bool)> {
+fn values() -> Vec<(String, CtyObject, bool)> {
     let listing: Value = serde_json::from_slice(&read("values.json")).unwrap();
     let object = |each: &Value| {
         let types = each["types"].as_object().unwrap().iter();
         let kinds: BTreeMap<_, _> = types.map(|(name, each)| (name.clone(), kind(each))).collect();
-        Object::new(&kinds, each["value"].as_object().unwrap().clone()).unwrap()
+        CtyObject::new(&kinds, each["value"].as_object().unwrap().clone()).unwrap()
     };
     let all = listing.as_object().unwrap().iter();
     all.map(|(name, each)| (name.clone(), object(each), each["crowded"] == true)).collect()

@@ -57,14 +57,14 @@ pub enum HandshakeError {
 
 /// What the handshake reads from the process's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Environment {
+pub struct HandshakeEnvironment {
     /// The cookie's value.
     pub cookie: Option<String>,
     /// Where temporary files belong.
     pub temporary: PathBuf,
 }
 
-impl Environment {
+impl HandshakeEnvironment {
     /// This process's own.
     pub fn of_process() -> Self {
         Self { cookie: std::env::var(COOKIE.0).ok(), temporary: std::env::temp_dir() }
@@ -93,17 +93,17 @@ pub fn ignore_interrupts() -> Result<(), HandshakeError> {
 
 /// A socket that waits for Packer, in a folder that only this user may enter.
 #[derive(Debug)]
-pub struct Listener {
+pub struct PluginListener {
     socket: UnixListener,
     path: PathBuf,
     /// Removed, socket included, with this value.
     _folder: TempDir,
 }
 
-impl Listener {
+impl PluginListener {
     /// Makes the socket in the environment's temporary folder, or, where that is too long for a socket's path or cannot
     /// be used, in the system's. Must be called within a tokio runtime.
-    pub fn bind(environment: &Environment) -> Result<Self, HandshakeError> {
+    pub fn bind(environment: &HandshakeEnvironment) -> Result<Self, HandshakeError> {
         let places = [environment.temporary.as_path(), Path::new("/tmp"), Path::new("/var/tmp")];
         let mut refusals = Vec::new();
         for place in places {
@@ -171,8 +171,8 @@ mod tests {
 
     use super::*;
 
-    fn environment(temporary: &Path) -> Environment {
-        Environment { cookie: Some(COOKIE.1.to_owned()), temporary: temporary.to_owned() }
+    fn environment(temporary: &Path) -> HandshakeEnvironment {
+        HandshakeEnvironment { cookie: Some(COOKIE.1.to_owned()), temporary: temporary.to_owned() }
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(environment(folder.path()).check().is_ok());
         for cookie in [None, Some(String::new()), Some("d602".to_owned())] {
-            let refused = Environment { cookie, ..environment(folder.path()) }.check().unwrap_err();
+            let refused = HandshakeEnvironment { cookie, ..environment(folder.path()) }.check().unwrap_err();
             assert!(refused.to_string().contains("PACKER_PLUGIN_MAGIC_COOKIE"), "{refused}");
         }
     }
@@ -188,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn one_connection_then_the_socket_is_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let listener = Listener::bind(&environment(folder.path())).unwrap();
+        let listener = PluginListener::bind(&environment(folder.path())).unwrap();
         let path = listener.path().to_owned();
         assert!(path.starts_with(folder.path()));
         let mode = path.parent().unwrap().metadata().unwrap().permissions().mode();
@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_of_another_user_is_turned_away() {
         let folder = tempfile::tempdir().unwrap();
-        let listener = Listener::bind(&environment(folder.path())).unwrap();
+        let listener = PluginListener::bind(&environment(folder.path())).unwrap();
         let path = listener.path().to_owned();
         let stranger = rustix::process::geteuid().as_raw() + 1;
         let waiting = tokio::spawn(listener.accept_from(stranger));
@@ -222,19 +222,19 @@ mod tests {
         let odd = folder.path().join("a|b");
         for place in [&long, &odd] {
             std::fs::create_dir(place).unwrap();
-            let listener = Listener::bind(&environment(place)).unwrap();
+            let listener = PluginListener::bind(&environment(place)).unwrap();
             assert!(!listener.path().starts_with(place), "{}", listener.path().display());
             assert!(listener.path().as_os_str().len() <= MAX_PATH);
             assert_eq!(place.read_dir().unwrap().count(), 0, "the attempt is cleaned up");
         }
-        let missing = Listener::bind(&environment(&folder.path().join("missing"))).unwrap();
+        let missing = PluginListener::bind(&environment(&folder.path().join("missing"))).unwrap();
         assert!(missing.path().starts_with("/tmp"));
     }
 
     #[tokio::test]
     async fn nobody_is_waited_for_for_ever() {
         let folder = tempfile::tempdir().unwrap();
-        let listener = Listener::bind(&environment(folder.path())).unwrap();
+        let listener = PluginListener::bind(&environment(folder.path())).unwrap();
         assert!(matches!(listener.accept_within(Duration::ZERO).await, Err(HandshakeError::Late)));
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }

@@ -48,11 +48,11 @@ pub mod ui;
 mod goldens;
 
 pub use artifact::Artifact;
-pub use config::Config;
+pub use config::ComponentConfig;
 pub use data_source::DataSource;
-pub use describe::{DEFAULT_NAME, Description, Invocation, is_plugin_invocation};
-pub use post_processor::{Outcome, PostProcessor};
+pub use describe::{DEFAULT_NAME, Invocation, PluginDescription, is_plugin_invocation};
+pub use post_processor::{PostProcessOutcome, PostProcessor};
 pub use rpc::CallError;
 pub use server::{Component, Plugin, ServeError, serve};
-pub use spec::{Field, Kind, Spec};
+pub use spec::{AttributeKind, OptionsSpec, SpecField};
 pub use ui::Ui;

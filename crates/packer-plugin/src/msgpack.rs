@@ -42,20 +42,20 @@ pub enum MsgpackError {
 
 /// Finds the end of one value in bytes that arrive piece by piece.
 #[derive(Debug, Clone)]
-pub struct Scanner {
+pub struct ValueScanner {
     at: usize,
     values: usize,
     /// How many values each open container still lacks; the lowest stands for the value itself.
     open: Vec<u64>,
 }
 
-impl Default for Scanner {
+impl Default for ValueScanner {
     fn default() -> Self {
         Self { at: 0, values: 0, open: vec![1] }
     }
 }
 
-impl Scanner {
+impl ValueScanner {
     /// Looks at `input`, which holds all bytes since the value's first. Returns the value's length when it is complete,
     /// `None` when more bytes are needed. An error is final.
     pub fn advance(&mut self, input: &[u8]) -> Result<Option<usize>, MsgpackError> {
@@ -66,7 +66,7 @@ impl Scanner {
             let Some(missing) = self.open.last_mut() else {
                 return Ok(Some(self.at));
             };
-            let Some(head) = Head::read(&input[self.at..])? else {
+            let Some(head) = ValueHead::read(&input[self.at..])? else {
                 return Ok(None);
             };
             let end = self.at as u64 + head.length;
@@ -95,12 +95,12 @@ impl Scanner {
 }
 
 /// One value's first bytes: how long it is without its children, and how many children follow.
-struct Head {
+struct ValueHead {
     length: u64,
     children: u64,
 }
 
-impl Head {
+impl ValueHead {
     /// `None` when the length's own bytes have not all arrived.
     fn read(input: &[u8]) -> Result<Option<Self>, MsgpackError> {
         let Some(&marker) = input.first() else {
@@ -161,7 +161,7 @@ impl<R: AsyncRead + Unpin> ValueReader<R> {
 
     /// The next value's bytes; `None` when the stream ended before it. After an error the stream is of no more use.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, MsgpackError> {
-        let mut scanner = Scanner::default();
+        let mut scanner = ValueScanner::default();
         loop {
             if let Some(end) = scanner.advance(&self.buffer)? {
                 let rest = self.buffer.split_off(end);
@@ -179,7 +179,7 @@ impl<R: AsyncRead + Unpin> ValueReader<R> {
 
 /// Decodes exactly one value.
 pub fn decode(raw: &[u8]) -> Result<Value, MsgpackError> {
-    match Scanner::default().advance(raw)? {
+    match ValueScanner::default().advance(raw)? {
         None => return Err(MsgpackError::Truncated),
         Some(end) if end < raw.len() => {
             return Err(MsgpackError::Invalid(format!("{} bytes behind it", raw.len() - end)));
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     fn length(input: &[u8]) -> Result<Option<usize>, MsgpackError> {
-        Scanner::default().advance(input)
+        ValueScanner::default().advance(input)
     }
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
 
         #[test]
         fn pieces_and_whole_agree(input in proptest::collection::vec(any::<u8>(), 1..200)) {
-            let mut scanner = Scanner::default();
+            let mut scanner = ValueScanner::default();
             let mut result = Ok(None);
             for end in 0..=input.len() {
                 result = scanner.advance(&input[..end]);

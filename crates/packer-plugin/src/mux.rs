@@ -35,28 +35,28 @@ pub const MAX_STREAMS: usize = 128;
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// One byte stream. Dropping it closes it.
-pub type Stream = Compat<yamux::Stream>;
+pub type MuxStream = Compat<yamux::Stream>;
 
 /// The session is over: the peer closed its socket, broke the protocol, or was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection is closed")]
 pub struct SessionClosed;
 
-type Dial = oneshot::Sender<yamux::Stream>;
+type MuxDial = oneshot::Sender<yamux::Stream>;
 
 /// A handle on a running session. The session ends when this is dropped, or when the peer ends it.
 #[derive(Debug)]
-pub struct Session {
-    dials: mpsc::Sender<Dial>,
+pub struct MuxSession {
+    dials: mpsc::Sender<MuxDial>,
     closed: CancellationToken,
     _shutdown: DropGuard,
 }
 
-impl Session {
+impl MuxSession {
     /// Starts a session on a connection. The second part yields the streams that the peer opens.
     ///
     /// The plugin is yamux's server, Packer its client. Must be called within a tokio runtime.
-    pub fn start<T>(connection: T, mode: Mode) -> (Self, mpsc::Receiver<Stream>)
+    pub fn start<T>(connection: T, mode: Mode) -> (Self, mpsc::Receiver<MuxStream>)
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -67,7 +67,7 @@ impl Session {
         let (inbound, streams) = mpsc::channel(MAX_STREAMS);
         let closed = CancellationToken::new();
         let shutdown = CancellationToken::new();
-        let driver = Driver {
+        let driver = MuxDriver {
             connection: Connection::new(connection.compat(), config, mode),
             asked,
             waiting: None,
@@ -79,7 +79,7 @@ impl Session {
     }
 
     /// Opens a stream. The peer learns of it with the first bytes written.
-    pub async fn open(&self) -> Result<Stream, SessionClosed> {
+    pub async fn open(&self) -> Result<MuxStream, SessionClosed> {
         let (answer, stream) = oneshot::channel();
         self.dials.send(answer).await.map_err(|_| SessionClosed)?;
         Ok(stream.await.map_err(|_| SessionClosed)?.compat())
@@ -91,22 +91,22 @@ impl Session {
     }
 }
 
-struct Driver<T> {
+struct MuxDriver<T> {
     connection: Connection<Compat<T>>,
-    asked: mpsc::Receiver<Dial>,
-    waiting: Option<Dial>,
-    inbound: mpsc::Sender<Stream>,
+    asked: mpsc::Receiver<MuxDial>,
+    waiting: Option<MuxDial>,
+    inbound: mpsc::Sender<MuxStream>,
     /// Also speaks up when the task panics.
     _closed: DropGuard,
 }
 
-enum Event {
+enum MuxEvent {
     Opened(yamux::Stream),
     Inbound(yamux::Stream),
     Over,
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> MuxDriver<T> {
     async fn run(mut self, shutdown: CancellationToken) {
         loop {
             let event = tokio::select! {
@@ -115,10 +115,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
             };
             match event {
                 // A dialler that has gone away drops the stream, which resets it.
-                Event::Opened(stream) => drop(self.waiting.take().map(|dial| dial.send(stream))),
+                MuxEvent::Opened(stream) => drop(self.waiting.take().map(|dial| dial.send(stream))),
                 // Nobody listens, or too many wait: the stream is reset.
-                Event::Inbound(stream) => drop(self.inbound.try_send(stream.compat())),
-                Event::Over => return,
+                MuxEvent::Inbound(stream) => drop(self.inbound.try_send(stream.compat())),
+                MuxEvent::Over => return,
             }
         }
         let closing = poll_fn(|context| self.connection.poll_close(context));
@@ -127,7 +127,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         }
     }
 
-    fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<Event> {
+    fn poll(&mut self, context: &mut std::task::Context<'_>) -> Poll<MuxEvent> {
         if self.waiting.is_none()
             && let Poll::Ready(Some(dial)) = self.asked.poll_recv(context)
         {
@@ -136,19 +136,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Driver<T> {
         if self.waiting.is_some()
             && let Poll::Ready(result) = self.connection.poll_new_outbound(context)
         {
-            return Poll::Ready(result.map_or_else(over, Event::Opened));
+            return Poll::Ready(result.map_or_else(over, MuxEvent::Opened));
         }
         match self.connection.poll_next_inbound(context) {
-            Poll::Ready(Some(result)) => Poll::Ready(result.map_or_else(over, Event::Inbound)),
-            Poll::Ready(None) => Poll::Ready(Event::Over),
+            Poll::Ready(Some(result)) => Poll::Ready(result.map_or_else(over, MuxEvent::Inbound)),
+            Poll::Ready(None) => Poll::Ready(MuxEvent::Over),
             Poll::Pending => Poll::Pending,
         }
     }
 }
 
-fn over(error: yamux::ConnectionError) -> Event {
+fn over(error: yamux::ConnectionError) -> MuxEvent {
     tracing::debug!(%error, "the session ended");
-    Event::Over
+    MuxEvent::Over
 }
 
 #[cfg(test)]
@@ -158,10 +158,10 @@ mod tests {
 
     use super::*;
 
-    async fn pair() -> (Session, mpsc::Receiver<Stream>, Session, mpsc::Receiver<Stream>) {
+    async fn pair() -> (MuxSession, mpsc::Receiver<MuxStream>, MuxSession, mpsc::Receiver<MuxStream>) {
         let (near, far) = duplex(1 << 16);
-        let (plugin, from_packer) = Session::start(near, Mode::Server);
-        let (packer, from_plugin) = Session::start(far, Mode::Client);
+        let (plugin, from_packer) = MuxSession::start(near, Mode::Server);
+        let (packer, from_plugin) = MuxSession::start(far, Mode::Client);
         (plugin, from_packer, packer, from_plugin)
     }
 
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn packers_first_stream_is_accepted_and_acknowledged() {
         let (near, mut wire) = duplex(1 << 16);
-        let (_session, mut streams) = Session::start(near, Mode::Server);
+        let (_session, mut streams) = MuxSession::start(near, Mode::Server);
         wire.write_all(b"\0\x01\0\x01\0\0\0\x01\0\0\0\0").await.unwrap();
         wire.write_all(b"\0\0\0\0\0\0\0\x01\0\0\0\x04\0\0\0\0").await.unwrap();
         let mut stream = streams.recv().await.unwrap();
@@ -201,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn pings_are_answered() {
         let (near, mut wire) = duplex(1 << 16);
-        let (_session, _streams) = Session::start(near, Mode::Server);
+        let (_session, _streams) = MuxSession::start(near, Mode::Server);
         wire.write_all(b"\0\x02\0\x01\0\0\0\0\0\0\0\x2a").await.unwrap();
         assert_eq!(frame(&mut wire).await.0, *b"\0\x02\0\x02\0\0\0\0\0\0\0\x2a");
     }
@@ -210,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn the_window_never_grows() {
         let (near, mut wire) = duplex(1 << 20);
-        let (_session, mut streams) = Session::start(near, Mode::Server);
+        let (_session, mut streams) = MuxSession::start(near, Mode::Server);
         wire.write_all(b"\0\x01\0\x01\0\0\0\x01\0\0\0\0").await.unwrap();
         let mut stream = streams.recv().await.unwrap();
         tokio::spawn(async move { tokio::io::copy(&mut stream, &mut tokio::io::sink()).await });
@@ -269,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn too_many_streams_are_refused() {
         let (near, mut wire) = duplex(1 << 20);
-        let (_session, mut streams) = Session::start(near, Mode::Server);
+        let (_session, mut streams) = MuxSession::start(near, Mode::Server);
         for id in 0..=MAX_STREAMS as u32 {
             let header = [&b"\0\x01\0\x01"[..], &(2 * id + 1).to_be_bytes(), &[0; 4]].concat();
             wire.write_all(&header).await.unwrap();
@@ -285,7 +285,7 @@ mod tests {
 
     async fn survives(input: Vec<u8>) {
         let (near, mut wire) = duplex(1 << 20);
-        let (session, mut streams) = Session::start(near, Mode::Server);
+        let (session, mut streams) = MuxSession::start(near, Mode::Server);
         wire.write_all(&input).await.unwrap();
         wire.shutdown().await.unwrap();
         // Ours ends because the peer's end came, whatever came before; a panic in it would fail the next line only.

@@ -11,26 +11,26 @@ use rmpv::Value;
 use serde_json::Value as Json;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::artifact::{Artifact, Local};
-use super::broker::{Broker, BrokerError};
+use super::artifact::{Artifact, LocalArtifact};
+use super::broker::{BrokerError, StreamBroker};
 use super::data_source;
 use super::msgpack;
 use super::mux::Mode;
-use super::post_processor::{Outcome, Remote};
-use super::rpc::{self, CallError, Client, Handler, Reply, unknown_method};
-use super::ui::{self, Line};
+use super::post_processor::{PostProcessOutcome, RemotePostProcessor};
+use super::rpc::{self, CallError, RpcClient, RpcHandler, RpcReply, unknown_method};
+use super::ui::{self, UiLine};
 
 /// A running session with a plugin that serves a post-processor.
-pub struct Session {
-    broker: Arc<Broker>,
-    remote: Remote,
+pub struct PackerSession {
+    broker: Arc<StreamBroker>,
+    remote: RemotePostProcessor,
 }
 
 /// A running session with a plugin that serves a data source. Packer needs no other stream for it.
 pub struct DataSession {
-    remote: data_source::Remote,
+    remote: data_source::RemoteDataSource,
     // The connection ends with it.
-    _broker: Broker,
+    _broker: StreamBroker,
 }
 
 impl DataSession {
@@ -39,13 +39,13 @@ impl DataSession {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let broker = Broker::start(connection, Mode::Client);
+        let broker = StreamBroker::start(connection, Mode::Client);
         let main = broker.dial(0).await?;
-        Ok(Self { remote: data_source::Remote::new(Client::new(main)), _broker: broker })
+        Ok(Self { remote: data_source::RemoteDataSource::new(RpcClient::new(main)), _broker: broker })
     }
 
     /// The data source's calls.
-    pub fn data_source(&self) -> &data_source::Remote {
+    pub fn data_source(&self) -> &data_source::RemoteDataSource {
         &self.remote
     }
 
@@ -57,9 +57,9 @@ impl DataSession {
 }
 
 /// What one PostProcess brought.
-pub struct Processed {
+pub struct ProcessedArtifact {
     /// What the plugin said.
-    pub outcome: Outcome,
+    pub outcome: PostProcessOutcome,
     /// The plugin's artifact; none when it failed.
     pub artifact: Option<Artifact>,
 }
@@ -75,19 +75,19 @@ pub enum SessionError {
     Call(#[from] CallError),
 }
 
-impl Session {
+impl PackerSession {
     /// Opens Packer's main stream on a connection to a plugin.
     pub async fn start<T>(connection: T) -> Result<Self, SessionError>
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let broker = Arc::new(Broker::start(connection, Mode::Client));
+        let broker = Arc::new(StreamBroker::start(connection, Mode::Client));
         let main = broker.dial(0).await?;
-        Ok(Self { broker, remote: Remote::new(Client::new(main)) })
+        Ok(Self { broker, remote: RemotePostProcessor::new(RpcClient::new(main)) })
     }
 
     /// The post-processor's calls that need nothing else.
-    pub fn post_processor(&self) -> &Remote {
+    pub fn post_processor(&self) -> &RemotePostProcessor {
         &self.remote
     }
 
@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Serves an artifact and a Ui, has them processed, and dials the artifact that comes back.
-    pub async fn post_process(&self, desk: Arc<Desk>) -> Result<Processed, SessionError> {
+    pub async fn post_process(&self, desk: Arc<PackerStub>) -> Result<ProcessedArtifact, SessionError> {
         let id = self.broker.next_id();
         let broker = Arc::clone(&self.broker);
         tokio::spawn(async move {
@@ -111,9 +111,9 @@ impl Session {
         let answer = self.remote.post_process(id).await?;
         let artifact = match answer.stream {
             0 => None,
-            stream => Some(Artifact::new(Client::new(self.broker.dial(stream).await?))),
+            stream => Some(Artifact::new(RpcClient::new(self.broker.dial(stream).await?))),
         };
-        Ok(Processed { outcome: answer.outcome, artifact })
+        Ok(ProcessedArtifact { outcome: answer.outcome, artifact })
     }
 }
 
@@ -126,20 +126,20 @@ pub fn hcl_list(packer: &[(&str, &str)], options: &Json) -> Vec<Value> {
 
 /// What Packer serves to a plugin at work: an artifact and the Ui. It keeps all lines.
 #[derive(Debug, Default)]
-pub struct Desk {
-    artifact: Local,
-    lines: Mutex<Vec<Line>>,
+pub struct PackerStub {
+    artifact: LocalArtifact,
+    lines: Mutex<Vec<UiLine>>,
     destroyed: Mutex<u32>,
 }
 
-impl Desk {
+impl PackerStub {
     /// A desk with this artifact on it.
-    pub fn new(artifact: Local) -> Self {
+    pub fn new(artifact: LocalArtifact) -> Self {
         Self { artifact, ..Self::default() }
     }
 
     /// The lines said so far.
-    pub fn lines(&self) -> Vec<Line> {
+    pub fn lines(&self) -> Vec<UiLine> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -148,7 +148,7 @@ impl Desk {
         *self.destroyed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answer(&self, method: &str, argument: &[u8]) -> Reply {
+    fn answer(&self, method: &str, argument: &[u8]) -> RpcReply {
         if method.starts_with("Ui.") {
             return ui::answer(method, argument, |line| {
                 self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
@@ -164,13 +164,13 @@ impl Desk {
     }
 }
 
-impl Handler for Desk {
-    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, Reply> {
+impl RpcHandler for PackerStub {
+    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, RpcReply> {
         async move { self.answer(&method, &argument) }.boxed()
     }
 }
 
-/// A state for [`Local`]: what a builder keeps as `generated_data`.
+/// A state for [`LocalArtifact`]: what a builder keeps as `generated_data`.
 pub fn generated_data(entries: &[(&str, &str)]) -> Value {
     Value::Map(entries.iter().map(|(key, value)| (Value::from(*key), Value::from(*value))).collect())
 }

@@ -13,32 +13,32 @@ use rmpv::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::artifact::{Artifact, Proxy};
-use super::broker::Broker;
-use super::config::Config;
+use super::artifact::{Artifact, ArtifactProxy};
+use super::broker::StreamBroker;
+use super::config::ComponentConfig;
 use super::encoding::SpecEncoding;
 use super::msgpack;
-use super::rpc::{self, CallError, Client, Handler, NIL, Reply};
-use super::spec::Spec;
+use super::rpc::{self, CallError, NIL, RpcClient, RpcHandler, RpcReply};
+use super::spec::OptionsSpec;
 use super::ui::Ui;
 
 /// What a plugin implements to be a post-processor.
 pub trait PostProcessor: Send + Sync + 'static {
     /// The options that Packer accepts in the block. Asked any number of times; always the same.
-    fn spec(&self) -> Spec;
+    fn spec(&self) -> OptionsSpec;
 
     /// Takes the options in. Called more than once on one process; the last call counts, and only that one may hold
-    /// every value ([`Config::unknowns`]). The error's text is shown to the user, and may have many lines.
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>>;
+    /// every value ([`ComponentConfig::unknowns`]). The error's text is shown to the user, and may have many lines.
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>>;
 
     /// Does the work. `cancel` is cancelled when Packer says so or is gone; the work should then end soon, and is
     /// waited for: how long cleaning up may take is the implementor's to bound.
-    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome>;
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, PostProcessOutcome>;
 }
 
 /// What came of the work. Without an error, the artifact that came in is handed on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct PostProcessOutcome {
     /// Fails the build; Packer then destroys the artifact, unless another post-processor has kept it.
     pub error: Option<String>,
     /// Packer shall keep the artifact that came in.
@@ -47,7 +47,7 @@ pub struct Outcome {
     pub force_override: bool,
 }
 
-impl Outcome {
+impl PostProcessOutcome {
     /// Success; the artifact stays, whatever the template says.
     pub fn kept() -> Self {
         Self { error: None, keep: true, force_override: true }
@@ -60,43 +60,43 @@ impl Outcome {
 }
 
 /// The plugin's end: answers `PostProcessor.…` on the main stream.
-pub struct Service {
+pub struct PostProcessorService {
     component: Arc<dyn PostProcessor>,
     encoding: SpecEncoding,
-    broker: Arc<Broker>,
+    broker: Arc<StreamBroker>,
     cancel: CancellationToken,
     running: TaskTracker,
 }
 
-impl Service {
+impl PostProcessorService {
     /// Serves `component`. `cancel` is cancelled by Packer's Cancel; `running` tracks the work, which outlives the
     /// stream until it has ended by itself.
     pub fn new(
         component: Arc<dyn PostProcessor>,
         encoding: SpecEncoding,
-        broker: Arc<Broker>,
+        broker: Arc<StreamBroker>,
         cancel: CancellationToken,
         running: TaskTracker,
     ) -> Self {
         Self { component, encoding, broker, cancel, running }
     }
 
-    fn config_spec(&self) -> Reply {
+    fn config_spec(&self) -> RpcReply {
         let bytes = self.encoding.spec(&self.component.spec());
         Ok(msgpack::encode(&msgpack::map([("ConfigSpec", Value::Binary(bytes))])))
     }
 
-    async fn configure(&self, argument: &[u8]) -> Reply {
+    async fn configure(&self, argument: &[u8]) -> RpcReply {
         let argument = msgpack::decode(argument).map_err(|error| error.to_string())?;
-        let config = Config::from_argument(&argument).map_err(|error| error.to_string())?;
+        let config = ComponentConfig::from_argument(&argument).map_err(|error| error.to_string())?;
         self.component.configure(config).await.map(|()| NIL.to_vec())
     }
 
-    async fn post_process(&self, argument: &[u8]) -> Reply {
+    async fn post_process(&self, argument: &[u8]) -> RpcReply {
         let id = msgpack::decode(argument).ok().and_then(|id| id.as_u64()).and_then(|id| u32::try_from(id).ok());
         let id = id.ok_or("PostProcess takes the number of a stream")?;
         let stream = self.broker.dial(id).await.map_err(|error| format!("the stream of Ui and artifact: {error}"))?;
-        let client = Client::new(stream);
+        let client = RpcClient::new(stream);
         let (component, cancel) = (Arc::clone(&self.component), self.cancel.clone());
         let (ui, artifact) = (Ui::new(client.clone()), Artifact::new(client));
         let given = artifact.clone();
@@ -107,7 +107,7 @@ impl Service {
     }
 
     /// `PostProcessorProcessResponse` in the SDK's `rpc/post_processor.go`.
-    fn answer(&self, outcome: Outcome, artifact: Artifact) -> Vec<u8> {
+    fn answer(&self, outcome: PostProcessOutcome, artifact: Artifact) -> Vec<u8> {
         let (error, stream) = match outcome.error {
             Some(text) => (msgpack::map([("Message", text.into())]), 0),
             None => (Value::Nil, self.hand_back(artifact)),
@@ -129,7 +129,9 @@ impl Service {
             // The session's end must not wait for this stream's.
             drop(broker);
             let served = match expected {
-                Ok(stream) => rpc::serve(stream, Arc::new(Proxy::new(artifact))).await.map_err(|e| e.to_string()),
+                Ok(stream) => {
+                    rpc::serve(stream, Arc::new(ArtifactProxy::new(artifact))).await.map_err(|e| e.to_string())
+                }
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = served {
@@ -140,8 +142,8 @@ impl Service {
     }
 }
 
-impl Handler for Service {
-    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, Reply> {
+impl RpcHandler for PostProcessorService {
+    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, RpcReply> {
         async move {
             match method.as_str() {
                 "PostProcessor.ConfigSpec" => self.config_spec(),
@@ -160,22 +162,22 @@ impl Handler for Service {
 
 /// Packer's end: calls `PostProcessor.…` on the main stream.
 #[derive(Debug, Clone)]
-pub struct Remote {
-    client: Client,
+pub struct RemotePostProcessor {
+    client: RpcClient,
 }
 
 /// What Packer learns from PostProcess.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct PostProcessAnswer {
     /// What the plugin said of the work.
-    pub outcome: Outcome,
+    pub outcome: PostProcessOutcome,
     /// Under which number the plugin serves its artifact; 0 for none.
     pub stream: u32,
 }
 
-impl Remote {
+impl RemotePostProcessor {
     /// The post-processor behind a main stream.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: RpcClient) -> Self {
         Self { client }
     }
 
@@ -195,11 +197,11 @@ impl Remote {
     }
 
     /// Has it process the artifact that is served, with a Ui, under the number `stream`.
-    pub async fn post_process(&self, stream: u32) -> Result<Answer, CallError> {
+    pub async fn post_process(&self, stream: u32) -> Result<PostProcessAnswer, CallError> {
         const METHOD: &str = "PostProcessor.PostProcess";
         let raw = self.client.call_patiently(METHOD, msgpack::encode(&stream.into())).await?;
         let value = msgpack::decode(&raw).map_err(|_| unexpected(METHOD, "an answer"))?;
-        Answer::read(&value).ok_or_else(|| unexpected(METHOD, "Err, Keep, ForceOverride and StreamId"))
+        PostProcessAnswer::read(&value).ok_or_else(|| unexpected(METHOD, "Err, Keep, ForceOverride and StreamId"))
     }
 
     /// Cancels it.
@@ -208,13 +210,13 @@ impl Remote {
     }
 }
 
-impl Answer {
+impl PostProcessAnswer {
     fn read(value: &Value) -> Option<Self> {
         let error = match msgpack::get(value, "Err")? {
             Value::Nil => None,
             error => Some(msgpack::get(error, "Message")?.as_str()?.to_owned()),
         };
-        let outcome = Outcome {
+        let outcome = PostProcessOutcome {
             error,
             keep: msgpack::get(value, "Keep")?.as_bool()?,
             force_override: msgpack::get(value, "ForceOverride")?.as_bool()?,

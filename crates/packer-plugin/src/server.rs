@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::broker::{Broker, BrokerError};
+use super::broker::{BrokerError, StreamBroker};
 use super::data_source::{self, DataSource};
-use super::describe::{ComponentKind, Description, Invocation};
+use super::describe::{ComponentKind, Invocation, PluginDescription};
 use super::encoding::SpecEncoding;
-use super::handshake::{self, Environment, HandshakeError, Listener};
+use super::handshake::{self, HandshakeEnvironment, HandshakeError, PluginListener};
 use super::mux::Mode;
 use super::post_processor::{self, PostProcessor};
 use super::rpc::{self, RpcError};
@@ -93,8 +93,8 @@ impl Plugin {
     }
 
     /// What `describe` answers.
-    pub fn description(&self) -> Description {
-        Description {
+    pub fn description(&self) -> PluginDescription {
+        PluginDescription {
             version: self.version.clone(),
             post_processors: self.post_processors.keys().cloned().collect(),
             datasources: self.data_sources.keys().cloned().collect(),
@@ -131,10 +131,10 @@ pub async fn serve(invocation: Invocation, plugin: &Plugin) -> Result<(), ServeE
         Invocation::Misused(text) => Err(ServeError::Misused(text)),
         Invocation::Start { kind, name, protobuf } => {
             handshake::ignore_interrupts()?;
-            let environment = Environment::of_process();
+            let environment = HandshakeEnvironment::of_process();
             environment.check()?;
             let component = plugin.find(kind, &name)?;
-            let listener = Listener::bind(&environment)?;
+            let listener = PluginListener::bind(&environment)?;
             listener.announce(&mut stdout)?;
             let connection = listener.accept().await?;
             let encoding = if protobuf { SpecEncoding::Protobuf } else { SpecEncoding::Gob };
@@ -149,18 +149,18 @@ pub async fn serve_connection<T>(connection: T, component: Component, encoding: 
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let broker = Arc::new(Broker::start(connection, Mode::Server));
+    let broker = Arc::new(StreamBroker::start(connection, Mode::Server));
     let main = broker.expect(MAIN_STREAM).await.map_err(ServeError::MainStream)?;
     let cancel = CancellationToken::new();
     let running = TaskTracker::new();
     let serving = match component {
         Component::PostProcessor(component) => {
             let (broker, cancel, running) = (Arc::clone(&broker), cancel.clone(), running.clone());
-            let service = post_processor::Service::new(component, encoding, broker, cancel, running);
+            let service = post_processor::PostProcessorService::new(component, encoding, broker, cancel, running);
             rpc::serve(main, Arc::new(service)).boxed()
         }
         Component::DataSource(component) => {
-            rpc::serve(main, Arc::new(data_source::Service::new(component, encoding))).boxed()
+            rpc::serve(main, Arc::new(data_source::DataSourceService::new(component, encoding))).boxed()
         }
     };
     let calls = tokio::select! {

@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 
 /// The options of one body, by name. The order is the names', so that the same spec gives the same bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Spec {
+pub struct OptionsSpec {
     /// What the body may hold.
-    pub fields: BTreeMap<String, Field>,
+    pub fields: BTreeMap<String, SpecField>,
 }
 
 /// One thing that a body may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Field {
+pub enum SpecField {
     /// `name = value`
     Attribute {
         /// The value's type; Packer converts what the user wrote, or refuses it.
-        kind: Kind,
+        kind: AttributeKind,
         /// Packer refuses a body without it.
         required: bool,
     },
@@ -27,18 +27,18 @@ pub enum Field {
         /// Packer refuses a body without it.
         required: bool,
         /// The block's own options.
-        nested: Spec,
+        nested: OptionsSpec,
     },
     /// `name { … }`, any number of times; arrives as a list.
     BlockList {
         /// The options of each block.
-        nested: Spec,
+        nested: OptionsSpec,
     },
 }
 
 /// The type of an attribute's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum AttributeKind {
     /// Text.
     String,
     /// Any number.
@@ -46,24 +46,24 @@ pub enum Kind {
     /// `true` or `false`.
     Bool,
     /// A list of one type.
-    List(Box<Kind>),
+    List(Box<AttributeKind>),
     /// A map from text to one type.
-    Map(Box<Kind>),
+    Map(Box<AttributeKind>),
 }
 
-impl Kind {
+impl AttributeKind {
     /// A list of `element`.
-    pub fn list(element: Kind) -> Self {
+    pub fn list(element: AttributeKind) -> Self {
         Self::List(Box::new(element))
     }
 
     /// A map from text to `element`.
-    pub fn map(element: Kind) -> Self {
+    pub fn map(element: AttributeKind) -> Self {
         Self::Map(Box::new(element))
     }
 }
 
-impl Spec {
+impl OptionsSpec {
     /// A body that may hold nothing yet.
     pub fn new() -> Self {
         Self::default()
@@ -71,31 +71,31 @@ impl Spec {
 
     /// Adds an attribute that may be left out.
     #[must_use]
-    pub fn optional(self, name: &str, kind: Kind) -> Self {
-        self.with(name, Field::Attribute { kind, required: false })
+    pub fn optional(self, name: &str, kind: AttributeKind) -> Self {
+        self.with(name, SpecField::Attribute { kind, required: false })
     }
 
     /// Adds an attribute that Packer demands.
     #[must_use]
-    pub fn required(self, name: &str, kind: Kind) -> Self {
-        self.with(name, Field::Attribute { kind, required: true })
+    pub fn required(self, name: &str, kind: AttributeKind) -> Self {
+        self.with(name, SpecField::Attribute { kind, required: true })
     }
 
     /// Adds a block that may stand once.
     #[must_use]
-    pub fn block(self, name: &str, nested: Spec) -> Self {
-        self.with(name, Field::Block { required: false, nested })
+    pub fn block(self, name: &str, nested: OptionsSpec) -> Self {
+        self.with(name, SpecField::Block { required: false, nested })
     }
 
     /// Adds a block that may stand any number of times.
     #[must_use]
-    pub fn block_list(self, name: &str, nested: Spec) -> Self {
-        self.with(name, Field::BlockList { nested })
+    pub fn block_list(self, name: &str, nested: OptionsSpec) -> Self {
+        self.with(name, SpecField::BlockList { nested })
     }
 
     /// Adds a field; a second one of the same name replaces the first.
     #[must_use]
-    pub fn with(mut self, name: &str, field: Field) -> Self {
+    pub fn with(mut self, name: &str, field: SpecField) -> Self {
         self.fields.insert(name.to_owned(), field);
         self
     }

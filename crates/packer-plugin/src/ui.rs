@@ -6,18 +6,18 @@
 use rmpv::Value;
 
 use super::msgpack;
-use super::rpc::{CallError, Client, NIL, Reply};
+use super::rpc::{CallError, NIL, RpcClient, RpcReply};
 
 /// Packer's Ui, as a plugin sees it. Every call returns at once with an error when Packer is gone, and after
 /// [`DEADLINE`](super::rpc::DEADLINE) at the latest; whoever cleans up may ignore the result, never wait for it.
 #[derive(Debug, Clone)]
 pub struct Ui {
-    client: Client,
+    client: RpcClient,
 }
 
 impl Ui {
     /// The Ui served on a stream.
-    pub fn new(client: Client) -> Self {
+    pub fn new(client: RpcClient) -> Self {
         Self { client }
     }
 
@@ -50,7 +50,7 @@ impl Ui {
 
 /// One call on the Ui, as Packer's end receives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub enum UiLine {
     /// [`Ui::say`]
     Say(String),
     /// [`Ui::message`]
@@ -67,13 +67,13 @@ pub enum Line {
 }
 
 /// Answers a call to `Ui.…` as Packer does, handing the line to `sink`.
-pub fn answer(method: &str, argument: &[u8], sink: impl FnOnce(Line)) -> Reply {
+pub fn answer(method: &str, argument: &[u8], sink: impl FnOnce(UiLine)) -> RpcReply {
     let argument = msgpack::decode(argument).map_err(|error| error.to_string())?;
     let text = || argument.as_str().map(str::to_owned).ok_or_else(|| format!("{method} takes a text"));
     let line = match method {
-        "Ui.Say" => Line::Say(text()?),
-        "Ui.Message" => Line::Message(text()?),
-        "Ui.Error" => Line::Error(text()?),
+        "Ui.Say" => UiLine::Say(text()?),
+        "Ui.Message" => UiLine::Message(text()?),
+        "Ui.Error" => UiLine::Error(text()?),
         "Ui.Machine" => machine(&argument).ok_or_else(|| format!("{method} takes Category and Args"))?,
         _ => return super::rpc::unknown_method(method),
     };
@@ -81,11 +81,11 @@ pub fn answer(method: &str, argument: &[u8], sink: impl FnOnce(Line)) -> Reply {
     Ok(NIL.to_vec())
 }
 
-fn machine(argument: &Value) -> Option<Line> {
+fn machine(argument: &Value) -> Option<UiLine> {
     let category = msgpack::get(argument, "Category")?.as_str()?.to_owned();
     let columns = msgpack::get(argument, "Args")?.as_array()?.iter();
     let arguments = columns.map(|each| each.as_str().map(str::to_owned)).collect::<Option<_>>()?;
-    Some(Line::Machine { category, arguments })
+    Some(UiLine::Machine { category, arguments })
 }
 
 #[cfg(test)]
@@ -94,13 +94,13 @@ mod tests {
 
     use super::*;
     use crate::msgpack::ValueReader;
-    use crate::rpc::{Request, Response};
+    use crate::rpc::{RpcRequest, RpcResponse};
 
     /// Each call's bytes, as the Go SDK writes them; then Packer's answer.
     #[tokio::test]
     async fn calls_are_the_sdks_bytes() {
         let (near, mut wire) = duplex(1 << 12);
-        let ui = Ui::new(Client::new(near));
+        let ui = Ui::new(RpcClient::new(near));
         let call = tokio::spawn(async move {
             ui.say("hello").await.unwrap();
             ui.machine("assay,verdict", &["pass", "b"]).await.unwrap();
@@ -129,18 +129,18 @@ mod tests {
         answer("Ui.Message", b"\xa1x", |line| lines.push(line)).unwrap();
         assert!(answer("Ui.Say", b"\x01", |line| lines.push(line)).is_err());
         assert!(answer("Ui.Nope", b"\x01", |line| lines.push(line)).is_err());
-        let row = Line::Machine { category: "assay,verdict".into(), arguments: vec!["pass".into(), "b".into()] };
-        assert_eq!(lines, [row, Line::Message("x".into())]);
+        let row = UiLine::Machine { category: "assay,verdict".into(), arguments: vec!["pass".into(), "b".into()] };
+        assert_eq!(lines, [row, UiLine::Message("x".into())]);
     }
 
     /// Packer's own error, as seen for Ui.Ask without a terminal.
     #[tokio::test]
     async fn packers_refusal_comes_back_as_text() {
         let (near, mut wire) = duplex(1 << 12);
-        let ui = Ui::new(Client::new(near));
+        let ui = Ui::new(RpcClient::new(near));
         let call = tokio::spawn(async move { ui.message("x").await });
-        let request = Request::read(&mut ValueReader::new(&mut wire)).await.unwrap().unwrap();
-        let refusal = Response { method: request.method, seq: request.seq, outcome: Err("no available tty".into()) };
+        let request = RpcRequest::read(&mut ValueReader::new(&mut wire)).await.unwrap().unwrap();
+        let refusal = RpcResponse { method: request.method, seq: request.seq, outcome: Err("no available tty".into()) };
         wire.write_all(&refusal.encode()).await.unwrap();
         assert_eq!(call.await.unwrap(), Err(CallError::Remote("no available tty".into())));
     }

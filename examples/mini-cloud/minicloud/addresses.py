@@ -49,6 +49,7 @@ class AddressPool:
     """Hands out addresses, block by block, on loopback."""
 
     prefix = "127.77"
+    client = "127.0.0.1"  # the address that this machine's clients have, seen from an instance
     namespace: int | None = None  # where the addresses live: a file descriptor, or None for our own
 
     def __init__(self) -> None:
@@ -99,6 +100,7 @@ class RoutedPool(AddressPool):
         steps = []
         if not self._linked:
             host, link = f"198.19.{block}.1", f"minicloud{block}"
+            self.client = host
             self._gateway = f"198.19.{block}.2"
             steps += [
                 ["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(self._helper.pid)],

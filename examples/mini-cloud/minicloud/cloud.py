@@ -23,9 +23,13 @@ from typing import Any
 from . import seed
 from .accounts import Account
 from .booted import Booted
+from .fidelity import groups, lifetimes, no_ed25519
+from .fidelity.circumstances import Circumstances
+from .fidelity.images import CopyOutcomes, LingeringImages
+from .fidelity.visibility import LateTags
 from .light import Light
 from .machine import Machine
-from .network import Network
+from .network import Admission, Network
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-southeast-2")
 DEBIAN_OWNER = "136693071363"  # the account that publishes Debian's images: wiki.debian.org/Cloud/AmazonEC2Image
@@ -70,8 +74,13 @@ class Cloud:
         self.instances: dict[str, Any] = {}  # moto's records, by the same ids
         self.layers: dict[str, Layers] = {}
         self.unreachable: set[str] = set()  # ids of images and instances
+        self.no_ed25519: set[str] = set()  # ids of images
+        self.circumstances = Circumstances()
+        self.late_tags, self.lingering = LateTags(self.circumstances), LingeringImages(self.circumstances)
+        self.copy_outcomes = CopyOutcomes(self.circumstances)
+        self._made_private: list[Any] = []  # subnets that would give public addresses but for the circumstances
+        self.metadata: Any = None  # the MetadataService of booted instances, where there is one
         self.closing = False
-        self._captures: list[threading.Thread] = []
         for image in BASE_IMAGES:
             for region in REGIONS:
                 self.layers[image.id_in(region)] = Layers(image.kind, image.folders)
@@ -90,12 +99,24 @@ class Cloud:
         launch = seed.Launch(instance.id, "", public_key, user_data)
         machine = KINDS[layers.kind](self.state, self.network, launch, list(layers.folders))
         machine.reachable = not (instance.image_id in self.unreachable or image_tags.get(UNREACHABLE_TAG) == "true")
-        machine.started = lambda: self._move(instance, "running", instance.minicloud_start)
+        machine.ed25519 = not (instance.image_id in self.no_ed25519 or image_tags.get(no_ed25519.TAG) == "true")
+        machine.admission = lambda: self.admission(instance, machine)
+        machine.started = lambda: self._running(instance)
         machine.ended = lambda: self._guest_ended(instance, machine)
+        if machine.kind == "booted" and self.metadata:
+            machine.attach = lambda leader: self.metadata.attach(instance.id, leader)
         self.machines[instance.id] = machine
         self.instances[instance.id] = instance
         set_state(instance, "pending")
         machine.start()
+
+    def _running(self, instance: Any) -> None:
+        """The machine runs: so does the instance, when it has been pending long enough."""
+        since = instance.minicloud_since
+        lifetimes.rest(since, lifetimes.PENDING)
+        with self.lock:
+            if instance.minicloud_since == since or instance.state == "running":
+                self._move(instance, "running", instance.minicloud_start)
 
     def start(self, instance: Any) -> None:
         """Starts a stopped instance again, with the files it had, at another address."""
@@ -107,9 +128,11 @@ class Cloud:
         """Stops an instance in the background."""
         machine = self.machines[instance.id]
         set_state(instance, "stopping")
+        since = instance.minicloud_since
 
         def work() -> None:
             machine.stop()
+            lifetimes.rest(since, lifetimes.STOPPING)
             self._move(instance, "stopped", instance.minicloud_stop)
 
         self.later(work)
@@ -118,9 +141,11 @@ class Cloud:
         """Terminates an instance in the background; its record and its console stay."""
         machine = self.machines[instance.id]
         set_state(instance, "shutting-down")
+        since = instance.minicloud_since
 
         def work() -> None:
             machine.release()
+            lifetimes.rest(since, lifetimes.SHUTTING_DOWN)
             self._move(instance, "terminated", instance.minicloud_terminate, reason)
 
         self.later(work)
@@ -147,12 +172,47 @@ class Cloud:
                 instance.state_reason.code = reason
                 instance.state_reason.message = f"{reason}: {REASONS[reason]}"
 
+    # Who gets in.
+
+    def admission(self, instance: Any, machine: Machine) -> Admission:
+        """An instance's addresses, and the clients of this machine that its groups and its subnet let through to each."""
+        from .fidelity.dependencies import groups_of
+
+        with self.lock:
+            ranges = groups.admitted(instance.ec2_backend, groups_of(instance))
+            found = {machine.address: ranges}
+            if instance.public_ip:
+                private = self.circumstances.private_subnets
+                outside = [] if "*" in private or instance.subnet_id in private else ranges
+                found[machine.public_address] = groups.as_seen(outside, self.circumstances.nat_address)
+            return found
+
+    def renew_admission(self) -> None:
+        """Rules or circumstances have changed: every instance lets in who may come in by now."""
+        for machine in list(self.machines.values()):
+            machine.renew_admission()
+
+    def follow_circumstances(self) -> None:
+        """Makes true what circumstances say of subnets and clients."""
+        from moto.ec2.models import ec2_backends
+
+        private = self.circumstances.private_subnets
+        with self.lock:
+            for subnet in self._made_private:
+                subnet.map_public_ip_on_launch = True
+            backends = [ec2_backends[account.id][region] for account in self.accounts for region in REGIONS]
+            subnets = [subnet for backend in backends for zone in backend.subnets.values() for subnet in zone.values()]
+            self._made_private = [s for s in subnets if s.map_public_ip_on_launch and ("*" in private or s.id in private)]
+            for subnet in self._made_private:
+                subnet.map_public_ip_on_launch = False
+        self.renew_admission()
+
     # Images.
 
     def capture(self, instance: Any, image: Any, reboot: bool) -> None:
         """Keeps an instance's own layer as the image's, in the background; the image is pending until it is whole."""
         machine = self.machines[instance.id]
-        image.state = "pending"
+        image.state, since = "pending", time.monotonic()
 
         def work() -> None:
             pause = reboot and machine.running()
@@ -165,6 +225,7 @@ class Cloud:
             except (OSError, subprocess.CalledProcessError) as error:
                 print(f"mini-cloud: could not keep the layer of {image.id}: {error}", file=sys.stderr)
                 state = "failed"
+            lifetimes.rest(since, lifetimes.IMAGE_PENDING)
             with self.lock:
                 if pause and not self.closing and instance.state == "running":
                     machine.start()
@@ -173,18 +234,7 @@ class Cloud:
                     self.layers[image.id] = Layers(kind, (folder, *machine.layers))
                 image.state = state
 
-        self._captures.append(self.later(work))
-
-    def settle(self, seconds: float) -> None:
-        """Waits for images in the making, but not for long; called without the lock, before CreateImage is answered.
-
-        An image of a stopped instance is whole in some hundredths of a second. Packer looks at once and then only after 15 s.
-        """
-        deadline = time.monotonic() + seconds
-        for thread in list(self._captures):
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if not thread.is_alive() and thread in self._captures:
-                self._captures.remove(thread)
+        self.later(work)
 
     def copy(self, source_id: str, copy_id: str) -> None:
         """An image copied to another region is the same layers under another id."""
@@ -217,12 +267,15 @@ class Cloud:
             thread.start()
         for thread in stops:
             thread.join()
+        if self.metadata:
+            self.metadata.close()
         self.network.close()
 
 
 REASONS = {
     "Client.InstanceInitiatedShutdown": "Instance initiated shutdown",
     "Server.InternalError": "Internal error on launch",
+    "Server.SpotInstanceTermination": "Spot Instance termination",
 }
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 
@@ -230,6 +283,7 @@ CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "st
 def set_state(instance: Any, name: str) -> None:
     """Sets an instance's state by name."""
     instance._state.name, instance._state.code = name, CODES[name]
+    instance.minicloud_since = time.monotonic()
 
 
 def copy_layer(upper: pathlib.Path, layer: pathlib.Path) -> None:

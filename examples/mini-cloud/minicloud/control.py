@@ -9,6 +9,12 @@
   POST   /_minicloud/publish       {"version": "1.2"}: apt inside instances of the stock images offers this version of minicloud-motd from now on
   POST   /_minicloud/protect       {"image": id, "region": …, "account": "main"}: deregistration protection on
   POST   /_minicloud/unreachable   {"image": id} or {"instance": id}, "unreachable": false takes it back
+  GET    /_minicloud/circumstances what of EC2's nature is switched on; POST an object changes it, DELETE makes it as in a new cloud
+  POST   /_minicloud/end-sessions  {} or {"access_key": …}: sessions of AssumeRole, or that key, end now
+  POST   /_minicloud/interrupt     {"instance": id, "seconds": 120}: a spot instance gets notice and is ended
+  POST   /_minicloud/no-ed25519    {"image": id}: its next instances have an sshd without ed25519
+  POST   /_minicloud/admit         {"region": …, "cidr": "0.0.0.0/0", "account": "main"}: the default group lets these clients to port 22
+  GET    /_minicloud/checkip       the address under which this machine's clients arrive at public addresses, as plain text
 
 Refuses anything else with 404 or 400 and the reason.
 """
@@ -21,23 +27,54 @@ from typing import Any
 
 from .aptnews import publish
 from .cloud import Cloud
-from .faults import BadScript, FaultList
+from .faults import BadScript
+from .fidelity import spot
 from .inventory import inventory
 
 PREFIX = "/_minicloud/"
 
 
-def answer(cloud: Cloud, faults: FaultList, method: str, path: str, body: bytes) -> tuple[int, str]:
+def answer(gateway: Any, method: str, path: str, body: bytes) -> tuple[int, str]:
     """(HTTP status, JSON text) for one request."""
+    verb = path.removeprefix(PREFIX)
+    if (method, verb) == ("GET", "checkip"):
+        return 200, (gateway.cloud.circumstances.nat_address or gateway.cloud.network.addresses.client) + "\n"
     try:
-        status, value = route(cloud, faults, method, path.removeprefix(PREFIX), body)
-    except (BadScript, ValueError, TypeError) as error:
+        status, value = of_fidelity(gateway, method, verb, body) or route(gateway, method, verb, body)
+    except (BadScript, ValueError, TypeError, KeyError) as error:
         status, value = 400, {"error": str(error)}
     return status, json.dumps(value) + "\n"
 
 
-def route(cloud: Cloud, faults: FaultList, method: str, verb: str, body: bytes) -> tuple[int, Any]:
+def of_fidelity(gateway: Any, method: str, verb: str, body: bytes) -> tuple[int, Any] | None:
+    """Does what a request asks of likeness to EC2; None for other requests."""
+    cloud = gateway.cloud
+    match method, verb:
+        case "GET", "circumstances":
+            return 200, cloud.circumstances.shown()
+        case "POST", "circumstances":
+            cloud.circumstances.change(json.loads(body))
+        case "DELETE", "circumstances":
+            cloud.circumstances.reset()
+            gateway.fidelity.sessions.forget()
+        case "POST", "end-sessions":
+            return 200, {"ended": gateway.fidelity.sessions.end(json.loads(body or b"{}").get("access_key"))}
+        case "POST", "interrupt":
+            return 200, spot.interrupt(cloud, json.loads(body))
+        case "POST", "admit":
+            return 200, admit(cloud, json.loads(body))
+        case "POST", "no-ed25519":
+            cloud.no_ed25519.add(json.loads(body)["image"])
+            return 200, {"no_ed25519": sorted(cloud.no_ed25519)}
+        case _:
+            return None
+    cloud.follow_circumstances()
+    return 200, cloud.circumstances.shown()
+
+
+def route(gateway: Any, method: str, verb: str, body: bytes) -> tuple[int, Any]:
     """Does what a request asks."""
+    cloud, faults = gateway.cloud, gateway.faults
     match method, verb:
         case "GET", "instances":
             return 200, [describe(cloud, machine) for machine in list(cloud.machines.values())]
@@ -69,7 +106,7 @@ def describe(cloud: Cloud, machine: Any) -> dict[str, Any]:
     return {
         "id": machine.id, "state": instance.state, "region": instance.region_name, "account": instance.owner_id,
         "image": instance.image_id, "kind": machine.kind, "running": machine.running(), "pid": machine.leader(),
-        "address": machine.address, "reachable": machine.reachable, "open": bool(door and door.is_open.is_set()),
+        "address": machine.address, "public_address": instance.public_ip, "reachable": machine.reachable, "open": bool(door and door.is_open.is_set()),
     }  # fmt: skip
 
 
@@ -118,6 +155,16 @@ def protect(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
     with cloud.lock:
         backend_of(cloud, wish).amis[wish["image"]].deregistration_protection = "enabled-without-cooldown"
     return {"image": wish["image"]}
+
+
+def admit(cloud: Cloud, wish: dict[str, Any]) -> dict[str, Any]:
+    """AuthorizeSecurityGroupIngress of the default group without a client: new accounts' default groups let nobody in."""
+    with cloud.lock:
+        backend, cidr = backend_of(cloud, wish), wish.get("cidr", "0.0.0.0/0")
+        group = backend.get_default_security_group()
+        backend.authorize_security_group_ingress(group.id, "tcp", "22", "22", [{"CidrIp": cidr}])
+    cloud.renew_admission()
+    return {"group": group.id, "cidr": cidr}
 
 
 def backend_of(cloud: Cloud, wish: dict[str, Any]) -> Any:

@@ -1,15 +1,13 @@
 """Owns faults on demand: a list of scripts, each of which makes matching API calls fail, hang, or lose their answer.
 
-This is also the seam for finer likeness to EC2 (throttling buckets, eventual visibility, dependency errors): a `Fidelity` sees
-every call before and after it is done. Refuses scripts that it does not understand, so that a typing error is not a green test.
+Likeness to EC2 is not here but in fidelity/. Refuses scripts that it does not understand, so that a typing error is not a green test.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 
 class BadScript(ValueError):
@@ -28,7 +26,7 @@ class Fault:
     times: int = 1
     code: str = "InternalError"
     status: int = 0
-    message: str = "made to fail by the mini cloud"
+    message: str = ""
     seconds: float = 0.0
 
     KINDS = ("error", "drop-answer", "delay")
@@ -64,6 +62,8 @@ class Call:
     region: str
     account: str
     parameters: dict[str, str]
+    access_key: str | None = None
+    role: str | None = None  # the one whose session the key belongs to
 
 
 class FaultList:
@@ -104,18 +104,3 @@ class FaultList:
                     fault.times -= 1
                     return fault
         return None
-
-
-class Fidelity(Protocol):
-    """Where likeness to EC2 beyond moto's is plugged in: wraps the doing of a call, and may answer in its place."""
-
-    def around(self, call: Call, do: Callable[[], Any]) -> Any:
-        """Returns the answer of `do()`, or another one (see gateway.Answer)."""
-
-
-class AsMoto:
-    """The plain fidelity: whatever moto (as patched in api/) answers."""
-
-    def around(self, call: Call, do: Callable[[], Any]) -> Any:
-        """Does the call."""
-        return do()

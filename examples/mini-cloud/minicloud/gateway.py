@@ -7,72 +7,38 @@ retry. Requests under /_minicloud/ go to control instead.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import io
 import json
-import re
 import socket
 import time
 import traceback
 import urllib.parse
-import uuid
 from collections.abc import Callable
 from typing import Any
-from xml.sax.saxutils import escape
 
 from werkzeug.test import run_wsgi_app
 
 from . import accounts, control, named
+from .answers import Answer, error_answer
 from .calllog import CallLog, without_secrets
 from .cloud import Cloud
-from .faults import AsMoto, Call, Fault, FaultList, Fidelity
+from .faults import Call, Fault, FaultList
+from .fidelity.refusals import refusal
+from .fidelity.whole import AsEc2
 
-SETTLE = 2.0  # seconds that CreateImage waits for its image at most
-_ERROR_CODE = re.compile(rb'<Code>([^<]*)</Code>|"__type": ?"(?:[^"#]*#)?([^"]*)"')
-JSON_SERVICES = ("ssm", "kms", "servicequotas")
-
-
-@dataclasses.dataclass
-class Answer:
-    """An HTTP answer."""
-
-    status: int
-    body: bytes
-    headers: list[tuple[str, str]]
-
-    @property
-    def error(self) -> str | None:
-        """The error code in it, if it is an error."""
-        found = _ERROR_CODE.search(self.body) if self.status >= 400 else None
-        return (found[1] or found[2]).decode() if found else (str(self.status) if self.status >= 400 else None)
-
-
-def error_answer(service: str, status: int, code: str, message: str) -> Answer:
-    """An error in the words of the service's protocol: EC2 has its own form, the other query services share one, the rest speak JSON."""
-    if service in JSON_SERVICES:
-        body = json.dumps({"__type": code, "message": message}).encode()
-        return Answer(status, body, [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", str(uuid.uuid4()))])
-    error = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-    request = uuid.uuid4()
-    if service == "ec2":
-        text = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request}</RequestID></Response>"
-    else:
-        text = f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error><RequestId>{request}</RequestId></ErrorResponse>"
-    headers = [("Content-Type", "text/xml;charset=UTF-8"), ("x-amzn-RequestId", str(request))]
-    return Answer(status, b'<?xml version="1.0" encoding="UTF-8"?>\n' + text.encode(), headers)
-
+MADE_TO_FAIL = "made to fail by the mini cloud"
 
 class Gateway:
     """The WSGI application that the server serves."""
 
-    def __init__(self, cloud: Cloud, log: CallLog, moto: Callable, fidelity: Fidelity | None = None) -> None:
+    def __init__(self, cloud: Cloud, log: CallLog, moto: Callable) -> None:
         self.cloud, self.log, self.moto = cloud, log, moto
-        self.fidelity: Fidelity = fidelity or AsMoto()
-        self.faults = FaultList()
+        self.fidelity, self.faults = AsEc2(cloud), FaultList()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable) -> list[bytes]:
         body = read_body(environ)
         if environ["PATH_INFO"].startswith(control.PREFIX):
-            status, text = control.answer(self.cloud, self.faults, environ["REQUEST_METHOD"], environ["PATH_INFO"], body)
+            status, text = control.answer(self, environ["REQUEST_METHOD"], environ["PATH_INFO"], body)
             return send(start_response, Answer(status, text.encode(), [("Content-Type", "application/json")]))
         answer, dropped = self._api(environ, body)
         if dropped:
@@ -90,7 +56,8 @@ class Gateway:
         if action == "AssumeRoleWithWebIdentity" and who.access_key is None:
             # The one call that is signed by nobody: the token is the proof.
             account, who = accounts.account_of_role(self.cloud.accounts, parameters), accounts.Caller(None, "us-east-1", "sts")
-        call = Call(who.service or "", action, who.region or "", account or "", parameters)
+        role = accounts.role_of(who.access_key)
+        call = Call(who.service or "", action, who.region or "", account or "", parameters, who.access_key, role)
         resources = named.resources(self.cloud, call)
         fault = None
         if account is None:
@@ -99,7 +66,7 @@ class Gateway:
             fault = self.faults.hit(call)
             answer = self._do(call, environ, fault)
         self.log.write(
-            n, account=account, role=accounts.role_of(who.access_key), region=who.region, service=who.service, action=action,
+            n, account=account, role=role, region=who.region, service=who.service, action=action,
             parameters=without_secrets(parameters), resources=resources, status=answer.status, error=answer.error,
             fault=fault.kind if fault else None, duration_ms=round((time.monotonic() - began) * 1000, 1),
         )  # fmt: skip
@@ -107,13 +74,12 @@ class Gateway:
 
     def _do(self, call: Call, environ: dict[str, Any], fault: Fault | None) -> Answer:
         if fault and fault.kind == "error":
-            return error_answer(call.service, fault.status, fault.code, fault.message)
+            if call.service == "ec2" and fault.code == "UnauthorizedOperation" and not fault.message:
+                return refusal(call)
+            return error_answer(call.service, fault.status, fault.code, fault.message or MADE_TO_FAIL)
         if fault and fault.seconds:
             time.sleep(fault.seconds)
-        answer = self.fidelity.around(call, lambda: self._moto(call, environ))
-        if call.action == "CreateImage":
-            self.cloud.settle(SETTLE)
-        return answer
+        return self.fidelity.around(call, lambda other: self._moto(call, environ if other is None else with_parameters(environ, other)))
 
     def _moto(self, call: Call, environ: dict[str, Any]) -> Answer:
         try:
@@ -137,8 +103,6 @@ def unknown_key(service: str) -> Answer:
 
 def read_body(environ: dict[str, Any]) -> bytes:
     """The request's body, left in place for whoever reads next."""
-    import io
-
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     return body
@@ -152,6 +116,13 @@ def read_parameters(environ: dict[str, Any], body: bytes) -> dict[str, str]:
     if "form-urlencoded" in environ.get("CONTENT_TYPE", ""):
         text = body.decode("utf-8", "replace") or text
     return dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
+
+
+def with_parameters(environ: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+    """The same request of the query protocol with other parameters."""
+    body = urllib.parse.urlencode(parameters).encode()
+    changed = {"CONTENT_LENGTH": str(len(body)), "QUERY_STRING": "", "CONTENT_TYPE": "application/x-www-form-urlencoded; charset=utf-8"}
+    return {**environ, **changed, "REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(body)}
 
 
 def flat(value: Any, name: str = "") -> dict[str, str]:

@@ -73,4 +73,4 @@ def backend_protection(ami: Any) -> str | None:
 
 def tags_of(resource: Any) -> dict[str, str]:
     """A resource's tags as a plain mapping."""
-    return {tag["key"]: tag["value"] for tag in resource.get_tags()}
+    return dict(resource.ec2_backend.tags.get(resource.id, {}))

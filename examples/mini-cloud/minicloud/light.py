@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -39,6 +40,11 @@ mkdir -m 755 "$root/run/sshd"
 cat "$root/proc/sys/kernel/random/uuid" > "$root/run/boot-id"
 mount --bind "$root/run/boot-id" "$root/proc/sys/kernel/random/boot_id"
 [ -s "$root/etc/machine-id" ] || tr -d - < "$root/proc/sys/kernel/random/uuid" > "$root/etc/machine-id"
+if ! chroot "$root" /usr/sbin/sshd -t -o UsePAM=no; then
+    # A machine whose sshd cannot start runs all the same.
+    trap 'exit 0' TERM
+    while :; do sleep 1 & wait $!; done
+fi
 exec chroot "$root" /usr/sbin/sshd -D -e -o UsePAM=no -o MaxStartups=100
 """
 
@@ -95,8 +101,8 @@ class Light(Machine):
             path.write_text(text if text.endswith("\n") else text + "\n")
             path.chmod(0o644 if half == "public" else 0o600)
         if not list(folder.glob("ssh_host_*_key")):
-            key = Ed25519PrivateKey.generate()
-            path = folder / "ssh_host_ed25519_key"
+            key = Ed25519PrivateKey.generate() if self.ed25519 else ec.generate_private_key(ec.SECP256R1())
+            path = folder / ("ssh_host_ed25519_key" if self.ed25519 else "ssh_host_ecdsa_key")
             path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
             path.chmod(0o600)
             path.with_suffix(".pub").write_bytes(key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH) + b"\n")

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 
 from . import cgroup, janitor, network, seed
+from .fidelity import no_ed25519
 
 STOP_PATIENCE = 25  # seconds a guest gets to shut down before it is killed, as EC2 does after some minutes
 REBOOT_STATUS = 133  # systemd-nspawn's exit status when the guest asked for a reboot
@@ -39,13 +40,17 @@ class Machine:
 
     def __init__(self, state: pathlib.Path, net: network.Network, launch: seed.Launch, layers: list[str]) -> None:
         self.id, self.launch, self.layers, self.net = launch.instance_id, launch, layers, net
-        self.address = net.addresses.take()
+        self.address, self.public_address = net.addresses.take(), net.addresses.take()
         launch.hostname = launch.hostname or "ip-" + self.address.replace(".", "-")
         self.state = state
         self.folder = state / "instances" / self.id
         self.upper, self.work, self.root = (self.folder / name for name in ("upper", "work", "root"))
         self.console_file = state / "consoles" / f"{self.id}.log"
         self.reachable = True
+        self.ed25519 = True  # whether the first boot's sshd has such keys
+        self.spot_end = ""  # when EC2 will end this spot instance, as its metadata say it
+        self.admission: Callable[[], network.Admission] = dict
+        self.attach: Callable[[int], None] = lambda _leader: None  # gives the guest its link to the metadata service
         self.started: Callable[[], None] = lambda: None
         self.ended: Callable[[], None] = lambda: None
         self.process: subprocess.Popen | None = None
@@ -94,8 +99,8 @@ class Machine:
             self._minder.start()
 
     def move(self) -> None:
-        """Takes another address, as a stopped instance does in EC2 when it is started again (unless it has an Elastic IP)."""
-        old, self.address = self.address, self.net.addresses.take()
+        """Takes another public address, as a stopped instance does in EC2 when it is started again (unless it has an Elastic IP)."""
+        old, self.public_address = self.public_address, self.net.addresses.take()
         self.net.addresses.give_back(old)
 
     def stop(self, graceful: bool = True) -> None:
@@ -122,10 +127,16 @@ class Machine:
             self.restart(leader)
 
     def release(self) -> None:
-        """Removes the instance's files and gives its address back; the console's text stays."""
+        """Removes the instance's files and gives its addresses back; the console's text stays."""
         self.stop(graceful=False)
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.net.addresses.give_back(self.address)
+        for address in (self.address, self.public_address):
+            self.net.addresses.give_back(address)
+
+    def renew_admission(self) -> None:
+        """Lets in who may come in by now."""
+        if door := self.door:
+            door.admit(self.admission())
 
     def running(self) -> bool:
         """Whether the guest's process is there."""
@@ -164,6 +175,8 @@ class Machine:
             with _starting:
                 if not self._prepared:
                     self.prepare()
+                    if not self.ed25519:
+                        no_ed25519.write(self.upper)
                     self._prepared = True
                 subprocess.run(
                     ["mount", "-t", "overlay", "overlay", "-o", self.mount_options(), self.root], cwd=self.state, check=True
@@ -195,9 +208,11 @@ class Machine:
         janitor.record(self.folder, self.process.pid, groups=groups)
         leader = self._wait_for_leader()
         if leader:
+            self.attach(leader)
             self.started()
             if self.reachable:
-                self.door = self.net.open_door(self.address, leader)
+                self.door = self.net.open_door(self.admission(), leader)
+                self.renew_admission()  # rules may have changed while the door was made
         status = self.process.wait()
         if self.door:
             self.door.close()

@@ -1,4 +1,4 @@
-"""Owns how an instance is reached: the door that leads from port 22 of its address to the sshd inside.
+"""Owns how an instance is reached: the door that leads from port 22 of its addresses to the sshd inside.
 
 Every instance lives in a network namespace of its own, where only its own loopback exists. A door opens when the guest's
 sshd listens (never before), and closes when it stops. One asyncio loop in one thread serves all doors. Refuses to carry any
@@ -11,16 +11,21 @@ import asyncio
 import concurrent.futures
 import contextlib
 import ctypes
+import ipaddress
 import os
 import socket
 import threading
 
 from .addresses import SSH_PORT, AddressPool, listening
+from .fidelity.groups import guard
 
 CLONE_NEWNET = 0x40000000
 POLL = 0.03  # seconds between two looks at whether the guest's sshd listens
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+# Addresses of an instance, and for each the clients whose packets arrive there.
+Admission = dict[str, list[ipaddress.IPv4Network]]
 
 
 class NamespaceSockets:
@@ -52,9 +57,9 @@ class Network:
         self._thread = threading.Thread(target=self.loop.run_forever, name="network", daemon=True)
         self._thread.start()
 
-    def open_door(self, address: str, leader: int) -> Door:
+    def open_door(self, admission: Admission, leader: int) -> Door:
         """Starts to watch for the sshd of the namespace that process `leader` lives in; the door opens when it listens."""
-        door = Door(self, address, os.open(f"/proc/{leader}/ns/net", os.O_RDONLY), leader)
+        door = Door(self, admission, os.open(f"/proc/{leader}/ns/net", os.O_RDONLY), leader)
         asyncio.run_coroutine_threadsafe(door.begin(), self.loop).result()
         return door
 
@@ -68,15 +73,24 @@ class Network:
 class Door:
     """Port 22 of one running instance."""
 
-    def __init__(self, network: Network, address: str, namespace: int, leader: int) -> None:
-        self._network, self._address, self._namespace, self._leader = network, address, namespace, leader
+    def __init__(self, network: Network, admission: Admission, namespace: int, leader: int) -> None:
+        self._network, self._admission, self._namespace, self._leader = network, admission, namespace, leader
         self._tasks: set[asyncio.Task] = set()
-        self._listener: socket.socket | None = None
+        self._listeners: dict[str, socket.socket] = {}
         self.is_open = threading.Event()
 
     async def begin(self) -> None:
         """Runs in the loop: starts watching."""
         self._spawn(self._watch())
+
+    def admit(self, admission: Admission) -> None:
+        """Lets these clients in from now on; whoever is connected stays so. Addresses stay those of the beginning."""
+        self._network.loop.call_soon_threadsafe(self._admit, admission)
+
+    def _admit(self, admission: Admission) -> None:
+        self._admission = {address: admission.get(address, []) for address in self._admission}
+        for address, listener in self._listeners.items():
+            guard(listener, self._admission[address])
 
     def close(self) -> None:
         """Closes the port and every connection through it; returns when that is done."""
@@ -87,8 +101,9 @@ class Door:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener:
-            self._listener.close()
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
         os.close(self._namespace)
         self.is_open.clear()
 
@@ -100,12 +115,17 @@ class Door:
     async def _watch(self) -> None:
         while not listening(self._leader):
             await asyncio.sleep(POLL)
-        listener = await self._listening_socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((self._address, SSH_PORT))
-        listener.listen(128)
-        self._listener = listener
+        for address in list(self._admission):
+            listener = await self._listening_socket()
+            guard(listener, self._admission[address])
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, SSH_PORT))
+            listener.listen(128)
+            self._listeners[address] = listener
+            self._spawn(self._accept(listener))
         self.is_open.set()
+
+    async def _accept(self, listener: socket.socket) -> None:
         while True:
             outer, _ = await self._network.loop.sock_accept(listener)
             self._spawn(self._carry(outer))

@@ -26,6 +26,7 @@ from .addresses import make_pool
 from .cache import Cache, lock_shared
 from .calllog import CallLog
 from .cloud import BASE_IMAGES, REGIONS, Cloud
+from .fidelity.metadata import MetadataService
 from .gateway import Gateway
 from .network import Network
 
@@ -83,6 +84,7 @@ def serve(cache: Cache, state: pathlib.Path, options: argparse.Namespace, ending
     hide_nspawn_traces()
     log = CallLog(state / "calls.jsonl")
     cloud = Cloud(state, make_accounts(), Network(make_pool(options.addresses)))
+    cloud.metadata = MetadataService(cloud)
     try:
         gateway = Gateway(cloud, log, api.install(cloud))
         logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -20,9 +20,11 @@ import uuid
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 HERE = pathlib.Path(__file__).resolve().parent
 LAUNCHER = HERE.parent / "mini-cloud"
+sys.path.insert(0, str(HERE.parent))  # some tests look at the package itself
 PATIENCE = 120  # seconds until a wait gives up; far more than anything takes on an idle machine
 
 
@@ -38,8 +40,22 @@ def wait_for(what: str, probe, patience: float = PATIENCE):
     while time.monotonic() < deadline:
         if value := probe():
             return value
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise AssertionError(f"not in {patience} s: {what}")
+
+
+def known(call):
+    """What a call about something new answers as soon as EC2 knows it."""
+
+    def attempt():
+        try:
+            return (call(),)
+        except ClientError as error:
+            if not error.response["Error"]["Code"].endswith(".NotFound"):
+                raise
+            return None
+
+    return wait_for("what was just made is known", attempt, 10)[0]
 
 
 class Server:
@@ -53,17 +69,20 @@ class Server:
         wait_for("the server's ready file", lambda: ready.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, f"mini-cloud up ended with {self.process.returncode}"
         self.ready = json.loads(ready.read_text())
+        for account in self.ready["accounts"]:
+            for region in self.ready["regions"]:
+                self.control("POST", "admit", {"region": region, "account": account})
 
     def stop(self) -> int:
         """Ends it as a person would; returns its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
-    def client(self, service: str = "ec2", region: str = "us-east-1", account: str = "main", **keys: str):
-        """A boto3 client that does not retry, so that every error is seen."""
+    def client(self, service: str = "ec2", region: str = "us-east-1", account: str = "main", attempts: int = 1, **keys: str):
+        """A boto3 client that does not retry unless told to, so that every error is seen."""
         who = self.ready["accounts"][account]
         given = {"aws_access_key_id": who["access_key"], "aws_secret_access_key": who["secret_key"], **keys}
-        config = Config(retries={"total_max_attempts": 1})
+        config = Config(retries={"total_max_attempts": attempts, "mode": "standard"})
         return boto3.client(service, region_name=region, endpoint_url=self.ready["endpoint"], config=config, **given)
 
     def control(self, method: str, verb: str, body: object = None):
@@ -72,6 +91,11 @@ class Server:
         request = urllib.request.Request(f"{self.ready['endpoint']}/_minicloud/{verb}", data, method=method)
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+    def client_address(self) -> str:
+        """The address under which this machine's clients arrive at public addresses."""
+        with urllib.request.urlopen(f"{self.ready['endpoint']}/_minicloud/checkip") as answer:
+            return answer.read().decode().strip()
 
     def calls(self, action: str) -> list[dict]:
         """The call log's lines about one action."""
@@ -83,11 +107,11 @@ class Guest:
     """One instance under test."""
 
     def __init__(self, desk: Desk, instance_id: str, region: str) -> None:
-        self.desk, self.id, self.ec2 = desk, instance_id, desk.server.client(region=region)
+        self.desk, self.id, self.ec2 = desk, instance_id, desk.server.client(region=region, attempts=9)
 
     def describe(self) -> dict:
         """The instance as DescribeInstances shows it."""
-        return self.ec2.describe_instances(InstanceIds=[self.id])["Reservations"][0]["Instances"][0]
+        return known(lambda: self.ec2.describe_instances(InstanceIds=[self.id]))["Reservations"][0]["Instances"][0]
 
     def state(self) -> str:
         """Its state's name."""
@@ -137,6 +161,20 @@ class Guest:
         return result.stdout.strip()
 
 
+def unthrottled(call):
+    """What a call answers when EC2 has time for it; other errors are not waited for."""
+
+    def attempt():
+        try:
+            return (call(),)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "RequestLimitExceeded":
+                raise
+            return None
+
+    return wait_for("room for a request", attempt)[0]
+
+
 def port_open(address: str) -> bool:
     """Whether something answers there on port 22."""
     with contextlib.suppress(OSError), socket.create_connection((address, 22), 2):
@@ -158,7 +196,7 @@ class Desk:
         if not ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": ["tests"]}])["KeyPairs"]:
             ec2.import_key_pair(KeyName="tests", PublicKeyMaterial=self.key.with_suffix(".pub").read_bytes())
         wish = {"MinCount": 1, "MaxCount": 1, "InstanceType": "t3.small", "KeyName": "tests", **more}
-        reservation = ec2.run_instances(ImageId=image or images[region], **wish)
+        reservation = unthrottled(lambda: ec2.run_instances(ImageId=image or images[region], **wish))
         guest = Guest(self, reservation["Instances"][0]["InstanceId"], region)
         self.guests.append(guest)
         return guest
@@ -172,14 +210,14 @@ class Desk:
 
     def wait_image(self, ec2, image: str) -> dict:
         """Waits until an image is available."""
-        describe = lambda: ec2.describe_images(ImageIds=[image])["Images"][0]  # noqa: E731
+        describe = lambda: known(lambda: ec2.describe_images(ImageIds=[image]))["Images"][0]  # noqa: E731
         wait_for(f"{image} available", lambda: describe()["State"] == "available")
         return describe()
 
     def end(self) -> None:
         """Terminates every launch."""
         for guest in self.guests:
-            guest.ec2.terminate_instances(InstanceIds=[guest.id])
+            known(lambda guest=guest: guest.ec2.terminate_instances(InstanceIds=[guest.id]))
         for guest in self.guests:
             guest.wait_state("terminated")
 
@@ -206,4 +244,5 @@ def desk(server, key):
     mine = Desk(server, key)
     yield mine
     server.control("DELETE", "faults")
+    server.control("DELETE", "circumstances")
     mine.end()

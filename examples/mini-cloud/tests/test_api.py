@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
-from conftest import port_open, wait_for
+from conftest import known, port_open, wait_for
 
 
 def code_of(call) -> str:
@@ -54,7 +54,7 @@ def test_assumed_role_acts_in_its_account(server):
     who = server.client("sts", **given).get_caller_identity()
     assert who["Account"] == number and "assumed-role/tester/job" in who["Arn"]
     group = server.client(**given).create_security_group(GroupName="assumed", Description="x")["GroupId"]
-    server.client(account="other").delete_security_group(GroupId=group)
+    known(lambda: server.client(account="other").delete_security_group(GroupId=group))
 
 
 def test_unknown_key_is_refused(server):
@@ -77,7 +77,8 @@ def test_protection_holds_until_it_is_lifted(desk):
     assert code_of(lambda: ec2.deregister_image(ImageId=image)) == "OperationNotPermitted"
     ec2.disable_image_deregistration_protection(ImageId=image)
     ec2.deregister_image(ImageId=image)
-    assert ec2.describe_images(Owners=["self"], Filters=[{"Name": "image-id", "Values": [image]}])["Images"] == []
+    by_id = [{"Name": "image-id", "Values": [image]}]
+    wait_for("it is in no listing", lambda: ec2.describe_images(Owners=["self"], Filters=by_id)["Images"] == [])
 
 
 def test_tags_in_the_creating_call(desk, key):
@@ -89,6 +90,7 @@ def test_tags_in_the_creating_call(desk, key):
     group = ec2.create_security_group(GroupName=name, Description="x", TagSpecifications=spec("security-group"))["GroupId"]
     by_tag = [{"Name": "tag:run", "Values": ["r2"]}]
     assert [pair["KeyName"] for pair in ec2.describe_key_pairs(Filters=by_tag)["KeyPairs"]] == [name]
+    known(lambda: ec2.describe_security_groups(GroupIds=[group]))
     assert [g["GroupId"] for g in ec2.describe_security_groups(Filters=by_tag)["SecurityGroups"]] == [group]
     ec2.delete_key_pair(KeyName=name)
     ec2.delete_security_group(GroupId=group)
@@ -155,7 +157,8 @@ def test_lost_answer_is_a_done_call(desk, server):
     server.control("POST", "faults", [{"action": "CreateSecurityGroup", "kind": "drop-answer"}])
     with pytest.raises((ConnectionClosedError, HTTPClientError)):
         desk.ec2.create_security_group(GroupName="lost", Description="x")
-    found = desk.ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["lost"]}])["SecurityGroups"]
+    lost = [{"Name": "group-name", "Values": ["lost"]}]
+    found = wait_for("the group", lambda: desk.ec2.describe_security_groups(Filters=lost)["SecurityGroups"])
     assert len(found) == 1
     desk.ec2.delete_security_group(GroupId=found[0]["GroupId"])
 

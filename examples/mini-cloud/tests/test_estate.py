@@ -7,6 +7,7 @@ import hashlib
 import uuid
 
 import pytest
+from conftest import known
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from test_api import code_of
@@ -23,7 +24,7 @@ def copy(server, light: bool = True, **more) -> str:
 
 def described(ec2, image: str, **more) -> dict:
     """The image as its owner sees it."""
-    return ec2.describe_images(ImageIds=[image], IncludeDisabled=True, **more)["Images"][0]
+    return known(lambda: ec2.describe_images(ImageIds=[image], IncludeDisabled=True, **more))["Images"][0]
 
 
 def snapshot_of(ec2, image: str) -> str:
@@ -59,7 +60,7 @@ def test_shared_images_are_seen_and_launched_by_the_other_account(server, key):
     assert "Value" not in main.describe_image_attribute(ImageId=image, Attribute="lastLaunchedTime").get("LastLaunchedTime", {})
     guest = other.run_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="t3.small")["Instances"][0]["InstanceId"]
     assert main.describe_image_attribute(ImageId=image, Attribute="lastLaunchedTime")["LastLaunchedTime"]["Value"].startswith("20")
-    other.terminate_instances(InstanceIds=[guest])
+    known(lambda: other.terminate_instances(InstanceIds=[guest]))
     main.modify_image_attribute(ImageId=image, LaunchPermission={"Remove": [{"UserId": number}]})
     assert code_of(lambda: other.describe_images(ImageIds=[image])) == "InvalidAMIID.NotFound"
 

@@ -21,22 +21,22 @@ use assay_config::file::BuildDecl;
 use assay_model::escape::{bounded, escape_bytes};
 
 /// The oldest Packer that knows `packer init` and HCL2 templates without a warning.
-pub const OLDEST: (u64, u64) = (1, 7);
+pub(crate) const OLDEST: (u64, u64) = (1, 7);
 /// How long `packer version` may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One call of Packer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct PackerStep {
     /// `init` or `build`.
     pub verb: &'static str,
     /// Everything after the program's name.
     pub arguments: Vec<OsString>,
 }
 
-impl Step {
+impl PackerStep {
     /// The call as a shell would take it. The values of variables are left out: one may be a secret, and this goes into logs.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mut words = vec!["packer".to_owned()];
         let mut is_variable = false;
         for argument in &self.arguments {
@@ -70,13 +70,13 @@ fn quoted(word: &str) -> String {
 }
 
 /// What an image's build calls, in order. `color`: absent leaves it to Packer. `extra` goes before the template.
-pub fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<Step> {
+pub(crate) fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<PackerStep> {
     let template = OsString::from(&build.template);
     let mut steps = Vec::new();
     // Legacy JSON templates name no plugins, and `packer init` refuses them.
     let name = build.template.to_string_lossy();
     if !name.ends_with(".json") || name.ends_with(".pkr.json") {
-        steps.push(Step { verb: "init", arguments: vec!["init".into(), template.clone()] });
+        steps.push(PackerStep { verb: "init", arguments: vec!["init".into(), template.clone()] });
     }
     let mut arguments: Vec<OsString> = vec!["build".into()];
     arguments.extend(color.map(|on| format!("-color={on}").into()));
@@ -93,13 +93,13 @@ pub fn steps(build: &BuildDecl, color: Option<bool>, extra: &[OsString]) -> Vec<
     }
     arguments.extend(extra.iter().cloned());
     arguments.push(template);
-    steps.push(Step { verb: "build", arguments });
+    steps.push(PackerStep { verb: "build", arguments });
     steps
 }
 
 /// Where Packer runs.
 #[derive(Debug, Clone)]
-pub struct Packer {
+pub(crate) struct PackerProgram {
     /// The program.
     pub program: PathBuf,
     /// The folder of assay.hcl.
@@ -108,9 +108,9 @@ pub struct Packer {
     pub to_stderr: bool,
 }
 
-impl Packer {
+impl PackerProgram {
     /// Checks that there is a Packer and that it is not too old. Fails with a sentence.
-    pub async fn check(&self) -> Result<(), String> {
+    pub(crate) async fn check(&self) -> Result<(), String> {
         let mut command = Command::new(&self.program);
         command.arg("version").current_dir(&self.folder).stdin(Stdio::null()).stderr(Stdio::null());
         // It would ask the network for a newer one.
@@ -135,7 +135,7 @@ impl Packer {
 
     /// Runs a step to its end. What asks us to end is handed on to Packer each time, and its end is waited for: it then cleans up what it made. Packer is asked to
     /// end as well where we are killed. `outcomes`: where our post-processor tells what came of it.
-    pub async fn run(&self, step: &Step, outcomes: &Path) -> Result<ExitStatus, String> {
+    pub(crate) async fn run(&self, step: &PackerStep, outcomes: &Path) -> Result<ExitStatus, String> {
         let name = self.program.display();
         // At a terminal Packer stays in our group, so that it may read from there and Ctrl-C reaches it without us.
         let own_group = !std::io::stdin().is_terminal();
@@ -150,7 +150,7 @@ impl Packer {
         let watch = OrphanWatch::start(None).map_err(|error| format!("/bin/sh cannot be started: {error}"))?;
         let requests = EndRequests::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
         let child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
-        let mut running = Running { child, own_group, watch, requests };
+        let mut running = RunningPacker { child, own_group, watch, requests };
         running.ended().await.map_err(|error| format!("{name} cannot be waited for: {error}"))
     }
 }
@@ -160,14 +160,14 @@ impl Packer {
 /// The program that is started is only a wrapper, which starts Packer itself (panicwrap). It ignores SIGINT, which a terminal sends to the whole group anyway, and
 /// hands on SIGTERM. So an interrupt goes to the whole group where it is Packer's own, and as SIGTERM to the wrapper where it is ours as well. A second interrupt
 /// makes Packer end at once and clean up nothing.
-struct Running {
+struct RunningPacker {
     child: Child,
     own_group: bool,
     watch: OrphanWatch,
     requests: EndRequests,
 }
 
-impl Running {
+impl RunningPacker {
     async fn ended(&mut self) -> std::io::Result<ExitStatus> {
         if let Some(pid) = self.pid() {
             let end = if self.own_group { OrphanEnd::InterruptGroup(pid) } else { OrphanEnd::Terminate(pid) };
@@ -213,7 +213,7 @@ mod tests {
 
     fn lines(build: &BuildDecl, extra: &[&str]) -> Vec<String> {
         let extra: Vec<OsString> = extra.iter().map(OsString::from).collect();
-        steps(build, Some(false), &extra).iter().map(Step::line).collect()
+        steps(build, Some(false), &extra).iter().map(PackerStep::line).collect()
     }
 
     #[test]

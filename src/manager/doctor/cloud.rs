@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
-use super::{Finding, Level};
+use super::{DoctorFinding, FindingLevel};
 use assay_aws::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, DryRun, DryRunAnswer, Ec2Factory, Filters, Image},
-    launch::Identity,
+    cloud::{
+        Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage, DescribeFilters, DryRun, DryRunAnswer, Ec2Factory,
+    },
+    launch::KeyPairText,
 };
 use assay_config::doctor::{DoctorRequest, LaunchPlace};
-use assay_iam::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR, Role};
-use assay_model::{AmiId, Region, State, tags};
+use assay_iam::{IamRole, NO_GROUP, NO_INSTANCE, NO_KEY_PAIR};
+use assay_model::{AmiId, ImageState, Region, tags};
 
 /// EC2 refuses requests whose time differs by more ("Troubleshooting SigV4" in the IAM User Guide).
 const MOST_SKEW: i64 = 300;
@@ -21,7 +23,7 @@ const RUN: i64 = 3_600;
 const ONE_INSTANCE: f64 = 2.0;
 
 /// Everything, or only why nothing can be asked.
-pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
+pub(super) async fn look(request: &DoctorRequest) -> Vec<DoctorFinding> {
     let factory = Ec2Factory::connect(&request.access).await;
     let (mut findings, known) = identity(&factory).await;
     if !known {
@@ -29,7 +31,7 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
     }
     if request.regions.is_empty() {
         let cure = "name them in assay.hcl (`regions` of an image), or with --region";
-        findings.push(Finding::bad("regions", Level::Unknown, "no region is known to look at", cure));
+        findings.push(DoctorFinding::bad("regions", FindingLevel::Unknown, "no region is known to look at", cure));
     }
     let regions = join_all(request.regions.iter().map(|region| look_at(request, &factory, region))).await;
     findings.extend(regions.into_iter().flatten());
@@ -37,19 +39,19 @@ pub(super) async fn look(request: &DoctorRequest) -> Vec<Finding> {
 }
 
 /// Who we are to AWS alone.
-pub(super) async fn who(request: &DoctorRequest) -> Vec<Finding> {
+pub(super) async fn who(request: &DoctorRequest) -> Vec<DoctorFinding> {
     identity(&Ec2Factory::connect(&request.access).await).await.0
 }
 
 /// Credentials, account and clock, and whether AWS knows us.
-async fn identity(factory: &Ec2Factory) -> (Vec<Finding>, bool) {
+async fn identity(factory: &Ec2Factory) -> (Vec<DoctorFinding>, bool) {
     let mut findings = match credentials(factory).await {
         Ok(finding) => vec![finding],
         Err(finding) => return (vec![finding], false),
     };
     match factory.caller().await {
         Ok(caller) => {
-            findings.push(Finding::ok("account", format!("{} as {}", caller.account, caller.arn)));
+            findings.push(DoctorFinding::ok("account", format!("{} as {}", caller.account, caller.arn)));
             findings.push(clock(caller.clock_ahead));
             (findings, true)
         }
@@ -61,24 +63,26 @@ async fn identity(factory: &Ec2Factory) -> (Vec<Finding>, bool) {
     }
 }
 
-async fn credentials(factory: &Ec2Factory) -> Result<Finding, Finding> {
+async fn credentials(factory: &Ec2Factory) -> Result<DoctorFinding, DoctorFinding> {
     const ABOUT: &str = "credentials";
     let found = factory.credentials().await.map_err(|error| {
         let cure = "give this job credentials: an OIDC token with a role, a profile, or AWS_* variables";
-        Finding::bad(ABOUT, Level::Error, error.message, cure)
+        DoctorFinding::bad(ABOUT, FindingLevel::Error, error.message, cure)
     })?;
     let who = format!("{} from {}", found.access_key_id, found.source);
-    let Some(end) = found.expires_at else { return Ok(Finding::ok(ABOUT, who)) };
+    let Some(end) = found.expires_at else { return Ok(DoctorFinding::ok(ABOUT, who)) };
     let left = end - jiff::Timestamp::now().as_second();
     let cure = "a run may take longer: have a role with longer sessions, or credentials that renew themselves";
     Ok(match left {
-        ..=0 => Finding::bad(ABOUT, Level::Error, format!("{who}; they have expired"), "renew them"),
-        1..RUN => Finding::bad(ABOUT, Level::Warning, format!("{who}; they end in {} min", left / 60), cure),
-        _ => Finding::ok(ABOUT, format!("{who}; {} min left", left / 60)),
+        ..=0 => DoctorFinding::bad(ABOUT, FindingLevel::Error, format!("{who}; they have expired"), "renew them"),
+        1..RUN => {
+            DoctorFinding::bad(ABOUT, FindingLevel::Warning, format!("{who}; they end in {} min", left / 60), cure)
+        }
+        _ => DoctorFinding::ok(ABOUT, format!("{who}; {} min left", left / 60)),
     })
 }
 
-fn clock(ahead: Option<i64>) -> Finding {
+fn clock(ahead: Option<i64>) -> DoctorFinding {
     const ABOUT: &str = "clock";
     let cure = "set this machine's clock: AWS refuses requests that are more than five minutes off";
     let words = |ahead: i64| match ahead {
@@ -87,18 +91,20 @@ fn clock(ahead: Option<i64>) -> Finding {
         _ => format!("is {} s behind AWS's", -ahead),
     };
     match ahead {
-        None => Finding::bad(ABOUT, Level::Unknown, "the answer bore no date", cure),
-        Some(ahead) if ahead.abs() > MOST_SKEW => Finding::bad(ABOUT, Level::Error, words(ahead), cure),
-        Some(ahead) if ahead.abs() > MOST_SKEW / 5 => Finding::bad(ABOUT, Level::Warning, words(ahead), cure),
-        Some(ahead) => Finding::ok(ABOUT, words(ahead)),
+        None => DoctorFinding::bad(ABOUT, FindingLevel::Unknown, "the answer bore no date", cure),
+        Some(ahead) if ahead.abs() > MOST_SKEW => DoctorFinding::bad(ABOUT, FindingLevel::Error, words(ahead), cure),
+        Some(ahead) if ahead.abs() > MOST_SKEW / 5 => {
+            DoctorFinding::bad(ABOUT, FindingLevel::Warning, words(ahead), cure)
+        }
+        Some(ahead) => DoctorFinding::ok(ABOUT, words(ahead)),
     }
 }
 
-async fn look_at(request: &DoctorRequest, factory: &dyn CloudFactory, region: &Region) -> Vec<Finding> {
+async fn look_at(request: &DoctorRequest, factory: &dyn CloudFactory, region: &Region) -> Vec<DoctorFinding> {
     let cloud = factory.region(region);
     let cloud = cloud.as_ref();
     // Where gold is only copied to, nothing is launched.
-    let place = request.launches.get(region).filter(|_| request.role.is_none_or(Role::launches));
+    let place = request.launches.get(region).filter(|_| request.role.is_none_or(IamRole::launches));
     let (of_launching, rights) = tokio::join!(
         async {
             match place {
@@ -111,45 +117,51 @@ async fn look_at(request: &DoctorRequest, factory: &dyn CloudFactory, region: &R
     of_launching.into_iter().chain(rights).collect()
 }
 
-async fn launching(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
+async fn launching(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<DoctorFinding> {
     let (networks, types, quota) = tokio::join!(networks(place, cloud), types(place, cloud), quota(cloud));
     networks.into_iter().chain(types).chain([quota]).collect()
 }
 
 /// What is named and not there.
-async fn networks(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
+async fn networks(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<DoctorFinding> {
     let about = cloud.region().as_str();
     let mut findings = Vec::new();
     if !place.subnets.is_empty() {
         let ids: Vec<String> = place.subnets.iter().cloned().collect();
-        let filters: Filters = [("subnet-id".to_owned(), ids.clone())].into();
+        let filters: DescribeFilters = [("subnet-id".to_owned(), ids.clone())].into();
         let cure = "correct subnet_id or subnet_ids in assay.hcl";
         findings.push(match cloud.find_subnets(&filters).await {
             Ok(found) => {
                 let known: Vec<&str> = found.iter().map(|subnet| subnet.id.as_str()).collect();
                 let lost: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !known.contains(id)).collect();
                 match (lost.as_slice(), found.iter().map(|subnet| subnet.free_addresses).sum::<i32>()) {
-                    ([], 0) => Finding::bad(about, Level::Error, "the subnets have no free address", cure),
-                    ([], free) => Finding::ok(about, format!("{} subnets with {free} free addresses", found.len())),
-                    (lost, _) => Finding::bad(about, Level::Error, format!("no subnet {}", lost.join(", ")), cure),
+                    ([], 0) => DoctorFinding::bad(about, FindingLevel::Error, "the subnets have no free address", cure),
+                    ([], free) => {
+                        DoctorFinding::ok(about, format!("{} subnets with {free} free addresses", found.len()))
+                    }
+                    (lost, _) => {
+                        DoctorFinding::bad(about, FindingLevel::Error, format!("no subnet {}", lost.join(", ")), cure)
+                    }
                 }
             }
             Err(error) => failed(about, &error, "allow ec2:DescribeSubnets"),
         });
     }
     if place.default_vpc {
-        let filters: Filters = [("is-default".to_owned(), vec!["true".to_owned()])].into();
+        let filters: DescribeFilters = [("is-default".to_owned(), vec!["true".to_owned()])].into();
         let cure = "name vpc_id, subnet_ids, vpc_filter or subnet_filter in assay.hcl, or make a default VPC";
         findings.push(match cloud.find_vpcs(&filters).await {
-            Ok(found) if found.is_empty() => Finding::bad(about, Level::Error, "there is no default VPC", cure),
-            Ok(found) => Finding::ok(about, format!("default VPC {}", found.join(", "))),
+            Ok(found) if found.is_empty() => {
+                DoctorFinding::bad(about, FindingLevel::Error, "there is no default VPC", cure)
+            }
+            Ok(found) => DoctorFinding::ok(about, format!("default VPC {}", found.join(", "))),
             Err(error) => failed(about, &error, "allow ec2:DescribeVpcs"),
         });
     }
     findings
 }
 
-async fn types(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
+async fn types(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<DoctorFinding> {
     let about = cloud.region().as_str();
     let asked: Vec<String> = place.instance_types.union(&place.fallback_types).cloned().collect();
     if asked.is_empty() {
@@ -162,43 +174,44 @@ async fn types(place: &LaunchPlace, cloud: &dyn Cloud) -> Vec<Finding> {
 }
 
 /// A type that is tested on must be there; without one that is only fallen back to a run may have fewer chances, and no more.
-fn types_lost(place: &LaunchPlace, about: &str, asked: &[String], offered: &[String]) -> Vec<Finding> {
+fn types_lost(place: &LaunchPlace, about: &str, asked: &[String], offered: &[String]) -> Vec<DoctorFinding> {
     let (tested, fallbacks): (Vec<&str>, Vec<&str>) = asked
         .iter()
         .filter(|kind| !offered.contains(kind))
         .map(String::as_str)
         .partition(|kind| place.instance_types.contains(*kind));
     if tested.is_empty() && fallbacks.is_empty() {
-        return vec![Finding::ok(about, format!("{} offered", asked.join(", ")))];
+        return vec![DoctorFinding::ok(about, format!("{} offered", asked.join(", ")))];
     }
     let finding = |lost: Vec<&str>, level, cure| {
         let found = format!("{} not offered here", lost.join(", "));
-        (!lost.is_empty()).then(|| Finding::bad(about, level, found, cure))
+        (!lost.is_empty()).then(|| DoctorFinding::bad(about, level, found, cure))
     };
-    let tested = finding(tested, Level::Error, "name another instance_type in assay.hcl");
-    let fallbacks = finding(fallbacks, Level::Warning, "launches do without; name another in instance_type_fallbacks");
+    let tested = finding(tested, FindingLevel::Error, "name another instance_type in assay.hcl");
+    let fallbacks =
+        finding(fallbacks, FindingLevel::Warning, "launches do without; name another in instance_type_fallbacks");
     tested.into_iter().chain(fallbacks).collect()
 }
 
-async fn quota(cloud: &dyn Cloud) -> Finding {
+async fn quota(cloud: &dyn Cloud) -> DoctorFinding {
     let about = cloud.region().as_str();
     match cloud.vcpu_quota().await {
-        Ok(Some(quota)) if quota < ONE_INSTANCE => Finding::bad(
+        Ok(Some(quota)) if quota < ONE_INSTANCE => DoctorFinding::bad(
             about,
-            Level::Error,
+            FindingLevel::Error,
             format!("the quota for standard instances is {quota} vCPUs"),
             "ask for more in Service Quotas (L-1216C47A)",
         ),
-        Ok(Some(quota)) => Finding::ok(about, format!("quota for standard instances: {quota} vCPUs")),
-        Ok(None) => Finding::bad(
+        Ok(Some(quota)) => DoctorFinding::ok(about, format!("quota for standard instances: {quota} vCPUs")),
+        Ok(None) => DoctorFinding::bad(
             about,
-            Level::Warning,
+            FindingLevel::Warning,
             "nobody says what the vCPU quota is",
             "look at Service Quotas (L-1216C47A)",
         ),
-        Err(error) => Finding::bad(
+        Err(error) => DoctorFinding::bad(
             about,
-            Level::Warning,
+            FindingLevel::Warning,
             format!("the vCPU quota is not known: {error}"),
             "allow servicequotas:GetServiceQuota and servicequotas:GetAWSDefaultServiceQuota, or do without",
         ),
@@ -206,14 +219,14 @@ async fn quota(cloud: &dyn Cloud) -> Finding {
 }
 
 /// What the role must be allowed, as far as EC2 can be asked without a thing to do it to.
-async fn rights(request: &DoctorRequest, place: Option<&LaunchPlace>, cloud: &dyn Cloud) -> Vec<Finding> {
+async fn rights(request: &DoctorRequest, place: Option<&LaunchPlace>, cloud: &dyn Cloud) -> Vec<DoctorFinding> {
     let about = cloud.region().as_str();
     let mut calls = Vec::new();
     if let Some(place) = place {
         calls.extend(of_launching(request, place));
     }
     let mut findings = Vec::new();
-    if matches!(request.role, Some(Role::Promoter | Role::Sweeper)) {
+    if matches!(request.role, Some(IamRole::Promoter | IamRole::Sweeper)) {
         let managed = [(tags::MANAGED.to_owned(), "true".to_owned())];
         match cloud.find_images(&managed).await {
             Ok(images) => calls.extend(of_images(request.role, &images)),
@@ -221,7 +234,7 @@ async fn rights(request: &DoctorRequest, place: Option<&LaunchPlace>, cloud: &dy
         }
         if calls.is_empty() {
             let found = "there is no AMI of ours to ask EC2 about";
-            findings.push(Finding::bad(about, Level::Warning, found, "ask again when there is one"));
+            findings.push(DoctorFinding::bad(about, FindingLevel::Warning, found, "ask again when there is one"));
         }
     }
     let answers = join_all(calls.iter().map(|call| cloud.dry_run(call))).await;
@@ -229,14 +242,14 @@ async fn rights(request: &DoctorRequest, place: Option<&LaunchPlace>, cloud: &dy
     for (call, answer) in calls.iter().zip(answers) {
         let action = call.action();
         let cure = || {
-            let role = request.role.map_or("…", Role::as_str);
+            let role = request.role.map_or("…", IamRole::as_str);
             format!("allow ec2:{action}: see assay iam --role {role}")
         };
         match answer {
             Ok(DryRunAnswer::Allowed | DryRunAnswer::NotSaid(_)) => allowed.push(action),
-            Ok(DryRunAnswer::Denied(words)) => findings.push(Finding::bad(
+            Ok(DryRunAnswer::Denied(words)) => findings.push(DoctorFinding::bad(
                 about,
-                Level::Error,
+                FindingLevel::Error,
                 format!("ec2:{action} is not allowed: {words}"),
                 cure(),
             )),
@@ -244,7 +257,7 @@ async fn rights(request: &DoctorRequest, place: Option<&LaunchPlace>, cloud: &dy
         }
     }
     if !allowed.is_empty() {
-        findings.insert(0, Finding::ok(about, format!("not refused by EC2: {}", allowed.join(", "))));
+        findings.insert(0, DoctorFinding::ok(about, format!("not refused by EC2: {}", allowed.join(", "))));
     }
     findings
 }
@@ -259,7 +272,7 @@ fn of_launching(request: &DoctorRequest, place: &LaunchPlace) -> Vec<DryRun> {
     let given: BTreeMap<String, String> =
         given.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let mut calls = Vec::new();
-    if let Ok(identity) = Identity::generate("assay-doctor") {
+    if let Ok(identity) = KeyPairText::generate("assay-doctor") {
         let name = "assay-doctor".to_owned();
         calls.push(DryRun::ImportKeyPair { name, public_key: identity.public_key, tags: given.clone() });
     }
@@ -274,24 +287,25 @@ fn of_launching(request: &DoctorRequest, place: &LaunchPlace) -> Vec<DryRun> {
 }
 
 /// Asked about AMIs that are there, with what they already are.
-fn of_images(role: Option<Role>, images: &[Image]) -> Vec<DryRun> {
-    let state = |image: &Image| image.tags.get(tags::STATE).and_then(|word| word.parse::<State>().ok());
-    let first = |wanted: &[State]| -> Option<(AmiId, State)> {
+fn of_images(role: Option<IamRole>, images: &[CloudImage]) -> Vec<DryRun> {
+    let state = |image: &CloudImage| image.tags.get(tags::STATE).and_then(|word| word.parse::<ImageState>().ok());
+    let first = |wanted: &[ImageState]| -> Option<(AmiId, ImageState)> {
         images.iter().find_map(|image| {
             let state = state(image).filter(|state| wanted.contains(state))?;
             Some((image.id.clone(), state))
         })
     };
     let mut calls = Vec::new();
-    let decided = [State::Gold, State::Vetted, State::Retired, State::Revoked];
-    if let (Some(Role::Promoter), Some((image, state))) = (role, first(&decided)) {
+    let decided = [ImageState::Gold, ImageState::Vetted, ImageState::Retired, ImageState::Revoked];
+    if let (Some(IamRole::Promoter), Some((image, state))) = (role, first(&decided)) {
         let same = [(tags::STATE.to_owned(), state.to_string())].into();
         calls.push(DryRun::CreateTags { resource: image.to_string(), tags: same });
         calls.push(DryRun::ModifyImageAttribute { image: image.clone() });
         calls.push(DryRun::EnableImageDeprecation { image });
     }
-    let spare = [State::Rejected, State::Retired, State::Untested, State::Candidate, State::Revoked];
-    if let (Some(Role::Sweeper), Some((image, _))) = (role, first(&spare)) {
+    let spare =
+        [ImageState::Rejected, ImageState::Retired, ImageState::Untested, ImageState::Candidate, ImageState::Revoked];
+    if let (Some(IamRole::Sweeper), Some((image, _))) = (role, first(&spare)) {
         calls.push(DryRun::EnableImageDeprecation { image: image.clone() });
         calls.push(DryRun::DisableImage { image: image.clone() });
         calls.push(DryRun::DeregisterImage { image });
@@ -300,12 +314,12 @@ fn of_images(role: Option<Role>, images: &[Image]) -> Vec<DryRun> {
 }
 
 /// A call that did not do what was asked: a refusal is a mistake, silence is not known.
-fn failed(about: &str, error: &CloudError, cure: &str) -> Finding {
+fn failed(about: &str, error: &CloudError, cure: &str) -> DoctorFinding {
     let level = match error.kind {
-        CloudErrorKind::Denied | CloudErrorKind::Credentials => Level::Error,
-        _ => Level::Unknown,
+        CloudErrorKind::Denied | CloudErrorKind::Credentials => FindingLevel::Error,
+        _ => FindingLevel::Unknown,
     };
-    Finding::bad(about, level, error.to_string(), cure)
+    DoctorFinding::bad(about, level, error.to_string(), cure)
 }
 
 #[cfg(test)]
@@ -315,12 +329,12 @@ mod tests {
     use super::*;
     use assay_aws::cloud::fake::FakeCloud;
     use assay_config::{
-        request::Format,
+        request::OutputFormat,
         settings::{AccessSettings, ProberSettings},
     };
 
     /// Launches in us-east-1 that name a subnet filter, copies to eu-west-1.
-    fn request(role: Option<Role>) -> DoctorRequest {
+    fn request(role: Option<IamRole>) -> DoctorRequest {
         let place = LaunchPlace { instance_types: ["t3.small".to_owned()].into(), ..LaunchPlace::default() };
         let [here, copy] = ["us-east-1", "eu-west-1"].map(|name| name.parse::<Region>().expect("a region"));
         DoctorRequest {
@@ -336,7 +350,7 @@ mod tests {
             branch: "main".to_owned(),
             remote: None,
             mistakes: None,
-            format: Format::Text,
+            format: OutputFormat::Text,
         }
     }
 
@@ -355,14 +369,14 @@ mod tests {
         let of_copies = |calls: &[String]| -> Vec<String> {
             calls.iter().filter(|call| call.starts_with("eu-west-1")).cloned().collect()
         };
-        for role in [None, Some(Role::Builder), Some(Role::Tester)] {
+        for role in [None, Some(IamRole::Builder), Some(IamRole::Tester)] {
             let calls = asked(&request(role)).await;
             assert_eq!(of_copies(&calls), [""; 0], "{role:?}");
             for needed in ["DescribeInstanceTypeOfferings", "GetServiceQuota", "DryRun"] {
                 assert!(calls.contains(&format!("us-east-1 {needed}")), "{role:?}: {needed} in {calls:?}");
             }
         }
-        for role in [Role::Promoter, Role::Sweeper] {
+        for role in [IamRole::Promoter, IamRole::Sweeper] {
             let calls = asked(&request(Some(role))).await;
             assert_eq!(of_copies(&calls), ["eu-west-1 DescribeImages"], "{role}");
         }
@@ -370,7 +384,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_default_vpc_is_asked_for_only_where_it_is_needed() {
-        let mut request = request(Some(Role::Tester));
+        let mut request = request(Some(IamRole::Tester));
         let of_vpcs = |calls: Vec<String>| calls.iter().filter(|call| call.ends_with("DescribeVpcs")).count();
         assert_eq!(of_vpcs(asked(&request).await), 0, "a subnet filter chooses");
         request.launches.values_mut().for_each(|place| place.default_vpc = true);
@@ -385,7 +399,7 @@ mod tests {
             ..LaunchPlace::default()
         };
         let asked = ["m6i.large", "m7i.large", "t3.small"].map(str::to_owned);
-        let lost = |offered: &[usize]| -> Vec<(Level, String)> {
+        let lost = |offered: &[usize]| -> Vec<(FindingLevel, String)> {
             let offered: Vec<String> = offered.iter().map(|n| asked[*n].clone()).collect();
             types_lost(&place, "x", &asked, &offered)
                 .into_iter()
@@ -393,19 +407,22 @@ mod tests {
                 .collect()
         };
         let not_here = |kind: &str| format!("{kind} not offered here");
-        assert_eq!(lost(&[0, 1, 2]), [(Level::Ok, "m6i.large, m7i.large, t3.small offered".to_owned())]);
-        assert_eq!(lost(&[1, 2]), [(Level::Warning, not_here("m6i.large"))]);
-        assert_eq!(lost(&[2]), [(Level::Error, not_here("m7i.large")), (Level::Warning, not_here("m6i.large"))]);
+        assert_eq!(lost(&[0, 1, 2]), [(FindingLevel::Ok, "m6i.large, m7i.large, t3.small offered".to_owned())]);
+        assert_eq!(lost(&[1, 2]), [(FindingLevel::Warning, not_here("m6i.large"))]);
+        assert_eq!(
+            lost(&[2]),
+            [(FindingLevel::Error, not_here("m7i.large")), (FindingLevel::Warning, not_here("m6i.large"))]
+        );
     }
 
     #[test]
     fn a_clock_that_aws_would_refuse_is_an_error() {
         let level = |ahead| clock(ahead).level;
-        assert_eq!(level(Some(0)), Level::Ok);
-        assert_eq!(level(Some(-61)), Level::Warning);
-        assert_eq!(level(Some(300)), Level::Warning);
-        assert_eq!(level(Some(301)), Level::Error);
-        assert_eq!(level(None), Level::Unknown);
+        assert_eq!(level(Some(0)), FindingLevel::Ok);
+        assert_eq!(level(Some(-61)), FindingLevel::Warning);
+        assert_eq!(level(Some(300)), FindingLevel::Warning);
+        assert_eq!(level(Some(301)), FindingLevel::Error);
+        assert_eq!(level(None), FindingLevel::Unknown);
         assert_eq!(clock(Some(-400)).found, "is 400 s behind AWS's");
     }
 }

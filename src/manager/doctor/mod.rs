@@ -7,12 +7,12 @@ mod git;
 mod tools;
 
 use assay_config::doctor::DoctorRequest;
-use assay_iam::Role;
-use assay_model::exit::Exit;
+use assay_iam::IamRole;
+use assay_model::exit::ExitStatus;
 
 /// How a thing stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum FindingLevel {
     /// As it should be.
     Ok,
     /// It will work, or mostly; somebody should look.
@@ -23,9 +23,9 @@ pub enum Level {
     Error,
 }
 
-impl Level {
+impl FindingLevel {
     /// Its word.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warning => "warning",
@@ -37,29 +37,29 @@ impl Level {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct DoctorFinding {
     /// What it is about: `credentials`, `git`, `us-east-1`, ….
     pub about: String,
     /// How it stands.
-    pub level: Level,
+    pub level: FindingLevel,
     /// What was found.
     pub found: String,
     /// What to do; absent where all is well.
     pub cure: Option<String>,
 }
 
-impl Finding {
+impl DoctorFinding {
     pub(super) fn ok(about: &str, found: impl Into<String>) -> Self {
-        Self { about: about.to_owned(), level: Level::Ok, found: found.into(), cure: None }
+        Self { about: about.to_owned(), level: FindingLevel::Ok, found: found.into(), cure: None }
     }
 
-    pub(super) fn bad(about: &str, level: Level, found: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(super) fn bad(about: &str, level: FindingLevel, found: impl Into<String>, cure: impl Into<String>) -> Self {
         Self { about: about.to_owned(), level, found: found.into(), cure: Some(cure.into()) }
     }
 }
 
 /// Looks at everything, at once. The findings stand in a fixed order.
-pub async fn doctor(request: &DoctorRequest) -> Vec<Finding> {
+pub(crate) async fn doctor(request: &DoctorRequest) -> Vec<DoctorFinding> {
     if request.ci {
         let (job, git) = tokio::join!(ci::look(request), git::look(request));
         return job.into_iter().chain(git).collect();
@@ -69,13 +69,13 @@ pub async fn doctor(request: &DoctorRequest) -> Vec<Finding> {
         git::look(request),
         async {
             match request.role {
-                None | Some(Role::Builder) => tools::packer().await,
+                None | Some(IamRole::Builder) => tools::packer().await,
                 _ => Vec::new(),
             }
         },
         async {
             match request.role {
-                None | Some(Role::Builder | Role::Tester) => tools::prober(request).await,
+                None | Some(IamRole::Builder | IamRole::Tester) => tools::prober(request).await,
                 _ => Vec::new(),
             }
         },
@@ -88,29 +88,33 @@ pub async fn doctor(request: &DoctorRequest) -> Vec<Finding> {
     findings
 }
 
-fn configuration(request: &DoctorRequest) -> Vec<Finding> {
+fn configuration(request: &DoctorRequest) -> Vec<DoctorFinding> {
     const ABOUT: &str = "configuration";
     match &request.mistakes {
-        None => vec![Finding::bad(
+        None => vec![DoctorFinding::bad(
             ABOUT,
-            Level::Warning,
+            FindingLevel::Warning,
             "there is no assay.hcl here or above",
             "write one: it says what images there are",
         )],
-        Some(mistakes) if mistakes.is_empty() => vec![Finding::ok(ABOUT, "assay.hcl and its suites have no mistakes")],
+        Some(mistakes) if mistakes.is_empty() => {
+            vec![DoctorFinding::ok(ABOUT, "assay.hcl and its suites have no mistakes")]
+        }
         Some(mistakes) => mistakes
             .iter()
-            .map(|mistake| Finding::bad(ABOUT, Level::Error, mistake, "mend it; `assay lint` tells when it is right"))
+            .map(|mistake| {
+                DoctorFinding::bad(ABOUT, FindingLevel::Error, mistake, "mend it; `assay lint` tells when it is right")
+            })
             .collect(),
     }
 }
 
 /// What all of it amounts to: a mistake in what is configured, something that could not be found out, or nothing.
-pub fn exit(findings: &[Finding]) -> Exit {
+pub(crate) fn exit(findings: &[DoctorFinding]) -> ExitStatus {
     match findings.iter().map(|finding| finding.level).max() {
-        Some(Level::Error) => Exit::Usage,
-        Some(Level::Unknown) => Exit::Undecided,
-        _ => Exit::Done,
+        Some(FindingLevel::Error) => ExitStatus::Usage,
+        Some(FindingLevel::Unknown) => ExitStatus::Undecided,
+        _ => ExitStatus::Done,
     }
 }
 
@@ -120,13 +124,14 @@ mod tests {
 
     #[test]
     fn the_worst_finding_decides() {
-        let of = |levels: &[Level]| {
-            let findings: Vec<Finding> = levels.iter().map(|level| Finding::bad("x", *level, "y", "z")).collect();
+        let of = |levels: &[FindingLevel]| {
+            let findings: Vec<DoctorFinding> =
+                levels.iter().map(|level| DoctorFinding::bad("x", *level, "y", "z")).collect();
             exit(&findings)
         };
-        assert_eq!(of(&[]), Exit::Done);
-        assert_eq!(of(&[Level::Ok, Level::Warning]), Exit::Done);
-        assert_eq!(of(&[Level::Unknown, Level::Warning]), Exit::Undecided);
-        assert_eq!(of(&[Level::Error, Level::Unknown]), Exit::Usage);
+        assert_eq!(of(&[]), ExitStatus::Done);
+        assert_eq!(of(&[FindingLevel::Ok, FindingLevel::Warning]), ExitStatus::Done);
+        assert_eq!(of(&[FindingLevel::Unknown, FindingLevel::Warning]), ExitStatus::Undecided);
+        assert_eq!(of(&[FindingLevel::Error, FindingLevel::Unknown]), ExitStatus::Usage);
     }
 }

@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
-use super::{Finding, Level};
+use super::{DoctorFinding, FindingLevel};
 use crate::test_run::reach;
 use assay_aws::journal::reaper::own_program;
 use assay_config::doctor::DoctorRequest;
@@ -15,21 +15,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const OLDEST: (u32, u32) = (1, 7);
 
 /// Packer's version and the plugins that templates need.
-pub(super) async fn packer() -> Vec<Finding> {
+pub(super) async fn packer() -> Vec<DoctorFinding> {
     const ABOUT: &str = "packer";
     let version = match said(&["version"]).await {
         Ok(text) => text,
         Err(why) => {
-            return vec![Finding::bad(ABOUT, Level::Error, why, "install Packer and have it in PATH")];
+            return vec![DoctorFinding::bad(ABOUT, FindingLevel::Error, why, "install Packer and have it in PATH")];
         }
     };
     let first = version.lines().next().unwrap_or_default().trim().to_owned();
     let mut findings = vec![match number(&first) {
-        Some(number) if number >= OLDEST => Finding::ok(ABOUT, first),
-        Some(_) => Finding::bad(ABOUT, Level::Error, first, "install Packer 1.7 or newer"),
-        None => Finding::bad(
+        Some(number) if number >= OLDEST => DoctorFinding::ok(ABOUT, first),
+        Some(_) => DoctorFinding::bad(ABOUT, FindingLevel::Error, first, "install Packer 1.7 or newer"),
+        None => DoctorFinding::bad(
             ABOUT,
-            Level::Unknown,
+            FindingLevel::Unknown,
             format!("{first:?} is no version of Packer's"),
             "look what `packer` is here",
         ),
@@ -39,13 +39,15 @@ pub(super) async fn packer() -> Vec<Finding> {
             findings.push(plugin(&list, "amazon", None, "packer init with a template that requires it"));
             findings.push(plugin(&list, "assay", Some(env!("CARGO_PKG_VERSION")), "assay packer install"));
         }
-        Err(why) => findings.push(Finding::bad(ABOUT, Level::Unknown, why, "look into the plugin folder by hand")),
+        Err(why) => {
+            findings.push(DoctorFinding::bad(ABOUT, FindingLevel::Unknown, why, "look into the plugin folder by hand"))
+        }
     }
     findings
 }
 
 /// One plugin in the list of paths `…/packer-plugin-NAME_vVERSION_API_OS_ARCH`.
-fn plugin(list: &str, name: &str, wanted: Option<&str>, cure: &str) -> Finding {
+fn plugin(list: &str, name: &str, wanted: Option<&str>, cure: &str) -> DoctorFinding {
     const ABOUT: &str = "packer";
     let prefix = format!("packer-plugin-{name}_v");
     let versions: Vec<&str> = list
@@ -54,12 +56,12 @@ fn plugin(list: &str, name: &str, wanted: Option<&str>, cure: &str) -> Finding {
         .filter_map(|rest| rest.split('_').next())
         .collect();
     match (versions.as_slice(), wanted) {
-        ([], _) => Finding::bad(ABOUT, Level::Error, format!("the plugin {name} is not installed"), cure),
+        ([], _) => DoctorFinding::bad(ABOUT, FindingLevel::Error, format!("the plugin {name} is not installed"), cure),
         (versions, Some(wanted)) if !versions.contains(&wanted) => {
             let found = format!("the plugin {name} is {}, this program {wanted}", versions.join(", "));
-            Finding::bad(ABOUT, Level::Error, found, cure)
+            DoctorFinding::bad(ABOUT, FindingLevel::Error, found, cure)
         }
-        (versions, _) => Finding::ok(ABOUT, format!("plugin {name} {}", versions.join(", "))),
+        (versions, _) => DoctorFinding::ok(ABOUT, format!("plugin {name} {}", versions.join(", "))),
     }
 }
 
@@ -86,14 +88,14 @@ async fn said(arguments: &[&str]) -> Result<String, String> {
 }
 
 /// Starts a prober, or speaks to the remote one, and tells what keeps it from being confined.
-pub(super) async fn prober(request: &DoctorRequest) -> Vec<Finding> {
+pub(super) async fn prober(request: &DoctorRequest) -> Vec<DoctorFinding> {
     const ABOUT: &str = "prober";
     let program = match own_program() {
         Ok(program) => program,
         Err(error) => {
-            return vec![Finding::bad(
+            return vec![DoctorFinding::bad(
                 ABOUT,
-                Level::Error,
+                FindingLevel::Error,
                 format!("cannot find this program: {error}"),
                 "reinstall assay",
             )];
@@ -102,15 +104,15 @@ pub(super) async fn prober(request: &DoctorRequest) -> Vec<Finding> {
     let prober = match reach::prober(&request.prober, &program).await {
         Ok(prober) => prober,
         Err(why) => {
-            return vec![Finding::bad(ABOUT, Level::Error, why.reason, "see docs/prober.md")];
+            return vec![DoctorFinding::bad(ABOUT, FindingLevel::Error, why.reason, "see docs/prober.md")];
         }
     };
     let missing = prober.confinement();
     if missing.is_empty() {
-        return vec![Finding::ok(ABOUT, "confined: no environment, files, programs or privileges")];
+        return vec![DoctorFinding::ok(ABOUT, "confined: no environment, files, programs or privileges")];
     }
     let cure = "reports will say so; a newer kernel, or a runner that allows landlock and seccomp, cures it";
-    missing.into_iter().map(|what| Finding::bad(ABOUT, Level::Warning, what, cure)).collect()
+    missing.into_iter().map(|what| DoctorFinding::bad(ABOUT, FindingLevel::Warning, what, cure)).collect()
 }
 
 #[cfg(test)]
@@ -121,10 +123,13 @@ mod tests {
     fn plugins_are_read_from_packers_list() {
         let list = "/p/github.com/hashicorp/amazon/packer-plugin-amazon_v1.8.2_x5.0_linux_amd64\n\
                     /p/github.com/assay/assay/packer-plugin-assay_v0.0.1_x5.0_linux_amd64\n";
-        assert_eq!(plugin(list, "amazon", None, "x"), Finding::ok("packer", "plugin amazon 1.8.2"));
+        assert_eq!(plugin(list, "amazon", None, "x"), DoctorFinding::ok("packer", "plugin amazon 1.8.2"));
         let old = plugin(list, "assay", Some("0.1.0"), "assay packer install");
-        assert_eq!((old.level, old.found.as_str()), (Level::Error, "the plugin assay is 0.0.1, this program 0.1.0"));
-        assert_eq!(plugin("", "amazon", None, "x").level, Level::Error);
+        assert_eq!(
+            (old.level, old.found.as_str()),
+            (FindingLevel::Error, "the plugin assay is 0.0.1, this program 0.1.0")
+        );
+        assert_eq!(plugin("", "amazon", None, "x").level, FindingLevel::Error);
         assert_eq!(number("Packer v1.16.0"), Some((1, 16)));
         assert_eq!(number("packer: command not found"), None);
     }

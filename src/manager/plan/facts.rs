@@ -7,33 +7,33 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
-use super::{Decision, ImageFacts, Made, ParentFacts, ParentGold, PlanError};
+use super::{BuildDecision, ImageFacts, MadeBuild, ParentFacts, ParentGold, PlanError};
 use assay_config::{
-    Problem,
+    ConfigProblem,
     file::{BuildDecl, ImageDecl},
     image_requests::PlanRequest,
 };
 use assay_ledger as ledger;
 use assay_ledger::{
-    Books, BooksRequest, Environment, LedgerError, ProvenanceRequest, SourceDigest,
-    vantage::{self, Vantage},
+    BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest, SourceDigest,
+    vantage::{self, ReadPoints},
 };
-use assay_model::{AmiId, Candidate, Digest, ImageName, cause::chain, history::History, lock::Lock};
+use assay_model::{AmiId, Candidate, Digest, ImageName, cause::chain, history::ImageHistory, lock::Lock};
 
 /// What git says of the images.
 #[derive(Debug, Clone, Default)]
-pub struct Gathered {
+pub(crate) struct GatheredFacts {
     /// By image: those that were asked for and all that they are built on.
-    pub images: BTreeMap<ImageName, Known>,
+    pub images: BTreeMap<ImageName, KnownImage>,
     /// What the user should know.
     pub notes: Vec<String>,
     /// The protected branch, where there is one.
-    pub protected: Option<Books>,
+    pub protected: Option<LedgerSnapshot>,
 }
 
 /// What git says of one image.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub(crate) struct KnownImage {
     /// Digest of its inputs as they are checked out; `None`: none are named.
     pub source: Option<SourceDigest>,
     /// Why the lock cannot be read: then nothing is known of the image, and nothing is done for it.
@@ -47,7 +47,7 @@ pub struct Known {
 }
 
 /// Asks git. Fails where it cannot be read, and where declared inputs have no digest.
-pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<Gathered, PlanError> {
+pub(crate) async fn gather(request: &PlanRequest, environment: &GitEnvironment) -> Result<GatheredFacts, PlanError> {
     let file = &request.file;
     let books = BooksRequest {
         folder: file.folder.clone(),
@@ -56,7 +56,7 @@ pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<
         environment: environment.clone(),
     };
     let vantage = vantage::look(&books, request.fetch).await?;
-    let mut gathered = Gathered { protected: vantage.protected.clone(), ..Gathered::default() };
+    let mut gathered = GatheredFacts { protected: vantage.protected.clone(), ..GatheredFacts::default() };
     if request.fetch && !vantage.fetched {
         gathered.notes.push("there is no remote: what this repository knows counts".to_owned());
     }
@@ -69,7 +69,7 @@ pub async fn gather(request: &PlanRequest, environment: &Environment) -> Result<
             Ok(source) => source,
             Err(words) => {
                 let shown = format!("image {:?}: inputs", image.name.as_str());
-                problems.push(Problem::in_file(&file.shown, line_of_inputs(image), shown, words));
+                problems.push(ConfigProblem::in_file(&file.shown, line_of_inputs(image), shown, words));
                 None
             }
         };
@@ -94,7 +94,7 @@ fn needed(request: &PlanRequest) -> Vec<&ImageDecl> {
 }
 
 /// What is said of parents whose gold is another one in this checkout than on the protected branch.
-fn behind(request: &PlanRequest, gathered: &Gathered) -> Vec<String> {
+fn behind(request: &PlanRequest, gathered: &GatheredFacts) -> Vec<String> {
     let wanted = request.file.images.iter().filter(|image| request.wants(&image.name));
     let mut parents: Vec<&ImageName> = wanted.filter_map(|image| image.parent.as_ref()).collect();
     parents.sort();
@@ -112,26 +112,26 @@ fn behind(request: &PlanRequest, gathered: &Gathered) -> Vec<String> {
 
 fn line_of_inputs(image: &ImageDecl) -> usize {
     match image.options.given.get("inputs").map(|given| &given.place) {
-        Some(assay_config::Place::File { line, .. }) => *line,
+        Some(assay_config::ValuePlace::File { line, .. }) => *line,
         _ => image.line,
     }
 }
 
 /// `inputs` of an image, as assay.hcl gives them.
-pub fn inputs(image: &ImageDecl) -> Vec<String> {
+pub(super) fn inputs(image: &ImageDecl) -> Vec<String> {
     let given = image.options.given.get("inputs").and_then(|given| given.value.as_array());
     given.into_iter().flatten().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
 /// The files that promotion writes, as they stand in assay.hcl.
-pub fn projections(image: &ImageDecl) -> Vec<String> {
+pub(super) fn projections(image: &ImageDecl) -> Vec<String> {
     image.projections.iter().map(|projection| projection.path.display().to_string()).collect()
 }
 
 async fn source(
     image: &ImageDecl,
     request: &PlanRequest,
-    environment: &Environment,
+    environment: &GitEnvironment,
     notes: &mut Vec<String>,
 ) -> Result<Option<SourceDigest>, String> {
     let inputs = inputs(image);
@@ -158,13 +158,13 @@ async fn source(
 }
 
 async fn known(
-    vantage: &Vantage,
+    vantage: &ReadPoints,
     image: &ImageName,
     source: Option<SourceDigest>,
     notes: &mut Vec<String>,
-) -> Result<Known, LedgerError> {
+) -> Result<KnownImage, LedgerError> {
     let mut unreadable = None;
-    let mut read = async |books: &Books| match books.lock(image).await {
+    let mut read = async |books: &LedgerSnapshot| match books.lock(image).await {
         // Somebody's mistake in the lock of one image stops no other.
         Err(error @ LedgerError::Unreadable { .. }) => {
             unreadable = Some(chain(&error));
@@ -179,7 +179,7 @@ async fn known(
     };
     // Not asked now, the protected branch as it is known here may be behind what is checked out; locks only grow.
     let lock = if vantage.fetched || lock.entries.len() >= lock_here.entries.len() { lock } else { lock_here.clone() };
-    let books: Vec<&Books> =
+    let books: Vec<&LedgerSnapshot> =
         [Some(&vantage.head), vantage.branch.as_ref(), vantage.protected.as_ref()].into_iter().flatten().collect();
     let mut candidates: Vec<Candidate> = Vec::new();
     let files = try_join_all(books.iter().map(|books| books.candidate_files(image))).await?;
@@ -198,7 +198,7 @@ async fn known(
         }
     }
     candidates.sort_by_key(|candidate| std::cmp::Reverse((time(&candidate.tested_at), candidate.run)));
-    Ok(Known { source, unreadable, lock, lock_here, candidates })
+    Ok(KnownImage { source, unreadable, lock, lock_here, candidates })
 }
 
 /// A time of a file that assay wrote and checked when it was read.
@@ -206,13 +206,13 @@ fn time(text: &str) -> Timestamp {
     text.parse().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-impl Gathered {
+impl GatheredFacts {
     /// The facts of one image; `decided` are those before it. `None`: it is not needed.
-    pub fn facts(
+    pub(crate) fn facts(
         &self,
         request: &PlanRequest,
         image: &ImageDecl,
-        decided: &[Decision],
+        decided: &[BuildDecision],
         now: Timestamp,
     ) -> Option<ImageFacts> {
         let known = self.images.get(&image.name)?;
@@ -237,7 +237,7 @@ impl Gathered {
     }
 }
 
-impl Known {
+impl KnownImage {
     /// The digest of what a build was made from; what an earlier version recorded of the checked out inputs is their digest.
     fn recorded(&self, candidate: &Candidate) -> Option<Digest> {
         let recorded = candidate.provenance.source_digest.clone()?;
@@ -248,30 +248,30 @@ impl Known {
     }
 
     /// All that is known, as the law of the registry is asked.
-    fn history(&self) -> History<'_> {
-        SourceDigest::in_history(self.source.as_ref(), History::of(&self.lock, &self.candidates))
+    fn history(&self) -> ImageHistory<'_> {
+        SourceDigest::in_history(self.source.as_ref(), ImageHistory::of(&self.lock, &self.candidates))
     }
 
     /// Every build, newest test first; where the lock has a run its word counts.
-    pub fn made(&self, now: Timestamp) -> Vec<Made> {
+    pub(crate) fn made(&self, now: Timestamp) -> Vec<MadeBuild> {
         let history = self.history();
         let runs = self.lock.runs();
         let in_lock = runs.iter().filter_map(|run| self.lock.candidate(*run));
         let waiting = self.candidates.iter().filter(|candidate| !runs.contains(&candidate.run));
-        let mut made: Vec<Made> =
+        let mut made: Vec<MadeBuild> =
             in_lock.chain(waiting).map(|candidate| self.build(candidate, &history, now)).collect();
         made.sort_by_key(|made| std::cmp::Reverse((made.tested_at, made.run)));
         made
     }
 
-    fn build(&self, candidate: &Candidate, history: &History<'_>, now: Timestamp) -> Made {
+    fn build(&self, candidate: &Candidate, history: &ImageHistory<'_>, now: Timestamp) -> MadeBuild {
         let run = candidate.run;
         let state = self.lock.state_of(run).unwrap_or(candidate.state);
         let made_at = candidate.amis.iter().filter_map(|ami| ami.record.created_at.parse().ok()).min();
         let tested_at = time(&candidate.tested_at);
         let tested = candidate.amis.iter().map(|ami| &ami.record);
         let copies = self.lock.copies(run).map(|copy| &copy.record);
-        Made {
+        MadeBuild {
             run,
             // A revocation that was announced for later does not hold yet, but nobody should wait for such a build.
             state,

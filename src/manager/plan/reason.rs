@@ -2,11 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use assay_model::{ImageName, RunId, State};
+use assay_model::{ImageName, ImageState, RunId};
 
 /// What a reason means for the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum ReasonKind {
     /// A build is due.
     Due,
     /// It is not, and all is well.
@@ -17,7 +17,7 @@ pub enum Kind {
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum BuildReason {
     /// No build is known.
     NeverBuilt,
     /// No usable build has these inputs.
@@ -72,7 +72,7 @@ pub enum Reason {
         /// The build.
         run: RunId,
         /// candidate or vetted.
-        state: State,
+        state: ImageState,
         /// Declared architectures that it has no AMI for, or not in a declared region.
         lacks: Vec<String>,
     },
@@ -98,7 +98,7 @@ pub enum Reason {
         /// The build.
         run: RunId,
         /// retired or revoked.
-        state: State,
+        state: ImageState,
     },
     /// Builds since the parent's gold moved still stand on something else: the template does not follow it.
     ParentNotFollowed {
@@ -116,9 +116,9 @@ pub enum Reason {
     },
 }
 
-impl Reason {
+impl BuildReason {
     /// The name that programs read; it stays.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::NeverBuilt => "never-built",
             Self::InputsChanged { .. } => "inputs-changed",
@@ -141,7 +141,7 @@ impl Reason {
     }
 
     /// What it means.
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> ReasonKind {
         match self {
             Self::NeverBuilt
             | Self::InputsChanged { .. }
@@ -149,22 +149,22 @@ impl Reason {
             | Self::TooOld { .. }
             | Self::Untested { .. }
             | Self::GoldIncomplete { .. }
-            | Self::Forced => Kind::Due,
+            | Self::Forced => ReasonKind::Due,
             Self::GoldIsCurrent { .. }
             | Self::CandidateExists { .. }
             | Self::WaitsForParent { .. }
             | Self::BranchIsBehind { .. }
-            | Self::InputsUnseen => Kind::Idle,
+            | Self::InputsUnseen => ReasonKind::Idle,
             Self::Rejected { .. }
             | Self::SetAside { .. }
             | Self::ParentNotFollowed { .. }
             | Self::NoVerdict { .. }
-            | Self::LockUnreadable { .. } => Kind::Stuck,
+            | Self::LockUnreadable { .. } => ReasonKind::Stuck,
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for BuildReason {
     /// A fragment for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -194,7 +194,7 @@ impl fmt::Display for Reason {
                 write!(f, "gold {run} has these inputs, and no AMI for {}, which assay.hcl declares", lacks.join(", "))
             }
             Self::CandidateExists { run, state, lacks } => {
-                let waits = if *state == State::Vetted { "promotion to gold" } else { "validation" };
+                let waits = if *state == ImageState::Vetted { "promotion to gold" } else { "validation" };
                 write!(f, "{state} {run} has these inputs and waits for {waits}")?;
                 if lacks.is_empty() { Ok(()) } else { write!(f, "; it has no AMI for {} yet", lacks.join(", ")) }
             }
@@ -232,7 +232,7 @@ impl fmt::Display for Reason {
 }
 
 /// A time span in its largest whole unit: `9d`, `5h`, `12m`, `40s`.
-pub fn words(span: Duration) -> String {
+pub(crate) fn words(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         172_800.. => format!("{}d", seconds / 86_400),

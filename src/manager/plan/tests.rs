@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Decision, ImageFacts, Made, ParentFacts, ParentGold, decide};
+use super::{BuildDecision, ImageFacts, MadeBuild, ParentFacts, ParentGold, decide};
 use assay_model::{
-    AmiId, Architecture, Digest, Region, RunId, State,
-    history::{BuildFacts, History, MoveFacts},
+    AmiId, Architecture, Digest, ImageState, Region, RunId,
+    history::{BuildFacts, ImageHistory, MoveFacts},
 };
 
 const DAY: i64 = 86_400;
@@ -33,8 +33,8 @@ fn ami(number: u8) -> AmiId {
 }
 
 /// A build of inputs `digest_word`, tested on a day.
-fn made(number: u8, state: State, digest_word: &str, tested: i64) -> Made {
-    Made {
+fn made(number: u8, state: ImageState, digest_word: &str, tested: i64) -> MadeBuild {
+    MadeBuild {
         run: run(number),
         state,
         digest: Some(digest(digest_word)),
@@ -47,38 +47,38 @@ fn made(number: u8, state: State, digest_word: &str, tested: i64) -> Made {
     }
 }
 
-fn on(parent: u8, made: Made) -> Made {
-    Made { parent: Some(ami(parent)), ..made }
+fn on(parent: u8, made: MadeBuild) -> MadeBuild {
+    MadeBuild { parent: Some(ami(parent)), ..made }
 }
 
-fn superseded(made: Made) -> Made {
-    Made { superseded: true, ..made }
+fn superseded(made: MadeBuild) -> MadeBuild {
+    MadeBuild { superseded: true, ..made }
 }
 
 /// What the law says of the builds, where each was moved to its state on the day it was tested.
-fn judge(made: &mut [Made]) {
+fn judge(made: &mut [MadeBuild]) {
     let digests: Vec<Option<Digest>> = made.iter().map(|made| made.digest.clone()).collect();
     let mut builds = Vec::new();
     for (made, digest) in made.iter().zip(&digests) {
         let (made_at, tested_at, inputs) = (made.made_at, made.tested_at, digest.as_ref().map(Digest::as_str));
         builds.push(BuildFacts { run: made.run, inputs, began_at: made_at, made_at, tested_at, state: made.state });
     }
-    let is_moved = |made: &&Made| matches!(made.state, Vetted | Gold | Retired | Revoked);
+    let is_moved = |made: &&MadeBuild| matches!(made.state, Vetted | Gold | Retired | Revoked);
     let moved = made.iter().rev().filter(is_moved);
     let moves = moved.map(|made| MoveFacts { run: made.run, state: made.state, at: made.tested_at }).collect();
     let gold = made.iter().find(|made| made.state == Gold).map(|made| made.run);
-    let history = History { moves, builds, gold };
+    let history = ImageHistory { moves, builds, gold };
     made.iter_mut().for_each(|made| made.objection = history.objection(made.run, day(100)));
 }
 
 /// An image with inputs "now", newest builds first as they come from git.
-fn facts(mut made: Vec<Made>) -> ImageFacts {
+fn facts(mut made: Vec<MadeBuild>) -> ImageFacts {
     made.sort_by_key(|made| std::cmp::Reverse(made.tested_at));
     judge(&mut made);
     ImageFacts {
         image: "web".parse().expect("a name"),
         digest: Some(digest("now")),
-        gold_here: made.iter().find(|made| made.state == State::Gold).and_then(|made| made.digest.clone()),
+        gold_here: made.iter().find(|made| made.state == ImageState::Gold).and_then(|made| made.digest.clone()),
         made,
         parent: None,
         max_age: Some(Duration::from_secs(7 * 86_400)),
@@ -89,7 +89,7 @@ fn facts(mut made: Vec<Made>) -> ImageFacts {
 }
 
 /// Built on "base", whose gold 50 (AMI 50) is gold since day 90.
-fn child(made: Vec<Made>) -> ImageFacts {
+fn child(made: Vec<MadeBuild>) -> ImageFacts {
     let gold = ParentGold { run: run(50), amis: vec![ami(50), ami(51)], since: day(90) };
     let parent = ParentFacts { image: "base".parse().expect("a name"), gold: Some(gold), pending: false };
     ImageFacts { parent: Some(parent), ..facts(made) }
@@ -100,7 +100,7 @@ fn parent_of(facts: &mut ImageFacts) -> &mut ParentFacts {
 }
 
 /// `due: names` or `not due: names`.
-fn said(decision: &Decision) -> String {
+fn said(decision: &BuildDecision) -> String {
     let names: Vec<&str> = decision.reasons.iter().map(|reason| reason.name()).collect();
     let due = if decision.due { "due" } else { "not due" };
     let stuck = if decision.is_stuck() { " (stuck)" } else { "" };
@@ -118,7 +118,7 @@ fn assert_cases(cases: Vec<(&str, ImageFacts, &str)>) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-use State::{Candidate, Gold, Rejected, Retired, Revoked, Untested, Vetted};
+use ImageState::{Candidate, Gold, Rejected, Retired, Revoked, Untested, Vetted};
 
 #[test]
 fn an_image_that_stands_alone() {
@@ -129,7 +129,7 @@ fn an_image_that_stands_alone() {
         ("gold of these inputs", facts(vec![made(1, Gold, "now", 95)]), "not due: gold-is-current"),
         ("gold of others", facts(vec![made(1, Gold, "then", 95)]), "due: inputs-changed"),
         ("candidate of others", facts(vec![made(1, Candidate, "then", 95)]), "due: inputs-changed"),
-        ("unknown inputs", facts(vec![Made { digest: None, ..made(1, Gold, "", 95) }]), "due: inputs-changed"),
+        ("unknown inputs", facts(vec![MadeBuild { digest: None, ..made(1, Gold, "", 95) }]), "due: inputs-changed"),
         (
             "candidate of these",
             facts(vec![made(1, Gold, "then", 95), made(2, Candidate, "now", 99)]),
@@ -160,7 +160,7 @@ fn an_image_that_stands_alone() {
             facts(vec![made(1, Untested, "now", 97), made(2, Candidate, "now", 98), made(3, Untested, "now", 99)]),
             "not due: candidate-exists",
         ),
-        ("the build died", facts(vec![made(2, State::Building, "now", 99)]), "due: untested"),
+        ("the build died", facts(vec![made(2, ImageState::Building, "now", 99)]), "due: untested"),
         (
             "untested beside a good one",
             facts(vec![made(1, Gold, "now", 95), made(2, Untested, "now", 99)]),
@@ -250,14 +250,14 @@ fn what_was_rejected_or_taken_out_of_use_is_not_built_again_and_again() {
 fn gold_that_lacks_what_is_declared_is_built_again_but_not_for_ever() {
     let both = |facts| ImageFacts { architectures: vec![Architecture::X86_64, Architecture::Arm64], ..facts };
     let there = |facts| ImageFacts { regions: vec![region("us-east-1"), region("eu-west-1")], ..facts };
-    let complete = |mut made: Made| {
+    let complete = |mut made: MadeBuild| {
         made.places.insert((Architecture::Arm64, region("us-east-1")));
         made.places.insert((Architecture::Arm64, region("eu-west-1")));
         made.places.insert((Architecture::X86_64, region("eu-west-1")));
         made
     };
     let gold = || made(1, Gold, "now", 95);
-    let with = |newer: Made| both(facts(vec![gold(), newer]));
+    let with = |newer: MadeBuild| both(facts(vec![gold(), newer]));
     assert_cases(vec![
         ("an architecture", both(facts(vec![gold()])), "due: gold-incomplete"),
         ("a region", there(facts(vec![gold()])), "due: gold-incomplete"),

@@ -6,29 +6,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 
 use super::{
-    desk::{Desk, Pace},
+    desk::{CopyPace, MoveContext},
     facts,
 };
 use assay_aws::{
-    cloud::{Cloud, CloudErrorKind, CloudFactory, CloudResult, CopyImage, Image},
+    cloud::{Cloud, CloudErrorKind, CloudFactory, CloudImage, CloudResult, CopyImage},
     registry,
 };
-use assay_config::file::Distribution;
+use assay_config::file::DistributionDecl;
 use assay_model::{
-    AmiId, AmiRecord, AmiRef, Architecture, Digest, ImageName, Region, RunId, State,
+    AmiId, AmiRecord, AmiRef, Architecture, Digest, ImageName, ImageState, Region, RunId,
     lock::{Lock, LockCopy},
     tags,
 };
 
 /// A copy that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
+pub(super) struct DueCopy {
     pub of: AmiRecord,
     pub to: Region,
 }
 
 /// What is lacking in `regions`: one AMI for each architecture that the run has. `has`: all of its AMIs, the tested ones first.
-pub fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<Due> {
+pub(super) fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<DueCopy> {
     let mut sources: BTreeMap<Architecture, &AmiRecord> = BTreeMap::new();
     for record in has {
         sources.entry(record.architecture).or_insert(record);
@@ -37,28 +37,28 @@ pub fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<Due> {
     let regions: BTreeSet<&Region> = regions.iter().collect();
     let missing = sources.iter().flat_map(|(architecture, of)| {
         let open = regions.iter().filter(|region| !there.contains(&(*architecture, **region)));
-        open.map(|region| Due { of: (*of).clone(), to: (*region).clone() })
+        open.map(|region| DueCopy { of: (*of).clone(), to: (*region).clone() })
     });
     missing.collect()
 }
 
 /// The copies of a run in `regions` that EC2 says do not exist any more: they are made again. One whose region does not answer counts as there.
-pub async fn lost(factory: &dyn CloudFactory, lock: &Lock, run: RunId, regions: &[Region]) -> BTreeSet<AmiRef> {
+pub(super) async fn lost(factory: &dyn CloudFactory, lock: &Lock, run: RunId, regions: &[Region]) -> BTreeSet<AmiRef> {
     let copies = lock.copies(run).map(|copy| copy.record.ami.clone()).filter(|ami| regions.contains(&ami.region));
     let (seen, _) = facts::look(factory, copies).await;
     seen.into_iter().filter(|(_, image)| image.is_none()).map(|(ami, _)| ami).collect()
 }
 
 /// Makes what is due, all at once, and waits until it is available. A copy of an earlier try is found and taken. `Err`: what is not there, in words.
-pub async fn make(
-    desk: &Desk<'_>,
+pub(super) async fn make(
+    desk: &MoveContext<'_>,
     lock: &Lock,
     run: RunId,
-    distribution: &Distribution,
-    due: &[Due],
+    distribution: &DistributionDecl,
+    due: &[DueCopy],
 ) -> Result<Vec<LockCopy>, Vec<String>> {
     let made = join_all(due.iter().map(|one| async move {
-        let copier = Copier { desk, lock, run, distribution, due: one, cloud: desk.factory.region(&one.to) };
+        let copier = ImageCopier { desk, lock, run, distribution, due: one, cloud: desk.factory.region(&one.to) };
         copier.copy().await.map_err(|why| format!("the copy of {} to {}: {why}", one.of.ami, one.to))
     }))
     .await;
@@ -102,25 +102,25 @@ fn name(of: &str, number: usize) -> String {
 }
 
 /// Copies of earlier tries.
-struct Earlier {
+struct EarlierCopies {
     /// One that is, or will be, usable.
-    usable: Option<Image>,
+    usable: Option<CloudImage>,
     /// Those that EC2 failed.
     failed: Vec<String>,
 }
 
-struct Copier<'a> {
-    desk: &'a Desk<'a>,
+struct ImageCopier<'a> {
+    desk: &'a MoveContext<'a>,
     lock: &'a Lock,
     run: RunId,
-    distribution: &'a Distribution,
-    due: &'a Due,
+    distribution: &'a DistributionDecl,
+    due: &'a DueCopy,
     cloud: std::sync::Arc<dyn Cloud>,
 }
 
-impl Copier<'_> {
+impl ImageCopier<'_> {
     async fn copy(&self) -> Result<LockCopy, String> {
-        let Earlier { usable, failed } = self.earlier().await?;
+        let EarlierCopies { usable, failed } = self.earlier().await?;
         let id = match usable {
             Some(image) => image.id,
             None if failed.len() >= MOST_FAILED => return Err(give_up(&self.due.to, &failed)),
@@ -136,7 +136,7 @@ impl Copier<'_> {
     }
 
     /// The copies that earlier tries made: found by their tags, and believed only if EC2 names the same source.
-    async fn earlier(&self) -> Result<Earlier, String> {
+    async fn earlier(&self) -> Result<EarlierCopies, String> {
         let wanted = [
             (tags::MANAGED, "true".to_owned()),
             (tags::IMAGE, self.lock.image.to_string()),
@@ -145,10 +145,10 @@ impl Copier<'_> {
         ]
         .map(|(key, value)| (key.to_owned(), value));
         let found = self.cloud.find_images(&wanted).await.map_err(|error| error.to_string())?;
-        let is_real = |image: &Image| facts::source_of(image).as_ref() == Some(&self.due.of.ami);
-        let is_usable = |image: &Image| matches!(image.state.as_str(), "available" | "pending");
+        let is_real = |image: &CloudImage| facts::source_of(image).as_ref() == Some(&self.due.of.ami);
+        let is_usable = |image: &CloudImage| matches!(image.state.as_str(), "available" | "pending");
         let failed = found.iter().filter(|image| image.state == "failed").map(|image| image.id.to_string()).collect();
-        Ok(Earlier { usable: found.into_iter().find(|image| is_real(image) && is_usable(image)), failed })
+        Ok(EarlierCopies { usable: found.into_iter().find(|image| is_real(image) && is_usable(image)), failed })
     }
 
     /// A copy by the first token that EC2 does not remember for another one: it answers a token for a day or so with what it made by it, also where that
@@ -212,13 +212,13 @@ impl Copier<'_> {
         all.retain(|key, _| !key.starts_with("aws:") && key != tags::PROTECTED_BY);
         all.extend(registry::wanted_tags(self.lock, self.run).unwrap_or_default());
         // The lock does not name it yet, and may never: a copy that a promotion leaves behind must not pass for a promoted AMI, which no revocation would reach.
-        all.insert(tags::STATE.to_owned(), State::Candidate.to_string());
+        all.insert(tags::STATE.to_owned(), ImageState::Candidate.to_string());
         all.insert(tags::COPY_OF.to_owned(), self.due.of.ami.to_string());
         Ok(all)
     }
 
-    async fn available(&self, ami: &AmiRef) -> Result<Image, String> {
-        let Pace { patience, pause } = self.desk.copies;
+    async fn available(&self, ami: &AmiRef) -> Result<CloudImage, String> {
+        let CopyPace { patience, pause } = self.desk.copies;
         let deadline = tokio::time::Instant::now() + patience;
         let mut told = tokio::time::Instant::now();
         loop {
@@ -267,7 +267,7 @@ fn give_up(region: &Region, failed: &[String]) -> String {
 }
 
 /// Whether a copy of the lock may stand for a tested AMI, for messages.
-pub fn words(image: &ImageName, due: &[Due]) -> String {
+pub(super) fn words(image: &ImageName, due: &[DueCopy]) -> String {
     let places: Vec<String> = due.iter().map(|one| format!("{} to {}", one.of.architecture, one.to)).collect();
     format!("image {image}: copying {}", places.join(", "))
 }

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 use futures::future::join_all;
 
-use super::outcome::Moved;
+use super::outcome::MovedRun;
 use assay_aws::{
-    cloud::{CloudError, CloudFactory, Sharing},
+    cloud::{CloudError, CloudFactory, ImageSharing},
     registry::is_of_another_build,
 };
-use assay_config::file::Distribution;
+use assay_config::file::DistributionDecl;
 use assay_model::{AmiRecord, Architecture, Region};
 
 /// What `distribution { … }` asks of launch permissions.
-pub fn sharing(distribution: &Distribution) -> Sharing {
-    Sharing {
+pub(super) fn sharing(distribution: &DistributionDecl) -> ImageSharing {
+    ImageSharing {
         users: distribution.ami_users.clone(),
         org_arns: distribution.ami_org_arns.clone(),
         ou_arns: distribution.ami_ou_arns.clone(),
@@ -23,16 +23,16 @@ pub fn sharing(distribution: &Distribution) -> Sharing {
 }
 
 /// The name of the parameter for one architecture.
-pub fn parameter(distribution: &Distribution, architecture: Architecture) -> Option<String> {
+pub(super) fn parameter(distribution: &DistributionDecl, architecture: Architecture) -> Option<String> {
     distribution.ssm_parameter.as_ref().map(|name| name.replace("{architecture}", architecture.as_str()))
 }
 
 /// Shares every AMI and points the parameters of its region to it. What fails is in `moved.missing`.
-pub async fn distribute(
+pub(super) async fn distribute(
     factory: &dyn CloudFactory,
-    distribution: &Distribution,
+    distribution: &DistributionDecl,
     amis: &[AmiRecord],
-    moved: &mut Moved,
+    moved: &mut MovedRun,
 ) {
     let wanted = sharing(distribution);
     let shared = join_all(amis.iter().map(|record| share(factory, record, &wanted))).await;
@@ -51,7 +51,7 @@ pub async fn distribute(
 }
 
 /// One AMI for each parameter: the first of its region and architecture.
-fn pointers<'a>(distribution: &Distribution, amis: &'a [AmiRecord]) -> BTreeMap<(Region, String), &'a AmiRecord> {
+fn pointers<'a>(distribution: &DistributionDecl, amis: &'a [AmiRecord]) -> BTreeMap<(Region, String), &'a AmiRecord> {
     let mut pointers = BTreeMap::new();
     for record in amis {
         if let Some(name) = parameter(distribution, record.architecture) {
@@ -61,13 +61,17 @@ fn pointers<'a>(distribution: &Distribution, amis: &'a [AmiRecord]) -> BTreeMap<
     pointers
 }
 
-async fn share(factory: &dyn CloudFactory, record: &AmiRecord, wanted: &Sharing) -> Result<Option<String>, CloudError> {
+async fn share(
+    factory: &dyn CloudFactory,
+    record: &AmiRecord,
+    wanted: &ImageSharing,
+) -> Result<Option<String>, CloudError> {
     if wanted.is_empty() {
         return Ok(None);
     }
     let cloud = factory.region(&record.ami.region);
     let there = cloud.image_sharing(&record.ami.id).await?.sharing;
-    let lacking = Sharing {
+    let lacking = ImageSharing {
         users: wanted.users.iter().filter(|user| !there.users.contains(user)).cloned().collect(),
         org_arns: wanted.org_arns.iter().filter(|arn| !there.org_arns.contains(arn)).cloned().collect(),
         ou_arns: wanted.ou_arns.iter().filter(|arn| !there.ou_arns.contains(arn)).cloned().collect(),

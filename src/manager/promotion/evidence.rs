@@ -10,13 +10,13 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    outcome::{PromotionError, Refusal},
+    outcome::{MoveRefusal, PromotionError},
     rules::SuiteDemand,
 };
 use assay_ledger as ledger;
-use assay_ledger::{Books, Environment};
+use assay_ledger::{GitEnvironment, LedgerSnapshot};
 use assay_model::{
-    AmiRecord, AmiRef, Candidate, Digest, Evidence, HostKeyPin, ImageName, Outcome, RunId, Verdict,
+    AmiRecord, AmiRef, Candidate, CheckOutcome, Digest, Evidence, HostKeyPin, ImageName, RunId, Verdict,
     evidence::EVIDENCE_SCHEMA, lock::Lock,
 };
 use assay_signing::SIGNATURE_AT_MOST;
@@ -28,7 +28,7 @@ const CLOCKS: Duration = Duration::from_secs(300);
 
 /// Evidence with where it came from.
 #[derive(Debug, Clone)]
-pub struct Proof {
+pub(super) struct FoundEvidence {
     /// The file as messages call it.
     pub shown: String,
     /// Its bytes: what is signed and committed.
@@ -39,12 +39,12 @@ pub struct Proof {
     pub evidence: Evidence,
     /// The armored signature, where there is one.
     pub signature: Option<String>,
-    pub origin: Origin,
+    pub origin: EvidenceOrigin,
 }
 
 /// Where evidence was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(super) enum EvidenceOrigin {
     /// A file that git does not track.
     Untracked,
     /// A file that git tracks: its bytes are some commit's.
@@ -53,12 +53,12 @@ pub enum Origin {
     Lock,
 }
 
-impl Proof {
+impl FoundEvidence {
     /// Reads every file, with `<file>.sig` beside it. `folder` is that of assay.hcl, whose repository is asked which of them it tracks. Fails with the first that cannot be read or is no evidence.
-    pub async fn read_all(
+    pub(super) async fn read_all(
         files: &[PathBuf],
         folder: &Path,
-        environment: &Environment,
+        environment: &GitEnvironment,
     ) -> Result<Vec<Self>, PromotionError> {
         let mut proofs: Vec<Self> = Vec::new();
         for file in files {
@@ -80,7 +80,7 @@ impl Proof {
         Ok(proofs)
     }
 
-    async fn read(file: &Path, folder: &Path, environment: &Environment) -> Result<Self, PromotionError> {
+    async fn read(file: &Path, folder: &Path, environment: &GitEnvironment) -> Result<Self, PromotionError> {
         let shown = file.display().to_string();
         let wrong = |why: String| PromotionError::Usage(format!("--evidence: {shown} {why}"));
         let bytes = bytes_of(file, LONGEST).map_err(|why| wrong(format!("cannot be read: {why}")))?;
@@ -97,12 +97,12 @@ impl Proof {
             false => None,
         };
         let tracked = ledger::is_tracked(file, folder, environment).await?;
-        let origin = if tracked { Origin::Tracked } else { Origin::Untracked };
+        let origin = if tracked { EvidenceOrigin::Tracked } else { EvidenceOrigin::Untracked };
         Ok(Self { shown, digest: Digest::of(&bytes), bytes, evidence, signature, origin })
     }
 
     /// The newest evidence of an image.
-    pub fn of_image<'a>(proofs: &'a [Self], image: &ImageName) -> Option<&'a Self> {
+    pub(super) fn of_image<'a>(proofs: &'a [Self], image: &ImageName) -> Option<&'a Self> {
         proofs.iter().filter(|proof| proof.evidence.image.as_ref() == Some(image)).max_by_key(|proof| {
             let finished: Option<Timestamp> = proof.evidence.finished_at.parse().ok();
             (finished, proof.evidence.run)
@@ -110,7 +110,7 @@ impl Proof {
     }
 
     /// What is said of the proofs of an image beside the one that counts.
-    pub fn passed_over(&self, proofs: &[Self]) -> Vec<String> {
+    pub(super) fn passed_over(&self, proofs: &[Self]) -> Vec<String> {
         let other =
             |proof: &&Self| proof.evidence.image == self.evidence.image && proof.evidence.run != self.evidence.run;
         let words = |proof: &Self| {
@@ -124,7 +124,7 @@ impl Proof {
     }
 
     /// A refusal for each proof of no image that is asked for: it would be passed over in silence.
-    pub fn strangers(proofs: &[Self], images: &[ImageName]) -> Vec<PromotionError> {
+    pub(super) fn strangers(proofs: &[Self], images: &[ImageName]) -> Vec<PromotionError> {
         let strange = |proof: &&Self| !proof.evidence.image.as_ref().is_some_and(|image| images.contains(image));
         let words = |proof: &Self| match &proof.evidence.image {
             Some(image) => format!("is of image {image}, which is not asked for"),
@@ -141,29 +141,33 @@ impl Proof {
     }
 
     /// The evidence that the lock names for a run, from the books. Refused where it is not there, or is not what the lock names.
-    pub async fn of_lock(books: &Books, lock: &Lock, run: RunId) -> Result<Result<Self, Refusal>, PromotionError> {
+    pub(super) async fn of_lock(
+        books: &LedgerSnapshot,
+        lock: &Lock,
+        run: RunId,
+    ) -> Result<Result<Self, MoveRefusal>, PromotionError> {
         let about = format!("run {run}");
         let Some(digest) = lock.evidence_of(run).cloned() else {
-            return Ok(Err(Refusal::new(about, "the lock names no evidence of a full validation")));
+            return Ok(Err(MoveRefusal::new(about, "the lock names no evidence of a full validation")));
         };
         let path = path(&lock.image, run, &digest);
         let Some(bytes) = books.file(&path).await? else {
-            return Ok(Err(Refusal::new(about, format!("{path}, which the lock names, is not there"))));
+            return Ok(Err(MoveRefusal::new(about, format!("{path}, which the lock names, is not there"))));
         };
         if Digest::of(&bytes) != digest {
             let why = format!("{path} was changed: its digest is {}, the lock names {digest}", Digest::of(&bytes));
-            return Ok(Err(Refusal::new(about, why)));
+            return Ok(Err(MoveRefusal::new(about, why)));
         }
         let Ok(evidence) = serde_json::from_slice(&bytes) else {
-            return Ok(Err(Refusal::new(about, format!("{path} is no evidence that this assay can read"))));
+            return Ok(Err(MoveRefusal::new(about, format!("{path} is no evidence that this assay can read"))));
         };
         let signature = books.file(&format!("{path}.sig")).await?;
         let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        Ok(Ok(Self { shown: path, bytes, digest, evidence, signature, origin: Origin::Lock }))
+        Ok(Ok(Self { shown: path, bytes, digest, evidence, signature, origin: EvidenceOrigin::Lock }))
     }
 
     /// The files to commit.
-    pub fn files(&self, image: &ImageName, run: RunId) -> Vec<(String, Option<Vec<u8>>)> {
+    pub(super) fn files(&self, image: &ImageName, run: RunId) -> Vec<(String, Option<Vec<u8>>)> {
         let path = path(image, run, &self.digest);
         let signature = self.signature.as_ref().map(|text| (format!("{path}.sig"), Some(text.clone().into_bytes())));
         std::iter::once((path, Some(self.bytes.clone()))).chain(signature).collect()
@@ -171,7 +175,7 @@ impl Proof {
 }
 
 /// Where a validation's evidence lies in the repository: the build's own has the same name without digits.
-pub fn path(image: &ImageName, run: RunId, digest: &Digest) -> String {
+pub(super) fn path(image: &ImageName, run: RunId, digest: &Digest) -> String {
     let digits = digest.as_str().trim_start_matches("sha256:");
     format!("images/evidence/{image}/{run}-{}.json", &digits[..12])
 }
@@ -186,7 +190,7 @@ fn bytes_of(file: &Path, most: u64) -> Result<Vec<u8>, String> {
 
 /// What evidence must say.
 #[derive(Debug)]
-pub struct Demands<'a> {
+pub(super) struct EvidenceDemands<'a> {
     pub candidate: &'a Candidate,
     pub suites: &'a [SuiteDemand],
     /// `None`: however old (a rollback).
@@ -196,7 +200,7 @@ pub struct Demands<'a> {
 }
 
 /// Every reason why `proof` does not meet the demands, and the AMIs that it covers.
-pub fn judge(proof: &Proof, demands: &Demands<'_>) -> (Vec<Refusal>, BTreeSet<AmiRef>) {
+pub(super) fn judge(proof: &FoundEvidence, demands: &EvidenceDemands<'_>) -> (Vec<MoveRefusal>, BTreeSet<AmiRef>) {
     let mut reasons = whole(&proof.evidence, demands.candidate);
     reasons.extend(age(&proof.evidence, demands));
     reasons.extend(suites(&proof.evidence, demands.suites));
@@ -208,8 +212,8 @@ pub fn judge(proof: &Proof, demands: &Demands<'_>) -> (Vec<Refusal>, BTreeSet<Am
         };
         reasons.extend(known(record, demands.candidate));
         let passed = target.verdict == Verdict::Passed && target.undecided.is_none();
-        let answered = target.checks.iter().any(|check| check.outcome == Outcome::Passed)
-            && !target.checks.iter().any(|c| matches!(c.outcome, Outcome::Failed | Outcome::Undecided));
+        let answered = target.checks.iter().any(|check| check.outcome == CheckOutcome::Passed)
+            && !target.checks.iter().any(|c| matches!(c.outcome, CheckOutcome::Failed | CheckOutcome::Undecided));
         if !passed {
             reasons.push(format!("its verdict on {} is {}, not passed", target.target, target.verdict));
         } else if !answered {
@@ -221,7 +225,7 @@ pub fn judge(proof: &Proof, demands: &Demands<'_>) -> (Vec<Refusal>, BTreeSet<Am
         }
         covered.insert(record.ami.clone());
     }
-    let refusals = reasons.into_iter().map(|reason| Refusal::new(&proof.shown, reason)).collect();
+    let refusals = reasons.into_iter().map(|reason| MoveRefusal::new(&proof.shown, reason)).collect();
     (refusals, covered)
 }
 
@@ -252,7 +256,7 @@ fn whole(evidence: &Evidence, candidate: &Candidate) -> Vec<String> {
     reasons
 }
 
-fn age(evidence: &Evidence, demands: &Demands<'_>) -> Option<String> {
+fn age(evidence: &Evidence, demands: &EvidenceDemands<'_>) -> Option<String> {
     let finished = &evidence.finished_at;
     let Ok(at) = finished.parse::<Timestamp>() else {
         return Some(format!("its finished_at {finished:?} is no time; expected RFC 3339"));

@@ -4,26 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::join_all;
 
-use super::outcome::Refusal;
-use assay_aws::cloud::{CloudError, CloudErrorKind, CloudFactory, Image};
+use super::outcome::MoveRefusal;
+use assay_aws::cloud::{CloudError, CloudErrorKind, CloudFactory, CloudImage};
 use assay_model::{
-    AccountId, AmiId, AmiRecord, AmiRef, Candidate, Digest, ImageName, RunId, State, lock::LockCopy, tags,
+    AccountId, AmiId, AmiRecord, AmiRef, Candidate, Digest, ImageName, ImageState, RunId, lock::LockCopy, tags,
 };
 
 /// The AMIs as EC2 shows them: `None` where there is none of that id; not in it at all where EC2 did not answer.
-pub type Seen = BTreeMap<AmiRef, Option<Image>>;
+pub(super) type SeenImages = BTreeMap<AmiRef, Option<CloudImage>>;
 
 /// Describes every AMI, all at once; beside what was seen the AMIs that EC2 did not answer for.
-pub async fn look(
+pub(super) async fn look(
     factory: &dyn CloudFactory,
     amis: impl IntoIterator<Item = AmiRef>,
-) -> (Seen, Vec<(AmiRef, CloudError)>) {
+) -> (SeenImages, Vec<(AmiRef, CloudError)>) {
     let looks = amis.into_iter().map(|ami| async move {
         let cloud = factory.region(&ami.region);
         let described = cloud.describe_images(std::slice::from_ref(&ami.id)).await;
         (ami, described)
     });
-    let (mut seen, mut unanswered) = (Seen::new(), Vec::new());
+    let (mut seen, mut unanswered) = (SeenImages::new(), Vec::new());
     for (ami, described) in join_all(looks).await {
         match described {
             Ok(images) => drop(seen.insert(ami, images.into_iter().next())),
@@ -35,7 +35,7 @@ pub async fn look(
 }
 
 /// What EC2 says of an AMI, as a record; `None` for an architecture that assay does not know.
-pub fn record(ami: AmiRef, image: &Image) -> Option<AmiRecord> {
+pub(super) fn record(ami: AmiRef, image: &CloudImage) -> Option<AmiRecord> {
     Some(AmiRecord {
         ami,
         architecture: image.architecture?,
@@ -47,9 +47,15 @@ pub fn record(ami: AmiRef, image: &Image) -> Option<AmiRecord> {
 }
 
 /// Every reason why an AMI is not the one that was recorded. `in_lock`: the lock says its state, so that its tag `assay:state` does not count.
-pub fn compare(seen: &Seen, wanted: &AmiRecord, image: &ImageName, run: RunId, in_lock: bool) -> Vec<Refusal> {
+pub(super) fn compare(
+    seen: &SeenImages,
+    wanted: &AmiRecord,
+    image: &ImageName,
+    run: RunId,
+    in_lock: bool,
+) -> Vec<MoveRefusal> {
     let ami = &wanted.ami;
-    let refuse = |reason: String| Refusal::new(ami, reason);
+    let refuse = |reason: String| MoveRefusal::new(ami, reason);
     let there = match seen.get(ami) {
         Some(Some(there)) => there,
         Some(None) => return vec![refuse("does not exist any more".to_owned())],
@@ -81,7 +87,7 @@ pub fn compare(seen: &Seen, wanted: &AmiRecord, image: &ImageName, run: RunId, i
     refusals
 }
 
-fn tagged(image: &Image, line: &ImageName, run: RunId, in_lock: bool) -> Vec<String> {
+fn tagged(image: &CloudImage, line: &ImageName, run: RunId, in_lock: bool) -> Vec<String> {
     let run = run.to_string();
     let mut reasons = Vec::new();
     for (key, wanted) in [(tags::MANAGED, "true"), (tags::IMAGE, line.as_str()), (tags::RUN, run.as_str())] {
@@ -94,9 +100,9 @@ fn tagged(image: &Image, line: &ImageName, run: RunId, in_lock: bool) -> Vec<Str
     if in_lock {
         return reasons;
     }
-    match image.tags.get(tags::STATE).map(|text| (text, text.parse::<State>())) {
-        Some((_, Ok(State::Candidate))) => {}
-        Some((_, Ok(state @ (State::Vetted | State::Gold)))) => reasons.push(format!(
+    match image.tags.get(tags::STATE).map(|text| (text, text.parse::<ImageState>())) {
+        Some((_, Ok(ImageState::Candidate))) => {}
+        Some((_, Ok(state @ (ImageState::Vetted | ImageState::Gold)))) => reasons.push(format!(
             "its tag {} says {state}, which only the lock can: the template or the builder wrote it; build it again without",
             tags::STATE
         )),
@@ -108,7 +114,7 @@ fn tagged(image: &Image, line: &ImageName, run: RunId, in_lock: bool) -> Vec<Str
 
 /// Every reason why what a candidate says that it was made from is not what its AMIs' own tags say. Those were written by the builder when it stamped them; the file by whoever wrote the
 /// commit.
-pub fn origin(seen: &Seen, candidate: &Candidate) -> Vec<Refusal> {
+pub(super) fn origin(seen: &SeenImages, candidate: &Candidate) -> Vec<MoveRefusal> {
     let said = candidate.provenance.source_digest.as_ref().map(Digest::as_str);
     let parent = candidate.provenance.parent.as_ref().map(AmiId::as_str);
     let mut refusals = Vec::new();
@@ -118,7 +124,7 @@ pub fn origin(seen: &Seen, candidate: &Candidate) -> Vec<Refusal> {
         let tag = |key: &str| there.tags.get(key).map(String::as_str);
         if tag(tags::SOURCE_DIGEST) != said {
             let (key, found, said) = (tags::SOURCE_DIGEST, shown(tag(tags::SOURCE_DIGEST)), shown(said));
-            refusals.push(Refusal::new(ami, format!("its tag {key} is {found}; its candidate file says {said}")));
+            refusals.push(MoveRefusal::new(ami, format!("its tag {key} is {found}; its candidate file says {said}")));
         }
         parents.insert(tag(tags::PARENT));
     }
@@ -131,7 +137,7 @@ pub fn origin(seen: &Seen, candidate: &Candidate) -> Vec<Refusal> {
             tags::PARENT,
             found.join(", ")
         );
-        refusals.push(Refusal::new(format!("run {}", candidate.run), why));
+        refusals.push(MoveRefusal::new(format!("run {}", candidate.run), why));
     }
     refusals
 }
@@ -141,18 +147,18 @@ fn shown(value: Option<&str>) -> String {
 }
 
 /// Every AMI that belongs to another account than `ours`: whoever owns it can deregister or unshare it.
-pub fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &AccountId) -> Vec<Refusal> {
+pub(super) fn foreign<'a>(records: impl Iterator<Item = &'a AmiRecord>, ours: &AccountId) -> Vec<MoveRefusal> {
     let foreign = records.filter(|record| record.owner != *ours);
     foreign
         .map(|record| {
             let why = format!("belongs to account {}, and these credentials are of account {ours}", record.owner);
-            Refusal::new(&record.ami, format!("{why}: only AMIs of one's own become gold"))
+            MoveRefusal::new(&record.ami, format!("{why}: only AMIs of one's own become gold"))
         })
         .collect()
 }
 
 /// The AMIs of a candidate that no evidence covers: neither tested themselves nor, by EC2's word, copies of one that was.
-pub fn uncovered(seen: &Seen, candidate: &Candidate, covered: &BTreeSet<AmiRef>) -> Vec<Refusal> {
+pub(super) fn uncovered(seen: &SeenImages, candidate: &Candidate, covered: &BTreeSet<AmiRef>) -> Vec<MoveRefusal> {
     let open = candidate.amis.iter().map(|ami| &ami.record.ami).filter(|ami| !covered.contains(ami));
     open.filter_map(|ami| {
         let source = seen.get(ami)?.as_ref().and_then(source_of);
@@ -160,38 +166,43 @@ pub fn uncovered(seen: &Seen, candidate: &Candidate, covered: &BTreeSet<AmiRef>)
             return None;
         }
         let of = source.map_or(String::new(), |source| format!("; EC2 says that it is a copy of {source}"));
-        Some(Refusal::new(ami, format!("the evidence does not cover it{of}")))
+        Some(MoveRefusal::new(ami, format!("the evidence does not cover it{of}")))
     })
     .collect()
 }
 
 /// Every reason why a copy in the lock is not one of what it should be.
-pub fn copied(seen: &Seen, copy: &LockCopy, candidate: &Candidate) -> Option<Refusal> {
+pub(super) fn copied(seen: &SeenImages, copy: &LockCopy, candidate: &Candidate) -> Option<MoveRefusal> {
     let there = seen.get(&copy.record.ami)?.as_ref()?;
     if !candidate.amis.iter().any(|ami| ami.record.ami == copy.of) {
-        return Some(Refusal::new(&copy.record.ami, format!("is a copy of {}, no AMI of this run", copy.of)));
+        return Some(MoveRefusal::new(&copy.record.ami, format!("is a copy of {}, no AMI of this run", copy.of)));
     }
     let source = source_of(there);
     (source.as_ref() != Some(&copy.of)).then(|| {
         let says = source.map_or("of nothing".to_owned(), |source| format!("of {source}"));
-        Refusal::new(&copy.record.ami, format!("EC2 says that it is a copy {says}; the lock says of {}", copy.of))
+        MoveRefusal::new(&copy.record.ami, format!("EC2 says that it is a copy {says}; the lock says of {}", copy.of))
     })
 }
 
 /// What EC2 says that an AMI was copied from (SourceImageId and SourceImageRegion of DescribeImages).
-pub fn source_of(image: &Image) -> Option<AmiRef> {
+pub(super) fn source_of(image: &CloudImage) -> Option<AmiRef> {
     let (id, region) = (&image.attributes.source_image_id, &image.attributes.source_image_region);
     Some(AmiRef { region: region.parse().ok()?, id: id.parse().ok()? })
 }
 
 /// The AMIs whose tag names a parent that is none of `parents`. Each architecture has a parent of its own, and the candidate records one.
-pub fn orphans(seen: &Seen, candidate: &Candidate, parents: &[AmiRecord], parent: &ImageName) -> Vec<Refusal> {
+pub(super) fn orphans(
+    seen: &SeenImages,
+    candidate: &Candidate,
+    parents: &[AmiRecord],
+    parent: &ImageName,
+) -> Vec<MoveRefusal> {
     let of_parent = |id: &str| parents.iter().any(|record| record.ami.id.as_str() == id);
     let strange = |ami: &AmiRef| {
         let id = seen.get(ami)?.as_ref()?.tags.get(tags::PARENT)?;
         (!of_parent(id)).then(|| {
             let id = assay_model::escape::escape_line(id);
-            Refusal::new(ami, format!("was built on {id}, which is not gold of image {parent}; build it again"))
+            MoveRefusal::new(ami, format!("was built on {id}, which is not gold of image {parent}; build it again"))
         })
     };
     candidate.amis.iter().filter_map(|ami| strange(&ami.record.ami)).collect()

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::{
-    desk::Desk,
-    outcome::{Moved, PromotionError},
+    desk::MoveContext,
+    outcome::{MovedRun, PromotionError},
 };
-use assay_ledger::Books;
+use assay_ledger::LedgerSnapshot;
 use assay_model::{
     RunId,
     cause::chain,
@@ -27,12 +27,12 @@ const LOOKS_AGAIN: [Duration; 5] = [
 ];
 
 /// What is followed: a lock, and what else a turn needs of the same books.
-pub trait Followed: Sized {
+pub(super) trait FollowedLock: Sized {
     /// The lock.
     fn lock(&self) -> &Lock;
 }
 
-impl Followed for Lock {
+impl FollowedLock for Lock {
     fn lock(&self) -> &Lock {
         self
     }
@@ -40,10 +40,10 @@ impl Followed for Lock {
 
 /// Makes `turn`s until the lock, as `newer` reads it, is the one that was followed; returns what was followed last. A lock that is older than that is never followed. What stands in
 /// the way is in `moved.missing`.
-pub async fn to_the_end<T: Followed>(
+pub(super) async fn to_the_end<T: FollowedLock>(
     mut what: T,
-    moved: &mut Moved,
-    turn: impl AsyncFn(&T, &mut Moved),
+    moved: &mut MovedRun,
+    turn: impl AsyncFn(&T, &mut MovedRun),
     newer: impl AsyncFn() -> Result<T, PromotionError>,
 ) -> T {
     for _ in 0..MOST_TURNS {
@@ -65,7 +65,10 @@ pub async fn to_the_end<T: Followed>(
 }
 
 /// The lock that goes on from the one that was followed; none: that one still holds. `Err` says in words why nobody can tell.
-async fn next<T: Followed>(what: &T, newer: &impl AsyncFn() -> Result<T, PromotionError>) -> Result<Option<T>, String> {
+async fn next<T: FollowedLock>(
+    what: &T,
+    newer: &impl AsyncFn() -> Result<T, PromotionError>,
+) -> Result<Option<T>, String> {
     let mut pauses = LOOKS_AGAIN.iter();
     loop {
         let now = newer().await.map_err(|error| chain(&error))?;
@@ -97,9 +100,9 @@ fn pause_of(pause: Duration) -> Duration {
 }
 
 /// [`to_the_end`] for the tags of one run.
-pub async fn run_to_the_end(desk: &Desk<'_>, lock: Lock, run: RunId, moved: &mut Moved) -> Lock {
+pub(super) async fn run_to_the_end(desk: &MoveContext<'_>, lock: Lock, run: RunId, moved: &mut MovedRun) -> Lock {
     let image = lock.image.clone();
-    let turn = async |lock: &Lock, moved: &mut Moved| desk.follow(lock, run, moved).await;
-    let newer = async || Ok(Books::open(&desk.write.books).await?.lock(&image).await?);
+    let turn = async |lock: &Lock, moved: &mut MovedRun| desk.follow(lock, run, moved).await;
+    let newer = async || Ok(LedgerSnapshot::open(&desk.write.books).await?.lock(&image).await?);
     to_the_end(lock, moved, turn, newer).await
 }

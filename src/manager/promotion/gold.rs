@@ -8,20 +8,20 @@ use std::{
 
 use super::{
     copying,
-    desk::{self, Desk},
+    desk::{self, MoveContext},
     distribution::distribute,
-    evidence::Proof,
-    following::{self, Followed},
-    outcome::{Change, Moved, PromotionError, Refusal},
-    rules::Rules,
-    sanity::{self, Case},
-    vetting::{self, Known},
+    evidence::FoundEvidence,
+    following::{self, FollowedLock},
+    outcome::{LockChange, MoveRefusal, MovedRun, PromotionError},
+    rules::PromotionRules,
+    sanity::{self, SanityCase},
+    vetting::{self, KnownLine},
 };
 use assay_ledger as ledger;
-use assay_ledger::{Books, Edit, SourceDigest, candidate_file, lock_file, projection};
+use assay_ledger::{LedgerEdit, LedgerSnapshot, SourceDigest, candidate_file, lock_file, projection};
 use assay_model::{
-    AmiRecord, AmiRef, Candidate, ImageName, RunId, State,
-    history::{self, History},
+    AmiRecord, AmiRef, Candidate, ImageName, ImageState, RunId,
+    history::{self, ImageHistory},
     lock::{Lock, LockCopy},
 };
 
@@ -29,9 +29,13 @@ use assay_model::{
 const RECENT: usize = 4;
 
 /// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
-pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
-    let books = Books::open(&desk.write.books).await?;
-    let rules = Rules::read(desk, &books, image).await?;
+pub(super) async fn promote(
+    desk: &MoveContext<'_>,
+    image: &ImageName,
+    run: Option<RunId>,
+) -> Result<MovedRun, PromotionError> {
+    let books = LedgerSnapshot::open(&desk.write.books).await?;
+    let rules = PromotionRules::read(desk, &books, image).await?;
     let lock = books.lock(image).await?;
     let is_named = run.is_some();
     let reason = if is_named { "promoted by name" } else { history::BY_ITSELF };
@@ -39,19 +43,19 @@ pub async fn promote(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> 
         Some(run) => named(&books, &lock, run).await?,
         None => newest(desk, &books, &rules, &lock).await?,
     };
-    climb(desk, &books, &rules, &lock, Climb { run, rollback: false, named: is_named, reason }).await
+    climb(desk, &books, &rules, &lock, GoldMove { run, rollback: false, named: is_named, reason }).await
 }
 
 /// The run that the user named, if it may become gold.
-async fn named(books: &Books, lock: &Lock, run: RunId) -> Result<RunId, PromotionError> {
+async fn named(books: &LedgerSnapshot, lock: &Lock, run: RunId) -> Result<RunId, PromotionError> {
     let image = &lock.image;
     let refuse = |why: String| Err(PromotionError::refused(image, run, format!("run {run}"), why));
     match lock.state_of(run) {
-        Some(State::Vetted | State::Gold) => Ok(run),
-        Some(State::Retired) if lock.was_gold(run) => {
+        Some(ImageState::Vetted | ImageState::Gold) => Ok(run),
+        Some(ImageState::Retired) if lock.was_gold(run) => {
             refuse(format!("is retired; to bring it back: assay rollback --image {image} --run {run}"))
         }
-        Some(state) => match State::may_move(Some(state), State::Gold) {
+        Some(state) => match ImageState::may_move(Some(state), ImageState::Gold) {
             Err(illegal) => refuse(illegal.to_string()),
             Ok(()) => refuse(format!("is {state} and was never gold; only a vetted run can become gold")),
         },
@@ -63,12 +67,17 @@ async fn named(books: &Books, lock: &Lock, run: RunId) -> Result<RunId, Promotio
 }
 
 /// The newest vetted run that is sane, of those that may become gold by themselves; without one, what is gold.
-async fn newest(desk: &Desk<'_>, books: &Books, rules: &Rules, lock: &Lock) -> Result<RunId, PromotionError> {
+async fn newest(
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
+    rules: &PromotionRules,
+    lock: &Lock,
+) -> Result<RunId, PromotionError> {
     let source = rules.source_digest(books).await.ok();
-    let open = SourceDigest::in_history(source.as_ref(), History::of(lock, &[])).to_promote(desk::now());
+    let open = SourceDigest::in_history(source.as_ref(), ImageHistory::of(lock, &[])).to_promote(desk::now());
     let mut refusals = Vec::new();
     for run in &open {
-        let found = reasons(desk, books, rules, lock, *run, Copies::default(), false).await?;
+        let found = reasons(desk, books, rules, lock, *run, RunCopies::default(), false).await?;
         if found.is_empty() {
             return Ok(*run);
         }
@@ -83,8 +92,8 @@ async fn newest(desk: &Desk<'_>, books: &Books, rules: &Rules, lock: &Lock) -> R
 
 /// Why nothing becomes gold by itself where nothing is gold.
 fn nothing_to_promote(lock: &Lock) -> String {
-    let known = History::of(lock, &[]);
-    let vetted = lock.runs().into_iter().filter(|run| lock.state_of(*run) == Some(State::Vetted));
+    let known = ImageHistory::of(lock, &[]);
+    let vetted = lock.runs().into_iter().filter(|run| lock.state_of(*run) == Some(ImageState::Vetted));
     let told = vetted.filter_map(|run| known.objection(run, desk::now()).map(|found| format!("run {run} {found}")));
     match told.collect::<Vec<_>>().join("; ") {
         none if none.is_empty() => "nothing is vetted, and nothing is gold".to_owned(),
@@ -94,7 +103,7 @@ fn nothing_to_promote(lock: &Lock) -> String {
 
 /// A way to gold.
 #[derive(Debug, Clone, Copy)]
-pub struct Climb {
+pub(super) struct GoldMove {
     pub run: RunId,
     /// It was gold before.
     pub rollback: bool,
@@ -105,14 +114,14 @@ pub struct Climb {
 }
 
 /// From the books as they were read to gold that is tagged, shared and pointed to.
-pub async fn climb(
-    desk: &Desk<'_>,
-    books: &Books,
-    rules: &Rules,
+pub(super) async fn climb(
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
+    rules: &PromotionRules,
     lock: &Lock,
-    climb: Climb,
-) -> Result<Moved, PromotionError> {
-    let Climb { run, rollback, .. } = climb;
+    climb: GoldMove,
+) -> Result<MovedRun, PromotionError> {
+    let GoldMove { run, rollback, .. } = climb;
     let lost = match rollback {
         true => BTreeSet::new(),
         false => copying::lost(desk.factory, lock, run, &rules.image.distribution.ami_regions).await,
@@ -127,7 +136,7 @@ pub async fn climb(
     };
     // What the lock calls gold already is asked what can still be asked before anything is tagged or shared on its word.
     let mut refusals =
-        reasons(desk, books, rules, lock, run, Copies { lost: &lost, more: &[] }, rollback || is_gold).await?;
+        reasons(desk, books, rules, lock, run, RunCopies { lost: &lost, more: &[] }, rollback || is_gold).await?;
     // A way back must be open even where more is declared by now than was then.
     if lock.gold != Some(run) && !rollback {
         let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
@@ -145,15 +154,15 @@ pub async fn climb(
     let copies = copying::make(desk, lock, run, &rules.image.distribution, &due).await;
     let copies = copies.map_err(|problems| PromotionError::Copying { image: lock.image.clone(), run, problems })?;
     let mut kept = (lock.clone(), rules.clone());
-    let edit = async |books: &Books| {
+    let edit = async |books: &LedgerSnapshot| {
         let (edit, after, rules) = edit(desk, books, lock, climb, &copies).await?;
         kept = (after, rules);
         Ok(edit)
     };
     let written = ledger::books::write(&desk.write, edit).await?;
-    let mut moved = desk.told(&lock.image, run, State::Gold, written);
+    let mut moved = desk.told(&lock.image, run, ImageState::Gold, written);
     moved.copied = copies.iter().map(|copy| copy.record.ami.clone()).collect();
-    if moved.change != Change::Proposed {
+    if moved.change != LockChange::Proposed {
         settle(desk, &mut moved, kept.0, kept.1).await;
     } else if lock.gold == Some(run) && copies.is_empty() {
         // An open branch was asked for, and what it would say is merged already.
@@ -168,16 +177,16 @@ fn places(amis: &[AmiRecord]) -> BTreeSet<(assay_model::Architecture, assay_mode
     amis.iter().map(|record| (record.architecture, record.ami.region.clone())).collect()
 }
 
-/// Copies of a run beside what the lock says.
+/// RunCopies of a run beside what the lock says.
 #[derive(Clone, Copy)]
-struct Copies<'a> {
+struct RunCopies<'a> {
     /// Those that do not exist any more.
     lost: &'a BTreeSet<AmiRef>,
     /// Those that the lock does not hold yet.
     more: &'a [LockCopy],
 }
 
-impl Copies<'_> {
+impl RunCopies<'_> {
     /// Those that count.
     fn standing(&self, lock: &Lock, run: RunId) -> Vec<LockCopy> {
         let counts = |copy: &&LockCopy| {
@@ -187,7 +196,7 @@ impl Copies<'_> {
     }
 }
 
-impl Default for Copies<'_> {
+impl Default for RunCopies<'_> {
     fn default() -> Self {
         Self { lost: const { &BTreeSet::new() }, more: &[] }
     }
@@ -195,38 +204,38 @@ impl Default for Copies<'_> {
 
 /// Every reason why a run of the lock may not become gold by these books.
 async fn reasons(
-    desk: &Desk<'_>,
-    books: &Books,
-    rules: &Rules,
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
+    rules: &PromotionRules,
     lock: &Lock,
     run: RunId,
-    copies: Copies<'_>,
+    copies: RunCopies<'_>,
     rollback: bool,
-) -> Result<Vec<Refusal>, PromotionError> {
+) -> Result<Vec<MoveRefusal>, PromotionError> {
     let Some(candidate) = lock.candidate(run) else {
-        return Ok(vec![Refusal::new(format!("run {run}"), "is not in the lock")]);
+        return Ok(vec![MoveRefusal::new(format!("run {run}"), "is not in the lock")]);
     };
     // The digest in the lock says which bytes count, wherever they lie.
-    let proof = match Proof::of_lock(books, lock, run).await? {
+    let proof = match FoundEvidence::of_lock(books, lock, run).await? {
         Ok(proof) => proof,
         Err(refusal) => return Ok(vec![refusal]),
     };
     let copies = copies.standing(lock, run);
-    Case { desk, books, rules, candidate, copies, proof: &proof, in_lock: true, rollback }.check().await
+    SanityCase { desk, books, rules, candidate, copies, proof: &proof, in_lock: true, rollback }.check().await
 }
 
 /// The edit for the books as they are now: everything is asked again. `began`: the lock as it was when this began.
 async fn edit(
-    desk: &Desk<'_>,
-    books: &Books,
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
     began: &Lock,
-    climb: Climb,
+    climb: GoldMove,
     copies: &[LockCopy],
-) -> Result<(Edit, Lock, Rules), PromotionError> {
-    let Climb { run, rollback, named, reason } = climb;
+) -> Result<(LedgerEdit, Lock, PromotionRules), PromotionError> {
+    let GoldMove { run, rollback, named, reason } = climb;
     let law = desk.law(books).await?;
-    let rules = Rules::read(desk, &law, &began.image).await?;
-    let Known { mut lock, known: protected, waiting } = Known::read(desk, &law, books, &began.image).await?;
+    let rules = PromotionRules::read(desk, &law, &began.image).await?;
+    let KnownLine { mut lock, known: protected, waiting } = KnownLine::read(desk, &law, books, &began.image).await?;
     let before = lock.entries.len();
     // All entries of one commit are of one time: by it a rerun knows them.
     let at = desk::moment(&lock);
@@ -240,18 +249,18 @@ async fn edit(
     } else {
         meanwhile(began, &lock, run)?;
         let source = rules.source_digest(&law).await.ok();
-        let history = SourceDigest::in_history(source.as_ref(), History::of(&protected, &waiting));
+        let history = SourceDigest::in_history(source.as_ref(), ImageHistory::of(&protected, &waiting));
         let mut refusals =
-            reasons(desk, &law, &rules, &protected, run, Copies { more: &fresh, ..Copies::default() }, rollback)
+            reasons(desk, &law, &rules, &protected, run, RunCopies { more: &fresh, ..RunCopies::default() }, rollback)
                 .await?;
         refusals.extend(vetting::objection(&history, run, named).filter(|_| !rollback));
         if !refusals.is_empty() {
             return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
         }
-        let left = Left { runs: history.left_behind(run), waiting: &waiting, rollback };
+        let left = LeftBehind { runs: history.left_behind(run), waiting: &waiting, rollback };
         files.extend(leave(desk, books, &mut lock, run, left, at).await?);
         if let Some(old) = lock.gold {
-            let mut entry = desk.entry(old, State::Retired, at, "");
+            let mut entry = desk.entry(old, ImageState::Retired, at, "");
             entry.reason = match &desk.reason {
                 Some(reason) => format!("replaced by {run}: {reason}"),
                 None => format!("replaced by {run}"),
@@ -259,20 +268,25 @@ async fn edit(
             lock_file::append(&mut lock, entry);
         }
     }
-    let mut entry = desk.entry(run, State::Gold, at, reason);
+    let mut entry = desk.entry(run, ImageState::Gold, at, reason);
     entry.copies = fresh;
     lock_file::append(&mut lock, entry);
     lock.gold = Some(run);
     files.extend(projected(books, &rules, &lock, run).await?);
-    Ok((Desk::edit(&lock, before, run, files), lock, rules))
+    Ok((MoveContext::edit(&lock, before, run, files), lock, rules))
 }
 
 /// What a rerun may still have to write: projections that somebody changed, and the tag where the remote took branch and tag one by one.
-async fn again(books: &Books, rules: &Rules, lock: &Lock, run: RunId) -> Result<Edit, PromotionError> {
-    let Some(at) = lock.entries.iter().rposition(|entry| entry.run == run && entry.state == State::Gold) else {
-        return Ok(Edit::default());
+async fn again(
+    books: &LedgerSnapshot,
+    rules: &PromotionRules,
+    lock: &Lock,
+    run: RunId,
+) -> Result<LedgerEdit, PromotionError> {
+    let Some(at) = lock.entries.iter().rposition(|entry| entry.run == run && entry.state == ImageState::Gold) else {
+        return Ok(LedgerEdit::default());
     };
-    let mut edit = Desk::edit(lock, at, run, projected(books, rules, lock, run).await?);
+    let mut edit = MoveContext::edit(lock, at, run, projected(books, rules, lock, run).await?);
     // The lock stays as it is.
     edit.files.retain(|(path, _)| *path != lock_file::path(&lock.image));
     Ok(edit)
@@ -291,7 +305,7 @@ fn meanwhile(began: &Lock, now: &Lock, run: RunId) -> Result<(), PromotionError>
             shown(now.gold)
         )
     } else if began.state_of(run) != state {
-        format!("became {} meanwhile", state.map_or("unknown", State::as_str))
+        format!("became {} meanwhile", state.map_or("unknown", ImageState::as_str))
     } else {
         return Ok(());
     };
@@ -299,7 +313,7 @@ fn meanwhile(began: &Lock, now: &Lock, run: RunId) -> Result<(), PromotionError>
 }
 
 /// What a move of gold leaves behind.
-struct Left<'a> {
+struct LeftBehind<'a> {
     runs: Vec<RunId>,
     /// The candidates of the protected branch.
     waiting: &'a [Candidate],
@@ -309,11 +323,11 @@ struct Left<'a> {
 /// Retires what the move leaves behind in the same commit: what is older than the new gold, or, where gold goes back, what waits of the inputs that it goes back from. Their candidate
 /// files go.
 async fn leave(
-    desk: &Desk<'_>,
-    books: &Books,
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
     lock: &mut Lock,
     run: RunId,
-    left: Left<'_>,
+    left: LeftBehind<'_>,
     at: jiff::Timestamp,
 ) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
     let reason = match left.rollback {
@@ -328,10 +342,10 @@ async fn leave(
         files.extend(file.map(|candidate| (candidate_file::path(candidate), None)));
         let candidate = left.waiting.iter().find(|candidate| candidate.run == other);
         let is_new = lock.state_of(other).is_none();
-        if lock.state_of(other) == Some(State::Retired) || is_new && candidate.is_none() {
+        if lock.state_of(other) == Some(ImageState::Retired) || is_new && candidate.is_none() {
             continue;
         }
-        let mut entry = desk.entry(other, State::Retired, at, &reason);
+        let mut entry = desk.entry(other, ImageState::Retired, at, &reason);
         entry.reason.clone_from(&reason);
         entry.candidate = candidate.filter(|_| is_new).cloned();
         lock_file::append(lock, entry);
@@ -341,8 +355,8 @@ async fn leave(
 
 /// The projections as they must read once `run` is gold; only those that differ. Refused where one of them cannot hold it.
 async fn projected(
-    books: &Books,
-    rules: &Rules,
+    books: &LedgerSnapshot,
+    rules: &PromotionRules,
     lock: &Lock,
     run: RunId,
 ) -> Result<Vec<(String, Option<Vec<u8>>)>, PromotionError> {
@@ -359,7 +373,7 @@ async fn projected(
         let old = files.get(&path).map(|(_, new)| new.clone()).or_else(|| before.clone());
         match projection::apply(Path::new(&path), old.as_deref(), projection, &rules.image.architectures, &amis) {
             Ok(new) => drop(files.insert(path, (before, new))),
-            Err(error) => refusals.push(Refusal::new("projection", error.to_string())),
+            Err(error) => refusals.push(MoveRefusal::new("projection", error.to_string())),
         }
     }
     if !refusals.is_empty() {
@@ -370,19 +384,19 @@ async fn projected(
 }
 
 /// A lock, and the rules of the books that it was read from.
-struct Ruled(Lock, Rules);
+struct LockWithRules(Lock, PromotionRules);
 
-impl Followed for Ruled {
+impl FollowedLock for LockWithRules {
     fn lock(&self) -> &Lock {
         &self.0
     }
 }
 
 /// Lets tags, shares and pointers follow the lock.
-async fn settle(desk: &Desk<'_>, moved: &mut Moved, lock: Lock, rules: Rules) {
+async fn settle(desk: &MoveContext<'_>, moved: &mut MovedRun, lock: Lock, rules: PromotionRules) {
     let image = lock.image.clone();
-    let turn = async |Ruled(lock, rules): &Ruled, moved: &mut Moved| {
-        moved.state = lock.state_of(moved.run).unwrap_or(State::Gold);
+    let turn = async |LockWithRules(lock, rules): &LockWithRules, moved: &mut MovedRun| {
+        moved.state = lock.state_of(moved.run).unwrap_or(ImageState::Gold);
         for run in concerned(lock, moved.run, desk::now()) {
             desk.follow(lock, run, moved).await;
         }
@@ -394,11 +408,11 @@ async fn settle(desk: &Desk<'_>, moved: &mut Moved, lock: Lock, rules: Rules) {
         elsewhere_is_a_note(lock, rules, moved);
     };
     let newer = async || newer(desk, &image).await;
-    let _followed = following::to_the_end(Ruled(lock, rules), moved, turn, newer).await;
+    let _followed = following::to_the_end(LockWithRules(lock, rules), moved, turn, newer).await;
 }
 
 /// What could not be done in a region that assay.hcl does not name any more holds nothing up.
-fn elsewhere_is_a_note(lock: &Lock, rules: &Rules, moved: &mut Moved) {
+fn elsewhere_is_a_note(lock: &Lock, rules: &PromotionRules, moved: &mut MovedRun) {
     let Some(gold) = lock.gold.and_then(|gold| lock.candidate(gold)) else { return };
     let elsewhere = moved.amis.iter().filter(|one| !rules.covers(&one.ami.region, gold));
     let elsewhere: Vec<String> = elsewhere.map(|one| format!("{}: ", one.ami)).collect();
@@ -408,9 +422,9 @@ fn elsewhere_is_a_note(lock: &Lock, rules: &Rules, moved: &mut Moved) {
     moved.notes.extend(notes.into_iter().map(|words| format!("in a region that assay.hcl does not name: {words}")));
 }
 
-async fn newer(desk: &Desk<'_>, image: &ImageName) -> Result<Ruled, PromotionError> {
-    let books = Books::open(&desk.write.books).await?;
-    Ok(Ruled(books.lock(image).await?, Rules::read(desk, &books, image).await?))
+async fn newer(desk: &MoveContext<'_>, image: &ImageName) -> Result<LockWithRules, PromotionError> {
+    let books = LedgerSnapshot::open(&desk.write.books).await?;
+    Ok(LockWithRules(books.lock(image).await?, PromotionRules::read(desk, &books, image).await?))
 }
 
 /// The run itself, what is gold, and what was moved together with either; what was gold shortly before, since whoever moved it may have been killed before the
@@ -420,7 +434,7 @@ fn concerned(lock: &Lock, run: RunId, now: jiff::Timestamp) -> Vec<RunId> {
         [Some(run), lock.gold].into_iter().flatten().filter_map(|run| lock.gold_since(run)).collect();
     let mut runs: Vec<RunId> = Vec::new();
     let together = lock.entries.iter().filter(|entry| times.contains(entry.at.as_str())).map(|entry| entry.run);
-    let before = lock.entries.iter().rev().filter(|entry| entry.state == State::Gold).map(|entry| entry.run);
+    let before = lock.entries.iter().rev().filter(|entry| entry.state == ImageState::Gold).map(|entry| entry.run);
     let announced = lock.entries.iter().filter(|entry| entry.effective_at.is_some()).map(|entry| entry.run);
     let reached = announced.filter(|run| lock.is_revoked(*run, now));
     for one in reached.chain(before.take(RECENT)).chain(together).chain([run]).chain(lock.gold) {

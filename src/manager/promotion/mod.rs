@@ -19,21 +19,21 @@ mod vouching;
 #[cfg(test)]
 mod tests;
 
-pub use outcome::{Change, Moved, PromotionError, Refusal};
+pub(crate) use outcome::{LockChange, MoveRefusal, MovedRun, PromotionError};
 
-use crate::test_run::Events;
+use crate::test_run::EventSender;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
-use assay_config::promotion_request::{Goal, MoveRequest, PromoteRequest};
-use assay_ledger::{Environment, environment_of_process};
+use assay_config::promotion_request::{MoveRequest, PromoteRequest, RunGoal};
+use assay_ledger::{GitEnvironment, environment_of_process};
 use assay_model::Candidate;
-use desk::Desk;
-use evidence::Proof;
+use desk::MoveContext;
+use evidence::FoundEvidence;
 
 /// Why the AMIs of a candidate that waits are not what its file says; empty: they are. Fails where EC2 does not answer.
 pub(super) async fn strange_amis(
     factory: &dyn CloudFactory,
     candidate: &Candidate,
-) -> Result<Vec<Refusal>, CloudError> {
+) -> Result<Vec<MoveRefusal>, CloudError> {
     let records = || candidate.amis.iter().map(|ami| &ami.record);
     let (seen, mut unanswered) = facts::look(factory, records().map(|record| record.ami.clone())).await;
     if let Some((_, error)) = unanswered.pop() {
@@ -44,7 +44,7 @@ pub(super) async fn strange_amis(
 }
 
 /// `assay promote`: one result for each image that something was to be done for, in the order of the request.
-pub async fn promote(request: &PromoteRequest, events: &Events) -> Vec<Result<Moved, PromotionError>> {
+pub(crate) async fn promote(request: &PromoteRequest, events: &EventSender) -> Vec<Result<MovedRun, PromotionError>> {
     let factory = Ec2Factory::connect(&request.ledgering.access).await;
     promote_with(request, &factory, &environment_of_process(), events).await
 }
@@ -52,23 +52,23 @@ pub async fn promote(request: &PromoteRequest, events: &Events) -> Vec<Result<Mo
 async fn promote_with(
     request: &PromoteRequest,
     factory: &dyn CloudFactory,
-    environment: &Environment,
-    events: &Events,
-) -> Vec<Result<Moved, PromotionError>> {
-    let desk = match Desk::open(&request.ledgering, factory, environment, events).await {
+    environment: &GitEnvironment,
+    events: &EventSender,
+) -> Vec<Result<MovedRun, PromotionError>> {
+    let desk = match MoveContext::open(&request.ledgering, factory, environment, events).await {
         Ok(desk) => desk,
         Err(error) => return vec![Err(error)],
     };
     let mut results = Vec::new();
     match &request.to {
-        Goal::Vetted(files) => {
-            let proofs = match Proof::read_all(files, &desk.write.books.folder, environment).await {
+        RunGoal::Vetted(files) => {
+            let proofs = match FoundEvidence::read_all(files, &desk.write.books.folder, environment).await {
                 Ok(proofs) => proofs,
                 Err(error) => return vec![Err(error)],
             };
-            results.extend(Proof::strangers(&proofs, &request.images).into_iter().map(Err));
+            results.extend(FoundEvidence::strangers(&proofs, &request.images).into_iter().map(Err));
             for image in &request.images {
-                match Proof::of_image(&proofs, image) {
+                match FoundEvidence::of_image(&proofs, image) {
                     None if request.all => {}
                     found => {
                         let mut vetted = vetting::vet(&desk, image, request.run, found).await;
@@ -80,7 +80,7 @@ async fn promote_with(
                 }
             }
         }
-        Goal::Gold => {
+        RunGoal::Gold => {
             for image in &request.images {
                 match gold::promote(&desk, image, request.run).await {
                     Err(PromotionError::Nothing { .. }) if request.all => {}
@@ -93,7 +93,7 @@ async fn promote_with(
 }
 
 /// `assay reject`, `retire`, `revoke` and `rollback`.
-pub async fn moved(request: &MoveRequest, events: &Events) -> Result<Moved, PromotionError> {
+pub(crate) async fn moved(request: &MoveRequest, events: &EventSender) -> Result<MovedRun, PromotionError> {
     let factory = Ec2Factory::connect(&request.ledgering.access).await;
     moved_with(request, &factory, &environment_of_process(), events).await
 }
@@ -101,9 +101,9 @@ pub async fn moved(request: &MoveRequest, events: &Events) -> Result<Moved, Prom
 async fn moved_with(
     request: &MoveRequest,
     factory: &dyn CloudFactory,
-    environment: &Environment,
-    events: &Events,
-) -> Result<Moved, PromotionError> {
-    let desk = Desk::open(&request.ledgering, factory, environment, events).await?;
+    environment: &GitEnvironment,
+    events: &EventSender,
+) -> Result<MovedRun, PromotionError> {
+    let desk = MoveContext::open(&request.ledgering, factory, environment, events).await?;
     moves::make(&desk, &request.image, request.what).await
 }

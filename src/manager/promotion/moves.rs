@@ -5,35 +5,35 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::{
-    desk::{self, Desk},
+    desk::{self, MoveContext},
     following,
-    gold::{self, Climb},
-    outcome::{Moved, PromotionError},
-    rules::Rules,
+    gold::{self, GoldMove},
+    outcome::{MovedRun, PromotionError},
+    rules::PromotionRules,
     vetting,
 };
 use assay_aws::cloud::CloudErrorKind;
-use assay_config::promotion_request::Move;
+use assay_config::promotion_request::RunMove;
 use assay_ledger as ledger;
-use assay_ledger::{Books, Edit, candidate_file, lock_file};
+use assay_ledger::{LedgerEdit, LedgerSnapshot, candidate_file, lock_file};
 use assay_model::{
-    ImageName, RunId, State,
-    history::{History, Rollback},
+    ImageName, ImageState, RunId,
+    history::{ImageHistory, RollbackMove},
     lock::{Lock, LockEntry},
 };
 
 /// Makes the move.
-pub async fn make(desk: &Desk<'_>, image: &ImageName, what: Move) -> Result<Moved, PromotionError> {
+pub(super) async fn make(desk: &MoveContext<'_>, image: &ImageName, what: RunMove) -> Result<MovedRun, PromotionError> {
     let asked = match what {
-        Move::Rollback { run } => return rollback(desk, image, run).await,
-        Move::Reject { run, .. } => Asked { run, to: State::Rejected, at: None, force: false },
-        Move::Retire { run } => Asked { run, to: State::Retired, at: None, force: false },
-        Move::Revoke { run, at, force } => Asked { run, to: State::Revoked, at, force },
+        RunMove::Rollback { run } => return rollback(desk, image, run).await,
+        RunMove::Reject { run, .. } => AskedMove { run, to: ImageState::Rejected, at: None, force: false },
+        RunMove::Retire { run } => AskedMove { run, to: ImageState::Retired, at: None, force: false },
+        RunMove::Revoke { run, at, force } => AskedMove { run, to: ImageState::Revoked, at, force },
     };
     let run = asked.run;
     let mut after = Lock::new(image.clone());
     let mut was_gold = false;
-    let edit = async |books: &Books| {
+    let edit = async |books: &LedgerSnapshot| {
         let before = books.lock(image).await?;
         was_gold = before.gold == Some(run);
         let (edit, lock) = edit(desk, books, before, asked).await?;
@@ -54,7 +54,7 @@ pub async fn make(desk: &Desk<'_>, image: &ImageName, what: Move) -> Result<Move
         }
     }
     let after = following::run_to_the_end(desk, after, run, &mut moved).await;
-    if matches!(what, Move::Reject { release: true, .. }) {
+    if matches!(what, RunMove::Reject { release: true, .. }) {
         release(desk, &after, run, &mut moved).await;
     }
     Ok(moved)
@@ -62,26 +62,32 @@ pub async fn make(desk: &Desk<'_>, image: &ImageName, what: Move) -> Result<Move
 
 /// A move by name.
 #[derive(Debug, Clone, Copy)]
-struct Asked {
+struct AskedMove {
     run: RunId,
-    to: State,
+    to: ImageState,
     at: Option<Timestamp>,
     force: bool,
 }
 
-impl Asked {
+impl AskedMove {
     /// Whether the lock says so already; a revocation that holds needs no further one.
     fn is_done(&self, lock: &Lock) -> bool {
         let effective_at = self.at.map(|at| at.to_string());
         let says = |last: &LockEntry| last.state == self.to && last.effective_at == effective_at;
         let now = desk::now();
-        let holds = self.to == State::Revoked && lock.is_revoked(self.run, now) && self.at.is_none_or(|at| at <= now);
+        let holds =
+            self.to == ImageState::Revoked && lock.is_revoked(self.run, now) && self.at.is_none_or(|at| at <= now);
         holds || lock.last(self.run).is_some_and(says)
     }
 }
 
-async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> Result<(Edit, Lock), PromotionError> {
-    let Asked { run, to, at, force } = asked;
+async fn edit(
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
+    mut lock: Lock,
+    asked: AskedMove,
+) -> Result<(LedgerEdit, Lock), PromotionError> {
+    let AskedMove { run, to, at, force } = asked;
     let image = lock.image.clone();
     let effective_at = at.map(|at| at.to_string());
     let (state, waiting) = match lock.state_of(run) {
@@ -93,22 +99,22 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
         }
     };
     if asked.is_done(&lock) {
-        return Ok((Edit::default(), lock));
+        return Ok((LedgerEdit::default(), lock));
     }
-    if lock.gold == Some(run) && !(to == State::Revoked && force) {
+    if lock.gold == Some(run) && !(to == ImageState::Revoked && force) {
         let cure = match to {
-            State::Revoked => "promote another run first, or revoke it with --force: then nothing is gold",
+            ImageState::Revoked => "promote another run first, or revoke it with --force: then nothing is gold",
             _ => "promote another run first, or go back: assay rollback",
         };
         return Err(PromotionError::refused(&image, run, format!("run {run}"), format!("is gold; {cure}")));
     }
     let now = desk::now();
-    if to == State::Revoked && lock.is_revoked(run, now) {
+    if to == ImageState::Revoked && lock.is_revoked(run, now) {
         let why = "is revoked already, and that holds; it cannot be put off";
         return Err(PromotionError::refused(&image, run, format!("run {run}"), why));
     }
     let by_force = lock.gold == Some(run) || state == to;
-    if let Err(illegal) = State::may_move(Some(state), to)
+    if let Err(illegal) = ImageState::may_move(Some(state), to)
         && !by_force
     {
         return Err(PromotionError::refused(&image, run, format!("run {run}"), illegal.to_string()));
@@ -125,11 +131,11 @@ async fn edit(desk: &Desk<'_>, books: &Books, mut lock: Lock, asked: Asked) -> R
         lock.gold = None;
     }
     lock_file::append(&mut lock, entry);
-    Ok((Desk::edit(&lock, before, run, files), lock))
+    Ok((MoveContext::edit(&lock, before, run, files), lock))
 }
 
 /// Lifts protection from deregistration on every AMI of a rejected run.
-async fn release(desk: &Desk<'_>, lock: &Lock, run: RunId, moved: &mut Moved) {
+async fn release(desk: &MoveContext<'_>, lock: &Lock, run: RunId, moved: &mut MovedRun) {
     let amis = lock.amis(run);
     let lifted = join_all(amis.iter().map(|record| async move {
         let cloud = desk.factory.region(&record.ami.region);
@@ -151,20 +157,20 @@ async fn release(desk: &Desk<'_>, lock: &Lock, run: RunId, moved: &mut Moved) {
 }
 
 /// Brings back what was gold: `run`, else what was gold before gold first became gold. Asked again it says that it is done.
-async fn rollback(desk: &Desk<'_>, image: &ImageName, run: Option<RunId>) -> Result<Moved, PromotionError> {
-    let books = Books::open(&desk.write.books).await?;
-    let rules = Rules::read(desk, &books, image).await?;
+async fn rollback(desk: &MoveContext<'_>, image: &ImageName, run: Option<RunId>) -> Result<MovedRun, PromotionError> {
+    let books = LedgerSnapshot::open(&desk.write.books).await?;
+    let rules = PromotionRules::read(desk, &books, image).await?;
     let lock = books.lock(image).await?;
-    let (run, note) = match History::of(&lock, &[]).rollback(run) {
-        Rollback::To(run) => (run, None),
-        Rollback::Already { run, further } => (run, further.map(|further| to_go_further(&lock, run, further))),
-        Rollback::Refused(run, state) => return Err(cannot_come_back(&lock, run, state)),
-        Rollback::Nothing => {
+    let (run, note) = match ImageHistory::of(&lock, &[]).rollback(run) {
+        RollbackMove::To(run) => (run, None),
+        RollbackMove::Already { run, further } => (run, further.map(|further| to_go_further(&lock, run, further))),
+        RollbackMove::Refused(run, state) => return Err(cannot_come_back(&lock, run, state)),
+        RollbackMove::Nothing => {
             let why = "no run that was gold is retired: there is nothing to go back to".to_owned();
             return Err(PromotionError::Nothing { image: image.clone(), why });
         }
     };
-    let climb = Climb { run, rollback: true, named: true, reason: "rollback" };
+    let climb = GoldMove { run, rollback: true, named: true, reason: "rollback" };
     let mut moved = gold::climb(desk, &books, &rules, &lock, climb).await?;
     moved.notes.extend(note);
     Ok(moved)
@@ -178,9 +184,9 @@ fn to_go_further(lock: &Lock, run: RunId, further: RunId) -> String {
     )
 }
 
-fn cannot_come_back(lock: &Lock, run: RunId, state: Option<State>) -> PromotionError {
+fn cannot_come_back(lock: &Lock, run: RunId, state: Option<ImageState>) -> PromotionError {
     let why = match state {
-        Some(State::Retired) => "is retired, but was never gold".to_owned(),
+        Some(ImageState::Retired) => "is retired, but was never gold".to_owned(),
         Some(state) => format!("is {state}; only a run that was gold and is retired can come back"),
         None => "is not in the lock".to_owned(),
     };

@@ -1,26 +1,26 @@
 //! How a promotion or another move ended. It owns the words of refusals and what they amount to; it refuses to render.
 
-use assay_aws::{cloud::CloudError, registry::Repaired};
-use assay_ledger::{LedgerError, Written, books::WriteError};
-use assay_model::{AmiRef, ImageName, RunId, State, exit::Exit};
+use assay_aws::{cloud::CloudError, registry::RepairedImage};
+use assay_ledger::{LedgerError, WrittenChange, books::WriteError};
+use assay_model::{AmiRef, ImageName, ImageState, RunId, exit::ExitStatus};
 
 /// One reason why nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub(crate) struct MoveRefusal {
     /// What it is about: a file, an AMI, a run.
     pub about: String,
     /// What is wrong and what would be right.
     pub reason: String,
 }
 
-impl Refusal {
+impl MoveRefusal {
     /// A reason.
-    pub fn new(about: impl ToString, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(about: impl ToString, reason: impl Into<String>) -> Self {
         Self { about: about.to_string(), reason: reason.into() }
     }
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for MoveRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.about, self.reason)
     }
@@ -28,7 +28,7 @@ impl std::fmt::Display for Refusal {
 
 /// Why a lock was not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum PromotionError {
+pub(crate) enum PromotionError {
     /// Every reason at once.
     #[error("image {image}: nothing was written, for {} reason{}", .refusals.len(), if .refusals.len() == 1 { "" } else { "s" })]
     Refused {
@@ -37,7 +37,7 @@ pub enum PromotionError {
         /// The run, where one was meant.
         run: Option<RunId>,
         /// Why.
-        refusals: Vec<Refusal>,
+        refusals: Vec<MoveRefusal>,
     },
     /// There is no run to do it with.
     #[error("image {image}: {why}")]
@@ -70,12 +70,12 @@ pub enum PromotionError {
 
 impl PromotionError {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
-            Self::Refused { .. } => Exit::Conflict,
-            Self::Nothing { .. } => Exit::Nothing,
-            Self::Usage(_) => Exit::Usage,
-            Self::Copying { .. } | Self::Cloud(_) => Exit::Undecided,
+            Self::Refused { .. } => ExitStatus::Conflict,
+            Self::Nothing { .. } => ExitStatus::Nothing,
+            Self::Usage(_) => ExitStatus::Usage,
+            Self::Copying { .. } | Self::Cloud(_) => ExitStatus::Undecided,
             Self::Ledger(error) => error.exit(),
         }
     }
@@ -87,7 +87,7 @@ impl PromotionError {
         about: impl ToString,
         why: impl Into<String>,
     ) -> Self {
-        Self::Refused { image: image.clone(), run: run.into(), refusals: vec![Refusal::new(about, why)] }
+        Self::Refused { image: image.clone(), run: run.into(), refusals: vec![MoveRefusal::new(about, why)] }
     }
 }
 
@@ -102,7 +102,7 @@ impl From<WriteError<PromotionError>> for PromotionError {
 
 /// What became of the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum LockChange {
     /// The protected branch says it now.
     Made,
     /// It said so before.
@@ -113,19 +113,19 @@ pub enum Change {
 
 /// A move that the lock holds.
 #[derive(Debug)]
-pub struct Moved {
+pub(crate) struct MovedRun {
     /// The image.
     pub image: ImageName,
     /// The run that was moved.
     pub run: RunId,
     /// Its state now.
-    pub state: State,
+    pub state: ImageState,
     /// What became of the lock.
-    pub change: Change,
+    pub change: LockChange,
     /// The commit, tags and branch.
-    pub written: Written,
+    pub written: WrittenChange,
     /// Every AMI that was looked at, and what was changed on it.
-    pub amis: Vec<Repaired>,
+    pub amis: Vec<RepairedImage>,
     /// AMIs that were copied for this move.
     pub copied: Vec<AmiRef>,
     /// What else was done: shares, pointers.
@@ -136,19 +136,19 @@ pub struct Moved {
     pub missing: Vec<String>,
 }
 
-impl Moved {
+impl MovedRun {
     /// The exit code that this amounts to.
-    pub fn exit(&self) -> Exit {
-        if self.missing.is_empty() { Exit::Done } else { Exit::Undecided }
+    pub(crate) fn exit(&self) -> ExitStatus {
+        if self.missing.is_empty() { ExitStatus::Done } else { ExitStatus::Undecided }
     }
 
     /// Adds what became of AMIs. Those of `run` must be there; others may have been pruned.
-    pub(super) fn settled(&mut self, of: RunId, repaired: Vec<Repaired>) {
+    pub(super) fn settled(&mut self, of: RunId, repaired: Vec<RepairedImage>) {
         for one in &repaired {
             if let Some(problem) = &one.problem {
                 self.missing.push(format!("{}: {problem}", one.ami));
             }
-            if one.gone && of == self.run && self.state != State::Revoked {
+            if one.gone && of == self.run && self.state != ImageState::Revoked {
                 self.missing.push(format!("{}: does not exist any more", one.ami));
             }
         }

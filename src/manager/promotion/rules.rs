@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::{
-    desk::Desk,
-    outcome::{PromotionError, Refusal},
+    desk::MoveContext,
+    outcome::{MoveRefusal, PromotionError},
 };
 use assay_config::file::{self, ALLOWED_SIGNERS, BuildDecl, ConfigFile, ImageDecl, PromotionDecl};
-use assay_ledger::{Books, SourceDigest};
+use assay_ledger::{LedgerSnapshot, SourceDigest};
 use assay_model::{Candidate, Digest, ImageName, Region, cause::chain};
 use assay_signing::AllowedSigners;
 use assay_suite as suite;
@@ -18,7 +18,7 @@ use assay_suite::{SuiteBounds, VarSources};
 
 /// What the protected branch says of one image.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub(super) struct PromotionRules {
     pub image: ImageDecl,
     pub promotion: PromotionDecl,
     /// `promotion.allowed_signers` from the repository's root.
@@ -29,14 +29,18 @@ pub struct Rules {
 
 /// A suite that evidence must show: its path as assay.hcl names it, and the digest of what it says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SuiteDemand {
+pub(super) struct SuiteDemand {
     pub path: String,
     pub digest: Digest,
 }
 
-impl Rules {
+impl PromotionRules {
     /// Reads assay.hcl of the books. Refused where it is not there, is wrong, or does not declare the image.
-    pub async fn read(desk: &Desk<'_>, books: &Books, image: &ImageName) -> Result<Self, PromotionError> {
+    pub(super) async fn read(
+        desk: &MoveContext<'_>,
+        books: &LedgerSnapshot,
+        image: &ImageName,
+    ) -> Result<Self, PromotionError> {
         let path = &desk.config_path;
         let shown = PathBuf::from(format!("{}:{path}", desk.branch()));
         let refused = |why: String| PromotionError::refused(image, None, shown.display(), why);
@@ -46,7 +50,7 @@ impl Rules {
         let mut problems = Vec::new();
         let file = file::parse(&desk.config, &shown, &String::from_utf8_lossy(&bytes), &mut problems);
         if !problems.is_empty() {
-            let refusals = problems.iter().map(|p| Refusal::new(desk.branch(), p.to_string())).collect();
+            let refusals = problems.iter().map(|p| MoveRefusal::new(desk.branch(), p.to_string())).collect();
             return Err(PromotionError::Refused { image: image.clone(), run: None, refusals });
         }
         let prefix = folder_of(path);
@@ -66,40 +70,41 @@ impl Rules {
     }
 
     /// See [`ImageDecl::covers`].
-    pub fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
+    pub(super) fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
         self.image.covers(region, candidate)
     }
 
     /// The digest of the image's inputs in the books.
-    pub async fn source_digest(&self, books: &Books) -> Result<SourceDigest, Refusal> {
+    pub(super) async fn source_digest(&self, books: &LedgerSnapshot) -> Result<SourceDigest, MoveRefusal> {
         let inputs = self.list("inputs");
         let about = format!("image {}", self.image.name);
         if inputs.is_empty() {
             let why = "assay.hcl names no inputs, so nothing says what it is made from; set inputs = [\"packer/**\"]";
-            return Err(Refusal::new(about, why));
+            return Err(MoveRefusal::new(about, why));
         }
         let projections: Vec<String> = self.image.projections.iter().map(|p| p.path.display().to_string()).collect();
         let build = self.image.build.as_ref().map(BuildDecl::canonical_text).unwrap_or_default();
         let digest = books.source_digest(&inputs, &projections, &build).await;
-        digest.map_err(|why| Refusal::new(about, format!("its source digest cannot be told: {why}")))
+        digest.map_err(|why| MoveRefusal::new(about, format!("its source digest cannot be told: {why}")))
     }
 
     /// The suites that evidence must show: those of `candidate` and `gold`, as the books hold them.
-    pub async fn suites(&self, books: &Books) -> Result<Vec<SuiteDemand>, Vec<Refusal>> {
+    pub(super) async fn suites(&self, books: &LedgerSnapshot) -> Result<Vec<SuiteDemand>, Vec<MoveRefusal>> {
         let about = || format!("image {}", self.image.name);
         let mut paths: Vec<PathBuf> = self.list("suites").into_iter().map(PathBuf::from).collect();
         paths.extend(self.image.gold_suites.iter().filter(|path| !paths.contains(path)).cloned().collect::<Vec<_>>());
         if paths.is_empty() {
-            return Err(vec![Refusal::new(about(), "assay.hcl names no suites { candidate, gold } for it")]);
+            return Err(vec![MoveRefusal::new(about(), "assay.hcl names no suites { candidate, gold } for it")]);
         }
-        let no_folder = |why: String| vec![Refusal::new(about(), format!("its suites cannot be read: {why}"))];
+        let no_folder = |why: String| vec![MoveRefusal::new(about(), format!("its suites cannot be read: {why}"))];
         let scratch = tempfile::Builder::new().prefix("assay-suites-").tempdir();
         let scratch = scratch.map_err(|error| no_folder(error.to_string()))?;
         books.checkout(scratch.path()).await.map_err(|error| no_folder(chain(&error)))?;
         let folder = scratch.path().join(&self.prefix);
         let vars = self.vars(&folder, scratch.path());
-        let suites = suite::load_with(&paths, &folder, &vars)
-            .map_err(|wrong| wrong.iter().map(|text| Refusal::new(about(), text.to_string())).collect::<Vec<_>>())?;
+        let suites = suite::load_with(&paths, &folder, &vars).map_err(|wrong| {
+            wrong.iter().map(|text| MoveRefusal::new(about(), text.to_string())).collect::<Vec<_>>()
+        })?;
         let demand = |suite: &suite::Suite| SuiteDemand {
             path: suite.path.display().to_string(),
             digest: Digest::clone(&suite.digest),
@@ -108,12 +113,12 @@ impl Rules {
     }
 
     /// Who may sign; `None` where the books hold no such file.
-    pub async fn signers(&self, books: &Books) -> Result<Option<AllowedSigners>, PromotionError> {
+    pub(super) async fn signers(&self, books: &LedgerSnapshot) -> Result<Option<AllowedSigners>, PromotionError> {
         let path = &self.allowed_signers;
         let Some(bytes) = books.file(path).await? else { return Ok(None) };
         let zone = jiff::tz::TimeZone::UTC;
         AllowedSigners::parse(&String::from_utf8_lossy(&bytes), path, &zone).map(Some).map_err(|wrong| {
-            let refusals = wrong.0.iter().map(|line| Refusal::new("allowed signers", line.clone())).collect();
+            let refusals = wrong.0.iter().map(|line| MoveRefusal::new("allowed signers", line.clone())).collect();
             PromotionError::Refused { image: self.image.name.clone(), run: None, refusals }
         })
     }
@@ -164,8 +169,8 @@ mod tests {
     /// What validates in a checkout is read the same from the commit: also with assay.hcl in a folder of its own, and without a look at the work tree.
     #[tokio::test]
     async fn suites_of_a_commit_may_include_what_the_commit_holds_and_nothing_else() {
-        use assay_ledger::{BooksRequest, world::World};
-        let world = World::new();
+        use assay_ledger::{BooksRequest, world::GitWorld};
+        let world = GitWorld::new();
         let write = |name: &str, text: &str| {
             let path = world.path("clone").join(name);
             std::fs::create_dir_all(path.parent().expect("one")).expect("a folder");
@@ -185,11 +190,12 @@ mod tests {
         let suites = async || {
             world.git("clone", &["add", "."]);
             world.git("clone", &["commit", "-q", "-m", "suites"]);
-            let books = Books::at(&request, "HEAD").await.expect("books");
+            let books = LedgerSnapshot::at(&request, "HEAD").await.expect("books");
             let mut problems = Vec::new();
             let path = world.path("clone/ci/assay.hcl");
             let file = file::parse(&path, Path::new("assay.hcl"), text, &mut problems).expect("HCL");
-            let rules = Rules::of(&file, &"base".parse().expect("a name"), "ci/".to_owned()).expect("declared");
+            let rules =
+                PromotionRules::of(&file, &"base".parse().expect("a name"), "ci/".to_owned()).expect("declared");
             rules.suites(&books).await.map_err(|wrong| wrong.iter().map(|one| format!("{one:?}\n")).collect::<String>())
         };
         assert_eq!(suites().await.expect("read").len(), 1);

@@ -3,34 +3,34 @@
 use std::collections::BTreeSet;
 
 use super::{
-    desk::{self, Desk},
-    evidence::{self, Demands, Proof},
+    desk::{self, MoveContext},
+    evidence::{self, EvidenceDemands, FoundEvidence},
     facts,
-    outcome::{PromotionError, Refusal},
-    rules::Rules,
+    outcome::{MoveRefusal, PromotionError},
+    rules::PromotionRules,
     vouching,
 };
-use assay_ledger::Books;
+use assay_ledger::LedgerSnapshot;
 use assay_model::{AmiRecord, Architecture, Candidate, Region, lock::LockCopy};
 
 /// What is to be judged.
-pub struct Case<'a> {
-    pub desk: &'a Desk<'a>,
-    pub books: &'a Books,
-    pub rules: &'a Rules,
+pub(super) struct SanityCase<'a> {
+    pub desk: &'a MoveContext<'a>,
+    pub books: &'a LedgerSnapshot,
+    pub rules: &'a PromotionRules,
     pub candidate: &'a Candidate,
     /// Copies that count as its AMIs too.
     pub copies: Vec<LockCopy>,
-    pub proof: &'a Proof,
+    pub proof: &'a FoundEvidence,
     /// Whether the lock holds the run: then its tags' state does not count.
     pub in_lock: bool,
     /// It was gold before: what it was made from, on what, and when it was tested are history.
     pub rollback: bool,
 }
 
-impl Case<'_> {
+impl SanityCase<'_> {
     /// Every reason against it; none: it is sane. Fails where git or EC2 gives no answer.
-    pub async fn check(&self) -> Result<Vec<Refusal>, PromotionError> {
+    pub(super) async fn check(&self) -> Result<Vec<MoveRefusal>, PromotionError> {
         let mut refusals = Vec::new();
         if !self.rollback {
             refusals.extend(self.source().await);
@@ -54,7 +54,7 @@ impl Case<'_> {
     }
 
     /// Whether it was made from what the protected branch holds.
-    async fn source(&self) -> Option<Refusal> {
+    async fn source(&self) -> Option<MoveRefusal> {
         let about = format!("run {}", self.candidate.run);
         let wanted = match self.rules.source_digest(self.books).await {
             Ok(digest) => digest,
@@ -62,7 +62,7 @@ impl Case<'_> {
         };
         match &self.candidate.provenance.source_digest {
             Some(made) if wanted.is(made) => None,
-            Some(made) => Some(Refusal::new(
+            Some(made) => Some(MoveRefusal::new(
                 about,
                 format!(
                     "was made from other inputs ({made}) than {} holds now ({}); build it again",
@@ -70,14 +70,14 @@ impl Case<'_> {
                     wanted.current
                 ),
             )),
-            None => Some(Refusal::new(about, "the candidate does not say what it was made from (source_digest)")),
+            None => Some(MoveRefusal::new(about, "the candidate does not say what it was made from (source_digest)")),
         }
     }
 
     async fn evidence(
         &self,
-        refusals: &mut Vec<Refusal>,
-    ) -> Result<(facts::Seen, BTreeSet<assay_model::AmiRef>), PromotionError> {
+        refusals: &mut Vec<MoveRefusal>,
+    ) -> Result<(facts::SeenImages, BTreeSet<assay_model::AmiRef>), PromotionError> {
         // What was gold passed the suites of its time.
         let suites = match self.rollback {
             true => Ok(Vec::new()),
@@ -88,7 +88,7 @@ impl Case<'_> {
             Vec::new()
         });
         let promotion = &self.rules.promotion;
-        let demands = Demands {
+        let demands = EvidenceDemands {
             candidate: self.candidate,
             suites: &suites,
             max_age: (!self.rollback).then_some(promotion.evidence_max_age),
@@ -113,22 +113,25 @@ impl Case<'_> {
     }
 
     /// Whether it was built on what is gold of its parent.
-    async fn parent(&self, seen: &facts::Seen) -> Result<Vec<Refusal>, PromotionError> {
+    async fn parent(&self, seen: &facts::SeenImages) -> Result<Vec<MoveRefusal>, PromotionError> {
         let Some(parent) = &self.rules.image.parent else { return Ok(Vec::new()) };
         let about = format!("run {}", self.candidate.run);
         let lock = self.books.lock(parent).await?;
         let Some(gold) = lock.gold else {
-            return Ok(vec![Refusal::new(about, format!("its parent, image {parent}, has no gold"))]);
+            return Ok(vec![MoveRefusal::new(about, format!("its parent, image {parent}, has no gold"))]);
         };
         let parents = lock.amis(gold);
         let mut refusals = match &self.candidate.provenance.parent {
             Some(built_on) if parents.iter().any(|record| record.ami.id == *built_on) => Vec::new(),
-            Some(built_on) => vec![Refusal::new(
+            Some(built_on) => vec![MoveRefusal::new(
                 about,
                 format!("was built on {built_on}, which is not gold of image {parent} (run {gold}); build it again"),
             )],
             None => {
-                vec![Refusal::new(about, format!("the candidate does not say which AMI of {parent} it was built on"))]
+                vec![MoveRefusal::new(
+                    about,
+                    format!("the candidate does not say which AMI of {parent} it was built on"),
+                )]
             }
         };
         refusals.extend(facts::orphans(seen, self.candidate, &parents, parent));
@@ -138,12 +141,12 @@ impl Case<'_> {
 
 /// The architectures that gold has and that would be lost with a run whose AMIs are `has`: a run of one architecture must not take the place of another's. What assay.hcl declares is
 /// asked for by [`coverage`], and may be less.
-pub fn lost(
-    rules: &Rules,
+pub(super) fn lost(
+    rules: &PromotionRules,
     about: impl ToString,
     gold: &[AmiRecord],
     has: &BTreeSet<(Architecture, Region)>,
-) -> Vec<Refusal> {
+) -> Vec<MoveRefusal> {
     if !rules.image.architectures.is_empty() {
         return Vec::new();
     }
@@ -155,11 +158,15 @@ pub fn lost(
             "has no AMI for {architecture}, and gold has one; build all architectures in one packer build (a source for each), or declare architectures in assay.hcl"
         )
     };
-    gone.map(|architecture| Refusal::new(&about, why(architecture))).collect()
+    gone.map(|architecture| MoveRefusal::new(&about, why(architecture))).collect()
 }
 
 /// The declared places that gold would not cover, where `has` are those of its AMIs.
-pub fn coverage(rules: &Rules, about: impl ToString, has: &BTreeSet<(Architecture, Region)>) -> Vec<Refusal> {
+pub(super) fn coverage(
+    rules: &PromotionRules,
+    about: impl ToString,
+    has: &BTreeSet<(Architecture, Region)>,
+) -> Vec<MoveRefusal> {
     if rules.image.architectures.is_empty() && rules.image.regions.is_empty() {
         return Vec::new();
     }
@@ -177,7 +184,7 @@ pub fn coverage(rules: &Rules, about: impl ToString, has: &BTreeSet<(Architectur
         for region in &regions {
             if !has.contains(&(architecture, (*region).clone())) {
                 let why = format!("assay.hcl declares {architecture} in {region}, and the run has no such AMI");
-                refusals.push(Refusal::new(&about, why));
+                refusals.push(MoveRefusal::new(&about, why));
             }
         }
     }

@@ -18,21 +18,21 @@ use std::{
 
 use super::*;
 use assay_aws::cloud::{
-    BlockDevice, CloudErrorKind, Image, Snapshot,
-    fake::{FakeCloud, Fault},
+    BlockDevice, CloudErrorKind, CloudImage, EbsSnapshot,
+    fake::{FakeCloud, FakeFault},
 };
 use assay_config::{
     AccessSettings,
     file::GitDecl,
-    promotion_request::{Ledgering, Move},
-    request::Format,
+    promotion_request::{LedgerOptions, RunMove},
+    request::OutputFormat,
 };
-use assay_ledger::{Books, BooksRequest, candidate_file, lock_file, world::World};
+use assay_ledger::{BooksRequest, LedgerSnapshot, candidate_file, lock_file, world::GitWorld};
 use assay_model::{
-    AmiRecord, Architecture, Candidate, CandidateAmi, CheckEvidence, Digest, Evidence, HostKeyPin, ImageName, Outcome,
-    Provenance, Region, RunId, State, TargetEvidence, Verdict,
+    AmiRecord, Architecture, Candidate, CandidateAmi, CheckEvidence, CheckOutcome, Digest, Evidence, HostKeyPin,
+    ImageName, ImageState, Provenance, Region, RunId, TargetEvidence, Verdict,
     evidence::{EVIDENCE_SCHEMA, SuiteRef},
-    exit::Exit,
+    exit::ExitStatus,
     lock::Lock,
     tags,
 };
@@ -54,9 +54,9 @@ image "base" {
 
 /// A repository with one image, an empty cloud, and the environment of a job on main.
 struct Bench {
-    world: World,
+    world: GitWorld,
     cloud: FakeCloud,
-    environment: Environment,
+    environment: GitEnvironment,
 }
 
 /// One built and tested run.
@@ -85,7 +85,7 @@ impl Bench {
     }
 
     fn with(config: &str) -> Self {
-        let world = World::new();
+        let world = GitWorld::new();
         std::fs::create_dir_all(world.path("seed/suites")).expect("a folder");
         std::fs::create_dir_all(world.path("reports")).expect("a folder");
         world.write("seed/suites/full.hcl", SUITE);
@@ -112,8 +112,8 @@ impl Bench {
         self.world.git("seed", &["push", "-q", "../remote.git", "main"]);
     }
 
-    async fn books(&self) -> Books {
-        Books::open(&BooksRequest {
+    async fn books(&self) -> LedgerSnapshot {
+        LedgerSnapshot::open(&BooksRequest {
             folder: self.world.path("clone"),
             branch: "main".to_owned(),
             remote: None,
@@ -149,14 +149,14 @@ impl Bench {
         let tested_at = desk::now().to_string();
         let ami = CandidateAmi {
             record: record.clone(),
-            state: State::Candidate,
+            state: ImageState::Candidate,
             evidence: Digest::of(b"smoke"),
             tested_at: tested_at.clone(),
         };
         let candidate = Candidate {
             image: base(),
             run,
-            state: State::Candidate,
+            state: ImageState::Candidate,
             verdict: Verdict::Passed,
             tested_at,
             provenance: Provenance { source_digest: Some(digest.clone()), ..Provenance::default() },
@@ -187,7 +187,7 @@ impl Bench {
         };
         self.cloud.add_image(
             &record.ami.region,
-            Image {
+            CloudImage {
                 name: record.name.clone(),
                 owner: record.owner.clone(),
                 created_at: record.created_at.clone(),
@@ -199,7 +199,7 @@ impl Bench {
         );
         self.cloud.holdings(&record.ami.region, |held| {
             for id in &record.snapshots {
-                let snapshot = Snapshot { id: id.clone(), tags: tags.clone().into(), ..Snapshot::default() };
+                let snapshot = EbsSnapshot { id: id.clone(), tags: tags.clone().into(), ..EbsSnapshot::default() };
                 held.snapshots.insert(id.clone(), snapshot);
             }
         });
@@ -220,50 +220,55 @@ impl Bench {
         self.world.path("reports").join(name)
     }
 
-    fn ledgering(&self) -> Ledgering {
-        Ledgering {
+    fn ledgering(&self) -> LedgerOptions {
+        LedgerOptions {
             config: self.world.path("clone/assay.hcl"),
             git: GitDecl::default(),
             access: AccessSettings::default(),
             open_branch: None,
             reason: None,
-            format: Format::Text,
+            format: OutputFormat::Text,
         }
     }
 
-    async fn promote(&self, to: Goal, run: Option<RunId>) -> Result<Moved, PromotionError> {
+    async fn promote(&self, to: RunGoal, run: Option<RunId>) -> Result<MovedRun, PromotionError> {
         self.promote_from(self.ledgering(), to, run).await
     }
 
-    async fn promote_from(&self, ledgering: Ledgering, to: Goal, run: Option<RunId>) -> Result<Moved, PromotionError> {
+    async fn promote_from(
+        &self,
+        ledgering: LedgerOptions,
+        to: RunGoal,
+        run: Option<RunId>,
+    ) -> Result<MovedRun, PromotionError> {
         let request = PromoteRequest { ledgering, images: vec![base()], all: false, to, run };
-        let (events, _heard) = Events::channel();
+        let (events, _heard) = EventSender::channel();
         let mut results = promote_with(&request, &self.cloud, &self.environment, &events).await;
         assert_eq!(results.len(), 1, "{results:?}");
         results.remove(0)
     }
 
-    async fn vet(&self, built: &Built) -> Result<Moved, PromotionError> {
-        self.promote(Goal::Vetted(vec![built.file.clone()]), None).await
+    async fn vet(&self, built: &Built) -> Result<MovedRun, PromotionError> {
+        self.promote(RunGoal::Vetted(vec![built.file.clone()]), None).await
     }
 
-    async fn gold(&self) -> Result<Moved, PromotionError> {
-        self.promote(Goal::Gold, None).await
+    async fn gold(&self) -> Result<MovedRun, PromotionError> {
+        self.promote(RunGoal::Gold, None).await
     }
 
-    async fn to_gold(&self, built: &Built) -> Moved {
+    async fn to_gold(&self, built: &Built) -> MovedRun {
         done(self.vet(built).await);
         done(self.gold().await)
     }
 
-    async fn moved(&self, what: Move) -> Result<Moved, PromotionError> {
-        let ledgering = Ledgering { reason: Some("because".to_owned()), ..self.ledgering() };
-        let (events, _heard) = Events::channel();
+    async fn moved(&self, what: RunMove) -> Result<MovedRun, PromotionError> {
+        let ledgering = LedgerOptions { reason: Some("because".to_owned()), ..self.ledgering() };
+        let (events, _heard) = EventSender::channel();
         let request = MoveRequest { ledgering, image: base(), what };
         moved_with(&request, &self.cloud, &self.environment, &events).await
     }
 
-    fn images(&self, region_name: &str) -> Vec<Image> {
+    fn images(&self, region_name: &str) -> Vec<CloudImage> {
         self.cloud.images(&region(region_name))
     }
 
@@ -296,7 +301,7 @@ fn evidence(run: RunId, record: &AmiRecord) -> Evidence {
         resource: "file".to_owned(),
         id: "/etc/passwd".to_owned(),
         property: "exists".to_owned(),
-        outcome: Outcome::Passed,
+        outcome: CheckOutcome::Passed,
         expected: true.into(),
         actual: true.into(),
         message: String::new(),
@@ -335,7 +340,7 @@ fn evidence(run: RunId, record: &AmiRecord) -> Evidence {
     }
 }
 
-fn done(result: Result<Moved, PromotionError>) -> Moved {
+fn done(result: Result<MovedRun, PromotionError>) -> MovedRun {
     let moved = result.unwrap_or_else(|error| panic!("{}", told(&error)));
     assert_eq!(moved.missing, [""; 0], "all in place");
     moved
@@ -349,15 +354,15 @@ fn told(error: &PromotionError) -> String {
     text
 }
 
-fn undecided(result: Result<Moved, PromotionError>) -> String {
+fn undecided(result: Result<MovedRun, PromotionError>) -> String {
     let error = result.expect_err("must be undecided");
-    assert_eq!(error.exit(), Exit::Undecided, "{}", told(&error));
+    assert_eq!(error.exit(), ExitStatus::Undecided, "{}", told(&error));
     told(&error)
 }
 
-fn refused(result: Result<Moved, PromotionError>) -> String {
+fn refused(result: Result<MovedRun, PromotionError>) -> String {
     let error = result.expect_err("must be refused");
-    assert_eq!(error.exit(), Exit::Conflict, "{}", told(&error));
+    assert_eq!(error.exit(), ExitStatus::Conflict, "{}", told(&error));
     told(&error)
 }
 

@@ -1,18 +1,18 @@
 //! `--to vetted`: a candidate file and the evidence of its full validation move into the lock. It owns that move; it refuses to trust a tag for it.
 
 use super::{
-    desk::{self, Desk},
-    evidence::Proof,
+    desk::{self, MoveContext},
+    evidence::FoundEvidence,
     following,
-    outcome::{Moved, PromotionError, Refusal},
-    rules::Rules,
-    sanity::Case,
+    outcome::{MoveRefusal, MovedRun, PromotionError},
+    rules::PromotionRules,
+    sanity::SanityCase,
 };
 use assay_ledger as ledger;
-use assay_ledger::{Books, Edit, SourceDigest, candidate_file, lock_file};
+use assay_ledger::{LedgerEdit, LedgerSnapshot, SourceDigest, candidate_file, lock_file};
 use assay_model::{
-    Candidate, ImageName, RunId, State,
-    history::{self, History, LockOrder, Objection},
+    Candidate, ImageName, ImageState, RunId,
+    history::{self, GoldObjection, ImageHistory, LockOrder},
     lock::Lock,
 };
 
@@ -20,12 +20,12 @@ use assay_model::{
 const REASON: &str = "full suite passed";
 
 /// Vets the run that `proof` is of. Running it again with the same evidence changes nothing but what the cloud lacks.
-pub async fn vet(
-    desk: &Desk<'_>,
+pub(super) async fn vet(
+    desk: &MoveContext<'_>,
     image: &ImageName,
     run: Option<RunId>,
-    proof: Option<&Proof>,
-) -> Result<Moved, PromotionError> {
+    proof: Option<&FoundEvidence>,
+) -> Result<MovedRun, PromotionError> {
     let Some(proof) = proof else {
         return Err(PromotionError::Nothing { image: image.clone(), why: "none of the evidence is of it".to_owned() });
     };
@@ -34,13 +34,13 @@ pub async fn vet(
         return Err(PromotionError::refused(image, run, &proof.shown, format!("is of run {of}, not of run {run}")));
     }
     let mut after = Lock::new(image.clone());
-    let edit = async |books: &Books| {
+    let edit = async |books: &LedgerSnapshot| {
         let (edit, lock) = edit(desk, books, image, proof, run.is_some()).await?;
         after = lock;
         Ok(edit)
     };
     let written = ledger::books::write(&desk.write, edit).await?;
-    let state = after.state_of(of).unwrap_or(State::Vetted);
+    let state = after.state_of(of).unwrap_or(ImageState::Vetted);
     let mut moved = desk.told(image, of, state, written);
     let after = match desk.write.open_branch {
         Some(_) => desk.merged(&mut moved, |lock| is_vetted_by(lock, proof)).await?,
@@ -53,39 +53,39 @@ pub async fn vet(
 }
 
 /// Whether there is nothing left to say of the proof's run.
-fn is_vetted_by(lock: &Lock, proof: &Proof) -> bool {
+fn is_vetted_by(lock: &Lock, proof: &FoundEvidence) -> bool {
     let run = proof.evidence.run;
     match lock.state_of(run) {
-        Some(State::Gold) => true,
-        Some(State::Vetted) => lock.evidence_of(run) == Some(&proof.digest),
+        Some(ImageState::Gold) => true,
+        Some(ImageState::Vetted) => lock.evidence_of(run) == Some(&proof.digest),
         _ => false,
     }
 }
 
 /// The edit for the books as they are, and the lock after it.
 async fn edit(
-    desk: &Desk<'_>,
-    books: &Books,
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
     image: &ImageName,
-    proof: &Proof,
+    proof: &FoundEvidence,
     named: bool,
-) -> Result<(Edit, Lock), PromotionError> {
+) -> Result<(LedgerEdit, Lock), PromotionError> {
     let law = desk.law(books).await?;
-    let Known { mut lock, known, waiting } = Known::read(desk, &law, books, image).await?;
+    let KnownLine { mut lock, known, waiting } = KnownLine::read(desk, &law, books, image).await?;
     let run = proof.evidence.run;
     let state = lock.state_of(run);
     if is_vetted_by(&lock, proof) {
-        return Ok((Desk::tags_alone(&lock, run), lock));
+        return Ok((MoveContext::tags_alone(&lock, run), lock));
     }
-    if let Err(illegal) = State::may_move(Some(state.unwrap_or(State::Candidate)), State::Vetted) {
+    if let Err(illegal) = ImageState::may_move(Some(state.unwrap_or(ImageState::Candidate)), ImageState::Vetted) {
         return Err(PromotionError::refused(image, run, format!("run {run}"), illegal.to_string()));
     }
     let candidate = match known.candidate(run) {
         Some(candidate) => candidate.clone(),
         None => self::waiting(&law, image, run).await?,
     };
-    let rules = Rules::read(desk, &law, image).await?;
-    let case = Case {
+    let rules = PromotionRules::read(desk, &law, image).await?;
+    let case = SanityCase {
         desk,
         books: &law,
         rules: &rules,
@@ -98,13 +98,13 @@ async fn edit(
     let mut refusals = case.check().await?;
     refusals.extend(not_a_candidate(&candidate));
     let source = rules.source_digest(&law).await.ok();
-    let history = SourceDigest::in_history(source.as_ref(), History::of(&known, &waiting));
+    let history = SourceDigest::in_history(source.as_ref(), ImageHistory::of(&known, &waiting));
     refusals.extend(objection(&history, run, named));
     if !refusals.is_empty() {
         return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });
     }
     let before = lock.entries.len();
-    let mut entry = desk.entry(run, State::Vetted, desk::moment(&lock), REASON);
+    let mut entry = desk.entry(run, ImageState::Vetted, desk::moment(&lock), REASON);
     entry.evidence = Some(proof.digest.clone());
     entry.candidate = state.is_none().then(|| candidate.clone());
     lock_file::append(&mut lock, entry);
@@ -112,12 +112,12 @@ async fn edit(
     if state.is_none() {
         files.push((candidate_file::path(&candidate), None));
     }
-    let edit = Desk::edit(&lock, before, run, files);
+    let edit = MoveContext::edit(&lock, before, run, files);
     Ok((edit, lock))
 }
 
 /// What is known of an image line where it is about to be changed.
-pub struct Known {
+pub(super) struct KnownLine {
     /// The lock that the edit goes on top of: that of the open branch, where there is one.
     pub lock: Lock,
     /// The lock of the protected branch. What is decided goes by it.
@@ -126,10 +126,15 @@ pub struct Known {
     pub waiting: Vec<Candidate>,
 }
 
-impl Known {
+impl KnownLine {
     /// Reads `books`, which are written on top of, and `law`, the protected branch's. Refused where the open branch's lock does not go on from the protected one's: whoever may
     /// push there could have written it.
-    pub async fn read(desk: &Desk<'_>, law: &Books, books: &Books, image: &ImageName) -> Result<Self, PromotionError> {
+    pub(super) async fn read(
+        desk: &MoveContext<'_>,
+        law: &LedgerSnapshot,
+        books: &LedgerSnapshot,
+        image: &ImageName,
+    ) -> Result<Self, PromotionError> {
         let known = law.lock(image).await?;
         let lock = books.lock(image).await?;
         if !matches!(history::lock_order(&known.entries, &lock.entries), LockOrder::Same | LockOrder::Later) {
@@ -145,16 +150,20 @@ impl Known {
 }
 
 /// What the law says against a run that nobody named, or that nobody can name.
-pub fn objection(history: &History<'_>, run: RunId, named: bool) -> Option<Refusal> {
+pub(super) fn objection(history: &ImageHistory<'_>, run: RunId, named: bool) -> Option<MoveRefusal> {
     let found = history.objection(run, desk::now()).filter(|found| !(named && found.may_be_overruled()))?;
     let cure = if found.may_be_overruled() { "; a person may name it: --run" } else { "" };
     // Its state is asked about elsewhere, in other words.
-    let by_state = matches!(found, Objection::State(_) | Objection::Unknown);
-    (!by_state).then(|| Refusal::new(format!("run {run}"), format!("{found}{cure}")))
+    let by_state = matches!(found, GoldObjection::State(_) | GoldObjection::Unknown);
+    (!by_state).then(|| MoveRefusal::new(format!("run {run}"), format!("{found}{cure}")))
 }
 
 /// The candidate file of a run on the protected branch.
-pub async fn waiting(books: &Books, image: &ImageName, run: RunId) -> Result<Candidate, PromotionError> {
+pub(super) async fn waiting(
+    books: &LedgerSnapshot,
+    image: &ImageName,
+    run: RunId,
+) -> Result<Candidate, PromotionError> {
     books.candidate(image, run).await?.ok_or_else(|| {
         let why = format!(
             "neither images/{image}/candidates/{run}.hcl nor images/{image}.lock.hcl of the protected branch knows it; was its pull request merged?"
@@ -163,15 +172,16 @@ pub async fn waiting(books: &Books, image: &ImageName, run: RunId) -> Result<Can
     })
 }
 
-fn not_a_candidate(candidate: &Candidate) -> Vec<Refusal> {
+fn not_a_candidate(candidate: &Candidate) -> Vec<MoveRefusal> {
     let mut refusals = Vec::new();
     let states = std::iter::once((format!("run {}", candidate.run), candidate.state))
         .chain(candidate.amis.iter().map(|ami| (ami.record.ami.to_string(), ami.state)));
-    for (about, state) in states.filter(|(_, state)| *state != State::Candidate) {
-        refusals.push(Refusal::new(about, format!("is {state} in its candidate file; only a candidate can be vetted")));
+    for (about, state) in states.filter(|(_, state)| *state != ImageState::Candidate) {
+        refusals
+            .push(MoveRefusal::new(about, format!("is {state} in its candidate file; only a candidate can be vetted")));
     }
     if candidate.amis.is_empty() {
-        refusals.push(Refusal::new(format!("run {}", candidate.run), "its candidate file holds no AMI"));
+        refusals.push(MoveRefusal::new(format!("run {}", candidate.run), "its candidate file holds no AMI"));
     }
     refusals
 }

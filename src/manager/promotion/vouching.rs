@@ -2,24 +2,24 @@
 //! alone; it refuses any file that a commit could have brought along.
 
 use super::{
-    desk::Desk,
-    evidence::{Origin, Proof},
-    outcome::{PromotionError, Refusal},
-    rules::Rules,
+    desk::MoveContext,
+    evidence::{EvidenceOrigin, FoundEvidence},
+    outcome::{MoveRefusal, PromotionError},
+    rules::PromotionRules,
 };
 use assay_ledger as ledger;
-use assay_ledger::Books;
+use assay_ledger::LedgerSnapshot;
 use assay_model::cause::chain;
 use assay_signing as signing;
 
 /// Every reason why nobody vouches for `proof`; a signature that is there must be good, whatever else speaks for the evidence.
-pub async fn check(
-    desk: &Desk<'_>,
-    books: &Books,
-    rules: &Rules,
-    proof: &Proof,
-) -> Result<Vec<Refusal>, PromotionError> {
-    let refuse = |why: String| vec![Refusal::new(&proof.shown, why)];
+pub(super) async fn check(
+    desk: &MoveContext<'_>,
+    books: &LedgerSnapshot,
+    rules: &PromotionRules,
+    proof: &FoundEvidence,
+) -> Result<Vec<MoveRefusal>, PromotionError> {
+    let refuse = |why: String| vec![MoveRefusal::new(&proof.shown, why)];
     if let Some(signature) = &proof.signature {
         let file = &rules.allowed_signers;
         let Some(signers) = rules.signers(books).await? else {
@@ -36,17 +36,17 @@ pub async fn check(
         return Ok(refuse(why.to_owned()));
     }
     Ok(match proof.origin {
-        Origin::Lock => Vec::new(),
-        Origin::Tracked => refuse(
+        EvidenceOrigin::Lock => Vec::new(),
+        EvidenceOrigin::Tracked => refuse(
             "is tracked in git and not signed: whoever wrote the commit could have written it; sign it (validate --sign-with), or hand it over from the validation job"
                 .to_owned(),
         ),
-        Origin::Untracked => of_this_pipeline(desk, proof).into_iter().flat_map(refuse).collect(),
+        EvidenceOrigin::Untracked => of_this_pipeline(desk, proof).into_iter().flat_map(refuse).collect(),
     })
 }
 
 /// Unsigned evidence counts only within one pipeline of the protected branch.
-fn of_this_pipeline(desk: &Desk<'_>, proof: &Proof) -> Vec<String> {
+fn of_this_pipeline(desk: &MoveContext<'_>, proof: &FoundEvidence) -> Vec<String> {
     let mut reasons = Vec::new();
     match (ledger::workflow(desk.environment), &proof.evidence.workflow) {
         (Some(_), Some(theirs)) if ledger::is_this_workflow(desk.environment, theirs) => {}

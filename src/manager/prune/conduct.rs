@@ -6,34 +6,34 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    deeds::{self, Outcome},
+    deeds::{self, DeletionOutcome},
     latest::{BranchRecord, LatestRecord},
-    look::{self, Ground, Plan},
-    subject::Action,
+    look::{self, PruneContext, PrunePlan},
+    subject::PruneAction,
 };
-use crate::test_run::Events;
+use crate::test_run::EventSender;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
 use assay_config::prune::PruneRequest;
 use assay_ledger as ledger;
 use assay_ledger::{BooksRequest, LedgerError, ProvenanceRequest};
-use assay_model::exit::Exit;
+use assay_model::exit::ExitStatus;
 
 /// What a prune found and did.
 #[derive(Debug)]
-pub struct Pruned {
+pub(crate) struct PruneReport {
     /// On whose behalf.
     pub owner: String,
     /// Everything that was looked at, and what was decided.
-    pub plan: Plan,
+    pub plan: PrunePlan,
     /// What was done, by `REGION:ID`; `None`: nothing was to be done, only shown.
-    pub outcomes: Option<BTreeMap<String, Outcome>>,
+    pub outcomes: Option<BTreeMap<String, DeletionOutcome>>,
     /// Whether it was cancelled in the middle.
     pub cancelled: bool,
 }
 
 /// Why nothing could be judged.
 #[derive(Debug, thiserror::Error)]
-pub enum PruneError {
+pub(crate) enum PruneError {
     /// The protected branch is what says which AMI is gold.
     #[error("nothing was pruned: the protected branch cannot be read")]
     Books(#[source] LedgerError),
@@ -52,37 +52,44 @@ pub enum PruneError {
 
 impl PruneError {
     /// What a shell or CI job is told.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         match self {
             Self::Books(error) => error.exit(),
-            Self::Cloud(_) | Self::Unread(_) => Exit::Undecided,
-            Self::NoOwner => Exit::Usage,
+            Self::Cloud(_) | Self::Unread(_) => ExitStatus::Undecided,
+            Self::NoOwner => ExitStatus::Usage,
         }
     }
 }
 
-impl Pruned {
+impl PruneReport {
     /// What a shell or CI job is told: something could not be learned; else something could not be removed; else done.
-    pub fn exit(&self) -> Exit {
-        let some = |wanted: fn(&Outcome) -> bool| self.outcomes.iter().flatten().any(|(_, outcome)| wanted(outcome));
-        if !self.plan.errors.is_empty() || self.cancelled || some(|one| matches!(one, Outcome::Unknown(_))) {
-            Exit::Undecided
-        } else if some(|one| matches!(one, Outcome::Failed(_))) {
-            Exit::Leftovers
+    pub(crate) fn exit(&self) -> ExitStatus {
+        let some =
+            |wanted: fn(&DeletionOutcome) -> bool| self.outcomes.iter().flatten().any(|(_, outcome)| wanted(outcome));
+        if !self.plan.errors.is_empty() || self.cancelled || some(|one| matches!(one, DeletionOutcome::Unknown(_))) {
+            ExitStatus::Undecided
+        } else if some(|one| matches!(one, DeletionOutcome::Failed(_))) {
+            ExitStatus::Leftovers
         } else {
-            Exit::Done
+            ExitStatus::Done
         }
     }
 
     /// How many AMIs something is to be done with now.
-    pub fn due(&self) -> usize {
-        let now = |action: &Action| matches!(action, Action::Deprecate | Action::Disable | Action::Delete);
+    pub(crate) fn due(&self) -> usize {
+        let now = |action: &PruneAction| {
+            matches!(action, PruneAction::Deprecate | PruneAction::Disable | PruneAction::Delete)
+        };
         self.plan.subjects.iter().filter(|subject| now(&subject.decided())).count() + self.plan.orphans.len()
     }
 }
 
 /// Looks, and with `request.yes` does what is due. Fails where nothing can be judged.
-pub async fn prune(request: &PruneRequest, events: &Events, cancel: &CancellationToken) -> Result<Pruned, PruneError> {
+pub(crate) async fn prune(
+    request: &PruneRequest,
+    events: &EventSender,
+    cancel: &CancellationToken,
+) -> Result<PruneReport, PruneError> {
     let environment = ledger::environment_of_process();
     let owner = owner(request, &environment).await.ok_or(PruneError::NoOwner)?;
     let asked = BooksRequest {
@@ -96,7 +103,7 @@ pub async fn prune(request: &PruneRequest, events: &Events, cancel: &Cancellatio
     prune_with(&factory, request, &branch, &owner, events, cancel).await
 }
 
-async fn owner(request: &PruneRequest, environment: &ledger::Environment) -> Option<String> {
+async fn owner(request: &PruneRequest, environment: &ledger::GitEnvironment) -> Option<String> {
     if request.owner.is_some() {
         return request.owner.clone();
     }
@@ -117,16 +124,17 @@ pub(super) async fn prune_with(
     request: &PruneRequest,
     branch: &dyn LatestRecord,
     owner: &str,
-    events: &Events,
+    events: &EventSender,
     cancel: &CancellationToken,
-) -> Result<Pruned, PruneError> {
+) -> Result<PruneReport, PruneError> {
     let record = branch.latest().await.map_err(PruneError::Unread)?;
     let account = factory.caller_account().await?;
     let regions = if request.regions.is_empty() { factory.regions().await? } else { request.regions.clone() };
     let now = Timestamp::now();
-    let ground = Ground { factory, request, record: &record, branch, account: &account, owner, regions: &regions, now };
+    let ground =
+        PruneContext { factory, request, record: &record, branch, account: &account, owner, regions: &regions, now };
     let plan = look::plan(&ground).await;
-    let mut pruned = Pruned { owner: owner.to_owned(), plan, outcomes: None, cancelled: false };
+    let mut pruned = PruneReport { owner: owner.to_owned(), plan, outcomes: None, cancelled: false };
     if request.yes {
         events.note(format!("{} to do", pruned.due()));
         pruned.outcomes = Some(deeds::execute(&ground, &pruned.plan, cancel).await);

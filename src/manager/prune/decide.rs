@@ -9,31 +9,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    record::Record,
-    subject::{Action, Subject},
+    record::RecordedImages,
+    subject::{PruneAction, PruneSubject},
 };
-use assay_aws::cloud::{SharedWith, Uses};
-use assay_config::prune::{PruneRequest, Rule};
-use assay_model::{AmiId, ImageName, RunId, State, tags};
+use assay_aws::cloud::{ImageUses, SharedWith};
+use assay_config::prune::{KeepCount, PruneRequest};
+use assay_model::{AmiId, ImageName, ImageState, RunId, tags};
 
 /// A build that is at work looks like one that was given up; so long it is taken for the former.
 const BUILD_TIME: SignedDuration = SignedDuration::from_hours(24);
 /// Why AMIs of images stay that the command did not name.
-pub const NOT_ASKED: &str = "its image was not named";
+pub(super) const NOT_ASKED: &str = "its image was not named";
 /// EC2 rounds the time of a deprecation to the minute, and ours lies a little ahead.
 const ROUNDING: SignedDuration = SignedDuration::from_mins(3);
 
 /// What a region could tell of the AMIs that are past retention; an error's words where it could not.
-pub struct RegionFacts {
+pub(super) struct RegionFacts {
     /// Who uses which.
-    pub uses: Result<Uses, String>,
+    pub uses: Result<ImageUses, String>,
     /// Who else may launch each, and when it was last launched.
-    pub sharing: BTreeMap<AmiId, Result<Shared, String>>,
+    pub sharing: BTreeMap<AmiId, Result<SharedWithOthers, String>>,
 }
 
 /// Who else may launch an AMI.
 #[derive(Debug, Clone, Default)]
-pub struct Shared {
+pub(super) struct SharedWithOthers {
     /// Who.
     pub with: SharedWith,
     /// When anybody last did, RFC 3339; asked only where it is shared.
@@ -41,16 +41,16 @@ pub struct Shared {
 }
 
 /// One of a run's AMIs counts with all the others: a release.
-type Release = (ImageName, State, RunId);
+type ImageRelease = (ImageName, ImageState, RunId);
 
-fn release(subject: &Subject) -> Option<Release> {
+fn release(subject: &PruneSubject) -> Option<ImageRelease> {
     let claim = subject.claim.as_ref().ok()?;
     Some((claim.image.clone(), claim.state?, claim.run))
 }
 
 /// Makes the AMIs of one run, in whatever region, share one state where git names none: the one that keeps most.
-pub fn agree_on_states(subjects: &mut [Subject]) {
-    let mut states: BTreeMap<(ImageName, RunId), State> = BTreeMap::new();
+pub(super) fn agree_on_states(subjects: &mut [PruneSubject]) {
+    let mut states: BTreeMap<(ImageName, RunId), ImageState> = BTreeMap::new();
     for claim in subjects.iter().filter_map(|subject| subject.claim.as_ref().ok()) {
         if let Some(state) = claim.state {
             let best = states.entry((claim.image.clone(), claim.run)).or_insert(state);
@@ -63,28 +63,28 @@ pub fn agree_on_states(subjects: &mut [Subject]) {
 }
 
 /// The one of two states that speaks more for keeping.
-fn worthier(one: State, other: State) -> State {
-    const RISING: [State; 8] = [
-        State::Revoked,
-        State::Rejected,
-        State::Building,
-        State::Untested,
-        State::Retired,
-        State::Candidate,
-        State::Vetted,
-        State::Gold,
+fn worthier(one: ImageState, other: ImageState) -> ImageState {
+    const RISING: [ImageState; 8] = [
+        ImageState::Revoked,
+        ImageState::Rejected,
+        ImageState::Building,
+        ImageState::Untested,
+        ImageState::Retired,
+        ImageState::Candidate,
+        ImageState::Vetted,
+        ImageState::Gold,
     ];
     RISING.into_iter().rev().find(|known| [one, other].contains(known)).unwrap_or(one)
 }
 
 /// Marks what retention keeps: gold, newer than gold, newest, young, protected, without a state.
-pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest, now: Timestamp) {
+pub(super) fn retain(subjects: &mut [PruneSubject], record: &RecordedImages, request: &PruneRequest, now: Timestamp) {
     let ranks = ranks(subjects, record);
     for subject in subjects.iter_mut() {
         if let Some(image) = record.gold_of(&subject.ami.id) {
             subject.keep(format!("gold of image {image} on the protected branch"));
         }
-        if subject.image.tags.get(tags::STATE).is_some_and(|state| state == State::Gold.as_str()) {
+        if subject.image.tags.get(tags::STATE).is_some_and(|state| state == ImageState::Gold.as_str()) {
             subject.keep("tagged gold");
         }
         let Ok(claim) = subject.claim.clone() else { continue };
@@ -122,33 +122,33 @@ pub fn retain(subjects: &mut [Subject], record: &Record, request: &PruneRequest,
 }
 
 /// What ranks a release: whether it was gold, how young it is, and its run.
-type Standing = (bool, Timestamp, RunId);
+type ReleaseStanding = (bool, Timestamp, RunId);
 
 /// Where a release stands among those of its image and state.
-struct Rank {
+struct ReleaseRank {
     /// 1: the newest.
     place: usize,
     of: usize,
     newest: Timestamp,
 }
 
-impl Rank {
+impl ReleaseRank {
     fn reasons(
         &self,
         image: &ImageName,
-        state: State,
-        record: &Record,
+        state: ImageState,
+        record: &RecordedImages,
         request: &PruneRequest,
         now: Timestamp,
     ) -> Vec<String> {
         let mut reasons = Vec::new();
-        if state == State::Gold {
+        if state == ImageState::Gold {
             reasons.push("gold".to_owned());
         }
-        if state == State::Vetted && record.gold_made_at(image).is_none_or(|gold| self.newest >= gold) {
+        if state == ImageState::Vetted && record.gold_made_at(image).is_none_or(|gold| self.newest >= gold) {
             reasons.push("vetted, and newer than gold".to_owned());
         }
-        let Some(Rule { releases, days }) = request.rule(image, state) else {
+        let Some(KeepCount { releases, days }) = request.rule(image, state) else {
             return vec![format!("assay.hcl does not declare image {image}")];
         };
         if self.place <= releases as usize {
@@ -159,7 +159,7 @@ impl Rank {
         if age < SignedDuration::from_hours(24 * i64::from(days)) {
             reasons.push(format!("{} days old, kept for {days}", age.as_hours() / 24));
         }
-        if state == State::Building && age < BUILD_TIME {
+        if state == ImageState::Building && age < BUILD_TIME {
             reasons.push("may still be building".to_owned());
         }
         reasons
@@ -168,15 +168,15 @@ impl Rank {
 
 /// Every release's place. A release is as young as the newest of its AMIs or its last move in the lock. Those that were gold come before those that never
 /// were: a promotion retires the old gold and what it supersedes at the same time, and only the former can come back.
-fn ranks(subjects: &[Subject], record: &Record) -> BTreeMap<Release, Rank> {
-    let mut newest: BTreeMap<Release, Timestamp> = BTreeMap::new();
+fn ranks(subjects: &[PruneSubject], record: &RecordedImages) -> BTreeMap<ImageRelease, ReleaseRank> {
+    let mut newest: BTreeMap<ImageRelease, Timestamp> = BTreeMap::new();
     for subject in subjects {
         let (Some(key), Ok(claim)) = (release(subject), &subject.claim) else { continue };
         let moved = record.moved_at(&claim.image, claim.run).unwrap_or(claim.made_at);
         let time = newest.entry(key).or_insert(claim.made_at);
         *time = (*time).max(claim.made_at).max(moved);
     }
-    let mut groups: BTreeMap<(ImageName, State), Vec<Standing>> = BTreeMap::new();
+    let mut groups: BTreeMap<(ImageName, ImageState), Vec<ReleaseStanding>> = BTreeMap::new();
     for ((image, state, run), time) in newest {
         let was_gold = record.was_gold(&image, run);
         groups.entry((image, state)).or_default().push((was_gold, time, run));
@@ -186,14 +186,14 @@ fn ranks(subjects: &[Subject], record: &Record) -> BTreeMap<Release, Rank> {
         releases.sort_by(|a, b| b.cmp(a));
         let of = releases.len();
         for (index, (_, newest, run)) in releases.into_iter().enumerate() {
-            ranks.insert((image.clone(), state, run), Rank { place: index + 1, of, newest });
+            ranks.insert((image.clone(), state, run), ReleaseRank { place: index + 1, of, newest });
         }
     }
     ranks
 }
 
 /// Marks what is in use, or may be: only AMIs that nothing else keeps are looked at.
-pub fn in_use(subject: &mut Subject, facts: Option<&RegionFacts>) {
+pub(super) fn in_use(subject: &mut PruneSubject, facts: Option<&RegionFacts>) {
     if !subject.is_due() {
         return;
     }
@@ -216,7 +216,7 @@ pub fn in_use(subject: &mut Subject, facts: Option<&RegionFacts>) {
 
 /// Marks what its parentage keeps: an AMI that another one was built from stays as long as that one, and as long as git calls a child gold or vetted. Comes
 /// last, since whatever else is kept may be such a child.
-pub fn keep_parents(subjects: &mut [Subject], record: &Record) {
+pub(super) fn keep_parents(subjects: &mut [PruneSubject], record: &RecordedImages) {
     let mut wanted: BTreeMap<AmiId, String> = record.living_parents();
     loop {
         for subject in subjects.iter().filter(|subject| subject.stays()) {
@@ -228,7 +228,7 @@ pub fn keep_parents(subjects: &mut [Subject], record: &Record) {
         for subject in subjects.iter_mut().filter(|subject| subject.is_due()) {
             if let Some(child) = wanted.get(&subject.ami.id) {
                 subject.keep(format!("parent of {child}"));
-                more |= subject.action != Action::Deprecate;
+                more |= subject.action != PruneAction::Deprecate;
             }
         }
         if !more {
@@ -238,7 +238,12 @@ pub fn keep_parents(subjects: &mut [Subject], record: &Record) {
 }
 
 /// Marks what others may use, and says what is to be done with the rest.
-pub fn choose_action(subject: &mut Subject, facts: Option<&RegionFacts>, request: &PruneRequest, now: Timestamp) {
+pub(super) fn choose_action(
+    subject: &mut PruneSubject,
+    facts: Option<&RegionFacts>,
+    request: &PruneRequest,
+    now: Timestamp,
+) {
     if !subject.is_due() {
         return;
     }
@@ -249,11 +254,11 @@ pub fn choose_action(subject: &mut Subject, facts: Option<&RegionFacts>, request
 }
 
 fn next_step(
-    subject: &Subject,
+    subject: &PruneSubject,
     facts: Option<&RegionFacts>,
     request: &PruneRequest,
     now: Timestamp,
-) -> Result<Action, String> {
+) -> Result<PruneAction, String> {
     let shared = match facts.and_then(|facts| facts.sharing.get(&subject.ami.id)) {
         Some(Ok(shared)) => shared,
         Some(Err(why)) => return Err(format!("who else may launch it is not known: {why}")),
@@ -267,7 +272,7 @@ fn next_step(
     if !shared.with.nobody() {
         others(subject, shared, request, now)?;
         match deprecated {
-            None => return Ok(Action::Deprecate),
+            None => return Ok(PruneAction::Deprecate),
             Some(since) if !ripe(since) => {
                 return Err(format!("shared with other accounts, and deprecated at {since}"));
             }
@@ -275,10 +280,10 @@ fn next_step(
         }
     }
     Ok(match (subject.image.state.as_str(), deprecated) {
-        _ if request.grace.is_zero() => Action::Delete,
-        ("disabled", Some(since)) if ripe(since) => Action::Delete,
-        ("disabled", Some(since)) => Action::Wait(since.checked_add(grace(request)).unwrap_or(since)),
-        _ => Action::Disable,
+        _ if request.grace.is_zero() => PruneAction::Delete,
+        ("disabled", Some(since)) if ripe(since) => PruneAction::Delete,
+        ("disabled", Some(since)) => PruneAction::Wait(since.checked_add(grace(request)).unwrap_or(since)),
+        _ => PruneAction::Disable,
     })
 }
 
@@ -288,7 +293,12 @@ fn grace(request: &PruneRequest) -> SignedDuration {
 
 /// Fails with why an AMI that others may launch stays as it is. What they run is not visible; that it was launched is, a day later. So it goes only when
 /// nobody has launched it for as long as releases are kept, and not before twice that age, having been deprecated in between.
-fn others(subject: &Subject, shared: &Shared, request: &PruneRequest, now: Timestamp) -> Result<(), String> {
+fn others(
+    subject: &PruneSubject,
+    shared: &SharedWithOthers,
+    request: &PruneRequest,
+    now: Timestamp,
+) -> Result<(), String> {
     let rule = subject.claim.as_ref().ok().and_then(|claim| Some((claim, request.rule(&claim.image, claim.state?)?)));
     let Some((claim, rule)) = rule else { return Err("shared with other accounts".to_owned()) };
     let days = |count: u32| SignedDuration::from_hours(24 * i64::from(count));
@@ -309,7 +319,7 @@ fn others(subject: &Subject, shared: &Shared, request: &PruneRequest, now: Times
 }
 
 /// The AMIs that have come so far that their use must be known.
-pub fn due_in<'a>(subjects: &'a [Subject], region: &'a assay_model::Region) -> BTreeSet<AmiId> {
+pub(super) fn due_in<'a>(subjects: &'a [PruneSubject], region: &'a assay_model::Region) -> BTreeSet<AmiId> {
     let due = subjects.iter().filter(|subject| subject.is_due() && subject.ami.region == *region);
     due.map(|subject| subject.ami.id.clone()).collect()
 }

@@ -7,12 +7,12 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{
-    decide::{self, RegionFacts, Shared},
+    decide::{self, RegionFacts, SharedWithOthers},
     latest::LatestRecord,
-    record::Record,
-    subject::{Action, Ours, Subject, TagsOf, settle_doubles, snapshots},
+    record::RecordedImages,
+    subject::{OwnIdentity, PruneAction, PruneSubject, TagsOf, settle_doubles, snapshots},
 };
-use assay_aws::cloud::{Cloud, CloudError, CloudFactory, Image};
+use assay_aws::cloud::{Cloud, CloudError, CloudFactory, CloudImage};
 use assay_config::prune::PruneRequest;
 use assay_model::{AccountId, AmiId, AmiRef, ImageName, Region, tags};
 
@@ -21,9 +21,9 @@ const AT_A_TIME: usize = 4;
 
 /// What was found and decided.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct PrunePlan {
     /// Every AMI that says it is assay's, by region and id.
-    pub subjects: Vec<Subject>,
+    pub subjects: Vec<PruneSubject>,
     /// Snapshots whose AMI an earlier prune deregistered, by region.
     pub orphans: Vec<(Region, String)>,
     /// What could not be learned.
@@ -31,13 +31,13 @@ pub struct Plan {
 }
 
 /// On whose behalf, when, and with what.
-pub struct Ground<'a> {
+pub(super) struct PruneContext<'a> {
     /// The cloud.
     pub factory: &'a dyn CloudFactory,
     /// What is asked.
     pub request: &'a PruneRequest,
     /// What git says.
-    pub record: &'a Record,
+    pub record: &'a RecordedImages,
     /// Who says what git says by now.
     pub branch: &'a dyn LatestRecord,
     /// The account.
@@ -51,7 +51,7 @@ pub struct Ground<'a> {
 }
 
 /// Looks at everything and decides; changes nothing.
-pub async fn plan(ground: &Ground<'_>) -> Plan {
+pub(super) async fn plan(ground: &PruneContext<'_>) -> PrunePlan {
     let mut errors: Vec<String> = ground.record.unreadable().collect();
     let mut subjects = Vec::new();
     let mut orphans = Vec::new();
@@ -92,14 +92,19 @@ pub async fn plan(ground: &Ground<'_>) -> Plan {
         subjects.iter_mut().filter(|subject| subject.is_due()).for_each(|subject| subject.keep(why.clone()));
     }
     subjects.sort_by(|a, b| a.ami.cmp(&b.ami));
-    Plan { subjects, orphans, errors }
+    PrunePlan { subjects, orphans, errors }
 }
 
 /// The AMIs of one region with their claims.
-async fn claims(ground: &Ground<'_>, cloud: &dyn Cloud, images: Vec<Image>, errors: &mut Vec<String>) -> Vec<Subject> {
+async fn claims(
+    ground: &PruneContext<'_>,
+    cloud: &dyn Cloud,
+    images: Vec<CloudImage>,
+    errors: &mut Vec<String>,
+) -> Vec<PruneSubject> {
     let declared: BTreeSet<ImageName> = ground.request.retention.keys().cloned().collect();
-    let ours = Ours { account: ground.account, owner: ground.owner, images: &declared, record: ground.record };
-    let reference = |image: &Image| AmiRef { region: cloud.region().clone(), id: image.id.clone() };
+    let ours = OwnIdentity { account: ground.account, owner: ground.owner, images: &declared, record: ground.record };
+    let reference = |image: &CloudImage| AmiRef { region: cloud.region().clone(), id: image.id.clone() };
     // Only what git does not name needs a witness of its own.
     let unrecorded = images.iter().filter(|image| ground.record.ami(&reference(image)).is_none());
     let wanted: Vec<String> = unrecorded.flat_map(snapshots).collect::<BTreeSet<_>>().into_iter().collect();
@@ -110,10 +115,10 @@ async fn claims(ground: &Ground<'_>, cloud: &dyn Cloud, images: Vec<Image>, erro
             error.to_string()
         }),
     };
-    let subject = |image: Image| {
+    let subject = |image: CloudImage| {
         let ami = reference(&image);
         let claim = ours.claim(&ami, &image, known.as_ref().map_err(String::as_str));
-        Subject { ami, image, claim, keep: Vec::new(), action: Action::Keep }
+        PruneSubject { ami, image, claim, keep: Vec::new(), action: PruneAction::Keep }
     };
     images.into_iter().map(subject).collect()
 }
@@ -143,14 +148,14 @@ async fn learn(cloud: &dyn Cloud, due: &BTreeSet<AmiId>, errors: &mut Vec<String
     RegionFacts { uses, sharing }
 }
 
-async fn shared(cloud: &dyn Cloud, id: &AmiId) -> Result<Shared, CloudError> {
+async fn shared(cloud: &dyn Cloud, id: &AmiId) -> Result<SharedWithOthers, CloudError> {
     let with = cloud.image_sharing(id).await?;
     let last_launched = if with.nobody() { None } else { cloud.image_last_launched(id).await? };
-    Ok(Shared { with, last_launched })
+    Ok(SharedWithOthers { with, last_launched })
 }
 
 /// Snapshots that an earlier prune marked, whose AMI is gone and that no AMI holds.
-async fn orphans_in(ground: &Ground<'_>, cloud: &dyn Cloud) -> Result<Vec<String>, CloudError> {
+async fn orphans_in(ground: &PruneContext<'_>, cloud: &dyn Cloud) -> Result<Vec<String>, CloudError> {
     let ours = [(tags::MANAGED.to_owned(), "true".to_owned()), (tags::OWNER.to_owned(), ground.owner.to_owned())];
     let mut found = Vec::new();
     for snapshot in cloud.find_snapshots(&ours).await? {

@@ -16,6 +16,6 @@ mod test_world;
 #[cfg(test)]
 mod tests;
 
-pub use conduct::{PruneError, Pruned, prune};
-pub use deeds::Outcome;
-pub use subject::{Action, Subject};
+pub(crate) use conduct::{PruneReport, prune};
+pub(crate) use deeds::DeletionOutcome;
+pub(crate) use subject::{PruneAction, PruneSubject};

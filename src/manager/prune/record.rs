@@ -5,25 +5,25 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use assay_ledger::{Books, LedgerError, UnreadableFile};
+use assay_ledger::{LedgerError, LedgerSnapshot, UnreadableFile};
 use assay_model::{
-    AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, Region, RunId, State,
-    history::{History, LockOrder, lock_order},
+    AmiId, AmiRecord, AmiRef, Architecture, Candidate, ImageName, ImageState, Region, RunId,
+    history::{ImageHistory, LockOrder, lock_order},
     lock::Lock,
 };
 
 /// The books of the protected branch, as far as they name AMIs.
 #[derive(Debug, Clone, Default)]
-pub struct Record {
+pub(crate) struct RecordedImages {
     locks: BTreeMap<ImageName, Lock>,
     waiting: BTreeMap<ImageName, Vec<Candidate>>,
     /// Files that cannot be read, each with its image and whether it is the lock.
     unreadable: Vec<(ImageName, bool, UnreadableFile)>,
 }
 
-impl Record {
+impl RecordedImages {
     /// Reads all of it. A file that cannot be read keeps what it might speak for, and no more: see [`Self::unaccounted`].
-    pub async fn read(books: &Books) -> Result<Self, LedgerError> {
+    pub(crate) async fn read(books: &LedgerSnapshot) -> Result<Self, LedgerError> {
         let mut record = Self::default();
         for files in books.images().await? {
             let lock = files.lock.unwrap_or_else(|file| {
@@ -38,13 +38,13 @@ impl Record {
     }
 
     /// What could not be read, in words.
-    pub fn unreadable(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = String> {
         self.unreadable.iter().map(|(_, _, file)| format!("{file}; what it may speak for is kept"))
     }
 
     /// Why git may say more of an AMI than is known: a file that cannot be read is the lock of its image, or the candidate file of its run, or of no run by its name,
     /// or its text names the AMI. `image` and `run`: what its tags say.
-    pub fn unaccounted(&self, ami: &AmiRef, image: Option<&ImageName>, run: Option<RunId>) -> Option<String> {
+    pub(crate) fn unaccounted(&self, ami: &AmiRef, image: Option<&ImageName>, run: Option<RunId>) -> Option<String> {
         let recorded = self.ami(ami).is_some();
         let speaks_for = |(of, is_lock, file): &&(ImageName, bool, UnreadableFile)| {
             let by_name = Some(of) == image
@@ -56,41 +56,41 @@ impl Record {
     }
 
     /// Adds what is said of one image.
-    pub fn add(&mut self, lock: Lock, waiting: Vec<Candidate>) {
+    pub(crate) fn add(&mut self, lock: Lock, waiting: Vec<Candidate>) {
         self.waiting.insert(lock.image.clone(), waiting);
         self.locks.insert(lock.image.clone(), lock);
     }
 
     /// The state of a run: the lock's, else that of the candidate that waits.
-    pub fn state(&self, image: &ImageName, run: RunId) -> Option<State> {
+    pub(crate) fn state(&self, image: &ImageName, run: RunId) -> Option<ImageState> {
         let locked = self.locks.get(image).and_then(|lock| lock.state_of(run));
         locked.or_else(|| self.candidate(image, run).map(|candidate| candidate.state))
     }
 
     /// When the lock last moved a run.
-    pub fn moved_at(&self, image: &ImageName, run: RunId) -> Option<Timestamp> {
+    pub(crate) fn moved_at(&self, image: &ImageName, run: RunId) -> Option<Timestamp> {
         self.locks.get(image)?.last(run)?.at.parse().ok()
     }
 
     /// Whether the lock says that a run is gold, in either of the two places where it says so.
-    pub fn is_gold(&self, image: &ImageName, run: RunId) -> bool {
+    pub(crate) fn is_gold(&self, image: &ImageName, run: RunId) -> bool {
         let lock = self.locks.get(image);
-        lock.is_some_and(|lock| lock.gold == Some(run) || lock.state_of(run) == Some(State::Gold))
+        lock.is_some_and(|lock| lock.gold == Some(run) || lock.state_of(run) == Some(ImageState::Gold))
     }
 
     /// Whether a run is the one that a rollback would bring back.
-    pub fn is_rollback_target(&self, image: &ImageName, run: RunId) -> bool {
+    pub(crate) fn is_rollback_target(&self, image: &ImageName, run: RunId) -> bool {
         self.locks.get(image).is_some_and(|lock| lock.rollback_target() == Some(run))
     }
 
     /// Whether a run must be there whatever its age: gold, the way back, or what may yet become gold by itself.
-    pub fn must_stay(&self, image: &ImageName, run: RunId, now: Timestamp) -> bool {
+    pub(crate) fn must_stay(&self, image: &ImageName, run: RunId, now: Timestamp) -> bool {
         let waiting = self.waiting.get(image).map(Vec::as_slice).unwrap_or_default();
-        self.locks.get(image).is_some_and(|lock| History::of(lock, waiting).must_stay(run, now))
+        self.locks.get(image).is_some_and(|lock| ImageHistory::of(lock, waiting).must_stay(run, now))
     }
 
     /// Whether every lock of `before` is here as it was, or goes on from there.
-    pub fn goes_on_from(&self, before: &Self) -> bool {
+    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
         before.locks.iter().all(|(image, lock)| {
             let now = self.locks.get(image).map(|lock| lock.entries.as_slice()).unwrap_or_default();
             matches!(lock_order(&lock.entries, now), LockOrder::Same | LockOrder::Later)
@@ -98,12 +98,12 @@ impl Record {
     }
 
     /// Whether a run was gold at some time.
-    pub fn was_gold(&self, image: &ImageName, run: RunId) -> bool {
+    pub(crate) fn was_gold(&self, image: &ImageName, run: RunId) -> bool {
         self.locks.get(image).is_some_and(|lock| lock.was_gold(run))
     }
 
     /// The image of which an AMI is gold, whatever its tags say.
-    pub fn gold_of(&self, id: &AmiId) -> Option<&ImageName> {
+    pub(crate) fn gold_of(&self, id: &AmiId) -> Option<&ImageName> {
         let holds = |lock: &&Lock| {
             let gold = lock.runs().into_iter().chain(lock.gold).filter(|run| self.is_gold(&lock.image, *run));
             gold.into_iter().any(|run| lock.amis(run).iter().any(|record| record.ami.id == *id))
@@ -112,19 +112,19 @@ impl Record {
     }
 
     /// When the newest AMI of an image's gold was made; `None` without gold.
-    pub fn gold_made_at(&self, image: &ImageName) -> Option<Timestamp> {
+    pub(crate) fn gold_made_at(&self, image: &ImageName) -> Option<Timestamp> {
         let lock = self.locks.get(image)?;
         let made = |record: &AmiRecord| record.created_at.parse::<Timestamp>().ok();
         lock.amis(lock.gold?).iter().filter_map(made).max()
     }
 
     /// What is recorded of an AMI, with the image and run that it is recorded under.
-    pub fn ami(&self, ami: &AmiRef) -> Option<(&ImageName, RunId, AmiRecord)> {
+    pub(crate) fn ami(&self, ami: &AmiRef) -> Option<(&ImageName, RunId, AmiRecord)> {
         self.amis().find(|(_, _, record)| record.ami == *ami)
     }
 
     /// The AMI that is recorded as this run's of this architecture and region.
-    pub fn at_place(&self, image: &ImageName, run: RunId, of: Architecture, region: &Region) -> Option<AmiId> {
+    pub(crate) fn at_place(&self, image: &ImageName, run: RunId, of: Architecture, region: &Region) -> Option<AmiId> {
         let there = |record: &AmiRecord| record.architecture == of && record.ami.region == *region;
         let mut here = self.amis().filter(|(line, its, record)| (*line, *its) == (image, run) && there(record));
         here.next().map(|(_, _, record)| record.ami.id)
@@ -142,17 +142,17 @@ impl Record {
     }
 
     /// The AMI that a run was built from.
-    pub fn parent(&self, image: &ImageName, run: RunId) -> Option<AmiId> {
+    pub(crate) fn parent(&self, image: &ImageName, run: RunId) -> Option<AmiId> {
         let locked = self.locks.get(image).and_then(|lock| lock.candidate(run));
         locked.or_else(|| self.candidate(image, run))?.provenance.parent.clone()
     }
 
     /// The parents of what the lock calls gold or vetted, with words for the child.
-    pub fn living_parents(&self) -> BTreeMap<AmiId, String> {
+    pub(crate) fn living_parents(&self) -> BTreeMap<AmiId, String> {
         let mut parents = BTreeMap::new();
         for lock in self.locks.values() {
             for run in lock.runs() {
-                let state = lock.state_of(run).filter(|state| matches!(state, State::Gold | State::Vetted));
+                let state = lock.state_of(run).filter(|state| matches!(state, ImageState::Gold | ImageState::Vetted));
                 let parent = lock.candidate(run).and_then(|candidate| candidate.provenance.parent.clone());
                 if let (Some(state), Some(parent)) = (state, parent) {
                     parents

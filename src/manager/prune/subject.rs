@@ -12,24 +12,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::record::Record;
-use assay_aws::cloud::Image;
-use assay_model::{AccountId, AmiId, AmiRecord, AmiRef, ImageName, RunId, State, tags};
+use super::record::RecordedImages;
+use assay_aws::cloud::CloudImage;
+use assay_model::{AccountId, AmiId, AmiRecord, AmiRef, ImageName, ImageState, RunId, tags};
 
 /// Tags by resource.
-pub type TagsOf = BTreeMap<String, BTreeMap<String, String>>;
+pub(super) type TagsOf = BTreeMap<String, BTreeMap<String, String>>;
 
 /// What an AMI is, once it is proven to be ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct OwnershipClaim {
     /// The image line.
     pub image: ImageName,
     /// The run.
     pub run: RunId,
     /// What the lock or the candidate file says; else the tag. `None`: neither says a state.
-    pub state: Option<State>,
+    pub state: Option<ImageState>,
     /// What the tag says.
-    pub tagged: Option<State>,
+    pub tagged: Option<ImageState>,
     /// Whether git names it.
     pub recorded: bool,
     /// When EC2 made it.
@@ -38,7 +38,7 @@ pub struct Claim {
 
 /// What to do with an AMI.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum PruneAction {
     /// Nothing.
     Keep,
     /// Deprecate it, and no more: others may use it, and see it coming this way.
@@ -53,54 +53,49 @@ pub enum Action {
 
 /// One AMI with what is found out about it.
 #[derive(Debug, Clone)]
-pub struct Subject {
+pub(crate) struct PruneSubject {
     /// Where it is.
     pub ami: AmiRef,
     /// What EC2 says of it.
-    pub image: Image,
+    pub image: CloudImage,
     /// Ours, or why that is not proven.
-    pub claim: Result<Claim, String>,
+    pub claim: Result<OwnershipClaim, String>,
     /// What speaks for keeping it; empty: nothing.
     pub keep: Vec<String>,
     /// What is to be done with it, while nothing speaks for keeping it.
-    pub action: Action,
+    pub action: PruneAction,
 }
 
-impl Subject {
+impl PruneSubject {
     /// Adds a reason for keeping it.
-    pub fn keep(&mut self, reason: impl Into<String>) {
+    pub(crate) fn keep(&mut self, reason: impl Into<String>) {
         self.keep.push(reason.into());
     }
 
     /// Whether it is ours, and nothing speaks for keeping it so far.
-    pub fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.claim.is_ok() && self.keep.is_empty()
     }
 
     /// Whether it will be there, and usable, for long: kept, or only deprecated.
-    pub fn stays(&self) -> bool {
-        !self.is_due() || self.action == Action::Deprecate
+    pub(crate) fn stays(&self) -> bool {
+        !self.is_due() || self.action == PruneAction::Deprecate
     }
 
     /// What is to be done with it after all.
-    pub fn decided(&self) -> Action {
-        if self.is_due() { self.action.clone() } else { Action::Keep }
+    pub(crate) fn decided(&self) -> PruneAction {
+        if self.is_due() { self.action.clone() } else { PruneAction::Keep }
     }
 
     /// Whether a protection from deregistration is assay's own: that of a build which was not promoted, or one that a promotion claimed and could not lift.
-    pub fn is_protected_by_assay(&self) -> bool {
+    pub(crate) fn is_protected_by_assay(&self) -> bool {
         let tagged = self.claim.as_ref().ok().and_then(|claim| claim.tagged);
         let claimed = self.image.tags.get(tags::PROTECTED_BY).is_some_and(|whose| whose == "assay");
-        claimed || matches!(tagged, Some(State::Rejected | State::Untested))
-    }
-
-    /// The snapshots in its mapping, each once.
-    pub fn snapshots(&self) -> BTreeSet<String> {
-        snapshots(&self.image)
+        claimed || matches!(tagged, Some(ImageState::Rejected | ImageState::Untested))
     }
 
     /// The AMI that it was built from, by git or by its tag.
-    pub fn parents(&self, record: &Record) -> BTreeSet<AmiId> {
+    pub(crate) fn parents(&self, record: &RecordedImages) -> BTreeSet<AmiId> {
         let tagged = self.image.tags.get(tags::PARENT).and_then(|id| id.parse().ok());
         let run = self.image.tags.get(tags::RUN).and_then(|run| run.parse().ok());
         let image = self.image.tags.get(tags::IMAGE).and_then(|image| image.parse().ok());
@@ -110,12 +105,12 @@ impl Subject {
 }
 
 /// The snapshots in an AMI's mapping, each once.
-pub fn snapshots(image: &Image) -> BTreeSet<String> {
+pub(super) fn snapshots(image: &CloudImage) -> BTreeSet<String> {
     image.block_devices.iter().filter_map(|device| device.snapshot.clone()).collect()
 }
 
 /// On whose behalf it is asked.
-pub struct Ours<'a> {
+pub(super) struct OwnIdentity<'a> {
     /// The account whose credentials are used.
     pub account: &'a AccountId,
     /// The repository.
@@ -123,12 +118,17 @@ pub struct Ours<'a> {
     /// The images of assay.hcl.
     pub images: &'a BTreeSet<ImageName>,
     /// The protected branch.
-    pub record: &'a Record,
+    pub record: &'a RecordedImages,
 }
 
-impl Ours<'_> {
+impl OwnIdentity<'_> {
     /// The claim of one AMI. `snapshot_tags`: tags of its snapshots, or why they are not known.
-    pub fn claim(&self, ami: &AmiRef, image: &Image, snapshot_tags: Result<&TagsOf, &str>) -> Result<Claim, String> {
+    pub(super) fn claim(
+        &self,
+        ami: &AmiRef,
+        image: &CloudImage,
+        snapshot_tags: Result<&TagsOf, &str>,
+    ) -> Result<OwnershipClaim, String> {
         let tag = |key: &str| image.tags.get(key).map(String::as_str);
         if tag(tags::MANAGED) != Some("true") {
             return Err("carries no tag assay:managed=true".to_owned());
@@ -168,14 +168,16 @@ impl Ours<'_> {
         };
         let tagged = match tag(tags::STATE) {
             None => None,
-            Some(word) => Some(word.parse::<State>().map_err(|_| format!("carries assay:state={word:?}, no state"))?),
+            Some(word) => {
+                Some(word.parse::<ImageState>().map_err(|_| format!("carries assay:state={word:?}, no state"))?)
+            }
         };
         let state = self.record.state(&line, run).or(tagged);
-        Ok(Claim { image: line, run, state, tagged, recorded, made_at })
+        Ok(OwnershipClaim { image: line, run, state, tagged, recorded, made_at })
     }
 
     /// Git names no other AMI in the place that this one claims; whether that one still exists does not matter.
-    fn not_displaced(&self, ami: &AmiRef, image: &Image, line: &ImageName, run: RunId) -> Result<(), String> {
+    fn not_displaced(&self, ami: &AmiRef, image: &CloudImage, line: &ImageName, run: RunId) -> Result<(), String> {
         let architecture = image.architecture.ok_or("has an architecture that assay does not know")?;
         match self.record.at_place(line, run, architecture, &ami.region) {
             Some(other) => Err(format!("claims the place of {other}, which git records for this run: it is a copy")),
@@ -185,7 +187,7 @@ impl Ours<'_> {
 }
 
 /// Name, owner, creation date and snapshots are as git says.
-fn same(record: &AmiRecord, image: &Image) -> Result<(), String> {
+fn same(record: &AmiRecord, image: &CloudImage) -> Result<(), String> {
     let differs = |what: &str, git: &str, cloud: &str| {
         Err(format!("git records {what} {git:?} of it and EC2 says {cloud:?}: it is not the AMI that was tested"))
     };
@@ -206,7 +208,7 @@ fn same(record: &AmiRecord, image: &Image) -> Result<(), String> {
 }
 
 /// Every snapshot carries the same image and run.
-fn witnessed(image: &Image, line: &ImageName, run: RunId, tags_of: Result<&TagsOf, &str>) -> Result<(), String> {
+fn witnessed(image: &CloudImage, line: &ImageName, run: RunId, tags_of: Result<&TagsOf, &str>) -> Result<(), String> {
     let known =
         tags_of.map_err(|why| format!("is not recorded in git, and its snapshots' tags are not known: {why}"))?;
     let ids = snapshots(image);
@@ -224,7 +226,7 @@ fn witnessed(image: &Image, line: &ImageName, run: RunId, tags_of: Result<&TagsO
 }
 
 /// Takes the claim from AMIs that stand where another one of ours stands: image, run, architecture and region.
-pub fn settle_doubles(subjects: &mut [Subject]) {
+pub(super) fn settle_doubles(subjects: &mut [PruneSubject]) {
     let mut places: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for (index, subject) in subjects.iter().enumerate() {
         if let Ok(claim) = &subject.claim {

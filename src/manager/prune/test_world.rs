@@ -16,16 +16,17 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{conduct::prune_with, *};
-use crate::test_run::Events;
-use assay_aws::cloud::{Image, Snapshot, fake::FakeCloud};
+use crate::test_run::EventSender;
+use assay_aws::cloud::{CloudImage, EbsSnapshot, fake::FakeCloud};
 use assay_config::{
     AccessSettings,
-    file::{Keep, Retention},
+    file::{KeepRule, RetentionDecl},
     prune::PruneRequest,
-    request::Format,
+    request::OutputFormat,
 };
 use assay_model::{
-    AmiId, AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, Provenance, Region, RunId, State, Verdict,
+    AmiId, AmiRecord, AmiRef, Architecture, Candidate, Digest, ImageName, ImageState, Provenance, Region, RunId,
+    Verdict,
     candidate::CandidateAmi,
     lock::{Lock, LockEntry},
     tags,
@@ -33,13 +34,13 @@ use assay_model::{
 
 const OWNER: &str = "github.com/example/images";
 
-pub(super) struct World {
+pub(super) struct PruneWorld {
     pub(super) cloud: FakeCloud,
-    pub(super) record: record::Record,
+    pub(super) record: record::RecordedImages,
     pub(super) request: PruneRequest,
     pub(super) region: Region,
     /// What the branch says once the AMIs were looked at.
-    pub(super) pushed: Option<record::Record>,
+    pub(super) pushed: Option<record::RecordedImages>,
     pub(super) looks: AtomicUsize,
     number: u32,
 }
@@ -53,14 +54,14 @@ pub(super) fn ago(days: i64) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
 }
 
-impl World {
+impl PruneWorld {
     pub(super) fn new() -> Self {
         let region: Region = "us-east-1".parse().expect("a region");
         let image: ImageName = "base".parse().expect("a name");
         let request = PruneRequest {
             images: Vec::new(),
-            retention: BTreeMap::from([(image, Retention::default())]),
-            keep: Keep { keep_releases: Some(0), keep_days: Some(30) },
+            retention: BTreeMap::from([(image, RetentionDecl::default())]),
+            keep: KeepRule { keep_releases: Some(0), keep_days: Some(30) },
             regions: vec![region.clone()],
             grace: Duration::from_secs(7 * 86_400),
             owner: None,
@@ -69,10 +70,18 @@ impl World {
             remote: None,
             access: AccessSettings::default(),
             yes: true,
-            format: Format::Text,
+            format: OutputFormat::Text,
         };
         let (pushed, looks) = (None, AtomicUsize::new(0));
-        Self { cloud: FakeCloud::new(), record: record::Record::default(), request, region, pushed, looks, number: 0 }
+        Self {
+            cloud: FakeCloud::new(),
+            record: record::RecordedImages::default(),
+            request,
+            region,
+            pushed,
+            looks,
+            number: 0,
+        }
     }
 
     /// A whole AMI of ours with a stamped snapshot, in `state`, `days` old, of a run of its own.
@@ -82,7 +91,7 @@ impl World {
         self.ami_of(run, state, days, |_| {})
     }
 
-    pub(super) fn ami_of(&mut self, run: RunId, state: &str, days: i64, change: impl FnOnce(&mut Image)) -> AmiId {
+    pub(super) fn ami_of(&mut self, run: RunId, state: &str, days: i64, change: impl FnOnce(&mut CloudImage)) -> AmiId {
         self.number += 1;
         let mut image = assay_aws::cloud::fake::sample_image("ami-00000000", &[&format!("snap-{:08x}", self.number)]);
         image.id = format!("ami-{:08x}", self.number).parse().expect("an id");
@@ -99,17 +108,17 @@ impl World {
         let id = image.id.clone();
         let snapshot = format!("snap-{:08x}", self.number);
         let started_at = image.created_at.parse::<Timestamp>().ok().map(Timestamp::as_second);
-        let kept = Snapshot { id: snapshot.clone(), tags: image.tags.clone(), started_at, ..Snapshot::default() };
+        let kept = EbsSnapshot { id: snapshot.clone(), tags: image.tags.clone(), started_at, ..EbsSnapshot::default() };
         self.cloud.holdings(&self.region, |held| held.snapshots.insert(snapshot, kept));
         self.cloud.add_image(&self.region, image);
         id
     }
 
-    pub(super) fn image(&self, id: &AmiId) -> Option<Image> {
+    pub(super) fn image(&self, id: &AmiId) -> Option<CloudImage> {
         self.cloud.image(&self.region, id)
     }
 
-    pub(super) fn change(&self, id: &AmiId, change: impl FnOnce(&mut Image)) {
+    pub(super) fn change(&self, id: &AmiId, change: impl FnOnce(&mut CloudImage)) {
         let mut image = self.image(id).expect("an AMI");
         change(&mut image);
         self.cloud.add_image(&self.region, image);
@@ -126,7 +135,7 @@ impl World {
     }
 
     /// Writes into the lock that `id` reached `states`, one after the other.
-    pub(super) fn lock(&mut self, lock: &mut Lock, id: &AmiId, states: &[State], parent: Option<AmiId>) {
+    pub(super) fn lock(&mut self, lock: &mut Lock, id: &AmiId, states: &[ImageState], parent: Option<AmiId>) {
         let image = self.image(id).expect("an AMI");
         let run: RunId = image.tags[tags::RUN].parse().expect("a run");
         let ami = AmiRef { region: self.region.clone(), id: id.clone() };
@@ -140,7 +149,7 @@ impl World {
             snapshots,
         };
         let (evidence, tested_at) = (Digest::of(b"x"), image.created_at.clone());
-        let state = State::Candidate;
+        let state = ImageState::Candidate;
         let amis = vec![CandidateAmi { record, state, evidence: evidence.clone(), tested_at: tested_at.clone() }];
         let provenance = Provenance { parent, ..Provenance::default() };
         let (verdict, line) = (Verdict::Passed, lock.image.clone());
@@ -158,22 +167,22 @@ impl World {
                 candidate: (index == 0).then(|| candidate.clone()),
                 copies: Vec::new(),
             });
-            if *state == State::Gold {
+            if *state == ImageState::Gold {
                 lock.gold = Some(run);
             }
         }
     }
 
-    pub(super) async fn prune(&self) -> Pruned {
-        let (events, _heard) = Events::channel();
+    pub(super) async fn prune(&self) -> PruneReport {
+        let (events, _heard) = EventSender::channel();
         let cancel = CancellationToken::new();
         let pruned = prune_with(&self.cloud, &self.request, self, OWNER, &events, &cancel).await;
         pruned.expect("it can be judged")
     }
 
     /// What would be done with an AMI, and why it is kept.
-    pub(super) async fn judged(&self, id: &AmiId) -> (Action, String) {
-        let (events, _heard) = Events::channel();
+    pub(super) async fn judged(&self, id: &AmiId) -> (PruneAction, String) {
+        let (events, _heard) = EventSender::channel();
         let request = PruneRequest { yes: false, ..self.request.clone() };
         let asked = prune_with(&self.cloud, &request, self, OWNER, &events, &CancellationToken::new()).await;
         let pruned = asked.expect("it can be judged");
@@ -184,19 +193,19 @@ impl World {
 
     pub(super) async fn kept_for(&self, id: &AmiId, words: &str) {
         let (action, why) = self.judged(id).await;
-        assert_eq!(action, Action::Keep, "{id}: {why}");
+        assert_eq!(action, PruneAction::Keep, "{id}: {why}");
         assert!(why.contains(words), "{id}: {why:?} should say {words:?}");
     }
 
     pub(super) async fn goes(&self, id: &AmiId) {
         let (action, why) = self.judged(id).await;
-        assert_eq!(action, Action::Disable, "{id}: {why}");
+        assert_eq!(action, PruneAction::Disable, "{id}: {why}");
     }
 }
 
-impl latest::LatestRecord for World {
+impl latest::LatestRecord for PruneWorld {
     /// What the branch says: after the first look what somebody pushed meanwhile, if anybody did.
-    fn latest(&self) -> LocalBoxFuture<'_, Result<Arc<record::Record>, String>> {
+    fn latest(&self) -> LocalBoxFuture<'_, Result<Arc<record::RecordedImages>, String>> {
         let looked = self.looks.fetch_add(1, Ordering::SeqCst);
         let pushed = self.pushed.as_ref().filter(|_| looked > 0);
         ready(Ok(Arc::new(pushed.unwrap_or(&self.record).clone()))).boxed_local()

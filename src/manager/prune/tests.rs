@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use super::{
-    test_world::{World, ago, lock_of, run},
+    test_world::{PruneWorld, ago, lock_of, run},
     *,
 };
-use assay_aws::cloud::{CloudErrorKind, CloudFactory, Image, SharedWith, Sharing, Snapshot, Use, UseKind, fake::Fault};
-use assay_config::file::Keep;
-use assay_model::{Architecture, Region, State, exit::Exit, lock::LockEntry, tags};
+use assay_aws::cloud::{
+    CloudErrorKind, CloudFactory, CloudImage, EbsSnapshot, ImageSharing, ImageUse, SharedWith, UseKind, fake::FakeFault,
+};
+use assay_config::file::KeepRule;
+use assay_model::{Architecture, ImageState, Region, exit::ExitStatus, lock::LockEntry, tags};
 
 #[tokio::test]
 async fn the_newest_and_the_young_stay_in_every_state_of_its_own() {
-    let mut world = World::new();
-    world.request.keep = Keep { keep_releases: Some(1), keep_days: Some(30) };
+    let mut world = PruneWorld::new();
+    world.request.keep = KeepRule { keep_releases: Some(1), keep_days: Some(30) };
     let (old, older) = (world.ami("candidate", 40), world.ami("candidate", 50));
     let (young, rejected) = (world.ami("untested", 5), world.ami("rejected", 60));
     world.kept_for(&old, "release 1 of 2 in state candidate").await;
@@ -24,8 +26,8 @@ async fn the_newest_and_the_young_stay_in_every_state_of_its_own() {
 
 #[tokio::test]
 async fn a_release_is_a_run_with_all_its_regions_and_architectures() {
-    let mut world = World::new();
-    world.request.keep = Keep { keep_releases: Some(1), keep_days: Some(1) };
+    let mut world = PruneWorld::new();
+    world.request.keep = KeepRule { keep_releases: Some(1), keep_days: Some(1) };
     let (first, second) = (run(900), run(901));
     let amd = world.ami_of(first, "candidate", 40, |_| {});
     let arm = world.ami_of(first, "candidate", 60, |image| {
@@ -37,8 +39,11 @@ async fn a_release_is_a_run_with_all_its_regions_and_architectures() {
     let older = world.ami_of(second, "candidate", 50, |_| {});
     let mut copy = world.image(&amd).expect("an AMI");
     copy.id = "ami-0000beef".parse().expect("an id");
-    let kept =
-        Snapshot { id: copy.block_devices[0].snapshot.clone().unwrap(), tags: copy.tags.clone(), ..Default::default() };
+    let kept = EbsSnapshot {
+        id: copy.block_devices[0].snapshot.clone().unwrap(),
+        tags: copy.tags.clone(),
+        ..Default::default()
+    };
     world.cloud.holdings(&west, |held| held.snapshots.insert(kept.id.clone(), kept));
     world.cloud.add_image(&west, copy.clone());
     for id in [&amd, &arm, &copy.id] {
@@ -49,11 +54,11 @@ async fn a_release_is_a_run_with_all_its_regions_and_architectures() {
 
 #[tokio::test]
 async fn gold_stays_by_lock_alone_and_by_tag_alone() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let by_lock = world.ami("candidate", 90);
     let by_tag = world.ami("gold", 90);
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &by_lock, &[State::Vetted, State::Gold], None);
+    world.lock(&mut lock, &by_lock, &[ImageState::Vetted, ImageState::Gold], None);
     world.record.add(lock, Vec::new());
     world.kept_for(&by_lock, "gold of image base on the protected branch").await;
     world.kept_for(&by_tag, "tagged gold").await;
@@ -64,33 +69,33 @@ async fn gold_stays_by_lock_alone_and_by_tag_alone() {
 
 #[tokio::test]
 async fn the_way_back_stays_and_what_was_gold_outlives_what_a_promotion_superseded() {
-    let mut world = World::new();
-    world.request.keep = Keep { keep_releases: Some(2), keep_days: Some(30) };
+    let mut world = PruneWorld::new();
+    world.request.keep = KeepRule { keep_releases: Some(2), keep_days: Some(30) };
     // One time for all: the same promotion retired the last gold and two that it superseded, whose runs are younger.
     let [first, old, one, two, gold] = ["retired", "retired", "retired", "retired", "gold"].map(|s| world.ami(s, 90));
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &first, &[State::Vetted, State::Gold, State::Retired], None);
-    world.lock(&mut lock, &old, &[State::Vetted, State::Gold, State::Retired], None);
-    world.lock(&mut lock, &one, &[State::Vetted, State::Retired], None);
-    world.lock(&mut lock, &two, &[State::Vetted, State::Retired], None);
-    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+    world.lock(&mut lock, &first, &[ImageState::Vetted, ImageState::Gold, ImageState::Retired], None);
+    world.lock(&mut lock, &old, &[ImageState::Vetted, ImageState::Gold, ImageState::Retired], None);
+    world.lock(&mut lock, &one, &[ImageState::Vetted, ImageState::Retired], None);
+    world.lock(&mut lock, &two, &[ImageState::Vetted, ImageState::Retired], None);
+    world.lock(&mut lock, &gold, &[ImageState::Vetted, ImageState::Gold], None);
     world.record.add(lock, Vec::new());
     world.kept_for(&first, "release 2 of 4 in state retired").await;
     world.kept_for(&old, "release 1 of 4 in state retired").await;
     world.goes(&one).await;
     world.goes(&two).await;
-    world.request.keep = Keep { keep_releases: Some(0), keep_days: Some(0) };
+    world.request.keep = KeepRule { keep_releases: Some(0), keep_days: Some(0) };
     world.kept_for(&old, "assay rollback would bring it back").await;
     world.goes(&first).await;
 }
 
 #[tokio::test]
 async fn vetted_stays_while_it_is_newer_than_gold() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let (gold, before, after) = (world.ami("gold", 60), world.ami("vetted", 70), world.ami("vetted", 50));
     world.kept_for(&before, "vetted, and newer than gold").await;
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+    world.lock(&mut lock, &gold, &[ImageState::Vetted, ImageState::Gold], None);
     world.record.add(lock, Vec::new());
     world.kept_for(&after, "vetted, and newer than gold").await;
     world.goes(&before).await;
@@ -98,9 +103,9 @@ async fn vetted_stays_while_it_is_newer_than_gold() {
 
 #[tokio::test]
 async fn what_is_used_or_may_be_stays() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let (used, free) = (world.ami("candidate", 90), world.ami("candidate", 80));
-    let by = Use { kind: UseKind::LaunchTemplateVersion, id: "lt-1".to_owned(), detail: "version 3".to_owned() };
+    let by = ImageUse { kind: UseKind::LaunchTemplateVersion, id: "lt-1".to_owned(), detail: "version 3".to_owned() };
     world.cloud.holdings(&world.region, |held| {
         held.uses.found.insert(used.clone(), vec![by.clone()]);
     });
@@ -112,7 +117,7 @@ async fn what_is_used_or_may_be_stays() {
 
 #[tokio::test]
 async fn a_parent_stays_with_what_was_built_from_it() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let (grandparent, lone) = (world.ami("retired", 90), world.ami("retired", 85));
     let parent = world.ami("retired", 80);
     let child = world.ami("candidate", 3);
@@ -123,17 +128,17 @@ async fn a_parent_stays_with_what_was_built_from_it() {
     world.goes(&lone).await;
     let gold = world.ami("gold", 10);
     let mut lock = lock_of("app");
-    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], Some(lone.clone()));
+    world.lock(&mut lock, &gold, &[ImageState::Vetted, ImageState::Gold], Some(lone.clone()));
     world.record.add(lock, Vec::new());
     world.kept_for(&lone, "of image app, which is gold").await;
 }
 
 #[tokio::test]
 async fn only_what_is_provably_ours_goes() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let ours = world.ami("candidate", 90);
     world.goes(&ours).await;
-    let without = |key: &'static str| move |image: &mut Image| drop(image.tags.remove(key));
+    let without = |key: &'static str| move |image: &mut CloudImage| drop(image.tags.remove(key));
     for (key, words) in [
         (tags::OWNER, "no tag assay:owner"),
         (tags::IMAGE, "no tag assay:image"),
@@ -158,14 +163,14 @@ async fn only_what_is_provably_ours_goes() {
 
 #[tokio::test]
 async fn of_two_that_claim_one_place_the_unrecorded_one_is_somebodys_copy() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let (one, two) = (run(900), run(901));
     let (first, copy) = (world.ami_of(one, "candidate", 90, |_| {}), world.ami_of(one, "candidate", 90, |_| {}));
     world.kept_for(&first, "claims the place").await;
     world.kept_for(&copy, "claims the place").await;
     let (recorded, copied) = (world.ami_of(two, "candidate", 90, |_| {}), world.ami_of(two, "candidate", 90, |_| {}));
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &recorded, &[State::Vetted, State::Rejected], None);
+    world.lock(&mut lock, &recorded, &[ImageState::Vetted, ImageState::Rejected], None);
     world.record.add(lock, Vec::new());
     world.goes(&recorded).await;
     world.kept_for(&copied, "claims the place").await;
@@ -175,10 +180,10 @@ async fn of_two_that_claim_one_place_the_unrecorded_one_is_somebodys_copy() {
 
 #[tokio::test]
 async fn an_ami_that_git_remembers_otherwise_is_not_touched() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.ami("retired", 90);
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &id, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &id, &[ImageState::Vetted, ImageState::Retired], None);
     world.record.add(lock, Vec::new());
     world.goes(&id).await;
     world.change(&id, |image| image.created_at = ago(91));
@@ -187,14 +192,14 @@ async fn an_ami_that_git_remembers_otherwise_is_not_touched() {
 
 #[tokio::test]
 async fn protection_is_lifted_only_where_it_is_ours() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     world.request.grace = Duration::ZERO;
     let (rejected, candidate) = (world.ami("rejected", 90), world.ami("candidate", 90));
     for id in [&rejected, &candidate] {
         world.change(id, |image| image.deregistration_protected = true);
     }
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Done);
+    assert_eq!(pruned.exit(), ExitStatus::Done);
     assert!(world.image(&rejected).is_none());
     assert_eq!(world.image(&candidate).expect("kept").state, "available");
     world.kept_for(&candidate, "protected from deregistration, and not by assay").await;
@@ -202,12 +207,12 @@ async fn protection_is_lifted_only_where_it_is_ours() {
 
 #[tokio::test]
 async fn shared_amis_are_announced_and_go_late() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.ami("candidate", 50);
     let user = "109876543210".parse().expect("an account");
-    let with = SharedWith { sharing: Sharing { users: vec![user], ..Sharing::default() }, public: false };
+    let with = SharedWith { sharing: ImageSharing { users: vec![user], ..ImageSharing::default() }, public: false };
     world.cloud.holdings(&world.region, |held| drop(held.sharing.insert(id.clone(), with.clone())));
-    assert_eq!(world.judged(&id).await.0, Action::Deprecate);
+    assert_eq!(world.judged(&id).await.0, PruneAction::Deprecate);
     world.prune().await;
     let image = world.image(&id).expect("kept");
     assert!(image.state == "available" && !image.attributes.deprecation_time.is_empty());
@@ -225,14 +230,14 @@ async fn shared_amis_are_announced_and_go_late() {
 
 #[tokio::test]
 async fn three_steps_over_time_and_then_nothing() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.ami("rejected", 90);
     let snapshot = world.image(&id).unwrap().block_devices[0].snapshot.clone().unwrap();
     let first = world.prune().await;
-    assert_eq!((first.due(), first.exit()), (1, Exit::Done));
+    assert_eq!((first.due(), first.exit()), (1, ExitStatus::Done));
     assert_eq!(world.image(&id).expect("still there").state, "disabled");
     let second = world.prune().await;
-    assert!(matches!(second.plan.subjects[0].decided(), Action::Wait(_)));
+    assert!(matches!(second.plan.subjects[0].decided(), PruneAction::Wait(_)));
     assert!(second.outcomes.expect("asked").is_empty());
     world.change(&id, |image| image.attributes.deprecation_time = ago(7));
     world.prune().await;
@@ -240,7 +245,7 @@ async fn three_steps_over_time_and_then_nothing() {
     assert!(world.cloud.holdings(&world.region, |held| !held.snapshots.contains_key(&snapshot)));
     let calls = world.cloud.calls().len();
     let last = world.prune().await;
-    assert_eq!((last.due(), last.exit()), (0, Exit::Done));
+    assert_eq!((last.due(), last.exit()), (0, ExitStatus::Done));
     let changing = ["CreateTags", "DisableImage", "EnableImageDeprecation", "DeregisterImage", "DeleteSnapshot"];
     let more: Vec<String> = world.cloud.calls().split_off(calls);
     assert!(more.iter().all(|call| !changing.contains(&call.split(' ').nth(1).unwrap_or_default())), "{more:?}");
@@ -248,12 +253,12 @@ async fn three_steps_over_time_and_then_nothing() {
 
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.retired("candidate", 90, 30);
     world.ami("candidate", 90);
     world.request.yes = false;
     assert_eq!(world.prune().await.due(), 2);
-    assert_eq!(world.judged(&id).await.0, Action::Delete);
+    assert_eq!(world.judged(&id).await.0, PruneAction::Delete);
     for action in ["CreateTags", "DisableImage", "EnableImageDeprecation", "DeregisterImage", "DeleteSnapshot"] {
         assert_eq!(world.cloud.count(action), 0, "{action}");
     }
@@ -262,12 +267,12 @@ async fn a_dry_run_changes_nothing() {
 #[tokio::test]
 async fn what_could_not_be_learned_is_kept_and_said() {
     for action in ["DescribeImages", "DescribeTags", "DescribeLaunchTemplates", "DescribeImageAttribute"] {
-        let mut world = World::new();
+        let mut world = PruneWorld::new();
         world.request.grace = Duration::ZERO;
         let id = world.ami("candidate", 90);
-        world.cloud.fault(action, Fault::Refuse(CloudErrorKind::Denied));
+        world.cloud.fault(action, FakeFault::Refuse(CloudErrorKind::Denied));
         let pruned = world.prune().await;
-        assert_eq!(pruned.exit(), Exit::Undecided, "{action}");
+        assert_eq!(pruned.exit(), ExitStatus::Undecided, "{action}");
         assert_eq!(pruned.plan.errors.len(), 1, "{action}");
         assert_eq!(world.image(&id).expect("kept").state, "available", "{action}");
         assert_eq!(world.cloud.count("DisableImage"), 0, "{action}");
@@ -276,12 +281,12 @@ async fn what_could_not_be_learned_is_kept_and_said() {
 
 #[tokio::test]
 async fn a_use_that_leads_to_no_ami_is_not_learned_before_and_between() {
-    let by = Use { kind: UseKind::LaunchTemplateVersion, id: "lt-1".to_owned(), detail: "takes what".to_owned() };
-    let mut world = World::new();
+    let by = ImageUse { kind: UseKind::LaunchTemplateVersion, id: "lt-1".to_owned(), detail: "takes what".to_owned() };
+    let mut world = PruneWorld::new();
     let id = world.ami("candidate", 90);
     world.cloud.holdings(&world.region, |held| held.uses.unknown.push(by.clone()));
     let pruned = world.prune().await;
-    assert_eq!((pruned.exit(), pruned.due()), (Exit::Undecided, 0));
+    assert_eq!((pruned.exit(), pruned.due()), (ExitStatus::Undecided, 0));
     assert_eq!(
         pruned.plan.errors,
         ["us-east-1: which AMI is used is not known: launch template version lt-1 takes what"]
@@ -295,27 +300,27 @@ async fn a_use_that_leads_to_no_ami_is_not_learned_before_and_between() {
         }
     });
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Undecided);
-    assert!(matches!(pruned.outcomes.expect("asked").into_values().next(), Some(Outcome::Unknown(_))));
+    assert_eq!(pruned.exit(), ExitStatus::Undecided);
+    assert!(matches!(pruned.outcomes.expect("asked").into_values().next(), Some(DeletionOutcome::Unknown(_))));
     assert_eq!(world.image(&id).expect("kept").state, "available");
 }
 
 #[tokio::test]
 async fn a_region_that_does_not_answer_may_hold_what_was_built_on_it() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     world.request.grace = Duration::ZERO;
     let id = world.ami("candidate", 90);
     world.request.regions.insert(0, "eu-west-1".parse().expect("a region"));
-    world.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Denied));
+    world.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Undecided);
+    assert_eq!(pruned.exit(), ExitStatus::Undecided);
     assert_eq!(world.image(&id).expect("kept").state, "available");
     assert_ne!(world.prune().await.due(), 0, "once it answers the AMI is due");
 }
 
 #[tokio::test]
 async fn tags_that_change_in_between_stop_the_deed() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.retired("candidate", 90, 30);
     let (cloud, region, ami) = (world.cloud.clone(), world.region.clone(), id.clone());
     let seen = std::sync::atomic::AtomicBool::new(false);
@@ -331,25 +336,25 @@ async fn tags_that_change_in_between_stop_the_deed() {
     let outcomes = pruned.outcomes.expect("asked");
     assert_eq!(
         outcomes.into_values().collect::<Vec<_>>(),
-        [Outcome::Kept("changed since it was looked at; run prune again".to_owned())]
+        [DeletionOutcome::Kept("changed since it was looked at; run prune again".to_owned())]
     );
     assert_eq!(world.cloud.count("DeregisterImage"), 0);
 }
 
 #[tokio::test]
 async fn a_launch_that_won_the_race_brings_the_ami_back() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     world.request.grace = Duration::ZERO;
     let id = world.ami("candidate", 90);
     let (cloud, region, ami) = (world.cloud.clone(), world.region.clone(), id.clone());
     world.cloud.on_call(move |action, _| {
         if action == "DisableImage" {
-            let by = Use { kind: UseKind::Instance, id: "i-1".to_owned(), detail: "running".to_owned() };
+            let by = ImageUse { kind: UseKind::Instance, id: "i-1".to_owned(), detail: "running".to_owned() };
             cloud.holdings(&region, |held| drop(held.uses.found.insert(ami.clone(), vec![by])));
         }
     });
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Done);
+    assert_eq!(pruned.exit(), ExitStatus::Done);
     let image = world.image(&id).expect("kept");
     assert_eq!((image.state.as_str(), image.attributes.deprecation_time.as_str()), ("available", ""));
 }
@@ -357,13 +362,13 @@ async fn a_launch_that_won_the_race_brings_the_ami_back() {
 /// EC2 takes the sharing away with the disabling, and does not give it back.
 #[tokio::test]
 async fn a_shared_ami_that_is_brought_back_is_shared_as_before() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     world.request.grace = Duration::ZERO;
     let id = world.ami("candidate", 90);
     let (cloud, region, ami) = (world.cloud.clone(), world.region.clone(), id.clone());
     world.cloud.on_call(move |action, _| {
         if action == "DisableImage" {
-            let by = Use { kind: UseKind::Instance, id: "i-1".to_owned(), detail: "running".to_owned() };
+            let by = ImageUse { kind: UseKind::Instance, id: "i-1".to_owned(), detail: "running".to_owned() };
             cloud.holdings(&region, |held| drop(held.uses.found.insert(ami.clone(), vec![by])));
         }
     });
@@ -372,13 +377,13 @@ async fn a_shared_ami_that_is_brought_back_is_shared_as_before() {
     image.attributes.deprecation_time = "2020-01-01T00:00:00Z".to_owned();
     world.cloud.add_image(&world.region, image);
     let shared = SharedWith {
-        sharing: Sharing { users: vec!["999999999999".parse().expect("an account")], ..Default::default() },
+        sharing: ImageSharing { users: vec!["999999999999".parse().expect("an account")], ..Default::default() },
         public: false,
     };
     let with = shared.clone();
     world.cloud.holdings(&world.region, |held| drop(held.sharing.insert(id.clone(), with)));
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Done);
+    assert_eq!(pruned.exit(), ExitStatus::Done);
     assert_eq!(world.image(&id).expect("kept").state, "available");
     assert_eq!(world.cloud.count("DisableImage"), 1);
     let now = world.cloud.region(&world.region).image_sharing(&id).await.expect("known");
@@ -387,14 +392,14 @@ async fn a_shared_ami_that_is_brought_back_is_shared_as_before() {
 
 #[tokio::test]
 async fn snapshots_that_another_ami_holds_stay() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.retired("candidate", 90, 30);
     let shared = world.image(&id).unwrap().block_devices[0].snapshot.clone().unwrap();
     let mut other = assay_aws::cloud::fake::sample_image("ami-0000cafe", &[&shared]);
     other.tags.clear();
     world.cloud.add_image(&world.region, other);
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Done);
+    assert_eq!(pruned.exit(), ExitStatus::Done);
     assert!(world.image(&id).is_none());
     assert_eq!(world.cloud.count("DeleteSnapshot"), 0);
 }
@@ -402,7 +407,7 @@ async fn snapshots_that_another_ami_holds_stay() {
 #[tokio::test]
 async fn snapshots_that_the_build_did_not_make_stay() {
     for (before, goes) in [(Some(23), true), (Some(25), false), (None, false)] {
-        let mut world = World::new();
+        let mut world = PruneWorld::new();
         let id = world.retired("candidate", 90, 30);
         let image = world.image(&id).expect("an AMI");
         let made: jiff::Timestamp = image.created_at.parse().expect("a time");
@@ -410,7 +415,7 @@ async fn snapshots_that_the_build_did_not_make_stay() {
         let began = before.map(|hours| made.as_second() - hours * 3600);
         world.cloud.holdings(&world.region, |held| held.snapshots.get_mut(&snapshot).unwrap().started_at = began);
         let pruned = world.prune().await;
-        assert_eq!(pruned.exit(), Exit::Done);
+        assert_eq!(pruned.exit(), ExitStatus::Done);
         assert!(world.image(&id).is_none());
         let left = world.cloud.holdings(&world.region, |held| held.snapshots.get(&snapshot).cloned());
         assert_eq!(left.is_none(), goes, "{before:?}");
@@ -423,25 +428,25 @@ async fn snapshots_that_the_build_did_not_make_stay() {
 
 #[tokio::test]
 async fn what_ends_in_the_middle_is_finished_by_the_next_prune() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let id = world.retired("candidate", 90, 30);
-    world.cloud.fault("DeleteSnapshot", Fault::Refuse(CloudErrorKind::Throttled));
+    world.cloud.fault("DeleteSnapshot", FakeFault::Refuse(CloudErrorKind::Throttled));
     let first = world.prune().await;
-    assert_eq!(first.exit(), Exit::Leftovers);
+    assert_eq!(first.exit(), ExitStatus::Leftovers);
     assert!(world.image(&id).is_none());
     let second = world.prune().await;
-    assert_eq!((second.plan.orphans.len(), second.exit()), (1, Exit::Done));
+    assert_eq!((second.plan.orphans.len(), second.exit()), (1, ExitStatus::Done));
     assert!(world.cloud.holdings(&world.region, |held| held.snapshots.is_empty()));
     assert_eq!(world.prune().await.due(), 0);
 }
 
 #[tokio::test]
 async fn a_lost_answer_to_deregistering_is_looked_up() {
-    let mut world = World::new();
+    let mut world = PruneWorld::new();
     let (done, not) = (world.retired("candidate", 90, 30), world.retired("candidate", 91, 30));
-    world.cloud.fault("DeregisterImage", Fault::LoseAnswer).fault("DeregisterImage", Fault::Drop);
+    world.cloud.fault("DeregisterImage", FakeFault::LoseAnswer).fault("DeregisterImage", FakeFault::Drop);
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Leftovers);
+    assert_eq!(pruned.exit(), ExitStatus::Leftovers);
     assert!(world.image(&done).is_none() && world.image(&not).is_some());
     let region = world.cloud.region(&world.region);
     assert_eq!(region.own_images().await.expect("answers").len(), 1);
@@ -449,8 +454,8 @@ async fn a_lost_answer_to_deregistering_is_looked_up() {
 
 #[tokio::test]
 async fn a_build_at_work_is_not_taken_for_one_that_was_given_up() {
-    let mut world = World::new();
-    world.request.keep = Keep { keep_releases: Some(0), keep_days: Some(0) };
+    let mut world = PruneWorld::new();
+    world.request.keep = KeepRule { keep_releases: Some(0), keep_days: Some(0) };
     let (fresh, stale) = (world.ami("building", 0), world.ami("building", 2));
     world.kept_for(&fresh, "may still be building").await;
     world.goes(&stale).await;
@@ -458,13 +463,13 @@ async fn a_build_at_work_is_not_taken_for_one_that_was_given_up() {
 
 #[tokio::test]
 async fn a_role_that_may_not_touch_vetted_leaves_it_and_fails_on_all_else() {
-    for (state, exit) in [("vetted", Exit::Done), ("retired", Exit::Leftovers)] {
-        let mut world = World::new();
+    for (state, exit) in [("vetted", ExitStatus::Done), ("retired", ExitStatus::Leftovers)] {
+        let mut world = PruneWorld::new();
         let (gold, id) = (world.ami("gold", 60), world.ami(state, 90));
         let mut lock = lock_of("base");
-        world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+        world.lock(&mut lock, &gold, &[ImageState::Vetted, ImageState::Gold], None);
         world.record.add(lock, Vec::new());
-        world.cloud.fault("EnableImageDeprecation", Fault::Refuse(CloudErrorKind::Denied));
+        world.cloud.fault("EnableImageDeprecation", FakeFault::Refuse(CloudErrorKind::Denied));
         assert_eq!(world.prune().await.exit(), exit, "{state}");
         assert_eq!(world.image(&id).expect("kept").state, "available");
     }
@@ -472,13 +477,13 @@ async fn a_role_that_may_not_touch_vetted_leaves_it_and_fails_on_all_else() {
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else() {
-    let git = assay_ledger::world::World::new();
-    let mut world = World::new();
+    let git = assay_ledger::world::GitWorld::new();
+    let mut world = PruneWorld::new();
     let (recorded, unrecorded, named) =
         (world.ami("retired", 400), world.ami("rejected", 400), world.ami("retired", 300));
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &recorded, &[State::Vetted, State::Retired], None);
-    world.lock(&mut lock, &named, &[State::Vetted, State::Retired], None);
+    world.lock(&mut lock, &recorded, &[ImageState::Vetted, ImageState::Retired], None);
+    world.lock(&mut lock, &named, &[ImageState::Vetted, ImageState::Retired], None);
     let mut chained = lock_of("base");
     lock.entries.iter().for_each(|entry| assay_ledger::lock_file::append(&mut chained, entry.clone()));
     git.commit_lock("clone", &chained);
@@ -490,8 +495,8 @@ async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else
             remote: None,
             environment: git.environment.clone(),
         };
-        let books = assay_ledger::Books::open(&request).await.expect("books");
-        record::Record::read(&books).await.expect("a record")
+        let books = assay_ledger::LedgerSnapshot::open(&request).await.expect("books");
+        record::RecordedImages::read(&books).await.expect("a record")
     };
     // The file of a run that no AMI here is of, and of an image that nobody declares.
     git.commit_file("clone", &format!("images/base/candidates/{}.hcl", run(900)), "<<<<<<< HEAD\n");
@@ -501,7 +506,7 @@ async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else
         world.goes(id).await;
     }
     let pruned = world.prune().await;
-    assert_eq!(pruned.exit(), Exit::Undecided);
+    assert_eq!(pruned.exit(), ExitStatus::Undecided);
     assert!(
         pruned.plan.errors.iter().any(|error| error.contains("images/zzz/candidates/n.hcl:1: ")),
         "{:?}",
@@ -514,7 +519,7 @@ async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else
     world.kept_for(&named, "images/zzz.lock.hcl:2: ").await;
     world.kept_for(&unrecorded, "images/base/candidates/notes.hcl:1: ").await;
     let (action, why) = world.judged(&recorded).await;
-    assert_ne!(action, Action::Keep, "git says all of it: {why}");
+    assert_ne!(action, PruneAction::Keep, "git says all of it: {why}");
 
     git.commit_file("clone", "images/base.lock.hcl", "junk\n");
     world.record = read().await;
@@ -523,25 +528,28 @@ async fn a_file_that_cannot_be_read_keeps_what_it_may_speak_for_and_nothing_else
 
 #[tokio::test]
 async fn what_the_lock_moved_since_the_look_is_left_alone() {
-    let mut world = World::new();
-    world.request.keep = Keep { keep_releases: Some(0), keep_days: Some(0) };
+    let mut world = PruneWorld::new();
+    world.request.keep = KeepRule { keep_releases: Some(0), keep_days: Some(0) };
     let [first, second, gold] = ["retired", "retired", "gold"].map(|state| world.ami(state, 90));
     let mut lock = lock_of("base");
-    world.lock(&mut lock, &first, &[State::Vetted, State::Gold, State::Retired], None);
-    world.lock(&mut lock, &second, &[State::Vetted, State::Gold, State::Retired], None);
-    world.lock(&mut lock, &gold, &[State::Vetted, State::Gold], None);
+    world.lock(&mut lock, &first, &[ImageState::Vetted, ImageState::Gold, ImageState::Retired], None);
+    world.lock(&mut lock, &second, &[ImageState::Vetted, ImageState::Gold, ImageState::Retired], None);
+    world.lock(&mut lock, &gold, &[ImageState::Vetted, ImageState::Gold], None);
     world.record.add(lock.clone(), Vec::new());
     world.goes(&first).await;
     // A rollback brings the first one back; its tags do not say so yet.
     let entry = lock.entries.iter().find(|entry| entry.candidate.is_some()).expect("its first").clone();
-    lock.entries.push(LockEntry { state: State::Gold, candidate: None, ..entry.clone() });
+    lock.entries.push(LockEntry { state: ImageState::Gold, candidate: None, ..entry.clone() });
     lock.gold = Some(entry.run);
-    let mut pushed = record::Record::default();
+    let mut pushed = record::RecordedImages::default();
     pushed.add(lock, Vec::new());
     (world.pushed, world.looks) = (Some(pushed), Default::default());
     let outcomes = world.prune().await.outcomes.expect("deeds");
     let outcome = &outcomes[&format!("us-east-1:{first}")];
-    assert!(matches!(outcome, Outcome::Kept(why) if why.contains("the protected branch moved it")), "{outcome:?}");
+    assert!(
+        matches!(outcome, DeletionOutcome::Kept(why) if why.contains("the protected branch moved it")),
+        "{outcome:?}"
+    );
     assert_eq!(world.image(&first).expect("it is there").state, "available");
     assert_eq!(world.cloud.count("DisableImage"), 0);
 }

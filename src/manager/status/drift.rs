@@ -4,25 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, ToSpan as _};
 
-use super::finding::{Drift, Finding};
+use super::finding::{StatusDrift, StatusFinding};
 use assay_aws::{
-    cloud::{Image, SharedWith, Sharing},
-    registry::Wanted,
+    cloud::{CloudImage, ImageSharing, SharedWith},
+    registry::WantedTags,
 };
-use assay_config::file::{Distribution, ImageDecl};
-use assay_model::{AmiId, AmiRecord, AmiRef, ImageName, Region, RunId, State, lock::Lock, tags};
+use assay_config::file::{DistributionDecl, ImageDecl};
+use assay_model::{AmiId, AmiRecord, AmiRef, ImageName, ImageState, Region, RunId, lock::Lock, tags};
 
-type Tags = BTreeMap<String, String>;
+type ImageTags = BTreeMap<String, String>;
 
 /// One AMI that the lock names, and what is asked of it.
 #[derive(Debug, Clone)]
-pub struct Expected {
+pub(crate) struct ExpectedImage {
     /// Its run.
     pub run: RunId,
     /// As it was recorded.
     pub record: AmiRecord,
     /// What the lock asks of its tags, and when it was revoked.
-    pub wanted: Wanted,
+    pub wanted: WantedTags,
     /// Whether it is missed when it is gone.
     pub needed: bool,
     /// Whether promotion made it, and can make it again.
@@ -31,11 +31,11 @@ pub struct Expected {
 
 /// What the cloud showed of one AMI.
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub(crate) struct SeenImage {
     /// `None`: there is none.
-    pub image: Option<Image>,
+    pub image: Option<CloudImage>,
     /// Tags of its snapshots, by id.
-    pub snapshots: BTreeMap<String, Tags>,
+    pub snapshots: BTreeMap<String, ImageTags>,
     /// Those of its snapshots that the build did not make: their tags are none of the lock's business.
     pub mapped: BTreeSet<String>,
     /// Who may launch it; `None`: was not asked or could not be learned.
@@ -43,35 +43,40 @@ pub struct Seen {
 }
 
 /// Every AMI that the lock names, but those of rejected runs; each run's as its last entry asks.
-pub fn expected(lock: &Lock, now: Timestamp) -> Vec<Expected> {
+pub(super) fn expected(lock: &Lock, now: Timestamp) -> Vec<ExpectedImage> {
     // Older ones may have been pruned: that they are gone is no difference.
     let kept = lock.rollback_target();
     let mut expected = Vec::new();
     for run in lock.runs() {
-        let Some(wanted) = Wanted::of(lock, run, now).filter(|wanted| wanted.state != State::Rejected) else {
+        let Some(wanted) = WantedTags::of(lock, run, now).filter(|wanted| wanted.state != ImageState::Rejected) else {
             continue;
         };
         let needed = match wanted.state {
-            State::Gold | State::Vetted => true,
-            State::Retired => kept == Some(run),
+            ImageState::Gold | ImageState::Vetted => true,
+            ImageState::Retired => kept == Some(run),
             _ => false,
         };
         expected.extend(lock.amis(run).into_iter().map(|record| {
             let wanted = wanted.clone();
             let is_copy = lock.copies(run).any(|copy| copy.record.ami == record.ami);
-            Expected { run, record, wanted, needed, is_copy }
+            ExpectedImage { run, record, wanted, needed, is_copy }
         }));
     }
     expected
 }
 
 /// What differs with one AMI.
-pub fn of_ami(expected: &Expected, seen: &Seen, distribution: &Distribution, now: Timestamp) -> Vec<Finding> {
+pub(crate) fn of_ami(
+    expected: &ExpectedImage,
+    seen: &SeenImage,
+    distribution: &DistributionDecl,
+    now: Timestamp,
+) -> Vec<StatusFinding> {
     let state = expected.wanted.state;
     let Some(image) = &seen.image else {
         let region = &expected.record.ami.region;
         let is_copy = expected.is_copy && distribution.ami_regions.contains(region);
-        return expected.needed.then_some(Finding::Gone { state, is_copy }).into_iter().collect();
+        return expected.needed.then_some(StatusFinding::Gone { state, is_copy }).into_iter().collect();
     };
     let mut findings = identity(&expected.record, image);
     if !findings.is_empty() {
@@ -80,13 +85,13 @@ pub fn of_ami(expected: &Expected, seen: &Seen, distribution: &Distribution, now
     }
     match image.state.as_str() {
         "available" => {}
-        "disabled" if matches!(state, State::Gold | State::Vetted) => findings.push(Finding::Disabled),
+        "disabled" if matches!(state, ImageState::Gold | ImageState::Vetted) => findings.push(StatusFinding::Disabled),
         "disabled" => {}
-        found => findings.push(Finding::NotAvailable { found: found.to_owned() }),
+        found => findings.push(StatusFinding::NotAvailable { found: found.to_owned() }),
     }
     findings.extend(tag_differences(expected, image, seen));
-    if state == State::Gold && !image.deregistration_protected {
-        findings.push(Finding::Unprotected);
+    if state == ImageState::Gold && !image.deregistration_protected {
+        findings.push(StatusFinding::Unprotected);
     }
     findings.extend(deprecation(expected, image, now));
     if let Some(shared) = &seen.shared {
@@ -95,7 +100,7 @@ pub fn of_ami(expected: &Expected, seen: &Seen, distribution: &Distribution, now
     findings
 }
 
-fn identity(record: &AmiRecord, image: &Image) -> Vec<Finding> {
+fn identity(record: &AmiRecord, image: &CloudImage) -> Vec<StatusFinding> {
     let snapshots = |list: &mut Vec<String>| {
         list.sort();
         list.join(" ")
@@ -108,7 +113,7 @@ fn identity(record: &AmiRecord, image: &Image) -> Vec<Finding> {
         ("snapshots", snapshots(&mut there), snapshots(&mut record.snapshots.clone())),
     ];
     let different = pairs.into_iter().filter(|(_, found, wanted)| found != wanted);
-    different.map(|(what, found, wanted)| Finding::NotTheRecorded { what, found, wanted }).collect()
+    different.map(|(what, found, wanted)| StatusFinding::NotTheRecorded { what, found, wanted }).collect()
 }
 
 /// One form of a time: EC2 and its imitations differ in fractions of a second.
@@ -116,25 +121,25 @@ fn instant(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.to_string())
 }
 
-fn tag_differences(expected: &Expected, image: &Image, seen: &Seen) -> Vec<Finding> {
+fn tag_differences(expected: &ExpectedImage, image: &CloudImage, seen: &SeenImage) -> Vec<StatusFinding> {
     let wanted = &expected.wanted.tags;
     let mut findings = differences(image.id.as_str(), wanted, &image.tags);
     for snapshot in expected.record.snapshots.iter().filter(|id| !seen.mapped.contains(*id)) {
-        let none = Tags::new();
+        let none = ImageTags::new();
         let there = seen.snapshots.get(snapshot).unwrap_or(&none);
         if wanted.keys().any(|key| there.contains_key(key)) {
             findings.extend(differences(snapshot, wanted, there));
         } else {
-            findings.push(Finding::SnapshotUnmarked { snapshot: snapshot.clone() });
+            findings.push(StatusFinding::SnapshotUnmarked { snapshot: snapshot.clone() });
         }
     }
     findings
 }
 
-fn differences(resource: &str, wanted: &Tags, there: &Tags) -> Vec<Finding> {
+fn differences(resource: &str, wanted: &ImageTags, there: &ImageTags) -> Vec<StatusFinding> {
     let different = wanted.iter().filter(|(key, value)| there.get(*key) != Some(*value));
     different
-        .map(|(key, value)| Finding::Retagged {
+        .map(|(key, value)| StatusFinding::Retagged {
             resource: resource.to_owned(),
             key: key.clone(),
             found: there.get(key).cloned(),
@@ -143,49 +148,49 @@ fn differences(resource: &str, wanted: &Tags, there: &Tags) -> Vec<Finding> {
         .collect()
 }
 
-fn deprecation(expected: &Expected, image: &Image, now: Timestamp) -> Option<Finding> {
+fn deprecation(expected: &ExpectedImage, image: &CloudImage, now: Timestamp) -> Option<StatusFinding> {
     let text = &image.attributes.deprecation_time;
     let there = text.parse::<Timestamp>().ok();
-    if expected.wanted.state == State::Gold {
+    if expected.wanted.state == ImageState::Gold {
         let since = there.filter(|there| *there <= now)?;
-        return Some(Finding::Deprecated { since: since.to_string() });
+        return Some(StatusFinding::Deprecated { since: since.to_string() });
     }
     // EC2 takes times in the future only: one that came with the repair may still be a moment away.
     let due = expected.wanted.revoked_at?.max(now.checked_add(3.minutes()).unwrap_or(now));
-    expected.wanted.misses(there, due).then_some(Finding::NotDeprecated)
+    expected.wanted.misses(there, due).then_some(StatusFinding::NotDeprecated)
 }
 
-fn sharing(expected: &Expected, shared: &SharedWith, distribution: &Distribution) -> Vec<Finding> {
+fn sharing(expected: &ExpectedImage, shared: &SharedWith, distribution: &DistributionDecl) -> Vec<StatusFinding> {
     let declared = declared_sharing(distribution);
-    let allowed = if expected.wanted.revoked { Sharing::default() } else { declared.clone() };
+    let allowed = if expected.wanted.revoked { ImageSharing::default() } else { declared.clone() };
     let mut findings = Vec::new();
     if shared.public {
-        findings.push(Finding::Public);
+        findings.push(StatusFinding::Public);
     }
     let beyond = minus(&shared.sharing, &allowed);
     if !beyond.is_empty() {
-        findings.push(Finding::SharedBeyond { whom: beyond });
+        findings.push(StatusFinding::SharedBeyond { whom: beyond });
     }
     let lacking = minus(&declared, &shared.sharing);
-    if expected.wanted.state == State::Gold && !lacking.is_empty() {
-        findings.push(Finding::NotShared { whom: lacking });
+    if expected.wanted.state == ImageState::Gold && !lacking.is_empty() {
+        findings.push(StatusFinding::NotShared { whom: lacking });
     }
     findings
 }
 
-fn declared_sharing(distribution: &Distribution) -> Sharing {
-    Sharing {
+fn declared_sharing(distribution: &DistributionDecl) -> ImageSharing {
+    ImageSharing {
         users: distribution.ami_users.clone(),
         org_arns: distribution.ami_org_arns.clone(),
         ou_arns: distribution.ami_ou_arns.clone(),
     }
 }
 
-fn minus(all: &Sharing, known: &Sharing) -> Sharing {
+fn minus(all: &ImageSharing, known: &ImageSharing) -> ImageSharing {
     fn without<T: Clone + PartialEq>(all: &[T], known: &[T]) -> Vec<T> {
         all.iter().filter(|one| !known.contains(one)).cloned().collect()
     }
-    Sharing {
+    ImageSharing {
         users: without(&all.users, &known.users),
         org_arns: without(&all.org_arns, &known.org_arns),
         ou_arns: without(&all.ou_arns, &known.ou_arns),
@@ -194,10 +199,10 @@ fn minus(all: &Sharing, known: &Sharing) -> Sharing {
 
 /// The AMIs of a region that say they are vetted or gold of `lock`'s image, and are none of the lock's. `owner`: what another repository's AMIs say
 /// differently.
-pub fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[Image]) -> Vec<Drift> {
+pub(super) fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[CloudImage]) -> Vec<StatusDrift> {
     let known: BTreeSet<AmiRef> =
         lock.runs().into_iter().flat_map(|run| lock.amis(run)).map(|record| record.ami).collect();
-    let ours = |image: &&Image| {
+    let ours = |image: &&CloudImage| {
         let theirs = image.tags.get(tags::OWNER).map(String::as_str);
         image.tags.get(tags::IMAGE).map(String::as_str) == Some(lock.image.as_str())
             && (owner.is_none() || theirs.is_none() || theirs == owner)
@@ -205,15 +210,15 @@ pub fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[Imag
     let mut found = Vec::new();
     for image in images.iter().filter(ours) {
         let ami = AmiRef { region: region.clone(), id: image.id.clone() };
-        let claims = image.tags.get(tags::STATE).and_then(|text| text.parse::<State>().ok());
-        let claims = claims.filter(|state| matches!(state, State::Gold | State::Vetted));
+        let claims = image.tags.get(tags::STATE).and_then(|text| text.parse::<ImageState>().ok());
+        let claims = claims.filter(|state| matches!(state, ImageState::Gold | ImageState::Vetted));
         if let Some(claims) = claims.filter(|_| !known.contains(&ami)) {
-            found.push(Drift {
+            found.push(StatusDrift {
                 image: lock.image.clone(),
                 run: image.tags.get(tags::RUN).and_then(|run| run.parse().ok()),
                 region: Some(region.clone()),
                 ami: Some(ami),
-                finding: Finding::Planted { claims },
+                finding: StatusFinding::Planted { claims },
             });
         }
     }
@@ -221,7 +226,7 @@ pub fn planted(lock: &Lock, owner: Option<&str>, region: &Region, images: &[Imag
 }
 
 /// Where assay.hcl wants gold and there is none; only in `regions` where these are named.
-pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> Vec<Drift> {
+pub(super) fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> Vec<StatusDrift> {
     let Some(gold) = lock.gold else { return Vec::new() };
     let amis = lock.amis(gold);
     let mut architectures = declared.architectures.clone();
@@ -238,12 +243,12 @@ pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> 
             if !amis.iter().any(there) {
                 let copied = declared.distribution.ami_regions.contains(region)
                     && amis.iter().any(|record| record.architecture == *architecture);
-                missing.push(Drift {
+                missing.push(StatusDrift {
                     image: lock.image.clone(),
                     run: Some(gold),
                     ami: None,
                     region: Some(region.clone()),
-                    finding: Finding::CopyMissing { architecture: *architecture, copied },
+                    finding: StatusFinding::CopyMissing { architecture: *architecture, copied },
                 });
             }
         }
@@ -252,7 +257,7 @@ pub fn missing_copies(lock: &Lock, declared: &ImageDecl, regions: &[Region]) -> 
 }
 
 /// The parameters that must point to gold: region and name → the AMI.
-pub fn parameters(lock: &Lock, distribution: &Distribution) -> BTreeMap<(Region, String), AmiId> {
+pub(super) fn parameters(lock: &Lock, distribution: &DistributionDecl) -> BTreeMap<(Region, String), AmiId> {
     let mut wanted = BTreeMap::new();
     let (Some(gold), Some(name)) = (lock.gold, &distribution.ssm_parameter) else { return wanted };
     for record in lock.amis(gold) {
@@ -263,16 +268,16 @@ pub fn parameters(lock: &Lock, distribution: &Distribution) -> BTreeMap<(Region,
 }
 
 /// What differs with a parameter.
-pub fn of_parameter(
+pub(super) fn of_parameter(
     image: &ImageName,
     run: Option<RunId>,
     (region, name): (&Region, &str),
     wanted: &AmiId,
     found: Option<String>,
-) -> Option<Drift> {
+) -> Option<StatusDrift> {
     if found.as_deref() == Some(wanted.as_str()) {
         return None;
     }
-    let finding = Finding::Parameter { name: name.to_owned(), found, wanted: wanted.to_string() };
-    Some(Drift { image: image.clone(), run, ami: None, region: Some(region.clone()), finding })
+    let finding = StatusFinding::Parameter { name: name.to_owned(), found, wanted: wanted.to_string() };
+    Some(StatusDrift { image: image.clone(), run, ami: None, region: Some(region.clone()), finding })
 }

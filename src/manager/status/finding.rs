@@ -3,12 +3,12 @@
 
 use std::fmt;
 
-use assay_aws::cloud::Sharing;
-use assay_model::{AmiRef, Architecture, ImageName, Region, RunId, State};
+use assay_aws::cloud::ImageSharing;
+use assay_model::{AmiRef, Architecture, ImageName, ImageState, Region, RunId};
 
 /// A difference, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drift {
+pub(crate) struct StatusDrift {
     /// The image line.
     pub image: ImageName,
     /// The run that it is about.
@@ -18,16 +18,16 @@ pub struct Drift {
     /// The region that it is in; none: it is in git.
     pub region: Option<Region>,
     /// What differs.
-    pub finding: Finding,
+    pub finding: StatusFinding,
 }
 
 /// What differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
+pub(crate) enum StatusFinding {
     /// The AMI does not exist.
     Gone {
         /// Its state by the lock.
-        state: State,
+        state: ImageState,
         /// It was a copy that promotion makes again.
         is_copy: bool,
     },
@@ -77,17 +77,17 @@ pub enum Finding {
     /// Somebody may launch it whom `distribution` does not name.
     SharedBeyond {
         /// Whom.
-        whom: Sharing,
+        whom: ImageSharing,
     },
     /// Somebody may not launch it whom `distribution` names.
     NotShared {
         /// Whom.
-        whom: Sharing,
+        whom: ImageSharing,
     },
     /// It says that it is gold or vetted, and the lock does not know it.
     Planted {
         /// What it says.
-        claims: State,
+        claims: ImageState,
     },
     /// Gold has no AMI where assay.hcl wants one.
     CopyMissing {
@@ -114,9 +114,9 @@ pub enum Finding {
     },
 }
 
-impl Finding {
+impl StatusFinding {
     /// The name that programs read; it stays.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Gone { .. } => "gone",
             Self::Disabled => "disabled",
@@ -138,7 +138,7 @@ impl Finding {
     }
 
     /// Whether `--repair` mends it.
-    pub fn is_mendable(&self) -> bool {
+    pub(crate) fn is_mendable(&self) -> bool {
         match self {
             Self::Retagged { .. }
             | Self::SnapshotUnmarked { .. }
@@ -160,9 +160,9 @@ impl Finding {
     }
 }
 
-impl Drift {
+impl StatusDrift {
     /// What to do about it; none where `--repair` does it.
-    pub fn cure(&self) -> Option<String> {
+    pub(crate) fn cure(&self) -> Option<String> {
         let image = &self.image;
         let (region, id) = match &self.ami {
             Some(ami) => (ami.region.to_string(), ami.id.to_string()),
@@ -172,23 +172,25 @@ impl Drift {
         let replace =
             || format!("assay rollback --image {image}, or build it anew: assay build --image {image} --force {image}");
         Some(match &self.finding {
-            Finding::Gone { state: State::Gold, is_copy: true } => format!("assay promote --image {image} --to gold"),
-            Finding::Gone { state: State::Gold, .. } | Finding::NotTheRecorded { .. } => replace(),
-            Finding::Gone { .. } => {
+            StatusFinding::Gone { state: ImageState::Gold, is_copy: true } => {
+                format!("assay promote --image {image} --to gold")
+            }
+            StatusFinding::Gone { state: ImageState::Gold, .. } | StatusFinding::NotTheRecorded { .. } => replace(),
+            StatusFinding::Gone { .. } => {
                 let run = self.run.map_or("RUN".to_owned(), |run| run.to_string());
                 format!("assay revoke --image {image} --run {run} --reason \"its AMI is gone\"")
             }
-            Finding::Disabled => format!("{}, if it was not meant", aws("enable-image")),
-            Finding::NotAvailable { .. } => "look at it in EC2; where it failed: ".to_owned() + &replace(),
-            Finding::Public => aws("modify-image-attribute")
+            StatusFinding::Disabled => format!("{}, if it was not meant", aws("enable-image")),
+            StatusFinding::NotAvailable { .. } => "look at it in EC2; where it failed: ".to_owned() + &replace(),
+            StatusFinding::Public => aws("modify-image-attribute")
                 .replace("modify-image-attribute", "modify-image-attribute --launch-permission 'Remove=[{Group=all}]'"),
-            Finding::Planted { .. } => {
+            StatusFinding::Planted { .. } => {
                 format!("find out who tagged it; then {}", aws("deregister-image"))
             }
-            Finding::CopyMissing { copied: false, .. } => {
+            StatusFinding::CopyMissing { copied: false, .. } => {
                 format!("assay build --image {image} --force {image}, with a template that makes it there")
             }
-            Finding::CopyMissing { copied: true, .. } | Finding::Projection { .. } => {
+            StatusFinding::CopyMissing { copied: true, .. } | StatusFinding::Projection { .. } => {
                 format!("assay promote --image {image} --to gold")
             }
             _ => return None,
@@ -196,7 +198,7 @@ impl Drift {
     }
 
     /// Where it is: an AMI, a region, or git.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match (&self.ami, &self.region) {
             (Some(ami), _) => ami.to_string(),
             (None, Some(region)) => region.to_string(),
@@ -205,7 +207,7 @@ impl Drift {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for StatusFinding {
     /// A fragment for people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<String>| value.as_ref().map_or("missing".to_owned(), |value| format!("{value:?}"));
@@ -238,7 +240,7 @@ impl fmt::Display for Finding {
     }
 }
 
-fn names(sharing: &Sharing) -> String {
+fn names(sharing: &ImageSharing) -> String {
     let users = sharing.users.iter().map(ToString::to_string);
     users.chain(sharing.org_arns.iter().cloned()).chain(sharing.ou_arns.iter().cloned()).collect::<Vec<_>>().join(", ")
 }

@@ -7,22 +7,22 @@ use futures::stream::{self, StreamExt as _};
 use jiff::Timestamp;
 
 use super::{
-    drift::{self, Expected, Seen},
-    finding::Drift,
+    drift::{self, ExpectedImage, SeenImage},
+    finding::StatusDrift,
 };
 use assay_aws::{
-    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image, Snapshot},
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage, EbsSnapshot},
     registry::is_of_another_build,
 };
 use assay_config::file::ImageDecl;
-use assay_model::{Region, State, lock::Lock, tags};
+use assay_model::{ImageState, Region, lock::Lock, tags};
 
 /// How many calls are under way at a time.
 const AT_ONCE: usize = 16;
 
 /// One image as it is looked at.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Subject {
+pub(crate) struct StatusSubject {
     /// As the protected branch declares it.
     pub declared: ImageDecl,
     /// The protected branch's lock.
@@ -31,7 +31,7 @@ pub struct Subject {
 
 /// What could not be learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unknown {
+pub(crate) struct UnknownFact {
     /// Where.
     pub region: Region,
     /// Why.
@@ -40,39 +40,39 @@ pub struct Unknown {
 
 /// What a look found.
 #[derive(Debug, Clone, Default)]
-pub struct Looked {
+pub(crate) struct LookedAt {
     /// Every difference.
-    pub drift: Vec<Drift>,
+    pub drift: Vec<StatusDrift>,
     /// Every region, AMI or parameter that did not answer.
-    pub unknown: Vec<Unknown>,
+    pub unknown: Vec<UnknownFact>,
     /// The same in regions that nothing is asked of any more: assay.hcl does not name them.
-    pub left: Vec<Unknown>,
+    pub left: Vec<UnknownFact>,
 }
 
 /// Looks at every subject. `regions`: only there; empty: wherever a lock or a declaration names. `owner`: see [`drift::planted`].
-pub async fn look(
+pub(super) async fn look(
     factory: &dyn CloudFactory,
-    subjects: &[Subject],
+    subjects: &[StatusSubject],
     regions: &[Region],
     owner: Option<&str>,
     now: Timestamp,
-) -> Looked {
+) -> LookedAt {
     let places = places(subjects, regions);
     let looks = places.iter().map(|region| async move {
         let cloud = factory.region(region);
-        Look { cloud: cloud.as_ref(), subjects, owner, now, found: Looked::default() }.region().await
+        StatusLook { cloud: cloud.as_ref(), subjects, owner, now, found: LookedAt::default() }.region().await
     });
-    let mut all = Looked::default();
+    let mut all = LookedAt::default();
     for found in futures::future::join_all(looks).await {
         all.drift.extend(found.drift);
         all.unknown.extend(found.unknown);
     }
-    let left = |unknown: &Unknown| !regions.contains(&unknown.region) && is_left(subjects, &unknown.region, now);
+    let left = |unknown: &UnknownFact| !regions.contains(&unknown.region) && is_left(subjects, &unknown.region, now);
     (all.left, all.unknown) = all.unknown.drain(..).partition(left);
     for subject in subjects {
         all.drift.extend(drift::missing_copies(&subject.lock, &subject.declared, regions));
     }
-    let order = |drift: &Drift| {
+    let order = |drift: &StatusDrift| {
         let place = subjects.iter().position(|subject| subject.lock.image == drift.image);
         (place, drift.run, drift.region.clone(), drift.ami.clone())
     };
@@ -81,8 +81,8 @@ pub async fn look(
 }
 
 /// The regions to look at.
-fn places(subjects: &[Subject], regions: &[Region]) -> BTreeSet<Region> {
-    let named = |subject: &Subject| {
+fn places(subjects: &[StatusSubject], regions: &[Region]) -> BTreeSet<Region> {
+    let named = |subject: &StatusSubject| {
         let lock = &subject.lock;
         let mut named: Vec<Region> =
             lock.runs().into_iter().flat_map(|run| lock.amis(run)).map(|record| record.ami.region).collect();
@@ -94,29 +94,29 @@ fn places(subjects: &[Subject], regions: &[Region]) -> BTreeSet<Region> {
 }
 
 /// Whether a region was given up: assay.hcl does not name it, and nothing that is missed when it is gone must be there.
-fn is_left(subjects: &[Subject], region: &Region, now: Timestamp) -> bool {
+fn is_left(subjects: &[StatusSubject], region: &Region, now: Timestamp) -> bool {
     subjects.iter().all(|subject| {
-        let must_be_there = |one: &Expected| one.record.ami.region == *region && is_missed(subject, one);
+        let must_be_there = |one: &ExpectedImage| one.record.ami.region == *region && is_missed(subject, one);
         !subject.declared.names(region) && !drift::expected(&subject.lock, now).iter().any(must_be_there)
     })
 }
 
 /// Whether an AMI is missed when it is gone: not in a region that was given up.
-fn is_missed(subject: &Subject, one: &Expected) -> bool {
+fn is_missed(subject: &StatusSubject, one: &ExpectedImage) -> bool {
     let candidate = subject.lock.candidate(one.run);
     one.needed && candidate.is_some_and(|candidate| subject.declared.covers(&one.record.ami.region, candidate))
 }
 
-struct Look<'a> {
+struct StatusLook<'a> {
     cloud: &'a dyn Cloud,
-    subjects: &'a [Subject],
+    subjects: &'a [StatusSubject],
     owner: Option<&'a str>,
     now: Timestamp,
-    found: Looked,
+    found: LookedAt,
 }
 
-impl Look<'_> {
-    async fn region(mut self) -> Looked {
+impl StatusLook<'_> {
+    async fn region(mut self) -> LookedAt {
         let managed = [(tags::MANAGED.to_owned(), "true".to_owned())];
         let (images, snapshots) = futures::join!(self.cloud.own_images(), self.cloud.find_snapshots(&managed));
         let (images, snapshots) = match (images, snapshots) {
@@ -128,7 +128,7 @@ impl Look<'_> {
                 return self.found;
             }
         };
-        let marked: BTreeMap<String, Snapshot> = snapshots.into_iter().map(|one| (one.id.clone(), one)).collect();
+        let marked: BTreeMap<String, EbsSnapshot> = snapshots.into_iter().map(|one| (one.id.clone(), one)).collect();
         for subject in self.subjects {
             let region = self.cloud.region();
             self.found.drift.extend(drift::planted(&subject.lock, self.owner, region, &images));
@@ -138,7 +138,7 @@ impl Look<'_> {
         self.found
     }
 
-    async fn amis(&mut self, subject: &Subject, images: &[Image], marked: &BTreeMap<String, Snapshot>) {
+    async fn amis(&mut self, subject: &StatusSubject, images: &[CloudImage], marked: &BTreeMap<String, EbsSnapshot>) {
         let here = self.cloud.region();
         let mut expected = drift::expected(&subject.lock, self.now);
         expected.retain(|one| one.record.ami.region == *here);
@@ -155,7 +155,7 @@ impl Look<'_> {
             errors.iter().for_each(|error| self.unknown(error));
             let Some(seen) = seen else { continue };
             let findings = drift::of_ami(one, &seen, &subject.declared.distribution, self.now);
-            self.found.drift.extend(findings.into_iter().map(|finding| Drift {
+            self.found.drift.extend(findings.into_iter().map(|finding| StatusDrift {
                 image: subject.lock.image.clone(),
                 run: Some(one.run),
                 ami: Some(one.record.ami.clone()),
@@ -165,7 +165,7 @@ impl Look<'_> {
         }
     }
 
-    async fn parameters(&mut self, subject: &Subject) {
+    async fn parameters(&mut self, subject: &StatusSubject) {
         let here = self.cloud.region().clone();
         let wanted = drift::parameters(&subject.lock, &subject.declared.distribution);
         for ((region, name), id) in wanted.iter().filter(|((region, _), _)| *region == here) {
@@ -180,7 +180,7 @@ impl Look<'_> {
     }
 
     fn unknown(&mut self, error: &CloudError) {
-        let unknown = Unknown { region: self.cloud.region().clone(), message: error.to_string() };
+        let unknown = UnknownFact { region: self.cloud.region().clone(), message: error.to_string() };
         if !self.found.unknown.contains(&unknown) {
             self.found.unknown.push(unknown);
         }
@@ -190,10 +190,10 @@ impl Look<'_> {
 /// One AMI, and what could not be learned of it. No `Seen`: not even whether it is there.
 async fn ami(
     cloud: &dyn Cloud,
-    expected: &Expected,
-    images: &[Image],
-    marked: &BTreeMap<String, Snapshot>,
-) -> (Option<Seen>, Vec<CloudError>) {
+    expected: &ExpectedImage,
+    images: &[CloudImage],
+    marked: &BTreeMap<String, EbsSnapshot>,
+) -> (Option<SeenImage>, Vec<CloudError>) {
     let id = &expected.record.ami.id;
     let mut errors = Vec::new();
     let image = match images.iter().find(|image| image.id == *id) {
@@ -206,9 +206,9 @@ async fn ami(
         },
     };
     if image.is_none() {
-        return (Some(Seen::default()), errors);
+        return (Some(SeenImage::default()), errors);
     }
-    let mut seen = Seen { image, ..Seen::default() };
+    let mut seen = SeenImage { image, ..SeenImage::default() };
     let (mut known, mut lost) = (BTreeMap::new(), Vec::new());
     for snapshot in &expected.record.snapshots {
         match marked.get(snapshot) {
@@ -230,7 +230,10 @@ async fn ami(
         }
     }
     seen.snapshots = known;
-    if matches!(expected.wanted.state, State::Gold | State::Vetted | State::Retired | State::Revoked) {
+    if matches!(
+        expected.wanted.state,
+        ImageState::Gold | ImageState::Vetted | ImageState::Retired | ImageState::Revoked
+    ) {
         match cloud.image_sharing(id).await {
             Ok(shared) => seen.shared = Some(shared),
             Err(error) => errors.push(error),

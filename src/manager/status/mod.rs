@@ -14,23 +14,22 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 
-pub use drift::{Expected, Seen, of_ami};
-pub use finding::{Drift, Finding};
-pub use look::{Looked, Subject, Unknown};
-pub use repair::Mended;
+pub(crate) use finding::StatusDrift;
+pub(crate) use look::{LookedAt, StatusSubject, UnknownFact};
+pub(crate) use repair::RepairReport;
 
-use super::plan::{self, Decision, Gathered, Known, PlanError};
-use crate::test_run::Events;
+use super::plan::{self, BuildDecision, GatheredFacts, KnownImage, PlanError};
+use crate::test_run::EventSender;
 use assay_aws::cloud::{CloudFactory, Ec2Factory};
 use assay_config::{
     file::{self, ConfigFile, PromotionDecl, in_order},
     image_requests::StatusRequest,
 };
 use assay_ledger as ledger;
-use assay_ledger::{Books, BooksRequest, Environment, LedgerError, ProvenanceRequest};
+use assay_ledger::{BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest};
 use assay_model::{
-    AmiRecord, ImageName, RunId, State,
-    exit::Exit,
+    AmiRecord, ImageName, ImageState, RunId,
+    exit::ExitStatus,
     history::{LockOrder, lock_order},
 };
 
@@ -42,37 +41,37 @@ const MOST_TURNS: usize = 3;
 
 /// A status.
 #[derive(Debug, Clone, Default)]
-pub struct Status {
+pub(crate) struct RegistryStatus {
     /// Parents first.
     pub images: Vec<ImageStatus>,
     /// Every difference; after a repair those that are left.
-    pub drift: Vec<Drift>,
+    pub drift: Vec<StatusDrift>,
     /// What could not be learned.
-    pub unknown: Vec<Unknown>,
+    pub unknown: Vec<UnknownFact>,
     /// Images whose lock cannot be read: nothing of them was compared.
     pub unread: Vec<ImageName>,
     /// What was mended; `None`: nothing was to be.
-    pub mended: Option<Mended>,
+    pub mended: Option<RepairReport>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
 
 /// One image, as git has it.
 #[derive(Debug, Clone)]
-pub struct ImageStatus {
+pub(crate) struct ImageStatus {
     /// What `plan` says.
-    pub decision: Decision,
+    pub decision: BuildDecision,
     /// What is gold.
     pub gold: Option<GoldStatus>,
     /// Builds that are on their way (vetted, candidate) or came to nothing (untested, rejected), newest test first.
-    pub builds: Vec<(RunId, State, Timestamp)>,
+    pub builds: Vec<(RunId, ImageState, Timestamp)>,
     /// The image that it is built on, and whether gold stands on that one's gold; `None`: one of them has none, or it is not known.
     pub parent: Option<(ImageName, Option<bool>)>,
 }
 
 /// What is gold.
 #[derive(Debug, Clone)]
-pub struct GoldStatus {
+pub(crate) struct GoldStatus {
     /// The run.
     pub run: RunId,
     /// Since when.
@@ -83,24 +82,28 @@ pub struct GoldStatus {
     pub amis: Vec<AmiRecord>,
 }
 
-impl Status {
+impl RegistryStatus {
     /// 2 where lock and cloud differ, else 3 where a region did not answer or a repair failed, else 0.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> ExitStatus {
         if !self.drift.is_empty() {
-            Exit::Failed
+            ExitStatus::Failed
         } else if !self.unknown.is_empty()
             || !self.unread.is_empty()
             || self.mended.as_ref().is_some_and(|mended| !mended.failed.is_empty())
         {
-            Exit::Undecided
+            ExitStatus::Undecided
         } else {
-            Exit::Done
+            ExitStatus::Done
         }
     }
 }
 
 /// Looks, and with `request.repair` mends. Fails where git cannot be read.
-pub async fn status(request: &StatusRequest, environment: &Environment, events: &Events) -> Result<Status, PlanError> {
+pub(crate) async fn status(
+    request: &StatusRequest,
+    environment: &GitEnvironment,
+    events: &EventSender,
+) -> Result<RegistryStatus, PlanError> {
     let factory = Ec2Factory::connect(&request.access).await;
     status_with(request, &factory, environment, &LOOKS, events).await
 }
@@ -108,12 +111,12 @@ pub async fn status(request: &StatusRequest, environment: &Environment, events: 
 pub(crate) async fn status_with(
     request: &StatusRequest,
     factory: &dyn CloudFactory,
-    environment: &Environment,
+    environment: &GitEnvironment,
     pauses: &[Duration],
-    events: &Events,
-) -> Result<Status, PlanError> {
+    events: &EventSender,
+) -> Result<RegistryStatus, PlanError> {
     let mut survey = survey(request, factory, environment).await?;
-    let mut mended = request.repair.then(Mended::default);
+    let mut mended = request.repair.then(RepairReport::default);
     for _ in 0..MOST_TURNS {
         let Some(all) = &mut mended else { break };
         let unverified = unverified(request, &survey, environment).await?;
@@ -146,12 +149,12 @@ pub(crate) async fn status_with(
         }
         survey.status.notes.push("the lock moved while this went on; the cloud follows it".to_owned());
     }
-    let Survey { status, looked, .. } = survey;
-    Ok(Status { drift: looked.drift, unknown: looked.unknown, mended, ..status })
+    let RegistrySurvey { status, looked, .. } = survey;
+    Ok(RegistryStatus { drift: looked.drift, unknown: looked.unknown, mended, ..status })
 }
 
 /// Whether every lock is what it was, or goes on from there.
-fn goes_on(before: &[Subject], now: &[Subject]) -> bool {
+fn goes_on(before: &[StatusSubject], now: &[StatusSubject]) -> bool {
     let of = |image: &ImageName| now.iter().find(|subject| subject.lock.image == *image);
     before.iter().all(|old| {
         of(&old.lock.image).is_none_or(|new| {
@@ -161,23 +164,23 @@ fn goes_on(before: &[Subject], now: &[Subject]) -> bool {
 }
 
 /// One look at git and the cloud.
-struct Survey {
+struct RegistrySurvey {
     /// What git says.
-    status: Status,
-    subjects: Vec<Subject>,
-    looked: Looked,
+    status: RegistryStatus,
+    subjects: Vec<StatusSubject>,
+    looked: LookedAt,
     /// The protected branch, and what it asks of a promotion.
-    protected: Option<Books>,
+    protected: Option<LedgerSnapshot>,
     promotion: PromotionDecl,
 }
 
 /// The runs that a repair must not promote; none where there is no protected branch to go by.
 async fn unverified(
     request: &StatusRequest,
-    survey: &Survey,
-    environment: &Environment,
-) -> Result<verified::Unverified, LedgerError> {
-    let Some(books) = &survey.protected else { return Ok(verified::Unverified::default()) };
+    survey: &RegistrySurvey,
+    environment: &GitEnvironment,
+) -> Result<verified::UnverifiedRuns, LedgerError> {
+    let Some(books) = &survey.protected else { return Ok(verified::UnverifiedRuns::default()) };
     let file = &request.plan.file;
     let asked = BooksRequest {
         folder: file.folder.clone(),
@@ -191,13 +194,13 @@ async fn unverified(
 async fn survey(
     request: &StatusRequest,
     factory: &dyn CloudFactory,
-    environment: &Environment,
-) -> Result<Survey, PlanError> {
+    environment: &GitEnvironment,
+) -> Result<RegistrySurvey, PlanError> {
     let now = Timestamp::now();
     let gathered = plan::gather(&request.plan, environment).await?;
     let plan = plan::planned(&request.plan, &gathered, now);
     let law = law(request, &gathered, environment).await?;
-    let mut status = Status { notes: plan.notes, ..Status::default() };
+    let mut status = RegistryStatus { notes: plan.notes, ..RegistryStatus::default() };
     let mut subjects = Vec::new();
     for decision in plan.images {
         let Some(known) = gathered.images.get(&decision.image) else { continue };
@@ -208,7 +211,7 @@ async fn survey(
         }
         // The protected branch's word counts: what a pull request says of sharing must not be applied from it.
         match law.image(&decision.image) {
-            Some(declared) => subjects.push(Subject { declared: declared.clone(), lock: known.lock.clone() }),
+            Some(declared) => subjects.push(StatusSubject { declared: declared.clone(), lock: known.lock.clone() }),
             None => {
                 let image = &decision.image;
                 status.notes.push(format!("{image}: the protected branch does not declare it; only git is shown"));
@@ -222,15 +225,15 @@ async fn survey(
     let owner = owner(request, environment).await;
     let mut looked = look::look(factory, &subjects, &request.regions, owner.as_deref(), now).await;
     status.notes.extend(looked.left.iter().map(|one| {
-        let Unknown { region, message } = one;
+        let UnknownFact { region, message } = one;
         format!("{region}: assay.hcl does not name it any more, and what the lock has there was not seen: {message}")
     }));
     looked.drift.extend(in_git);
-    Ok(Survey { status, subjects, looked, protected: gathered.protected, promotion: law.promotion })
+    Ok(RegistrySurvey { status, subjects, looked, protected: gathered.protected, promotion: law.promotion })
 }
 
 /// Gold of images that assay.hcl does not declare any more: nothing but a person takes it out of use.
-async fn undeclared(books: &Books, law: &ConfigFile) -> Result<Vec<String>, LedgerError> {
+async fn undeclared(books: &LedgerSnapshot, law: &ConfigFile) -> Result<Vec<String>, LedgerError> {
     let mut notes = Vec::new();
     for path in books.list("images/").await? {
         let name = path.strip_prefix("images/").and_then(|file| file.strip_suffix(".lock.hcl"));
@@ -255,10 +258,10 @@ async fn undeclared(books: &Books, law: &ConfigFile) -> Result<Vec<String>, Ledg
 /// What differs in git itself; nothing where there is no protected branch to look at.
 async fn in_git(
     request: &StatusRequest,
-    gathered: &Gathered,
-    subjects: &[Subject],
-    environment: &Environment,
-) -> Result<Vec<Drift>, PlanError> {
+    gathered: &GatheredFacts,
+    subjects: &[StatusSubject],
+    environment: &GitEnvironment,
+) -> Result<Vec<StatusDrift>, PlanError> {
     let Some(books) = &gathered.protected else { return Ok(Vec::new()) };
     let path = path_of_config(request, environment).await?;
     let prefix = path.rfind('/').map_or("", |end| &path[..=end]);
@@ -270,14 +273,18 @@ async fn in_git(
 }
 
 /// assay.hcl from the repository's root.
-async fn path_of_config(request: &StatusRequest, environment: &Environment) -> Result<String, LedgerError> {
+async fn path_of_config(request: &StatusRequest, environment: &GitEnvironment) -> Result<String, LedgerError> {
     let file = &request.plan.file;
     let name = file.shown.file_name().map_or_else(|| file::FILE_NAME.into(), std::ffi::OsStr::to_owned);
     ledger::path_in_repository(&file.folder.join(name), environment).await
 }
 
 /// assay.hcl as the protected branch has it; as it is here, where there is no such branch.
-async fn law(request: &StatusRequest, gathered: &Gathered, environment: &Environment) -> Result<ConfigFile, PlanError> {
+async fn law(
+    request: &StatusRequest,
+    gathered: &GatheredFacts,
+    environment: &GitEnvironment,
+) -> Result<ConfigFile, PlanError> {
     let file = &request.plan.file;
     let Some(books) = &gathered.protected else { return Ok(file.clone()) };
     let path = path_of_config(request, environment).await?;
@@ -289,11 +296,11 @@ async fn law(request: &StatusRequest, gathered: &Gathered, environment: &Environ
 
 /// Reads assay.hcl of a commit; without one, nothing is declared.
 async fn read(
-    books: &Books,
+    books: &LedgerSnapshot,
     path: &str,
     here: &ConfigFile,
     branch: &str,
-) -> Result<Result<ConfigFile, Vec<assay_config::Problem>>, LedgerError> {
+) -> Result<Result<ConfigFile, Vec<assay_config::ConfigProblem>>, LedgerError> {
     let Some(bytes) = books.file(path).await? else {
         return Ok(Ok(ConfigFile { images: Vec::new(), ..here.clone() }));
     };
@@ -312,7 +319,7 @@ async fn read(
 }
 
 /// In whose name AMIs are tagged here.
-async fn owner(request: &StatusRequest, environment: &Environment) -> Option<String> {
+async fn owner(request: &StatusRequest, environment: &GitEnvironment) -> Option<String> {
     let folder = &request.plan.file.folder;
     let owner = request.owner.as_deref();
     let asked = ProvenanceRequest { folder, environment, owner, inputs: &[], projections: &[], build: "" };
@@ -321,9 +328,9 @@ async fn owner(request: &StatusRequest, environment: &Environment) -> Option<Str
 
 fn image_status(
     request: &StatusRequest,
-    gathered: &Gathered,
-    known: &Known,
-    decision: &Decision,
+    gathered: &GatheredFacts,
+    known: &KnownImage,
+    decision: &BuildDecision,
     now: Timestamp,
 ) -> ImageStatus {
     let made = known.made(now);
@@ -333,12 +340,12 @@ fn image_status(
         tested_at: made.iter().find(|made| made.run == run).map(|made| made.tested_at),
         amis: known.lock.amis(run),
     });
-    let open = |state: State| !matches!(state, State::Gold | State::Retired | State::Revoked);
+    let open = |state: ImageState| !matches!(state, ImageState::Gold | ImageState::Retired | ImageState::Revoked);
     let in_lock = |run: RunId| known.lock.state_of(run).is_some();
     let builds = made
         .iter()
         // What was rejected on the protected branch is history; a rejected build that waits there is not.
-        .filter(|made| open(made.state) && !(made.state == State::Rejected && in_lock(made.run)))
+        .filter(|made| open(made.state) && !(made.state == ImageState::Rejected && in_lock(made.run)))
         .map(|made| (made.run, made.state, made.tested_at))
         .collect();
     let declared = in_order(&request.plan.file).into_iter().find(|image| image.name == decision.image);

@@ -3,13 +3,17 @@
 use std::path::Path;
 
 use super::{
-    finding::{Drift, Finding},
-    look::Subject,
+    finding::{StatusDrift, StatusFinding},
+    look::StatusSubject,
 };
-use assay_ledger::{Books, LedgerError, projection};
+use assay_ledger::{LedgerError, LedgerSnapshot, projection};
 
 /// Every projection that does not say what is gold. `prefix`: the folder of assay.hcl from the repository's root, empty or with `/` at its end.
-pub async fn look(books: &Books, prefix: &str, subject: &Subject) -> Result<Vec<Drift>, LedgerError> {
+pub(super) async fn look(
+    books: &LedgerSnapshot,
+    prefix: &str,
+    subject: &StatusSubject,
+) -> Result<Vec<StatusDrift>, LedgerError> {
     let Some(gold) = subject.lock.gold else { return Ok(Vec::new()) };
     let amis = subject.lock.amis(gold);
     let mut drift = Vec::new();
@@ -24,8 +28,14 @@ pub async fn look(books: &Books, prefix: &str, subject: &Subject) -> Result<Vec<
                 Ok(_) => format!("{} does not name the gold AMIs", one.variable),
                 Err(error) => error.to_string(),
             };
-        let finding = Finding::Projection { file: path, why };
-        drift.push(Drift { image: subject.lock.image.clone(), run: Some(gold), ami: None, region: None, finding });
+        let finding = StatusFinding::Projection { file: path, why };
+        drift.push(StatusDrift {
+            image: subject.lock.image.clone(),
+            run: Some(gold),
+            ami: None,
+            region: None,
+            finding,
+        });
     }
     Ok(drift)
 }

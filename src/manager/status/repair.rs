@@ -6,26 +6,26 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::{
-    finding::{Drift, Finding},
-    look::Subject,
-    verified::Unverified,
+    finding::{StatusDrift, StatusFinding},
+    look::StatusSubject,
+    verified::UnverifiedRuns,
 };
 use assay_aws::{
-    cloud::{CloudError, CloudFactory, Sharing},
-    registry::{self, Wanted, is_of_another_build},
+    cloud::{CloudError, CloudFactory, ImageSharing},
+    registry::{self, WantedTags, is_of_another_build},
 };
 use assay_model::{AmiRef, RunId, lock::Lock};
 
 /// What was done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mended {
+pub(crate) struct RepairReport {
     /// What was changed, in words, with its place.
     pub done: Vec<String>,
     /// What could not be, and why.
     pub failed: Vec<String>,
 }
 
-impl Mended {
+impl RepairReport {
     fn note(&mut self, place: &str, result: Result<String, CloudError>) {
         match result {
             Ok(done) => self.done.push(format!("{place}: {done}")),
@@ -37,12 +37,12 @@ impl Mended {
 /// Mends what can be mended of `drift`. What is not mendable is passed over; what is of an unverified run is told, and left.
 pub(super) async fn mend(
     factory: &dyn CloudFactory,
-    subjects: &[Subject],
-    drift: &[Drift],
-    unverified: &Unverified,
+    subjects: &[StatusSubject],
+    drift: &[StatusDrift],
+    unverified: &UnverifiedRuns,
     now: Timestamp,
-) -> Mended {
-    let mut mended = Mended::default();
+) -> RepairReport {
+    let mut mended = RepairReport::default();
     let mut followed = BTreeSet::new();
     for one in drift.iter().filter(|one| one.finding.is_mendable()) {
         if let Some(why) = unverified.why(one) {
@@ -55,15 +55,15 @@ pub(super) async fn mend(
         }
         let Some(subject) = subjects.iter().find(|subject| subject.lock.image == one.image) else { continue };
         match (&one.finding, &one.ami, &one.region) {
-            (Finding::Parameter { name, wanted, .. }, _, Some(region)) => {
+            (StatusFinding::Parameter { name, wanted, .. }, _, Some(region)) => {
                 let put = factory.region(region).put_parameter(name, wanted, true).await;
                 mended.note(region.as_str(), put.map(|()| format!("parameter {name} is {wanted}")));
             }
-            (Finding::SharedBeyond { whom }, Some(ami), _) => {
+            (StatusFinding::SharedBeyond { whom }, Some(ami), _) => {
                 let done = factory.region(&ami.region).unshare_image(&ami.id, whom).await;
                 mended.note(&ami.to_string(), done.map(|()| "no longer shared beyond distribution".to_owned()));
             }
-            (Finding::NotShared { whom }, Some(ami), _) => {
+            (StatusFinding::NotShared { whom }, Some(ami), _) => {
                 let done = share(factory, &subject.lock, ami, whom).await;
                 mended.note(&ami.to_string(), done.map(|()| "shared as distribution says".to_owned()));
             }
@@ -78,7 +78,7 @@ pub(super) async fn mend(
     mended
 }
 
-async fn share(factory: &dyn CloudFactory, lock: &Lock, ami: &AmiRef, whom: &Sharing) -> Result<(), CloudError> {
+async fn share(factory: &dyn CloudFactory, lock: &Lock, ami: &AmiRef, whom: &ImageSharing) -> Result<(), CloudError> {
     let cloud = factory.region(&ami.region);
     let snapshots = lock.gold.map(|gold| lock.amis(gold)).unwrap_or_default();
     let Some(record) = snapshots.into_iter().find(|record| record.ami == *ami) else {
@@ -100,10 +100,10 @@ async fn follow(
     run: RunId,
     ami: &AmiRef,
     now: Timestamp,
-    mended: &mut Mended,
+    mended: &mut RepairReport,
 ) {
     let record = lock.amis(run).into_iter().find(|record| record.ami == *ami);
-    let (Some(record), Some(wanted)) = (record, Wanted::of(lock, run, now)) else { return };
+    let (Some(record), Some(wanted)) = (record, WantedTags::of(lock, run, now)) else { return };
     let repaired = registry::repair(factory, &record, &wanted, now).await;
     mended.done.extend(repaired.changed.iter().map(|done| format!("{ami}: {done}")));
     mended.failed.extend(repaired.problem.iter().map(|problem| format!("{ami}: {problem}")));

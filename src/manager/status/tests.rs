@@ -5,22 +5,22 @@ use std::path::Path;
 use jiff::{Timestamp, ToSpan as _};
 
 use super::{
-    Drift,
-    look::{Looked, Subject, look},
+    StatusDrift,
+    look::{LookedAt, StatusSubject, look},
     repair::mend,
 };
 use assay_aws::cloud::fake::sample_image;
 use assay_aws::{
     cloud::{
-        CloudErrorKind, CloudFactory, Image, SharedWith, Sharing, Snapshot,
-        fake::{FakeCloud, Fault},
+        CloudErrorKind, CloudFactory, CloudImage, EbsSnapshot, ImageSharing, SharedWith,
+        fake::{FakeCloud, FakeFault},
     },
-    registry::Wanted,
+    registry::WantedTags,
 };
 use assay_config::file;
 use assay_ledger::lock_file;
 use assay_model::{
-    AmiId, AmiRecord, Candidate, CandidateAmi, Digest, Provenance, Region, RunId, State, Verdict,
+    AmiId, AmiRecord, Candidate, CandidateAmi, Digest, ImageState, Provenance, Region, RunId, Verdict,
     lock::{Lock, LockCopy, LockEntry},
     tags,
 };
@@ -71,17 +71,17 @@ fn ago(days: i64) -> String {
 fn lock() -> Lock {
     let mut lock = Lock::new("base".parse().expect("a name"));
     for (number, state, days) in [
-        (1, State::Vetted, 40),
-        (1, State::Gold, 40),
-        (2, State::Vetted, 30),
-        (1, State::Retired, 30),
-        (2, State::Gold, 30),
-        (5, State::Vetted, 20),
-        (5, State::Revoked, 19),
-        (3, State::Vetted, 10),
-        (2, State::Retired, 10),
-        (3, State::Gold, 10),
-        (4, State::Vetted, 1),
+        (1, ImageState::Vetted, 40),
+        (1, ImageState::Gold, 40),
+        (2, ImageState::Vetted, 30),
+        (1, ImageState::Retired, 30),
+        (2, ImageState::Gold, 30),
+        (5, ImageState::Vetted, 20),
+        (5, ImageState::Revoked, 19),
+        (3, ImageState::Vetted, 10),
+        (2, ImageState::Retired, 10),
+        (3, ImageState::Gold, 10),
+        (4, ImageState::Vetted, 1),
     ] {
         let first = lock.candidate(run(number)).is_none();
         let copy = LockCopy { record: record("eu-west-1", number + 10), of: record("us-east-1", number).ami };
@@ -95,7 +95,7 @@ fn lock() -> Lock {
             effective_at: None,
             previous: None,
             candidate: first.then(|| candidate(number, days)),
-            copies: if state == State::Gold { vec![copy] } else { Vec::new() },
+            copies: if state == ImageState::Gold { vec![copy] } else { Vec::new() },
         };
         lock_file::append(&mut lock, entry);
     }
@@ -106,7 +106,7 @@ fn lock() -> Lock {
 fn candidate(number: u8, days: i64) -> Candidate {
     let (evidence, tested_at) = (Digest::of(&[number]), ago(days));
     let record = record("us-east-1", number);
-    let state = State::Candidate;
+    let state = ImageState::Candidate;
     Candidate {
         image: "base".parse().expect("a name"),
         run: run(number),
@@ -121,7 +121,7 @@ fn candidate(number: u8, days: i64) -> Candidate {
 
 struct Scene {
     cloud: FakeCloud,
-    subjects: Vec<Subject>,
+    subjects: Vec<StatusSubject>,
 }
 
 /// A cloud that is as the lock wants it.
@@ -129,27 +129,27 @@ fn scene() -> Scene {
     let mut problems = Vec::new();
     let file = file::parse(Path::new("/x/assay.hcl"), Path::new("assay.hcl"), HCL, &mut problems).expect("HCL");
     assert!(problems.is_empty(), "{problems:?}");
-    let subject = Subject { declared: file.images[0].clone(), lock: lock() };
+    let subject = StatusSubject { declared: file.images[0].clone(), lock: lock() };
     let cloud = FakeCloud::new();
     for one in super::drift::expected(&subject.lock, Timestamp::now()) {
         if one.run == run(1) {
             continue; // Retired, and not held by retention: pruned.
         }
         let (place, wanted) = (&one.record.ami.region, &one.wanted);
-        let mut there: Image = sample_image(one.record.ami.id.as_str(), &[one.record.snapshots[0].as_str()]);
+        let mut there: CloudImage = sample_image(one.record.ami.id.as_str(), &[one.record.snapshots[0].as_str()]);
         there.tags = wanted.tags.clone();
         there.tags.insert(tags::OWNER.to_owned(), OWNER.to_owned());
-        there.deregistration_protected = wanted.state == State::Gold;
+        there.deregistration_protected = wanted.state == ImageState::Gold;
         if let Some(at) = wanted.revoked_at {
             there.attributes.deprecation_time = at.to_string();
         }
         cloud.add_image(place, there);
         let id = one.record.snapshots[0].clone();
-        let snapshot = Snapshot { id: id.clone(), tags: wanted.tags.clone(), ..Snapshot::default() };
+        let snapshot = EbsSnapshot { id: id.clone(), tags: wanted.tags.clone(), ..EbsSnapshot::default() };
         cloud.holdings(place, |holdings| holdings.snapshots.insert(id, snapshot));
-        if matches!(wanted.state, State::Gold | State::Retired) {
+        if matches!(wanted.state, ImageState::Gold | ImageState::Retired) {
             let users = vec!["210987654321".parse().expect("an account")];
-            let shared = SharedWith { sharing: Sharing { users, ..Sharing::default() }, public: false };
+            let shared = SharedWith { sharing: ImageSharing { users, ..ImageSharing::default() }, public: false };
             cloud.holdings(place, |holdings| holdings.sharing.insert(one.record.ami.id.clone(), shared));
         }
     }
@@ -162,11 +162,11 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    async fn look(&self) -> Looked {
+    async fn look(&self) -> LookedAt {
         look(&self.cloud, &self.subjects, &[], Some(OWNER), Timestamp::now()).await
     }
 
-    fn edit(&self, place: &str, number: u8, edit: impl FnOnce(&mut Image)) {
+    fn edit(&self, place: &str, number: u8, edit: impl FnOnce(&mut CloudImage)) {
         let mut image = self.cloud.image(&region(place), &ami(number)).expect("there");
         edit(&mut image);
         self.cloud.add_image(&region(place), image);
@@ -174,7 +174,7 @@ impl Scene {
 
     fn share(&self, number: u8, users: &[&str], public: bool) {
         let users = users.iter().map(|user| user.parse().expect("an account")).collect();
-        let shared = SharedWith { sharing: Sharing { users, ..Sharing::default() }, public };
+        let shared = SharedWith { sharing: ImageSharing { users, ..ImageSharing::default() }, public };
         self.cloud.holdings(&region("us-east-1"), |holdings| holdings.sharing.insert(ami(number), shared));
     }
 
@@ -189,8 +189,8 @@ impl Scene {
     }
 }
 
-fn names(drift: &[Drift]) -> Vec<String> {
-    let name = |one: &Drift| {
+fn names(drift: &[StatusDrift]) -> Vec<String> {
+    let name = |one: &StatusDrift| {
         let id = one.ami.as_ref().map_or(String::new(), |ami| format!(" {}", &ami.id.as_str()[19..]));
         format!("{}{id}", one.finding.name())
     };
@@ -326,7 +326,7 @@ const PLANTED: &[(&str, Plant, &[&str], &[&str])] = &[
         "planted",
         |s| {
             let mut planted = sample_image(ami(66).as_str(), &[]);
-            planted.tags = Wanted::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
+            planted.tags = WantedTags::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
             s.cloud.add_image(&region("us-east-1"), planted);
         },
         &["planted 66"],
@@ -336,7 +336,7 @@ const PLANTED: &[(&str, Plant, &[&str], &[&str])] = &[
         "another repository's gold of the same name",
         |s| {
             let mut other = sample_image(ami(66).as_str(), &[]);
-            other.tags = Wanted::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
+            other.tags = WantedTags::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
             other.tags.insert(tags::OWNER.to_owned(), "github.com/other/images".to_owned());
             s.cloud.add_image(&region("us-east-1"), other);
         },
@@ -347,7 +347,7 @@ const PLANTED: &[(&str, Plant, &[&str], &[&str])] = &[
         "a candidate of ours",
         |s| {
             let mut candidate = sample_image(ami(66).as_str(), &[]);
-            candidate.tags = Wanted::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
+            candidate.tags = WantedTags::of(&s.subjects[0].lock, run(3), Timestamp::now()).expect("gold").tags;
             candidate.tags.insert(tags::STATE.to_owned(), "candidate".to_owned());
             s.cloud.add_image(&region("us-east-1"), candidate);
         },
@@ -393,15 +393,15 @@ async fn what_is_gone_is_missed_only_where_it_is_needed() {
 fn the_way_back_is_missed_however_long_ago_it_was_gold_and_nothing_else_that_is_retired() {
     let mut lock = lock();
     // What one promotion retires is of one time: the gold before, and a run that never was.
-    for (number, state) in [(6, State::Vetted), (6, State::Retired)] {
+    for (number, state) in [(6, ImageState::Vetted), (6, ImageState::Retired)] {
         let mut entry = lock.last(run(2)).expect("an entry").clone();
-        entry.candidate = (state == State::Vetted).then(|| candidate(number, 400));
+        entry.candidate = (state == ImageState::Vetted).then(|| candidate(number, 400));
         (entry.run, entry.state) = (run(number), state);
         lock_file::append(&mut lock, entry);
     }
     lock.entries.iter_mut().for_each(|entry| entry.at = ago(400));
     let expected = super::drift::expected(&lock, Timestamp::now());
-    let retired = expected.iter().filter(|one| one.wanted.state == State::Retired && one.needed);
+    let retired = expected.iter().filter(|one| one.wanted.state == ImageState::Retired && one.needed);
     assert_eq!(retired.map(|one| one.run).collect::<Vec<_>>(), [run(2), run(2)], "its AMI and its copy");
 }
 
@@ -411,7 +411,7 @@ async fn a_region_without_its_copy_and_one_that_was_never_covered() {
     scene.subjects[0].declared.regions.push(region("ap-south-1"));
     let drift = scene.look().await.drift;
     assert_eq!(names(&drift), ["copy-missing"]);
-    let cure = |drift: &[Drift]| drift[0].cure().expect("a cure");
+    let cure = |drift: &[StatusDrift]| drift[0].cure().expect("a cure");
     assert!(cure(&drift).starts_with("assay build --image base --force base"), "promotion copies to ami_regions only");
     let lock = &scene.subjects[0].lock;
     let mut declared = scene.subjects[0].declared.clone();
@@ -428,7 +428,7 @@ async fn a_region_without_its_copy_and_one_that_was_never_covered() {
 async fn a_region_that_does_not_answer_is_named_and_the_others_are_told() {
     let scene = scene();
     scene.tag(3, tags::STATE, "candidate");
-    scene.cloud.fault("DescribeSnapshots", Fault::Refuse(CloudErrorKind::Denied));
+    scene.cloud.fault("DescribeSnapshots", FakeFault::Refuse(CloudErrorKind::Denied));
     let looked = scene.look().await;
     let asked: Vec<&str> = looked.unknown.iter().map(|unknown| unknown.region.as_str()).collect();
     assert_eq!(asked, ["eu-west-1"], "the first that asks meets the fault");
@@ -439,12 +439,12 @@ async fn a_region_that_does_not_answer_is_named_and_the_others_are_told() {
 async fn a_region_that_was_given_up_and_does_not_answer_is_a_note() {
     // The first region that is asked is eu-west-1.
     let mut scene = scene();
-    scene.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Denied));
+    scene.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
     let looked = scene.look().await;
     assert_eq!((looked.unknown.len(), looked.left.len()), (1, 0), "it is declared: {looked:?}");
 
     scene.subjects[0].declared.distribution.ami_regions.clear();
-    scene.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Denied));
+    scene.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
     let looked = scene.look().await;
     assert_eq!((looked.unknown.len(), looked.left.len()), (0, 1), "{looked:?}");
     assert_eq!(names(&looked.drift), Vec::<String>::new());
@@ -465,7 +465,7 @@ async fn a_lost_copy_is_made_again_by_the_next_promotion() {
     cloud.disable_deregistration_protection(&ami(13)).await.expect("lifted");
     cloud.deregister_image(&ami(13)).await.expect("gone");
     let looked = scene.look().await;
-    let cures: Vec<_> = looked.drift.iter().filter_map(Drift::cure).collect();
+    let cures: Vec<_> = looked.drift.iter().filter_map(StatusDrift::cure).collect();
     assert_eq!(
         (names(&looked.drift), cures),
         (vec!["gone 13".to_owned()], vec!["assay promote --image base --to gold".to_owned()])

@@ -10,39 +10,40 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 use futures::future::BoxFuture;
 use serde_json::{Map, Value as Json, json};
 
-use crate::manager::Gold;
+use crate::manager::GoldImage;
 use assay_ledger::environment_of_process;
-use options::{Options, Surroundings};
-use packer_plugin::{Config, DataSource, Kind, Spec};
+use options::{DataSourceOptions, ProcessSurroundings};
+use packer_plugin::{AttributeKind, ComponentConfig, DataSource, OptionsSpec};
 
 /// The name in the plugin's description; Packer puts the plugin's own before it: `data "assay-image"`.
 pub const NAME: &str = "image";
 
 /// The component.
 #[derive(Default)]
-pub struct Image {
-    options: Mutex<Option<Options>>,
+pub struct ImageDataSource {
+    options: Mutex<Option<DataSourceOptions>>,
 }
 
-impl DataSource for Image {
-    fn spec(&self) -> Spec {
+impl DataSource for ImageDataSource {
+    fn spec(&self) -> OptionsSpec {
         options::spec()
     }
 
-    fn output(&self) -> BTreeMap<String, Kind> {
+    fn output(&self) -> BTreeMap<String, AttributeKind> {
         let texts = ["id", "run", "name", "source_digest", "promoted_at", "owner"];
-        let mut output: BTreeMap<String, Kind> = texts.map(|name| (name.to_owned(), Kind::String)).into();
-        output.insert("amis".to_owned(), Kind::map(Kind::map(Kind::String)));
+        let mut output: BTreeMap<String, AttributeKind> =
+            texts.map(|name| (name.to_owned(), AttributeKind::String)).into();
+        output.insert("amis".to_owned(), AttributeKind::map(AttributeKind::map(AttributeKind::String)));
         output
     }
 
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
-            let surroundings = Surroundings {
+            let surroundings = ProcessSurroundings {
                 working_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
                 environment: environment_of_process(),
             };
-            let options = Options::read(&config.options, &surroundings)?;
+            let options = DataSourceOptions::read(&config.options, &surroundings)?;
             *self.options.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(options);
             Ok(())
         })
@@ -62,7 +63,7 @@ impl DataSource for Image {
 }
 
 /// What templates read. Texts are never null: an empty one can stand in a longer text.
-fn output(gold: &Gold) -> Map<String, Json> {
+fn output(gold: &GoldImage) -> Map<String, Json> {
     [
         ("id", json!(gold.ami.ami.id.as_str())),
         ("run", json!(gold.run.to_string())),
@@ -104,7 +105,7 @@ mod tests {
 
     async fn session() -> DataSession {
         let (near, far) = tokio::io::duplex(1 << 16);
-        let component = Component::DataSource(Arc::new(Image::default()));
+        let component = Component::DataSource(Arc::new(ImageDataSource::default()));
         tokio::spawn(serve_connection(near, component, SpecEncoding::Protobuf));
         DataSession::start(far).await.expect("a session")
     }

@@ -5,46 +5,46 @@ use std::path::PathBuf;
 use serde_json::{Map, Value as Json};
 
 use crate::manager::GoldRequest;
-use assay_ledger::Environment;
+use assay_ledger::GitEnvironment;
 use assay_model::{Architecture, ImageName, Region};
-use packer_plugin::{Kind, Spec, config::UNKNOWN};
+use packer_plugin::{AttributeKind, OptionsSpec, config::UNKNOWN};
 
 /// Where the region comes from when the block names none, in the order of the AWS SDKs.
 const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// What the process brings.
 #[derive(Debug, Clone)]
-pub struct Surroundings {
+pub(super) struct ProcessSurroundings {
     /// What relative paths start from.
     pub working_dir: PathBuf,
     /// The environment.
-    pub environment: Environment,
+    pub environment: GitEnvironment,
 }
 
 /// The options as they are understood. What Packer does not know yet is missing; it is never executed so.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(super) struct DataSourceOptions {
     image: Option<ImageName>,
     region: Option<Region>,
     architecture: Architecture,
     config: Option<PathBuf>,
     reference: Option<String>,
-    surroundings: Surroundings,
+    surroundings: ProcessSurroundings,
 }
 
 /// The block's options.
-pub fn spec() -> Spec {
-    Spec::new()
-        .required("image", Kind::String)
-        .optional("region", Kind::String)
-        .optional("architecture", Kind::String)
-        .optional("config", Kind::String)
-        .optional("ref", Kind::String)
+pub(super) fn spec() -> OptionsSpec {
+    OptionsSpec::new()
+        .required("image", AttributeKind::String)
+        .optional("region", AttributeKind::String)
+        .optional("architecture", AttributeKind::String)
+        .optional("config", AttributeKind::String)
+        .optional("ref", AttributeKind::String)
 }
 
-impl Options {
+impl DataSourceOptions {
     /// Reads the options; the error names every mistake, one a line.
-    pub fn read(given: &Map<String, Json>, surroundings: &Surroundings) -> Result<Self, String> {
+    pub(super) fn read(given: &Map<String, Json>, surroundings: &ProcessSurroundings) -> Result<Self, String> {
         let mut mistakes = Vec::new();
         let architecture = parsed(given, "architecture", &mut mistakes).unwrap_or(Architecture::X86_64);
         let options = Self {
@@ -72,8 +72,8 @@ impl Options {
     }
 
     /// What to look up at `now`. Fails where Packer executes before it knows the values.
-    pub fn request(self, now: jiff::Timestamp) -> Result<GoldRequest, String> {
-        let Surroundings { working_dir, environment } = self.surroundings;
+    pub(super) fn request(self, now: jiff::Timestamp) -> Result<GoldRequest, String> {
+        let ProcessSurroundings { working_dir, environment } = self.surroundings;
         let region = match self.region {
             Some(region) => region,
             None => region_of(&environment)?,
@@ -115,7 +115,7 @@ where
 }
 
 /// The region in which this process's AWS tools work.
-fn region_of(environment: &Environment) -> Result<Region, String> {
+fn region_of(environment: &GitEnvironment) -> Result<Region, String> {
     let found =
         REGION_VARIABLES.iter().find_map(|name| Some((name, environment.get(*name).filter(|v| !v.is_empty())?)));
     match found {
@@ -136,8 +136,8 @@ mod tests {
 
     fn read(options: Json, environment: &[(&str, &str)]) -> Result<GoldRequest, String> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let surroundings = Surroundings { working_dir: std::env::temp_dir(), environment };
-        let options = Options::read(options.as_object().expect("an object"), &surroundings)?;
+        let surroundings = ProcessSurroundings { working_dir: std::env::temp_dir(), environment };
+        let options = DataSourceOptions::read(options.as_object().expect("an object"), &surroundings)?;
         options.request(jiff::Timestamp::UNIX_EPOCH)
     }
 
@@ -172,9 +172,11 @@ mod tests {
     /// `packer validate` with variables that have no value yet.
     #[test]
     fn what_is_not_known_yet_is_no_mistake() {
-        let surroundings = Surroundings { working_dir: std::env::temp_dir(), environment: Environment::new() };
+        let surroundings =
+            ProcessSurroundings { working_dir: std::env::temp_dir(), environment: GitEnvironment::new() };
         let unknown = json!({"image": UNKNOWN, "region": UNKNOWN, "architecture": UNKNOWN, "config": UNKNOWN});
-        let options = Options::read(unknown.as_object().expect("an object"), &surroundings).expect("no mistake");
+        let options =
+            DataSourceOptions::read(unknown.as_object().expect("an object"), &surroundings).expect("no mistake");
         assert!(options.request(jiff::Timestamp::UNIX_EPOCH).is_err(), "but nothing is looked up by it");
     }
 }

@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     report::{self, outcomes},
-    test_run::{self as run, Events, PackerBuild},
+    test_run::{self as run, EventSender, PackerBuild},
 };
 use assay_config as config;
-use assay_config::{AccessSettings, Checked, Door, Input, Settings, TemplateOptions};
+use assay_config::{AccessSettings, CheckInput, CheckedConfig, EntryPoint, Settings, TemplateOptions};
 use assay_ledger as ledger;
 use assay_model::{AmiId, BuiltArtifact, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID};
 use assay_suite::SuiteBounds;
-use packer_plugin::{Artifact, CallError, Config, Outcome, PostProcessor, Spec, Ui};
+use packer_plugin::{Artifact, CallError, ComponentConfig, OptionsSpec, PostProcessOutcome, PostProcessor, Ui};
 
 /// Said before a red end: what Packer prints next looks like a defect.
 const SECOND_ERROR: &str = "the AMI is protected and stays: where no other post-processor chain keeps it, Packer tries to destroy it and reports a second error, which is meant";
@@ -31,37 +31,37 @@ const MOST_QUESTIONS: usize = 6;
 
 /// The component.
 #[derive(Default)]
-pub struct Assay {
-    configured: Mutex<Configured>,
+pub struct AssayPostProcessor {
+    configured: Mutex<ConfiguredState>,
 }
 
 /// What Configure left behind.
 #[derive(Default, Clone)]
-struct Configured {
+struct ConfiguredState {
     calls: u32,
-    checked: Checked,
+    checked: CheckedConfig,
     force: bool,
     build_name: String,
     builder_type: String,
     /// What was known at the first call: before anything was built.
-    began: Option<run::Began>,
+    began: Option<run::BuildBeginning>,
 }
 
 /// What the builder knows and we would like to: from the artifact's `generated_data`.
 #[derive(Default)]
-struct Generated {
+struct GeneratedData {
     user: Option<String>,
     communicator: Option<String>,
     packer_run_uuid: Option<String>,
     source_ami: Option<AmiId>,
 }
 
-impl PostProcessor for Assay {
-    fn spec(&self) -> Spec {
+impl PostProcessor for AssayPostProcessor {
+    fn spec(&self) -> OptionsSpec {
         spec::of_options()
     }
 
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             self.take_in(&config)?;
             self.begin().await;
@@ -69,9 +69,9 @@ impl PostProcessor for Assay {
         })
     }
 
-    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, PostProcessOutcome> {
         Box::pin(async move {
-            let (events, listener) = Events::channel();
+            let (events, listener) = EventSender::channel();
             let screen = tokio::spawn(screen::show(ui, listener));
             let mut outcome = self.work(&artifact, events, cancel).await;
             outcome.error = outcome.error.map(|text| screen::unlike_a_crash(&text));
@@ -82,8 +82,8 @@ impl PostProcessor for Assay {
     }
 }
 
-impl Assay {
-    fn take_in(&self, config: &Config) -> Result<(), String> {
+impl AssayPostProcessor {
+    fn take_in(&self, config: &ComponentConfig) -> Result<(), String> {
         let template = TemplateOptions {
             options: config.options.clone(),
             from_json_template: config.from_json_template,
@@ -91,13 +91,14 @@ impl Assay {
         };
         let working_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
         let bounds = SuiteBounds { tracked: Some(ledger::tracked_files), ..SuiteBounds::default() };
-        let input = Input { template: Some(&template), bounds, ..Input::new(Door::PostProcessor, working_dir) };
+        let input =
+            CheckInput { template: Some(&template), bounds, ..CheckInput::new(EntryPoint::PostProcessor, working_dir) };
         let checked = config::check(&input);
         let text = |key| config.packer_text(key).unwrap_or_default().to_owned();
         let mut configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let calls = configured.calls + 1;
         let errors = if calls == 1 { checked.errors.clone() } else { Vec::new() };
-        *configured = Configured {
+        *configured = ConfiguredState {
             calls,
             checked,
             build_name: text("packer_build_name"),
@@ -117,15 +118,15 @@ impl Assay {
             }
             configured.checked.settings.clone()
         };
-        let began = run::Began::now(settings.as_ref()).await;
+        let began = run::BuildBeginning::now(settings.as_ref()).await;
         self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner).began = Some(began);
     }
 
-    async fn work(&self, artifact: &Artifact, events: Events, cancel: CancellationToken) -> Outcome {
+    async fn work(&self, artifact: &Artifact, events: EventSender, cancel: CancellationToken) -> PostProcessOutcome {
         let configured = self.configured.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let built = match read(artifact).await {
             Ok(built) => built,
-            Err(reason) => return Outcome::failed(reason),
+            Err(reason) => return PostProcessOutcome::failed(reason),
         };
         for note in &configured.checked.notes {
             events.note(note.clone());
@@ -163,12 +164,12 @@ async fn test(
     settings: Settings,
     built: BuiltArtifact,
     build: PackerBuild,
-    (parent, began): (Option<AmiId>, Option<run::Began>),
-    events: Events,
+    (parent, began): (Option<AmiId>, Option<run::BuildBeginning>),
+    events: EventSender,
     cancel: CancellationToken,
-) -> Outcome {
+) -> PostProcessOutcome {
     let run = RunId::from_packer_run_uuid(&build.run_uuid).unwrap_or_else(|_| RunId::generate());
-    let request = run::Request {
+    let request = run::RunRequest {
         run,
         amis: built.amis,
         settings,
@@ -187,20 +188,20 @@ async fn test(
     for line in report::text::summary_lines(&finished.evidence) {
         events.note(line);
     }
-    told(&outcomes::Outcome::of(&finished.evidence), &events);
+    told(&outcomes::RunOutcome::of(&finished.evidence), &events);
     match finished.complaint() {
-        None => Outcome::kept(),
+        None => PostProcessOutcome::kept(),
         Some(complaint) => {
             if !finished.protected.is_empty() {
                 events.note(SECOND_ERROR);
             }
-            Outcome::failed(complaint)
+            PostProcessOutcome::failed(complaint)
         }
     }
 }
 
 /// Tells `assay build`, where that started Packer.
-fn told(outcome: &outcomes::Outcome, events: &Events) {
+fn told(outcome: &outcomes::RunOutcome, events: &EventSender) {
     let Some(file) = std::env::var_os(outcomes::VARIABLE) else { return };
     if let Err(error) = outcomes::append(file.as_ref(), outcome) {
         events.warn(format!("{}: {}: {error}", outcomes::VARIABLE, file.to_string_lossy()));
@@ -212,19 +213,19 @@ async fn quarantine(
     access: &AccessSettings,
     built: &BuiltArtifact,
     reason: &str,
-    events: &Events,
+    events: &EventSender,
     cancel: &CancellationToken,
-) -> Outcome {
+) -> PostProcessOutcome {
     let run = RunId::generate();
     if run::keep(access, run, &built.amis, events, cancel).await {
         events.note(SECOND_ERROR);
     }
-    told(&outcomes::Outcome { image: None, run, verdict: Verdict::Undecided, amis: built.amis.clone() }, events);
-    Outcome::failed(format!("undecided: {reason}"))
+    told(&outcomes::RunOutcome { image: None, run, verdict: Verdict::Undecided, amis: built.amis.clone() }, events);
+    PostProcessOutcome::failed(format!("undecided: {reason}"))
 }
 
 /// Packer's run: it tells every plugin in the environment; builders tell it too, but not every artifact has what a builder said (amazon-import).
-fn packer_run_uuid(generated: &Generated, environment: impl Fn(&str) -> Option<String>) -> String {
+fn packer_run_uuid(generated: &GeneratedData, environment: impl Fn(&str) -> Option<String>) -> String {
     let said = environment("PACKER_RUN_UUID").filter(|run| !run.is_empty());
     said.or_else(|| generated.packer_run_uuid.clone()).unwrap_or_default()
 }
@@ -234,7 +235,7 @@ fn with_builders_user(mut settings: Settings, user: Option<String>) -> Settings 
     settings
 }
 
-fn lines(problems: &[config::Problem]) -> String {
+fn lines(problems: &[config::ConfigProblem]) -> String {
     let count = problems.len();
     let mut text = format!("{count} mistake{} in the configuration of assay:", if count == 1 { "" } else { "s" });
     for problem in problems {
@@ -268,16 +269,16 @@ async fn patiently<'a>(ask: impl Fn() -> BoxFuture<'a, Result<String, CallError>
     }
 }
 
-async fn generated_data(artifact: &Artifact) -> Generated {
+async fn generated_data(artifact: &Artifact) -> GeneratedData {
     let data = match artifact.state("generated_data").await {
         Ok(data) => data,
         Err(error) => {
             tracing::warn!(%error, "the builder's generated data could not be read");
-            return Generated::default();
+            return GeneratedData::default();
         }
     };
     let text = |key: &str| data.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
-    Generated {
+    GeneratedData {
         user: text("User"),
         communicator: text("ConnType"),
         packer_run_uuid: text("PackerRunUUID"),
@@ -313,8 +314,8 @@ mod tests {
     #[test]
     fn packers_run_is_known_behind_every_post_processor() {
         let said = |name: &str| (name == "PACKER_RUN_UUID").then(|| "of-packer".to_owned());
-        assert_eq!(packer_run_uuid(&Generated::default(), said), "of-packer");
-        let generated = Generated { packer_run_uuid: Some("of-builder".to_owned()), ..Generated::default() };
+        assert_eq!(packer_run_uuid(&GeneratedData::default(), said), "of-packer");
+        let generated = GeneratedData { packer_run_uuid: Some("of-builder".to_owned()), ..GeneratedData::default() };
         assert_eq!(packer_run_uuid(&generated, said), "of-packer");
         assert_eq!(packer_run_uuid(&generated, |_| None), "of-builder");
         assert_eq!(packer_run_uuid(&generated, |_| Some(String::new())), "of-builder");

@@ -3,12 +3,12 @@
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::report::event_lines::{self, Weight};
-use assay_model::Event;
+use crate::report::event_lines::{self, LineWeight};
+use assay_model::RunEvent;
 use packer_plugin::{CallError, Ui};
 
 /// Shows events until the last sender is gone.
-pub async fn show(ui: Ui, mut events: UnboundedReceiver<Event>) {
+pub(super) async fn show(ui: Ui, mut events: UnboundedReceiver<RunEvent>) {
     let mut listening = true;
     while let Some(event) = events.recv().await {
         if listening {
@@ -18,17 +18,17 @@ pub async fn show(ui: Ui, mut events: UnboundedReceiver<Event>) {
 }
 
 /// Whether Packer still listens.
-async fn show_one(ui: &Ui, event: &Event) -> bool {
+async fn show_one(ui: &Ui, event: &RunEvent) -> bool {
     for (weight, line) in event_lines::lines(event) {
         let line = unlike_a_crash(&line);
         let shown = match weight {
-            Weight::Heading => ui.say(&line).await,
+            LineWeight::Heading => ui.say(&line).await,
             // Packer's SDK calls it deprecated; one without it shows the line another way.
-            Weight::Plain => match ui.message(&line).await {
+            LineWeight::Plain => match ui.message(&line).await {
                 Err(CallError::Remote(_)) => ui.say(&line).await,
                 shown => shown,
             },
-            Weight::Bad => ui.error(&line).await,
+            LineWeight::Bad => ui.error(&line).await,
         };
         if shown == Err(CallError::Closed) {
             return false;
@@ -41,7 +41,7 @@ async fn show_one(ui: &Ui, event: &Event) -> bool {
 
 /// A text that Packer does not take for the end of a crashed plugin: it looks for these words in all that it logs, whoever said them (panicwrap 1.0.0, `trackPanic`), and what a host or an
 /// external suite printed may well hold them.
-pub fn unlike_a_crash(text: &str) -> String {
+pub(super) fn unlike_a_crash(text: &str) -> String {
     text.replace("panic:", "panic\\x3a").replace("fatal error: fault", "fatal error\\x3a fault")
 }
 

@@ -1,19 +1,19 @@
 //! The options' declaration as Packer's ConfigSpec. It owns nothing but the mapping from `config::options` to the wire's types.
 
 use assay_config::options::{SpecEntry, SpecKind, spec};
-use packer_plugin::{Kind, Spec};
+use packer_plugin::{AttributeKind, OptionsSpec};
 
 /// The whole ConfigSpec.
-pub fn of_options() -> Spec {
+pub(super) fn of_options() -> OptionsSpec {
     body(&spec())
 }
 
-fn body(entries: &[SpecEntry]) -> Spec {
-    entries.iter().fold(Spec::new(), field)
+fn body(entries: &[SpecEntry]) -> OptionsSpec {
+    entries.iter().fold(OptionsSpec::new(), field)
 }
 
-fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
-    let attribute = |kind: Kind| {
+fn field(so_far: OptionsSpec, entry: &SpecEntry) -> OptionsSpec {
+    let attribute = |kind: AttributeKind| {
         if entry.required {
             so_far.clone().required(entry.name, kind)
         } else {
@@ -21,11 +21,11 @@ fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
         }
     };
     match &entry.kind {
-        SpecKind::String => attribute(Kind::String),
-        SpecKind::Number => attribute(Kind::Number),
-        SpecKind::Bool => attribute(Kind::Bool),
-        SpecKind::StringList => attribute(Kind::list(Kind::String)),
-        SpecKind::StringMap => attribute(Kind::map(Kind::String)),
+        SpecKind::String => attribute(AttributeKind::String),
+        SpecKind::Number => attribute(AttributeKind::Number),
+        SpecKind::Bool => attribute(AttributeKind::Bool),
+        SpecKind::StringList => attribute(AttributeKind::list(AttributeKind::String)),
+        SpecKind::StringMap => attribute(AttributeKind::map(AttributeKind::String)),
         SpecKind::Block(nested) => so_far.block(entry.name, body(nested)),
         SpecKind::BlockList(nested) => so_far.block_list(entry.name, body(nested)),
     }
@@ -34,12 +34,12 @@ fn field(so_far: Spec, entry: &SpecEntry) -> Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use packer_plugin::Field;
+    use packer_plugin::SpecField;
 
     #[test]
     fn every_option_is_served() {
         let served = of_options();
         assert_eq!(served.fields.len(), spec().len());
-        assert!(matches!(served.fields.get("suites"), Some(Field::Attribute { .. })));
+        assert!(matches!(served.fields.get("suites"), Some(SpecField::Attribute { .. })));
     }
 }

@@ -73,7 +73,7 @@ const TEXTS: [&str; 14] =
     ["", "a", "abc", "ABC", "aabb", "a\nb", "é", "É1", "a b", "x{2}", "[a&&b]", "A.*b", "αβ", "line one\r\nline two\n"];
 
 /// One check: a text and an expression.
-pub fn case(random: &mut Random) -> String {
+pub(super) fn case(random: &mut Random) -> String {
     let mut expression = String::new();
     for _ in 0..1 + random.below(4) {
         expression.push_str(random.of(&PIECES));

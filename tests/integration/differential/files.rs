@@ -12,7 +12,7 @@ use crate::support::tools;
 const NAMES: [&str; 4] = ["a.yaml", "b.yaml", "c.yaml", "d.yaml"];
 
 /// A few files. Those later in the alphabet include none before them, so that nothing includes itself.
-pub fn case(random: &mut Random) -> String {
+pub(super) fn case(random: &mut Random) -> String {
     let mut files = BTreeMap::new();
     files.insert("main.yaml".to_owned(), file(random, 0));
     for (at, name) in NAMES.iter().enumerate() {
@@ -44,7 +44,7 @@ fn file(random: &mut Random, from: usize) -> String {
     text
 }
 
-pub fn compare(cases: &[String]) -> Vec<Compared> {
+pub(super) fn compare(cases: &[String]) -> Vec<Compared> {
     cases.iter().map(|case| compared(case)).collect()
 }
 

@@ -4,7 +4,7 @@
 use std::{path::Path, process::Command};
 
 use assay_suite as suite;
-use assay_suite::Resource;
+use assay_suite::ResourceKind;
 use serde_json::Value;
 
 use super::{Compared, Outcome};
@@ -13,7 +13,7 @@ use crate::support::tools;
 /// How many checks stand in one file.
 const TOGETHER: usize = 2000;
 
-pub fn compare(cases: &[String]) -> Vec<Compared> {
+pub(super) fn compare(cases: &[String]) -> Vec<Compared> {
     let mut compared = Vec::with_capacity(cases.len());
     for chunk in cases.chunks(TOGETHER) {
         let mut goss = vec![Outcome::Failed; chunk.len()];
@@ -78,7 +78,7 @@ fn by_assay(cases: &[String]) -> Vec<Outcome> {
         match suite::load(std::slice::from_ref(&path), Path::new("/")) {
             Ok(suites) => {
                 for check in suites.iter().flat_map(|suite| &suite.checks) {
-                    assert_eq!(check.resource, Resource::Matching);
+                    assert_eq!(check.resource, ResourceKind::Matching);
                     let content = check.parameters.get("content").cloned().unwrap_or_default();
                     let met = suite::judge_written(&check.properties[0].matcher, &content).met;
                     let at = left[check.id.parse::<usize>().expect("the number of a case")];

@@ -7,7 +7,7 @@ use crate::support::tools;
 
 /// The known differences of one area.
 #[derive(Debug)]
-pub struct Known(Vec<Line>);
+pub(super) struct Known(Vec<Line>);
 
 #[derive(Debug)]
 struct Line {
@@ -16,7 +16,7 @@ struct Line {
 }
 
 impl Known {
-    pub fn of(area: &str) -> Self {
+    pub(super) fn of(area: &str) -> Self {
         let file = tools::root().join("tests/fixtures/goss/differential/known.tsv");
         let text = std::fs::read_to_string(&file).expect("the known differences");
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).filter_map(|line| {
@@ -31,17 +31,17 @@ impl Known {
     }
 
     /// The examples.
-    pub fn examples(&self) -> Vec<String> {
+    pub(super) fn examples(&self) -> Vec<String> {
         self.0.iter().map(|line| line.example.clone()).collect()
     }
 
     /// Whether a case is among those that may differ.
-    pub fn names(&self, case: &str) -> bool {
+    pub(super) fn names(&self, case: &str) -> bool {
         self.0.iter().any(|line| line.expression.is_match(case))
     }
 
     /// The lines of which the example does not differ.
-    pub fn gone(&self, differs: impl Fn(&str) -> bool) -> Vec<&str> {
+    pub(super) fn gone(&self, differs: impl Fn(&str) -> bool) -> Vec<&str> {
         self.0.iter().map(|line| line.example.as_str()).filter(|example| !differs(example)).collect()
     }
 }

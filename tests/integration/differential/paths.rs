@@ -81,7 +81,7 @@ const WHOLE: [&str; 14] = [
 ];
 
 /// One check: a JSON text, a path, and a demand.
-pub fn case(random: &mut Random) -> String {
+pub(super) fn case(random: &mut Random) -> String {
     let text = random.below(TEXTS.len());
     let first = random.of(FIRSTS[text]);
     let path = if random.one_in(3) { random.of(&WHOLE).to_owned() } else { path(random, first) };

@@ -12,7 +12,7 @@ use crate::support::tools;
 const TOGETHER: usize = 200;
 const PREFIX: &str = "DEBUG: file after text/template render\n";
 
-pub fn compare(cases: &[String]) -> Vec<Compared> {
+pub(super) fn compare(cases: &[String]) -> Vec<Compared> {
     let assay: Vec<Outcome> = cases.iter().map(|case| by_assay(case)).collect();
     let mut goss: Vec<Option<Outcome>> = vec![None; cases.len()];
     // What assay refuses goes alone: most of it goss refuses too.

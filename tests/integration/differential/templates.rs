@@ -4,7 +4,7 @@
 use super::random::Random;
 
 /// The variables of every case.
-pub const VARS: &str = r#"{"t": "Hello World", "empty": "", "n": 5, "zero": 0, "f": 2.5, "neg": -3, "yes": true, "no": false, "nil": null,
+pub(super) const VARS: &str = r#"{"t": "Hello World", "empty": "", "n": 5, "zero": 0, "f": 2.5, "neg": -3, "yes": true, "no": false, "nil": null,
  "list": ["b", "a", "c"], "ints": [3, 1, 2], "none": [], "dict": {"a": 1, "b": {"c": "x"}}, "users": [{"name": "ann", "uid": 1}, {"name": "bob", "uid": 2}],
  "version": "22.04", "ports": {80: web, 443: tls}, "json": "{\"k\": [1, 2]}"}"#;
 
@@ -106,7 +106,7 @@ const FORMATS: [&str; 20] = [
 ];
 
 /// One template.
-pub fn case(random: &mut Random) -> String {
+pub(super) fn case(random: &mut Random) -> String {
     match random.below(12) {
         0 => format!("{{{{ if {} }}}}yes{{{{ else }}}}no{{{{ end }}}}", any(random, 2)),
         1 => format!(

@@ -27,7 +27,7 @@ const RANGES: [&str; 10] =
     [">=1.0.0", "<2.0.0", "1.2.3", "1.2.x", "!=1.2.3", ">1.0.0 <2.0.0", "<1.0.0 || >=2.0.0", "1", ">=2.0.0-rc0", "^1"];
 
 /// One check: a value and a demand.
-pub fn case(random: &mut Random) -> String {
+pub(super) fn case(random: &mut Random) -> String {
     let mut demand = demand(random, 3);
     if random.one_in(3) {
         demand = json!({ "not": without_or(demand) });

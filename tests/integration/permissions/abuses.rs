@@ -4,14 +4,14 @@
 use serde_json::{Map, Value, json};
 
 /// Whose account.
-pub const ACCOUNT: &str = "210987654321";
+pub(super) const ACCOUNT: &str = "210987654321";
 /// The VPC of the policies.
-pub const VPC: &str = "vpc-0aaaaaaaaaaaaaaa1";
+pub(super) const VPC: &str = "vpc-0aaaaaaaaaaaaaaa1";
 /// The id of the key that signs evidence.
-pub const KEY: &str = "11111111-2222-3333-4444-555555555555";
+pub(super) const KEY: &str = "11111111-2222-3333-4444-555555555555";
 
 /// A configuration that asks for everything.
-pub const CONFIGURATION: &str = r#"
+pub(super) const CONFIGURATION: &str = r#"
 image "base" {
   inputs  = ["packer/**"]
   regions = ["us-east-1"]
@@ -25,7 +25,7 @@ image "base" {
 "#;
 
 /// One request that must be denied to a role.
-pub struct Abuse {
+pub(super) struct Abuse {
     pub role: &'static str,
     pub name: &'static str,
     pub line: Value,
@@ -172,7 +172,7 @@ fn share_snapshot() -> Line {
 }
 
 /// Every abuse.
-pub fn all() -> Vec<Abuse> {
+pub(super) fn all() -> Vec<Abuse> {
     [tester(), builder(), promoter(), sweeper()].concat_all()
 }
 
@@ -435,7 +435,7 @@ fn sweeper() -> Vec<Abuse> {
 }
 
 /// What a role needs in places that the recorded flows do not come to.
-pub fn written(role: &str) -> Vec<Value> {
+pub(super) fn written(role: &str) -> Vec<Value> {
     let lines = match role {
         "builder" => vec![
             // amazon-ebssurrogate.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A call as IAM sees it: one action on one or more resources, each with what the service says of it. It is allowed where it is allowed on each.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(super) struct Request {
     /// `ec2:RunInstances`
     pub action: String,
     /// At least one.
@@ -16,7 +16,7 @@ pub struct Request {
 
 /// One resource of a call.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub(super) struct Target {
     /// Its ARN, or `*` for calls that know none.
     pub arn: String,
     /// Condition keys, in any case of letters, with their values.
@@ -24,13 +24,13 @@ pub struct Target {
 }
 
 /// Condition keys and their values.
-pub type Context = BTreeMap<String, Vec<String>>;
+pub(super) type Context = BTreeMap<String, Vec<String>>;
 
 /// Why a call is not allowed; `None`: it is.
-pub type Refusal = Option<String>;
+pub(super) type Refusal = Option<String>;
 
 /// What a role with all of these documents may: `Ok(None)` allowed, `Ok(Some(why))` denied. Fails on what it does not know.
-pub fn decide(documents: &[Value], request: &Request) -> Result<Refusal, String> {
+pub(super) fn decide(documents: &[Value], request: &Request) -> Result<Refusal, String> {
     for target in &request.resources {
         let mut allowed = false;
         for statement in documents.iter().flat_map(|document| document["Statement"].as_array().expect("statements")) {

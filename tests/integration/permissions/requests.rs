@@ -17,12 +17,12 @@ const REFERENCE: &str = include_str!("../../fixtures/iam/ec2.json");
 const EVERYWHERE: [&str; 2] = ["aws:RequestedRegion", "ec2:Region"];
 
 /// The reference.
-pub fn reference() -> Value {
+pub(super) fn reference() -> Value {
     serde_json::from_str(REFERENCE).expect("JSON")
 }
 
 /// Whether EC2 offers `key` where `action` is judged on a resource of `kind`.
-pub fn offers(reference: &Value, action: &str, kind: &str, key: &str) -> bool {
+pub(super) fn offers(reference: &Value, action: &str, kind: &str, key: &str) -> bool {
     let entry = &reference[action];
     let plain = match key.split_once('/') {
         Some((base @ ("aws:RequestTag" | "aws:ResourceTag"), _)) => base,
@@ -34,7 +34,7 @@ pub fn offers(reference: &Value, action: &str, kind: &str, key: &str) -> bool {
 }
 
 /// Everything that IAM is asked about the call of `line`. Keys that EC2 does not offer are not there, whatever is known.
-pub fn of(line: &Value) -> Result<Vec<Request>, String> {
+pub(super) fn of(line: &Value) -> Result<Vec<Request>, String> {
     let reference = reference();
     let mut all = mapped(line)?;
     for request in &mut all {

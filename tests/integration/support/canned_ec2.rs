@@ -9,20 +9,20 @@ use std::{
 };
 
 /// The parameters of one request, as they were sent.
-pub type Parameters = BTreeMap<String, String>;
+pub(crate) type Parameters = BTreeMap<String, String>;
 
 /// An answer: HTTP status and body.
-pub type Answer = (u16, String);
+pub(crate) type Answer = (u16, String);
 
 /// The endpoint; it ends with the process.
-pub struct CannedEc2 {
+pub(crate) struct CannedEc2 {
     endpoint: String,
     requests: Arc<Mutex<Vec<Parameters>>>,
 }
 
 impl CannedEc2 {
     /// Serves; `answer` is asked for each request.
-    pub fn start(answer: impl Fn(&Parameters) -> Answer + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Parameters) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
         let requests = Arc::<Mutex<Vec<Parameters>>>::default();
@@ -43,19 +43,19 @@ impl CannedEc2 {
     }
 
     /// `http://127.0.0.1:PORT`.
-    pub fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
     /// The requests for one action so far, oldest first.
-    pub fn requests(&self, action: &str) -> Vec<Parameters> {
+    pub(crate) fn requests(&self, action: &str) -> Vec<Parameters> {
         let all = self.requests.lock().expect("not poisoned");
         all.iter().filter(|request| request["Action"] == action).cloned().collect()
     }
 }
 
 /// An error in EC2's form.
-pub fn error(code: &str, message: &str) -> Answer {
+pub(crate) fn error(code: &str, message: &str) -> Answer {
     let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
     (400, format!("<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"))
 }

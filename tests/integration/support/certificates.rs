@@ -7,7 +7,7 @@ use rcgen::{
     SanType, date_time_ymd,
 };
 
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: tempfile::TempDir,
     pub ca: PathBuf,
@@ -15,13 +15,13 @@ pub struct Authority {
 
 /// The files of one certificate.
 #[derive(Clone)]
-pub struct Pair {
+pub(crate) struct Pair {
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -34,20 +34,20 @@ impl Authority {
     }
 
     /// A certificate for `name` (a DNS name), valid now.
-    pub fn server(&self, name: &str) -> Pair {
+    pub(crate) fn server(&self, name: &str) -> Pair {
         self.issue("server", &[name], "server", ExtendedKeyUsagePurpose::ServerAuth, 4000)
     }
 
-    pub fn client(&self, name: &str) -> Pair {
+    pub(crate) fn client(&self, name: &str) -> Pair {
         self.issue(name, &[name], "some client", ExtendedKeyUsagePurpose::ClientAuth, 4000)
     }
 
     /// Only its common name says who it is.
-    pub fn client_by_common_name(&self, name: &str) -> Pair {
+    pub(crate) fn client_by_common_name(&self, name: &str) -> Pair {
         self.issue("common", &[], name, ExtendedKeyUsagePurpose::ClientAuth, 4000)
     }
 
-    pub fn expired(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Pair {
+    pub(crate) fn expired(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Pair {
         self.issue("expired", &[name], "x", usage, 2001)
     }
 

@@ -29,7 +29,7 @@ const BUILDER: &str = r#"not job.ssh.enabled and not (pipeline.config_source sta
 const ROLES: [&str; 4] = ["builder", "tester", "promoter", "sweeper"];
 
 /// A repository of images, its remote, and its project.
-pub struct Project<'a> {
+pub(crate) struct Project<'a> {
     cloud: &'a Cloud,
     folder: TempDir,
     sts: Sts,
@@ -38,13 +38,13 @@ pub struct Project<'a> {
 }
 
 /// What the runner recorded: pipelines, in order, the first one and those that its pushes started.
-pub struct Ran {
+pub(crate) struct Ran {
     pub record: Value,
 }
 
 impl<'a> Project<'a> {
     /// This repository's templates, suites and CI configuration, published; `change` edits the clone before its first commit.
-    pub fn new(cloud: &'a Cloud, change: impl FnOnce(&Path)) -> Self {
+    pub(crate) fn new(cloud: &'a Cloud, change: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::with_prefix("assay-circleci-").expect("a folder");
         let work = folder.path().join("work");
         std::fs::create_dir(&work).expect("a folder");
@@ -63,12 +63,12 @@ impl<'a> Project<'a> {
     }
 
     /// The developer's clone.
-    pub fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
 
     /// Replaces a text in a file of the clone; panics where it is not.
-    pub fn edit(&self, name: &str, old: &str, new: &str) {
+    pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {
         let path = self.work().join(name);
         let text = std::fs::read_to_string(&path).expect("readable");
         assert!(text.contains(old), "{old:?} is not in {name}");
@@ -76,7 +76,7 @@ impl<'a> Project<'a> {
     }
 
     /// A branch from the remote's main with what `change` does in it, pushed.
-    pub fn branch(&self, name: &str, change: impl FnOnce(&Self)) {
+    pub(crate) fn branch(&self, name: &str, change: impl FnOnce(&Self)) {
         let git = |arguments: &[&str]| self.repository.git(arguments);
         git(&["fetch", "-q", "--tags", "origin"]);
         git(&["switch", "-q", "-C", name, "origin/main"]);
@@ -87,7 +87,7 @@ impl<'a> Project<'a> {
     }
 
     /// The merge button: `how` is `merge`, `squash` or `rebase`.
-    pub fn merge(&self, branch: &str, how: &str) {
+    pub(crate) fn merge(&self, branch: &str, how: &str) {
         let git = |arguments: &[&str]| self.repository.git(arguments);
         git(&["fetch", "-q", "--tags", "origin"]);
         let from = format!("origin/{branch}");
@@ -112,17 +112,17 @@ impl<'a> Project<'a> {
     }
 
     /// A push of `branch` as CircleCI sees it, and the pipelines of whatever its jobs push.
-    pub fn push(&self, branch: &str) -> Ran {
+    pub(crate) fn push(&self, branch: &str) -> Ran {
         self.run(&format!("refs/heads/{branch}"), "github_oauth", &[])
     }
 
     /// The schedule trigger, on main, with its parameters.
-    pub fn schedule(&self, parameters: &[(&str, &str)]) -> Ran {
+    pub(crate) fn schedule(&self, parameters: &[(&str, &str)]) -> Ran {
         self.run("refs/heads/main", "schedule", parameters)
     }
 
     /// Another `max_age` in the schedule's workflow, committed to main without a pipeline of its own.
-    pub fn patch_what_is_older_than(&self, age: &str) {
+    pub(crate) fn patch_what_is_older_than(&self, age: &str) {
         let git = |arguments: &[&str]| self.repository.git(arguments);
         git(&["fetch", "-q", "--tags", "origin"]);
         git(&["switch", "-q", "-C", "main", "origin/main"]);
@@ -132,7 +132,7 @@ impl<'a> Project<'a> {
     }
 
     /// Runs pipelines until nothing is pushed any more.
-    pub fn run(&self, reference: &str, kind: &str, parameters: &[(&str, &str)]) -> Ran {
+    pub(crate) fn run(&self, reference: &str, kind: &str, parameters: &[(&str, &str)]) -> Ran {
         let request = json!({
             "remote": self.folder.path().join("remote.git"), "state": self.folder.path().join("circleci"), "ref": reference, "kind": kind,
             "parameters": parameters.iter().copied().collect::<BTreeMap<_, _>>(), "contexts": self.contexts(), "machine": self.machine(),
@@ -184,7 +184,7 @@ impl<'a> Project<'a> {
     }
 
     /// `assay …` by a person with all rights, in a fresh clone of `branch`.
-    pub fn assay(&self, branch: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn assay(&self, branch: &str, arguments: &[&str]) -> Output {
         let clone = TempDir::new_in(self.folder.path()).expect("a folder");
         let remote = self.folder.path().join("remote.git");
         let path = clone.path().to_str().expect("UTF-8");
@@ -202,7 +202,7 @@ impl<'a> Project<'a> {
     }
 
     /// A file at the tip of a branch of the remote; empty where there is none.
-    pub fn file(&self, branch: &str, path: &str) -> String {
+    pub(crate) fn file(&self, branch: &str, path: &str) -> String {
         let names = self.repository.remote(&["ls-tree", "-r", "--name-only", branch]);
         if names.lines().any(|name| name == path) {
             self.repository.remote(&["show", &format!("{branch}:{path}")])
@@ -212,13 +212,13 @@ impl<'a> Project<'a> {
     }
 
     /// Names of files at the tip of a branch that begin so.
-    pub fn files(&self, branch: &str, start: &str) -> Vec<String> {
+    pub(crate) fn files(&self, branch: &str, start: &str) -> Vec<String> {
         let names = self.repository.remote(&["ls-tree", "-r", "--name-only", branch]);
         names.lines().filter(|name| name.starts_with(start)).map(str::to_owned).collect()
     }
 
     /// `objecttype name` of every tag of the remote.
-    pub fn tags(&self) -> Vec<String> {
+    pub(crate) fn tags(&self) -> Vec<String> {
         let list = self.repository.remote(&["for-each-ref", "--format=%(objecttype) %(refname:short)", "refs/tags"]);
         list.lines().map(str::to_owned).collect()
     }
@@ -279,14 +279,14 @@ fn program(path: &Path, text: &str) {
 
 impl Ran {
     /// `WORKFLOW` of each pipeline that had one, in order.
-    pub fn workflows(&self) -> Vec<&str> {
+    pub(crate) fn workflows(&self) -> Vec<&str> {
         let pipelines = self.record["pipelines"].as_array().expect("pipelines");
         let flows = pipelines.iter().flat_map(|p| p["workflows"].as_array().expect("workflows"));
         flows.map(|flow| flow["name"].as_str().expect("a name")).collect()
     }
 
     /// The job of the `number`th pipeline that had a workflow.
-    pub fn job(&self, number: usize, name: &str) -> &Value {
+    pub(crate) fn job(&self, number: usize, name: &str) -> &Value {
         let pipelines = self.record["pipelines"].as_array().expect("pipelines");
         let flows: Vec<_> = pipelines.iter().flat_map(|p| p["workflows"].as_array().expect("workflows")).collect();
         let jobs = flows.get(number).and_then(|flow| flow["jobs"].as_array()).expect("a workflow");
@@ -294,7 +294,7 @@ impl Ran {
     }
 
     /// A file that the first container of a job has stored.
-    pub fn stored(&self, number: usize, job: &str, path: &str) -> String {
+    pub(crate) fn stored(&self, number: usize, job: &str, path: &str) -> String {
         let folder = self.job(number, job)["containers"][0]["folder"].as_str().expect("a folder");
         let path = Path::new(folder).join(path);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -302,7 +302,7 @@ impl Ran {
 
     /// Panics with every red step and its output unless all pipelines were green and their workflows are these.
     #[track_caller]
-    pub fn green(&self, workflows: &[&str]) -> &Self {
+    pub(crate) fn green(&self, workflows: &[&str]) -> &Self {
         let red = self.red();
         assert!(red.is_empty(), "red:\n{}", red.join("\n"));
         assert_eq!(self.workflows(), workflows, "the workflows of all pipelines");
@@ -310,7 +310,7 @@ impl Ran {
     }
 
     /// `JOB: STEP` with its output, for each step that failed.
-    pub fn red(&self) -> Vec<String> {
+    pub(crate) fn red(&self) -> Vec<String> {
         let mut red = Vec::new();
         for pipeline in self.record["pipelines"].as_array().expect("pipelines") {
             for job in pipeline["workflows"]

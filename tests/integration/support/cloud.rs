@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{http, tools};
 
 /// A running mini cloud. Ends with the value.
-pub struct Cloud {
+pub(crate) struct Cloud {
     folder: TempDir,
     child: Child,
     ready: Value,
@@ -22,7 +22,7 @@ pub struct Cloud {
 
 impl Cloud {
     /// Starts one and waits until it answers.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         say_failures_at_once();
         let folder = TempDir::with_prefix("assay-cloud-").expect("a folder");
         let ready_file = folder.path().join("ready.json");
@@ -58,12 +58,12 @@ impl Cloud {
     }
 
     /// `http://127.0.0.1:PORT`.
-    pub fn endpoint(&self) -> &str {
+    pub(crate) fn endpoint(&self) -> &str {
         self.ready["endpoint"].as_str().expect("an endpoint")
     }
 
     /// The environment of the account called `name` in the ready file: AWS_* variables that SDKs read.
-    pub fn environment(&self, account: &str) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self, account: &str) -> Vec<(String, String)> {
         let keys = &self.ready["accounts"][account];
         let text =
             |key: &str| keys[key].as_str().unwrap_or_else(|| panic!("account {account} in {}", self.ready)).to_owned();
@@ -80,29 +80,29 @@ impl Cloud {
     }
 
     /// The id of an account.
-    pub fn account(&self, name: &str) -> &str {
+    pub(crate) fn account(&self, name: &str) -> &str {
         self.ready["accounts"][name]["id"].as_str().expect("an account's id")
     }
 
     /// The names of the accounts, the usual one first.
-    pub fn accounts(&self) -> Vec<String> {
+    pub(crate) fn accounts(&self) -> Vec<String> {
         self.ready["accounts"].as_object().expect("accounts").keys().cloned().collect()
     }
 
     /// Everything in the cloud: `instances`, `images`, `key_pairs`, `security_groups`, `volumes`, `snapshots`, each a list with region and tags.
-    pub fn inventory(&self) -> Value {
+    pub(crate) fn inventory(&self) -> Value {
         http::request(self.endpoint(), "GET", "/_minicloud/inventory", None)
     }
 
     /// One AMI of the inventory.
-    pub fn image(&self, id: &str) -> Value {
+    pub(crate) fn image(&self, id: &str) -> Value {
         let all = self.inventory();
         let images = all["images"].as_array().expect("images");
         images.iter().find(|i| i["id"] == id).cloned().unwrap_or(Value::Null)
     }
 
     /// The Parameter Store of a region: name → value.
-    pub fn parameters(&self, region: &str) -> Value {
+    pub(crate) fn parameters(&self, region: &str) -> Value {
         let all = self.inventory();
         let parameters = all["parameters"].as_array().expect("parameters").iter();
         let mine = parameters.filter(|p| p["region"] == region);
@@ -112,46 +112,46 @@ impl Cloud {
     }
 
     /// A copy of the stock image of `kind` (`booted`, or `light`: sshd alone, up in a moment) that belongs to the usual account.
-    pub fn own_image(&self, kind: &str, region: &str, name: &str) -> String {
+    pub(crate) fn own_image(&self, kind: &str, region: &str, name: &str) -> String {
         let wish = json!({ "image": self.stock(kind, region), "region": region, "name": name });
         let answer = http::request(self.endpoint(), "POST", "/_minicloud/copy", Some(&wish));
         answer["image"].as_str().expect("an image id").to_owned()
     }
 
     /// The stock image of `kind` in a region.
-    pub fn stock(&self, kind: &str, region: &str) -> &str {
+    pub(crate) fn stock(&self, kind: &str, region: &str) -> &str {
         let stock = if kind == "light" { &self.ready["light_images"] } else { &self.ready["images"] };
         stock[region].as_str().expect("an image id")
     }
 
     /// Forgets all fault scripts.
-    pub fn clear_faults(&self) {
+    pub(crate) fn clear_faults(&self) {
         http::request(self.endpoint(), "DELETE", "/_minicloud/faults", None);
     }
 
     /// Adds fault scripts.
-    pub fn faults(&self, scripts: Value) {
+    pub(crate) fn faults(&self, scripts: Value) {
         http::request(self.endpoint(), "POST", "/_minicloud/faults", Some(&scripts));
     }
 
     /// Makes the next instances of an image boot without ever opening port 22.
-    pub fn unreachable(&self, image: &str) {
+    pub(crate) fn unreachable(&self, image: &str) {
         http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&json!({ "image": image })));
     }
 
     /// A request to the cloud itself: `POST /_minicloud/VERB`.
-    pub fn control(&self, verb: &str, wish: &Value) -> Value {
+    pub(crate) fn control(&self, verb: &str, wish: &Value) -> Value {
         http::request(self.endpoint(), "POST", &format!("/_minicloud/{verb}"), Some(wish))
     }
 
     /// Takes `unreachable` back.
-    pub fn reachable(&self, image: &str) {
+    pub(crate) fn reachable(&self, image: &str) {
         let wish = json!({ "image": image, "unreachable": false });
         http::request(self.endpoint(), "POST", "/_minicloud/unreachable", Some(&wish));
     }
 
     /// Turns an image's deregistration protection on, as its owner would have.
-    pub fn protect(&self, image: &str, region: &str) {
+    pub(crate) fn protect(&self, image: &str, region: &str) {
         http::request(
             self.endpoint(),
             "POST",
@@ -161,7 +161,7 @@ impl Cloud {
     }
 
     /// The API calls so far, oldest first.
-    pub fn calls(&self) -> Vec<Value> {
+    pub(crate) fn calls(&self) -> Vec<Value> {
         let path = self.ready["call_log"].as_str().expect("a call log");
         let text = std::fs::read_to_string(path).expect("the call log is readable");
         // The last line may still be on its way into the file.
@@ -170,7 +170,7 @@ impl Cloud {
     }
 
     /// What of assay's (and, with `packer`, of Packer's) is still there and costs money or grants access.
-    pub fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         let all = self.inventory();
         let mut left = Vec::new();
         for instance in all["instances"].as_array().expect("instances") {
@@ -189,7 +189,7 @@ impl Cloud {
     }
 
     /// Waits until nothing is left; panics with what is after `seconds`.
-    pub fn wait_until_clean(&self, seconds: u64) {
+    pub(crate) fn wait_until_clean(&self, seconds: u64) {
         let deadline = Instant::now() + Duration::from_secs(seconds);
         loop {
             let left = self.left();
@@ -202,7 +202,7 @@ impl Cloud {
     }
 
     /// A path beside the cloud's state.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use assay_ledger::{candidate_file, lock_file};
 use assay_model::{
-    AmiRecord, Candidate, CandidateAmi, Digest, Provenance, RunId, State, Verdict,
+    AmiRecord, Candidate, CandidateAmi, Digest, ImageState, Provenance, RunId, Verdict,
     lock::{Lock, LockEntry},
 };
 use jiff::{Timestamp, ToSpan as _};
@@ -17,14 +17,14 @@ use serde_json::Value;
 use super::repository::{Repository, git_environment};
 
 /// A clone with `main` checked out, and its remote.
-pub struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
     repository: Repository,
 }
 
 /// One build as git knows it.
 #[derive(Clone)]
-pub struct Build {
+pub(crate) struct Build {
     pub image: String,
     pub run: RunId,
     pub digest: Option<Digest>,
@@ -34,12 +34,12 @@ pub struct Build {
 }
 
 /// The n-th run.
-pub fn run(number: u8) -> RunId {
+pub(crate) fn run(number: u8) -> RunId {
     format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{number:02}").parse().expect("a run")
 }
 
 /// An AMI that only git knows.
-pub fn record(number: u8) -> AmiRecord {
+pub(crate) fn record(number: u8) -> AmiRecord {
     AmiRecord {
         ami: format!("us-east-1:ami-0abcdef12345678{number:02}").parse().expect("an AMI"),
         architecture: "x86_64".parse().expect("an architecture"),
@@ -56,24 +56,24 @@ fn evidence_of(run: RunId) -> Vec<u8> {
 }
 
 /// So many days ago; the same time however often it is asked.
-pub fn ago(days: i64) -> Timestamp {
+pub(crate) fn ago(days: i64) -> Timestamp {
     static NOW: std::sync::LazyLock<Timestamp> = std::sync::LazyLock::new(Timestamp::now);
     NOW.checked_sub((days * 24).hours()).expect("a time")
 }
 
 impl Build {
     /// Run and AMI `number` of an image, tested an hour or some days ago.
-    pub fn new(image: &str, number: u8, digest: &str, days_ago: i64) -> Self {
+    pub(crate) fn new(image: &str, number: u8, digest: &str, days_ago: i64) -> Self {
         let digest = Some(digest.parse().expect("a digest"));
         let amis = vec![AmiRecord { created_at: ago(days_ago).to_string(), ..record(number) }];
         Self { image: image.to_owned(), run: run(number), digest, parent: None, days_ago, amis }
     }
 
-    pub fn on(self, parent: &AmiRecord) -> Self {
+    pub(crate) fn on(self, parent: &AmiRecord) -> Self {
         Self { parent: Some(parent.ami.id.to_string()), ..self }
     }
 
-    pub fn candidate(&self, state: State) -> Candidate {
+    pub(crate) fn candidate(&self, state: ImageState) -> Candidate {
         let tested_at = ago(self.days_ago).to_string();
         let evidence = Digest::of(&evidence_of(self.run));
         let amis = self.amis.iter().map(|record| CandidateAmi {
@@ -86,7 +86,7 @@ impl Build {
             image: self.image.parse().expect("a name"),
             run: self.run,
             state,
-            verdict: if state == State::Rejected { Verdict::Failed } else { Verdict::Passed },
+            verdict: if state == ImageState::Rejected { Verdict::Failed } else { Verdict::Passed },
             tested_at: tested_at.clone(),
             provenance: Provenance {
                 source_digest: self.digest.clone(),
@@ -101,7 +101,7 @@ impl Build {
 
 impl Desk {
     /// `assay_hcl` and other files, committed on `main` of a new remote.
-    pub fn new(assay_hcl: &str, files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(assay_hcl: &str, files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let work = folder.path().join("work");
         std::fs::create_dir_all(&work).expect("a folder");
@@ -115,35 +115,35 @@ impl Desk {
         Self { folder, repository }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("work").join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         std::fs::write(path, text).expect("written");
     }
 
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         self.repository.git(arguments)
     }
 
     /// Commits everything and pushes the branch that is checked out.
-    pub fn push(&self, message: &str) {
+    pub(crate) fn push(&self, message: &str) {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "--allow-empty", "-m", message]);
         self.git(&["push", "-q", "origin", "HEAD"]);
     }
 
     /// Writes a candidate file, as `assay commit` does.
-    pub fn candidate(&self, build: &Build, state: State) {
+    pub(crate) fn candidate(&self, build: &Build, state: ImageState) {
         let candidate = build.candidate(state);
         self.write(&candidate_file::path(&candidate), &candidate_file::write(&candidate));
     }
 
     /// Writes an image's lock: each move is a build, the state it got, and how many days ago.
-    pub fn lock(&self, image: &str, moves: &[(&Build, State, i64)]) -> Lock {
+    pub(crate) fn lock(&self, image: &str, moves: &[(&Build, ImageState, i64)]) -> Lock {
         let mut lock = Lock::new(image.parse().expect("a name"));
         for (build, state, days_ago) in moves {
             let first = lock.candidate(build.run).is_none();
@@ -156,12 +156,12 @@ impl Desk {
                 evidence: Some(Digest::of(&evidence_of(build.run))),
                 effective_at: None,
                 previous: None,
-                candidate: first.then(|| build.candidate(State::Candidate)),
+                candidate: first.then(|| build.candidate(ImageState::Candidate)),
                 copies: Vec::new(),
             };
             lock_file::append(&mut lock, entry);
             match state {
-                State::Gold => lock.gold = Some(build.run),
+                ImageState::Gold => lock.gold = Some(build.run),
                 _ if lock.gold == Some(build.run) => lock.gold = None,
                 _ => {}
             }
@@ -176,12 +176,12 @@ impl Desk {
     }
 
     /// Runs assay in the clone.
-    pub fn assay(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn assay(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("assay runs")
     }
 
     /// assay in the clone, to be run.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(super::tools::assay());
         command.args(arguments).current_dir(self.path("")).stdin(Stdio::null());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CIRCLE") || name.starts_with("CI")) {
@@ -192,7 +192,7 @@ impl Desk {
     }
 
     /// `assay … --format json`: the document and the exit code.
-    pub fn json(&self, arguments: &[&str]) -> (Value, i32) {
+    pub(crate) fn json(&self, arguments: &[&str]) -> (Value, i32) {
         let output = self.assay(&[arguments, &["--format", "json"]].concat());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let document = serde_json::from_str(&text)

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// Sends one request and reads the JSON answer. `endpoint` is `http://127.0.0.1:PORT`.
-pub fn request(endpoint: &str, method: &str, path: &str, body: Option<&Value>) -> Value {
+pub(crate) fn request(endpoint: &str, method: &str, path: &str, body: Option<&Value>) -> Value {
     let address = endpoint.strip_prefix("http://").expect("an http endpoint").trim_end_matches('/');
     let mut stream = TcpStream::connect(address).expect("the mini cloud answers");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");

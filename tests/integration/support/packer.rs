@@ -10,17 +10,17 @@ use tempfile::TempDir;
 use super::{cloud::Cloud, tools};
 
 /// What a build's template may be.
-pub const SURROGATE: &str = include_str!("../templates/surrogate.pkr.hcl");
+pub(crate) const SURROGATE: &str = include_str!("../templates/surrogate.pkr.hcl");
 
 /// A work folder with templates, suites, plugins and the environment that Packer runs in.
-pub struct Workshop {
+pub(crate) struct Workshop {
     folder: TempDir,
     environment: Vec<(String, String)>,
     packer: PathBuf,
 }
 
 /// What a finished Packer said.
-pub struct Built {
+pub(crate) struct Built {
     /// Its exit code; `None` after a signal.
     pub code: Option<i32>,
     /// stdout and stderr, in that order.
@@ -29,17 +29,17 @@ pub struct Built {
 
 impl Workshop {
     /// A folder like a fresh clone's: `packer/`, `assay.hcl`, plugins installed; credentials of the cloud's usual account.
-    pub fn new(cloud: &Cloud) -> Self {
+    pub(crate) fn new(cloud: &Cloud) -> Self {
         Self::with_packer(cloud, "recent")
     }
 
     /// The same for another Packer, see [`tools::packer`].
-    pub fn with_packer(cloud: &Cloud, version: &str) -> Self {
+    pub(crate) fn with_packer(cloud: &Cloud, version: &str) -> Self {
         Self::in_environment(cloud.environment("main"), version)
     }
 
     /// The same without any cloud: for what is offline.
-    pub fn offline(version: &str) -> Self {
+    pub(crate) fn offline(version: &str) -> Self {
         // A region and keys that nobody knows, so that nothing is asked of this machine's own configuration.
         let environment = [
             ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
@@ -75,31 +75,31 @@ impl Workshop {
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file into the folder.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         std::fs::write(path, text).expect("written");
     }
 
     /// Reads a file of the folder.
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         let path = self.path().join(name);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// Sets an environment variable for every command from here on.
-    pub fn set(&mut self, key: &str, value: &str) {
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.environment.retain(|(k, _)| k != key);
         self.environment.push((key.to_owned(), value.to_owned()));
     }
 
     /// A command in this folder and environment, with no standard input.
-    pub fn command(&self, program: &Path) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         // A shell without job control starts what runs in the background with SIGINT ignored, and assay respects that: not in tests of interrupts.
         let mut command = Command::new("env");
         command.arg("--default-signal=INT,TERM,HUP").arg(program);
@@ -109,12 +109,12 @@ impl Workshop {
     }
 
     /// `assay …` in this folder.
-    pub fn assay(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn assay(&self, arguments: &[&str]) -> Output {
         self.command(&tools::assay()).args(arguments).output().expect("assay runs")
     }
 
     /// `packer …` to its end.
-    pub fn packer(&self, arguments: &[&str]) -> Built {
+    pub(crate) fn packer(&self, arguments: &[&str]) -> Built {
         let output = self.command(&self.packer).args(arguments).output().expect("Packer runs");
         let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -122,7 +122,7 @@ impl Workshop {
     }
 
     /// `packer …` left running, its output in `packer.log` of the folder, in a process group of its own.
-    pub fn packer_in_background(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn packer_in_background(&self, arguments: &[&str]) -> Child {
         use std::os::unix::process::CommandExt;
         let log = std::fs::File::create(self.path().join("packer.log")).expect("a log");
         self.command(&self.packer)
@@ -135,7 +135,7 @@ impl Workshop {
     }
 
     /// Builds the shipped base template with the given extra arguments.
-    pub fn build_base(&self, extra: &[&str]) -> Built {
+    pub(crate) fn build_base(&self, extra: &[&str]) -> Built {
         let mut arguments = vec!["build", "-color=false", "-var", "ssh_source_cidrs=[\"127.0.0.1/32\"]"];
         arguments.extend(extra);
         arguments.push("packer/base.pkr.hcl");
@@ -143,7 +143,7 @@ impl Workshop {
     }
 
     /// Hands `amis` (`region:ami-…,…`) to assay as an ebssurrogate artifact. `settings` are lines of the post-processor's block.
-    pub fn build_surrogate(&self, amis: &str, settings: &str) -> Built {
+    pub(crate) fn build_surrogate(&self, amis: &str, settings: &str) -> Built {
         self.write("surrogate.pkr.hcl", &SURROGATE.replace("@SETTINGS@", settings));
         self.packer(&["build", "-color=false", "-var", &format!("ami={amis}"), "surrogate.pkr.hcl"])
     }
@@ -152,14 +152,14 @@ impl Workshop {
 impl Built {
     /// Panics with all of the output unless the exit code is `code`.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "Packer's exit code; its output:\n{}", self.text);
         self
     }
 
     /// Panics with all of the output unless it holds `words`.
     #[track_caller]
-    pub fn says(&self, words: &str) -> &Self {
+    pub(crate) fn says(&self, words: &str) -> &Self {
         assert!(self.text.contains(words), "expected {words:?} in:\n{}", self.text);
         self
     }

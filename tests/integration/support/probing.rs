@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::sshd::Sshd;
 
-pub const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
+pub(crate) const ASSAY: &str = env!("CARGO_BIN_EXE_assay");
 
 /// Passes.
-pub const PASSING: &str = r#"suite "s" {
+pub(crate) const PASSING: &str = r#"suite "s" {
   file "/etc/passwd" {
     exists = true
   }
@@ -22,28 +22,28 @@ pub const PASSING: &str = r#"suite "s" {
 "#;
 
 /// What is needed to probe `sshd`.
-pub struct Probe {
+pub(crate) struct Probe {
     folder: TempDir,
     arguments: Vec<String>,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Probed {
+pub(crate) struct Probed {
     pub code: Option<i32>,
     pub stderr: String,
     pub evidence: Value,
 }
 
 impl Probe {
-    pub fn of(sshd: &Sshd, suite: &str) -> Self {
+    pub(crate) fn of(sshd: &Sshd, suite: &str) -> Self {
         let mut probe = Self::anywhere(&format!("{}@{}", sshd.user, sshd.address), sshd, suite);
         probe.arguments.extend(["--host-key".into(), sshd.host_key.clone()]);
         probe
     }
 
     /// `host` in place of the server's own address, and without its host key.
-    pub fn anywhere(host: &str, sshd: &Sshd, suite: &str) -> Self {
+    pub(crate) fn anywhere(host: &str, sshd: &Sshd, suite: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("suite.hcl"), suite).unwrap();
         fs::write(folder.path().join("key"), &sshd.client_key).unwrap();
@@ -52,24 +52,24 @@ impl Probe {
     }
 
     #[must_use]
-    pub fn with(mut self, arguments: &[&str]) -> Self {
+    pub(crate) fn with(mut self, arguments: &[&str]) -> Self {
         self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
-    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         path
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(ASSAY);
         command.current_dir(self.folder.path()).args(&self.arguments).env_remove("ASSAY_LOG");
         command
     }
 
-    pub fn run(&self) -> Probed {
+    pub(crate) fn run(&self) -> Probed {
         Probed::from(self.command().output().unwrap())
     }
 }
@@ -84,18 +84,18 @@ impl From<Output> for Probed {
 
 impl Probed {
     /// `(resource, id, property, outcome)` of each check of the first target.
-    pub fn outcomes(&self) -> Vec<[String; 4]> {
+    pub(crate) fn outcomes(&self) -> Vec<[String; 4]> {
         let text = |check: &Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
         let checks = self.evidence["targets"][0]["checks"].as_array().cloned().unwrap_or_default();
         checks.iter().map(|c| ["resource", "id", "property", "outcome"].map(|name| text(c, name))).collect()
     }
 
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         self.evidence["targets"][0]["undecided"]["reason"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Exit code 3, undecided, `kind`, all of `words` in the reason, and not one check that failed or passed.
-    pub fn assert_undecided(&self, kind: &str, words: &[&str]) {
+    pub(crate) fn assert_undecided(&self, kind: &str, words: &[&str]) {
         assert_eq!(self.code, Some(3), "{self:?}");
         assert_eq!(self.evidence["verdict"], "undecided", "{self:?}");
         assert_eq!(self.evidence["targets"][0]["undecided"]["kind"], kind, "{}", self.reason());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 /// The processes that `pid` started.
-pub fn children_of(pid: &str) -> Vec<String> {
+pub(crate) fn children_of(pid: &str) -> Vec<String> {
     let mut children = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task")).expect("a process").filter_map(Result::ok) {
         let text = fs::read_to_string(task.path().join("children")).unwrap_or_default();
@@ -13,7 +13,7 @@ pub fn children_of(pid: &str) -> Vec<String> {
 }
 
 /// The fields of `/proc/PID/status`, each without its blanks at the ends.
-pub fn status_fields(pid: u32) -> BTreeMap<String, String> {
+pub(crate) fn status_fields(pid: u32) -> BTreeMap<String, String> {
     let text =
         fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_else(|error| panic!("process {pid}: {error}"));
     let fields = text.lines().filter_map(|line| line.split_once(':'));
@@ -21,7 +21,7 @@ pub fn status_fields(pid: u32) -> BTreeMap<String, String> {
 }
 
 /// The hard limit of a line of `/proc/PID/limits`, such as "Max open files".
-pub fn hard_limit(pid: u32, name: &str) -> String {
+pub(crate) fn hard_limit(pid: u32, name: &str) -> String {
     let text =
         fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_else(|error| panic!("process {pid}: {error}"));
     let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in\n{text}"));

@@ -6,13 +6,13 @@ use std::{
 };
 
 /// A bare repository, and the one folder that is a clone of it.
-pub struct Repository {
+pub(crate) struct Repository {
     remote: PathBuf,
     work: PathBuf,
 }
 
 /// The variables that keep git from reading this machine's and this user's settings.
-pub fn git_environment(home: &Path) -> Vec<(String, String)> {
+pub(crate) fn git_environment(home: &Path) -> Vec<(String, String)> {
     [
         ("HOME", home.to_str().expect("UTF-8")),
         ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -28,7 +28,7 @@ pub fn git_environment(home: &Path) -> Vec<(String, String)> {
 
 impl Repository {
     /// Makes `work` a repository with everything in it committed on branch `topic`, pushed to a new bare remote at `remote`.
-    pub fn publish(work: &Path, remote: &Path) -> Self {
+    pub(crate) fn publish(work: &Path, remote: &Path) -> Self {
         let this = Self { remote: remote.to_owned(), work: work.to_owned() };
         let remote = remote.to_str().expect("UTF-8");
         this.git(&["init", "-q", "-b", "main", "."]);
@@ -44,12 +44,12 @@ impl Repository {
     }
 
     /// Runs git in the clone; its output without the final newline.
-    pub fn git(&self, arguments: &[&str]) -> String {
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
         run(&self.work, arguments)
     }
 
     /// Runs git in the bare remote.
-    pub fn remote(&self, arguments: &[&str]) -> String {
+    pub(crate) fn remote(&self, arguments: &[&str]) -> String {
         run(&self.remote, arguments)
     }
 }

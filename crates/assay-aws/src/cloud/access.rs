@@ -28,7 +28,7 @@ use tokio::sync::watch;
 
 use super::{
     Cloud, CloudError, CloudErrorKind, CloudFactory, CloudResult, ResolvedCredentials, checkip,
-    credentials::{HandedOver, Observed},
+    credentials::{HandedOver, ObservedCredentials},
     ec2,
 };
 use assay_config::{AccessSettings, AssumeRole};
@@ -50,7 +50,7 @@ pub struct Ec2Factory {
     sdk: SdkConfig,
     /// `custom_endpoint_ec2`; the SDK itself honours AWS_ENDPOINT_URL(_EC2) and the profile's endpoint_url.
     custom_endpoint: Option<String>,
-    clients: Mutex<HashMap<Region, Arc<ec2::Ec2>>>,
+    clients: Mutex<HashMap<Region, Arc<ec2::Ec2Cloud>>>,
     resolved: watch::Receiver<Option<ResolvedCredentials>>,
 }
 
@@ -85,7 +85,7 @@ impl Ec2Factory {
                     Some(first) => SharedCredentialsProvider::new(HandedOver { first, then }),
                     None => then,
                 };
-                let observed = SharedCredentialsProvider::new(Observed { source, told });
+                let observed = SharedCredentialsProvider::new(ObservedCredentials { source, told });
                 sdk.into_builder().credentials_provider(observed).build()
             }
         };
@@ -138,9 +138,9 @@ impl Ec2Factory {
 impl CloudFactory for Ec2Factory {
     fn region(&self, region: &Region) -> Arc<dyn Cloud> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = clients
-            .entry(region.clone())
-            .or_insert_with(|| Arc::new(ec2::Ec2::new(region.clone(), &self.sdk, self.custom_endpoint.as_deref())));
+        let client = clients.entry(region.clone()).or_insert_with(|| {
+            Arc::new(ec2::Ec2Cloud::new(region.clone(), &self.sdk, self.custom_endpoint.as_deref()))
+        });
         client.clone()
     }
 
@@ -153,7 +153,7 @@ impl CloudFactory for Ec2Factory {
             let region = self.sdk.region().map_or(REGION_OF_LAST_RESORT, |r| r.as_ref());
             let region: Region =
                 region.parse().unwrap_or_else(|_| REGION_OF_LAST_RESORT.parse().expect("a region's name"));
-            ec2::regions(&ec2::Ec2::new(region, &self.sdk, self.custom_endpoint.as_deref())).await
+            ec2::regions(&ec2::Ec2Cloud::new(region, &self.sdk, self.custom_endpoint.as_deref())).await
         }
         .boxed()
     }

@@ -29,7 +29,7 @@ pub struct CredentialsInUse {
 
 /// What STS says of us.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub struct CallerIdentity {
     /// The account.
     pub account: AccountId,
     /// Our ARN.
@@ -58,10 +58,10 @@ impl Ec2Factory {
     }
 
     /// STS GetCallerIdentity, and its date.
-    pub async fn caller(&self) -> CloudResult<Caller> {
-        let date = Date::default();
+    pub async fn caller(&self) -> CloudResult<CallerIdentity> {
+        let date = DateHeader::default();
         let answer = ec2::caller_identity(self.sdk(), Some(date.clone())).await?;
-        Ok(Caller { account: answer.0, arn: answer.1, clock_ahead: date.ahead() })
+        Ok(CallerIdentity { account: answer.0, arn: answer.1, clock_ahead: date.ahead() })
     }
 }
 
@@ -101,15 +101,15 @@ fn source_of(credentials: &Credentials) -> String {
 
 /// Notes the Date header of an answer (RFC 9110), and when it came.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Date(Arc<Mutex<Option<i64>>>);
+pub(super) struct DateHeader(Arc<Mutex<Option<i64>>>);
 
-impl Date {
+impl DateHeader {
     fn ahead(&self) -> Option<i64> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Intercept for Date {
+impl Intercept for DateHeader {
     fn name(&self) -> &'static str {
         "date of the answer"
     }

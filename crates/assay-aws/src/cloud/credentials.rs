@@ -54,12 +54,12 @@ impl ResolvedCredentials {
 
 /// Tells what its source gives, each time.
 #[derive(Debug)]
-pub(super) struct Observed {
+pub(super) struct ObservedCredentials {
     pub(super) source: SharedCredentialsProvider,
     pub(super) told: watch::Sender<Option<ResolvedCredentials>>,
 }
 
-impl ProvideCredentials for Observed {
+impl ProvideCredentials for ObservedCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -122,7 +122,7 @@ mod tests {
     async fn what_a_source_gives_is_told_whole() {
         let (told, seen) = watch::channel(None);
         let given = resolved(Some(600)).to_sdk();
-        let observed = Observed { source: SharedCredentialsProvider::new(given), told };
+        let observed = ObservedCredentials { source: SharedCredentialsProvider::new(given), told };
         observed.provide_credentials().await.expect("credentials");
         let seen = seen.borrow().clone().expect("told");
         assert_eq!((seen.access_key.as_str(), seen.expires_at), ("handed", resolved(Some(600)).expires_at));

@@ -18,8 +18,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::{BoxFuture, FutureExt};
 
 use super::{
-    Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, InstanceStatus, Named, RunInstances,
-    Subnet,
+    Cloud, CloudError, CloudErrorKind, CloudImage, CloudInstance, CloudResult, CloudSubnet, DescribeFilters,
+    InstanceStatus, NamedResource, RunInstances,
 };
 use assay_model::{AccountId, AmiId, Region};
 
@@ -39,6 +39,8 @@ mod whole;
 
 use answer::{call, cloud_error, incomplete, resource_id};
 
+/// How much a listing asks for at once: EC2 can refuse listings that ask for no pages ("Actions that require pagination", EC2 API Reference). Never with ids.
+const PAGE: i32 = 200;
 /// EC2 takes at most 200 values in one filter ("Filter" in the EC2 API reference).
 const FILTER_VALUES: usize = 200;
 /// GetConsoleOutput returns at most 64 KiB.
@@ -46,17 +48,17 @@ const CONSOLE_BYTES: usize = 64 * 1024;
 /// One hop: the instance itself. A container on it could only reach the metadata with two, and a test has nothing to fetch there.
 const IMDS_HOPS: i32 = 1;
 
-type Tags = BTreeMap<String, String>;
+type TagMap = BTreeMap<String, String>;
 
 /// EC2 in one region.
-pub(super) struct Ec2 {
+pub(super) struct Ec2Cloud {
     region: Region,
     client: Client,
     /// What the other services' clients are made of, when first asked.
     sdk: SdkConfig,
 }
 
-impl Ec2 {
+impl Ec2Cloud {
     /// A client for `region`, at `endpoint` where one is given.
     pub(super) fn new(region: Region, sdk: &SdkConfig, endpoint: Option<&str>) -> Self {
         let mut config =
@@ -72,8 +74,9 @@ impl Ec2 {
         incomplete(action, self.region.as_str(), what)
     }
 
-    async fn instances_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<Instance>> {
-        let mut pages = self.client.describe_instances().set_filters(Some(filters)).into_paginator().send();
+    async fn instances_where(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> CloudResult<Vec<CloudInstance>> {
+        let mut pages =
+            self.client.describe_instances().set_filters(Some(filters)).into_paginator().page_size(PAGE).send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeInstances", self.region.as_str(), e))?;
@@ -85,7 +88,7 @@ impl Ec2 {
     async fn images_where(
         &self,
         request: aws_sdk_ec2::operation::describe_images::builders::DescribeImagesFluentBuilder,
-    ) -> CloudResult<Vec<Image>> {
+    ) -> CloudResult<Vec<CloudImage>> {
         let mut pages = request.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
@@ -175,7 +178,7 @@ pub(super) async fn caller_account(sdk: &SdkConfig) -> CloudResult<AccountId> {
 /// STS GetCallerIdentity: account and ARN. `date` notes that of the answer.
 pub(super) async fn caller_identity(
     sdk: &SdkConfig,
-    date: Option<super::caller::Date>,
+    date: Option<super::caller::DateHeader>,
 ) -> CloudResult<(AccountId, String)> {
     const ACTION: &str = "GetCallerIdentity";
     let mut config = aws_sdk_sts::config::Builder::from(sdk);
@@ -194,19 +197,19 @@ pub(super) async fn caller_identity(
 }
 
 /// DescribeRegions: the regions that the account may use.
-pub(super) async fn regions(client: &Ec2) -> CloudResult<Vec<Region>> {
+pub(super) async fn regions(client: &Ec2Cloud) -> CloudResult<Vec<Region>> {
     const ACTION: &str = "DescribeRegions";
     let answer =
         client.client.describe_regions().send().await.map_err(|e| cloud_error(ACTION, client.region.as_str(), e))?;
     Ok(answer.regions().iter().filter_map(|r| r.region_name()?.parse().ok()).collect())
 }
 
-impl Cloud for Ec2 {
+impl Cloud for Ec2Cloud {
     fn region(&self) -> &Region {
         &self.region
     }
 
-    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         async move {
             if ids.is_empty() {
                 return Ok(Vec::new());
@@ -218,18 +221,18 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         async move {
             if tags.is_empty() {
                 return Ok(Vec::new());
             }
-            let request = self.client.describe_images().owners("self");
+            let request = self.client.describe_images().owners("self").max_results(PAGE);
             self.images_where(request.set_filters(Some(convert::tag_filters(tags)))).await
         }
         .boxed()
     }
 
-    fn create_tags<'a>(&'a self, ids: &'a [String], tags: &'a Tags) -> BoxFuture<'a, CloudResult<()>> {
+    fn create_tags<'a>(&'a self, ids: &'a [String], tags: &'a TagMap) -> BoxFuture<'a, CloudResult<()>> {
         async move {
             let request = self.client.create_tags().set_resources(Some(ids.to_vec()));
             call!(self, "CreateTags", request.set_tags(Some(convert::sdk_tags(tags))));
@@ -238,12 +241,12 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn describe_tags<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<BTreeMap<String, Tags>>> {
+    fn describe_tags<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<BTreeMap<String, TagMap>>> {
         async move {
-            let mut found: BTreeMap<String, Tags> = BTreeMap::new();
+            let mut found: BTreeMap<String, TagMap> = BTreeMap::new();
             for ids in ids.chunks(FILTER_VALUES) {
                 let wanted = convert::filter("resource-id", ids.iter().cloned());
-                let mut pages = self.client.describe_tags().filters(wanted).into_paginator().send();
+                let mut pages = self.client.describe_tags().filters(wanted).into_paginator().page_size(PAGE).send();
                 while let Some(page) = pages.next().await {
                     let page = page.map_err(|e| cloud_error("DescribeTags", self.region.as_str(), e))?;
                     for tag in page.tags() {
@@ -281,7 +284,7 @@ impl Cloud for Ec2 {
         &'a self,
         name: &'a str,
         public_key: &'a str,
-        tags: &'a Tags,
+        tags: &'a TagMap,
     ) -> BoxFuture<'a, CloudResult<String>> {
         async move {
             let material = aws_sdk_ec2::primitives::Blob::new(public_key.as_bytes());
@@ -301,7 +304,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         async move {
             if tags.is_empty() {
                 return Ok(Vec::new());
@@ -313,11 +316,11 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+    fn find_vpcs<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
         self.vpcs_where(filters).boxed()
     }
 
-    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>> {
+    fn find_subnets<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<CloudSubnet>>> {
         self.subnets_where(filters).boxed()
     }
 
@@ -325,7 +328,7 @@ impl Cloud for Ec2 {
         &'a self,
         name: &'a str,
         vpc: Option<&'a str>,
-        tags: &'a Tags,
+        tags: &'a TagMap,
     ) -> BoxFuture<'a, CloudResult<String>> {
         async move {
             let request = self.client.create_security_group().group_name(name).set_vpc_id(vpc.map(str::to_owned));
@@ -359,7 +362,10 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn find_security_groups<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         async move {
             if tags.is_empty() {
                 return Ok(Vec::new());
@@ -369,7 +375,10 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn filter_security_groups<'a>(
+        &'a self,
+        filters: &'a DescribeFilters,
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         async move {
             if filters.is_empty() {
                 return Ok(Vec::new());
@@ -379,7 +388,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>> {
+    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<CloudInstance>> {
         async move {
             let answer = call!(self, "RunInstances", self.launch_request(launch));
             let first = answer.instances().first().and_then(convert::instance);
@@ -388,7 +397,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         async move {
             // By filter: the parameter InstanceIds makes one unknown id fail the answer for all others.
             let mut found = Vec::new();
@@ -400,7 +409,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         async move {
             if tags.is_empty() { Ok(Vec::new()) } else { self.instances_where(convert::tag_filters(tags)).await }
         }
@@ -417,7 +426,7 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         async move { self.instances_where(vec![convert::filter("client-token", [token.to_owned()])]).await }.boxed()
     }
 
@@ -453,13 +462,16 @@ impl Cloud for Ec2 {
         .boxed()
     }
 
-    fn find_volumes<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<BTreeMap<String, Tags>>> {
+    fn find_volumes<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<BTreeMap<String, TagMap>>> {
         async move {
             if tags.is_empty() {
                 return Ok(BTreeMap::new());
             }
             let request = self.client.describe_volumes().set_filters(Some(convert::tag_filters(tags)));
-            let mut pages = request.into_paginator().send();
+            let mut pages = request.into_paginator().page_size(PAGE).send();
             let mut found = BTreeMap::new();
             while let Some(page) = pages.next().await {
                 let page = page.map_err(|e| cloud_error("DescribeVolumes", self.region.as_str(), e))?;

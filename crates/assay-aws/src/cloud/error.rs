@@ -89,14 +89,14 @@ fn is_invisible(c: char) -> bool {
 
 /// What EC2 could not give for a launch, and with it where the next try may do better. Such an answer says for certain that nothing was launched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
+pub enum CapacityShortfall {
     /// Room, addresses or the type itself in this availability zone: another one may have it.
     Zone,
     /// Quota, or a price, that holds for the type in the whole region: another type may be free of it.
     Type,
 }
 
-impl Lack {
+impl CapacityShortfall {
     /// What an EC2 error code says is lacking. The codes: "Error codes for the Amazon EC2 API" in the EC2 API reference. EC2 sends some of them with
     /// HTTP status 500, which clients take for a passing failure of the service.
     pub fn of_code(code: &str) -> Option<Self> {
@@ -126,8 +126,8 @@ impl Lack {
 
 impl CloudError {
     /// What a launch lacked, where another zone or type may have it.
-    pub fn lack(&self) -> Option<Lack> {
-        Lack::of_code(&self.code)
+    pub fn lack(&self) -> Option<CapacityShortfall> {
+        CapacityShortfall::of_code(&self.code)
     }
 
     /// Whether a policy forbids it in so many words, as an organisation's does for regions that it does not use. What is merely not allowed reads otherwise ("Troubleshoot

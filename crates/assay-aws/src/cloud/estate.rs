@@ -1,14 +1,14 @@
-//! The AMIs and snapshots that stay: listing, copying, sharing and retiring them, and who uses them. It owns the values and the trait [`Estate`], a part of
+//! The AMIs and snapshots that stay: listing, copying, sharing and retiring them, and who uses them. It owns the values and the trait [`ImageEstate`], a part of
 //! [`super::Cloud`]. It refuses to decide what may go: that is its callers' business, and each verb does what it is told, once.
 
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 
-use super::{CloudResult, Image};
+use super::{CloudImage, CloudResult};
 use assay_model::{AccountId, AmiId, AmiRef};
 
-/// A copy to make in the region whose [`Estate`] is asked.
+/// A copy to make in the region whose [`ImageEstate`] is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CopyImage {
     /// What to copy, and from where.
@@ -29,7 +29,7 @@ pub struct CopyImage {
 
 /// Who may launch an AMI beside its owner. It can ask for accounts and organisations only: assay never makes an AMI public.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sharing {
+pub struct ImageSharing {
     /// Accounts.
     pub users: Vec<AccountId>,
     /// ARNs of organisations.
@@ -38,7 +38,7 @@ pub struct Sharing {
     pub ou_arns: Vec<String>,
 }
 
-impl Sharing {
+impl ImageSharing {
     /// Whether it names nobody.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty() && self.org_arns.is_empty() && self.ou_arns.is_empty()
@@ -49,7 +49,7 @@ impl Sharing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SharedWith {
     /// Accounts and organisations.
-    pub sharing: Sharing,
+    pub sharing: ImageSharing,
     /// Whether everybody may (group `all`).
     pub public: bool,
 }
@@ -63,7 +63,7 @@ impl SharedWith {
 
 /// What DescribeSnapshots says of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct EbsSnapshot {
     /// `snap-…`.
     pub id: String,
     /// The owner's account, empty where EC2 leaves it out.
@@ -118,7 +118,7 @@ impl UseKind {
 
 /// One use of an AMI.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Use {
+pub struct ImageUse {
     /// What uses it.
     pub kind: UseKind,
     /// Its id or name.
@@ -127,7 +127,7 @@ pub struct Use {
     pub detail: String,
 }
 
-impl std::fmt::Display for Use {
+impl std::fmt::Display for ImageUse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let space = if self.detail.is_empty() { "" } else { " " };
         write!(f, "{} {}{space}{}", self.kind.as_str(), self.id, self.detail)
@@ -136,35 +136,35 @@ impl std::fmt::Display for Use {
 
 /// Who uses which AMI in one region and account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Uses {
+pub struct ImageUses {
     /// By AMI; only those that were asked for. No entry: not used by anything that EC2 lists for this account.
-    pub found: BTreeMap<AmiId, Vec<Use>>,
+    pub found: BTreeMap<AmiId, Vec<ImageUse>>,
     /// Uses of an AMI that could not be learned, such as an SSM parameter that cannot be read: each may mean any AMI of the region.
-    pub unknown: Vec<Use>,
+    pub unknown: Vec<ImageUse>,
 }
 
 /// AMIs and snapshots in one region. A call that names an AMI that is not there fails with [`super::CloudErrorKind::NotFound`].
-pub trait Estate: Send + Sync {
+pub trait ImageEstate: Send + Sync {
     /// DescribeImages: all of the caller's own with the tag `assay:managed` = `true`, disabled and deprecated ones included. Paged.
     /// An owner sees its deprecated AMIs either way; disabled ones only with IncludeDisabled (DescribeImages in the EC2 API reference).
-    fn own_images(&self) -> BoxFuture<'_, CloudResult<Vec<Image>>>;
+    fn own_images(&self) -> BoxFuture<'_, CloudResult<Vec<CloudImage>>>;
     /// DescribeImages of the caller's own that have this snapshot in their mapping, disabled ones included.
-    fn images_of_snapshot<'a>(&'a self, snapshot: &'a str) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
+    fn images_of_snapshot<'a>(&'a self, snapshot: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>>;
     /// CopyImage into this region; answers at once, the copy is `pending` then. Idempotent by the client token ("Ensuring idempotency in Amazon
     /// EC2 API requests" in the EC2 developer guide). Tags go on copy and snapshots by TagSpecifications; the source's tags are not copied.
     fn copy_image<'a>(&'a self, copy: &'a CopyImage) -> BoxFuture<'a, CloudResult<AmiId>>;
     /// ModifyImageAttribute: adds launch permissions. Nobody to add: no call.
-    fn share_image<'a>(&'a self, id: &'a AmiId, with: &'a Sharing) -> BoxFuture<'a, CloudResult<()>>;
+    fn share_image<'a>(&'a self, id: &'a AmiId, with: &'a ImageSharing) -> BoxFuture<'a, CloudResult<()>>;
     /// ModifyImageAttribute: takes launch permissions away. Nobody to remove: no call.
-    fn unshare_image<'a>(&'a self, id: &'a AmiId, from: &'a Sharing) -> BoxFuture<'a, CloudResult<()>>;
+    fn unshare_image<'a>(&'a self, id: &'a AmiId, from: &'a ImageSharing) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeImageAttribute `launchPermission`; the owner's right only.
     fn image_sharing<'a>(&'a self, id: &'a AmiId) -> BoxFuture<'a, CloudResult<SharedWith>>;
     /// ModifySnapshotAttribute: lets accounts make volumes of it. Snapshots know accounts only, no organisations. Nobody: no call.
     fn share_snapshot<'a>(&'a self, id: &'a str, users: &'a [AccountId]) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeSnapshots of the caller's own by tag (all pairs must match) — empty filter: none. Paged.
-    fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>>;
+    fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<EbsSnapshot>>>;
     /// DescribeSnapshots of the caller's own by id; those that are not there are left out. No ids: no call. Paged.
-    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>>;
+    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<EbsSnapshot>>>;
     /// DeleteSnapshot. One that a registered AMI holds is refused with `InUse` (`InvalidSnapshot.InUse`).
     fn delete_snapshot<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// EnableImageDeprecation at an RFC 3339 time, which EC2 rounds to the minute and wants in the future, at most ten years ahead. A past time is
@@ -182,7 +182,7 @@ pub trait Estate: Send + Sync {
     /// Everything of this account and region that uses or may launch one of these AMIs: instances in any state but terminated, every version of every
     /// launch template, launch configurations, auto-scaling groups, fleets and spot requests. A `resolve:ssm:` in place of an id is resolved by
     /// GetParameter ("Use a Systems Manager parameter instead of an AMI ID" in the EC2 user guide). An error: nothing is known, for any of them.
-    fn uses_of_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Uses>>;
+    fn uses_of_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<ImageUses>>;
     /// DescribeImageAttribute `lastLaunchedTime`, RFC 3339: when any account last launched it, known a day late; `None` where it never was ("Check
     /// when an Amazon EC2 AMI was last used" in the EC2 user guide). The only sign of use by other accounts.
     fn image_last_launched<'a>(&'a self, id: &'a AmiId) -> BoxFuture<'a, CloudResult<Option<String>>>;

@@ -16,22 +16,22 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::watch;
 
 use super::{
-    Cloud, CloudError, CloudErrorKind, CloudFactory, CloudResult, Image, Instance, InstanceStatus, ResolvedCredentials,
-    RunInstances, Subnet,
+    Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage, CloudInstance, CloudResult, CloudSubnet,
+    InstanceStatus, ResolvedCredentials, RunInstances,
 };
 use assay_model::{AccountId, AmiId, Region};
 
 mod estate;
 mod region;
 
-pub use estate::{Holdings, sample_image, tag_set};
+pub use estate::{FakeHoldings, sample_image, tag_set};
 use region::FakeRegion;
 
-type Tags = BTreeMap<String, String>;
+type FakeTags = BTreeMap<String, String>;
 
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum FakeFault {
     /// It is not done, and the answer says why.
     Refuse(CloudErrorKind),
     /// It is not done, and this is EC2's error code.
@@ -45,22 +45,22 @@ pub enum Fault {
 }
 
 /// A call about to be made: its action and the name, token or id it is about.
-pub type Hook = Box<dyn Fn(&str, &str) + Send + Sync>;
+pub type CallHook = Box<dyn Fn(&str, &str) + Send + Sync>;
 
 /// The whole cloud: every region of one account.
 #[derive(Clone, Default)]
 pub struct FakeCloud {
-    state: Arc<Mutex<State>>,
-    hook: Arc<Mutex<Option<Hook>>>,
+    state: Arc<Mutex<FakeState>>,
+    hook: Arc<Mutex<Option<CallHook>>>,
 }
 
 #[derive(Default)]
-struct State {
-    regions: BTreeMap<Region, Stock>,
-    faults: BTreeMap<String, VecDeque<Fault>>,
+struct FakeState {
+    regions: BTreeMap<Region, RegionStock>,
+    faults: BTreeMap<String, VecDeque<FakeFault>>,
     calls: Vec<String>,
-    images: BTreeMap<(Region, AmiId), Image>,
-    holdings: BTreeMap<Region, Holdings>,
+    images: BTreeMap<(Region, AmiId), CloudImage>,
+    holdings: BTreeMap<Region, FakeHoldings>,
     account: Option<AccountId>,
     numbers: u32,
     invisible_looks: u32,
@@ -69,7 +69,7 @@ struct State {
     keep_volumes: bool,
     dies_at_boot: Option<String>,
     ended_for: VecDeque<String>,
-    shortages: Vec<Shortage>,
+    shortages: Vec<LaunchShortage>,
     most_alive: usize,
     status: InstanceStatus,
     seen_from: Option<IpAddr>,
@@ -78,7 +78,7 @@ struct State {
 
 /// Launches that EC2 has no room for.
 #[derive(Debug, Clone, Default)]
-pub struct Shortage {
+pub struct LaunchShortage {
     /// Only of this type.
     pub instance_type: Option<String>,
     /// Only in this subnet; `-`: only where none is named.
@@ -89,29 +89,29 @@ pub struct Shortage {
 
 /// What exists in one region.
 #[derive(Debug, Clone, Default)]
-pub struct Stock {
+pub struct RegionStock {
     /// By id.
     pub instances: BTreeMap<String, FakeInstance>,
     /// By name.
-    pub keys: BTreeMap<String, Tags>,
+    pub keys: BTreeMap<String, FakeTags>,
     /// By id.
     pub groups: BTreeMap<String, FakeGroup>,
     /// By id.
-    pub volumes: BTreeMap<String, Tags>,
+    pub volumes: BTreeMap<String, FakeTags>,
     /// By id; the default VPC, `vpc-1`, is always there.
-    pub vpcs: BTreeMap<String, Tags>,
+    pub vpcs: BTreeMap<String, FakeTags>,
     /// Those of `vpc-1` are the defaults of their zones.
-    pub subnets: Vec<(Subnet, Tags)>,
+    pub subnets: Vec<(CloudSubnet, FakeTags)>,
 }
 
 /// Name, tags, and rules as port and block.
-pub type FakeGroup = (String, Tags, Vec<(u16, String)>);
+pub type FakeGroup = (String, FakeTags, Vec<(u16, String)>);
 
 /// An instance with what EC2 does not tell.
 #[derive(Debug, Clone)]
 pub struct FakeInstance {
     /// What EC2 tells.
-    pub told: Instance,
+    pub told: CloudInstance,
     /// The request that made it.
     pub request: RunInstances,
     /// Looks until it is listed at all.
@@ -132,12 +132,12 @@ impl FakeCloud {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FakeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next call of `action` (one per call of this method, in order) meets `fault`.
-    pub fn fault(&self, action: &str, fault: Fault) -> &Self {
+    pub fn fault(&self, action: &str, fault: FakeFault) -> &Self {
         self.lock().faults.entry(action.to_owned()).or_default().push_back(fault);
         self
     }
@@ -174,7 +174,7 @@ impl FakeCloud {
     }
 
     /// From now on EC2 has no room for such launches.
-    pub fn lacks(&self, shortage: Shortage) {
+    pub fn lacks(&self, shortage: LaunchShortage) {
         self.lock().shortages.push(shortage);
     }
 
@@ -204,12 +204,12 @@ impl FakeCloud {
     }
 
     /// Registers an AMI.
-    pub fn add_image(&self, region: &Region, image: Image) {
+    pub fn add_image(&self, region: &Region, image: CloudImage) {
         self.lock().images.insert((region.clone(), image.id.clone()), image);
     }
 
     /// Adds or changes what exists in `region`.
-    pub fn edit<T>(&self, region: &Region, edit: impl FnOnce(&mut Stock) -> T) -> T {
+    pub fn edit<T>(&self, region: &Region, edit: impl FnOnce(&mut RegionStock) -> T) -> T {
         edit(self.lock().regions.entry(region.clone()).or_default())
     }
 
@@ -278,8 +278,8 @@ impl CloudFactory for FakeCloud {
     }
 }
 
-impl State {
-    fn stock(&mut self, region: &Region) -> &mut Stock {
+impl FakeState {
+    fn stock(&mut self, region: &Region) -> &mut RegionStock {
         self.regions.entry(region.clone()).or_default()
     }
 
@@ -289,7 +289,7 @@ impl State {
     }
 
     /// One look at the instances that `wanted` picks: time passes by being looked at.
-    fn look(&mut self, region: &Region, wanted: impl Fn(&Instance) -> bool) -> Vec<Instance> {
+    fn look(&mut self, region: &Region, wanted: impl Fn(&CloudInstance) -> bool) -> Vec<CloudInstance> {
         let (end_looks, keep, dies) = (self.end_looks, self.keep_volumes, self.dies_at_boot.clone());
         let mut ended_for = std::mem::take(&mut self.ended_for);
         let stock = self.stock(region);
@@ -344,7 +344,7 @@ impl State {
 
     fn shortage(&self, request: &RunInstances) -> Option<String> {
         let subnet = request.subnet_id.as_deref().unwrap_or("-");
-        let met = |s: &&Shortage| {
+        let met = |s: &&LaunchShortage| {
             s.instance_type.as_ref().is_none_or(|wanted| *wanted == request.instance_type)
                 && s.subnet.as_ref().is_none_or(|wanted| wanted == subnet)
         };
@@ -356,7 +356,7 @@ impl State {
         subnets.iter().find(|(s, _)| Some(&s.id) == request.subnet_id.as_ref()).and_then(|(s, _)| s.zone.clone())
     }
 
-    fn launch(&mut self, region: &Region, request: &RunInstances) -> Result<Instance, CloudErrorKind> {
+    fn launch(&mut self, region: &Region, request: &RunInstances) -> Result<CloudInstance, CloudErrorKind> {
         let same = |i: &&FakeInstance| i.request.client_token == request.client_token;
         if let Some(earlier) = self.stock(region).instances.values().find(same) {
             return Ok(earlier.told.clone());
@@ -368,7 +368,7 @@ impl State {
         }
         let (id, volume) = (self.number("i"), self.number("vol"));
         let last = u8::try_from(self.numbers % 250).unwrap_or(0);
-        let told = Instance {
+        let told = CloudInstance {
             id: id.clone(),
             image: request.image.to_string(),
             state: "pending".to_owned(),
@@ -392,13 +392,13 @@ impl State {
         stock.instances.insert(id, instance);
         stock.volumes.insert(volume, request.tags.clone());
         self.most_alive = self.most_alive.max(self.alive());
-        Ok(Instance { volumes: Vec::new(), public_ip: None, ..told })
+        Ok(CloudInstance { volumes: Vec::new(), public_ip: None, ..told })
     }
 }
 
 impl FakeInstance {
     /// A finished instance for tests that place one by hand.
-    pub fn placed(told: Instance, request: RunInstances) -> Self {
+    pub fn placed(told: CloudInstance, request: RunInstances) -> Self {
         Self { told, request, invisible: 0, looks: 0 }
     }
 

@@ -21,18 +21,18 @@ pub mod fake;
 mod services;
 
 pub use access::{Ec2Factory, is_over_the_internet, with_region};
-pub use caller::{Caller, CredentialsInUse};
+pub use caller::{CallerIdentity, CredentialsInUse};
 pub use credentials::ResolvedCredentials;
-pub use error::{CloudError, CloudErrorKind, CloudResult, Lack, plain};
-pub use estate::{CopyImage, Estate, SharedWith, Sharing, Snapshot, Use, UseKind, Uses};
-pub use services::{DryRun, DryRunAnswer, Services};
+pub use error::{CapacityShortfall, CloudError, CloudErrorKind, CloudResult, plain};
+pub use estate::{CopyImage, EbsSnapshot, ImageEstate, ImageSharing, ImageUse, ImageUses, SharedWith, UseKind};
+pub use services::{DryRun, DryRunAnswer, RegionServices};
 
 /// Filters of a Describe call in EC2's names (`tag:Class`, `vpc-id`): all must match, each by any one of its values.
-pub type Filters = BTreeMap<String, Vec<String>>;
+pub type DescribeFilters = BTreeMap<String, Vec<String>>;
 
 /// What DescribeImages says of an AMI.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub struct CloudImage {
     /// Its id.
     pub id: AmiId,
     /// Its name.
@@ -113,7 +113,7 @@ pub struct BlockDevice {
 
 /// What DescribeInstances says of an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Instance {
+pub struct CloudInstance {
     /// `i-…`.
     pub id: String,
     /// The AMI it was launched from.
@@ -159,7 +159,7 @@ pub struct InstanceStatus {
 
 /// What DescribeSubnets says of a subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subnet {
+pub struct CloudSubnet {
     /// `subnet-…`.
     pub id: String,
     /// The VPC that it is in.
@@ -172,7 +172,7 @@ pub struct Subnet {
 
 /// A named thing with tags: key pair or security group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedResource {
     /// Its id (`key-…`, `sg-…`).
     pub id: String,
     /// Its name.
@@ -216,15 +216,15 @@ pub struct RunInstances {
 /// implementation adds these, callers cannot turn them off.
 ///
 /// Every method makes one API call (listing ones page), bounded by the SDK's timeouts and retries, and fails with [`CloudError`]. The verbs for AMIs that
-/// stay are in [`Estate`], those of other services in [`Services`]; a `dyn Cloud` has them all.
-pub trait Cloud: Estate + Services + Send + Sync + 'static {
+/// stay are in [`ImageEstate`], those of other services in [`RegionServices`]; a `dyn Cloud` has them all.
+pub trait Cloud: ImageEstate + RegionServices + Send + Sync + 'static {
     /// The region that this client speaks to.
     fn region(&self) -> &Region;
     /// DescribeImages for exactly these ids, in no particular order, disabled ones included (`state` says so); an unknown id is `NotFound`, one that was
     /// deregistered a moment ago may be left out.
-    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
+    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>>;
     /// DescribeImages of the caller's own by tag (all pairs must match).
-    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>>;
+    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>>;
     /// CreateTags on images and snapshots.
     fn create_tags<'a>(
         &'a self,
@@ -250,11 +250,11 @@ pub trait Cloud: Estate + Services + Send + Sync + 'static {
     /// DeleteKeyPair by name; an unknown name succeeds, as in EC2.
     fn delete_key_pair<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeKeyPairs by tag filter (all pairs must match) — empty filter: none.
-    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
+    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>>;
     /// DescribeVpcs: the ids of the VPCs that match, in no particular order — no filter: none.
-    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>>;
+    fn find_vpcs<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<String>>>;
     /// DescribeSubnets: those that match, in no particular order — no filter: none.
-    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>>;
+    fn find_subnets<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<CloudSubnet>>>;
     /// CreateSecurityGroup. Returns its id.
     fn create_security_group<'a>(
         &'a self,
@@ -272,19 +272,25 @@ pub trait Cloud: Estate + Services + Send + Sync + 'static {
     /// DeleteSecurityGroup by id.
     fn delete_security_group<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// DescribeSecurityGroups by tag filter (all pairs must match) — empty filter: none.
-    fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
+    fn find_security_groups<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>>;
     /// DescribeSecurityGroups: those that match, whoever made them — no filter: none.
-    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>>;
-    /// RunInstances, exactly one. A lack of room ([`Lack`]) is answered once and not tried again.
-    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>>;
+    fn filter_security_groups<'a>(
+        &'a self,
+        filters: &'a DescribeFilters,
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>>;
+    /// RunInstances, exactly one. A lack of room ([`CapacityShortfall`]) is answered once and not tried again.
+    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<CloudInstance>>;
     /// DescribeInstances for these ids, in one call; an id that is not visible yet is left out.
-    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>>;
     /// DescribeInstanceStatus of one, in any state; `None` where EC2 does not list it.
     fn instance_status<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<Option<InstanceStatus>>>;
     /// DescribeInstances by tag filter (all pairs must match), any state — empty filter: none.
-    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>>;
     /// DescribeInstances by ClientToken, any state.
-    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>>;
+    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>>;
     /// RebootInstances of one: EC2 answers before anything happens, and resets an instance that does not go down by itself.
     fn reboot_instance<'a>(&'a self, id: &'a str) -> BoxFuture<'a, CloudResult<()>>;
     /// StopInstances of one. EC2 refuses what cannot be started again: one-time spot requests, instance store.

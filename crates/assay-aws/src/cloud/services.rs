@@ -1,5 +1,5 @@
 //! What assay asks of AWS beside instances and AMIs: SSM parameters, KMS signatures, quotas, and EC2's answer to "might I?". It owns the values and the
-//! trait [`Services`], a part of [`super::Cloud`]. It refuses to hold a private key: a signature is made where the key lives.
+//! trait [`RegionServices`], a part of [`super::Cloud`]. It refuses to hold a private key: a signature is made where the key lives.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub enum DryRunAnswer {
 }
 
 /// Services of one region beside EC2's own verbs.
-pub trait Services: Send + Sync {
+pub trait RegionServices: Send + Sync {
     /// SSM GetParameter: its value; `None` where no such parameter (or version) exists. `name` may carry a selector (`name:3`, `name:label`) or be the ARN
     /// of a shared one. Encrypted values are not decrypted.
     fn get_parameter<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CloudResult<Option<String>>>;
@@ -94,7 +94,7 @@ pub trait Services: Send + Sync {
     /// KMS Sign of a SHA-256 digest by ECDSA_SHA_256: the signature in DER (`Ecdsa-Sig-Value`). `key`: id, ARN, `alias/NAME` or an alias's ARN; an ARN's
     /// region is asked, whatever region this is.
     fn kms_sign<'a>(&'a self, key: &'a str, digest: &'a [u8; 32]) -> BoxFuture<'a, CloudResult<Vec<u8>>>;
-    /// KMS GetPublicKey: SubjectPublicKeyInfo in DER. `key` as in [`Services::kms_sign`].
+    /// KMS GetPublicKey: SubjectPublicKeyInfo in DER. `key` as in [`RegionServices::kms_sign`].
     fn kms_public_key<'a>(&'a self, key: &'a str) -> BoxFuture<'a, CloudResult<Vec<u8>>>;
     /// Service Quotas: how many vCPUs of standard on-demand instances may run (`L-1216C47A`): the account's value, else AWS's default; `None` where neither
     /// is known.

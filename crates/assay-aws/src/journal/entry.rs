@@ -1,4 +1,4 @@
-//! The words of the record. One event is one line of JSON; replaying the lines in order gives the [`Step`]s. It owns which events there
+//! The words of the record. One event is one line of JSON; replaying the lines in order gives the [`JournalStep`]s. It owns which events there
 //! are and what each does to a step; it refuses files and clocks.
 
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use assay_model::{AccountId, AmiRef, Region, RunId};
 
 /// The version of the line format; raised when an event changes its meaning.
-pub const JOURNAL_SCHEMA: u32 = 1;
+pub(super) const JOURNAL_SCHEMA: u32 = 1;
 
 /// What assay creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum JournaledKind {
     /// An imported key pair.
     KeyPair,
     /// A temporary security group.
@@ -25,7 +25,7 @@ pub enum Kind {
     Volume,
 }
 
-impl Kind {
+impl JournaledKind {
     /// The word in reports: `key-pair`, `security-group`, `instance`, `volume`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +39,7 @@ impl Kind {
 
 /// Whose record it is: the first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct JournalHeader {
     /// The run.
     pub run: RunId,
     /// This process's part of every name, so that processes sharing a run never meet.
@@ -51,13 +51,13 @@ pub struct Header {
 /// One line of the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum Event {
+pub enum JournalEvent {
     /// The record begins.
     Opened {
         /// [`JOURNAL_SCHEMA`].
         schema: u32,
         /// Whose it is.
-        header: Header,
+        header: JournalHeader,
         /// When.
         at: Timestamp,
     },
@@ -66,7 +66,7 @@ pub enum Event {
         /// Number of the step, unique in this record.
         step: u32,
         /// What is being created.
-        kind: Kind,
+        kind: JournaledKind,
         /// Where.
         region: Region,
         /// Its name; of an instance, the client token; of a volume, its id.
@@ -137,11 +137,11 @@ pub enum StepState {
 
 /// One thing and how far it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct JournalStep {
     /// Its number in the record.
     pub number: u32,
     /// What it is.
-    pub kind: Kind,
+    pub kind: JournaledKind,
     /// Where.
     pub region: Region,
     /// Its name; of an instance, the client token; of a volume, its id.
@@ -156,37 +156,39 @@ pub struct Step {
 
 /// What the lines so far amount to.
 #[derive(Debug, Default)]
-pub(super) struct Replay {
-    pub(super) header: Option<Header>,
-    pub(super) steps: BTreeMap<u32, Step>,
+pub(super) struct JournalReplay {
+    pub(super) header: Option<JournalHeader>,
+    pub(super) steps: BTreeMap<u32, JournalStep>,
     pub(super) protections: Vec<AmiRef>,
     /// Lines that could not be read. A torn last line is normal after a kill: its call was not made.
     pub(super) damaged: usize,
 }
 
-impl Replay {
+impl JournalReplay {
     /// Takes one event into account. An event about an unknown step is ignored: its intent was the damaged line, and what it created
     /// carries our tags.
-    pub(super) fn apply(&mut self, event: Event) {
+    pub(super) fn apply(&mut self, event: JournalEvent) {
         match event {
-            Event::Opened { header, .. } => self.header = Some(header),
-            Event::Intent { step: number, kind, region, name, at } => {
-                self.steps
-                    .insert(number, Step { number, kind, region, name, id: None, at, state: StepState::Intended });
+            JournalEvent::Opened { header, .. } => self.header = Some(header),
+            JournalEvent::Intent { step: number, kind, region, name, at } => {
+                self.steps.insert(
+                    number,
+                    JournalStep { number, kind, region, name, id: None, at, state: StepState::Intended },
+                );
             }
-            Event::Created { step, id } => {
+            JournalEvent::Created { step, id } => {
                 if let Some(step) = self.steps.get_mut(&step).filter(|s| s.state != StepState::Closed) {
                     (step.id, step.state) = (Some(id), StepState::Created);
                 }
             }
-            Event::Refused { step, .. } | Event::Undone { step } => {
+            JournalEvent::Refused { step, .. } | JournalEvent::Undone { step } => {
                 if let Some(step) = self.steps.get_mut(&step) {
                     step.state = StepState::Closed;
                 }
             }
-            Event::UndoStarted { .. } | Event::UndoFailed { .. } | Event::Closed { .. } => {}
-            Event::Protecting { ami, .. } => self.protections.push(ami),
-            Event::Unprotected { ami } => self.protections.retain(|held| *held != ami),
+            JournalEvent::UndoStarted { .. } | JournalEvent::UndoFailed { .. } | JournalEvent::Closed { .. } => {}
+            JournalEvent::Protecting { ami, .. } => self.protections.push(ami),
+            JournalEvent::Unprotected { ami } => self.protections.retain(|held| *held != ami),
         }
     }
 }

@@ -14,7 +14,7 @@ use assay_model::Region;
 /// [`AccessSettings`] with its secrets in the open: lives only while the line is made or read, and is wiped.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct HandoverLine {
     access_key: Option<String>,
     secret_key: Option<String>,
     token: Option<String>,
@@ -26,7 +26,7 @@ struct Line {
     max_retries: Option<u32>,
 }
 
-impl Drop for Line {
+impl Drop for HandoverLine {
     fn drop(&mut self) {
         self.secret_key.zeroize();
         self.token.zeroize();
@@ -84,7 +84,7 @@ struct RoleLine {
 /// The line for `access`, without its newline.
 pub(super) fn to_line(access: &AccessSettings) -> serde_json::Result<Zeroizing<String>> {
     let open = |secret: &Option<SecretString>| secret.as_ref().map(|s| s.expose_secret().to_owned());
-    let line = Line {
+    let line = HandoverLine {
         access_key: access.access_key.clone(),
         secret_key: open(&access.secret_key),
         token: open(&access.token),
@@ -105,7 +105,7 @@ pub(super) fn to_line(access: &AccessSettings) -> serde_json::Result<Zeroizing<S
 
 /// What the line says.
 pub(super) fn from_line(line: &str) -> serde_json::Result<AccessSettings> {
-    let line: Line = serde_json::from_str(line)?;
+    let line: HandoverLine = serde_json::from_str(line)?;
     let close = |secret: &Option<String>| secret.clone().map(SecretString::from);
     Ok(AccessSettings {
         access_key: line.access_key.clone(),

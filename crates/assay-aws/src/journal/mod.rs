@@ -21,10 +21,10 @@ pub mod sweep;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Event, Header, Kind, Step, StepState};
-pub use names::Names;
+pub use entry::{JournalEvent, JournalHeader, JournalStep, JournaledKind, StepState};
+pub use names::ResourceNames;
 pub use removal::UndoPolicy;
 #[cfg(test)]
-pub(crate) use store::Disk;
+pub(crate) use store::JournalDisk;
 pub use store::{Journal, JournalError, default_root};
 pub use undo::undo;

@@ -8,11 +8,11 @@ const LONGEST: usize = 64;
 
 /// Makes the names of one process of one run.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub struct ResourceNames {
     prefix: String,
 }
 
-impl Names {
+impl ResourceNames {
     /// Names for `process` (a few characters of a-z and 0-9) of `run`. Several processes share a run when Packer builds in parallel: without
     /// the process, two of them would ask for one key pair name, and one client token would yield one instance for both.
     pub fn new(run: &RunId, process: &str) -> Self {
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn a_name_is_unique_and_fits_a_client_token() {
         let run: RunId = "01JD0000000000000000000000".parse().expect("a run");
-        let names = Names::new(&run, "k3v9qa");
+        let names = ResourceNames::new(&run, "k3v9qa");
         let name = names.of_step(&"ap-southeast-1".parse().expect("region"), 12);
         assert_eq!(name, "assay-01jd0000000000000000000000-k3v9qa-ap-southeast-1-12");
         assert!(name.len() <= LONGEST);
@@ -51,6 +51,6 @@ mod tests {
         let (a, b) = (names.of_step(&long, 1), names.of_step(&long, 2));
         assert!(a.len() <= LONGEST && a.starts_with(&run.resource_prefix()), "{a}");
         assert_ne!(a, b);
-        assert_ne!(name, Names::new(&run, "k3v9qb").of_step(&"ap-southeast-1".parse().expect("region"), 12));
+        assert_ne!(name, ResourceNames::new(&run, "k3v9qb").of_step(&"ap-southeast-1".parse().expect("region"), 12));
     }
 }

@@ -19,16 +19,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::Kind;
-use crate::cloud::{Instance, Named};
-use assay_model::{RunId, State, tags};
+use super::JournaledKind;
+use crate::cloud::{CloudInstance, NamedResource};
+use assay_model::{ImageState, RunId, tags};
 
 /// Clocks may differ by this much before one is believed over the other, in seconds.
 const SKEW: i64 = 600;
 
 /// What a sweep is asked for.
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub struct SweepScope {
     /// Only this run's.
     pub run: Option<RunId>,
     /// Only this owner's (`assay:owner`).
@@ -41,7 +41,7 @@ pub struct Scope {
 
 /// Who made a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Maker {
+pub enum ResourceMaker {
     /// assay, for a test.
     Assay,
     /// Packer, for a build of an image that assay looks after.
@@ -50,9 +50,9 @@ pub enum Maker {
 
 /// What the cloud says of a thing.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct ResourceFacts {
     /// What it is.
-    pub kind: Kind,
+    pub kind: JournaledKind,
     /// Names and tokens that cannot be changed after creation.
     pub witnesses: Vec<String>,
     /// When it was made, seconds since the epoch, where EC2 tells.
@@ -61,11 +61,11 @@ pub struct Facts {
     pub tags: BTreeMap<String, String>,
 }
 
-impl Facts {
+impl ResourceFacts {
     /// The facts of an instance.
-    pub fn of_instance(instance: &Instance) -> Self {
+    pub fn of_instance(instance: &CloudInstance) -> Self {
         Self {
-            kind: Kind::Instance,
+            kind: JournaledKind::Instance,
             witnesses: instance.client_token.iter().chain(&instance.key_name).cloned().collect(),
             created_at: instance.launch_time,
             tags: instance.tags.clone(),
@@ -73,7 +73,7 @@ impl Facts {
     }
 
     /// The facts of a key pair or group.
-    pub fn of_named(kind: Kind, named: &Named) -> Self {
+    pub fn of_named(kind: JournaledKind, named: &NamedResource) -> Self {
         Self { kind, witnesses: vec![named.name.clone()], created_at: named.created_at, tags: named.tags.clone() }
     }
 
@@ -83,7 +83,7 @@ impl Facts {
 }
 
 /// Whether the thing may be removed now: why it is provably ours and due, or why it is left alone.
-pub fn judge(facts: &Facts, scope: &Scope, now: Timestamp) -> Result<(Maker, String), String> {
+pub fn judge(facts: &ResourceFacts, scope: &SweepScope, now: Timestamp) -> Result<(ResourceMaker, String), String> {
     if facts.tag(tags::MANAGED) != Some("true") {
         return Err(format!("it has no tag {}=true", tags::MANAGED));
     }
@@ -95,7 +95,7 @@ pub fn judge(facts: &Facts, scope: &Scope, now: Timestamp) -> Result<(Maker, Str
     Ok((maker, format!("its tags and {witness} prove it; {due}")))
 }
 
-fn in_scope(facts: &Facts, scope: &Scope) -> Result<(), String> {
+fn in_scope(facts: &ResourceFacts, scope: &SweepScope) -> Result<(), String> {
     if scope.run.is_none() && scope.owner.is_none() {
         return Err("neither a run nor an owner was given".to_owned());
     }
@@ -109,19 +109,19 @@ fn in_scope(facts: &Facts, scope: &Scope) -> Result<(), String> {
 }
 
 /// Who made it, when the work it was made for began, and the witness in words.
-fn maker(facts: &Facts, now: Timestamp) -> Result<(Maker, Option<i64>, String), String> {
+fn maker(facts: &ResourceFacts, now: Timestamp) -> Result<(ResourceMaker, Option<i64>, String), String> {
     if let Some(run) = facts.tag(tags::RUN).and_then(|run| run.parse::<RunId>().ok()) {
         let prefix = format!("{}-", run.resource_prefix());
         if let Some(witness) = facts.witnesses.iter().find(|witness| witness.starts_with(&prefix)) {
             let now_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
             let began = run.time_ms(now_ms).and_then(|ms| i64::try_from(ms / 1000).ok());
-            return Ok((Maker::Assay, began, format!("the name {witness}")));
+            return Ok((ResourceMaker::Assay, began, format!("the name {witness}")));
         }
     }
-    if facts.tag(tags::STATE) == Some(State::Building.as_str()) {
+    if facts.tag(tags::STATE) == Some(ImageState::Building.as_str()) {
         let packers = facts.witnesses.iter().find_map(|name| Some((name, packer_time(name, now)?)));
         if let Some((name, began)) = packers {
-            return Ok((Maker::Packer, Some(began), format!("Packer's name {name}")));
+            return Ok((ResourceMaker::Packer, Some(began), format!("Packer's name {name}")));
         }
     }
     Err("no name or token of it, which nobody could have changed, is assay's or Packer's".to_owned())
@@ -139,7 +139,7 @@ fn packer_time(name: &str, now: Timestamp) -> Option<i64> {
     (YEAR_2013..=now.as_second() + SKEW).contains(&seconds).then_some(seconds)
 }
 
-fn not_before(facts: &Facts, made_at: Option<i64>) -> Result<(), String> {
+fn not_before(facts: &ResourceFacts, made_at: Option<i64>) -> Result<(), String> {
     match (facts.created_at, made_at) {
         (Some(created), Some(began)) if created + SKEW < began => {
             Err("it is older than the run that its tags and names claim".to_owned())
@@ -149,19 +149,21 @@ fn not_before(facts: &Facts, made_at: Option<i64>) -> Result<(), String> {
 }
 
 /// Why it is due.
-fn due(facts: &Facts, scope: &Scope, maker: Maker, now: Timestamp) -> Result<String, String> {
+fn due(facts: &ResourceFacts, scope: &SweepScope, maker: ResourceMaker, now: Timestamp) -> Result<String, String> {
     let expires: Option<Timestamp> = facts.tag(tags::EXPIRES_AT).and_then(|text| text.parse().ok());
     if let Some(at) = expires.filter(|at| now.as_second() >= at.as_second() + SKEW) {
         return Ok(format!("it expired at {at}"));
     }
     match maker {
-        Maker::Assay if scope.named && scope.run.is_some() => Ok("its run was named".to_owned()),
-        Maker::Assay if scope.named => Ok("its owner was named".to_owned()),
-        Maker::Packer if scope.named && scope.run.is_some() => Ok("its run was named".to_owned()),
+        ResourceMaker::Assay if scope.named && scope.run.is_some() => Ok("its run was named".to_owned()),
+        ResourceMaker::Assay if scope.named => Ok("its owner was named".to_owned()),
+        ResourceMaker::Packer if scope.named && scope.run.is_some() => Ok("its run was named".to_owned()),
         // A build of this owner may be using it right now: the age that the user gave must say that none is.
-        Maker::Packer if scope.named && scope.older_than.is_some() => Ok("its owner and an age were named".to_owned()),
+        ResourceMaker::Packer if scope.named && scope.older_than.is_some() => {
+            Ok("its owner and an age were named".to_owned())
+        }
         _ => match expires {
-            Some(at) if maker == Maker::Packer && scope.named => Err(format!(
+            Some(at) if maker == ResourceMaker::Packer && scope.named => Err(format!(
                 "it expires at {at}, and a build may still be using it; --older-than together with --owner overrules that"
             )),
             Some(at) => Err(format!("it expires at {at}")),
@@ -170,7 +172,7 @@ fn due(facts: &Facts, scope: &Scope, maker: Maker, now: Timestamp) -> Result<Str
     }
 }
 
-fn old_enough(facts: &Facts, scope: &Scope, made_at: Option<i64>, now: Timestamp) -> Result<(), String> {
+fn old_enough(facts: &ResourceFacts, scope: &SweepScope, made_at: Option<i64>, now: Timestamp) -> Result<(), String> {
     let Some(least) = scope.older_than else { return Ok(()) };
     // A group's own time is unknown; it is no older than its run.
     let Some(born) = facts.created_at.or(made_at) else { return Err("its age is unknown".to_owned()) };
@@ -194,15 +196,15 @@ mod tests {
         ulid::Ulid(bits + 7).to_string().parse().expect("a run")
     }
 
-    fn scope() -> Scope {
-        Scope { run: None, owner: Some("o".to_owned()), named: false, older_than: None }
+    fn scope() -> SweepScope {
+        SweepScope { run: None, owner: Some("o".to_owned()), named: false, older_than: None }
     }
 
-    fn by_run() -> Scope {
-        Scope { run: Some(run()), owner: None, named: true, older_than: None }
+    fn by_run() -> SweepScope {
+        SweepScope { run: Some(run()), owner: None, named: true, older_than: None }
     }
 
-    fn facts(expires_in: i64) -> Facts {
+    fn facts(expires_in: i64) -> ResourceFacts {
         let expires = Timestamp::from_second(NOW + expires_in).expect("a time").to_string();
         let own = [
             (tags::MANAGED, "true".to_owned()),
@@ -210,15 +212,15 @@ mod tests {
             (tags::OWNER, "o".to_owned()),
             (tags::EXPIRES_AT, expires),
         ];
-        Facts {
-            kind: Kind::Instance,
+        ResourceFacts {
+            kind: JournaledKind::Instance,
             witnesses: vec![format!("{}-abc123-us-east-1-3", run().resource_prefix()), "key".to_owned()],
             created_at: Some(NOW - 500),
             tags: own.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
         }
     }
 
-    fn packers(expires_in: i64) -> Facts {
+    fn packers(expires_in: i64) -> ResourceFacts {
         let mut facts = facts(expires_in);
         facts.tags.remove(tags::RUN);
         facts.tags.insert(tags::STATE.to_owned(), "building".to_owned());
@@ -226,15 +228,15 @@ mod tests {
         facts
     }
 
-    fn verdict(facts: &Facts, scope: &Scope) -> Result<Maker, String> {
+    fn verdict(facts: &ResourceFacts, scope: &SweepScope) -> Result<ResourceMaker, String> {
         judge(facts, scope, now()).map(|(maker, _)| maker)
     }
 
     #[test]
     fn expired_or_named_and_proven_is_swept() {
-        assert_eq!(verdict(&facts(-700), &scope()), Ok(Maker::Assay));
-        assert_eq!(verdict(&facts(3600), &by_run()), Ok(Maker::Assay));
-        assert_eq!(verdict(&facts(3600), &Scope { named: true, ..scope() }), Ok(Maker::Assay));
+        assert_eq!(verdict(&facts(-700), &scope()), Ok(ResourceMaker::Assay));
+        assert_eq!(verdict(&facts(3600), &by_run()), Ok(ResourceMaker::Assay));
+        assert_eq!(verdict(&facts(3600), &SweepScope { named: true, ..scope() }), Ok(ResourceMaker::Assay));
         assert!(verdict(&facts(3600), &scope()).expect_err("lives").contains("expires at"));
         assert!(verdict(&facts(-60), &scope()).is_err(), "clocks may differ");
     }
@@ -250,7 +252,7 @@ mod tests {
 
     #[test]
     fn each_demand_is_needed() {
-        type Change = fn(&mut Facts);
+        type Change = fn(&mut ResourceFacts);
         let changes: [(&str, Change); 5] = [
             ("managed", |f| drop(f.tags.remove(tags::MANAGED))),
             ("run", |f| drop(f.tags.insert(tags::RUN.into(), "01JD0000000000000000000000".into()))),
@@ -263,14 +265,14 @@ mod tests {
             change(&mut changed);
             assert!(verdict(&changed, &scope()).is_err(), "{what}");
         }
-        assert!(verdict(&facts(-7000), &Scope { owner: None, ..scope() }).is_err(), "no scope at all");
+        assert!(verdict(&facts(-7000), &SweepScope { owner: None, ..scope() }).is_err(), "no scope at all");
     }
 
     #[test]
     fn what_a_killed_packer_left_is_swept_once_expired() {
-        assert_eq!(verdict(&packers(-700), &scope()), Ok(Maker::Packer));
+        assert_eq!(verdict(&packers(-700), &scope()), Ok(ResourceMaker::Packer));
         // A running build looks the same: the owner's name does not overrule its expiry.
-        assert!(verdict(&packers(3600), &Scope { named: true, ..scope() }).is_err());
+        assert!(verdict(&packers(3600), &SweepScope { named: true, ..scope() }).is_err());
         let mut unmarked = packers(-700);
         unmarked.tags.remove(tags::STATE);
         assert!(verdict(&unmarked, &scope()).is_err());
@@ -284,7 +286,7 @@ mod tests {
 
     #[test]
     fn older_than_only_narrows() {
-        let narrow = |seconds| Scope { older_than: Some(Duration::from_secs(seconds)), ..by_run() };
+        let narrow = |seconds| SweepScope { older_than: Some(Duration::from_secs(seconds)), ..by_run() };
         assert!(verdict(&facts(3600), &narrow(400)).is_ok());
         assert!(verdict(&facts(3600), &narrow(7200)).is_err());
         let mut group = facts(3600);

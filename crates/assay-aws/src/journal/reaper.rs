@@ -59,16 +59,16 @@ pub enum ReaperError {
     Handover(#[source] serde_json::Error),
 }
 
-/// The conductor's end. Dropping it without [`Reaper::dismiss`] closes the pipe: the reaper then undoes what is open.
+/// The conductor's end. Dropping it without [`ReaperHandle::dismiss`] closes the pipe: the reaper then undoes what is open.
 #[derive(Debug)]
-pub struct Reaper {
+pub struct ReaperHandle {
     child: Child,
     pipe: Arc<Mutex<ChildStdin>>,
     /// Sends credentials as they are got.
     renewing: AbortOnDropHandle<()>,
 }
 
-impl Reaper {
+impl ReaperHandle {
     /// Starts `program reaper --journal DIR` (`program` is this very program, see [`own_program`]) and waits until it is ready.
     ///
     /// `resolved`: the credentials in use, see [`CloudFactory::resolved`].

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudResult, Instance, Named};
+use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudInstance, CloudResult, NamedResource};
 
 /// How many looks in a row must find nothing.
 const EMPTY_LOOKS: u32 = 3;
@@ -80,7 +80,7 @@ impl UndoPolicy {
 
 /// Where the thing to be removed came from.
 #[derive(Debug, Clone)]
-pub struct Origin {
+pub struct RemovalOrigin {
     /// How long ago its creation was begun.
     pub age: Duration,
     /// Whether EC2 ever confirmed that it exists.
@@ -88,7 +88,7 @@ pub struct Origin {
 }
 
 /// The looks at one thing: counts, pauses, and the last reason why it is still there.
-struct Watch {
+struct RemovalWatch {
     policy: UndoPolicy,
     settled_at: Instant,
     empty: u32,
@@ -98,8 +98,8 @@ struct Watch {
     reason: String,
 }
 
-impl Watch {
-    fn new(policy: UndoPolicy, origin: &Origin) -> Self {
+impl RemovalWatch {
+    fn new(policy: UndoPolicy, origin: &RemovalOrigin) -> Self {
         Self {
             policy,
             settled_at: Instant::now() + policy.settle.saturating_sub(origin.age),
@@ -175,11 +175,11 @@ pub enum InstanceKey {
 pub async fn end_instance(
     cloud: &dyn Cloud,
     key: &InstanceKey,
-    origin: &Origin,
+    origin: &RemovalOrigin,
     policy: UndoPolicy,
-    mut seen: impl FnMut(&Instance),
+    mut seen: impl FnMut(&CloudInstance),
 ) -> Result<(), String> {
-    let mut watch = Watch::new(policy, origin);
+    let mut watch = RemovalWatch::new(policy, origin);
     let mut ending = false;
     loop {
         match look(cloud, key).await {
@@ -215,7 +215,7 @@ pub async fn end_instance(
     }
 }
 
-async fn look(cloud: &dyn Cloud, key: &InstanceKey) -> CloudResult<Vec<Instance>> {
+async fn look(cloud: &dyn Cloud, key: &InstanceKey) -> CloudResult<Vec<CloudInstance>> {
     match key {
         InstanceKey::Id(id) => cloud.describe_instances(std::slice::from_ref(id)).await,
         InstanceKey::Token(token) => cloud.find_by_client_token(token).await,
@@ -223,7 +223,7 @@ async fn look(cloud: &dyn Cloud, key: &InstanceKey) -> CloudResult<Vec<Instance>
 }
 
 /// Asks EC2 to end the instance. Returns whether that says that it is there.
-async fn terminate(cloud: &dyn Cloud, id: &str, watch: &mut Watch) -> Result<bool, String> {
+async fn terminate(cloud: &dyn Cloud, id: &str, watch: &mut RemovalWatch) -> Result<bool, String> {
     match cloud.terminate_instance(id).await {
         Err(error) if error.kind != CloudErrorKind::NotFound => watch.failed(&error).map(|()| false),
         answer => {
@@ -238,10 +238,10 @@ pub async fn delete_key_pair(
     cloud: &dyn Cloud,
     name: &str,
     tags: &[(String, String)],
-    origin: &Origin,
+    origin: &RemovalOrigin,
     policy: UndoPolicy,
 ) -> Result<(), String> {
-    let mut watch = Watch::new(policy, origin);
+    let mut watch = RemovalWatch::new(policy, origin);
     loop {
         // An unknown name succeeds as well, so only the list says whether it is gone.
         match cloud.delete_key_pair(name).await {
@@ -270,10 +270,10 @@ pub async fn delete_security_group(
     name: &str,
     id: Option<&str>,
     tags: &[(String, String)],
-    origin: &Origin,
+    origin: &RemovalOrigin,
     policy: UndoPolicy,
 ) -> Result<(), String> {
-    let mut watch = Watch::new(policy, origin);
+    let mut watch = RemovalWatch::new(policy, origin);
     let mut deleted = false;
     loop {
         match cloud.find_security_groups(tags).await {
@@ -302,7 +302,7 @@ pub async fn delete_security_group(
 }
 
 /// The ids to delete: those listed under the name, and the known one even while the list does not show it.
-fn group_ids(listed: &[Named], name: &str, id: Option<&str>, deleted: bool) -> Vec<String> {
+fn group_ids(listed: &[NamedResource], name: &str, id: Option<&str>, deleted: bool) -> Vec<String> {
     let mut ids: Vec<String> = listed.iter().filter(|g| g.name == name).map(|g| g.id.clone()).collect();
     if let Some(id) = id.filter(|id| !deleted && !ids.iter().any(|known| known == id)) {
         ids.push(id.to_owned());
@@ -317,7 +317,7 @@ pub async fn delete_volume(
     tags: &[(String, String)],
     policy: UndoPolicy,
 ) -> Result<(), String> {
-    let mut watch = Watch::new(policy, &Origin { age: policy.settle, confirmed: true });
+    let mut watch = RemovalWatch::new(policy, &RemovalOrigin { age: policy.settle, confirmed: true });
     loop {
         match cloud.find_volumes(tags).await {
             Ok(listed) if !listed.contains_key(id) => {

@@ -17,8 +17,8 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    entry::{Event, Header, JOURNAL_SCHEMA, Kind, Replay, Step, StepState},
-    names::Names,
+    entry::{JOURNAL_SCHEMA, JournalEvent, JournalHeader, JournalReplay, JournalStep, JournaledKind, StepState},
+    names::ResourceNames,
 };
 use assay_model::{AccountId, AmiRef, Region, RunId};
 
@@ -60,29 +60,29 @@ pub fn default_root() -> Result<PathBuf, JournalError> {
 /// The record of one process. Shared by reference; every method may be called from any task.
 pub struct Journal {
     dir: PathBuf,
-    header: Header,
-    names: Names,
-    inner: Mutex<Inner>,
+    header: JournalHeader,
+    names: ResourceNames,
+    inner: Mutex<JournalState>,
 }
 
 /// Where lines go. A file; tests watch what is really on the disk.
-pub(crate) trait Disk: Write + Send {
+pub(crate) trait JournalDisk: Write + Send {
     /// Returns when everything written so far survives a power cut.
     fn sync(&mut self) -> io::Result<()>;
 }
 
-impl Disk for File {
+impl JournalDisk for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
 }
 
-struct Inner {
+struct JournalState {
     /// Absent once the record is closed for good.
-    file: Option<Box<dyn Disk>>,
+    file: Option<Box<dyn JournalDisk>>,
     /// The last line may have been written in part: it must not swallow the next one.
     torn: bool,
-    replay: Replay,
+    replay: JournalReplay,
     last_number: u32,
 }
 
@@ -102,7 +102,7 @@ impl Journal {
         root: &Path,
         run: RunId,
         account: Option<AccountId>,
-        disk: impl FnOnce(File) -> Box<dyn Disk>,
+        disk: impl FnOnce(File) -> Box<dyn JournalDisk>,
     ) -> Result<Self, JournalError> {
         let process = process_part();
         let dir = root.join("runs").join(run.to_string()).join(&process);
@@ -119,14 +119,19 @@ impl Journal {
             .open(&path)
             .map_err(failed("created", &path))?;
         sync_folders(&dir, root).map_err(failed("made durable", &dir))?;
-        let header = Header { run, process, account };
+        let header = JournalHeader { run, process, account };
         let journal = Self {
-            names: Names::new(&run, &header.process),
+            names: ResourceNames::new(&run, &header.process),
             dir,
             header: header.clone(),
-            inner: Mutex::new(Inner { file: Some(disk(file)), torn: false, replay: Replay::default(), last_number: 0 }),
+            inner: Mutex::new(JournalState {
+                file: Some(disk(file)),
+                torn: false,
+                replay: JournalReplay::default(),
+                last_number: 0,
+            }),
         };
-        journal.append(Event::Opened { schema: JOURNAL_SCHEMA, header, at: Timestamp::now() })?;
+        journal.append(JournalEvent::Opened { schema: JOURNAL_SCHEMA, header, at: Timestamp::now() })?;
         Ok(journal)
     }
 
@@ -146,13 +151,13 @@ impl Journal {
         }
         let replay = replay(&bytes);
         let header = replay.header.clone().ok_or_else(|| JournalError::NoHeader { path: path.clone() })?;
-        let names = Names::new(&header.run, &header.process);
+        let names = ResourceNames::new(&header.run, &header.process);
         let last_number = replay.steps.keys().next_back().copied().unwrap_or(0);
         Ok(Self {
             dir: dir.to_owned(),
             header,
             names,
-            inner: Mutex::new(Inner { file: Some(Box::new(file)), torn: false, replay, last_number }),
+            inner: Mutex::new(JournalState { file: Some(Box::new(file)), torn: false, replay, last_number }),
         })
     }
 
@@ -162,70 +167,70 @@ impl Journal {
     }
 
     /// The names of this process.
-    pub fn names(&self) -> &Names {
+    pub fn names(&self) -> &ResourceNames {
         &self.names
     }
 
     /// Whose record it is.
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &JournalHeader {
         &self.header
     }
 
     /// Notes that something is about to be created and gives it its name. When this returns, the line is on the disk.
     /// When it fails, nothing may be created.
-    pub fn intend(&self, kind: Kind, region: &Region) -> Result<Step, JournalError> {
+    pub fn intend(&self, kind: JournaledKind, region: &Region) -> Result<JournalStep, JournalError> {
         let number = self.next_number();
         self.intend_named(number, kind, region, self.names.of_step(region, number))
     }
 
     /// Notes a volume seen on an instance of ours, unless it is noted already.
     pub fn observe_volume(&self, region: &Region, id: &str) -> Result<(), JournalError> {
-        let known = self.lock().replay.steps.values().any(|s| s.kind == Kind::Volume && s.name == id);
+        let known = self.lock().replay.steps.values().any(|s| s.kind == JournaledKind::Volume && s.name == id);
         if known {
             return Ok(());
         }
-        let step = self.intend_named(self.next_number(), Kind::Volume, region, id.to_owned())?;
+        let step = self.intend_named(self.next_number(), JournaledKind::Volume, region, id.to_owned())?;
         self.created(step.number, id)
     }
 
     /// Notes the id that EC2 gave.
     pub fn created(&self, step: u32, id: &str) -> Result<(), JournalError> {
-        self.append(Event::Created { step, id: id.to_owned() })
+        self.append(JournalEvent::Created { step, id: id.to_owned() })
     }
 
     /// Notes that EC2 said no: there is nothing to undo.
     pub fn refused(&self, step: u32, reason: &str) -> Result<(), JournalError> {
-        self.append(Event::Refused { step, reason: reason.to_owned() })
+        self.append(JournalEvent::Refused { step, reason: reason.to_owned() })
     }
 
     /// Notes that removal begins.
     pub fn undo_started(&self, step: u32) -> Result<(), JournalError> {
-        self.append(Event::UndoStarted { step })
+        self.append(JournalEvent::UndoStarted { step })
     }
 
     /// Notes that the cloud confirmed it gone.
     pub fn undone(&self, step: u32) -> Result<(), JournalError> {
-        self.append(Event::Undone { step })
+        self.append(JournalEvent::Undone { step })
     }
 
     /// Notes that removal was given up.
     pub fn undo_failed(&self, step: u32, reason: &str) -> Result<(), JournalError> {
-        self.append(Event::UndoFailed { step, reason: reason.to_owned() })
+        self.append(JournalEvent::UndoFailed { step, reason: reason.to_owned() })
     }
 
     /// Notes that deregistration protection is about to be set on an AMI that did not have it. Neither undo nor the reaper nor a sweep
     /// ever lifts it.
     pub fn protecting(&self, ami: &AmiRef) -> Result<(), JournalError> {
-        self.append(Event::Protecting { ami: ami.clone(), at: Timestamp::now() })
+        self.append(JournalEvent::Protecting { ami: ami.clone(), at: Timestamp::now() })
     }
 
     /// Notes that we lifted our own protection.
     pub fn unprotected(&self, ami: &AmiRef) -> Result<(), JournalError> {
-        self.append(Event::Unprotected { ami: ami.clone() })
+        self.append(JournalEvent::Unprotected { ami: ami.clone() })
     }
 
     /// What may still exist, in the order of creation.
-    pub fn open_steps(&self) -> Vec<Step> {
+    pub fn open_steps(&self) -> Vec<JournalStep> {
         self.lock().replay.steps.values().filter(|s| s.state != StepState::Closed).cloned().collect()
     }
 
@@ -263,7 +268,7 @@ impl Journal {
 
     /// Ends the record and keeps it, for what can be learned from it.
     pub fn finish(&self) -> Result<(), JournalError> {
-        self.append(Event::Closed { at: Timestamp::now() })
+        self.append(JournalEvent::Closed { at: Timestamp::now() })
     }
 
     fn next_number(&self) -> u32 {
@@ -272,17 +277,30 @@ impl Journal {
         inner.last_number
     }
 
-    fn intend_named(&self, number: u32, kind: Kind, region: &Region, name: String) -> Result<Step, JournalError> {
+    fn intend_named(
+        &self,
+        number: u32,
+        kind: JournaledKind,
+        region: &Region,
+        name: String,
+    ) -> Result<JournalStep, JournalError> {
         let (region, at) = (region.clone(), Timestamp::now());
-        let step =
-            Step { number, kind, region: region.clone(), name: name.clone(), id: None, at, state: StepState::Intended };
-        self.append(Event::Intent { step: number, kind, region, name, at })?;
+        let step = JournalStep {
+            number,
+            kind,
+            region: region.clone(),
+            name: name.clone(),
+            id: None,
+            at,
+            state: StepState::Intended,
+        };
+        self.append(JournalEvent::Intent { step: number, kind, region, name, at })?;
         Ok(step)
     }
 
     /// Writes one line and waits until it is on the disk. What is in memory follows in any case: undo must know of a thing even when the
     /// disk is full.
-    fn append(&self, event: Event) -> Result<(), JournalError> {
+    fn append(&self, event: JournalEvent) -> Result<(), JournalError> {
         let failed = |source| JournalError::Io { action: "written", path: self.dir.join(FILE), source };
         let line = serde_json::to_vec(&event).map_err(|e| failed(e.into()));
         let mut inner = self.lock();
@@ -301,14 +319,14 @@ impl Journal {
         written.map_err(failed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, JournalState> {
         // A panic elsewhere must not stop the undo: the state is whole after every statement.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn replay(bytes: &[u8]) -> Replay {
-    let mut replay = Replay::default();
+fn replay(bytes: &[u8]) -> JournalReplay {
+    let mut replay = JournalReplay::default();
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match serde_json::from_slice(line) {
             Ok(event) => replay.apply(event),
@@ -348,21 +366,29 @@ mod tests {
     fn a_record_reads_back_as_it_was_left() {
         let root = tempfile::tempdir().expect("folder");
         let first = journal(root.path());
-        let key = first.intend(Kind::KeyPair, &region()).expect("line");
-        let instance = first.intend(Kind::Instance, &region()).expect("line");
+        let key = first.intend(JournaledKind::KeyPair, &region()).expect("line");
+        let instance = first.intend(JournaledKind::Instance, &region()).expect("line");
         first.created(instance.number, "i-1").expect("line");
-        let group = first.intend(Kind::SecurityGroup, &region()).expect("line");
+        let group = first.intend(JournaledKind::SecurityGroup, &region()).expect("line");
         first.refused(group.number, "no").expect("line");
         first.observe_volume(&region(), "vol-1").expect("line");
         first.observe_volume(&region(), "vol-1").expect("no second line");
         let again = Journal::reopen(first.dir()).expect("reads");
         assert_eq!(again.header(), first.header());
         assert_eq!(again.open_steps(), first.open_steps());
-        let open: Vec<(Kind, Option<String>)> = again.open_steps().into_iter().map(|s| (s.kind, s.id)).collect();
+        let open: Vec<(JournaledKind, Option<String>)> =
+            again.open_steps().into_iter().map(|s| (s.kind, s.id)).collect();
         let id = |id: &str| Some(id.to_owned());
-        assert_eq!(open, [(Kind::KeyPair, None), (Kind::Instance, id("i-1")), (Kind::Volume, id("vol-1"))]);
+        assert_eq!(
+            open,
+            [
+                (JournaledKind::KeyPair, None),
+                (JournaledKind::Instance, id("i-1")),
+                (JournaledKind::Volume, id("vol-1"))
+            ]
+        );
         again.undone(key.number).expect("line");
-        let next = again.intend(Kind::KeyPair, &region()).expect("line");
+        let next = again.intend(JournaledKind::KeyPair, &region()).expect("line");
         assert!(next.number > 4 && next.name != key.name, "{next:?}");
     }
 
@@ -389,7 +415,7 @@ mod tests {
         }
     }
 
-    impl Disk for FullOnce {
+    impl JournalDisk for FullOnce {
         fn sync(&mut self) -> io::Result<()> {
             self.file.sync_data()
         }
@@ -398,14 +424,15 @@ mod tests {
     #[test]
     fn a_line_that_was_written_in_part_does_not_swallow_the_next() {
         let root = tempfile::tempdir().expect("folder");
-        let disk = |file| Box::new(FullOnce { file, at: 2, lines: 0 }) as Box<dyn Disk>;
+        let disk = |file| Box::new(FullOnce { file, at: 2, lines: 0 }) as Box<dyn JournalDisk>;
         let first = Journal::create_on(root.path(), RunId::generate(), None, disk).expect("a journal");
-        first.intend(Kind::KeyPair, &region()).expect_err("the disk is full");
+        first.intend(JournaledKind::KeyPair, &region()).expect_err("the disk is full");
         assert_eq!(first.damaged(), 1);
-        let group = first.intend(Kind::SecurityGroup, &region()).expect("there is room again");
+        let group = first.intend(JournaledKind::SecurityGroup, &region()).expect("there is room again");
         let again = Journal::reopen(first.dir()).expect("reads");
-        let found: Vec<(Kind, String)> = again.open_steps().into_iter().map(|step| (step.kind, step.name)).collect();
-        assert_eq!(found, [(Kind::SecurityGroup, group.name)]);
+        let found: Vec<(JournaledKind, String)> =
+            again.open_steps().into_iter().map(|step| (step.kind, step.name)).collect();
+        assert_eq!(found, [(JournaledKind::SecurityGroup, group.name)]);
         assert_eq!(again.damaged(), 1);
     }
 
@@ -413,7 +440,7 @@ mod tests {
     fn a_torn_last_line_neither_hurts_nor_swallows_the_next() {
         let root = tempfile::tempdir().expect("folder");
         let first = journal(root.path());
-        let step = first.intend(Kind::Instance, &region()).expect("line");
+        let step = first.intend(JournaledKind::Instance, &region()).expect("line");
         let path = first.dir().join(FILE);
         let whole = fs::read(&path).expect("reads");
         let full = whole.len();
@@ -425,7 +452,7 @@ mod tests {
             let counts = usize::from(length == full - 1);
             assert_eq!(torn.open_steps().len(), counts, "{length}");
             assert_eq!(torn.damaged(), usize::from(length > last_line && counts == 0), "{length}");
-            torn.intend(Kind::KeyPair, &region()).expect("line");
+            torn.intend(JournaledKind::KeyPair, &region()).expect("line");
             assert_eq!(Journal::reopen(first.dir()).expect("reads").open_steps().len(), counts + 1, "{length}");
         }
         assert_eq!(step.number, 1);
@@ -438,7 +465,7 @@ mod tests {
         let first = journal(root.path());
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(first.dir()), mode(&first.dir().join(FILE))), (0o700, 0o600));
-        let step = first.intend(Kind::KeyPair, &region()).expect("line");
+        let step = first.intend(JournaledKind::KeyPair, &region()).expect("line");
         first.close().expect("closes");
         assert!(first.dir().exists(), "an open step must stay on record");
         first.undone(step.number).expect("line");

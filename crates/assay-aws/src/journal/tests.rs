@@ -7,13 +7,13 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    proof::Scope,
+    proof::SweepScope,
     removal::UndoPolicy,
-    sweep, undo, {Journal, Kind, reaper},
+    sweep, undo, {Journal, JournaledKind, reaper},
 };
 use crate::cloud::{
     Cloud, CloudErrorKind, CloudFactory, RunInstances,
-    fake::{FakeCloud, Fault},
+    fake::{FakeCloud, FakeFault},
 };
 use assay_model::{Region, RunId, tags};
 
@@ -76,13 +76,13 @@ impl Bench {
     async fn build(&self) {
         let cloud = self.cloud.region(&here());
         let all = our_tags(&self.journal.header().run, 3600);
-        let key = self.journal.intend(Kind::KeyPair, &here()).expect("line");
+        let key = self.journal.intend(JournaledKind::KeyPair, &here()).expect("line");
         cloud.import_key_pair(&key.name, "ssh-ed25519 A", &all).await.expect("made");
         self.journal.created(key.number, &key.name).expect("line");
-        let group = self.journal.intend(Kind::SecurityGroup, &here()).expect("line");
+        let group = self.journal.intend(JournaledKind::SecurityGroup, &here()).expect("line");
         let group_id = cloud.create_security_group(&group.name, None, &all).await.expect("made");
         self.journal.created(group.number, &group_id).expect("line");
-        let step = self.journal.intend(Kind::Instance, &here()).expect("line");
+        let step = self.journal.intend(JournaledKind::Instance, &here()).expect("line");
         let made = cloud.run_instance(&launch(&step.name, &key.name, &group_id, all)).await.expect("made");
         self.journal.created(step.number, &made.id).expect("line");
     }
@@ -98,7 +98,7 @@ async fn a_panic_or_an_error_in_one_removal_never_skips_the_others() {
     for action in actions {
         let bench = Bench::new();
         bench.build().await;
-        bench.cloud.fault(action, Fault::Panic);
+        bench.cloud.fault(action, FakeFault::Panic);
         // Longer than a backtrace takes on a loaded machine.
         let policy = UndoPolicy { deadline: tokio::time::Instant::now() + Duration::from_secs(3), ..quick() };
         let left = undo(&bench.cloud, &bench.journal, policy).await;
@@ -132,7 +132,7 @@ async fn what_stays_invisible_until_the_deadline_is_reported_and_stays_on_record
     let policy = UndoPolicy { settle: Duration::from_secs(20), ..hasty() };
     let left = undo(&bench.cloud, &bench.journal, policy).await;
     assert!(left.iter().any(|item| item.kind == "instance" && item.reason.contains("too young")), "{left:?}");
-    assert!(bench.journal.open_steps().iter().any(|step| step.kind == Kind::Instance));
+    assert!(bench.journal.open_steps().iter().any(|step| step.kind == JournaledKind::Instance));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_group_in_use_is_tried_until_its_instance_has_ended() {
     bench.cloud.takes(0, 8);
     bench.build().await;
     for _ in 0..5 {
-        bench.cloud.fault("DeleteSecurityGroup", Fault::Refuse(CloudErrorKind::InUse));
+        bench.cloud.fault("DeleteSecurityGroup", FakeFault::Refuse(CloudErrorKind::InUse));
     }
     assert_eq!(undo(&bench.cloud, &bench.journal, quick()).await, []);
     assert_eq!(bench.cloud.left(), [""; 0]);
@@ -152,7 +152,7 @@ async fn a_missing_permission_ends_early_and_says_so() {
     let bench = Bench::new();
     bench.build().await;
     for _ in 0..50 {
-        bench.cloud.fault("TerminateInstances", Fault::Refuse(CloudErrorKind::Denied));
+        bench.cloud.fault("TerminateInstances", FakeFault::Refuse(CloudErrorKind::Denied));
     }
     let left = undo(&bench.cloud, &bench.journal, hasty()).await;
     let instance = left.iter().find(|item| item.kind == "instance").expect("left");
@@ -200,8 +200,8 @@ async fn an_instance_whose_line_was_damaged_is_found_by_its_tags_and_token() {
     drop(bench.dir);
 }
 
-fn by_run(run: RunId) -> Scope {
-    Scope { run: Some(run), owner: None, named: true, older_than: None }
+fn by_run(run: RunId) -> SweepScope {
+    SweepScope { run: Some(run), owner: None, named: true, older_than: None }
 }
 
 /// Puts things beside ours that a careless sweep would take.
@@ -265,10 +265,10 @@ async fn refusals_that_are_not_in_a_row_do_not_end_a_removal() {
     let bench = Bench::new();
     bench.build().await;
     for fault in [CloudErrorKind::Denied, CloudErrorKind::Denied, CloudErrorKind::Unknown, CloudErrorKind::Denied] {
-        bench.cloud.fault("DeleteKeyPair", Fault::Refuse(fault));
+        bench.cloud.fault("DeleteKeyPair", FakeFault::Refuse(fault));
     }
     for _ in 0..20 {
-        bench.cloud.fault("TerminateInstances", Fault::Refuse(CloudErrorKind::NoCredentialsYet));
+        bench.cloud.fault("TerminateInstances", FakeFault::Refuse(CloudErrorKind::NoCredentialsYet));
     }
     assert_eq!(undo(&bench.cloud, &bench.journal, quick()).await, []);
     assert_eq!(bench.cloud.left(), [""; 0]);
@@ -303,7 +303,7 @@ async fn a_group_gets_time_after_an_instance_that_took_all_of_it() {
         }
     });
     for _ in 0..2 {
-        bench.cloud.fault("DeleteSecurityGroup", Fault::Refuse(CloudErrorKind::InUse));
+        bench.cloud.fault("DeleteSecurityGroup", FakeFault::Refuse(CloudErrorKind::InUse));
     }
     let policy = UndoPolicy { deadline: tokio::time::Instant::now() + Duration::from_secs(2), ..quick() };
     assert_eq!(undo(&bench.cloud, &bench.journal, policy).await, []);
@@ -368,7 +368,7 @@ async fn a_sweep_clears_what_a_killed_packer_left_once_it_expired() {
         cloud.import_key_pair(&name, "k", &run_tags).await.expect("made");
         let group = cloud.create_security_group(&name, None, &run_tags).await.expect("made");
         cloud.run_instance(&launch("sdk-token", &name, &group, run_tags)).await.expect("made");
-        let scope = Scope { run: None, owner: Some("owner".to_owned()), named: false, older_than: None };
+        let scope = SweepScope { run: None, owner: Some("owner".to_owned()), named: false, older_than: None };
         let plan = sweep::plan(&bench.cloud, &[here()], &scope).await;
         assert_eq!(plan.removals().count(), if swept { 3 } else { 0 }, "{plan:?}");
         assert_eq!(sweep::execute(&bench.cloud, &plan, &scope, quick(), &CancellationToken::new()).await, []);
@@ -388,7 +388,7 @@ async fn a_volume_alone_is_shown_but_never_taken() {
 #[tokio::test]
 async fn a_region_that_cannot_be_seen_is_an_error_not_emptiness() {
     let bench = Bench::new();
-    bench.cloud.fault("DescribeInstances", Fault::Refuse(CloudErrorKind::Denied));
+    bench.cloud.fault("DescribeInstances", FakeFault::Refuse(CloudErrorKind::Denied));
     let plan = sweep::plan(&bench.cloud, &[here()], &by_run(RunId::generate())).await;
     assert_eq!(plan.errors.len(), 1);
 }

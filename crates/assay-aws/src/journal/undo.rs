@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout_at};
 
 use super::{
-    Journal, Kind, Step, UndoPolicy,
-    removal::{self, InstanceKey, Origin},
+    Journal, JournalStep, JournaledKind, UndoPolicy,
+    removal::{self, InstanceKey, RemovalOrigin},
 };
-use crate::cloud::{Cloud, CloudFactory, Instance, plain};
+use crate::cloud::{Cloud, CloudFactory, CloudInstance, plain};
 use assay_model::{Region, RunId, evidence::Leftover, tags};
 
 /// How often it is asked whose credentials these are.
@@ -24,7 +24,7 @@ const NO_ANSWER: &str = "EC2 did not answer in time";
 /// Removes all that `journal` holds as open, in all regions at once. Returns what could not be confirmed gone, each with its reason and
 /// cure; it stays open in the journal. Never fails and never panics.
 pub async fn undo(clouds: &dyn CloudFactory, journal: &Journal, policy: UndoPolicy) -> Vec<Leftover> {
-    let mut regions: BTreeMap<Region, Vec<Step>> = BTreeMap::new();
+    let mut regions: BTreeMap<Region, Vec<JournalStep>> = BTreeMap::new();
     for step in journal.open_steps() {
         regions.entry(step.region.clone()).or_default().push(step);
     }
@@ -80,33 +80,45 @@ async fn where_lines_were_lost(clouds: &dyn CloudFactory, journal: &Journal, pol
     }
 }
 
-async fn undo_region(cloud: Arc<dyn Cloud>, journal: &Journal, steps: Vec<Step>, policy: UndoPolicy) -> Vec<Leftover> {
-    let of = |kind: Kind| steps.iter().filter(move |step| step.kind == kind).cloned();
-    let one = |step: Step, policy: UndoPolicy| undo_step(cloud.as_ref(), journal, step, policy);
-    let stray = |kind: Kind, outcome: Result<(), String>| {
+async fn undo_region(
+    cloud: Arc<dyn Cloud>,
+    journal: &Journal,
+    steps: Vec<JournalStep>,
+    policy: UndoPolicy,
+) -> Vec<Leftover> {
+    let of = |kind: JournaledKind| steps.iter().filter(move |step| step.kind == kind).cloned();
+    let one = |step: JournalStep, policy: UndoPolicy| undo_step(cloud.as_ref(), journal, step, policy);
+    let stray = |kind: JournaledKind, outcome: Result<(), String>| {
         let (region, prefix) = (cloud.region().to_string(), journal.names().prefix().to_owned());
         outcome.err().map(|reason| leftover(journal, region, kind, format!("{prefix}-*"), reason))
     };
     // Key pairs depend on nothing. Groups and volumes are held by instances until these have ended.
     let keys = async {
-        let mut left = join_all(of(Kind::KeyPair).map(|step| one(step, policy))).await;
+        let mut left = join_all(of(JournaledKind::KeyPair).map(|step| one(step, policy))).await;
         if journal.damaged() > 0 {
-            left.push(stray(Kind::KeyPair, isolated(remove_stray_key_pairs(cloud.as_ref(), journal, policy)).await));
+            left.push(stray(
+                JournaledKind::KeyPair,
+                isolated(remove_stray_key_pairs(cloud.as_ref(), journal, policy)).await,
+            ));
         }
         left
     };
     let rest = async {
-        let mut left = join_all(of(Kind::Instance).map(|step| one(step, policy))).await;
+        let mut left = join_all(of(JournaledKind::Instance).map(|step| one(step, policy))).await;
         let strays = timeout_at(policy.last_answer(), isolated(end_strays(cloud.as_ref(), journal, policy))).await;
-        left.push(stray(Kind::Instance, strays.unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))));
+        left.push(stray(JournaledKind::Instance, strays.unwrap_or_else(|_| Err(NO_ANSWER.to_owned()))));
         // Ending the instances has told of their volumes.
         let region = cloud.region();
-        let volumes = journal.open_steps().into_iter().filter(|s| s.kind == Kind::Volume && s.region == *region);
+        let volumes =
+            journal.open_steps().into_iter().filter(|s| s.kind == JournaledKind::Volume && s.region == *region);
         // A group waits for instances that have ended, not for one that stays.
         let later = if left.iter().all(Option::is_none) { policy.after_instances() } else { policy };
-        left.extend(join_all(of(Kind::SecurityGroup).chain(volumes).map(|step| one(step, later))).await);
+        left.extend(join_all(of(JournaledKind::SecurityGroup).chain(volumes).map(|step| one(step, later))).await);
         if journal.damaged() > 0 {
-            left.push(stray(Kind::SecurityGroup, isolated(remove_stray_groups(cloud.as_ref(), journal, later)).await));
+            left.push(stray(
+                JournaledKind::SecurityGroup,
+                isolated(remove_stray_groups(cloud.as_ref(), journal, later)).await,
+            ));
         }
         left
     };
@@ -118,11 +130,12 @@ async fn undo_region(cloud: Arc<dyn Cloud>, journal: &Journal, steps: Vec<Step>,
 /// have been made, or whose line was damaged. Its client token, which begins with this process's names, proves whose it is.
 async fn end_strays(cloud: &dyn Cloud, journal: &Journal, policy: UndoPolicy) -> Result<(), String> {
     let found = cloud.find_instances(&run_filter(&journal.header().run)).await.map_err(|error| error.to_string())?;
-    let ours = |i: &Instance| i.client_token.as_ref().is_some_and(|token| token.starts_with(journal.names().prefix()));
-    let running = |i: &Instance| !matches!(i.state.as_str(), "terminated" | "shutting-down");
+    let ours =
+        |i: &CloudInstance| i.client_token.as_ref().is_some_and(|token| token.starts_with(journal.names().prefix()));
+    let running = |i: &CloudInstance| !matches!(i.state.as_str(), "terminated" | "shutting-down");
     for stray in found.iter().filter(|i| ours(i) && running(i)) {
-        let origin = Origin { age: policy.settle, confirmed: true };
-        let volumes = |seen: &Instance| note_volumes(journal, cloud.region(), seen);
+        let origin = RemovalOrigin { age: policy.settle, confirmed: true };
+        let volumes = |seen: &CloudInstance| note_volumes(journal, cloud.region(), seen);
         removal::end_instance(cloud, &InstanceKey::Id(stray.id.clone()), &origin, policy, volumes).await?;
     }
     Ok(())
@@ -133,7 +146,7 @@ async fn remove_stray_key_pairs(cloud: &dyn Cloud, journal: &Journal, policy: Un
     let mine = run_filter(&journal.header().run);
     let found =
         timeout_at(policy.last_answer(), cloud.find_key_pairs(&mine)).await.map_err(|_| NO_ANSWER.to_owned())?;
-    let origin = Origin { age: policy.settle, confirmed: true };
+    let origin = RemovalOrigin { age: policy.settle, confirmed: true };
     for pair in found.map_err(|error| error.to_string())?.iter().filter(|pair| is_named(journal, &pair.name)) {
         removal::delete_key_pair(cloud, &pair.name, &mine, &origin, policy).await?;
     }
@@ -145,7 +158,7 @@ async fn remove_stray_groups(cloud: &dyn Cloud, journal: &Journal, policy: UndoP
     let mine = run_filter(&journal.header().run);
     let asked = timeout_at(policy.last_answer(), cloud.find_security_groups(&mine)).await;
     let found = asked.map_err(|_| NO_ANSWER.to_owned())?;
-    let origin = Origin { age: policy.settle, confirmed: true };
+    let origin = RemovalOrigin { age: policy.settle, confirmed: true };
     for group in found.map_err(|error| error.to_string())?.iter().filter(|group| is_named(journal, &group.name)) {
         removal::delete_security_group(cloud, &group.name, Some(&group.id), &mine, &origin, policy).await?;
     }
@@ -157,7 +170,7 @@ fn is_named(journal: &Journal, name: &str) -> bool {
     name.strip_prefix(journal.names().prefix()).is_some_and(|rest| rest.starts_with('-'))
 }
 
-async fn undo_step(cloud: &dyn Cloud, journal: &Journal, step: Step, policy: UndoPolicy) -> Option<Leftover> {
+async fn undo_step(cloud: &dyn Cloud, journal: &Journal, step: JournalStep, policy: UndoPolicy) -> Option<Leftover> {
     note(journal.undo_started(step.number));
     let removal = timeout_at(policy.last_answer(), isolated(remove(cloud, journal, &step, policy))).await;
     match removal.unwrap_or_else(|_| Err(NO_ANSWER.to_owned())) {
@@ -169,33 +182,33 @@ async fn undo_step(cloud: &dyn Cloud, journal: &Journal, step: Step, policy: Und
     }
 }
 
-async fn remove(cloud: &dyn Cloud, journal: &Journal, step: &Step, policy: UndoPolicy) -> Result<(), String> {
+async fn remove(cloud: &dyn Cloud, journal: &Journal, step: &JournalStep, policy: UndoPolicy) -> Result<(), String> {
     let mine = run_filter(&journal.header().run);
-    let origin = Origin { age: age(step.at), confirmed: step.id.is_some() };
+    let origin = RemovalOrigin { age: age(step.at), confirmed: step.id.is_some() };
     match step.kind {
-        Kind::Instance => {
+        JournaledKind::Instance => {
             let key = match &step.id {
                 Some(id) => InstanceKey::Id(id.clone()),
                 None => InstanceKey::Token(step.name.clone()),
             };
             removal::end_instance(cloud, &key, &origin, policy, |seen| note_instance(journal, step, seen)).await
         }
-        Kind::KeyPair => removal::delete_key_pair(cloud, &step.name, &mine, &origin, policy).await,
-        Kind::SecurityGroup => {
+        JournaledKind::KeyPair => removal::delete_key_pair(cloud, &step.name, &mine, &origin, policy).await,
+        JournaledKind::SecurityGroup => {
             removal::delete_security_group(cloud, &step.name, step.id.as_deref(), &mine, &origin, policy).await
         }
-        Kind::Volume => removal::delete_volume(cloud, &step.name, &mine, policy).await,
+        JournaledKind::Volume => removal::delete_volume(cloud, &step.name, &mine, policy).await,
     }
 }
 
-fn note_instance(journal: &Journal, step: &Step, seen: &Instance) {
+fn note_instance(journal: &Journal, step: &JournalStep, seen: &CloudInstance) {
     if step.id.is_none() {
         note(journal.created(step.number, &seen.id));
     }
     note_volumes(journal, &step.region, seen);
 }
 
-fn note_volumes(journal: &Journal, region: &Region, seen: &Instance) {
+fn note_volumes(journal: &Journal, region: &Region, seen: &CloudInstance) {
     for volume in &seen.volumes {
         note(journal.observe_volume(region, volume));
     }
@@ -221,13 +234,13 @@ fn age(at: Timestamp) -> Duration {
     Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default()
 }
 
-fn give_up(journal: &Journal, step: &Step, reason: &str) -> Leftover {
+fn give_up(journal: &Journal, step: &JournalStep, reason: &str) -> Leftover {
     note(journal.undo_failed(step.number, reason));
     let id = step.id.clone().unwrap_or_else(|| step.name.clone());
     leftover(journal, step.region.to_string(), step.kind, id, reason.to_owned())
 }
 
-fn leftover(journal: &Journal, region: String, kind: Kind, id: String, reason: String) -> Leftover {
+fn leftover(journal: &Journal, region: String, kind: JournaledKind, id: String, reason: String) -> Leftover {
     let cure = format!("assay sweep --run {} --yes", journal.header().run);
     Leftover { region, kind: kind.as_str().to_owned(), id, reason, cure }
 }

@@ -10,25 +10,25 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use super::{Fleet, Order};
+use super::{Fleet, FleetOrder};
 use crate::cloud::{CloudErrorKind, is_over_the_internet};
 use assay_model::{Region, TargetId};
 
 /// Whom a region's temporary group admits.
 #[derive(Debug, Clone)]
-pub(super) struct Admission {
+pub(super) struct GroupAdmission {
     group: String,
     cidrs: BTreeSet<String>,
 }
 
-impl Admission {
+impl GroupAdmission {
     pub(super) fn new(group: &str, cidrs: &[String]) -> Self {
         Self { group: group.to_owned(), cidrs: cidrs.iter().cloned().collect() }
     }
 }
 
 /// Whether the instances of `order` are in groups of the user's, which are left as they are.
-pub(super) fn has_own_groups(order: &Order) -> bool {
+pub(super) fn has_own_groups(order: &FleetOrder) -> bool {
     !order.launch.security_group_ids.is_empty() || order.launch.security_group_filter.is_some()
 }
 
@@ -44,7 +44,7 @@ impl Fleet {
         if has_own_groups(&self.order) || !self.order.launch.source_cidrs.is_empty() {
             return Ok(false);
         }
-        let Some(Admission { group, cidrs }) = self.admissions().get(target.region()).cloned() else {
+        let Some(GroupAdmission { group, cidrs }) = self.admissions().get(target.region()).cloned() else {
             return Ok(false);
         };
         let sources = self.sources_towards(address, ask_anew).await?;
@@ -75,7 +75,7 @@ impl Fleet {
     }
 
     /// The temporary group of a region was made.
-    pub(super) fn note_admission(&self, region: &Region, admission: Admission) {
+    pub(super) fn note_admission(&self, region: &Region, admission: GroupAdmission) {
         self.admissions().insert(region.clone(), admission);
     }
 
@@ -91,7 +91,7 @@ impl Fleet {
         Ok(sources)
     }
 
-    fn admissions(&self) -> MutexGuard<'_, BTreeMap<Region, Admission>> {
+    fn admissions(&self) -> MutexGuard<'_, BTreeMap<Region, GroupAdmission>> {
         self.admissions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     use std::net::IpAddr;
 
     use crate::launch::tests::{Bench, region};
-    use assay_config::settings::Cidr;
+    use assay_config::settings::CidrBlock;
 
     fn rules(bench: &Bench) -> Vec<String> {
         let groups = bench.cloud.edit(&region("us-east-1"), |stock| stock.groups.values().cloned().collect::<Vec<_>>());
@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_user_says_who_is_admitted_is_left_as_it_is() {
         let mut bench = Bench::new();
-        bench.order.launch.source_cidrs = vec![Cidr { address: [192, 0, 2, 0].into(), prefix: 24 }];
+        bench.order.launch.source_cidrs = vec![CidrBlock { address: [192, 0, 2, 0].into(), prefix: 24 }];
         let fleet = bench.fleet().await;
         let target = bench.launch(&fleet, &["us-east-1"]).await.remove(0).target;
         assert_eq!(fleet.admit(&target, [10, 0, 0, 7].into(), true).await, Ok(false));

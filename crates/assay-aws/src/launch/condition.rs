@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Fleet, patience::Patience};
-use crate::cloud::{Cloud, CloudErrorKind, Instance, InstanceStatus, plain};
+use super::{Fleet, patience::RetryPolicy};
+use crate::cloud::{Cloud, CloudErrorKind, CloudInstance, InstanceStatus, plain};
 use assay_model::TargetId;
 
 /// How long EC2 may take to say it.
@@ -19,7 +19,7 @@ impl Fleet {
     pub async fn trouble(&self, target: &TargetId) -> Option<String> {
         let Some(id) = self.instance_of(target) else { return Some("it has no instance".to_owned()) };
         let cloud = self.clouds.region(target.region());
-        let patience = Patience { deadline: Instant::now() + PATIENCE, ..self.patience() };
+        let patience = RetryPolicy { deadline: Instant::now() + PATIENCE, ..self.patience() };
         let ids = [id.clone()];
         let seen = match patience.insist(&[], || cloud.describe_instances(&ids)).await.answer {
             Ok(seen) => seen.into_iter().find(|instance| instance.id == id),
@@ -34,13 +34,13 @@ impl Fleet {
 }
 
 /// What became of an instance that does not run.
-pub(super) fn fate(instance: &Instance) -> String {
+pub(super) fn fate(instance: &CloudInstance) -> String {
     let why = instance.state_reason.as_deref().unwrap_or("EC2 gives no reason");
     format!("{} is {}: {}", instance.id, plain(&instance.state), plain(why))
 }
 
 /// What is wrong with the machine below the instance.
-async fn below(cloud: &dyn Cloud, id: &str, patience: Patience<'_>) -> Option<String> {
+async fn below(cloud: &dyn Cloud, id: &str, patience: RetryPolicy<'_>) -> Option<String> {
     match patience.insist(&[], || cloud.instance_status(id)).await.answer {
         Ok(status) => status.and_then(|status| ill(id, &status, Timestamp::now().as_second())),
         // A role of before may not ask this, and an endpoint that stands in for EC2 may not know it.
@@ -65,7 +65,7 @@ fn ill(id: &str, status: &InstanceStatus, now: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cloud::fake::Fault, launch::tests::Bench};
+    use crate::{cloud::fake::FakeFault, launch::tests::Bench};
 
     #[test]
     fn only_what_is_due_or_ill_counts() {
@@ -92,13 +92,13 @@ mod tests {
         let fleet = bench.fleet().await;
         let target = bench.launch(&fleet, &["us-east-1"]).await.remove(0).target;
         assert_eq!(fleet.trouble(&target).await, None);
-        bench.cloud.fault("DescribeInstanceStatus", Fault::Refuse(CloudErrorKind::Denied));
+        bench.cloud.fault("DescribeInstanceStatus", FakeFault::Refuse(CloudErrorKind::Denied));
         assert_eq!(fleet.trouble(&target).await, None, "a role of before");
-        bench.cloud.fault("DescribeInstances", Fault::Drop);
+        bench.cloud.fault("DescribeInstances", FakeFault::Drop);
         assert_eq!(fleet.trouble(&target).await, None, "silence is asked again");
         bench.cloud.set_status(InstanceStatus { system: "impaired".to_owned(), planned: Vec::new() });
         assert!(fleet.trouble(&target).await.expect("ill").contains("impaired"));
-        bench.cloud.fault("DescribeInstances", Fault::Refuse(CloudErrorKind::Credentials));
+        bench.cloud.fault("DescribeInstances", FakeFault::Refuse(CloudErrorKind::Credentials));
         assert!(fleet.trouble(&target).await.expect("unknown").contains("does not say"));
         fleet.end(&target).await;
         assert!(fleet.trouble(&target).await.expect("it ends").contains("is terminated"));

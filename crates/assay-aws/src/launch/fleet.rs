@@ -14,53 +14,53 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Identity, LaunchError, LaunchedTarget, Order,
-    admission::{Admission, block, has_own_groups},
+    FleetOrder, KeyPairText, LaunchError, LaunchedTarget,
+    admission::{GroupAdmission, block, has_own_groups},
     condition,
-    ground::{Ground, Site},
-    patience::{Pace, Patience},
-    places::{NoneLeft, Place, Places},
-    start::{self, LateRefusal, NotStarted, Started},
+    ground::{RegionContext, RegionResources},
+    patience::{PollPace, RetryPolicy},
+    places::{InstanceSlot, InstanceSlots, NoneLeft},
+    start::{self, LateRefusal, NotStarted, StartedLaunch},
     tags,
     target::{cancelled, undecided},
-    user_data::{self, Expiry},
-    wait::Waiting,
+    user_data::{self, InstanceExpiry},
+    wait::AddressWait,
 };
 use crate::{
-    cloud::{CloudErrorKind, CloudFactory, CloudResult, Image},
+    cloud::{CloudErrorKind, CloudFactory, CloudImage, CloudResult},
     journal::{Journal, UndoPolicy, undo},
 };
-use assay_config::{SshInterface, settings::Cidr};
+use assay_config::{SshInterface, settings::CidrBlock};
 use assay_model::{
     Region, TargetId, UndecidedKind,
-    evidence::{Leftover, Undecided},
+    evidence::{Leftover, UndecidedReason},
 };
 
 /// The instances of one run.
 pub struct Fleet {
     pub(super) clouds: Arc<dyn CloudFactory>,
     journal: Arc<Journal>,
-    pub(super) order: Order,
-    identity: Identity,
+    pub(super) order: FleetOrder,
+    identity: KeyPairText,
     cidrs: Vec<String>,
-    pub(super) pace: Pace,
+    pub(super) pace: PollPace,
     cancel: CancellationToken,
     tasks: TaskTracker,
-    places: Places,
-    instances: Mutex<BTreeMap<TargetId, Alive>>,
-    pub(super) admissions: Mutex<BTreeMap<Region, Admission>>,
+    places: InstanceSlots,
+    instances: Mutex<BTreeMap<TargetId, LiveInstance>>,
+    pub(super) admissions: Mutex<BTreeMap<Region, GroupAdmission>>,
     /// By the private address that is dialled, or none for those of the internet, the addresses that an instance sees us from.
     pub(super) sources: tokio::sync::Mutex<BTreeMap<Option<IpAddr>, Vec<IpAddr>>>,
 }
 
 /// An instance, and its place until its end was accepted.
-struct Alive {
+struct LiveInstance {
     id: String,
-    place: Option<Place>,
+    place: Option<InstanceSlot>,
 }
 
 /// One target with the AMI that it is launched from.
-type Wanted = (TargetId, Image);
+type WantedTarget = (TargetId, CloudImage);
 
 impl Fleet {
     /// Prepares a fleet: makes the run's key, learns our address, checks the user data. Creates nothing in the cloud.
@@ -70,24 +70,24 @@ impl Fleet {
     pub async fn prepare(
         clouds: Arc<dyn CloudFactory>,
         journal: Arc<Journal>,
-        order: Order,
+        order: FleetOrder,
         cancel: CancellationToken,
     ) -> Result<Arc<Self>, LaunchError> {
-        Self::prepare_at(Pace::default(), clouds, journal, order, cancel).await
+        Self::prepare_at(PollPace::default(), clouds, journal, order, cancel).await
     }
 
     pub(super) async fn prepare_at(
-        pace: Pace,
+        pace: PollPace,
         clouds: Arc<dyn CloudFactory>,
         journal: Arc<Journal>,
-        order: Order,
+        order: FleetOrder,
         cancel: CancellationToken,
     ) -> Result<Arc<Self>, LaunchError> {
         user_data::check(order.launch.user_data.as_deref())?;
         let cidrs = source_cidrs(clouds.as_ref(), &order).await?;
-        let identity = Identity::generate(&order.run.resource_prefix()).map_err(LaunchError::Key)?;
+        let identity = KeyPairText::generate(&order.run.resource_prefix()).map_err(LaunchError::Key)?;
         Ok(Arc::new(Self {
-            places: Places::new(order.launch.max_parallel),
+            places: InstanceSlots::new(order.launch.max_parallel),
             clouds,
             journal,
             order,
@@ -104,7 +104,7 @@ impl Fleet {
     }
 
     /// The key that every instance of this fleet admits.
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &KeyPairText {
         &self.identity
     }
 
@@ -118,10 +118,10 @@ impl Fleet {
     ///
     /// At most `max_parallel` instances are alive: the others are launched, each region's in the order given here, as [`Fleet::end`] makes room. So a target's
     /// instance must be ended without waiting for another target, but for one of its region that stands before it here and waits for nobody itself.
-    pub fn launch(self: &Arc<Self>, targets: Vec<(TargetId, Image)>) -> mpsc::Receiver<LaunchedTarget> {
+    pub fn launch(self: &Arc<Self>, targets: Vec<(TargetId, CloudImage)>) -> mpsc::Receiver<LaunchedTarget> {
         let (sender, receiver) = mpsc::channel(targets.len().max(1));
         let turns = u32::try_from(targets.len().div_ceil(self.order.launch.max_parallel.max(1))).unwrap_or(u32::MAX);
-        let mut regions: BTreeMap<Region, Vec<Wanted>> = BTreeMap::new();
+        let mut regions: BTreeMap<Region, Vec<WantedTarget>> = BTreeMap::new();
         for (target, image) in targets {
             regions.entry(target.region().clone()).or_default().push((target, image));
         }
@@ -160,7 +160,7 @@ impl Fleet {
         self.tasks.spawn(async move { fleet.end_later(&region, &id, place).await });
     }
 
-    async fn end_later(&self, region: &Region, id: &str, place: Place) {
+    async fn end_later(&self, region: &Region, id: &str, place: InstanceSlot) {
         let cloud = self.clouds.region(region);
         // NotFound: it was launched a moment ago.
         let outcome = self.patience().insist(&[CloudErrorKind::NotFound], || cloud.terminate_instance(id)).await;
@@ -188,41 +188,41 @@ impl Fleet {
     }
 
     /// The target's instance, and its place where it still holds one.
-    fn leave(&self, target: &TargetId) -> Option<(String, Option<Place>)> {
+    fn leave(&self, target: &TargetId) -> Option<(String, Option<InstanceSlot>)> {
         self.alive().get_mut(target).map(|alive| (alive.id.clone(), alive.place.take()))
     }
 
-    fn remember(&self, target: &TargetId, id: &str, place: Place) {
-        self.alive().insert(target.clone(), Alive { id: id.to_owned(), place: Some(place) });
+    fn remember(&self, target: &TargetId, id: &str, place: InstanceSlot) {
+        self.alive().insert(target.clone(), LiveInstance { id: id.to_owned(), place: Some(place) });
     }
 
-    fn alive(&self) -> MutexGuard<'_, BTreeMap<TargetId, Alive>> {
+    fn alive(&self) -> MutexGuard<'_, BTreeMap<TargetId, LiveInstance>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn patience(&self) -> Patience<'_> {
-        Patience { pace: self.pace, cancel: &self.cancel, deadline: Instant::now() + self.order.ssh.timeout }
+    pub(super) fn patience(&self) -> RetryPolicy<'_> {
+        RetryPolicy { pace: self.pace, cancel: &self.cancel, deadline: Instant::now() + self.order.ssh.timeout }
     }
 
     /// The end of what is launched now, and the tags that say so. What `turns` launches after each other need must live as long as the last of them.
-    fn expiry(&self, turns: u32) -> (Expiry, BTreeMap<String, String>) {
+    fn expiry(&self, turns: u32) -> (InstanceExpiry, BTreeMap<String, String>) {
         let ttl = self.order.launch.ttl;
         let length = i64::try_from(ttl.saturating_mul(turns).as_secs()).unwrap_or(i64::MAX);
         let at = Timestamp::now().as_second().saturating_add(length);
         let expires_at = Timestamp::from_second(at).unwrap_or(Timestamp::MAX);
-        (Expiry { at: expires_at.as_second(), ttl: ttl.as_secs() }, tags::of_order(&self.order, expires_at))
+        (InstanceExpiry { at: expires_at.as_second(), ttl: ttl.as_secs() }, tags::of_order(&self.order, expires_at))
     }
 
     async fn launch_region(
         self: Arc<Self>,
         region: Region,
-        targets: Vec<Wanted>,
+        targets: Vec<WantedTarget>,
         turns: u32,
         sender: mpsc::Sender<LaunchedTarget>,
     ) {
         let cloud = self.clouds.region(&region);
         let (_, tags) = self.expiry(turns);
-        let site = Site {
+        let site = RegionContext {
             cloud: cloud.as_ref(),
             journal: &self.journal,
             order: &self.order,
@@ -232,7 +232,7 @@ impl Fleet {
         match site.prepare(&self.identity.public_key, &self.cidrs).await {
             Ok(ground) => {
                 if let Some(group) = ground.security_group_ids.first().filter(|_| !has_own_groups(&self.order)) {
-                    self.note_admission(&region, Admission::new(group, &self.cidrs));
+                    self.note_admission(&region, GroupAdmission::new(group, &self.cidrs));
                 }
                 self.launch_targets(&site, &ground, &targets, &sender).await;
             }
@@ -247,15 +247,15 @@ impl Fleet {
     /// Launches are begun together, as far as there are places, and each is waited for from the moment it is accepted.
     async fn launch_targets(
         self: &Arc<Self>,
-        site: &Site<'_>,
-        ground: &Ground,
-        targets: &[Wanted],
+        site: &RegionContext<'_>,
+        ground: &RegionResources,
+        targets: &[WantedTarget],
         sender: &mpsc::Sender<LaunchedTarget>,
     ) {
         let start = |wanted, before| async move { (wanted, self.start(site, ground, wanted, before).await) }.boxed();
-        let mut starting: FuturesUnordered<BoxFuture<'_, (&Wanted, Result<Started, NotStarted>)>> =
+        let mut starting: FuturesUnordered<BoxFuture<'_, (&WantedTarget, Result<StartedLaunch, NotStarted>)>> =
             targets.iter().map(|wanted| start(wanted, None)).collect();
-        let mut waiting = Waiting::new(self.pace);
+        let mut waiting = AddressWait::new(self.pace);
         let mut next_look = Instant::now();
         while !(starting.is_empty() && waiting.is_empty()) {
             tokio::select! {
@@ -292,11 +292,11 @@ impl Fleet {
     /// place is taken over.
     async fn start(
         &self,
-        site: &Site<'_>,
-        ground: &Ground,
-        (target, image): &Wanted,
+        site: &RegionContext<'_>,
+        ground: &RegionResources,
+        (target, image): &WantedTarget,
         before: Option<LateRefusal>,
-    ) -> Result<Started, NotStarted> {
+    ) -> Result<StartedLaunch, NotStarted> {
         let kept = before.as_ref().and_then(|_| self.leave(target)).and_then(|(_, place)| place);
         let place = match kept {
             Some(place) => place,
@@ -306,7 +306,7 @@ impl Fleet {
             },
         };
         let (expiry, tags) = self.expiry(1);
-        let site = Site { tags: &tags, patience: self.patience(), ..*site };
+        let site = RegionContext { tags: &tags, patience: self.patience(), ..*site };
         let outcome = match before {
             None => start::start(&site, ground, target, image, expiry).await,
             Some(before) => start::start_again(&site, ground, image, expiry, before).await,
@@ -329,7 +329,7 @@ impl Fleet {
 }
 
 /// Every place is held by an instance that could not be ended.
-fn nothing_ended() -> Undecided {
+fn nothing_ended() -> UndecidedReason {
     let reason = "as many instances as max_parallel allows are there, and EC2 did not end them";
     undecided(UndecidedKind::Cloud, reason)
 }
@@ -349,13 +349,17 @@ async fn deliver(sender: &mpsc::Sender<LaunchedTarget>, targets: Vec<LaunchedTar
 }
 
 /// Whom the temporary group admits: what the user says, else the address that the instance will see us from.
-async fn source_cidrs(clouds: &dyn CloudFactory, order: &Order) -> Result<Vec<String>, LaunchError> {
+async fn source_cidrs(clouds: &dyn CloudFactory, order: &FleetOrder) -> Result<Vec<String>, LaunchError> {
     let launch = &order.launch;
     if has_own_groups(order) {
         return Ok(Vec::new());
     }
     if !launch.source_cidrs.is_empty() {
-        return Ok(launch.source_cidrs.iter().map(|Cidr { address, prefix }| format!("{address}/{prefix}")).collect());
+        return Ok(launch
+            .source_cidrs
+            .iter()
+            .map(|CidrBlock { address, prefix }| format!("{address}/{prefix}"))
+            .collect());
     }
     if order.ssh.bastion.is_some() {
         return Err(LaunchError::SourceNotOurs { option: "ssh_bastion_host" });

@@ -6,49 +6,49 @@ use std::collections::BTreeMap;
 use tokio::{sync::OnceCell, time::Instant};
 
 use super::{
-    Order,
-    network::Network,
-    offers::Spot,
-    patience::Patience,
+    FleetOrder,
+    network::LaunchNetwork,
+    offers::LaunchSubnet,
+    patience::RetryPolicy,
     tags,
     target::{cancelled, of_cloud, of_journal, undecided},
 };
 use crate::{
     cloud::{Cloud, CloudErrorKind},
-    journal::{Journal, Kind, Step},
+    journal::{Journal, JournalStep, JournaledKind},
 };
-use assay_model::{UndecidedKind, evidence::Undecided, tags::RUN};
+use assay_model::{UndecidedKind, evidence::UndecidedReason, tags::RUN};
 
 /// What is used to create things in one region.
 #[derive(Clone, Copy)]
-pub(super) struct Site<'a> {
+pub(super) struct RegionContext<'a> {
     pub(super) cloud: &'a dyn Cloud,
     pub(super) journal: &'a Journal,
-    pub(super) order: &'a Order,
+    pub(super) order: &'a FleetOrder,
     pub(super) tags: &'a BTreeMap<String, String>,
-    pub(super) patience: Patience<'a>,
+    pub(super) patience: RetryPolicy<'a>,
 }
 
 /// What every launch of a region uses.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct RegionResources {
     pub(super) key_name: String,
     pub(super) security_group_ids: Vec<String>,
     /// The subnets to launch in, in order; empty: EC2 chooses.
-    pub(super) spots: Vec<Spot>,
+    pub(super) spots: Vec<LaunchSubnet>,
     /// The subnets that EC2 chooses from, looked up once where its choice had no room.
-    pub(super) default_spots: OnceCell<Vec<Spot>>,
+    pub(super) default_spots: OnceCell<Vec<LaunchSubnet>>,
 }
 
-impl Site<'_> {
+impl RegionContext<'_> {
     /// Key pair and group, at the same time. Where one fails, what the other made is in the journal.
-    pub(super) async fn prepare(&self, public_key: &str, cidrs: &[String]) -> Result<Ground, Undecided> {
+    pub(super) async fn prepare(&self, public_key: &str, cidrs: &[String]) -> Result<RegionResources, UndecidedReason> {
         // First, since they create nothing: a filter that matches nothing leaves nothing behind, nor does a role that may not clean up.
         let (network, rights) = tokio::join!(self.network(), self.clean_up_rights());
         let network = network?;
         rights?;
         let (key_name, groups) = tokio::join!(self.key_pair(public_key), self.groups(&network, cidrs));
-        Ok(Ground {
+        Ok(RegionResources {
             key_name: key_name?,
             security_group_ids: groups?,
             spots: network.spots,
@@ -57,7 +57,7 @@ impl Site<'_> {
     }
 
     /// The user's own groups, by id or else by filter; else a temporary one.
-    async fn groups(&self, network: &Network, cidrs: &[String]) -> Result<Vec<String>, Undecided> {
+    async fn groups(&self, network: &LaunchNetwork, cidrs: &[String]) -> Result<Vec<String>, UndecidedReason> {
         let launch = &self.order.launch;
         if !launch.security_group_ids.is_empty() {
             return Ok(launch.security_group_ids.clone());
@@ -68,8 +68,8 @@ impl Site<'_> {
         self.security_group(network, cidrs).await.map(|id| vec![id])
     }
 
-    async fn key_pair(&self, public_key: &str) -> Result<String, Undecided> {
-        let step = self.begin(Kind::KeyPair)?;
+    async fn key_pair(&self, public_key: &str) -> Result<String, UndecidedReason> {
+        let step = self.begin(JournaledKind::KeyPair)?;
         let tags = tags::named(self.tags, &step.name);
         let outcome = self.patience.insist(&[], || self.cloud.import_key_pair(&step.name, public_key, &tags)).await;
         match outcome.answer {
@@ -84,9 +84,9 @@ impl Site<'_> {
         Ok(step.name)
     }
 
-    async fn security_group(&self, network: &Network, cidrs: &[String]) -> Result<String, Undecided> {
+    async fn security_group(&self, network: &LaunchNetwork, cidrs: &[String]) -> Result<String, UndecidedReason> {
         let vpc = self.vpc_for_group(network).await?;
-        let step = self.begin(Kind::SecurityGroup)?;
+        let step = self.begin(JournaledKind::SecurityGroup)?;
         let tags = tags::named(self.tags, &step.name);
         let create = || self.cloud.create_security_group(&step.name, Some(&vpc), &tags);
         let outcome = self.patience.insist(&[], create).await;
@@ -111,7 +111,7 @@ impl Site<'_> {
     }
 
     /// The id of our group of that name, which exists but may not be listed yet.
-    async fn group_named(&self, name: &str) -> Result<String, Undecided> {
+    async fn group_named(&self, name: &str) -> Result<String, UndecidedReason> {
         let mine = [(RUN.to_owned(), self.order.run.to_string())];
         let deadline = Instant::now() + self.patience.pace.visibility;
         loop {
@@ -128,7 +128,7 @@ impl Site<'_> {
     }
 
     /// The journal's line, unless the run was cancelled. Only after this may the creating call be made.
-    pub(super) fn begin(&self, kind: Kind) -> Result<Step, Undecided> {
+    pub(super) fn begin(&self, kind: JournaledKind) -> Result<JournalStep, UndecidedReason> {
         if self.patience.cancel.is_cancelled() {
             return Err(cancelled());
         }
@@ -136,14 +136,14 @@ impl Site<'_> {
     }
 
     /// Notes the id. When that cannot be written, the name in the intent still leads to it.
-    pub(super) fn made(&self, step: &Step, id: &str) {
+    pub(super) fn made(&self, step: &JournalStep, id: &str) {
         if let Err(error) = self.journal.created(step.number, id) {
             tracing::warn!(%error, id, "the journal could not be written");
         }
     }
 
     /// Notes a refusal, if it is one: after an unanswered try, or without an answer, the step stays open and undo looks it up.
-    pub(super) fn not_made(&self, step: &Step, error: &crate::cloud::CloudError, ambiguous: bool) {
+    pub(super) fn not_made(&self, step: &JournalStep, error: &crate::cloud::CloudError, ambiguous: bool) {
         if ambiguous || error.kind == CloudErrorKind::Unknown {
             return;
         }

@@ -6,14 +6,14 @@ use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
 /// A key pair in OpenSSH's text forms.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub struct KeyPairText {
     /// The private key file's text.
     pub private_key: SecretString,
     /// `ssh-ed25519 AAAA… comment`.
     pub public_key: String,
 }
 
-impl Identity {
+impl KeyPairText {
     /// A new key with `comment`, from the system's random source.
     pub fn generate(comment: &str) -> Result<Self, ssh_key::Error> {
         let mut key = PrivateKey::random(&mut rand_core::OsRng, Algorithm::Ed25519)?;
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn a_key_is_new_each_time_and_reads_back() {
-        let (a, b) = (Identity::generate("x").expect("key"), Identity::generate("x").expect("key"));
+        let (a, b) = (KeyPairText::generate("x").expect("key"), KeyPairText::generate("x").expect("key"));
         assert_ne!(a.public_key, b.public_key);
         assert!(a.public_key.starts_with("ssh-ed25519 ") && a.public_key.ends_with(" x"));
         let read = PrivateKey::from_openssh(a.private_key.expose_secret()).expect("reads back");

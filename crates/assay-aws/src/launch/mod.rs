@@ -33,5 +33,5 @@ mod room_tests;
 mod tests;
 
 pub use fleet::Fleet;
-pub use keys::Identity;
-pub use target::{LaunchError, LaunchedTarget, Order, RunningInstance};
+pub use keys::KeyPairText;
+pub use target::{FleetOrder, LaunchError, LaunchedTarget, RunningInstance};

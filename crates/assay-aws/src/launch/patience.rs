@@ -6,12 +6,12 @@ use rand_core::RngCore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::target::Outcome;
+use super::target::CreateOutcome;
 use crate::cloud::{CloudErrorKind, CloudResult};
 
 /// How fast to ask. Tests ask faster.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct PollPace {
     /// How long a thing just created may remain invisible to the calls that use it.
     pub(super) visibility: Duration,
     /// The pause before a call is made again; it doubles.
@@ -26,7 +26,7 @@ pub(super) struct Pace {
     pub(super) longest_throttled: Duration,
 }
 
-impl Default for Pace {
+impl Default for PollPace {
     fn default() -> Self {
         Self {
             visibility: Duration::from_secs(30),
@@ -41,18 +41,18 @@ impl Default for Pace {
 
 /// The patience with one piece of work.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience<'a> {
-    pub(super) pace: Pace,
+pub(super) struct RetryPolicy<'a> {
+    pub(super) pace: PollPace,
     /// Ends all trying again.
     pub(super) cancel: &'a CancellationToken,
     /// When to stop trying.
     pub(super) deadline: Instant,
 }
 
-impl Patience<'_> {
+impl RetryPolicy<'_> {
     /// Makes a call until it is answered, with growing pauses: throttling, silence, and errors of the kinds in `also` (those for
-    /// [`Pace::visibility`] at most) are tried again until the deadline or a cancellation. A call that was begun is always waited for.
-    pub(super) async fn insist<T, F>(&self, also: &[CloudErrorKind], mut call: impl FnMut() -> F) -> Outcome<T>
+    /// [`PollPace::visibility`] at most) are tried again until the deadline or a cancellation. A call that was begun is always waited for.
+    pub(super) async fn insist<T, F>(&self, also: &[CloudErrorKind], mut call: impl FnMut() -> F) -> CreateOutcome<T>
     where
         F: Future<Output = CloudResult<T>>,
     {
@@ -60,11 +60,11 @@ impl Patience<'_> {
         let visible_by = Instant::now() + self.pace.visibility;
         loop {
             let answer = call().await;
-            let Err(error) = &answer else { return Outcome { answer, ambiguous } };
+            let Err(error) = &answer else { return CreateOutcome { answer, ambiguous } };
             let kind = error.kind;
             let again = kind.may_pass() || (also.contains(&kind) && Instant::now() < visible_by);
             if !again || Instant::now() + pause >= self.deadline || !self.pause(jittered(pause)).await {
-                return Outcome { answer, ambiguous };
+                return CreateOutcome { answer, ambiguous };
             }
             ambiguous |= kind == CloudErrorKind::Unknown;
             pause = (pause * 2).min(self.pace.longest_pause);

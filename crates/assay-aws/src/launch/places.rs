@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The right to have one instance alive; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(OwnedSemaphorePermit);
+pub(super) struct InstanceSlot(OwnedSemaphorePermit);
 
 /// Every place stays taken for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,12 +17,12 @@ pub(super) struct NoneLeft;
 
 /// The places of one fleet. Targets get them in the order in which they ask.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct InstanceSlots {
     free: Arc<Semaphore>,
     usable: AtomicUsize,
 }
 
-impl Places {
+impl InstanceSlots {
     /// `count` places; at least one.
     pub(super) fn new(count: usize) -> Self {
         let count = count.clamp(1, Semaphore::MAX_PERMITS);
@@ -30,12 +30,12 @@ impl Places {
     }
 
     /// Waits for a place. Fails when none will ever come free again.
-    pub(super) async fn take(&self) -> Result<Place, NoneLeft> {
-        self.free.clone().acquire_owned().await.map(Place).map_err(|_closed| NoneLeft)
+    pub(super) async fn take(&self) -> Result<InstanceSlot, NoneLeft> {
+        self.free.clone().acquire_owned().await.map(InstanceSlot).map_err(|_closed| NoneLeft)
     }
 
     /// A place that is never given back: something may be alive in it that we could not end. With the last one gone nobody waits any longer.
-    pub(super) fn lose(&self, place: Place) {
+    pub(super) fn lose(&self, place: InstanceSlot) {
         place.0.forget();
         if self.usable.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.free.close();
@@ -49,7 +49,7 @@ mod tests {
 
     #[tokio::test]
     async fn lost_places_are_not_given_again_and_the_last_one_ends_the_waiting() {
-        let places = Places::new(2);
+        let places = InstanceSlots::new(2);
         let (first, second) = (places.take().await.expect("a place"), places.take().await.expect("a place"));
         assert!(futures::poll!(Box::pin(places.take())).is_pending(), "no third one");
         drop(first);
@@ -59,6 +59,6 @@ mod tests {
         assert!(futures::poll!(&mut waiting).is_pending());
         places.lose(third);
         assert_eq!(waiting.await.map(drop), Err(NoneLeft));
-        assert!(Places::new(0).take().await.is_ok());
+        assert!(InstanceSlots::new(0).take().await.is_ok());
     }
 }

@@ -7,12 +7,12 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Fleet, LaunchedTarget,
-    patience::{Patience, jittered},
+    patience::{RetryPolicy, jittered},
     target::{of_cloud, undecided},
     wait::address,
 };
-use crate::cloud::{Cloud, CloudErrorKind, CloudResult, Instance, is_over_the_internet, plain};
-use assay_model::{TargetId, UndecidedKind, evidence::Undecided};
+use crate::cloud::{Cloud, CloudErrorKind, CloudInstance, CloudResult, is_over_the_internet, plain};
+use assay_model::{TargetId, UndecidedKind, evidence::UndecidedReason};
 
 impl Fleet {
     /// How long the instance has until it powers itself off, or may be swept.
@@ -29,14 +29,14 @@ impl Fleet {
     }
 
     /// What is dialled of `instance`, of the same kind as `before`: without `ssh_interface` a public address that is not shown yet is waited for where one was dialled.
-    fn address_like(&self, before: &str, instance: &Instance) -> Option<String> {
+    fn address_like(&self, before: &str, instance: &CloudInstance) -> Option<String> {
         let private = before.parse::<IpAddr>().is_ok_and(|address| !is_over_the_internet(address));
         let chosen = self.order.ssh.interface.is_some() || private;
         if chosen { address(&self.order, instance) } else { instance.public_ip.clone() }
     }
 
     /// Asks EC2 to reboot the target's instance. It goes on for some seconds before it goes down.
-    pub async fn reboot(&self, target: &TargetId, deadline: Instant) -> Result<(), Undecided> {
+    pub async fn reboot(&self, target: &TargetId, deadline: Instant) -> Result<(), UndecidedReason> {
         let (cloud, id) = self.powered(target)?;
         self.persist(deadline, &[], || cloud.reboot_instance(&id)).await
     }
@@ -48,18 +48,18 @@ impl Fleet {
         target: &TargetId,
         before: &str,
         deadline: Instant,
-    ) -> Result<String, Undecided> {
+    ) -> Result<String, UndecidedReason> {
         let (cloud, id) = self.powered(target)?;
         self.persist(deadline, &[], || cloud.stop_instance(&id)).await?;
         self.await_state(cloud.as_ref(), &id, deadline, |i| (i.state == "stopped").then_some(())).await?;
         // An instance that has only just stopped may refuse for a moment; a host with room may be found a little later.
         let again = [CloudErrorKind::InUse, CloudErrorKind::NoCapacity];
         self.persist(deadline, &again, || cloud.start_instance(&id)).await?;
-        let dialable = |i: &Instance| if i.state == "running" { self.address_like(before, i) } else { None };
+        let dialable = |i: &CloudInstance| if i.state == "running" { self.address_like(before, i) } else { None };
         self.await_state(cloud.as_ref(), &id, deadline, dialable).await
     }
 
-    fn powered(&self, target: &TargetId) -> Result<(std::sync::Arc<dyn Cloud>, String), Undecided> {
+    fn powered(&self, target: &TargetId) -> Result<(std::sync::Arc<dyn Cloud>, String), UndecidedReason> {
         let gone = || undecided(UndecidedKind::Lost, format!("{target} has no instance"));
         Ok((self.clouds.region(target.region()), self.instance_of(target).ok_or_else(gone)?))
     }
@@ -70,11 +70,11 @@ impl Fleet {
         deadline: Instant,
         again: &[CloudErrorKind],
         call: impl FnMut() -> F,
-    ) -> Result<(), Undecided>
+    ) -> Result<(), UndecidedReason>
     where
         F: Future<Output = CloudResult<()>>,
     {
-        let patience = Patience { deadline, ..self.patience() };
+        let patience = RetryPolicy { deadline, ..self.patience() };
         patience.insist(again, call).await.answer.map_err(|error| of_cloud(&error))
     }
 
@@ -84,8 +84,8 @@ impl Fleet {
         cloud: &dyn Cloud,
         id: &str,
         deadline: Instant,
-        wanted: impl Fn(&Instance) -> Option<T>,
-    ) -> Result<T, Undecided> {
+        wanted: impl Fn(&CloudInstance) -> Option<T>,
+    ) -> Result<T, UndecidedReason> {
         let ids = [id.to_owned()];
         let (mut pause, mut last) = (self.pace.first_look, "not listed".to_owned());
         loop {
@@ -119,7 +119,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{cloud::fake::Fault, launch::tests::Bench};
+    use crate::{cloud::fake::FakeFault, launch::tests::Bench};
 
     async fn launched(bench: &Bench) -> (Arc<Fleet>, TargetId, String) {
         let fleet = bench.fleet().await;
@@ -138,9 +138,9 @@ mod tests {
         bench.cloud.takes(2, 1);
         let (fleet, target, old) = launched(&bench).await;
         // What EC2 throttles, does not answer, or refuses while it is still stopping, is asked again.
-        bench.cloud.fault("StopInstances", Fault::Refuse(CloudErrorKind::Throttled));
-        bench.cloud.fault("StartInstances", Fault::Refuse(CloudErrorKind::InUse));
-        bench.cloud.fault("StartInstances", Fault::Drop);
+        bench.cloud.fault("StopInstances", FakeFault::Refuse(CloudErrorKind::Throttled));
+        bench.cloud.fault("StartInstances", FakeFault::Refuse(CloudErrorKind::InUse));
+        bench.cloud.fault("StartInstances", FakeFault::Drop);
         let new = fleet.stop_and_start(&target, &old, soon()).await.expect("started");
         assert!(new != old && new.starts_with("203.0.113."), "{old} {new}");
         assert_eq!((bench.cloud.count("StopInstances"), bench.cloud.count("StartInstances")), (2, 3));
@@ -159,11 +159,11 @@ mod tests {
     async fn what_ec2_refuses_is_told_once_and_nothing_else_is_called() {
         let bench = Bench::new();
         let (fleet, target, old) = launched(&bench).await;
-        bench.cloud.fault("StopInstances", Fault::Refuse(CloudErrorKind::Other));
+        bench.cloud.fault("StopInstances", FakeFault::Refuse(CloudErrorKind::Other));
         let reason = fleet.stop_and_start(&target, &old, soon()).await.expect_err("refused");
         assert!(reason.reason.contains("StopInstances"), "{}", reason.reason);
         assert_eq!((bench.cloud.count("StopInstances"), bench.cloud.count("StartInstances")), (1, 0));
-        bench.cloud.fault("RebootInstances", Fault::Refuse(CloudErrorKind::Denied));
+        bench.cloud.fault("RebootInstances", FakeFault::Refuse(CloudErrorKind::Denied));
         assert_eq!(fleet.reboot(&target, soon()).await.expect_err("denied").kind, UndecidedKind::Credentials);
         fleet.reboot(&target, soon()).await.expect("rebooted");
         bench.release(&fleet).await;

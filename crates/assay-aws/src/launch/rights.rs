@@ -6,14 +6,14 @@
 
 use futures::future::join_all;
 
-use super::{ground::Site, target::undecided};
+use super::{ground::RegionContext, target::undecided};
 use crate::cloud::{DryRun, DryRunAnswer};
 use assay_iam::{NO_GROUP, NO_INSTANCE, NO_KEY_PAIR};
-use assay_model::{UndecidedKind, evidence::Undecided, tags};
+use assay_model::{UndecidedKind, evidence::UndecidedReason, tags};
 
-impl Site<'_> {
+impl RegionContext<'_> {
     /// Fails where EC2 says that a clean-up call is not allowed. An answer about anything else, or none, is no reason not to launch.
-    pub(super) async fn clean_up_rights(&self) -> Result<(), Undecided> {
+    pub(super) async fn clean_up_rights(&self) -> Result<(), UndecidedReason> {
         let launch = &self.order.launch;
         if !launch.clean_up_check {
             return Ok(());
@@ -57,7 +57,7 @@ impl Site<'_> {
         self.denied(&DryRun::TerminateInstances { instance: one.id }).await.is_none()
     }
 
-    fn refusal(&self, refused: &[(&str, String)]) -> Undecided {
+    fn refusal(&self, refused: &[(&str, String)]) -> UndecidedReason {
         let actions: Vec<String> = refused.iter().map(|(action, _)| format!("ec2:{action}")).collect();
         let reason = format!(
             "nothing was launched in {}, since it could not be removed again: {} not allowed ({}). Allow it; a policy that allows it by tags alone also needs \

@@ -1,7 +1,7 @@
 //! What EC2 says beforehand of the clean-up calls, and what comes of it; against the fake cloud.
 
 use super::tests::{Bench, kind_of, region};
-use crate::cloud::{CloudErrorKind, fake::Fault};
+use crate::cloud::{CloudErrorKind, fake::FakeFault};
 use assay_model::UndecidedKind;
 
 const HERE: &str = "us-east-1";
@@ -31,7 +31,7 @@ async fn nothing_is_made_where_ec2_says_that_it_could_not_be_removed() {
 
 #[tokio::test]
 async fn no_answer_and_other_errors_are_no_reason_not_to_launch() {
-    for fault in [Fault::Drop, Fault::Refuse(CloudErrorKind::Throttled)] {
+    for fault in [FakeFault::Drop, FakeFault::Refuse(CloudErrorKind::Throttled)] {
         let bench = Bench::new();
         bench.cloud.fault("DryRun", fault).fault("DryRun", fault).fault("DryRun", fault);
         let fleet = bench.fleet().await;

@@ -11,30 +11,31 @@ use super::{
     tests::{Bench, kind_of, region, target},
 };
 use crate::cloud::{
-    CloudErrorKind, Subnet,
-    fake::{Fault, Shortage},
+    CloudErrorKind, CloudSubnet,
+    fake::{FakeFault, LaunchShortage},
 };
-use assay_config::settings::{Filters, SubnetFilter, SubnetPick};
-use assay_model::{Boot, TargetId, UndecidedKind};
+use assay_config::settings::{ResourceFilters, SubnetFilter, SubnetPick};
+use assay_model::{BootOptions, TargetId, UndecidedKind};
 
 const HERE: &str = "us-east-1";
 
 /// A subnet of `vpc` in zone `a`, `b`, … with so many free addresses, and its class in a tag.
 fn add_subnet(bench: &Bench, id: &str, vpc: &str, zone: &str, free_addresses: i32) {
-    let subnet = Subnet { id: id.to_owned(), vpc: vpc.to_owned(), zone: Some(format!("{HERE}{zone}")), free_addresses };
+    let subnet =
+        CloudSubnet { id: id.to_owned(), vpc: vpc.to_owned(), zone: Some(format!("{HERE}{zone}")), free_addresses };
     let tags = [("Class".to_owned(), "test".to_owned())].into();
     bench.cloud.edit(&region(HERE), |stock| stock.subnets.push((subnet, tags)));
 }
 
 fn lacks(bench: &Bench, instance_type: Option<&str>, subnet: Option<&str>, code: &str) {
-    bench.cloud.lacks(Shortage {
+    bench.cloud.lacks(LaunchShortage {
         instance_type: instance_type.map(str::to_owned),
         subnet: subnet.map(str::to_owned),
         code: code.to_owned(),
     });
 }
 
-fn class(value: &str) -> Filters {
+fn class(value: &str) -> ResourceFilters {
     [("tag:Class".to_owned(), vec![value.to_owned()])].into()
 }
 
@@ -148,7 +149,7 @@ async fn another_error_is_no_reason_to_try_elsewhere() {
         let mut bench = Bench::new();
         add_subnet(&bench, "subnet-a", "vpc-1", "a", 10);
         bench.order.launch.fallback_types = vec!["t3a.small".to_owned()];
-        bench.cloud.fault("RunInstances", Fault::Code(code));
+        bench.cloud.fault("RunInstances", FakeFault::Code(code));
         let launched = one(&bench).await;
         assert!(launched.instance.is_err() && launched.refused.is_empty(), "{code}");
         assert_eq!(bench.cloud.count("RunInstances"), 1, "{code}");
@@ -159,8 +160,8 @@ async fn another_error_is_no_reason_to_try_elsewhere() {
 async fn a_lost_answer_before_a_refusal_leaves_nothing_behind() {
     let mut bench = Bench::new();
     bench.order.launch.fallback_types = vec!["t3a.small".to_owned()];
-    bench.cloud.fault("RunInstances", Fault::LoseAnswer);
-    bench.cloud.fault("RunInstances", Fault::Code("InsufficientInstanceCapacity"));
+    bench.cloud.fault("RunInstances", FakeFault::LoseAnswer);
+    bench.cloud.fault("RunInstances", FakeFault::Code("InsufficientInstanceCapacity"));
     let fleet = bench.fleet().await;
     let launched = bench.launch(&fleet, &[HERE]).await;
     assert_eq!(launched[0].instance.as_ref().expect("the second way").instance_type, "t3a.small");
@@ -247,7 +248,7 @@ async fn crowd(bench: &Bench) -> Vec<LaunchedTarget> {
     for (at, name) in [HERE, "eu-west-1", HERE, "eu-west-1", HERE].into_iter().enumerate() {
         let (plain, image) = target(name, u32::try_from(at).expect("small") + 1);
         for size in ["t3.small", "t3.large"] {
-            for boot in [Boot::Prepared, Boot::Undisturbed] {
+            for boot in [BootOptions::Prepared, BootOptions::Undisturbed] {
                 wanted.push((TargetId { instance_type: Some(size.to_owned()), boot, ..plain.clone() }, image.clone()));
             }
         }
@@ -299,8 +300,11 @@ async fn a_lack_of_room_that_is_told_late_is_no_end() {
 async fn a_fallback_of_another_architecture_is_passed_over() {
     let mut bench = Bench::new();
     bench.order.launch.fallback_types = ["t4g.small", "t3a.small"].map(str::to_owned).to_vec();
-    let full =
-        |of: &str, code: &str| Shortage { instance_type: Some(of.to_owned()), subnet: None, code: code.to_owned() };
+    let full = |of: &str, code: &str| LaunchShortage {
+        instance_type: Some(of.to_owned()),
+        subnet: None,
+        code: code.to_owned(),
+    };
     bench.cloud.lacks(full("t3.small", "InsufficientInstanceCapacity"));
     bench
         .cloud
@@ -333,7 +337,7 @@ async fn instances_that_never_come_up_and_ends_that_are_not_answered_give_their_
     assert!(crowd(&bench).await.iter().all(|l| kind_of(l) == UndecidedKind::Lost));
     let mut bench = Bench::new();
     bench.order.launch.max_parallel = 2;
-    for fault in [Fault::Refuse(CloudErrorKind::Throttled), Fault::Drop, Fault::LoseAnswer] {
+    for fault in [FakeFault::Refuse(CloudErrorKind::Throttled), FakeFault::Drop, FakeFault::LoseAnswer] {
         for _ in 0..3 {
             bench.cloud.fault("TerminateInstances", fault);
         }
@@ -348,7 +352,7 @@ async fn instances_that_cannot_be_ended_are_undecided_for_the_rest_and_not_a_sta
     bench.order.launch.max_parallel = 2;
     // One end each, and each tried once more.
     for _ in 0..4 {
-        bench.cloud.fault("TerminateInstances", Fault::Refuse(CloudErrorKind::Denied));
+        bench.cloud.fault("TerminateInstances", FakeFault::Refuse(CloudErrorKind::Denied));
     }
     let launched = crowd(&bench).await;
     assert_eq!(launched.iter().filter(|l| l.instance.is_ok()).count(), 2);

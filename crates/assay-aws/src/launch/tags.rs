@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::Order;
+use super::FleetOrder;
 use assay_model::tags;
 
 /// The tags of `order`'s things, which may be swept from `expires_at` on. The user's `run_tags` come first and cannot displace ours.
-pub(super) fn of_order(order: &Order, expires_at: Timestamp) -> BTreeMap<String, String> {
+pub(super) fn of_order(order: &FleetOrder, expires_at: Timestamp) -> BTreeMap<String, String> {
     let mut all = order.launch.run_tags.clone();
     all.extend(order.provenance.tags());
     all.insert(tags::MANAGED.to_owned(), "true".to_owned());

@@ -9,13 +9,13 @@ use crate::{
 };
 use assay_config::{LaunchSettings, SshSettings};
 use assay_model::{
-    ImageName, Phase, Provenance, RunId, TargetId, UndecidedKind,
-    evidence::{RefusedLaunch, Undecided},
+    ImageName, PhaseTime, Provenance, RunId, TargetId, UndecidedKind,
+    evidence::{RefusedLaunch, UndecidedReason},
 };
 
 /// What a fleet is launched for and how.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct FleetOrder {
     /// The run.
     pub run: RunId,
     /// The image line, for the tags.
@@ -80,9 +80,9 @@ pub struct LaunchedTarget {
     /// Which target.
     pub target: TargetId,
     /// The instance, or why there is none.
-    pub instance: Result<RunningInstance, Undecided>,
+    pub instance: Result<RunningInstance, UndecidedReason>,
     /// `launch` and `running`, as far as they were gone through.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<PhaseTime>,
     /// Launches that EC2 had no room for, in order.
     pub refused: Vec<RefusedLaunch>,
     /// When its launch was begun, after waiting for a place: `ssh_timeout` counts from here.
@@ -90,28 +90,28 @@ pub struct LaunchedTarget {
 }
 
 /// No instance, of this kind, for this reason.
-pub(super) fn undecided(kind: UndecidedKind, reason: impl Into<String>) -> Undecided {
-    Undecided { kind, reason: reason.into() }
+pub(super) fn undecided(kind: UndecidedKind, reason: impl Into<String>) -> UndecidedReason {
+    UndecidedReason { kind, reason: reason.into() }
 }
 
 /// The run was cancelled before or while the instance came up.
-pub(super) fn cancelled() -> Undecided {
+pub(super) fn cancelled() -> UndecidedReason {
     undecided(UndecidedKind::Cancelled, "the run was cancelled")
 }
 
 /// What an error of EC2's means for the AMI under test: never that it failed.
-pub(super) fn of_cloud(error: &CloudError) -> Undecided {
+pub(super) fn of_cloud(error: &CloudError) -> UndecidedReason {
     undecided(error.kind.undecided(), error.to_string())
 }
 
 /// Without its journal line nothing is created.
-pub(super) fn of_journal(error: &JournalError) -> Undecided {
+pub(super) fn of_journal(error: &JournalError) -> UndecidedReason {
     let source = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     undecided(UndecidedKind::Configuration, format!("{error}{source}"))
 }
 
 /// A creating call's outcome with what it says about the journal.
-pub(super) struct Outcome<T> {
+pub(super) struct CreateOutcome<T> {
     /// The last answer.
     pub(super) answer: CloudResult<T>,
     /// Whether an earlier try went unanswered: then even a refusal does not prove that nothing was created.

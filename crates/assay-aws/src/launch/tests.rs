@@ -12,16 +12,16 @@ use std::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{patience::Pace, *};
+use super::{patience::PollPace, *};
 use crate::{
     cloud::{
-        BlockDevice, CloudErrorKind, Image,
-        fake::{FakeCloud, Fault},
+        BlockDevice, CloudErrorKind, CloudImage,
+        fake::{FakeCloud, FakeFault},
     },
-    journal::{Disk, Journal, Kind, UndoPolicy},
+    journal::{Journal, JournalDisk, JournaledKind, UndoPolicy},
 };
 use assay_config::{LaunchSettings, SshInterface, SshSettings};
-use assay_model::{AmiRef, Architecture, Boot, Region, TargetId, UndecidedKind, evidence::Leftover, tags};
+use assay_model::{AmiRef, Architecture, BootOptions, Region, TargetId, UndecidedKind, evidence::Leftover, tags};
 
 const CREATING: [&str; 4] = ["ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances"];
 
@@ -29,8 +29,8 @@ pub(crate) fn region(name: &str) -> Region {
     name.parse().expect("a region")
 }
 
-pub(crate) fn image(number: u32) -> Image {
-    Image {
+pub(crate) fn image(number: u32) -> CloudImage {
+    CloudImage {
         id: format!("ami-{number:017x}").parse().expect("an AMI id"),
         name: "base".to_owned(),
         owner: "123456789012".parse().expect("an account"),
@@ -57,7 +57,7 @@ pub(crate) fn image(number: u32) -> Image {
 }
 
 /// AMI `number` of `region`, to be launched as the settings say.
-pub(super) fn target(name: &str, number: u32) -> (TargetId, Image) {
+pub(super) fn target(name: &str, number: u32) -> (TargetId, CloudImage) {
     let image = image(number);
     (AmiRef { region: region(name), id: image.id.clone() }.into(), image)
 }
@@ -66,7 +66,7 @@ pub(super) struct Bench {
     pub(super) cloud: FakeCloud,
     pub(super) journal: Arc<Journal>,
     pub(super) cancel: CancellationToken,
-    pub(super) order: Order,
+    pub(super) order: FleetOrder,
     dir: TempDir,
 }
 
@@ -75,7 +75,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a folder");
         let run = assay_model::RunId::generate();
         let journal = Arc::new(Journal::create(dir.path(), run, None).expect("a journal"));
-        let order = Order {
+        let order = FleetOrder {
             run,
             image: Some("base".parse().expect("a name")),
             provenance: Default::default(),
@@ -109,9 +109,9 @@ impl Bench {
 }
 
 /// A thousandth of the real pace.
-fn fast() -> Pace {
+fn fast() -> PollPace {
     let ms = Duration::from_millis;
-    Pace {
+    PollPace {
         visibility: ms(100),
         first_pause: ms(1),
         longest_pause: ms(8),
@@ -194,7 +194,7 @@ impl std::io::Write for WatchedDisk {
     }
 }
 
-impl Disk for WatchedDisk {
+impl JournalDisk for WatchedDisk {
     fn sync(&mut self) -> std::io::Result<()> {
         self.durable.store(self.written, Ordering::SeqCst);
         Ok(())
@@ -206,7 +206,7 @@ async fn the_intent_is_on_the_disk_when_the_creating_call_is_made() {
     let mut bench = Bench::new();
     let durable = Arc::new(AtomicUsize::new(0));
     let watched = durable.clone();
-    let disk = |file| -> Box<dyn Disk> { Box::new(WatchedDisk { file, written: 0, durable: watched }) };
+    let disk = |file| -> Box<dyn JournalDisk> { Box::new(WatchedDisk { file, written: 0, durable: watched }) };
     let root = bench.dir.path();
     bench.journal = Arc::new(Journal::create_on(root, bench.order.run, None, disk).expect("a journal"));
     let file = bench.journal.dir().join("journal.jsonl");
@@ -231,11 +231,11 @@ async fn the_intent_is_on_the_disk_when_the_creating_call_is_made() {
 #[tokio::test]
 async fn every_creating_call_may_fail_and_nothing_is_left() {
     let faults = [
-        Fault::Refuse(CloudErrorKind::Denied),
-        Fault::Refuse(CloudErrorKind::NoCapacity),
-        Fault::Refuse(CloudErrorKind::Throttled),
-        Fault::LoseAnswer,
-        Fault::Drop,
+        FakeFault::Refuse(CloudErrorKind::Denied),
+        FakeFault::Refuse(CloudErrorKind::NoCapacity),
+        FakeFault::Refuse(CloudErrorKind::Throttled),
+        FakeFault::LoseAnswer,
+        FakeFault::Drop,
     ];
     for action in CREATING {
         for fault in faults {
@@ -245,7 +245,8 @@ async fn every_creating_call_may_fail_and_nothing_is_left() {
             let fleet = bench.fleet().await;
             let targets = bench.launch(&fleet, &["us-east-1"]).await;
             assert_eq!(targets.len(), 1, "{action} {fault:?}");
-            let passes = matches!(fault, Fault::LoseAnswer | Fault::Drop | Fault::Refuse(CloudErrorKind::Throttled));
+            let passes =
+                matches!(fault, FakeFault::LoseAnswer | FakeFault::Drop | FakeFault::Refuse(CloudErrorKind::Throttled));
             assert_eq!(targets[0].instance.is_ok(), passes, "{action} {fault:?}: {:?}", targets[0].instance);
             assert!(bench.cloud.edit(&region("us-east-1"), |s| s.instances.len()) <= 1, "{action} {fault:?}");
             for undo in 1..=2 {
@@ -262,7 +263,7 @@ async fn answers_lost_until_the_deadline_are_looked_up() {
         let mut bench = Bench::new();
         bench.order.ssh.timeout = Duration::from_millis(300);
         for _ in 0..1000 {
-            bench.cloud.fault(action, Fault::LoseAnswer);
+            bench.cloud.fault(action, FakeFault::LoseAnswer);
         }
         bench.cloud.takes(1, 1);
         bench.cloud.invisible_for(3);
@@ -315,14 +316,14 @@ async fn release_waits_for_calls_under_way() {
 async fn throttled_looks_are_never_fatal() {
     let bench = Bench::new();
     for _ in 0..6 {
-        bench.cloud.fault("DescribeInstances", Fault::Refuse(CloudErrorKind::Throttled));
+        bench.cloud.fault("DescribeInstances", FakeFault::Refuse(CloudErrorKind::Throttled));
     }
     let fleet = bench.fleet().await;
     let targets = bench.launch(&fleet, &["us-east-1"]).await;
     assert!(targets[0].instance.is_ok(), "{:?}", targets[0].instance);
     for _ in 0..20 {
-        bench.cloud.fault("DescribeInstances", Fault::Refuse(CloudErrorKind::Throttled));
-        bench.cloud.fault("TerminateInstances", Fault::Refuse(CloudErrorKind::Throttled));
+        bench.cloud.fault("DescribeInstances", FakeFault::Refuse(CloudErrorKind::Throttled));
+        bench.cloud.fault("TerminateInstances", FakeFault::Refuse(CloudErrorKind::Throttled));
     }
     assert_eq!(bench.release(&fleet).await, []);
 }
@@ -332,7 +333,7 @@ async fn throttled_past_the_deadline_is_undecided_throttled() {
     let mut bench = Bench::new();
     bench.order.ssh.timeout = Duration::from_millis(300);
     for _ in 0..1000 {
-        bench.cloud.fault("DescribeInstances", Fault::Refuse(CloudErrorKind::Throttled));
+        bench.cloud.fault("DescribeInstances", FakeFault::Refuse(CloudErrorKind::Throttled));
     }
     let fleet = bench.fleet().await;
     let targets = bench.launch(&fleet, &["us-east-1"]).await;
@@ -342,7 +343,7 @@ async fn throttled_past_the_deadline_is_undecided_throttled() {
 #[tokio::test]
 async fn one_regions_trouble_is_not_the_others() {
     let bench = Bench::new();
-    bench.cloud.fault("RunInstances", Fault::Refuse(CloudErrorKind::NoCapacity));
+    bench.cloud.fault("RunInstances", FakeFault::Refuse(CloudErrorKind::NoCapacity));
     let fleet = bench.fleet().await;
     let targets = bench.launch(&fleet, &["us-east-1", "eu-west-1", "eu-west-2"]).await;
     let (up, down): (Vec<_>, Vec<_>) = targets.iter().partition(|t| t.instance.is_ok());
@@ -392,7 +393,7 @@ async fn two_amis_of_a_region_share_key_and_group() {
     fleet.end(&first).await;
     assert!(fleet.fate(&first).await.expect("ended").contains("gives no reason"));
     assert_eq!(bench.release(&fleet).await, []);
-    assert!(bench.journal.open_steps().iter().all(|step| step.kind != Kind::Instance));
+    assert!(bench.journal.open_steps().iter().all(|step| step.kind != JournaledKind::Instance));
 }
 
 #[tokio::test]
@@ -420,7 +421,7 @@ async fn every_target_of_an_ami_is_an_instance_of_its_own() {
     let fleet = bench.fleet().await;
     let (plain, image) = target("us-east-1", 1);
     let on = |size: &str| TargetId { instance_type: Some(size.to_owned()), ..plain.clone() };
-    let undisturbed = TargetId { boot: Boot::Undisturbed, ..on("t3.large") };
+    let undisturbed = TargetId { boot: BootOptions::Undisturbed, ..on("t3.large") };
     let wanted = [on("t3.small"), on("t3.large"), undisturbed.clone()];
     let mut receiver = fleet.launch(wanted.iter().map(|t| (t.clone(), image.clone())).collect());
     let mut up = BTreeMap::new();
@@ -431,9 +432,9 @@ async fn every_target_of_an_ami_is_an_instance_of_its_own() {
     assert_eq!(up.values().map(|i| &i.id).collect::<BTreeSet<_>>().len(), 3);
     for (target, instance) in &up {
         assert_eq!(Some(&instance.instance_type), target.instance_type.as_ref());
-        assert_eq!(instance.host_key.is_none(), target.boot == Boot::Undisturbed, "{target}");
+        assert_eq!(instance.host_key.is_none(), target.boot == BootOptions::Undisturbed, "{target}");
         let request = bench.cloud.edit(&region("us-east-1"), |s| s.instances[&instance.id].request.clone());
-        assert_eq!(request.user_data.is_empty(), target.boot == Boot::Undisturbed, "{target}");
+        assert_eq!(request.user_data.is_empty(), target.boot == BootOptions::Undisturbed, "{target}");
         assert!(!request.key_name.is_empty() && request.client_token.len() <= 64, "{request:?}");
     }
     fleet.end(&undisturbed).await;

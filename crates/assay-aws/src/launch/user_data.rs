@@ -14,7 +14,7 @@
 
 use secrecy::ExposeSecret;
 
-use super::Identity;
+use super::KeyPairText;
 use assay_config::user_data::{LIMIT, part};
 use assay_model::Digest;
 
@@ -34,7 +34,7 @@ pub enum UserDataError {
 
 /// When an instance ends itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expiry {
+pub struct InstanceExpiry {
     /// Unix seconds.
     pub at: i64,
     /// The longest time from any boot, for instances whose clock is wrong.
@@ -43,12 +43,12 @@ pub struct Expiry {
 
 /// Whether `user` fits beside our own part. Works offline: for checking a configuration.
 pub fn check(user: Option<&[u8]>) -> Result<(), UserDataError> {
-    let sample = Identity { private_key: "x".repeat(420).into(), public_key: "x".repeat(81) };
-    merge(user, &sample, Expiry { at: i64::from(u32::MAX), ttl: u64::from(u32::MAX) }).map(drop)
+    let sample = KeyPairText { private_key: "x".repeat(420).into(), public_key: "x".repeat(81) };
+    merge(user, &sample, InstanceExpiry { at: i64::from(u32::MAX), ttl: u64::from(u32::MAX) }).map(drop)
 }
 
 /// The message: timer, the user's own data where there is any, host key. Fails when it is longer than EC2 takes.
-pub fn merge(user: Option<&[u8]>, host_key: &Identity, expiry: Expiry) -> Result<Vec<u8>, UserDataError> {
+pub fn merge(user: Option<&[u8]>, host_key: &KeyPairText, expiry: InstanceExpiry) -> Result<Vec<u8>, UserDataError> {
     let mut parts = vec![text_part("text/cloud-boothook", "assay-expiry", None, &timer(expiry))];
     parts.extend(user.filter(|data| !data.is_empty()).map(part));
     let merger = Some("dict(replace)+list()+str()");
@@ -89,7 +89,7 @@ fn text_part(kind: &str, name: &str, merger: Option<&str>, text: &str) -> Vec<u8
 ///
 /// cloud-init runs boothooks before systemd's sysinit.target is reached, which units wait for by default: without `--no-block` and
 /// `DefaultDependencies=no` the boot would wait for the timer, and the timer for the boot.
-fn timer(Expiry { at, ttl }: Expiry) -> String {
+fn timer(InstanceExpiry { at, ttl }: InstanceExpiry) -> String {
     format!(
         "#cloud-boothook\n\
          #!/bin/sh\n\
@@ -111,7 +111,7 @@ fn timer(Expiry { at, ttl }: Expiry) -> String {
 }
 
 /// cloud-init's `ssh_keys`: it deletes the image's host keys and writes this one.
-fn host_key_config(key: &Identity) -> String {
+fn host_key_config(key: &KeyPairText) -> String {
     let private: String = key.private_key.expose_secret().lines().map(|line| format!("    {line}\n")).collect();
     format!(
         "#cloud-config\nssh_deletekeys: true\nssh_keys:\n  ed25519_private: |\n{private}  ed25519_public: {}\n",
@@ -123,10 +123,10 @@ fn host_key_config(key: &Identity) -> String {
 mod tests {
     use super::*;
 
-    const EXPIRY: Expiry = Expiry { at: 1_800_000_000, ttl: 3600 };
+    const EXPIRY: InstanceExpiry = InstanceExpiry { at: 1_800_000_000, ttl: 3600 };
 
     fn merged(user: Option<&[u8]>) -> String {
-        let key = Identity::generate("assay").expect("key");
+        let key = KeyPairText::generate("assay").expect("key");
         String::from_utf8(merge(user, &key, EXPIRY).expect("fits")).expect("text")
     }
 
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn an_instance_lives_as_long_as_it_should_whatever_clock_launched_it() {
-        let expiry = Expiry { at: 1_000_600, ttl: 600 };
+        let expiry = InstanceExpiry { at: 1_000_600, ttl: 600 };
         // Launched by a machine that is ten minutes slow; booted again three minutes later, and after its time.
         assert_eq!(armed(&timer(expiry), &[1_000_600, 1_000_780, 1_009_999]), ["600s", "420s", "60s"]);
         assert_eq!(armed(&timer(expiry), &[900_000, 900_100]), ["600s", "500s"], "or is days ahead");

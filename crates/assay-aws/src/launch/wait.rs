@@ -7,30 +7,30 @@ use std::{
 };
 
 use super::{
-    LaunchedTarget, Order, RunningInstance,
-    ground::Site,
-    patience::{Pace, jittered},
-    start::{LateRefusal, Started, phase},
+    FleetOrder, LaunchedTarget, RunningInstance,
+    ground::RegionContext,
+    patience::{PollPace, jittered},
+    start::{LateRefusal, StartedLaunch, phase},
     target::{of_cloud, undecided},
 };
-use crate::cloud::{CloudError, CloudErrorKind, Instance, Lack, plain};
+use crate::cloud::{CapacityShortfall, CloudError, CloudErrorKind, CloudInstance, plain};
 use assay_config::SshInterface;
-use assay_model::{UndecidedKind, evidence::Undecided};
+use assay_model::{UndecidedKind, evidence::UndecidedReason};
 
 /// The instances of one region that have no address yet.
-pub(super) struct Waiting {
-    started: Vec<Started>,
-    pace: Pace,
+pub(super) struct AddressWait {
+    started: Vec<StartedLaunch>,
+    pace: PollPace,
     interval: Duration,
     last_error: Option<CloudError>,
 }
 
-impl Waiting {
-    pub(super) fn new(pace: Pace) -> Self {
+impl AddressWait {
+    pub(super) fn new(pace: PollPace) -> Self {
         Self { started: Vec::new(), pace, interval: pace.first_look, last_error: None }
     }
 
-    pub(super) fn add(&mut self, started: Started) {
+    pub(super) fn add(&mut self, started: StartedLaunch) {
         self.started.push(started);
         self.interval = self.pace.first_look;
     }
@@ -45,12 +45,12 @@ impl Waiting {
     }
 
     /// Gives up on all of them, for one reason.
-    pub(super) fn give_up(&mut self, reason: &Undecided) -> Vec<LaunchedTarget> {
+    pub(super) fn give_up(&mut self, reason: &UndecidedReason) -> Vec<LaunchedTarget> {
         self.started.drain(..).map(|started| ended(started, reason.clone())).collect()
     }
 
     /// Looks once. Returns those that are decided: dialable, ended, or out of time; and those that EC2 had no room for after all.
-    pub(super) async fn look(&mut self, site: &Site<'_>) -> (Vec<LaunchedTarget>, Vec<LateRefusal>) {
+    pub(super) async fn look(&mut self, site: &RegionContext<'_>) -> (Vec<LaunchedTarget>, Vec<LateRefusal>) {
         let ids: Vec<String> = self.started.iter().map(|started| started.id.clone()).collect();
         let seen = match site.cloud.describe_instances(&ids).await {
             Ok(seen) => {
@@ -66,7 +66,7 @@ impl Waiting {
                 Vec::new()
             }
         };
-        let seen: BTreeMap<String, Instance> = seen.into_iter().map(|i| (i.id.clone(), i)).collect();
+        let seen: BTreeMap<String, CloudInstance> = seen.into_iter().map(|i| (i.id.clone(), i)).collect();
         let (mut decided, mut again) = (Vec::new(), Vec::new());
         for started in std::mem::take(&mut self.started) {
             let seen = seen.get(&started.id);
@@ -86,10 +86,10 @@ impl Waiting {
     /// `None`: not yet.
     fn judge(
         &self,
-        site: &Site<'_>,
-        started: &Started,
-        seen: Option<&Instance>,
-    ) -> Option<Result<RunningInstance, Undecided>> {
+        site: &RegionContext<'_>,
+        started: &StartedLaunch,
+        seen: Option<&CloudInstance>,
+    ) -> Option<Result<RunningInstance, UndecidedReason>> {
         if let Some(instance) = seen {
             note_volumes(site, instance);
             match instance.state.as_str() {
@@ -112,7 +112,12 @@ impl Waiting {
         (Clock::now() >= started.began + site.order.ssh.timeout).then(|| Err(self.too_late(site, started, seen)))
     }
 
-    fn too_late(&self, site: &Site<'_>, started: &Started, seen: Option<&Instance>) -> Undecided {
+    fn too_late(
+        &self,
+        site: &RegionContext<'_>,
+        started: &StartedLaunch,
+        seen: Option<&CloudInstance>,
+    ) -> UndecidedReason {
         if let Some(error) = &self.last_error {
             return of_cloud(error);
         }
@@ -133,7 +138,7 @@ impl Waiting {
     }
 }
 
-fn note_volumes(site: &Site<'_>, instance: &Instance) {
+fn note_volumes(site: &RegionContext<'_>, instance: &CloudInstance) {
     for volume in &instance.volumes {
         if let Err(error) = site.journal.observe_volume(site.cloud.region(), volume) {
             tracing::warn!(%error, volume, "the journal could not be written");
@@ -142,15 +147,15 @@ fn note_volumes(site: &Site<'_>, instance: &Instance) {
 }
 
 /// EC2 accepted it, and ended it before it ran, for lack of room.
-fn no_room_after_all(instance: &Instance) -> Option<(Lack, String)> {
+fn no_room_after_all(instance: &CloudInstance) -> Option<(CapacityShortfall, String)> {
     let ending = matches!(instance.state.as_str(), "terminated" | "shutting-down");
     let code = instance.state_reason_code.as_deref().filter(|_| ending)?;
     let words = instance.state_reason.as_deref().unwrap_or(code);
-    Some((Lack::of_state_reason(code)?, plain(words)))
+    Some((CapacityShortfall::of_state_reason(code)?, plain(words)))
 }
 
 /// It ended before it was ever reached; EC2 says why.
-fn lost(id: &str, state: &str, instance: &Instance) -> Undecided {
+fn lost(id: &str, state: &str, instance: &CloudInstance) -> UndecidedReason {
     let why = instance.state_reason.as_deref().unwrap_or("EC2 gives no reason");
     let hint = match instance.state_reason_code.as_deref() {
         // EC2 says no more than this of a key that it may not use ("Troubleshoot instance launch issues" in the EC2 user guide).
@@ -163,7 +168,7 @@ fn lost(id: &str, state: &str, instance: &Instance) -> Undecided {
 
 /// What is dialled. Without `ssh_interface`: the public address, else the private one, as packer-plugin-amazon does; where a public
 /// address was asked for, it is waited for.
-pub(super) fn address(order: &Order, instance: &Instance) -> Option<String> {
+pub(super) fn address(order: &FleetOrder, instance: &CloudInstance) -> Option<String> {
     match order.ssh.interface {
         Some(SshInterface::PublicIp) => instance.public_ip.clone(),
         Some(SshInterface::PrivateIp) => instance.private_ip.clone(),
@@ -185,16 +190,16 @@ fn interface_name(interface: SshInterface) -> &'static str {
     }
 }
 
-fn handed_over(mut started: Started, running: RunningInstance) -> LaunchedTarget {
+fn handed_over(mut started: StartedLaunch, running: RunningInstance) -> LaunchedTarget {
     started.phases.push(phase("running", started.launched, Clock::now()));
     decided(started, Ok(running))
 }
 
-fn ended(started: Started, reason: Undecided) -> LaunchedTarget {
+fn ended(started: StartedLaunch, reason: UndecidedReason) -> LaunchedTarget {
     decided(started, Err(reason))
 }
 
-fn decided(started: Started, instance: Result<RunningInstance, Undecided>) -> LaunchedTarget {
-    let Started { target, phases, refused, began, .. } = started;
+fn decided(started: StartedLaunch, instance: Result<RunningInstance, UndecidedReason>) -> LaunchedTarget {
+    let StartedLaunch { target, phases, refused, began, .. } = started;
     LaunchedTarget { target, instance, phases, refused, started: began }
 }

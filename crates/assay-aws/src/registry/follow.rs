@@ -7,9 +7,9 @@ use futures::future::join_all;
 use jiff::{Timestamp, ToSpan as _};
 
 use super::{READ_BACK, ReadBack, StampError, first_difference, resources};
-use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, Image};
+use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage};
 use assay_model::{
-    AmiRecord, AmiRef, RunId, State,
+    AmiRecord, AmiRef, ImageState, RunId,
     lock::{Lock, LockEntry},
     tags,
 };
@@ -21,9 +21,9 @@ const LIFTED: &str = "nobody";
 
 /// What the lock asks of every AMI of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedTags {
     /// The run's state.
-    pub state: State,
+    pub state: ImageState,
     /// See [`wanted_tags`].
     pub tags: BTreeMap<String, String>,
     /// For a revoked run: from when on it must not be used.
@@ -34,7 +34,7 @@ pub struct Wanted {
     pub announced: Vec<Timestamp>,
 }
 
-impl Wanted {
+impl WantedTags {
     /// What `lock` asks at `now`; `None`: the run is not in the lock.
     pub fn of(lock: &Lock, run: RunId, now: Timestamp) -> Option<Self> {
         let last = lock.last(run)?;
@@ -42,7 +42,7 @@ impl Wanted {
         Some(Self {
             state: last.state,
             tags: wanted_tags(lock, run)?,
-            revoked_at: due.filter(|_| last.state == State::Revoked),
+            revoked_at: due.filter(|_| last.state == ImageState::Revoked),
             revoked: lock.is_revoked(run, now),
             announced: lock
                 .entries
@@ -92,7 +92,7 @@ pub fn promoted_by(entry: &LockEntry) -> String {
 
 /// A tag that is not what the lock asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct TagDifference {
     /// The AMI or one of its snapshots.
     pub resource: String,
     /// The tag's key.
@@ -106,9 +106,9 @@ pub struct Difference {
 /// Every tag of the AMI and its snapshots that differs from `wanted`. `image`: freshly described. Fails with EC2's answer to DescribeTags.
 pub async fn differences(
     cloud: &dyn Cloud,
-    image: &Image,
+    image: &CloudImage,
     wanted: &BTreeMap<String, String>,
-) -> Result<Vec<Difference>, CloudError> {
+) -> Result<Vec<TagDifference>, CloudError> {
     let ids = resources(cloud, image).await?;
     let seen = cloud.describe_tags(&ids).await?;
     let mut found = Vec::new();
@@ -117,7 +117,7 @@ pub async fn differences(
             let there = seen.get(&id).and_then(|tags| tags.get(key));
             if there != Some(value) {
                 let (resource, key, wanted) = (id.clone(), key.clone(), value.clone());
-                found.push(Difference { resource, key, found: there.cloned(), wanted });
+                found.push(TagDifference { resource, key, found: there.cloned(), wanted });
             }
         }
     }
@@ -126,11 +126,11 @@ pub async fn differences(
 
 /// What became of one AMI.
 #[derive(Debug)]
-pub struct Repaired {
+pub struct RepairedImage {
     /// Which.
     pub ami: AmiRef,
     /// Its state by the lock.
-    pub state: State,
+    pub state: ImageState,
     /// What was changed, in words; empty: all was as it should be.
     pub changed: Vec<String>,
     /// The AMI does not exist any more.
@@ -141,14 +141,19 @@ pub struct Repaired {
 
 /// Puts every AMI of a run into the state that the lock gives it, copies included, all at once. Running it again changes nothing more. Empty where the lock does not
 /// know the run.
-pub async fn repair_run(factory: &dyn CloudFactory, lock: &Lock, run: RunId, now: Timestamp) -> Vec<Repaired> {
-    let Some(wanted) = Wanted::of(lock, run, now) else { return Vec::new() };
+pub async fn repair_run(factory: &dyn CloudFactory, lock: &Lock, run: RunId, now: Timestamp) -> Vec<RepairedImage> {
+    let Some(wanted) = WantedTags::of(lock, run, now) else { return Vec::new() };
     let amis = lock.amis(run);
     join_all(amis.iter().map(|record| repair_within(READ_BACK, factory, record, &wanted, now))).await
 }
 
 /// [`repair_run`] for one AMI.
-pub async fn repair(factory: &dyn CloudFactory, record: &AmiRecord, wanted: &Wanted, now: Timestamp) -> Repaired {
+pub async fn repair(
+    factory: &dyn CloudFactory,
+    record: &AmiRecord,
+    wanted: &WantedTags,
+    now: Timestamp,
+) -> RepairedImage {
     repair_within(READ_BACK, factory, record, wanted, now).await
 }
 
@@ -156,12 +161,12 @@ async fn repair_within(
     pace: ReadBack,
     factory: &dyn CloudFactory,
     record: &AmiRecord,
-    wanted: &Wanted,
+    wanted: &WantedTags,
     now: Timestamp,
-) -> Repaired {
+) -> RepairedImage {
     let cloud = factory.region(&record.ami.region);
     let mut repaired =
-        Repaired { ami: record.ami.clone(), state: wanted.state, changed: Vec::new(), gone: false, problem: None };
+        RepairedImage { ami: record.ami.clone(), state: wanted.state, changed: Vec::new(), gone: false, problem: None };
     let image = match cloud.describe_images(std::slice::from_ref(&record.ami.id)).await {
         Ok(images) => images.into_iter().next(),
         Err(error) if error.kind == CloudErrorKind::NotFound => None,
@@ -174,7 +179,7 @@ async fn repair_within(
         repaired.gone = true;
         return repaired;
     };
-    let mut work = Work { pace, cloud: cloud.as_ref(), image, changed: Vec::new() };
+    let mut work = FollowWork { pace, cloud: cloud.as_ref(), image, changed: Vec::new() };
     // Each step is tried whatever became of the one before: one denied call must not hide what else is due.
     let steps = [
         work.tags(wanted).await,
@@ -188,18 +193,18 @@ async fn repair_within(
     repaired
 }
 
-struct Work<'a> {
+struct FollowWork<'a> {
     pace: ReadBack,
     cloud: &'a dyn Cloud,
-    image: Image,
+    image: CloudImage,
     changed: Vec<String>,
 }
 
-impl Work<'_> {
-    async fn tags(&mut self, wanted: &Wanted) -> Result<(), String> {
+impl FollowWork<'_> {
+    async fn tags(&mut self, wanted: &WantedTags) -> Result<(), String> {
         let mut tags = wanted.tags.clone();
         // Said before it is done: a protection that nobody claims would never be lifted.
-        if wanted.state == State::Gold && !self.image.deregistration_protected {
+        if wanted.state == ImageState::Gold && !self.image.deregistration_protected {
             tags.insert(tags::PROTECTED_BY.to_owned(), OURS.to_owned());
         }
         let ids = resources(self.cloud, &self.image).await.map_err(|error| error.to_string())?;
@@ -216,9 +221,9 @@ impl Work<'_> {
     }
 
     /// Gold is protected from deregistration; what is no longer gold loses that protection, if it was ours.
-    async fn protection(&mut self, wanted: &Wanted) -> Result<(), String> {
+    async fn protection(&mut self, wanted: &WantedTags) -> Result<(), String> {
         let said = |error: CloudError| error.to_string();
-        if wanted.state == State::Gold {
+        if wanted.state == ImageState::Gold {
             if !self.image.deregistration_protected {
                 self.cloud.enable_deregistration_protection(&self.image.id).await.map_err(said)?;
                 self.changed.push("protected from deregistration".to_owned());
@@ -226,7 +231,7 @@ impl Work<'_> {
             return Ok(());
         }
         let ours = self.image.tags.get(tags::PROTECTED_BY).is_some_and(|whose| whose == OURS);
-        if !ours || wanted.state == State::Vetted {
+        if !ours || wanted.state == ImageState::Vetted {
             return Ok(());
         }
         if self.image.deregistration_protected {
@@ -238,10 +243,10 @@ impl Work<'_> {
     }
 
     /// What is revoked is deprecated from then on, so that lists do not offer it; gold is offered.
-    async fn deprecation(&mut self, wanted: &Wanted, now: Timestamp) -> Result<(), String> {
+    async fn deprecation(&mut self, wanted: &WantedTags, now: Timestamp) -> Result<(), String> {
         let said = |error: CloudError| error.to_string();
         let there: Option<Timestamp> = self.image.attributes.deprecation_time.parse().ok();
-        if wanted.state == State::Gold && there.is_some_and(|there| there <= now) {
+        if wanted.state == ImageState::Gold && there.is_some_and(|there| there <= now) {
             self.cloud.cancel_deprecation(&self.image.id).await.map_err(said)?;
             self.changed.push("deprecation taken back".to_owned());
         }
@@ -258,7 +263,7 @@ impl Work<'_> {
     }
 
     /// Nobody else may launch what is revoked.
-    async fn sharing(&mut self, wanted: &Wanted) -> Result<(), String> {
+    async fn sharing(&mut self, wanted: &WantedTags) -> Result<(), String> {
         if !wanted.revoked {
             return Ok(());
         }

@@ -3,11 +3,11 @@
 use secrecy::SecretString;
 use serde_json::Value as Json;
 
-use super::checker::Checker;
+use super::checker::OptionChecker;
 use crate::settings::{AccessSettings, AssumeRole};
 use assay_model::IdError;
 
-pub(super) fn settings(checker: &mut Checker<'_>) -> AccessSettings {
+pub(super) fn settings(checker: &mut OptionChecker<'_>) -> AccessSettings {
     keys_belong_together(checker);
     AccessSettings {
         access_key: checker.text("access_key"),
@@ -23,7 +23,7 @@ pub(super) fn settings(checker: &mut Checker<'_>) -> AccessSettings {
 }
 
 /// Their values are never part of a message.
-fn keys_belong_together(checker: &mut Checker<'_>) {
+fn keys_belong_together(checker: &mut OptionChecker<'_>) {
     for (given, wanted) in [("access_key", "secret_key"), ("secret_key", "access_key"), ("token", "access_key")] {
         if checker.given(given).is_some() && checker.given(wanted).is_none() && !checker.is_unknown(wanted) {
             checker.wrong(given, format!("needs {wanted} too"));
@@ -31,7 +31,7 @@ fn keys_belong_together(checker: &mut Checker<'_>) {
     }
 }
 
-fn credentials_file(checker: &mut Checker<'_>) -> Option<std::path::PathBuf> {
+fn credentials_file(checker: &mut OptionChecker<'_>) -> Option<std::path::PathBuf> {
     let path = checker.path("shared_credentials_file")?;
     if !checker.on_disk(&path).is_file() {
         checker.wrong("shared_credentials_file", format!("there is no file {}", path.display()));
@@ -47,7 +47,7 @@ fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
-fn assume_role(checker: &mut Checker<'_>) -> Option<AssumeRole> {
+fn assume_role(checker: &mut OptionChecker<'_>) -> Option<AssumeRole> {
     let block = checker.given("assume_role")?.value.clone();
     let text = |name: &str| block.get(name).and_then(Json::as_str).map(str::to_owned);
     let Some(role_arn) = text("role_arn") else {

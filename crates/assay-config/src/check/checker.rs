@@ -7,25 +7,25 @@ use std::{
 
 use serde_json::Value as Json;
 
-use super::{Door, Input};
+use super::{CheckInput, EntryPoint};
 use crate::{
     file::{BuildDecl, ConfigFile},
     options,
-    problem::{Place, Problem},
-    raw::{Given, Layer},
+    problem::{ConfigProblem, ValuePlace},
+    raw::{GivenValue, OptionLayer},
     suites::SuiteLoader,
 };
 use assay_model::ImageName;
 use assay_suite::{NamedBy, Suite, SuiteBounds, VarSources};
 
 /// What [`super::check`] works with.
-pub(super) struct Checker<'a> {
+pub(super) struct OptionChecker<'a> {
     pub(super) working_dir: &'a Path,
-    pub(super) layer: Layer,
-    pub(super) problems: Vec<Problem>,
+    pub(super) layer: OptionLayer,
+    pub(super) problems: Vec<ConfigProblem>,
     /// assay.hcl, or which image of it counts, is not known (a mistake, or a placeholder): what is missing may stand there.
     pub(super) more_to_come: bool,
-    pub(super) door: Door,
+    pub(super) door: EntryPoint,
     file_folder: Option<PathBuf>,
     projections: Vec<String>,
     build: String,
@@ -33,8 +33,8 @@ pub(super) struct Checker<'a> {
     given_bounds: SuiteBounds,
 }
 
-impl<'a> Checker<'a> {
-    pub(super) fn new(input: &'a Input<'_>, layer: Layer, problems: Vec<Problem>) -> Self {
+impl<'a> OptionChecker<'a> {
+    pub(super) fn new(input: &'a CheckInput<'_>, layer: OptionLayer, problems: Vec<ConfigProblem>) -> Self {
         Self {
             working_dir: &input.working_dir,
             layer,
@@ -65,8 +65,8 @@ impl<'a> Checker<'a> {
         if paths.is_empty() {
             return;
         }
-        let place = Place::File { path: PathBuf::from(crate::file::FILE_NAME), line: 1 };
-        let fresh = || Given { value: Json::Array(Vec::new()), place, shown: "suites.gold".to_owned() };
+        let place = ValuePlace::File { path: PathBuf::from(crate::file::FILE_NAME), line: 1 };
+        let fresh = || GivenValue { value: Json::Array(Vec::new()), place, shown: "suites.gold".to_owned() };
         let given = self.layer.given.entry("suites").or_insert_with(fresh);
         let Some(items) = given.value.as_array_mut() else { return };
         for path in paths {
@@ -77,7 +77,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    pub(super) fn given(&self, name: &str) -> Option<&Given> {
+    pub(super) fn given(&self, name: &str) -> Option<&GivenValue> {
         debug_assert!(options::find(name).is_some(), "{name} is not declared");
         self.layer.given.get(name)
     }
@@ -137,9 +137,9 @@ impl<'a> Checker<'a> {
     pub(super) fn wrong(&mut self, name: &str, message: impl Into<String>) {
         let (place, shown) = match self.given(name) {
             Some(given) => (given.place.clone(), given.shown.clone()),
-            None => (Place::Nowhere, name.to_owned()),
+            None => (ValuePlace::Nowhere, name.to_owned()),
         };
-        self.problems.push(Problem::new(place, shown, message));
+        self.problems.push(ConfigProblem::new(place, shown, message));
     }
 
     /// Two options of which only one may be given.
@@ -152,7 +152,7 @@ impl<'a> Checker<'a> {
 
     /// An option that must come from somewhere.
     pub(super) fn needed(&mut self, name: &str) {
-        if self.door == Door::Lint || self.layer.has(name) || self.more_to_come && name != "image" {
+        if self.door == EntryPoint::Lint || self.layer.has(name) || self.more_to_come && name != "image" {
             return;
         }
         let option = options::find(name).expect("only declared options are needed");
@@ -160,16 +160,20 @@ impl<'a> Checker<'a> {
             .file
             .map_or(String::new(), |(section, name)| format!(", here or in assay.hcl as {}", section.place(name)));
         let shown = match (self.door, option.flag) {
-            (Door::Command, Some(flag)) => format!("--{flag}"),
+            (EntryPoint::Command, Some(flag)) => format!("--{flag}"),
             _ => name.to_owned(),
         };
-        self.problems.push(Problem::new(Place::Nowhere, shown, format!("is missing; it must be given{in_file}")));
+        self.problems.push(ConfigProblem::new(
+            ValuePlace::Nowhere,
+            shown,
+            format!("is missing; it must be given{in_file}"),
+        ));
     }
 
     /// The folder that relative paths in the value of `name` start from.
     pub(super) fn base_dir(&self, name: &str) -> PathBuf {
         match (self.given(name).map(|given| &given.place), &self.file_folder) {
-            (Some(Place::File { .. }) | None, Some(folder)) => folder.clone(),
+            (Some(ValuePlace::File { .. }) | None, Some(folder)) => folder.clone(),
             _ => self.working_dir.to_owned(),
         }
     }
@@ -188,7 +192,7 @@ impl<'a> Checker<'a> {
     pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         let typed = PathBuf::from(self.text(name)?);
         let base = self.base_dir(name);
-        let from_here = self.given(name).is_none_or(|given| !matches!(given.place, Place::File { .. }));
+        let from_here = self.given(name).is_none_or(|given| !matches!(given.place, ValuePlace::File { .. }));
         if from_here || base == self.working_dir { Some(typed) } else { Some(base.join(typed)) }
     }
 
@@ -245,7 +249,7 @@ impl<'a> Checker<'a> {
     /// Who named the files of an option.
     pub(super) fn named_by(&self, name: &str) -> NamedBy {
         match self.given(name).map(|given| &given.place) {
-            Some(Place::Flag | Place::Template) => NamedBy::CommandLine,
+            Some(ValuePlace::Flag | ValuePlace::Template) => NamedBy::CommandLine,
             _ => NamedBy::File,
         }
     }

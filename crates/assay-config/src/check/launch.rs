@@ -4,17 +4,17 @@ use std::{io::Read, time::Duration};
 
 use super::{
     access::is_name,
-    checker::Checker,
+    checker::OptionChecker,
     network::{filters, resource_id, security_groups, subnet_filter, subnets},
     results::tags,
     ssh::duration,
 };
 use crate::{
-    settings::{Cidr, LaunchSettings},
+    settings::{CidrBlock, LaunchSettings},
     units, user_data,
 };
 use assay_model::target;
-use assay_suite::Reach;
+use assay_suite::ReadableFolders;
 
 /// Options of which only one may be given; a filter beside an id is outweighed by it and no mistake, as in amazon's builders.
 const ONLY_ONE: [(&str, &str); 6] = [
@@ -26,7 +26,7 @@ const ONLY_ONE: [(&str, &str); 6] = [
     ("instance_types", "spot_instance_types"),
 ];
 
-pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> LaunchSettings {
+pub(super) fn settings(checker: &mut OptionChecker<'_>, ssh_timeout: Duration) -> LaunchSettings {
     for (first, second) in ONLY_ONE {
         checker.only_one_of(first, second);
     }
@@ -58,7 +58,7 @@ pub(super) fn settings(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Laun
     }
 }
 
-fn ttl(checker: &mut Checker<'_>, ssh_timeout: Duration) -> Option<Duration> {
+fn ttl(checker: &mut OptionChecker<'_>, ssh_timeout: Duration) -> Option<Duration> {
     let ttl = duration(checker, "ttl", Duration::from_secs(60), Duration::from_secs(24 * 3600));
     let counts = ttl.unwrap_or(LaunchSettings::default().ttl);
     if counts <= ssh_timeout && !checker.is_unknown("ttl") && !checker.is_unknown("ssh_timeout") {
@@ -78,7 +78,7 @@ fn instance_type(text: &str) -> Result<String, String> {
 }
 
 /// What every AMI is tested on, each type once; and what is tried where EC2 has no room for it.
-fn types(checker: &mut Checker<'_>) -> (Vec<String>, Vec<String>) {
+fn types(checker: &mut OptionChecker<'_>) -> (Vec<String>, Vec<String>) {
     let mut types: Vec<String> = checker.parsed("instance_type", instance_type).into_iter().collect();
     types.extend(type_list(checker, "instance_types"));
     let mut fallbacks = type_list(checker, "instance_type_fallbacks");
@@ -101,7 +101,7 @@ fn types(checker: &mut Checker<'_>) -> (Vec<String>, Vec<String>) {
 }
 
 /// A list of instance types, each once.
-fn type_list(checker: &mut Checker<'_>, name: &str) -> Vec<String> {
+fn type_list(checker: &mut OptionChecker<'_>, name: &str) -> Vec<String> {
     let mut types: Vec<String> = Vec::new();
     for text in checker.list(name) {
         match instance_type(&text) {
@@ -113,7 +113,7 @@ fn type_list(checker: &mut Checker<'_>, name: &str) -> Vec<String> {
     types
 }
 
-fn source_cidrs(checker: &mut Checker<'_>) -> Vec<Cidr> {
+fn source_cidrs(checker: &mut OptionChecker<'_>) -> Vec<CidrBlock> {
     const CIDRS: &str = "temporary_security_group_source_cidrs";
     let mut blocks = Vec::new();
     for text in checker.list(CIDRS) {
@@ -155,13 +155,13 @@ fn spot_price(text: &str) -> Result<String, String> {
     }
 }
 
-fn user_data_given(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
+fn user_data_given(checker: &mut OptionChecker<'_>) -> Option<Vec<u8>> {
     if let Some(text) = checker.text("user_data") {
         return bounded(checker, "user_data", text.into_bytes());
     }
     let path = checker.path("user_data_file")?;
     let on_disk = checker.on_disk(&path);
-    let reach = Reach::of_folder(&checker.base_dir("user_data_file"), &checker.bounds());
+    let reach = ReadableFolders::of_folder(&checker.base_dir("user_data_file"), &checker.bounds());
     // What is not there at all is told below, in the words for any file.
     if on_disk.exists()
         && let Err(why) = reach.admit_as(&on_disk, checker.named_by("user_data_file"))
@@ -187,7 +187,7 @@ fn user_data_given(checker: &mut Checker<'_>) -> Option<Vec<u8>> {
     }
 }
 
-fn bounded(checker: &mut Checker<'_>, name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
+fn bounded(checker: &mut OptionChecker<'_>, name: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
     let Some(message) = user_data::refusal(&bytes) else { return Some(bytes) };
     checker.wrong(name, message);
     None

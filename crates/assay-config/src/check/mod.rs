@@ -20,19 +20,19 @@ use std::path::PathBuf;
 use super::{
     file::{self, ConfigFile},
     options,
-    problem::{Place, Problem},
-    raw::{Layer, TemplateOptions, template_layer},
+    problem::{ConfigProblem, ValuePlace},
+    raw::{OptionLayer, TemplateOptions, template_layer},
     settings::{AccessSettings, Settings},
     suites::{self, SuiteLoader},
 };
 use assay_model::{ImageName, artifact::BUILDER_TYPES_WITHOUT_AMI};
 use assay_suite::SuiteBounds;
-use checker::Checker;
-pub use ways::{Ways, check_ways};
+use checker::OptionChecker;
+pub use ways::{WayOptions, check_ways};
 
 /// Who asks: what may be left out differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum EntryPoint {
     /// A Packer template; the builder's own user is the default for logging in.
     PostProcessor,
     /// The command line; names in messages are flags.
@@ -43,13 +43,13 @@ pub enum Door {
 
 /// Everything that is known about what the user wants.
 #[derive(Debug, Clone)]
-pub struct Input<'a> {
+pub struct CheckInput<'a> {
     /// Who asks.
-    pub door: Door,
-    /// The block of the template, for [`Door::PostProcessor`].
+    pub door: EntryPoint,
+    /// The block of the template, for [`EntryPoint::PostProcessor`].
     pub template: Option<&'a TemplateOptions>,
     /// What the command line gave.
-    pub flags: Layer,
+    pub flags: OptionLayer,
     /// `--config`; the option `config` of a template outweighs it.
     pub config_file: Option<PathBuf>,
     /// assay.hcl as it was read already; then it is not read again, and its own mistakes are told elsewhere.
@@ -64,13 +64,13 @@ pub struct Input<'a> {
     pub gold: bool,
 }
 
-impl Input<'_> {
+impl CheckInput<'_> {
     /// Nothing given yet.
-    pub fn new(door: Door, working_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(door: EntryPoint, working_dir: impl Into<PathBuf>) -> Self {
         Self {
             door,
             template: None,
-            flags: Layer::default(),
+            flags: OptionLayer::default(),
             config_file: None,
             parsed: None,
             working_dir: working_dir.into(),
@@ -83,12 +83,12 @@ impl Input<'_> {
 
 /// The result of checking.
 #[derive(Debug, Clone, Default)]
-pub struct Checked {
+pub struct CheckedConfig {
     /// Everything, where nothing is wrong and nothing unknown.
     pub settings: Option<Settings>,
     /// Every mistake, in the order: template, assay.hcl, meaning.
-    pub errors: Vec<Problem>,
-    /// Options whose value Packer does not know yet. At the time of work they count as mistakes: see [`Checked::decided`].
+    pub errors: Vec<ConfigProblem>,
+    /// Options whose value Packer does not know yet. At the time of work they count as mistakes: see [`CheckedConfig::decided`].
     pub unknown: Vec<String>,
     /// What the user should know and need not mend.
     pub notes: Vec<String>,
@@ -96,12 +96,16 @@ pub struct Checked {
     pub access: AccessSettings,
 }
 
-impl Checked {
+impl CheckedConfig {
     /// The settings when nothing more will become known: what is still unknown then is a mistake.
-    pub fn decided(self) -> Result<Settings, Vec<Problem>> {
+    pub fn decided(self) -> Result<Settings, Vec<ConfigProblem>> {
         let mut errors = self.errors;
         errors.extend(self.unknown.iter().map(|name| {
-            Problem::new(Place::Template, name, "has no value; it is empty, or Packer did not know it when assay began")
+            ConfigProblem::new(
+                ValuePlace::Template,
+                name,
+                "has no value; it is empty, or Packer did not know it when assay began",
+            )
         }));
         match self.settings {
             Some(settings) if errors.is_empty() => Ok(settings),
@@ -111,10 +115,10 @@ impl Checked {
 }
 
 /// Checks what is needed to reach AWS and nothing else. Returns the settings, `owner` and every mistake.
-pub fn check_access(input: &Input<'_>) -> (AccessSettings, Option<String>, Vec<Problem>) {
+pub fn check_access(input: &CheckInput<'_>) -> (AccessSettings, Option<String>, Vec<ConfigProblem>) {
     let mut problems = Vec::new();
     let (file, _) = config_file(input, &input.flags, &mut problems);
-    let mut checker = Checker::new(input, input.flags.clone(), problems);
+    let mut checker = OptionChecker::new(input, input.flags.clone(), problems);
     if let Some(file) = file {
         checker.under(file, None);
     }
@@ -124,7 +128,7 @@ pub fn check_access(input: &Input<'_>) -> (AccessSettings, Option<String>, Vec<P
 }
 
 /// Checks all that is given, together.
-pub fn check(input: &Input<'_>) -> Checked {
+pub fn check(input: &CheckInput<'_>) -> CheckedConfig {
     let mut problems = Vec::new();
     let mut notes = Vec::new();
     let given = match input.template {
@@ -138,9 +142,9 @@ pub fn check(input: &Input<'_>) -> Checked {
         notes.push("keep_input_artifact is always true with assay; use on_failure = \"destroy\" to let Packer delete an AMI that failed".to_owned());
     }
     let (file, lost) = config_file(input, &given, &mut problems);
-    let mut checker = Checker::new(input, given, problems);
+    let mut checker = OptionChecker::new(input, given, problems);
     let image = image(&mut checker, file.as_ref());
-    let image_due = checker.layer.has("image") || checker.door == Door::PostProcessor;
+    let image_due = checker.layer.has("image") || checker.door == EntryPoint::PostProcessor;
     checker.more_to_come = lost || (image.is_none() && image_due && file.is_some());
     if let Some(file) = file {
         let gold =
@@ -153,22 +157,26 @@ pub fn check(input: &Input<'_>) -> Checked {
     let settings = settings(&mut checker, image, access.clone());
     let unknown = std::mem::take(&mut checker.layer.unknown);
     let complete = checker.problems.is_empty() && unknown.is_empty();
-    Checked { settings: settings.filter(|_| complete), errors: checker.problems, unknown, notes, access }
+    CheckedConfig { settings: settings.filter(|_| complete), errors: checker.problems, unknown, notes, access }
 }
 
-fn refuse_builder(template: &TemplateOptions, problems: &mut Vec<Problem>) {
+fn refuse_builder(template: &TemplateOptions, problems: &mut Vec<ConfigProblem>) {
     let Some(builder) = &template.builder_type else { return };
     if let Some((_, reason)) = BUILDER_TYPES_WITHOUT_AMI.iter().find(|(name, _)| name == builder) {
         let message = format!(
             "this build is by {builder:?}, which makes no AMI to test: {reason}; \
              put the post-processor behind an amazon builder, or limit it with `only`"
         );
-        problems.push(Problem::new(Place::Nowhere, "packer_builder_type", message));
+        problems.push(ConfigProblem::new(ValuePlace::Nowhere, "packer_builder_type", message));
     }
 }
 
 /// The assay.hcl that counts, and whether there is one that cannot be used: its name is not known yet, or it cannot be read.
-fn config_file(input: &Input<'_>, given: &Layer, problems: &mut Vec<Problem>) -> (Option<ConfigFile>, bool) {
+fn config_file(
+    input: &CheckInput<'_>,
+    given: &OptionLayer,
+    problems: &mut Vec<ConfigProblem>,
+) -> (Option<ConfigFile>, bool) {
     if let Some(file) = input.parsed {
         return (Some(file.clone()), false);
     }
@@ -185,9 +193,9 @@ fn config_file(input: &Input<'_>, given: &Layer, problems: &mut Vec<Problem>) ->
 
 /// The image's name, well formed and, where assay.hcl declares images, declared. On the command line it may be left out: the only image of
 /// assay.hcl is meant then, and where there is no such, an AMI's own tag must say.
-fn image(checker: &mut Checker<'_>, file: Option<&ConfigFile>) -> Option<ImageName> {
+fn image(checker: &mut OptionChecker<'_>, file: Option<&ConfigFile>) -> Option<ImageName> {
     let images = file.map_or(&[][..], |file| &file.images);
-    if let (Door::Command, false, [only]) = (checker.door, checker.layer.has("image"), images) {
+    if let (EntryPoint::Command, false, [only]) = (checker.door, checker.layer.has("image"), images) {
         return Some(only.name.clone());
     }
     let name: ImageName =
@@ -204,8 +212,8 @@ fn image(checker: &mut Checker<'_>, file: Option<&ConfigFile>) -> Option<ImageNa
     Some(name)
 }
 
-fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
-    if checker.door != Door::Command {
+fn settings(checker: &mut OptionChecker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
+    if checker.door != EntryPoint::Command {
         checker.needed("image");
     }
     let suites = checker.suites();
@@ -215,7 +223,7 @@ fn settings(checker: &mut Checker<'_>, image: Option<ImageName>, access: AccessS
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
     // On the command line the AMI's own tag can say it; a name that was given must be right.
-    if image.is_none() && (checker.door != Door::Command || checker.layer.has("image")) {
+    if image.is_none() && (checker.door != EntryPoint::Command || checker.layer.has("image")) {
         return None;
     }
     Some(Settings {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::checker::Checker;
-use crate::settings::{Filters, SubnetFilter, SubnetPick};
+use super::checker::OptionChecker;
+use crate::settings::{ResourceFilters, SubnetFilter, SubnetPick};
 use assay_model::Region;
 
 /// EC2 takes so many values in one filter ("Filter" in the EC2 API reference).
@@ -27,7 +27,7 @@ pub(super) fn resource_id(text: &str, prefix: &str) -> Result<String, String> {
 }
 
 /// One subnet per region, or several with commas between them.
-pub(super) fn subnets(checker: &mut Checker<'_>) -> BTreeMap<Region, Vec<String>> {
+pub(super) fn subnets(checker: &mut OptionChecker<'_>) -> BTreeMap<Region, Vec<String>> {
     let mut subnets = BTreeMap::new();
     for (region, list) in checker.map("subnet_ids") {
         let read: Result<Vec<String>, String> = list.split(',').map(|id| resource_id(id.trim(), "subnet-")).collect();
@@ -46,7 +46,7 @@ pub(super) fn subnets(checker: &mut Checker<'_>) -> BTreeMap<Region, Vec<String>
 }
 
 /// The user's own groups.
-pub(super) fn security_groups(checker: &mut Checker<'_>) -> Vec<String> {
+pub(super) fn security_groups(checker: &mut OptionChecker<'_>) -> Vec<String> {
     let mut groups: Vec<String> = Vec::new();
     groups.extend(checker.parsed("security_group_id", |text| resource_id(text, "sg-")));
     for group in checker.list("security_group_ids") {
@@ -59,7 +59,7 @@ pub(super) fn security_groups(checker: &mut Checker<'_>) -> Vec<String> {
 }
 
 /// `subnet_filter`; where both are true, `most_free` counts, as in amazon's builders.
-pub(super) fn subnet_filter(checker: &mut Checker<'_>) -> Option<SubnetFilter> {
+pub(super) fn subnet_filter(checker: &mut OptionChecker<'_>) -> Option<SubnetFilter> {
     let filters = filters(checker, "subnet_filter")?;
     let block = &checker.given("subnet_filter")?.value;
     let is = |name: &str| block.get(name).and_then(Json::as_bool) == Some(true);
@@ -74,14 +74,14 @@ pub(super) fn subnet_filter(checker: &mut Checker<'_>) -> Option<SubnetFilter> {
 }
 
 /// The filters of the block `option`. One without any would pick at random what nobody meant.
-pub(super) fn filters(checker: &mut Checker<'_>, option: &str) -> Option<Filters> {
+pub(super) fn filters(checker: &mut OptionChecker<'_>, option: &str) -> Option<ResourceFilters> {
     let block = checker.given(option)?.value.clone();
     let given = block.get("filters").and_then(Json::as_object).cloned().unwrap_or_default();
     if given.is_empty() {
         checker.wrong(option, "has no filters; name at least one, like filters = { \"tag:Class\" = \"test\" }");
         return None;
     }
-    let mut read = Filters::new();
+    let mut read = ResourceFilters::new();
     for (name, value) in given {
         let values = values(value.as_str().unwrap_or_default());
         if values.is_empty() || values.len() > MOST_VALUES || values.iter().any(String::is_empty) {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::checker::Checker;
+use super::checker::OptionChecker;
 use crate::settings::OnFailure;
 use assay_model::tags::PREFIX;
 
@@ -15,7 +15,7 @@ const MOST_TAGS: usize = 40;
 /// The default output of Packer's manifest post-processor.
 const PACKERS_MANIFEST: &str = "packer-manifest.json";
 
-pub(super) struct Results {
+pub(super) struct ResultOptions {
     pub(super) tags: BTreeMap<String, String>,
     pub(super) manifest: Option<PathBuf>,
     pub(super) custom_data: BTreeMap<String, String>,
@@ -24,14 +24,14 @@ pub(super) struct Results {
     pub(super) owner: Option<String>,
 }
 
-pub(super) fn settings(checker: &mut Checker<'_>) -> Results {
+pub(super) fn settings(checker: &mut OptionChecker<'_>) -> ResultOptions {
     for input in checker.list("inputs") {
         if input.trim().is_empty() {
             checker.wrong("inputs", "holds an empty path");
         }
     }
     let (manifest, report_dir) = places(checker);
-    Results {
+    ResultOptions {
         tags: tags(checker, "tags"),
         manifest,
         custom_data: checker.map("custom_data"),
@@ -41,12 +41,12 @@ pub(super) fn settings(checker: &mut Checker<'_>) -> Results {
     }
 }
 
-pub(super) fn owner_setting(checker: &mut Checker<'_>) -> Option<String> {
+pub(super) fn owner_setting(checker: &mut OptionChecker<'_>) -> Option<String> {
     checker.parsed("owner", owner)
 }
 
 /// Tags of the user's that EC2 will take and that are not ours to give.
-pub(super) fn tags(checker: &mut Checker<'_>, name: &str) -> BTreeMap<String, String> {
+pub(super) fn tags(checker: &mut OptionChecker<'_>, name: &str) -> BTreeMap<String, String> {
     let tags = checker.map(name);
     if tags.len() > MOST_TAGS {
         checker.wrong(name, format!("holds {} tags; at most {MOST_TAGS} leave room for assay's own", tags.len()));
@@ -86,7 +86,7 @@ fn owner(text: &str) -> Result<String, String> {
 }
 
 /// Manifest and report folder, neither in the way of the other or of what is there.
-fn places(checker: &mut Checker<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
+fn places(checker: &mut OptionChecker<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
     let manifest = checker.path("manifest");
     let report_dir = checker.path("report_dir");
     if let Some(path) = &manifest {
@@ -121,7 +121,7 @@ fn places(checker: &mut Checker<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
     (manifest, report_dir)
 }
 
-fn no_file_above(checker: &mut Checker<'_>, name: &str, path: &Path) {
+fn no_file_above(checker: &mut OptionChecker<'_>, name: &str, path: &Path) {
     let on_disk = checker.on_disk(path);
     if let Some(file) = on_disk.ancestors().skip(1).find(|folder| folder.is_file()) {
         let file = file.strip_prefix(checker.working_dir).unwrap_or(file);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Door, checker::Checker, ways};
+use super::{EntryPoint, checker::OptionChecker, ways};
 use crate::{
     settings::{SshInterface, SshSettings},
     units,
@@ -10,8 +10,8 @@ use crate::{
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) fn settings(checker: &mut Checker<'_>) -> SshSettings {
-    if checker.door == Door::Command {
+pub(super) fn settings(checker: &mut OptionChecker<'_>) -> SshSettings {
+    if checker.door == EntryPoint::Command {
         checker.needed("ssh_username");
     }
     let defaults = SshSettings::default();
@@ -26,7 +26,12 @@ pub(super) fn settings(checker: &mut Checker<'_>) -> SshSettings {
 }
 
 /// A duration within bounds.
-pub(super) fn duration(checker: &mut Checker<'_>, name: &str, least: Duration, most: Duration) -> Option<Duration> {
+pub(super) fn duration(
+    checker: &mut OptionChecker<'_>,
+    name: &str,
+    least: Duration,
+    most: Duration,
+) -> Option<Duration> {
     checker.parsed(name, |text| match units::duration(text) {
         Some(duration) if (least..=most).contains(&duration) => Ok(duration),
         Some(_) => Err(format!("{text:?} is out of bounds; expected {} to {}", words(least), words(most))),

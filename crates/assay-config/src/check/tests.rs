@@ -47,14 +47,14 @@ fn template(options: Json) -> TemplateOptions {
     TemplateOptions { options, from_json_template: false, builder_type: Some("amazon-ebs".to_owned()) }
 }
 
-fn check_in(folder: &TempDir, template: &TemplateOptions) -> Checked {
-    let mut input = Input::new(Door::PostProcessor, folder.path());
+fn check_in(folder: &TempDir, template: &TemplateOptions) -> CheckedConfig {
+    let mut input = CheckInput::new(EntryPoint::PostProcessor, folder.path());
     input.template = Some(template);
     input.load_suites = fake_suites;
     check(&input)
 }
 
-fn messages(checked: &Checked) -> Vec<String> {
+fn messages(checked: &CheckedConfig) -> Vec<String> {
     checked.errors.iter().map(ToString::to_string).collect()
 }
 
@@ -319,7 +319,7 @@ image "base" {
     )
     .expect("written");
     let template = template(json!({"image": "base", "ssh_port": 22, "user_data": "mine", "tags": {"A": "template"}}));
-    let mut input = Input::new(Door::PostProcessor, &below);
+    let mut input = CheckInput::new(EntryPoint::PostProcessor, &below);
     input.template = Some(&template);
     input.load_suites = fake_suites;
     let checked = check(&input);
@@ -354,7 +354,7 @@ fn an_image_that_assay_hcl_does_not_declare_is_a_slip() {
 #[test]
 fn the_command_line_speaks_of_flags() {
     let folder = folder();
-    let mut input = Input::new(Door::Command, folder.path());
+    let mut input = CheckInput::new(EntryPoint::Command, folder.path());
     input.load_suites = fake_suites;
     assert_eq!(
         messages(&check(&input)),
@@ -375,7 +375,7 @@ fn on_the_command_line_the_only_image_of_assay_hcl_is_meant() {
     };
     let checked = |text: &str| {
         fs::write(folder.path().join("assay.hcl"), text).expect("written");
-        let mut input = Input::new(Door::Command, folder.path());
+        let mut input = CheckInput::new(EntryPoint::Command, folder.path());
         input.load_suites = fake_suites;
         check(&input)
     };

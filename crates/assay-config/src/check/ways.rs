@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::{Checker, Door, Input, Problem, ssh::username};
+use super::{CheckInput, ConfigProblem, EntryPoint, OptionChecker, ssh::username};
 use crate::{
     private_key, proxy_template,
-    raw::Layer,
+    raw::OptionLayer,
     settings::{BastionSettings, ProberSettings, RemoteProber},
 };
 
 /// What `assay probe` may be told of ways.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ways {
+pub struct WayOptions {
     /// See [`ProberSettings`].
     pub prober: ProberSettings,
     /// `ssh_bastion_*`
@@ -23,21 +23,21 @@ pub struct Ways {
 }
 
 /// Checks the flags that name a way, without assay.hcl. Returns what is right and every mistake.
-pub fn check_ways(flags: Layer, working_dir: &Path) -> (Ways, Vec<Problem>) {
-    let input = Input::new(Door::Command, working_dir);
-    let mut checker = Checker::new(&input, flags, Vec::new());
+pub fn check_ways(flags: OptionLayer, working_dir: &Path) -> (WayOptions, Vec<ConfigProblem>) {
+    let input = CheckInput::new(EntryPoint::Command, working_dir);
+    let mut checker = OptionChecker::new(&input, flags, Vec::new());
     let prober = prober(&mut checker);
     let bastion = bastion(&mut checker);
     let proxy_command = proxy_command(&mut checker);
-    (Ways { prober, bastion, proxy_command }, checker.problems)
+    (WayOptions { prober, bastion, proxy_command }, checker.problems)
 }
 
-pub(super) fn proxy_command(checker: &mut Checker<'_>) -> Option<String> {
+pub(super) fn proxy_command(checker: &mut OptionChecker<'_>) -> Option<String> {
     checker.only_one_of("ssh_proxy_command", "ssh_bastion_host");
     checker.parsed("ssh_proxy_command", |text| proxy_template::check(text).map(|()| text.to_owned()))
 }
 
-pub(super) fn bastion(checker: &mut Checker<'_>) -> Option<BastionSettings> {
+pub(super) fn bastion(checker: &mut OptionChecker<'_>) -> Option<BastionSettings> {
     const NEEDED: [&str; 2] = ["ssh_bastion_username", "ssh_bastion_private_key_file"];
     const OTHERS: [&str; 4] = [NEEDED[0], NEEDED[1], "ssh_bastion_port", "ssh_bastion_known_hosts_file"];
     if !checker.layer.has("ssh_bastion_host") {
@@ -80,7 +80,7 @@ pub(super) fn bastion(checker: &mut Checker<'_>) -> Option<BastionSettings> {
     })
 }
 
-pub(super) fn prober(checker: &mut Checker<'_>) -> ProberSettings {
+pub(super) fn prober(checker: &mut OptionChecker<'_>) -> ProberSettings {
     let Some(given) = checker.given("prober") else { return ProberSettings::Local };
     let block = given.value.clone();
     let text = |name: &str| block.get(name).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -106,7 +106,7 @@ pub(super) fn prober(checker: &mut Checker<'_>) -> ProberSettings {
 }
 
 /// A file that the block names, looked at.
-fn file(checker: &mut Checker<'_>, name: &str, typed: &str) -> PathBuf {
+fn file(checker: &mut OptionChecker<'_>, name: &str, typed: &str) -> PathBuf {
     let base = checker.base_dir("prober");
     let path = if base == checker.working_dir { PathBuf::from(typed) } else { base.join(typed) };
     let on_disk = checker.on_disk(&path);

@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{ConfigFile, ImageDecl};
-use crate::{options, problem::Problem};
+use crate::{options, problem::ConfigProblem};
 
 /// Who is whose parent, each name looked up once.
-struct Family<'a> {
+struct ImageFamily<'a> {
     images: &'a [ImageDecl],
     /// The place in the file of each name.
     places: HashMap<&'a str, usize>,
 }
 
-impl<'a> Family<'a> {
+impl<'a> ImageFamily<'a> {
     fn of(file: &'a ConfigFile) -> Self {
         let places = file.images.iter().enumerate().map(|(place, image)| (image.name.as_str(), place)).collect();
         Self { images: &file.images, places }
@@ -47,8 +47,8 @@ impl<'a> Family<'a> {
 }
 
 /// Adds every mistake in the file's `parent` attributes to `problems`, each with the line of its image.
-pub(super) fn check(file: &ConfigFile, problems: &mut Vec<Problem>) {
-    let family = Family::of(file);
+pub(super) fn check(file: &ConfigFile, problems: &mut Vec<ConfigProblem>) {
+    let family = ImageFamily::of(file);
     let circles = family.circles();
     for (place, image) in file.images.iter().enumerate() {
         let Some(parent) = &image.parent else { continue };
@@ -58,7 +58,7 @@ pub(super) fn check(file: &ConfigFile, problems: &mut Vec<Problem>) {
             let near = options::nearest(parent.as_str(), others)
                 .map_or(String::new(), |near| format!("; did you mean {near:?}?"));
             let message = format!("there is no image {:?} in this file{near}", parent.as_str());
-            problems.push(Problem::in_file(&file.shown, image.line, shown(image), message));
+            problems.push(ConfigProblem::in_file(&file.shown, image.line, shown(image), message));
         } else if let Some(circle) = circles.get(&place) {
             let name = |place: &usize| family.images[*place].name.as_str();
             let links: Vec<String> = circle
@@ -67,7 +67,7 @@ pub(super) fn check(file: &ConfigFile, problems: &mut Vec<Problem>) {
                 .map(|(child, parent)| format!("{:?} is built on {:?}", name(child), name(parent)))
                 .collect();
             let message = format!("images cannot be built on each other in a circle: {}", links.join(", "));
-            problems.push(Problem::in_file(&file.shown, image.line, shown(image), message));
+            problems.push(ConfigProblem::in_file(&file.shown, image.line, shown(image), message));
         }
     }
 }
@@ -78,7 +78,7 @@ fn shown(image: &ImageDecl) -> String {
 
 /// Every image, each after its parent, else in the file's order. Images of a circle (which [`check`] tells) come in the file's order.
 pub fn in_order(file: &ConfigFile) -> Vec<&ImageDecl> {
-    let family = Family::of(file);
+    let family = ImageFamily::of(file);
     let mut ordered = Vec::new();
     let mut taken = vec![false; file.images.len()];
     for start in 0..file.images.len() {

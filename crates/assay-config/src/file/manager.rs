@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use assay_model::{AccountId, Architecture, Region, State};
+use assay_model::{AccountId, Architecture, ImageState, Region};
 
 /// The file of trusted keys where assay.hcl names none, from its folder.
 pub const ALLOWED_SIGNERS: &str = "images/allowed_signers";
@@ -87,7 +87,7 @@ impl BuildDecl {
 
 /// `distribution { … }`: where a gold AMI goes once it passed; the words are packer-plugin-amazon's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Distribution {
+pub struct DistributionDecl {
     /// `ami_regions`: further regions that get a copy.
     pub ami_regions: Vec<Region>,
     /// `ami_users`: accounts that may launch it.
@@ -104,7 +104,7 @@ pub struct Distribution {
 
 /// How much is kept when old AMIs are pruned; names as in packer-plugin-amazon-ami-management.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Keep {
+pub struct KeepRule {
     /// `keep_releases`: at least this many of the newest.
     pub keep_releases: Option<u32>,
     /// `keep_days`: all that are younger.
@@ -113,18 +113,18 @@ pub struct Keep {
 
 /// `retention { … }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Retention {
+pub struct RetentionDecl {
     /// What holds for every state.
-    pub all: Keep,
+    pub all: KeepRule,
     /// `state "NAME" { … }`: what holds for one; what it leaves out is `all`'s.
-    pub states: BTreeMap<State, Keep>,
+    pub states: BTreeMap<ImageState, KeepRule>,
 }
 
-impl Retention {
+impl RetentionDecl {
     /// What holds for AMIs in `state`.
-    pub fn of(&self, state: State) -> Keep {
+    pub fn of(&self, state: ImageState) -> KeepRule {
         let own = self.states.get(&state).copied().unwrap_or_default();
-        Keep {
+        KeepRule {
             keep_releases: own.keep_releases.or(self.all.keep_releases),
             keep_days: own.keep_days.or(self.all.keep_days),
         }
@@ -133,7 +133,7 @@ impl Retention {
 
 /// A file outside `images/` into which the gold AMI's ids are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Projection {
+pub struct ProjectionDecl {
     /// The block's label: a path from the file's folder.
     pub path: PathBuf,
     /// 1-based line of the block in assay.hcl.

@@ -16,11 +16,13 @@ use std::{
     time::Duration,
 };
 
-use super::{problem::Problem, raw::Layer};
+use super::{problem::ConfigProblem, raw::OptionLayer};
 use assay_model::{Architecture, Candidate, ImageName, Region};
 
 pub use family::in_order;
-pub use manager::{ALLOWED_SIGNERS, BuildDecl, Distribution, GitDecl, Keep, Projection, PromotionDecl, Retention};
+pub use manager::{
+    ALLOWED_SIGNERS, BuildDecl, DistributionDecl, GitDecl, KeepRule, ProjectionDecl, PromotionDecl, RetentionDecl,
+};
 pub use read::{parse, read};
 
 /// The file's name.
@@ -34,7 +36,7 @@ pub struct ConfigFile {
     /// The folder that relative paths in it start from.
     pub folder: PathBuf,
     /// `owner` and `access { … }`: options that hold for every image.
-    pub options: Layer,
+    pub options: OptionLayer,
     /// `git { … }`: where the protected branch is.
     pub git: GitDecl,
     /// `promotion { … }`: what evidence must be like.
@@ -51,7 +53,7 @@ pub struct ImageDecl {
     /// 1-based line of the block.
     pub line: usize,
     /// Its options, by their names in a template.
-    pub options: Layer,
+    pub options: OptionLayer,
     /// `suites { gold = […] }`: the full suite that promotion demands.
     pub gold_suites: Vec<PathBuf>,
     /// `parent`: the image line that this one is built on.
@@ -65,11 +67,11 @@ pub struct ImageDecl {
     /// `build { … }`: how Packer builds it; absent: something else does.
     pub build: Option<BuildDecl>,
     /// `distribution { … }`: where a gold AMI goes.
-    pub distribution: Distribution,
+    pub distribution: DistributionDecl,
     /// `retention { … }`.
-    pub retention: Retention,
+    pub retention: RetentionDecl,
     /// `projection "FILE" { … }`, in file order.
-    pub projections: Vec<Projection>,
+    pub projections: Vec<ProjectionDecl>,
 }
 
 impl ImageDecl {
@@ -103,7 +105,7 @@ pub fn shown(path: &Path, working_dir: &Path) -> PathBuf {
 }
 
 /// [`locate`], then [`read`]. `None`: there is none, or nothing of it can be used; the mistakes are in `problems`.
-pub fn read_located(named: Option<&Path>, working_dir: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+pub fn read_located(named: Option<&Path>, working_dir: &Path, problems: &mut Vec<ConfigProblem>) -> Option<ConfigFile> {
     let path = locate(named, working_dir)?;
     read(&path, &shown(&path, working_dir), problems)
 }

@@ -10,12 +10,12 @@ use serde_json::{Map, Value as Json};
 
 use super::{ConfigFile, GitDecl, ImageDecl, PromotionDecl, family, literal::literal};
 use crate::{
-    options::{self, Kind, OptionDecl, Section},
-    problem::{Place, Problem},
-    raw::Layer,
+    options::{self, OptionDecl, OptionKind, OptionSection},
+    problem::{ConfigProblem, ValuePlace},
+    raw::OptionLayer,
 };
 use assay_model::ImageName;
-use assay_suite::{Reach, SuiteBounds};
+use assay_suite::{ReadableFolders, SuiteBounds};
 
 /// The most images that one file declares.
 const MOST_IMAGES: usize = 1_000;
@@ -24,12 +24,13 @@ const TOO_MANY: &str = "more";
 const LONGEST: u64 = 1 << 20;
 
 /// Reads the file at `path`, which messages call `shown`. Mistakes are added to `problems`; `None` only where nothing of the file can be used.
-pub fn read(path: &Path, shown: &Path, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+pub fn read(path: &Path, shown: &Path, problems: &mut Vec<ConfigProblem>) -> Option<ConfigFile> {
     if path.exists()
-        && let Err(why) = Reach::of_folder(path.parent().unwrap_or(path), &SuiteBounds::default()).admit_named(path)
+        && let Err(why) =
+            ReadableFolders::of_folder(path.parent().unwrap_or(path), &SuiteBounds::default()).admit_named(path)
     {
         let message = format!("cannot read {}: {why}", shown.display());
-        problems.push(Problem::new(Place::Nowhere, "config", message));
+        problems.push(ConfigProblem::new(ValuePlace::Nowhere, "config", message));
         return None;
     }
     let text = std::fs::metadata(path)
@@ -38,7 +39,7 @@ pub fn read(path: &Path, shown: &Path, problems: &mut Vec<Problem>) -> Option<Co
         Ok(text) => parse(path, shown, &text, problems),
         Err(error) => {
             let message = format!("cannot read {}: {error}", shown.display());
-            problems.push(Problem::new(Place::Nowhere, "config", message));
+            problems.push(ConfigProblem::new(ValuePlace::Nowhere, "config", message));
             None
         }
     }
@@ -49,29 +50,29 @@ fn too_long() -> std::io::Error {
 }
 
 /// Reads `text` as the file at `path`; see [`read`].
-pub fn parse(path: &Path, shown: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<ConfigFile> {
+pub fn parse(path: &Path, shown: &Path, text: &str, problems: &mut Vec<ConfigProblem>) -> Option<ConfigFile> {
     let body = match hcl_edit::parser::parse_body(text) {
         Ok(body) => body,
         Err(error) => {
             let at = error.location();
             let message = format!("no valid HCL at column {}: {}", at.column(), error.message());
-            problems.push(Problem::in_file(shown, at.line(), "", message));
+            problems.push(ConfigProblem::in_file(shown, at.line(), "", message));
             return None;
         }
     };
-    let file = Reader { path, shown, text, problems }.file(&body);
+    let file = FileReader { path, shown, text, problems }.file(&body);
     family::check(&file, problems);
     Some(file)
 }
 
-pub(super) struct Reader<'a> {
+pub(super) struct FileReader<'a> {
     path: &'a Path,
     shown: &'a Path,
     pub(super) text: &'a str,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<ConfigProblem>,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn file(&mut self, body: &Body) -> ConfigFile {
         let folder = match self.path.parent() {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
@@ -80,7 +81,7 @@ impl Reader<'_> {
         let mut file = ConfigFile {
             shown: self.shown.to_owned(),
             folder,
-            options: Layer::default(),
+            options: OptionLayer::default(),
             git: GitDecl::default(),
             promotion: PromotionDecl::default(),
             images: Vec::new(),
@@ -91,7 +92,7 @@ impl Reader<'_> {
                 ("image", Structure::Block(block)) => self.image(block, &mut file.images),
                 ("access", Structure::Block(block)) => {
                     self.once(&mut access, block);
-                    self.plain_section(Section::Access, block, &mut file.options);
+                    self.plain_section(OptionSection::Access, block, &mut file.options);
                 }
                 ("git", Structure::Block(block)) => {
                     self.once(&mut git, block);
@@ -103,7 +104,7 @@ impl Reader<'_> {
                 }
                 _ => {
                     let others = ["image", "access", "git", "promotion"];
-                    self.option(Section::Top, &others, structure, &mut file.options);
+                    self.option(OptionSection::Top, &others, structure, &mut file.options);
                 }
             }
         }
@@ -134,7 +135,7 @@ impl Reader<'_> {
         let mut image = ImageDecl {
             name,
             line,
-            options: Layer::default(),
+            options: OptionLayer::default(),
             gold_suites: Vec::new(),
             parent: None,
             max_age: None,
@@ -160,11 +161,11 @@ impl Reader<'_> {
             }
             ("ssh", Structure::Block(block)) => {
                 self.once(&mut seen[1], block);
-                self.plain_section(Section::Ssh, block, &mut image.options);
+                self.plain_section(OptionSection::Ssh, block, &mut image.options);
             }
             ("launch", Structure::Block(block)) => {
                 self.once(&mut seen[2], block);
-                self.plain_section(Section::Launch, block, &mut image.options);
+                self.plain_section(OptionSection::Launch, block, &mut image.options);
             }
             ("retention", Structure::Block(block)) => {
                 self.once(&mut seen[3], block);
@@ -174,7 +175,7 @@ impl Reader<'_> {
             _ => {
                 let blocks = ["suites", "ssh", "launch", "retention"];
                 let others: Vec<&str> = blocks.into_iter().chain(super::read_manager::IN_IMAGE).collect();
-                self.option(Section::Image, &others, structure, &mut image.options);
+                self.option(OptionSection::Image, &others, structure, &mut image.options);
             }
         }
     }
@@ -184,20 +185,20 @@ impl Reader<'_> {
             match (name_of(structure), structure) {
                 ("gold", Structure::Attribute(attribute)) => {
                     let line = self.line(attribute);
-                    let mut layer = Layer::default();
+                    let mut layer = OptionLayer::default();
                     let Some(value) = self.value(attribute, "suites.gold") else { continue };
                     let decl = options::find("suites").expect("the option `suites` is declared");
-                    let place = Place::File { path: self.shown.to_owned(), line };
+                    let place = ValuePlace::File { path: self.shown.to_owned(), line };
                     layer.give(decl, &value, place, "suites.gold".to_owned(), self.problems);
                     image.gold_suites = layer.given.remove("suites").map_or_else(Vec::new, |given| paths(&given.value));
                 }
-                _ => self.option(Section::Suites, &["gold"], structure, &mut image.options),
+                _ => self.option(OptionSection::Suites, &["gold"], structure, &mut image.options),
             }
         }
     }
 
     /// A block that holds nothing but options.
-    fn plain_section(&mut self, section: Section, block: &Block, layer: &mut Layer) {
+    fn plain_section(&mut self, section: OptionSection, block: &Block, layer: &mut OptionLayer) {
         if !block.labels.is_empty() {
             self.problem(self.line(block), block.ident.as_str(), "takes no label");
         }
@@ -207,7 +208,13 @@ impl Reader<'_> {
     }
 
     /// One option, or a name that is none; `others` are names in this place that are no options.
-    pub(super) fn option(&mut self, section: Section, others: &[&str], structure: &Structure, layer: &mut Layer) {
+    pub(super) fn option(
+        &mut self,
+        section: OptionSection,
+        others: &[&str],
+        structure: &Structure,
+        layer: &mut OptionLayer,
+    ) {
         let name = name_of(structure);
         let line = self.line(structure);
         let shown = section.shown(name);
@@ -233,18 +240,18 @@ impl Reader<'_> {
         if layer.given.contains_key(option.name) {
             return self.problem(line, shown, "is given twice");
         }
-        let place = Place::File { path: self.shown.to_owned(), line };
+        let place = ValuePlace::File { path: self.shown.to_owned(), line };
         layer.give(option, &value, place, shown, self.problems);
     }
 
     fn option_value(&mut self, option: &OptionDecl, structure: &Structure, shown: &str) -> Option<Json> {
         match (structure, option.kind) {
-            (Structure::Attribute(_), Kind::Block(_) | Kind::BlockList(_)) => {
+            (Structure::Attribute(_), OptionKind::Block(_) | OptionKind::BlockList(_)) => {
                 self.problem(self.line(structure), shown, format!("is a block; write {} {{ … }}", name_of(structure)));
                 None
             }
             (Structure::Attribute(attribute), _) => self.value(attribute, shown),
-            (Structure::Block(block), Kind::Block(_) | Kind::BlockList(_)) => {
+            (Structure::Block(block), OptionKind::Block(_) | OptionKind::BlockList(_)) => {
                 let mut object = Map::new();
                 for inner in block.body.blocks() {
                     self.problem(self.line(inner), format!("{shown}.{}", inner.ident.as_str()), "is not known here");
@@ -264,10 +271,10 @@ impl Reader<'_> {
     }
 
     /// What to say of a name that is no option in `section`.
-    fn no_option(&self, section: Section, others: &[&str], name: &str) -> String {
+    fn no_option(&self, section: OptionSection, others: &[&str], name: &str) -> String {
         let prefixed = format!("ssh_{name}");
         let elsewhere = options::find(name).or_else(|| match section {
-            Section::Ssh => options::find(&prefixed),
+            OptionSection::Ssh => options::find(&prefixed),
             _ => None,
         });
         match elsewhere {
@@ -326,7 +333,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn problem(&mut self, line: usize, option: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem::in_file(self.shown, line, option, message));
+        self.problems.push(ConfigProblem::in_file(self.shown, line, option, message));
     }
 
     pub(super) fn line(&self, spanned: &impl Span) -> usize {

@@ -16,27 +16,27 @@ use hcl_edit::{
 use serde_json::Value as Json;
 
 use super::{
-    BuildDecl, Distribution, GitDecl, ImageDecl, Keep, Projection, PromotionDecl, Retention,
-    read::{Reader, name_of, unknown},
+    BuildDecl, DistributionDecl, GitDecl, ImageDecl, KeepRule, ProjectionDecl, PromotionDecl, RetentionDecl,
+    read::{FileReader, name_of, unknown},
 };
 use crate::units;
-use assay_model::{ImageName, State};
+use assay_model::{ImageName, ImageState};
 
 /// What is said of a path that leads out.
 const OUTSIDE: &str = "must stay within the folder of assay.hcl";
 
-/// Names inside an image block that [`Reader::of_manager`] reads.
+/// Names inside an image block that [`FileReader::of_manager`] reads.
 pub(super) const IN_IMAGE: [&str; 7] =
     ["projection", "parent", "max_age", "regions", "architectures", "build", "distribution"];
 
-impl Reader<'_> {
+impl FileReader<'_> {
     /// Reads one of [`IN_IMAGE`]; false: it is none of them.
     pub(super) fn of_manager(&mut self, structure: &Structure, image: &mut ImageDecl) -> bool {
         match (name_of(structure), structure) {
             ("projection", Structure::Block(block)) => self.projection(block, image),
             ("build", Structure::Block(block)) if image.build.is_some() => self.twice(block),
             ("build", Structure::Block(block)) => image.build = Some(self.build(block)),
-            ("distribution", Structure::Block(block)) if image.distribution != Distribution::default() => {
+            ("distribution", Structure::Block(block)) if image.distribution != DistributionDecl::default() => {
                 self.twice(block);
             }
             ("distribution", Structure::Block(block)) => image.distribution = self.distribution(block),
@@ -132,10 +132,10 @@ impl Reader<'_> {
         build
     }
 
-    fn distribution(&mut self, block: &Block) -> Distribution {
+    fn distribution(&mut self, block: &Block) -> DistributionDecl {
         const NAMES: [&str; 6] =
             ["ami_regions", "ami_users", "ami_org_arns", "ami_ou_arns", "ssm_parameter", "kms_key_id"];
-        let mut distribution = Distribution::default();
+        let mut distribution = DistributionDecl::default();
         for structure in &block.body {
             let Some((name, attribute)) = self.attribute("distribution", structure, &NAMES) else { continue };
             let shown = format!("distribution.{name}");
@@ -179,19 +179,19 @@ impl Reader<'_> {
     }
 
     /// `retention { … }`.
-    pub(super) fn retention(&mut self, block: &Block, retention: &mut Retention) {
+    pub(super) fn retention(&mut self, block: &Block, retention: &mut RetentionDecl) {
         for structure in &block.body {
             match (name_of(structure), structure) {
                 ("state", Structure::Block(inner)) => {
                     let Some(label) = self.label(inner, "a state, like state \"rejected\"") else { continue };
                     let line = self.line(inner);
-                    match label.parse::<State>() {
-                        Ok(State::Gold) => {
+                    match label.parse::<ImageState>() {
+                        Ok(ImageState::Gold) => {
                             self.problem(line, "retention.state \"gold\"", "gold is always kept; leave it out");
                         }
                         Ok(state) if retention.states.contains_key(&state) => self.twice(inner),
                         Ok(state) => {
-                            let mut keep = Keep::default();
+                            let mut keep = KeepRule::default();
                             for structure in &inner.body {
                                 self.keep(structure, &mut keep, &["keep_releases", "keep_days"]);
                             }
@@ -205,7 +205,7 @@ impl Reader<'_> {
         }
     }
 
-    fn keep(&mut self, structure: &Structure, keep: &mut Keep, known: &[&str]) {
+    fn keep(&mut self, structure: &Structure, keep: &mut KeepRule, known: &[&str]) {
         let shown = format!("retention.{}", name_of(structure));
         let field = match name_of(structure) {
             "keep_releases" => &mut keep.keep_releases,
@@ -246,7 +246,7 @@ impl Reader<'_> {
         match variable {
             Some(variable) => {
                 let path = path.unwrap_or_default();
-                image.projections.push(Projection { path, line, variable, region, architecture });
+                image.projections.push(ProjectionDecl { path, line, variable, region, architecture });
             }
             None => self.problem(line, shown, "needs variable = \"NAME\""),
         }

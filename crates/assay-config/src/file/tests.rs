@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::problem::Problem;
+use crate::problem::ConfigProblem;
 
 fn parse_text(text: &str) -> (Option<ConfigFile>, String) {
-    let mut problems: Vec<Problem> = Vec::new();
+    let mut problems: Vec<ConfigProblem> = Vec::new();
     let file = parse(Path::new("/repo/assay.hcl"), Path::new("assay.hcl"), text, &mut problems);
     (file, problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
@@ -69,7 +69,7 @@ image "app" {
     assert_eq!(base.gold_suites, [Path::new("suites/full.hcl"), Path::new("goss.yaml")]);
     assert_eq!(
         base.retention,
-        Retention { all: Keep { keep_releases: Some(5), keep_days: Some(30) }, ..Retention::default() }
+        RetentionDecl { all: KeepRule { keep_releases: Some(5), keep_days: Some(30) }, ..RetentionDecl::default() }
     );
     assert_eq!(base.projections[0].variable, "base_ami");
     assert_eq!(base.options.given["tags"].value["cost:centre"], "42");
@@ -218,9 +218,9 @@ image "base" {
     assert_eq!((base.regions.len(), base.architectures.len()), (2, 2));
     assert_eq!(base.build.as_ref().expect("build").variables["region"], "us-east-1");
     assert_eq!(base.distribution.ami_users[0].as_str(), "210987654321");
-    let rejected = base.retention.of(assay_model::State::Rejected);
+    let rejected = base.retention.of(assay_model::ImageState::Rejected);
     assert_eq!((rejected.keep_days, rejected.keep_releases), (Some(7), Some(1)));
-    assert_eq!(base.retention.of(assay_model::State::Candidate).keep_days, Some(30));
+    assert_eq!(base.retention.of(assay_model::ImageState::Candidate).keep_days, Some(30));
     assert_eq!(base.projections[0].architecture.map(|a| a.as_str()), Some("arm64"));
 }
 

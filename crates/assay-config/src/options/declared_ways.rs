@@ -1,8 +1,8 @@
 //! The options that say by which way an instance is reached: a prober elsewhere, a bastion, a command.
 
-use super::{Field, FieldKind, Kind, OptionDecl, Origin, Section, field, option};
+use super::{BlockField, FieldKind, OptionDecl, OptionKind, OptionOrigin, OptionSection, field, option};
 
-const PROBER: &[Field] = &[
+const PROBER: &[BlockField] = &[
     field("address", FieldKind::String, "`HOST:PORT` of `assay serve`; the host is what its certificate must name."),
     field("ca", FieldKind::String, "The file with the certificate of the authority that signed the server's."),
     field("cert", FieldKind::String, "The file with this client's certificate, and its chain if there is one."),
@@ -13,44 +13,44 @@ const PROBER: &[Field] = &[
 pub(super) const OPTIONS: &[OptionDecl] = &[
     option(
         "prober",
-        Kind::Block(PROBER),
-        Origin::Assay,
+        OptionKind::Block(PROBER),
+        OptionOrigin::Assay,
         "A prober on another host (`assay serve`), over TCP with mutual TLS; all four attributes are needed. On the command line each has a flag: `--prober-address` and so on. See [remote prober](remote-prober.md).",
     )
     .default("a confined process on this machine")
-    .file(Section::Top, "prober"),
+    .file(OptionSection::Top, "prober"),
     option(
         "ssh_proxy_command",
-        Kind::String,
-        Origin::Assay,
+        OptionKind::String,
+        OptionOrigin::Assay,
         "A command, run by `sh` on this machine, whose input and output are the connection to the SSH server. `{host}`, `{port}` and `{instance_id}` are filled in, as are OpenSSH's `%h`, `%p` and `%%`. Not together with `ssh_bastion_host`.",
     )
-    .file(Section::Ssh, "proxy_command")
+    .file(OptionSection::Ssh, "proxy_command")
     .flag("ssh-proxy-command"),
-    bastion("ssh_bastion_host", Kind::String, "bastion_host", "A jump host: the instance is reached through it.")
+    bastion("ssh_bastion_host", OptionKind::String, "bastion_host", "A jump host: the instance is reached through it.")
         .flag("ssh-bastion-host"),
-    bastion("ssh_bastion_port", Kind::Number, "bastion_port", "The port of the jump host's SSH server.")
+    bastion("ssh_bastion_port", OptionKind::Number, "bastion_port", "The port of the jump host's SSH server.")
         .default("22")
         .flag("ssh-bastion-port"),
-    bastion("ssh_bastion_username", Kind::String, "bastion_username", "The account on the jump host; needed with it.")
+    bastion("ssh_bastion_username", OptionKind::String, "bastion_username", "The account on the jump host; needed with it.")
         .flag("ssh-bastion-username"),
     bastion(
         "ssh_bastion_private_key_file",
-        Kind::String,
+        OptionKind::String,
         "bastion_private_key_file",
         "The private key for the jump host, without a passphrase; needed with it.",
     )
     .flag("ssh-bastion-private-key-file"),
     option(
         "ssh_bastion_known_hosts_file",
-        Kind::String,
-        Origin::Assay,
+        OptionKind::String,
+        OptionOrigin::Assay,
         "The jump host's key, in OpenSSH's known_hosts format. Without it any key is taken, as by Packer's communicator, and the record says so.",
     )
-    .file(Section::Ssh, "bastion_known_hosts_file")
+    .file(OptionSection::Ssh, "bastion_known_hosts_file")
     .flag("ssh-bastion-known-hosts-file"),
 ];
 
-const fn bastion(name: &'static str, kind: Kind, in_file: &'static str, doc: &'static str) -> OptionDecl {
-    option(name, kind, Origin::Communicator, doc).file(Section::Ssh, in_file)
+const fn bastion(name: &'static str, kind: OptionKind, in_file: &'static str, doc: &'static str) -> OptionDecl {
+    option(name, kind, OptionOrigin::Communicator, doc).file(OptionSection::Ssh, in_file)
 }

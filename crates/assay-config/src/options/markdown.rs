@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, OptionDecl, all};
+use super::{OptionDecl, OptionKind, all};
 
 const HEAD: &str = "# Options of the post-processor
 
@@ -23,7 +23,7 @@ pub fn markdown() -> String {
     );
     for option in all().filter(|option| option.refused.is_none()) {
         row(&mut page, option);
-        if let Kind::Block(fields) = option.kind {
+        if let OptionKind::Block(fields) = option.kind {
             for field in fields {
                 let _ = writeln!(
                     page,

@@ -18,7 +18,7 @@ pub struct OptionDecl {
     /// Its name in a Packer template.
     pub name: &'static str,
     /// The type of its value.
-    pub kind: Kind,
+    pub kind: OptionKind,
     /// Whether it must come from somewhere: template, flag or assay.hcl.
     pub needed: bool,
     /// What holds where it is left out, as text for people; empty: nothing.
@@ -26,9 +26,9 @@ pub struct OptionDecl {
     /// What it does, in sentences.
     pub doc: &'static str,
     /// Whose name and meaning it has.
-    pub origin: Origin,
+    pub origin: OptionOrigin,
     /// Where assay.hcl holds it: the block and the name there. `None`: not in assay.hcl.
-    pub file: Option<(Section, &'static str)>,
+    pub file: Option<(OptionSection, &'static str)>,
     /// Its flag on the command line, without the dashes. `None`: no flag of its own.
     pub flag: Option<&'static str>,
     /// Whether its value must never be shown.
@@ -39,7 +39,7 @@ pub struct OptionDecl {
 
 /// The type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OptionKind {
     /// Text.
     String,
     /// A number.
@@ -51,12 +51,12 @@ pub enum Kind {
     /// A map from text to text.
     Map,
     /// A block, at most once.
-    Block(&'static [Field]),
+    Block(&'static [BlockField]),
     /// A block, any number of times.
-    BlockList(&'static [Field]),
+    BlockList(&'static [BlockField]),
 }
 
-impl Kind {
+impl OptionKind {
     /// The type in the words of a message: "a list of strings".
     pub fn words(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Kind {
 
 /// One attribute of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Field {
+pub struct BlockField {
     /// Its name.
     pub name: &'static str,
     /// Its type; no block.
@@ -99,20 +99,20 @@ pub enum FieldKind {
 
 impl FieldKind {
     /// The same type as that of an option.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> OptionKind {
         match self {
-            Self::String => Kind::String,
-            Self::Number => Kind::Number,
-            Self::Bool => Kind::Bool,
-            Self::List => Kind::List,
-            Self::Map => Kind::Map,
+            Self::String => OptionKind::String,
+            Self::Number => OptionKind::Number,
+            Self::Bool => OptionKind::Bool,
+            Self::List => OptionKind::List,
+            Self::Map => OptionKind::Map,
         }
     }
 }
 
 /// Whose name and meaning an option has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum OptionOrigin {
     /// assay's own.
     Assay,
     /// Packer's own post-processors.
@@ -123,7 +123,7 @@ pub enum Origin {
     Communicator,
 }
 
-impl Origin {
+impl OptionOrigin {
     /// The word in the documentation.
     pub fn word(self) -> &'static str {
         match self {
@@ -137,7 +137,7 @@ impl Origin {
 
 /// The blocks of assay.hcl that hold options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
+pub enum OptionSection {
     /// Outside every block.
     Top,
     /// `access { … }`
@@ -152,7 +152,7 @@ pub enum Section {
     Launch,
 }
 
-impl Section {
+impl OptionSection {
     /// How a name in it is shown in messages: `ssh.port`, `owner`.
     pub fn shown(self, name: &str) -> String {
         match self {
@@ -188,7 +188,7 @@ pub fn find(name: &str) -> Option<&'static OptionDecl> {
 }
 
 /// The option that assay.hcl calls `name` in `section`.
-pub fn in_file(section: Section, name: &str) -> Option<&'static OptionDecl> {
+pub fn in_file(section: OptionSection, name: &str) -> Option<&'static OptionDecl> {
     all().find(|option| option.file == Some((section, name)))
 }
 
@@ -207,7 +207,7 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-const fn option(name: &'static str, kind: Kind, origin: Origin, doc: &'static str) -> OptionDecl {
+const fn option(name: &'static str, kind: OptionKind, origin: OptionOrigin, doc: &'static str) -> OptionDecl {
     OptionDecl {
         name,
         kind,
@@ -233,7 +233,7 @@ impl OptionDecl {
         self
     }
 
-    const fn file(mut self, section: Section, name: &'static str) -> Self {
+    const fn file(mut self, section: OptionSection, name: &'static str) -> Self {
         self.file = Some((section, name));
         self
     }
@@ -254,8 +254,8 @@ impl OptionDecl {
     }
 }
 
-const fn field(name: &'static str, kind: FieldKind, doc: &'static str) -> Field {
-    Field { name, kind, doc }
+const fn field(name: &'static str, kind: FieldKind, doc: &'static str) -> BlockField {
+    BlockField { name, kind, doc }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Options that other plugins have and assay does not honour, with the sentence that says so. They are declared because Packer would
 //! refuse their names in words that do not say what to do; a test instance that silently ignored one would be worse.
 
-use super::{Field, FieldKind, Kind, OptionDecl, Origin, Section, field, option};
+use super::{BlockField, FieldKind, OptionDecl, OptionKind, OptionOrigin, OptionSection, field, option};
 
 const LATER: &str = "comes in a later release";
 const SSH_ONLY: &str = "assay logs in by SSH only; Windows images over WinRM cannot be tested";
@@ -14,28 +14,28 @@ const PROXY: &str =
     "name the program that speaks to the proxy in ssh_proxy_command, like \"nc -X 5 -x proxy:1080 {host} {port}\"";
 const SESSION_MANAGER: &str = "assay opens no Session Manager session itself; use ssh_proxy_command = \"aws ssm start-session --target {instance_id} --document-name AWS-StartSSHSession --parameters portNumber={port}\"";
 
-const KEY_VALUE: &[Field] =
+const KEY_VALUE: &[BlockField] =
     &[field("key", FieldKind::String, ""), field("value", FieldKind::String, ""), field("name", FieldKind::String, "")];
-const POLLING: &[Field] =
+const POLLING: &[BlockField] =
     &[field("delay_seconds", FieldKind::Number, ""), field("max_attempts", FieldKind::Number, "")];
-const VAULT: &[Field] = &[
+const VAULT: &[BlockField] = &[
     field("name", FieldKind::String, ""),
     field("engine_name", FieldKind::String, ""),
     field("role_arn", FieldKind::String, ""),
     field("ttl", FieldKind::String, ""),
 ];
-const METADATA: &[Field] = &[
+const METADATA: &[BlockField] = &[
     field("http_endpoint", FieldKind::String, ""),
     field("http_tokens", FieldKind::String, ""),
     field("http_put_response_hop_limit", FieldKind::Number, ""),
     field("instance_metadata_tags", FieldKind::String, ""),
 ];
-const PLACEMENT: &[Field] = &[
+const PLACEMENT: &[BlockField] = &[
     field("host_id", FieldKind::String, ""),
     field("host_resource_group_arn", FieldKind::String, ""),
     field("tenancy", FieldKind::String, ""),
 ];
-const DEVICE: &[Field] = &[
+const DEVICE: &[BlockField] = &[
     field("delete_on_termination", FieldKind::Bool, ""),
     field("device_name", FieldKind::String, ""),
     field("encrypted", FieldKind::Bool, ""),
@@ -49,134 +49,134 @@ const DEVICE: &[Field] = &[
     field("kms_key_id", FieldKind::String, ""),
     field("omit", FieldKind::Bool, ""),
 ];
-const LICENCE: &[Field] = &[field("license_configuration_request", FieldKind::Map, "")];
-const POLICY: &[Field] = &[field("Version", FieldKind::String, "")];
+const LICENCE: &[BlockField] = &[field("license_configuration_request", FieldKind::Map, "")];
+const POLICY: &[BlockField] = &[field("Version", FieldKind::String, "")];
 
 /// See the module.
 pub(super) const OPTIONS: &[OptionDecl] = &[
-    ssh("ssh_bastion_password", Kind::String, "bastion_password", BASTION_KEY),
-    ssh("ssh_bastion_certificate_file", Kind::String, "bastion_certificate_file", BASTION_KEY),
-    ssh("ssh_bastion_agent_auth", Kind::Bool, "bastion_agent_auth", BASTION_KEY),
-    ssh("ssh_bastion_interactive", Kind::Bool, "bastion_interactive", BASTION_KEY),
-    ssh("ssh_proxy_host", Kind::String, "proxy_host", PROXY),
-    ssh("ssh_proxy_port", Kind::Number, "proxy_port", PROXY),
-    ssh("ssh_proxy_username", Kind::String, "proxy_username", PROXY),
-    ssh("ssh_proxy_password", Kind::String, "proxy_password", PROXY),
+    ssh("ssh_bastion_password", OptionKind::String, "bastion_password", BASTION_KEY),
+    ssh("ssh_bastion_certificate_file", OptionKind::String, "bastion_certificate_file", BASTION_KEY),
+    ssh("ssh_bastion_agent_auth", OptionKind::Bool, "bastion_agent_auth", BASTION_KEY),
+    ssh("ssh_bastion_interactive", OptionKind::Bool, "bastion_interactive", BASTION_KEY),
+    ssh("ssh_proxy_host", OptionKind::String, "proxy_host", PROXY),
+    ssh("ssh_proxy_port", OptionKind::Number, "proxy_port", PROXY),
+    ssh("ssh_proxy_username", OptionKind::String, "proxy_username", PROXY),
+    ssh("ssh_proxy_password", OptionKind::String, "proxy_password", PROXY),
     amazon(
         "availability_zone",
-        Kind::String,
+        OptionKind::String,
         "name a subnet_id in that zone, or filter by it: subnet_filter { filters = { availability-zone = \"…\" } }",
     ),
-    amazon("session_manager_port", Kind::Number, SESSION_MANAGER),
-    amazon("pause_before_ssm", Kind::String, SESSION_MANAGER),
-    amazon("run_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
-    amazon("run_volume_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
-    amazon("run_volume_tags", Kind::Map, "run_tags are put on the volumes too"),
-    amazon("spot_tags", Kind::Map, "run_tags are put on everything that assay creates"),
-    amazon("spot_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
-    amazon("fleet_tags", Kind::Map, "run_tags are put on everything that assay creates"),
-    amazon("fleet_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
-    amazon("tag", Kind::BlockList(KEY_VALUE), USE_MAP),
-    amazon("snapshot_tags", Kind::Map, "tags are put on AMI and snapshots"),
-    amazon("snapshot_tag", Kind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("session_manager_port", OptionKind::Number, SESSION_MANAGER),
+    amazon("pause_before_ssm", OptionKind::String, SESSION_MANAGER),
+    amazon("run_tag", OptionKind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("run_volume_tag", OptionKind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("run_volume_tags", OptionKind::Map, "run_tags are put on the volumes too"),
+    amazon("spot_tags", OptionKind::Map, "run_tags are put on everything that assay creates"),
+    amazon("spot_tag", OptionKind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("fleet_tags", OptionKind::Map, "run_tags are put on everything that assay creates"),
+    amazon("fleet_tag", OptionKind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("tag", OptionKind::BlockList(KEY_VALUE), USE_MAP),
+    amazon("snapshot_tags", OptionKind::Map, "tags are put on AMI and snapshots"),
+    amazon("snapshot_tag", OptionKind::BlockList(KEY_VALUE), USE_MAP),
     amazon(
         "spot_allocation_strategy",
-        Kind::String,
+        OptionKind::String,
         "spot_instance_types are tried in the order in which they are named",
     ),
-    amazon("spot_price_auto_product", Kind::String, "spot_price = \"auto\" needs no product"),
-    amazon("block_duration_minutes", Kind::Number, "EC2 has given up blocks of spot time; use ttl"),
-    amazon("capacity_reservation_preference", Kind::String, LATER),
-    amazon("capacity_reservation_id", Kind::String, LATER),
-    amazon("capacity_reservation_group_arn", Kind::String, LATER),
-    amazon("disable_stop_instance", Kind::Bool, ONLY_BUILD),
-    amazon("ebs_optimized", Kind::Bool, LATER),
-    amazon("enable_nitro_enclave", Kind::Bool, LATER),
-    amazon("enable_t2_unlimited", Kind::Bool, LATER),
-    amazon("enable_unlimited_credits", Kind::Bool, LATER),
-    amazon("license_specifications", Kind::BlockList(LICENCE), LATER),
-    amazon("placement", Kind::Block(PLACEMENT), LATER),
-    amazon("tenancy", Kind::String, LATER),
+    amazon("spot_price_auto_product", OptionKind::String, "spot_price = \"auto\" needs no product"),
+    amazon("block_duration_minutes", OptionKind::Number, "EC2 has given up blocks of spot time; use ttl"),
+    amazon("capacity_reservation_preference", OptionKind::String, LATER),
+    amazon("capacity_reservation_id", OptionKind::String, LATER),
+    amazon("capacity_reservation_group_arn", OptionKind::String, LATER),
+    amazon("disable_stop_instance", OptionKind::Bool, ONLY_BUILD),
+    amazon("ebs_optimized", OptionKind::Bool, LATER),
+    amazon("enable_nitro_enclave", OptionKind::Bool, LATER),
+    amazon("enable_t2_unlimited", OptionKind::Bool, LATER),
+    amazon("enable_unlimited_credits", OptionKind::Bool, LATER),
+    amazon("license_specifications", OptionKind::BlockList(LICENCE), LATER),
+    amazon("placement", OptionKind::Block(PLACEMENT), LATER),
+    amazon("tenancy", OptionKind::String, LATER),
     amazon(
         "launch_block_device_mappings",
-        Kind::BlockList(DEVICE),
+        OptionKind::BlockList(DEVICE),
         "the AMI is tested with the devices that it names itself",
     ),
-    amazon("no_ephemeral", Kind::Bool, "the AMI is tested with the devices that it names itself"),
-    amazon("metadata_options", Kind::Block(METADATA), "assay always demands IMDSv2; leave it out"),
-    amazon("shutdown_behavior", Kind::String, OWN_DISCIPLINE),
+    amazon("no_ephemeral", OptionKind::Bool, "the AMI is tested with the devices that it names itself"),
+    amazon("metadata_options", OptionKind::Block(METADATA), "assay always demands IMDSv2; leave it out"),
+    amazon("shutdown_behavior", OptionKind::String, OWN_DISCIPLINE),
     amazon(
         "temporary_iam_instance_profile_policy_document",
-        Kind::BlockList(POLICY),
+        OptionKind::BlockList(POLICY),
         "name an iam_instance_profile; assay makes none",
     ),
-    amazon("skip_profile_validation", Kind::Bool, OWN_DISCIPLINE),
-    amazon("windows_password_timeout", Kind::String, SSH_ONLY),
-    aws("mfa_code", Kind::String, LATER),
-    aws("skip_credential_validation", Kind::Bool, "assay must know whose AMIs it tests"),
-    aws("skip_metadata_api_check", Kind::Bool, "set AWS_EC2_METADATA_DISABLED=true in the environment"),
-    aws("insecure_skip_tls_verify", Kind::Bool, "assay always verifies TLS"),
-    aws("decode_authorization_messages", Kind::Bool, LATER),
-    aws("vault_aws_engine", Kind::Block(VAULT), "let Vault's agent write a profile or the environment"),
-    aws("aws_polling", Kind::Block(POLLING), "ssh_timeout and ttl bound all waiting"),
-    communicator("communicator", Kind::String, SSH_ONLY),
+    amazon("skip_profile_validation", OptionKind::Bool, OWN_DISCIPLINE),
+    amazon("windows_password_timeout", OptionKind::String, SSH_ONLY),
+    aws("mfa_code", OptionKind::String, LATER),
+    aws("skip_credential_validation", OptionKind::Bool, "assay must know whose AMIs it tests"),
+    aws("skip_metadata_api_check", OptionKind::Bool, "set AWS_EC2_METADATA_DISABLED=true in the environment"),
+    aws("insecure_skip_tls_verify", OptionKind::Bool, "assay always verifies TLS"),
+    aws("decode_authorization_messages", OptionKind::Bool, LATER),
+    aws("vault_aws_engine", OptionKind::Block(VAULT), "let Vault's agent write a profile or the environment"),
+    aws("aws_polling", OptionKind::Block(POLLING), "ssh_timeout and ttl bound all waiting"),
+    communicator("communicator", OptionKind::String, SSH_ONLY),
     communicator(
         "pause_before_connecting",
-        Kind::String,
+        OptionKind::String,
         "assay connects as soon as the port answers and tries again until ssh_timeout",
     ),
     communicator(
         "ssh_host",
-        Kind::String,
+        OptionKind::String,
         "assay dials the instances that it boots; for a given host use `assay probe`",
     ),
-    communicator("ssh_password", Kind::String, OWN_KEY),
-    communicator("ssh_keypair_name", Kind::String, OWN_KEY),
-    communicator("ssh_private_key_file", Kind::String, OWN_KEY),
-    communicator("ssh_certificate_file", Kind::String, OWN_KEY),
-    communicator("ssh_agent_auth", Kind::Bool, OWN_KEY),
-    communicator("temporary_key_pair_name", Kind::String, OWN_KEY),
-    communicator("temporary_key_pair_type", Kind::String, OWN_KEY),
-    communicator("temporary_key_pair_bits", Kind::Number, OWN_KEY),
+    communicator("ssh_password", OptionKind::String, OWN_KEY),
+    communicator("ssh_keypair_name", OptionKind::String, OWN_KEY),
+    communicator("ssh_private_key_file", OptionKind::String, OWN_KEY),
+    communicator("ssh_certificate_file", OptionKind::String, OWN_KEY),
+    communicator("ssh_agent_auth", OptionKind::Bool, OWN_KEY),
+    communicator("temporary_key_pair_name", OptionKind::String, OWN_KEY),
+    communicator("temporary_key_pair_type", OptionKind::String, OWN_KEY),
+    communicator("temporary_key_pair_bits", OptionKind::Number, OWN_KEY),
     communicator(
         "ssh_clear_authorized_keys",
-        Kind::Bool,
+        OptionKind::Bool,
         "the test instance is thrown away; leave it in the source block",
     ),
-    communicator("ssh_ciphers", Kind::List, LATER),
-    communicator("ssh_key_exchange_algorithms", Kind::List, LATER),
-    communicator("ssh_pty", Kind::Bool, "checks run without a terminal"),
-    communicator("ssh_wait_timeout", Kind::String, "use ssh_timeout"),
-    communicator("ssh_handshake_attempts", Kind::Number, "logins are tried again until ssh_timeout"),
-    communicator("ssh_disable_agent_forwarding", Kind::Bool, "assay never forwards an agent"),
-    communicator("ssh_file_transfer_method", Kind::String, "assay copies no files to the instance"),
-    communicator("ssh_keep_alive_interval", Kind::String, OWN_DISCIPLINE),
-    communicator("ssh_read_write_timeout", Kind::String, "each check has its own timeout, in its suite"),
-    communicator("ssh_remote_tunnels", Kind::List, "assay opens no tunnels"),
-    communicator("ssh_local_tunnels", Kind::List, "assay opens no tunnels"),
-    communicator("winrm_username", Kind::String, SSH_ONLY),
-    communicator("winrm_password", Kind::String, SSH_ONLY),
-    communicator("winrm_host", Kind::String, SSH_ONLY),
-    communicator("winrm_port", Kind::Number, SSH_ONLY),
-    communicator("winrm_timeout", Kind::String, SSH_ONLY),
-    communicator("winrm_no_proxy", Kind::Bool, SSH_ONLY),
-    communicator("winrm_use_ssl", Kind::Bool, SSH_ONLY),
-    communicator("winrm_insecure", Kind::Bool, SSH_ONLY),
-    communicator("winrm_use_ntlm", Kind::Bool, SSH_ONLY),
+    communicator("ssh_ciphers", OptionKind::List, LATER),
+    communicator("ssh_key_exchange_algorithms", OptionKind::List, LATER),
+    communicator("ssh_pty", OptionKind::Bool, "checks run without a terminal"),
+    communicator("ssh_wait_timeout", OptionKind::String, "use ssh_timeout"),
+    communicator("ssh_handshake_attempts", OptionKind::Number, "logins are tried again until ssh_timeout"),
+    communicator("ssh_disable_agent_forwarding", OptionKind::Bool, "assay never forwards an agent"),
+    communicator("ssh_file_transfer_method", OptionKind::String, "assay copies no files to the instance"),
+    communicator("ssh_keep_alive_interval", OptionKind::String, OWN_DISCIPLINE),
+    communicator("ssh_read_write_timeout", OptionKind::String, "each check has its own timeout, in its suite"),
+    communicator("ssh_remote_tunnels", OptionKind::List, "assay opens no tunnels"),
+    communicator("ssh_local_tunnels", OptionKind::List, "assay opens no tunnels"),
+    communicator("winrm_username", OptionKind::String, SSH_ONLY),
+    communicator("winrm_password", OptionKind::String, SSH_ONLY),
+    communicator("winrm_host", OptionKind::String, SSH_ONLY),
+    communicator("winrm_port", OptionKind::Number, SSH_ONLY),
+    communicator("winrm_timeout", OptionKind::String, SSH_ONLY),
+    communicator("winrm_no_proxy", OptionKind::Bool, SSH_ONLY),
+    communicator("winrm_use_ssl", OptionKind::Bool, SSH_ONLY),
+    communicator("winrm_insecure", OptionKind::Bool, SSH_ONLY),
+    communicator("winrm_use_ntlm", OptionKind::Bool, SSH_ONLY),
 ];
 
-const fn amazon(name: &'static str, kind: Kind, sentence: &'static str) -> OptionDecl {
-    option(name, kind, Origin::Amazon, "").file(Section::Launch, name).refused(sentence)
+const fn amazon(name: &'static str, kind: OptionKind, sentence: &'static str) -> OptionDecl {
+    option(name, kind, OptionOrigin::Amazon, "").file(OptionSection::Launch, name).refused(sentence)
 }
 
-const fn aws(name: &'static str, kind: Kind, sentence: &'static str) -> OptionDecl {
-    option(name, kind, Origin::Amazon, "").file(Section::Access, name).refused(sentence)
+const fn aws(name: &'static str, kind: OptionKind, sentence: &'static str) -> OptionDecl {
+    option(name, kind, OptionOrigin::Amazon, "").file(OptionSection::Access, name).refused(sentence)
 }
 
-const fn communicator(name: &'static str, kind: Kind, sentence: &'static str) -> OptionDecl {
-    option(name, kind, Origin::Communicator, "").refused(sentence)
+const fn communicator(name: &'static str, kind: OptionKind, sentence: &'static str) -> OptionDecl {
+    option(name, kind, OptionOrigin::Communicator, "").refused(sentence)
 }
 
-const fn ssh(name: &'static str, kind: Kind, in_file: &'static str, sentence: &'static str) -> OptionDecl {
-    option(name, kind, Origin::Communicator, "").file(Section::Ssh, in_file).refused(sentence)
+const fn ssh(name: &'static str, kind: OptionKind, in_file: &'static str, sentence: &'static str) -> OptionDecl {
+    option(name, kind, OptionOrigin::Communicator, "").file(OptionSection::Ssh, in_file).refused(sentence)
 }

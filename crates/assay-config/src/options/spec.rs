@@ -1,7 +1,7 @@
 //! What Packer is told of the options, as plain values: the post-processor's door maps them to the wire's own types. It owns nothing
 //! but the derivation. No option is `required` there: Packer would stop at the first missing one, and assay reports all at once.
 
-use super::{Kind, all};
+use super::{OptionKind, all};
 
 /// One name of a body in Packer's ConfigSpec.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,22 +33,22 @@ pub enum SpecKind {
     BlockList(Vec<SpecEntry>),
 }
 
-impl From<Kind> for SpecKind {
-    fn from(kind: Kind) -> Self {
-        let nested = |fields: &'static [super::Field]| {
+impl From<OptionKind> for SpecKind {
+    fn from(kind: OptionKind) -> Self {
+        let nested = |fields: &'static [super::BlockField]| {
             fields
                 .iter()
                 .map(|field| SpecEntry { name: field.name, kind: field.kind.kind().into(), required: false })
                 .collect()
         };
         match kind {
-            Kind::String => Self::String,
-            Kind::Number => Self::Number,
-            Kind::Bool => Self::Bool,
-            Kind::List => Self::StringList,
-            Kind::Map => Self::StringMap,
-            Kind::Block(fields) => Self::Block(nested(fields)),
-            Kind::BlockList(fields) => Self::BlockList(nested(fields)),
+            OptionKind::String => Self::String,
+            OptionKind::Number => Self::Number,
+            OptionKind::Bool => Self::Bool,
+            OptionKind::List => Self::StringList,
+            OptionKind::Map => Self::StringMap,
+            OptionKind::Block(fields) => Self::Block(nested(fields)),
+            OptionKind::BlockList(fields) => Self::BlockList(nested(fields)),
         }
     }
 }

@@ -17,7 +17,7 @@ fn no_name_is_declared_twice_anywhere() {
         if let Some((section, name)) = option.file {
             assert!(places.insert(section.place(name)), "{} is declared twice", section.place(name));
         }
-        if let Kind::Block(fields) | Kind::BlockList(fields) = option.kind {
+        if let OptionKind::Block(fields) | OptionKind::BlockList(fields) = option.kind {
             let inner: BTreeSet<_> = fields.iter().map(|field| field.name).collect();
             assert_eq!(inner.len(), fields.len(), "{} has an attribute twice", option.name);
         }

@@ -5,17 +5,17 @@ use std::path::Path;
 use super::{
     edit::rendered,
     hcl, json,
-    tree::{Kind, Node, Wanted},
+    tree::{ProjectionNode, ProjectionNodeKind, WantedNode},
     yaml,
 };
 use crate::hcl_text::quote;
 
 /// What is wrong in a file, and at which byte.
-pub type Wrong = (usize, String);
+pub(super) type WrongContent = (usize, String);
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(super) enum ProjectionFormat {
     /// `*.tfvars`, `*.pkrvars.hcl`, `*.hcl`, `*.tf`, ….
     Hcl,
     /// `*.json`, also `*.tfvars.json` and `*.tf.json`.
@@ -24,9 +24,9 @@ pub enum Format {
     Yaml,
 }
 
-impl Format {
+impl ProjectionFormat {
     /// By the name's end.
-    pub fn of(path: &Path) -> Result<Self, String> {
+    pub(super) fn of(path: &Path) -> Result<Self, String> {
         let end = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         match end.as_str() {
             "tfvars" | "hcl" | "tf" | "tofu" => Ok(Self::Hcl),
@@ -38,7 +38,7 @@ impl Format {
     }
 
     /// Parses a file's text into its root map.
-    pub fn parse(self, text: &str) -> Result<Node, Wrong> {
+    pub(super) fn parse(self, text: &str) -> Result<ProjectionNode, WrongContent> {
         match self {
             Self::Hcl => hcl::parse(text),
             Self::Json => json::parse(text),
@@ -47,7 +47,7 @@ impl Format {
     }
 
     /// A file with this variable alone.
-    pub fn new_file(self, path: &Path, segments: &[&str], wanted: &Wanted) -> Result<String, String> {
+    pub(super) fn new_file(self, path: &Path, segments: &[&str], wanted: &WantedNode) -> Result<String, String> {
         let code = path.extension().is_some_and(|end| end == "tf" || end == "tofu");
         if code && segments.len() == 1 {
             return Err(format!(
@@ -62,22 +62,22 @@ impl Format {
             ));
         }
         let whole = nested(segments, wanted);
-        let Wanted::Map(entries) = &whole else { return Err("there is no variable to write".to_owned()) };
+        let WantedNode::Map(entries) = &whole else { return Err("there is no variable to write".to_owned()) };
         Ok(match self {
             Self::Json => rendered(self, &whole, "", "  ", Some("\n")) + "\n",
             Self::Hcl | Self::Yaml => entries
                 .iter()
-                .map(|(key, value)| self.entry(Kind::File, key, value, "", "  ", Some("\n")) + "\n")
+                .map(|(key, value)| self.entry(ProjectionNodeKind::File, key, value, "", "  ", Some("\n")) + "\n")
                 .collect(),
         })
     }
 
     /// One entry of a map, its value spread over lines where `newline` is given.
-    pub fn entry(
+    pub(super) fn entry(
         self,
-        kind: Kind,
+        kind: ProjectionNodeKind,
         key: &str,
-        value: &Wanted,
+        value: &WantedNode,
         indent: &str,
         step: &str,
         newline: Option<&str>,
@@ -85,7 +85,7 @@ impl Format {
         let key = self.key(kind, key);
         match (self, value, newline) {
             (Self::Hcl, ..) => format!("{key} = {}", rendered(self, value, indent, step, newline)),
-            (Self::Yaml, Wanted::Map(_), Some(newline)) => {
+            (Self::Yaml, WantedNode::Map(_), Some(newline)) => {
                 let inner = format!("{indent}{step}");
                 format!("{key}:{newline}{inner}{}", rendered(self, value, &inner, step, Some(newline)))
             }
@@ -94,9 +94,11 @@ impl Format {
     }
 
     /// A key as it is written.
-    pub fn key(self, kind: Kind, key: &str) -> String {
+    pub(super) fn key(self, kind: ProjectionNodeKind, key: &str) -> String {
         match self {
-            Self::Hcl if matches!(kind, Kind::File | Kind::Block) && is_identifier(key) => key.to_owned(),
+            Self::Hcl if matches!(kind, ProjectionNodeKind::File | ProjectionNodeKind::Block) && is_identifier(key) => {
+                key.to_owned()
+            }
             Self::Hcl => quote(key),
             Self::Json => json_string(key),
             Self::Yaml if is_plain(key) => key.to_owned(),
@@ -105,7 +107,7 @@ impl Format {
     }
 
     /// An id as it is written where `like` stood.
-    pub fn id(self, id: &str, like: &str) -> String {
+    pub(super) fn id(self, id: &str, like: &str) -> String {
         match self {
             Self::Hcl => quote(id),
             Self::Json => json_string(id),
@@ -121,8 +123,8 @@ impl Format {
 }
 
 /// `wanted` under a path.
-pub fn nested(segments: &[&str], wanted: &Wanted) -> Wanted {
-    segments.iter().rev().fold(wanted.clone(), |inner, segment| Wanted::Map(vec![((*segment).to_owned(), inner)]))
+pub(super) fn nested(segments: &[&str], wanted: &WantedNode) -> WantedNode {
+    segments.iter().rev().fold(wanted.clone(), |inner, segment| WantedNode::Map(vec![((*segment).to_owned(), inner)]))
 }
 
 fn json_string(text: &str) -> String {

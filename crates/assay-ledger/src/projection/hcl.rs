@@ -8,24 +8,24 @@ use hcl_edit::{
 };
 
 use super::{
-    format::Wrong,
-    tree::{Entry, Kind, Node},
+    format::WrongContent,
+    tree::{ProjectionEntry, ProjectionNode, ProjectionNodeKind},
 };
 
 /// The file's attributes and blocks; a block `a "b" { … }` is under `a`, then `b`.
-pub fn parse(text: &str) -> Result<Node, Wrong> {
+pub(super) fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
     let body = parse_body(text).map_err(|error| {
         let line = error.location().line();
         let place = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
         (place, format!("not valid HCL: {}", error.message()))
     })?;
-    Ok(Node::Map { span: 0..text.len(), kind: Kind::File, entries: of_body(&body) })
+    Ok(ProjectionNode::Map { span: 0..text.len(), kind: ProjectionNodeKind::File, entries: of_body(&body) })
 }
 
-fn of_body(body: &Body) -> Vec<Entry> {
+fn of_body(body: &Body) -> Vec<ProjectionEntry> {
     body.iter()
         .map(|structure| match structure {
-            Structure::Attribute(attribute) => Entry {
+            Structure::Attribute(attribute) => ProjectionEntry {
                 key: attribute.key.as_str().to_owned(),
                 key_span: attribute.key.span().unwrap_or_default(),
                 value: of_expression(&attribute.value),
@@ -35,31 +35,34 @@ fn of_body(body: &Body) -> Vec<Entry> {
         .collect()
 }
 
-fn of_block(block: &Block) -> Entry {
+fn of_block(block: &Block) -> ProjectionEntry {
     let span = block.span().unwrap_or_default();
     let key_span = block.ident.span().unwrap_or_else(|| span.clone());
-    let mut value = Node::Map { span: span.clone(), kind: Kind::Block, entries: of_body(&block.body) };
+    let mut value =
+        ProjectionNode::Map { span: span.clone(), kind: ProjectionNodeKind::Block, entries: of_body(&block.body) };
     for label in block.labels.iter().rev() {
-        let entry = Entry { key: label.as_str().to_owned(), key_span: key_span.clone(), value };
-        value = Node::Map { span: span.clone(), kind: Kind::Labels, entries: vec![entry] };
+        let entry = ProjectionEntry { key: label.as_str().to_owned(), key_span: key_span.clone(), value };
+        value = ProjectionNode::Map { span: span.clone(), kind: ProjectionNodeKind::Labels, entries: vec![entry] };
     }
-    Entry { key: block.ident.as_str().to_owned(), key_span, value }
+    ProjectionEntry { key: block.ident.as_str().to_owned(), key_span, value }
 }
 
-fn of_expression(expression: &Expression) -> Node {
+fn of_expression(expression: &Expression) -> ProjectionNode {
     let span = expression.span().unwrap_or_default();
     match expression {
-        Expression::String(text) => Node::Text { span, text: text.to_string() },
-        Expression::Null(_) => Node::Text { span, text: String::new() },
-        Expression::Object(object) => Node::Map { span, kind: Kind::Braces, entries: of_object(object) },
-        Expression::Array(_) => Node::Other { span, what: "a list" },
-        Expression::Number(_) | Expression::Bool(_) => Node::Other { span, what: "a number or flag" },
-        Expression::HeredocTemplate(_) => Node::Other { span, what: "a heredoc" },
-        _ => Node::Other { span, what: "an expression" },
+        Expression::String(text) => ProjectionNode::Text { span, text: text.to_string() },
+        Expression::Null(_) => ProjectionNode::Text { span, text: String::new() },
+        Expression::Object(object) => {
+            ProjectionNode::Map { span, kind: ProjectionNodeKind::Braces, entries: of_object(object) }
+        }
+        Expression::Array(_) => ProjectionNode::Other { span, what: "a list" },
+        Expression::Number(_) | Expression::Bool(_) => ProjectionNode::Other { span, what: "a number or flag" },
+        Expression::HeredocTemplate(_) => ProjectionNode::Other { span, what: "a heredoc" },
+        _ => ProjectionNode::Other { span, what: "an expression" },
     }
 }
 
-fn of_object(object: &Object) -> Vec<Entry> {
+fn of_object(object: &Object) -> Vec<ProjectionEntry> {
     object
         .iter()
         .map(|(key, value)| {
@@ -69,7 +72,7 @@ fn of_object(object: &Object) -> Vec<Entry> {
                 // A computed key is nobody's.
                 ObjectKey::Expression(_) => String::new(),
             };
-            Entry { key: name, key_span: key.span().unwrap_or_default(), value: of_expression(value.expr()) }
+            ProjectionEntry { key: name, key_span: key.span().unwrap_or_default(), value: of_expression(value.expr()) }
         })
         .collect()
 }

@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 
 use super::{
-    format::Wrong,
-    tree::{Entry, Kind, Node},
+    format::WrongContent,
+    tree::{ProjectionEntry, ProjectionNode, ProjectionNodeKind},
 };
 
 /// The document, which must be an object.
-pub fn parse(text: &str) -> Result<Node, Wrong> {
+pub(super) fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
     let judged: Result<serde_json::Value, _> = serde_json::from_str(text);
     match judged {
-        Ok(value) if value.is_object() => Ok(Scan { text, at: 0 }.value()),
+        Ok(value) if value.is_object() => Ok(JsonScan { text, at: 0 }.value()),
         Ok(_) => Err((0, "the document must be an object".to_owned())),
         Err(error) => {
             let place = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Result<Node, Wrong> {
 }
 
 /// Of entries with one key the last: serde_json and Terraform let it win.
-fn last_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
+fn last_of_each(mut entries: Vec<ProjectionEntry>) -> Vec<ProjectionEntry> {
     let mut known = HashSet::new();
     entries.reverse();
     entries.retain(|entry| known.insert(entry.key.clone()));
@@ -30,40 +30,40 @@ fn last_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// Reads text that is known to be JSON.
-struct Scan<'t> {
+struct JsonScan<'t> {
     text: &'t str,
     at: usize,
 }
 
-impl Scan<'_> {
-    fn value(&mut self) -> Node {
+impl JsonScan<'_> {
+    fn value(&mut self) -> ProjectionNode {
         self.space();
         let start = self.at;
         match self.peek() {
             b'{' => {
                 let entries = self.object();
-                Node::Map { span: start..self.at, kind: Kind::Braces, entries }
+                ProjectionNode::Map { span: start..self.at, kind: ProjectionNodeKind::Braces, entries }
             }
             b'"' => {
                 let text = self.string();
-                Node::Text { span: start..self.at, text }
+                ProjectionNode::Text { span: start..self.at, text }
             }
             b'[' => {
                 self.list();
-                Node::Other { span: start..self.at, what: "a list" }
+                ProjectionNode::Other { span: start..self.at, what: "a list" }
             }
             b'n' => {
                 self.word();
-                Node::Text { span: start..self.at, text: String::new() }
+                ProjectionNode::Text { span: start..self.at, text: String::new() }
             }
             _ => {
                 self.word();
-                Node::Other { span: start..self.at, what: "a number or flag" }
+                ProjectionNode::Other { span: start..self.at, what: "a number or flag" }
             }
         }
     }
 
-    fn object(&mut self) -> Vec<Entry> {
+    fn object(&mut self) -> Vec<ProjectionEntry> {
         let mut entries = Vec::new();
         self.at += 1;
         loop {
@@ -76,7 +76,7 @@ impl Scan<'_> {
                     self.space();
                     self.at += 1;
                     let value = self.value();
-                    entries.push(Entry { key, key_span, value });
+                    entries.push(ProjectionEntry { key, key_span, value });
                 }
                 b',' => self.at += 1,
                 _ => {

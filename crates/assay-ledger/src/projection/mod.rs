@@ -13,11 +13,11 @@ mod yaml;
 
 use std::{collections::BTreeMap, path::Path};
 
-use edit::{Editor, rendered};
-use format::{Format, nested};
-use tree::{Found, Wanted};
+use edit::{TextEditor, rendered};
+use format::{ProjectionFormat, nested};
+use tree::{FoundNode, WantedNode};
 
-use assay_config::file::Projection;
+use assay_config::file::ProjectionDecl;
 use assay_model::{AmiRecord, Architecture, Region, escape::escape_line};
 
 /// The largest file that is edited, in bytes.
@@ -44,13 +44,13 @@ pub struct ProjectionError {
 pub fn apply(
     path: &Path,
     old: Option<&[u8]>,
-    projection: &Projection,
+    projection: &ProjectionDecl,
     architectures: &[Architecture],
     gold: &[AmiRecord],
 ) -> Result<Vec<u8>, ProjectionError> {
     let file = path.to_string_lossy().into_owned();
     let error = |line, message: String| ProjectionError { file: file.clone(), line, message };
-    let format = Format::of(path).map_err(|message| error(1, message))?;
+    let format = ProjectionFormat::of(path).map_err(|message| error(1, message))?;
     let wanted = wanted(projection, architectures, gold).map_err(|message| error(1, message))?;
     let segments: Vec<&str> = projection.variable.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) {
@@ -69,12 +69,12 @@ pub fn apply(
     })?;
     let wrong = |(place, message): (usize, String)| error(line_of(text, place), escape_line(&message));
     let root = format.parse(text).map_err(wrong)?;
-    let mut editor = Editor::new(format, text);
+    let mut editor = TextEditor::new(format, text);
     match root.find(&segments) {
-        Found::Value(node) => editor.set(node, &wanted).map_err(wrong)?,
-        Found::Missing { map, rest } => editor.add(map, rest, &wanted).map_err(wrong)?,
-        Found::Empty { node, rest } => editor.set(node, &nested(rest, &wanted)).map_err(wrong)?,
-        Found::Blocked { at, name } => {
+        FoundNode::Value(node) => editor.set(node, &wanted).map_err(wrong)?,
+        FoundNode::Missing { map, rest } => editor.add(map, rest, &wanted).map_err(wrong)?,
+        FoundNode::Empty { node, rest } => editor.set(node, &nested(rest, &wanted)).map_err(wrong)?,
+        FoundNode::Blocked { at, name } => {
             return Err(error(line_of(text, at), format!("{name} is no map, so {} is not in it", projection.variable)));
         }
     }
@@ -88,16 +88,20 @@ pub fn apply(
 }
 
 /// Whether the edited text still parses and says what it should.
-fn holds(format: Format, text: &str, segments: &[&str], wanted: &Wanted) -> Result<(), String> {
+fn holds(format: ProjectionFormat, text: &str, segments: &[&str], wanted: &WantedNode) -> Result<(), String> {
     let root = format.parse(text).map_err(|(_, message)| escape_line(&message))?;
     match root.find(segments) {
-        Found::Value(node) if node.holds(wanted) => Ok(()),
-        _ => Err(format!("it would not read as {}", rendered(Format::Json, wanted, "", "", None))),
+        FoundNode::Value(node) if node.holds(wanted) => Ok(()),
+        _ => Err(format!("it would not read as {}", rendered(ProjectionFormat::Json, wanted, "", "", None))),
     }
 }
 
 /// What the variable shall hold.
-fn wanted(projection: &Projection, architectures: &[Architecture], gold: &[AmiRecord]) -> Result<Wanted, String> {
+fn wanted(
+    projection: &ProjectionDecl,
+    architectures: &[Architecture],
+    gold: &[AmiRecord],
+) -> Result<WantedNode, String> {
     let chosen = gold
         .iter()
         .filter(|record| projection.region.as_ref().is_none_or(|region| *region == record.ami.region))
@@ -110,24 +114,24 @@ fn wanted(projection: &Projection, architectures: &[Architecture], gold: &[AmiRe
         }
     }
     let ids = |regions: BTreeMap<Region, String>| {
-        Wanted::Map(regions.into_iter().map(|(region, id)| (region.to_string(), Wanted::Id(id))).collect())
+        WantedNode::Map(regions.into_iter().map(|(region, id)| (region.to_string(), WantedNode::Id(id))).collect())
     };
     // The shape follows what is declared, so that it stays through a rollback to a run of before.
     let several = map.len() > 1 || (architectures.len() > 1 && projection.architecture.is_none());
     match map.pop_first() {
         None => Err(nothing(projection)),
         Some((_, mut regions)) if projection.region.is_some() && projection.architecture.is_some() => {
-            regions.pop_first().map(|(_, id)| Wanted::Id(id)).ok_or_else(|| nothing(projection))
+            regions.pop_first().map(|(_, id)| WantedNode::Id(id)).ok_or_else(|| nothing(projection))
         }
         Some((_, regions)) if !several => Ok(ids(regions)),
         Some(first) => {
             let all = std::iter::once(first).chain(map);
-            Ok(Wanted::Map(all.map(|(architecture, regions)| (architecture.to_string(), ids(regions))).collect()))
+            Ok(WantedNode::Map(all.map(|(architecture, regions)| (architecture.to_string(), ids(regions))).collect()))
         }
     }
 }
 
-fn nothing(projection: &Projection) -> String {
+fn nothing(projection: &ProjectionDecl) -> String {
     let architecture = projection.architecture.map(|a| format!(" for {a}")).unwrap_or_default();
     let region = projection.region.as_ref().map(|r| format!(" in {r}")).unwrap_or_default();
     format!("gold has no AMI{architecture}{region}, which {} asks for", projection.variable)

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{ProjectionError, apply};
 use crate::fixtures;
-use assay_config::file::Projection;
+use assay_config::file::ProjectionDecl;
 use assay_model::AmiRecord;
 
 const X: &str = "ami-0abcdef1234567801";
@@ -15,8 +15,8 @@ const A: &str = "ami-0abcdef1234567803";
 /// An older gold.
 const OLD: &str = "ami-00000000000000000";
 
-fn projection(variable: &str, place: Option<(&str, &str)>) -> Projection {
-    Projection {
+fn projection(variable: &str, place: Option<(&str, &str)>) -> ProjectionDecl {
+    ProjectionDecl {
         path: "f".into(),
         line: 1,
         variable: variable.to_owned(),
@@ -38,7 +38,7 @@ fn both() -> Vec<AmiRecord> {
     [gold(), vec![record("arm64", "us-east-1", 3)]].concat()
 }
 
-fn at(file: &str, old: &str, projection: &Projection, gold: &[AmiRecord]) -> Result<String, ProjectionError> {
+fn at(file: &str, old: &str, projection: &ProjectionDecl, gold: &[AmiRecord]) -> Result<String, ProjectionError> {
     let new = apply(Path::new(file), Some(old.as_bytes()), projection, &[], gold)?;
     let again = apply(Path::new(file), Some(&new), projection, &[], gold)?;
     let new = String::from_utf8(new).expect("UTF-8");
@@ -470,12 +470,12 @@ fn a_parent_without_anything_in_it_becomes_a_map() {
 #[test]
 fn the_shape_follows_what_is_declared_not_what_one_run_has() {
     let both = ["x86_64".parse().expect("one"), "arm64".parse().expect("one")];
-    let new = |projection: &Projection| {
+    let new = |projection: &ProjectionDecl| {
         let bytes = apply(Path::new("f.json"), None, projection, &both, &gold()).expect("written");
         serde_json::from_slice::<serde_json::Value>(&bytes).expect("JSON")
     };
     assert_eq!(new(&projection("ami", None))["ami"]["x86_64"]["us-east-1"], X);
-    let one = Projection { architecture: Some("x86_64".parse().expect("one")), ..projection("ami", None) };
+    let one = ProjectionDecl { architecture: Some("x86_64".parse().expect("one")), ..projection("ami", None) };
     assert_eq!(new(&one)["ami"]["us-east-1"], X, "one architecture was asked for");
 }
 

@@ -7,18 +7,18 @@ use assay_model::{AmiId, Architecture, Region};
 
 /// A value and the bytes that it stands in.
 #[derive(Debug, Clone)]
-pub enum Node {
+pub(super) enum ProjectionNode {
     /// A plain string, or nothing (null, an empty value): `text` is empty then.
     Text { span: Range<usize>, text: String },
     /// A map.
-    Map { span: Range<usize>, kind: Kind, entries: Vec<Entry> },
+    Map { span: Range<usize>, kind: ProjectionNodeKind, entries: Vec<ProjectionEntry> },
     /// A number, list, reference, expression, ….
     Other { span: Range<usize>, what: &'static str },
 }
 
 /// How a map is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum ProjectionNodeKind {
     /// In braces.
     Braces,
     /// YAML's, by indentation.
@@ -33,59 +33,59 @@ pub enum Kind {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(super) struct ProjectionEntry {
     pub key: String,
     pub key_span: Range<usize>,
-    pub value: Node,
+    pub value: ProjectionNode,
 }
 
 /// What shall be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub(super) enum WantedNode {
     Id(String),
-    Map(Vec<(String, Wanted)>),
+    Map(Vec<(String, WantedNode)>),
 }
 
 /// Where a path leads.
-pub enum Found<'a, 'p> {
+pub(super) enum FoundNode<'a, 'p> {
     /// To a value.
-    Value(&'a Node),
+    Value(&'a ProjectionNode),
     /// As far as this map, which lacks `rest`.
-    Missing { map: &'a Node, rest: &'p [&'p str] },
+    Missing { map: &'a ProjectionNode, rest: &'p [&'p str] },
     /// To a value without anything in it, short of the end of the path.
-    Empty { node: &'a Node, rest: &'p [&'p str] },
+    Empty { node: &'a ProjectionNode, rest: &'p [&'p str] },
     /// Through something that is no map.
     Blocked { at: usize, name: String },
 }
 
-impl Node {
-    pub fn span(&self) -> Range<usize> {
+impl ProjectionNode {
+    pub(super) fn span(&self) -> Range<usize> {
         match self {
             Self::Text { span, .. } | Self::Map { span, .. } | Self::Other { span, .. } => span.clone(),
         }
     }
 
     /// Follows a path. A key may hold dots itself: the longest match counts.
-    pub fn find<'a, 'p>(&'a self, path: &'p [&'p str]) -> Found<'a, 'p> {
+    pub(super) fn find<'a, 'p>(&'a self, path: &'p [&'p str]) -> FoundNode<'a, 'p> {
         let Self::Map { entries, .. } = self else {
-            return Found::Missing { map: self, rest: path };
+            return FoundNode::Missing { map: self, rest: path };
         };
         let whole = path.join(".");
         if let Some(entry) = entries.iter().find(|entry| entry.key == whole) {
-            return Found::Value(&entry.value);
+            return FoundNode::Value(&entry.value);
         }
-        let mut best = Found::Missing { map: self, rest: path };
+        let mut best = FoundNode::Missing { map: self, rest: path };
         let Some((first, rest)) = path.split_first().filter(|(_, rest)| !rest.is_empty()) else { return best };
         for entry in entries.iter().filter(|entry| entry.key == *first) {
             let found = match &entry.value {
                 Self::Map { .. } => entry.value.find(rest),
-                Self::Text { text, .. } if text.is_empty() => Found::Empty { node: &entry.value, rest },
-                _ => Found::Blocked { at: entry.key_span.start, name: (*first).to_owned() },
+                Self::Text { text, .. } if text.is_empty() => FoundNode::Empty { node: &entry.value, rest },
+                _ => FoundNode::Blocked { at: entry.key_span.start, name: (*first).to_owned() },
             };
             match found {
-                Found::Value(_) => return found,
+                FoundNode::Value(_) => return found,
                 // HCL has several blocks of one name: the first that can take it.
-                _ if matches!(best, Found::Missing { map, .. } if std::ptr::eq(map, self)) => best = found,
+                _ if matches!(best, FoundNode::Missing { map, .. } if std::ptr::eq(map, self)) => best = found,
                 _ => {}
             }
         }
@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// Where its keys and what is no map stand, in the text's order.
-    pub fn words(&self, found: &mut Vec<Range<usize>>) {
+    pub(super) fn words(&self, found: &mut Vec<Range<usize>>) {
         match self {
             Self::Map { entries, .. } => entries.iter().for_each(|entry| {
                 found.push(entry.key_span.clone());
@@ -104,10 +104,10 @@ impl Node {
     }
 
     /// Whether it says at least what is wanted.
-    pub fn holds(&self, wanted: &Wanted) -> bool {
+    pub(super) fn holds(&self, wanted: &WantedNode) -> bool {
         match (self, wanted) {
-            (Self::Text { text, .. }, Wanted::Id(id)) => text == id,
-            (Self::Map { entries, .. }, Wanted::Map(wanted)) => {
+            (Self::Text { text, .. }, WantedNode::Id(id)) => text == id,
+            (Self::Map { entries, .. }, WantedNode::Map(wanted)) => {
                 wanted.iter().all(|(key, value)| entries.iter().any(|e| e.key == *key && e.value.holds(value)))
             }
             _ => false,
@@ -115,20 +115,21 @@ impl Node {
     }
 
     /// Whether nothing is lost when it is replaced: AMI ids and empty values under architectures and regions.
-    pub fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         match self {
             Self::Text { text, .. } => text.is_empty() || text.parse::<AmiId>().is_ok(),
             Self::Map { entries, kind, .. } => {
-                matches!(kind, Kind::Braces | Kind::Indented) && entries.iter().all(Entry::is_ours)
+                matches!(kind, ProjectionNodeKind::Braces | ProjectionNodeKind::Indented)
+                    && entries.iter().all(ProjectionEntry::is_ours)
             }
             Self::Other { .. } => false,
         }
     }
 }
 
-impl Entry {
+impl ProjectionEntry {
     /// Whether assay wrote it: an architecture or a region, and ids.
-    pub fn is_ours(&self) -> bool {
+    pub(super) fn is_ours(&self) -> bool {
         (self.key.parse::<Architecture>().is_ok() || self.key.parse::<Region>().is_ok()) && self.value.is_ours()
     }
 }

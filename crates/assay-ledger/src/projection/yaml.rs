@@ -6,48 +6,48 @@ use std::{collections::HashMap, ops::Range};
 use granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
 use super::{
-    format::Wrong,
-    tree::{Entry, Kind, Node},
+    format::WrongContent,
+    tree::{ProjectionEntry, ProjectionNode, ProjectionNodeKind},
 };
 
 /// How deep maps and lists may be nested.
 const DEEPEST: usize = 64;
 
 /// The document, which must be a map or empty.
-pub fn parse(text: &str) -> Result<Node, Wrong> {
+pub(super) fn parse(text: &str) -> Result<ProjectionNode, WrongContent> {
     let mut places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     places.push(text.len());
-    let mut reader = Reader { text, places, events: Vec::new(), next: 0 };
+    let mut reader = YamlReader { text, places, events: Vec::new(), next: 0 };
     reader.read()?;
     let mut root = None;
     while let Some((event, range)) = reader.take() {
         match event {
-            Kindred::Document if root.is_some() => {
+            SameDocumentNodes::Document if root.is_some() => {
                 return Err((range.start, "the file holds several documents; assay writes into one".to_owned()));
             }
-            Kindred::Document => root = Some(reader.node(None, 0)?),
+            SameDocumentNodes::Document => root = Some(reader.node(None, 0)?),
             _ => {}
         }
     }
     match root {
-        Some(Node::Map { span, kind: Kind::Indented, entries }) => {
-            Ok(Node::Map { span, kind: Kind::Indented, entries })
+        Some(ProjectionNode::Map { span, kind: ProjectionNodeKind::Indented, entries }) => {
+            Ok(ProjectionNode::Map { span, kind: ProjectionNodeKind::Indented, entries })
         }
-        Some(map @ Node::Map { .. }) => Ok(map),
-        Some(Node::Text { text: empty, .. }) if empty.is_empty() => empty_file(text),
+        Some(map @ ProjectionNode::Map { .. }) => Ok(map),
+        Some(ProjectionNode::Text { text: empty, .. }) if empty.is_empty() => empty_file(text),
         None => empty_file(text),
         Some(other) => Err((other.span().start, "the document must be a map".to_owned())),
     }
 }
 
 /// A file with comments alone takes a variable at its end.
-fn empty_file(text: &str) -> Result<Node, Wrong> {
-    Ok(Node::Map { span: 0..text.len(), kind: Kind::File, entries: Vec::new() })
+fn empty_file(text: &str) -> Result<ProjectionNode, WrongContent> {
+    Ok(ProjectionNode::Map { span: 0..text.len(), kind: ProjectionNodeKind::File, entries: Vec::new() })
 }
 
 /// What of an event counts here.
 #[derive(Debug, Clone)]
-enum Kindred {
+enum SameDocumentNodes {
     Document,
     Text(String),
     /// Whether it is in flow style.
@@ -60,34 +60,34 @@ enum Kindred {
     Other(&'static str),
 }
 
-struct Reader<'t> {
+struct YamlReader<'t> {
     text: &'t str,
     /// The byte of each character.
     places: Vec<usize>,
-    events: Vec<(Kindred, Range<usize>)>,
+    events: Vec<(SameDocumentNodes, Range<usize>)>,
     next: usize,
 }
 
-impl Reader<'_> {
-    fn read(&mut self) -> Result<(), Wrong> {
+impl YamlReader<'_> {
+    fn read(&mut self) -> Result<(), WrongContent> {
         for event in Parser::new_from_str(self.text) {
             let (event, span) = event.map_err(|error| {
                 let place = self.place(error.marker().index());
                 (place, format!("not valid YAML: {error}"))
             })?;
             let kindred = match event {
-                Event::DocumentStart(..) => Kindred::Document,
-                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => Kindred::Block,
+                Event::DocumentStart(..) => SameDocumentNodes::Document,
+                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => SameDocumentNodes::Block,
                 Event::Scalar(text, ScalarStyle::Plain, ..)
                     if matches!(text.as_ref(), "~" | "null" | "Null" | "NULL") =>
                 {
-                    Kindred::Text(String::new())
+                    SameDocumentNodes::Text(String::new())
                 }
-                Event::Scalar(text, ..) => Kindred::Text(text.into_owned()),
-                Event::SequenceStart(style, ..) => Kindred::List(style == StructureStyle::Flow),
-                Event::MappingStart(style, ..) => Kindred::Map(style == StructureStyle::Flow),
-                Event::SequenceEnd | Event::MappingEnd => Kindred::End,
-                Event::Alias(_) => Kindred::Other("an alias"),
+                Event::Scalar(text, ..) => SameDocumentNodes::Text(text.into_owned()),
+                Event::SequenceStart(style, ..) => SameDocumentNodes::List(style == StructureStyle::Flow),
+                Event::MappingStart(style, ..) => SameDocumentNodes::Map(style == StructureStyle::Flow),
+                Event::SequenceEnd | Event::MappingEnd => SameDocumentNodes::End,
+                Event::Alias(_) => SameDocumentNodes::Other("an alias"),
                 _ => continue,
             };
             let range = self.range(&span);
@@ -96,41 +96,45 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn take(&mut self) -> Option<(Kindred, Range<usize>)> {
+    fn take(&mut self) -> Option<(SameDocumentNodes, Range<usize>)> {
         let event = self.events.get(self.next).cloned();
         self.next += 1;
         event
     }
 
     /// Reads one value; `behind` is the end of its key.
-    fn node(&mut self, behind: Option<usize>, depth: usize) -> Result<Node, Wrong> {
+    fn node(&mut self, behind: Option<usize>, depth: usize) -> Result<ProjectionNode, WrongContent> {
         let Some((event, range)) = self.take() else {
-            return Ok(Node::Text { span: self.text.len()..self.text.len(), text: String::new() });
+            return Ok(ProjectionNode::Text { span: self.text.len()..self.text.len(), text: String::new() });
         };
         if depth > DEEPEST {
             return Err((range.start, format!("nested deeper than {DEEPEST}")));
         }
         Ok(match event {
-            Kindred::Text(text) if range.is_empty() => {
+            SameDocumentNodes::Text(text) if range.is_empty() => {
                 // Nothing stands there: the value would begin right behind the colon.
                 let colon = behind.and_then(|end| self.text[end..].find(':').map(|at| end + at + 1));
                 let place = colon.unwrap_or(range.start);
-                Node::Text { span: place..place, text }
+                ProjectionNode::Text { span: place..place, text }
             }
-            Kindred::Text(text) => Node::Text { span: range, text },
-            Kindred::Map(flow) => self.map(range, flow, depth)?,
-            Kindred::List(flow) => {
+            SameDocumentNodes::Text(text) => ProjectionNode::Text { span: range, text },
+            SameDocumentNodes::Map(flow) => self.map(range, flow, depth)?,
+            SameDocumentNodes::List(flow) => {
                 let mut end = range.end;
-                while !matches!(self.events.get(self.next), Some((Kindred::End, _)) | None) {
+                while !matches!(self.events.get(self.next), Some((SameDocumentNodes::End, _)) | None) {
                     end = self.node(None, depth + 1)?.span().end.max(end);
                 }
                 // Without brackets the parser closes it at what comes next: it ends with its last item.
                 let closing = self.take().filter(|_| flow).map_or(end, |(_, closing)| closing.end.max(end));
-                Node::Other { span: range.start..closing, what: "a list" }
+                ProjectionNode::Other { span: range.start..closing, what: "a list" }
             }
-            Kindred::Block => Node::Other { span: range.start..self.end_of_block(&range), what: "a block of text" },
-            Kindred::Other(what) => Node::Other { span: range, what },
-            Kindred::Document | Kindred::End => Node::Other { span: range, what: "nothing" },
+            SameDocumentNodes::Block => {
+                ProjectionNode::Other { span: range.start..self.end_of_block(&range), what: "a block of text" }
+            }
+            SameDocumentNodes::Other(what) => ProjectionNode::Other { span: range, what },
+            SameDocumentNodes::Document | SameDocumentNodes::End => {
+                ProjectionNode::Other { span: range, what: "nothing" }
+            }
         })
     }
 
@@ -142,15 +146,15 @@ impl Reader<'_> {
         empty.rfind('\n').map_or(end, |at| end + at)
     }
 
-    fn map(&mut self, start: Range<usize>, flow: bool, depth: usize) -> Result<Node, Wrong> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn map(&mut self, start: Range<usize>, flow: bool, depth: usize) -> Result<ProjectionNode, WrongContent> {
+        let mut entries: Vec<ProjectionEntry> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
-        while !matches!(self.events.get(self.next), Some((Kindred::End, _)) | None) {
+        while !matches!(self.events.get(self.next), Some((SameDocumentNodes::End, _)) | None) {
             let name = self.node(None, depth + 1)?;
             let key_span = name.span();
             let value = self.node(Some(key_span.end), depth + 1)?;
             let key = match name {
-                Node::Text { text, .. } => text,
+                ProjectionNode::Text { text, .. } => text,
                 _ => String::new(),
             };
             // Some readers take the first, some the last, some refuse it (YAML 1.2.2, 3.2.1.1): one place must be gold for all of them.
@@ -161,14 +165,18 @@ impl Reader<'_> {
                     format!("the key {key:?} is here a second time, the first is on line {line}; remove one of them"),
                 ));
             }
-            entries.push(Entry { key, key_span, value });
+            entries.push(ProjectionEntry { key, key_span, value });
         }
         let closing = self.take().map_or(self.text.len(), |(_, range)| range.end);
         let span = match (entries.first(), entries.last()) {
             (Some(first), Some(last)) if !flow => first.key_span.start..last.value.span().end.max(last.key_span.end),
             _ => start.start..closing,
         };
-        Ok(Node::Map { span, kind: if flow { Kind::Braces } else { Kind::Indented }, entries })
+        Ok(ProjectionNode::Map {
+            span,
+            kind: if flow { ProjectionNodeKind::Braces } else { ProjectionNodeKind::Indented },
+            entries,
+        })
     }
 
     fn range(&self, span: &Span) -> Range<usize> {

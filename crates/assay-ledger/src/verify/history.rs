@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
 
 use regex::Regex;
 
-use super::{Finding, Verified, in_git};
-use crate::{Books, LedgerError, git::Call, hcl_text::HclError, lock_file};
+use super::{VerifyFinding, VerifyResult, in_git};
+use crate::{LedgerError, LedgerSnapshot, git::GitCall, hcl_text::HclError, lock_file};
 use assay_model::{ImageName, lock::Lock};
 
 /// How long git may take over the whole history: each merge is compared with each of its parents.
@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// One change of one lock file between a commit and one of its parents.
 #[derive(Debug, Default)]
-struct Change {
+struct LockFileChange {
     commit: String,
     path: String,
     /// Blobs before and after, abbreviated as git likes.
@@ -30,7 +30,7 @@ struct Change {
     added: BTreeSet<String>,
 }
 
-impl Change {
+impl LockFileChange {
     /// Whether the diff alone does not show that this version goes on from the one before.
     fn is_doubtful(&self) -> bool {
         self.deleted || self.removed.is_some() || self.moves_pointer_alone()
@@ -50,10 +50,14 @@ static INDEX: LazyLock<Regex> =
 static HUNK: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^@@ -(\d+)").expect("a fixed pattern"));
 
 /// Walks the history of all lock files, or of one.
-pub async fn check(books: &Books, only: Option<&ImageName>, verified: &mut Verified) -> Result<(), LedgerError> {
+pub(super) async fn check(
+    books: &LedgerSnapshot,
+    only: Option<&ImageName>,
+    verified: &mut VerifyResult,
+) -> Result<(), LedgerError> {
     let repository = books.repository();
     if repository.is_shallow().await.map_err(in_git(repository))? {
-        verified.unknown.push(Finding {
+        verified.unknown.push(VerifyFinding {
             place: "history".to_owned(),
             line: None,
             message: "this clone is shallow: what the lock files said before its oldest commit is not here".to_owned(),
@@ -93,7 +97,7 @@ pub async fn check(books: &Books, only: Option<&ImageName>, verified: &mut Verif
         "--",
         &pattern,
     ];
-    let call = Call { arguments, deadline: Some(DEADLINE), ..Call::default() };
+    let call = GitCall { arguments, deadline: Some(DEADLINE), ..GitCall::default() };
     let mut reader = DiffReader::default();
     repository.git().stream(call, |bytes| reader.take(bytes)).await.map_err(in_git(repository))?;
     let (versions, doubtful) = reader.finish();
@@ -118,9 +122,9 @@ struct DiffReader {
     commit: String,
     line: usize,
     in_hunk: bool,
-    change: Option<Change>,
+    change: Option<LockFileChange>,
     versions: usize,
-    doubtful: Vec<Change>,
+    doubtful: Vec<LockFileChange>,
 }
 
 impl DiffReader {
@@ -135,17 +139,17 @@ impl DiffReader {
     }
 
     /// How many versions there are, and the doubtful changes.
-    fn finish(mut self) -> (usize, Vec<Change>) {
+    fn finish(mut self) -> (usize, Vec<LockFileChange>) {
         let row = std::mem::take(&mut self.rest);
         self.row(&String::from_utf8_lossy(&row));
         self.next(None);
         (self.versions, self.doubtful)
     }
 
-    fn next(&mut self, change: Option<Change>) {
+    fn next(&mut self, change: Option<LockFileChange>) {
         if let Some(done) = std::mem::replace(&mut self.change, change) {
             self.versions += 1;
-            self.doubtful.extend(Some(done).filter(Change::is_doubtful));
+            self.doubtful.extend(Some(done).filter(LockFileChange::is_doubtful));
         }
         self.in_hunk = false;
     }
@@ -156,7 +160,7 @@ impl DiffReader {
             self.commit = id.split(' ').next().unwrap_or_default().to_owned();
         } else if row.starts_with("diff --git ") {
             let path = row.rsplit_once(" b/").map(|(_, path)| path.to_owned()).unwrap_or_default();
-            self.next(Some(Change { commit: self.commit.clone(), path, ..Change::default() }));
+            self.next(Some(LockFileChange { commit: self.commit.clone(), path, ..LockFileChange::default() }));
         } else if let Some(change) = &mut self.change {
             if let Some(found) = HUNK.captures(row) {
                 self.line = found[1].parse().unwrap_or(0);
@@ -195,13 +199,13 @@ fn gold_pointer(line: &str) -> Option<&str> {
 }
 
 /// Why the version after is no sound lock.
-async fn unsound(books: &Books, change: &Change) -> Result<Option<HclError>, LedgerError> {
+async fn unsound(books: &LedgerSnapshot, change: &LockFileChange) -> Result<Option<HclError>, LedgerError> {
     let texts = versions(books, change, &[&change.blobs.1]).await?;
     Ok(texts.into_iter().find_map(Result::err))
 }
 
-fn pointer(change: &Change, why: &HclError) -> Finding {
-    Finding {
+fn pointer(change: &LockFileChange, why: &HclError) -> VerifyFinding {
+    VerifyFinding {
         place: change.path.clone(),
         line: Some(why.line),
         message: format!("commit {} moved the gold line alone: {}", change.commit, why.message),
@@ -213,7 +217,7 @@ fn pointer(change: &Change, why: &HclError) -> Finding {
 }
 
 /// Whether the version after goes on from the one before as data, although its text does not (another layout).
-async fn goes_on(books: &Books, change: &Change) -> Result<bool, LedgerError> {
+async fn goes_on(books: &LedgerSnapshot, change: &LockFileChange) -> Result<bool, LedgerError> {
     if change.deleted {
         return Ok(false);
     }
@@ -222,7 +226,11 @@ async fn goes_on(books: &Books, change: &Change) -> Result<bool, LedgerError> {
 }
 
 /// These versions of the lock, each as far as it can be read.
-async fn versions(books: &Books, change: &Change, blobs: &[&str]) -> Result<Vec<Result<Lock, HclError>>, LedgerError> {
+async fn versions(
+    books: &LedgerSnapshot,
+    change: &LockFileChange,
+    blobs: &[&str],
+) -> Result<Vec<Result<Lock, HclError>>, LedgerError> {
     let too_large = || HclError {
         file: change.path.clone(),
         line: 1,
@@ -236,7 +244,7 @@ async fn versions(books: &Books, change: &Change, blobs: &[&str]) -> Result<Vec<
     Ok(texts.map(read).collect())
 }
 
-fn finding(change: &Change) -> Finding {
+fn finding(change: &LockFileChange) -> VerifyFinding {
     let (place, commit) = (change.path.clone(), &change.commit);
     let message = match change.deleted {
         true => format!("commit {commit} took the lock away, and its history with it"),
@@ -247,7 +255,7 @@ fn finding(change: &Change) -> Finding {
     let cure = format!(
         "look at it with git show -m {commit}; restore what it took away in a new commit, behind which later moves are made again, and find out who pushed it"
     );
-    Finding { place, line: change.removed, message, cure }
+    VerifyFinding { place, line: change.removed, message, cure }
 }
 
 #[cfg(test)]

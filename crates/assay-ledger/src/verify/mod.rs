@@ -11,13 +11,13 @@ mod tags;
 mod tests;
 
 use super::{
-    Books, BooksRequest, LedgerError, candidate_file,
+    BooksRequest, LedgerError, LedgerSnapshot, candidate_file,
     candidates::{FileKind, image_of},
     hcl_text::HclError,
     lock_file,
     repository::Repository,
 };
-use assay_model::{Candidate, ImageName, State, lock::Lock};
+use assay_model::{Candidate, ImageName, ImageState, lock::Lock};
 
 /// What to verify.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct VerifyRequest {
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Finding {
+pub struct VerifyFinding {
     /// The file, from the repository's root; a tag's or commit's name where it is in no file.
     pub place: String,
     /// 1-based; absent where it is the file as a whole.
@@ -66,7 +66,7 @@ pub struct VerifiedImage {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Verified {
+pub struct VerifyResult {
     /// The commit that was verified.
     pub commit: String,
     /// The images, by name.
@@ -80,13 +80,13 @@ pub struct Verified {
     /// How many tags were compared with their entries.
     pub tags: usize,
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<VerifyFinding>,
     /// What could not be looked at, and so is neither right nor wrong.
-    pub unknown: Vec<Finding>,
+    pub unknown: Vec<VerifyFinding>,
 }
 
 /// An image's files in the commit.
-struct Image {
+struct CommittedImage {
     name: ImageName,
     lock: Option<Lock>,
     /// The line in the lock file at which each entry begins.
@@ -95,12 +95,12 @@ struct Image {
 }
 
 /// Verifies. Fails where git or the remote cannot be asked; what is wrong in the files is a finding.
-pub async fn verify(request: &VerifyRequest) -> Result<Verified, LedgerError> {
+pub async fn verify(request: &VerifyRequest) -> Result<VerifyResult, LedgerError> {
     let books = match &request.at {
-        Some(commit) => Books::at(&request.books, commit).await?,
-        None => Books::open(&request.books).await?,
+        Some(commit) => LedgerSnapshot::at(&request.books, commit).await?,
+        None => LedgerSnapshot::open(&request.books).await?,
     };
-    let mut verified = Verified {
+    let mut verified = VerifyResult {
         commit: books.commit().to_owned(),
         images: Vec::new(),
         versions: 0,
@@ -131,18 +131,18 @@ pub async fn verify(request: &VerifyRequest) -> Result<Verified, LedgerError> {
 
 /// Reads the locks and candidates of the commit; what cannot be read is a finding.
 async fn read_images(
-    books: &Books,
+    books: &LedgerSnapshot,
     tree: &[(String, String)],
     only: Option<&ImageName>,
-    verified: &mut Verified,
-) -> Result<Vec<Image>, LedgerError> {
-    let mut images: Vec<Image> = Vec::new();
+    verified: &mut VerifyResult,
+) -> Result<Vec<CommittedImage>, LedgerError> {
+    let mut images: Vec<CommittedImage> = Vec::new();
     let wanted: Vec<&(String, String)> = tree.iter().filter(|(path, _)| image_of(path).is_some()).collect();
     let blobs: Vec<&str> = wanted.iter().map(|(_, blob)| blob.as_str()).collect();
     let texts = books.blobs_up_to(&blobs, lock_file::MAX_BYTES).await?;
     for ((path, _), bytes) in wanted.into_iter().zip(texts) {
         let Some((Ok(name), kind)) = image_of(path).map(|(name, kind)| (name.parse::<ImageName>(), kind)) else {
-            verified.findings.push(Finding {
+            verified.findings.push(VerifyFinding {
                 place: path.clone(),
                 line: None,
                 message: "its name holds no image name".to_owned(),
@@ -154,7 +154,7 @@ async fn read_images(
             continue;
         }
         let place = images.iter().position(|image| image.name == name).unwrap_or_else(|| {
-            images.push(Image { name: name.clone(), lock: None, lines: Vec::new(), candidates: Vec::new() });
+            images.push(CommittedImage { name: name.clone(), lock: None, lines: Vec::new(), candidates: Vec::new() });
             images.len() - 1
         });
         let image = &mut images[place];
@@ -167,7 +167,7 @@ async fn read_images(
         if kind == FileKind::Lock {
             match lock_file::read(path, &text) {
                 Ok(lock) if lock.image == name => image.lock = Some(lock),
-                Ok(lock) => verified.findings.push(Finding {
+                Ok(lock) => verified.findings.push(VerifyFinding {
                     place: path.clone(),
                     line: Some(2),
                     message: format!("it is the lock of {}", lock.image),
@@ -187,13 +187,13 @@ async fn read_images(
     Ok(images)
 }
 
-fn unreadable(error: HclError) -> Finding {
+fn unreadable(error: HclError) -> VerifyFinding {
     let cure = format!(
         "restore {} from the last good commit (git log -p -- {0}), or remove it where assay never wrote it; only assay changes such a file, and never \
          what is in it already",
         error.file
     );
-    Finding { place: error.file, line: Some(error.line), message: error.message, cure }
+    VerifyFinding { place: error.file, line: Some(error.line), message: error.message, cure }
 }
 
 /// The lines of a lock file in which its entries begin.
@@ -202,8 +202,8 @@ fn lines_of_entries(text: &str) -> Vec<usize> {
 }
 
 /// The state of an entry that may have a tag.
-pub fn is_tagged(state: State) -> bool {
-    matches!(state, State::Vetted | State::Gold)
+pub fn is_tagged(state: ImageState) -> bool {
+    matches!(state, ImageState::Vetted | ImageState::Gold)
 }
 
 /// A failure of git in the books' repository.

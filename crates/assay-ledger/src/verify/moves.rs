@@ -2,22 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Image};
+use super::{CommittedImage, VerifyFinding};
 use crate::{candidate_file, lock_file};
 use assay_model::{
-    RunId, State,
-    history::{BY_ITSELF, History, Objection},
+    ImageState, RunId,
+    history::{BY_ITSELF, GoldObjection, ImageHistory},
     lock::Lock,
 };
 
 /// Every illegal move of the image's lock, and every candidate that is not where it belongs.
-pub fn check(image: &Image, findings: &mut Vec<Finding>) {
+pub(super) fn check(image: &CommittedImage, findings: &mut Vec<VerifyFinding>) {
     if let Some(lock) = &image.lock {
         of_lock(image, lock, findings);
     }
     for (path, candidate) in &image.candidates {
         let mut wrong = |message: String, cure: &str| {
-            findings.push(Finding { place: path.clone(), line: None, message, cure: cure.to_owned() });
+            findings.push(VerifyFinding { place: path.clone(), line: None, message, cure: cure.to_owned() });
         };
         if candidate_file::path(candidate) != *path {
             let due = candidate_file::path(candidate);
@@ -26,7 +26,7 @@ pub fn check(image: &Image, findings: &mut Vec<Finding>) {
                 "move it there, or remove it: assay commit writes it anew",
             );
         }
-        if !matches!(candidate.state, State::Candidate | State::Rejected | State::Untested) {
+        if !matches!(candidate.state, ImageState::Candidate | ImageState::Rejected | ImageState::Untested) {
             let state = candidate.state;
             wrong(
                 format!("a candidate file cannot make an AMI {state}"),
@@ -39,17 +39,17 @@ pub fn check(image: &Image, findings: &mut Vec<Finding>) {
     }
 }
 
-fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
+fn of_lock(image: &CommittedImage, lock: &Lock, findings: &mut Vec<VerifyFinding>) {
     let path = lock_file::path(&image.name);
     let mut wrong = |line: Option<usize>, message: String, cure: &str| {
-        findings.push(Finding { place: path.clone(), line, message, cure: cure.to_owned() });
+        findings.push(VerifyFinding { place: path.clone(), line, message, cure: cure.to_owned() });
     };
-    let mut states: BTreeMap<RunId, State> = BTreeMap::new();
+    let mut states: BTreeMap<RunId, ImageState> = BTreeMap::new();
     for (index, entry) in lock.entries.iter().enumerate() {
         let line = image.lines.get(index).copied();
         let moved_in = entry.candidate.as_ref().map(|candidate| candidate.state);
         let before = states.get(&entry.run).copied().or(moved_in);
-        let gold_before = lock.entries[..index].iter().any(|e| e.run == entry.run && e.state == State::Gold);
+        let gold_before = lock.entries[..index].iter().any(|e| e.run == entry.run && e.state == ImageState::Gold);
         if let Some(message) = illegal(before, entry.state, gold_before) {
             let message = format!("run {}: {message}", entry.run);
             wrong(
@@ -65,7 +65,7 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
                 "find who wrote it (git log -p), and revoke the run with assay revoke --force if it is in use",
             );
         }
-        if entry.effective_at.is_some() && entry.state != State::Revoked {
+        if entry.effective_at.is_some() && entry.state != ImageState::Revoked {
             wrong(
                 line,
                 "effective_at belongs to revoked entries".to_owned(),
@@ -83,7 +83,7 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
         );
     }
     let golds: Vec<String> =
-        states.iter().filter(|(_, state)| **state == State::Gold).map(|(run, _)| run.to_string()).collect();
+        states.iter().filter(|(_, state)| **state == ImageState::Gold).map(|(run, _)| run.to_string()).collect();
     if golds.len() > 1 {
         wrong(
             None,
@@ -101,37 +101,45 @@ fn of_lock(image: &Image, lock: &Lock, findings: &mut Vec<Finding>) {
 }
 
 /// The move that made the last run gold, where nobody named the run or gave a reason and the order of builds spoke against it. What a later move mended is past.
-fn out_of_order(lock: &Lock) -> Option<(usize, Objection)> {
-    let history = History::of(lock, &[]);
+fn out_of_order(lock: &Lock) -> Option<(usize, GoldObjection)> {
+    let history = ImageHistory::of(lock, &[]);
     let index = history.last_gold_move().filter(|index| lock.entries[*index].reason == BY_ITSELF)?;
     Some((index, history.objection_then(index)?))
 }
 
 /// What an entry would have to rest on and does not: a candidate comes from a build, vetted needs evidence, gold needs vetted.
-fn unfounded(lock: &Lock, index: usize, moved_in: Option<State>) -> Option<String> {
+fn unfounded(lock: &Lock, index: usize, moved_in: Option<ImageState>) -> Option<String> {
     let entry = &lock.entries[index];
-    if let Some(state) = moved_in.filter(|s| !matches!(s, State::Candidate | State::Rejected | State::Untested)) {
+    if let Some(state) =
+        moved_in.filter(|s| !matches!(s, ImageState::Candidate | ImageState::Rejected | ImageState::Untested))
+    {
         return Some(format!("it was moved in as {state}; a build makes candidate, rejected or untested"));
     }
-    let was_vetted =
-        || lock.entries[..index].iter().any(|e| e.run == entry.run && e.state == State::Vetted && e.evidence.is_some());
+    let was_vetted = || {
+        lock.entries[..index]
+            .iter()
+            .any(|e| e.run == entry.run && e.state == ImageState::Vetted && e.evidence.is_some())
+    };
     match entry.state {
-        State::Vetted if entry.evidence.is_none() => Some("it is vetted without naming evidence".to_owned()),
-        State::Gold if !was_vetted() => Some("it became gold without having been vetted".to_owned()),
+        ImageState::Vetted if entry.evidence.is_none() => Some("it is vetted without naming evidence".to_owned()),
+        ImageState::Gold if !was_vetted() => Some("it became gold without having been vetted".to_owned()),
         _ => None,
     }
 }
 
 /// Why a move is illegal; see the state table. A gold run may be revoked by force.
-fn illegal(before: Option<State>, to: State, gold_before: bool) -> Option<String> {
-    if !matches!(to, State::Vetted | State::Gold | State::Retired | State::Revoked | State::Rejected) {
+fn illegal(before: Option<ImageState>, to: ImageState, gold_before: bool) -> Option<String> {
+    if !matches!(
+        to,
+        ImageState::Vetted | ImageState::Gold | ImageState::Retired | ImageState::Revoked | ImageState::Rejected
+    ) {
         return Some(format!("a lock does not make a run {to}"));
     }
     match (before, to) {
-        (Some(State::Gold), State::Revoked) => None,
-        (Some(State::Retired), State::Gold) if !gold_before => {
+        (Some(ImageState::Gold), ImageState::Revoked) => None,
+        (Some(ImageState::Retired), ImageState::Gold) if !gold_before => {
             Some("it was retired and never gold, so it cannot become gold".to_owned())
         }
-        (before, to) => State::may_move(before, to).err().map(|error| error.to_string()),
+        (before, to) => ImageState::may_move(before, to).err().map(|error| error.to_string()),
     }
 }

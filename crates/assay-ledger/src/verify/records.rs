@@ -8,11 +8,11 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Finding, Image, Verified, VerifyRequest};
-use crate::{Books, LedgerError, lock_file, merge::evidence_paths};
+use super::{CommittedImage, VerifyFinding, VerifyRequest, VerifyResult};
+use crate::{LedgerError, LedgerSnapshot, lock_file, merge::evidence_paths};
 use assay_config::file::ALLOWED_SIGNERS;
 use assay_model::{
-    Digest, ImageName, RunId, State,
+    Digest, ImageName, ImageState, RunId,
     lock::{Lock, LockEntry},
 };
 use assay_signing as signing;
@@ -22,19 +22,19 @@ use assay_signing::AllowedSigners;
 const MAX_BYTES: u64 = 64 << 20;
 
 /// A digest that something names.
-struct Named {
+struct NamedDigest {
     image: ImageName,
     run: RunId,
     digest: Digest,
     place: String,
     line: Option<usize>,
     /// For a vetted entry, whose evidence may be signed.
-    vetted: Option<Vetted>,
+    vetted: Option<VettedDemand>,
 }
 
 /// What a vetted entry asks of the signature beside its evidence. Entries cannot be taken back, so what became of the run counts.
 #[derive(Clone)]
-struct Vetted {
+struct VettedDemand {
     /// When the run was vetted, and not before anything that the lock said by then: who writes an entry chooses its time, but a key that was replaced signs for no
     /// entry behind one that is later.
     at: Option<Timestamp>,
@@ -45,12 +45,12 @@ struct Vetted {
 }
 
 /// Checks every digest that is named against the files in `images/evidence/`, and signatures beside them.
-pub async fn check(
-    books: &Books,
+pub(super) async fn check(
+    books: &LedgerSnapshot,
     request: &VerifyRequest,
     tree: &[(String, String)],
-    images: &[Image],
-    verified: &mut Verified,
+    images: &[CommittedImage],
+    verified: &mut VerifyResult,
 ) -> Result<(), LedgerError> {
     let named = named(images);
     let files: Vec<&(String, String)> =
@@ -61,7 +61,7 @@ pub async fn check(
     for ((path, _), digest) in files.iter().zip(&digests) {
         match digest {
             Some(digest) => drop(known.insert(path, digest)),
-            None => verified.findings.push(Finding {
+            None => verified.findings.push(VerifyFinding {
                 place: path.clone(),
                 line: None,
                 message: format!("it is larger than {MAX_BYTES} bytes, so assay did not write it"),
@@ -80,7 +80,7 @@ pub async fn check(
                     signature(books, request, tree, &signers, (one, vetted), path, verified).await?;
                 }
             }
-            Err(message) => verified.findings.push(Finding {
+            Err(message) => verified.findings.push(VerifyFinding {
                 place: one.place.clone(),
                 line: one.line,
                 message,
@@ -95,13 +95,13 @@ pub async fn check(
     Ok(())
 }
 
-fn named(images: &[Image]) -> Vec<Named> {
+fn named(images: &[CommittedImage]) -> Vec<NamedDigest> {
     let mut named = Vec::new();
     for image in images {
         let path = lock_file::path(&image.name);
         for (index, entry) in image.lock.iter().flat_map(|lock| &lock.entries).enumerate() {
             let line = image.lines.get(index).copied();
-            let one = |digest: Digest, vetted| Named {
+            let one = |digest: Digest, vetted| NamedDigest {
                 image: image.name.clone(),
                 run: entry.run,
                 digest,
@@ -115,7 +115,7 @@ fn named(images: &[Image]) -> Vec<Named> {
             named.extend(entry.evidence.iter().map(|digest| one(digest.clone(), vetted.clone())));
         }
         for (path, candidate) in &image.candidates {
-            named.extend(evidence_paths(candidate).into_iter().map(|(_, digest)| Named {
+            named.extend(evidence_paths(candidate).into_iter().map(|(_, digest)| NamedDigest {
                 image: image.name.clone(),
                 run: candidate.run,
                 digest,
@@ -128,22 +128,23 @@ fn named(images: &[Image]) -> Vec<Named> {
     named
 }
 
-fn vetted(lock: &Lock, index: usize, entry: &LockEntry) -> Option<Vetted> {
-    if entry.state != State::Vetted {
+fn vetted(lock: &Lock, index: usize, entry: &LockEntry) -> Option<VettedDemand> {
+    if entry.state != ImageState::Vetted {
         return None;
     }
     let state = lock.state_of(entry.run);
-    let again = lock.entries.iter().skip(index + 1).any(|later| later.run == entry.run && later.state == State::Vetted);
+    let again =
+        lock.entries.iter().skip(index + 1).any(|later| later.run == entry.run && later.state == ImageState::Vetted);
     let times = lock.entries[..=index].iter().filter_map(|entry| entry.at.parse::<Timestamp>().ok());
-    Some(Vetted {
+    Some(VettedDemand {
         at: times.max(),
-        stands: !again && matches!(state, Some(State::Vetted | State::Gold)),
-        given_up: matches!(state, Some(State::Rejected | State::Revoked)),
+        stands: !again && matches!(state, Some(ImageState::Vetted | ImageState::Gold)),
+        given_up: matches!(state, Some(ImageState::Rejected | ImageState::Revoked)),
     })
 }
 
 /// The run's evidence file with the digest: `<run>.json`, or `<run>-<first digits>.json`.
-fn file_of<'k>(one: &Named, known: &BTreeMap<&'k str, &Digest>) -> Result<&'k str, String> {
+fn file_of<'k>(one: &NamedDigest, known: &BTreeMap<&'k str, &Digest>) -> Result<&'k str, String> {
     let begin = format!("images/evidence/{}/{}", one.image, one.run);
     let mut others = Vec::new();
     let from = (Bound::Included(begin.as_str()), Bound::Unbounded);
@@ -163,9 +164,9 @@ fn file_of<'k>(one: &Named, known: &BTreeMap<&'k str, &Digest>) -> Result<&'k st
 
 /// The trusted keys; a file that cannot be used is a finding.
 async fn signers(
-    books: &Books,
+    books: &LedgerSnapshot,
     request: &VerifyRequest,
-    verified: &mut Verified,
+    verified: &mut VerifyResult,
 ) -> Result<Option<AllowedSigners>, LedgerError> {
     let named = request.allowed_signers.as_deref();
     let path = &books.from_root(named.unwrap_or(ALLOWED_SIGNERS)).await?;
@@ -178,7 +179,7 @@ async fn signers(
     match parsed {
         Ok(signers) => Ok(Some(signers)),
         Err(mistakes) => {
-            let finding = |message| Finding {
+            let finding = |message| VerifyFinding {
                 place: path.clone(),
                 line: None,
                 message,
@@ -191,18 +192,18 @@ async fn signers(
 }
 
 async fn signature(
-    books: &Books,
+    books: &LedgerSnapshot,
     request: &VerifyRequest,
     tree: &[(String, String)],
     signers: &Option<AllowedSigners>,
-    (one, vetted): (&Named, &Vetted),
+    (one, vetted): (&NamedDigest, &VettedDemand),
     path: &str,
-    verified: &mut Verified,
+    verified: &mut VerifyResult,
 ) -> Result<(), LedgerError> {
     let beside = format!("{path}.sig");
     let required = request.require_signature || request.signatures;
     let blob = |wanted: &str| tree.iter().find(|(path, _)| path == wanted).map(|(_, blob)| blob.clone());
-    let wrong = |place: &str, message: String, cure: &str| Finding {
+    let wrong = |place: &str, message: String, cure: &str| VerifyFinding {
         place: place.to_owned(),
         line: None,
         message,

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Finding, Image, Verified, VerifyRequest, in_git};
+use super::{CommittedImage, VerifyFinding, VerifyRequest, VerifyResult, in_git};
 use crate::{
-    Books, LedgerError, branch, lock_file, lock_tag,
-    remote::References,
+    LedgerError, LedgerSnapshot, branch, lock_file, lock_tag,
+    remote::RemoteReferences,
     tag_place::{self, TagPlace},
     tag_statement,
     words::redact,
@@ -17,32 +17,32 @@ use assay_model::{
 };
 
 /// A tag that must be.
-struct Due<'a> {
+struct DueTag<'a> {
     tag: NewTag,
     lock: &'a Lock,
     entry: &'a LockEntry,
 }
 
 /// Checks the tags of the remote, or the local ones where a commit was named.
-pub async fn check(
-    books: &Books,
+pub(super) async fn check(
+    books: &LedgerSnapshot,
     request: &VerifyRequest,
-    images: &[Image],
-    verified: &mut Verified,
+    images: &[CommittedImage],
+    verified: &mut VerifyResult,
 ) -> Result<(), LedgerError> {
-    let due: Vec<Due<'_>> = images
+    let due: Vec<DueTag<'_>> = images
         .iter()
         .filter_map(|image| image.lock.as_ref())
         .flat_map(|lock| lock.entries.iter().map(move |entry| (lock, entry)))
         .filter(|(_, entry)| super::is_tagged(entry.state))
-        .map(|(lock, entry)| Due { tag: lock_tag(lock, entry), lock, entry })
+        .map(|(lock, entry)| DueTag { tag: lock_tag(lock, entry), lock, entry })
         .collect();
     let references = references(books, request, &due).await?;
     let mut found = Vec::new();
     for one in due {
         verified.tags += 1;
         match named(books, &references, &one).await? {
-            Ok(name) => found.push(Found { due: one, name }),
+            Ok(name) => found.push(FoundTag { due: one, name }),
             Err(finding) => verified.findings.push(finding),
         }
     }
@@ -52,20 +52,29 @@ pub async fn check(
             verified.findings.push(foreign(one));
         }
         if let Err((message, cure)) = tag(books, request, one, &references, &strays).await? {
-            verified.findings.push(Finding { place: format!("refs/tags/{}", one.name), line: None, message, cure });
+            verified.findings.push(VerifyFinding {
+                place: format!("refs/tags/{}", one.name),
+                line: None,
+                message,
+                cure,
+            });
         }
     }
     Ok(())
 }
 
 /// A tag that is there, and the name that it has.
-struct Found<'a> {
-    due: Due<'a>,
+struct FoundTag<'a> {
+    due: DueTag<'a>,
     name: String,
 }
 
 /// The name under which the tag says what the lock says; else what is wrong.
-async fn named(books: &Books, references: &References, due: &Due<'_>) -> Result<Result<String, Finding>, LedgerError> {
+async fn named(
+    books: &LedgerSnapshot,
+    references: &RemoteReferences,
+    due: &DueTag<'_>,
+) -> Result<Result<String, VerifyFinding>, LedgerError> {
     let repository = books.repository();
     let says = async |name: &str| {
         let Some(object) = references.get(&format!("refs/tags/{name}")) else { return Ok(Some(false)) };
@@ -74,7 +83,7 @@ async fn named(books: &Books, references: &References, due: &Due<'_>) -> Result<
     };
     let found = tag_place::find(references, &due.tag.name, says).await?;
     let (image, state, run) = (&due.lock.image, due.entry.state, due.entry.run);
-    let finding = |message: String, cure: String| Finding {
+    let finding = |message: String, cure: String| VerifyFinding {
         place: format!("refs/tags/{}", due.tag.name),
         line: None,
         message,
@@ -95,8 +104,8 @@ fn makes_up(image: &ImageName) -> String {
 }
 
 /// What stands where the tag belongs.
-fn foreign(found: &Found<'_>) -> Finding {
-    Finding {
+fn foreign(found: &FoundTag<'_>) -> VerifyFinding {
+    VerifyFinding {
         place: format!("refs/tags/{}", found.due.tag.name),
         line: None,
         message: format!("its message is not what the lock says of the move; the move's own tag is {}", found.name),
@@ -105,7 +114,11 @@ fn foreign(found: &Found<'_>) -> Finding {
 }
 
 /// What tags there are; those of the remote are brought here as objects.
-async fn references(books: &Books, request: &VerifyRequest, due: &[Due<'_>]) -> Result<References, LedgerError> {
+async fn references(
+    books: &LedgerSnapshot,
+    request: &VerifyRequest,
+    due: &[DueTag<'_>],
+) -> Result<RemoteReferences, LedgerError> {
     let repository = books.repository();
     if request.at.is_some() {
         return repository.local_tags().await.map_err(in_git(repository));
@@ -137,7 +150,11 @@ async fn references(books: &Books, request: &VerifyRequest, due: &[Due<'_>]) -> 
 }
 
 /// Tagged commits that are not in the branch's history.
-async fn strays(books: &Books, found: &[Found<'_>], references: &References) -> Result<BTreeSet<String>, LedgerError> {
+async fn strays(
+    books: &LedgerSnapshot,
+    found: &[FoundTag<'_>],
+    references: &RemoteReferences,
+) -> Result<BTreeSet<String>, LedgerError> {
     let commits: Vec<&str> = found
         .iter()
         .filter_map(|one| references.get(&format!("refs/tags/{}^{{}}", one.name)).map(String::as_str))
@@ -148,10 +165,10 @@ async fn strays(books: &Books, found: &[Found<'_>], references: &References) -> 
 
 /// What is wrong with one tag: in words, and the cure.
 async fn tag(
-    books: &Books,
+    books: &LedgerSnapshot,
     request: &VerifyRequest,
-    Found { due, name }: &Found<'_>,
-    references: &References,
+    FoundTag { due, name }: &FoundTag<'_>,
+    references: &RemoteReferences,
     strays: &BTreeSet<String>,
 ) -> Result<Result<(), (String, String)>, LedgerError> {
     let repository = books.repository();
@@ -182,7 +199,7 @@ async fn tag(
     Ok(Ok(()))
 }
 
-async fn holds(books: &Books, commit: &str, due: &Due<'_>) -> Result<bool, LedgerError> {
+async fn holds(books: &LedgerSnapshot, commit: &str, due: &DueTag<'_>) -> Result<bool, LedgerError> {
     let path = lock_file::path(&due.lock.image);
     let text = books.repository().read(commit, &path).await.map_err(in_git(books.repository()))?.unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

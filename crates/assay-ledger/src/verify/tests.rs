@@ -1,28 +1,29 @@
 //! `verify` against real git: green for what assay writes and however it is merged, a finding with its place for each way to tamper.
 
-use super::{Verified, VerifyRequest, verify};
+use super::{VerifyRequest, VerifyResult, verify};
 use crate::{
-    Books, BooksRequest, Change, CommitRequest, Edit, LedgerError, Patience, WriteRequest, Written,
+    BooksRequest, CommitChange, CommitRequest, LedgerEdit, LedgerError, LedgerSnapshot, RacePatience, WriteRequest,
+    WrittenChange,
     fixtures::{self, RUN},
     lock_commit, lock_file, lock_tag,
-    world::{Build, World, done, fails, run, write_manifest},
+    world::{BuildFixture, GitWorld, done, fails, run, write_manifest},
     write::write,
 };
 use assay_model::{
-    Digest, RunId, Runs, State,
+    Digest, ImageState, ManifestRuns, RunId,
     cause::chain,
-    exit::Exit,
+    exit::ExitStatus,
     lock::{Lock, LockEntry},
 };
 
 const LOCK: &str = "images/base.lock.hcl";
 
-fn books(world: &World) -> BooksRequest {
+fn books(world: &GitWorld) -> BooksRequest {
     let environment = world.environment.clone();
     BooksRequest { folder: world.path("clone"), branch: "main".to_owned(), remote: None, environment }
 }
 
-fn request(world: &World) -> VerifyRequest {
+fn request(world: &GitWorld) -> VerifyRequest {
     VerifyRequest {
         books: books(world),
         at: None,
@@ -34,18 +35,18 @@ fn request(world: &World) -> VerifyRequest {
     }
 }
 
-async fn verified(request: &VerifyRequest) -> Verified {
+async fn verified(request: &VerifyRequest) -> VerifyResult {
     verify(request).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
 
-async fn green(world: &World) -> Verified {
+async fn green(world: &GitWorld) -> VerifyResult {
     let verified = verified(&request(world)).await;
     assert_eq!((&verified.findings, &verified.unknown), (&Vec::new(), &Vec::new()));
     verified
 }
 
 /// The only finding there is.
-async fn finding(world: &World) -> String {
+async fn finding(world: &GitWorld) -> String {
     let verified = verified(&request(world)).await;
     let [one] = verified.findings.as_slice() else { panic!("{:#?}", verified.findings) };
     assert!(!one.cure.is_empty());
@@ -53,18 +54,18 @@ async fn finding(world: &World) -> String {
 }
 
 /// Makes a run gold as a promotion does: candidate committed, then vetted with evidence, then gold; the old gold retires.
-async fn promote(world: &World, run: &str, number: u8, open_branch: Option<&str>) -> Written {
+async fn promote(world: &GitWorld, run: &str, number: u8, open_branch: Option<&str>) -> WrittenChange {
     let folder = world.path(&format!("build-{number}"));
-    write_manifest(&folder, &[Build::passed(run, "x86_64", number)]);
+    write_manifest(&folder, &[BuildFixture::passed(run, "x86_64", number)]);
     done(&world.request(&format!("build-{number}/manifest.json"))).await;
     move_in(world, run, open_branch).await
 }
 
-async fn move_in(world: &World, run: &str, open_branch: Option<&str>) -> Written {
+async fn move_in(world: &GitWorld, run: &str, open_branch: Option<&str>) -> WrittenChange {
     let id: RunId = run.parse().expect("a run");
     let open_branch = open_branch.map(str::to_owned);
-    let request = WriteRequest { books: books(world), open_branch, patience: Patience::default() };
-    let written = write(&request, async |books: &Books| {
+    let request = WriteRequest { books: books(world), open_branch, patience: RacePatience::default() };
+    let written = write(&request, async |books: &LedgerSnapshot| {
         let image = "base".parse().expect("a name");
         let mut lock = books.lock(&image).await?;
         let candidates = books.candidates(&image).await?;
@@ -83,11 +84,11 @@ async fn move_in(world: &World, run: &str, open_branch: Option<&str>) -> Written
         };
         let path = crate::candidate_file::path(&candidate);
         let without = |entry: LockEntry| LockEntry { copies: Vec::new(), ..entry };
-        lock_file::append(&mut lock, without(entry(id, State::Vetted, Some(candidate), Some(digest.clone()))));
+        lock_file::append(&mut lock, without(entry(id, ImageState::Vetted, Some(candidate), Some(digest.clone()))));
         if let Some(old) = lock.gold.replace(id) {
-            lock_file::append(&mut lock, without(entry(old, State::Retired, None, None)));
+            lock_file::append(&mut lock, without(entry(old, ImageState::Retired, None, None)));
         }
-        lock_file::append(&mut lock, without(entry(id, State::Gold, None, None)));
+        lock_file::append(&mut lock, without(entry(id, ImageState::Gold, None, None)));
         let digits: String = digest.as_str().trim_start_matches("sha256:").chars().take(12).collect();
         let files = vec![
             (LOCK.to_owned(), Some(lock_file::write(&lock).into_bytes())),
@@ -95,14 +96,14 @@ async fn move_in(world: &World, run: &str, open_branch: Option<&str>) -> Written
             (format!("images/evidence/base/{run}-{digits}.json"), Some(evidence)),
         ];
         let moves = &lock.entries[first..];
-        let tags = moves.iter().filter(|e| e.state != State::Retired).map(|e| lock_tag(&lock, e)).collect();
-        Ok::<_, LedgerError>(Edit { files, message: lock_commit(&lock, moves), tags, ..Edit::default() })
+        let tags = moves.iter().filter(|e| e.state != ImageState::Retired).map(|e| lock_tag(&lock, e)).collect();
+        Ok::<_, LedgerError>(LedgerEdit { files, message: lock_commit(&lock, moves), tags, ..LedgerEdit::default() })
     });
     written.await.unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
 
 /// Somebody's own push to main: what the files shall hold; none: they go.
-fn push(world: &World, what: &str, files: &[(&str, Option<String>)]) {
+fn push(world: &GitWorld, what: &str, files: &[(&str, Option<String>)]) {
     world.git("seed", &["fetch", "-q", "../remote.git", "main"]);
     world.git("seed", &["checkout", "-q", "--detach", "FETCH_HEAD"]);
     for (path, text) in files {
@@ -119,18 +120,18 @@ fn push(world: &World, what: &str, files: &[(&str, Option<String>)]) {
     world.git("seed", &["push", "-q", "../remote.git", "HEAD:main"]);
 }
 
-fn shown(world: &World, revision: &str, path: &str) -> String {
+fn shown(world: &GitWorld, revision: &str, path: &str) -> String {
     world.git("remote.git", &["show", &format!("{revision}:{path}")]) + "\n"
 }
 
 #[tokio::test]
 async fn what_assay_wrote_is_green() {
-    let world = World::new();
+    let world = GitWorld::new();
     assert_eq!(green(&world).await.images, []);
     for number in 1..=3 {
         promote(&world, &run(number), number, None).await;
     }
-    write_manifest(&world.path("waiting"), &[Build::passed(RUN, "x86_64", 9)]);
+    write_manifest(&world.path("waiting"), &[BuildFixture::passed(RUN, "x86_64", 9)]);
     done(&world.request("waiting/manifest.json")).await;
     let verified = green(&world).await;
     let base = &verified.images[0];
@@ -148,7 +149,7 @@ async fn what_assay_wrote_is_green() {
 
 #[tokio::test]
 async fn gold_that_went_back_by_itself_is_found_until_gold_moves_on() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(2), 2, None).await;
     promote(&world, &run(1), 1, None).await;
     let back = verified(&request(&world)).await;
@@ -163,38 +164,41 @@ async fn gold_that_went_back_by_itself_is_found_until_gold_moves_on() {
 
 #[tokio::test]
 async fn a_build_job_that_runs_again_after_the_promotion_changes_nothing() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let references = world.git("remote.git", &["for-each-ref"]);
     let again = world.request("build-1/manifest.json");
     for push in [true, false] {
         world.git("clone", &["pull", "-q", "--ff-only"]);
         let outcome = done(&CommitRequest { push, ..again.clone() }).await;
-        assert_eq!((&outcome.change, &outcome.commit), (&Change::AlreadyThere, &world.remote_tip()));
+        assert_eq!((&outcome.change, &outcome.commit), (&CommitChange::AlreadyThere, &world.remote_tip()));
         assert_eq!((outcome.files, outcome.tags, outcome.candidates), (Vec::new(), Vec::new(), Vec::new()));
     }
     assert_eq!(world.git("remote.git", &["for-each-ref"]), references);
     green(&world).await;
 
     // Beside a run that is new the old one is left alone too.
-    write_manifest(&world.path("two"), &[Build::passed(&run(1), "x86_64", 1), Build::passed(&run(2), "x86_64", 2)]);
-    let both = done(&CommitRequest { runs: Runs::All, ..world.request("two/manifest.json") }).await;
+    write_manifest(
+        &world.path("two"),
+        &[BuildFixture::passed(&run(1), "x86_64", 1), BuildFixture::passed(&run(2), "x86_64", 2)],
+    );
+    let both = done(&CommitRequest { runs: ManifestRuns::All, ..world.request("two/manifest.json") }).await;
     assert_eq!(both.candidates.iter().map(|c| c.run.to_string()).collect::<Vec<_>>(), [run(2)]);
-    assert_eq!((both.change, both.tags.len(), both.files.len()), (Change::Pushed, 1, 2));
+    assert_eq!((both.change, both.tags.len(), both.files.len()), (CommitChange::Pushed, 1, 2));
     green(&world).await;
 
     // AMIs that the lock does not hold came too late.
     let tip = world.remote_tip();
-    write_manifest(&world.path("late"), &[Build::passed(&run(1), "arm64", 7)]);
+    write_manifest(&world.path("late"), &[BuildFixture::passed(&run(1), "arm64", 7)]);
     let (error, text) = fails(&world.request("late/manifest.json")).await;
-    assert_eq!(error.exit(), Exit::Conflict);
+    assert_eq!(error.exit(), ExitStatus::Conflict);
     assert!(text.contains(&format!("run {} of base is gold in {LOCK}", run(1))), "{text}");
     assert_eq!(world.remote_tip(), tip);
 }
 
 #[tokio::test]
 async fn an_edited_entry_and_a_cut_tail_are_found() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let first = shown(&world, "main", LOCK);
     promote(&world, &run(2), 2, None).await;
@@ -212,12 +216,12 @@ async fn an_edited_entry_and_a_cut_tail_are_found() {
     assert_eq!(verified(&request(&world)).await.findings.len(), 2);
 
     // Cut: an older version is a good lock by itself. Its tags and its history are not.
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     promote(&world, &run(2), 2, None).await;
     push(&world, "cut", &[(LOCK, Some(first))]);
     assert!(finding(&world).await.contains("dropped or edited what stood here"), "{}", finding(&world).await);
-    let deleted = World::new();
+    let deleted = GitWorld::new();
     promote(&deleted, &run(1), 1, None).await;
     push(&deleted, "gone", &[(LOCK, None)]);
     assert!(finding(&deleted).await.contains("took the lock away"));
@@ -225,7 +229,7 @@ async fn an_edited_entry_and_a_cut_tail_are_found() {
 
 #[tokio::test]
 async fn a_gold_line_moved_by_hand_is_found_even_when_it_was_put_back() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     promote(&world, &run(2), 2, None).await;
     let good = shown(&world, "main", LOCK);
@@ -238,7 +242,7 @@ async fn a_gold_line_moved_by_hand_is_found_even_when_it_was_put_back() {
 
 #[tokio::test]
 async fn another_layout_of_the_same_entries_is_no_loss() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let text = shown(&world, "main", LOCK).replace("  gold = ", "  # said by hand\n  gold   = ");
     push(&world, "layout", &[(LOCK, Some(text))]);
@@ -248,7 +252,7 @@ async fn another_layout_of_the_same_entries_is_no_loss() {
 
 #[tokio::test]
 async fn illegal_moves_are_found_though_the_chain_holds() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let good = lock_file::read("l", &shown(&world, "main", LOCK)).expect("a lock");
     let entry = |run: &str, state| LockEntry { run: run.parse().expect("a run"), state, ..good.entries[1].clone() };
@@ -269,21 +273,21 @@ async fn illegal_moves_are_found_though_the_chain_holds() {
         (
             "straight to gold",
             "state candidate cannot become gold",
-            with(&|lock| lock_file::append(lock, moved_in(State::Gold))),
+            with(&|lock| lock_file::append(lock, moved_in(ImageState::Gold))),
         ),
         (
             "two gold",
             "2 runs are gold at once",
             with(&|lock| {
-                lock_file::append(lock, moved_in(State::Vetted));
-                lock_file::append(lock, entry(&run(2), State::Gold));
+                lock_file::append(lock, moved_in(ImageState::Vetted));
+                lock_file::append(lock, entry(&run(2), ImageState::Gold));
             }),
         ),
         (
             "gold to rejected",
             "state gold cannot become rejected",
             with(&|lock| {
-                lock_file::append(lock, entry(&run(1), State::Rejected));
+                lock_file::append(lock, entry(&run(1), ImageState::Rejected));
                 lock.gold = None;
             }),
         ),
@@ -291,14 +295,14 @@ async fn illegal_moves_are_found_though_the_chain_holds() {
             "never gold",
             "was retired and never gold",
             with(&|lock| {
-                for state in [State::Vetted, State::Retired] {
+                for state in [ImageState::Vetted, ImageState::Retired] {
                     lock_file::append(
                         lock,
-                        if state == State::Vetted { moved_in(state) } else { entry(&run(2), state) },
+                        if state == ImageState::Vetted { moved_in(state) } else { entry(&run(2), state) },
                     );
                 }
-                lock_file::append(lock, entry(&run(1), State::Retired));
-                lock_file::append(lock, entry(&run(2), State::Gold));
+                lock_file::append(lock, entry(&run(1), ImageState::Retired));
+                lock_file::append(lock, entry(&run(2), ImageState::Gold));
                 lock.gold = Some(run(2).parse().expect("a run"));
             }),
         ),
@@ -314,7 +318,7 @@ async fn illegal_moves_are_found_though_the_chain_holds() {
 
 #[tokio::test]
 async fn evidence_must_be_there_and_what_it_was() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let smoke = format!("images/evidence/base/{}.json", run(1));
     let before = shown(&world, "main", &smoke);
@@ -336,8 +340,8 @@ async fn evidence_must_be_there_and_what_it_was() {
 
 #[tokio::test]
 async fn a_candidate_that_was_moved_in_or_claims_more_is_found() {
-    let world = World::new();
-    write_manifest(&world.path("build"), &[Build::passed(RUN, "x86_64", 1)]);
+    let world = GitWorld::new();
+    write_manifest(&world.path("build"), &[BuildFixture::passed(RUN, "x86_64", 1)]);
     done(&world.request("build/manifest.json")).await;
     let path = crate::world::candidate_path(RUN);
     let text = shown(&world, "main", &path);
@@ -355,7 +359,7 @@ async fn a_candidate_that_was_moved_in_or_claims_more_is_found() {
 
 #[tokio::test]
 async fn tags_must_be_there_annotated_and_on_their_commit() {
-    let world = World::new();
+    let world = GitWorld::new();
     let written = promote(&world, &run(1), 1, None).await;
     let gold = written.tags.iter().find(|name| name.contains("/gold/")).expect("a tag").clone();
     let text = world.git("remote.git", &["cat-file", "tag", &gold]);
@@ -399,7 +403,7 @@ async fn tags_must_be_there_annotated_and_on_their_commit() {
 
 #[tokio::test]
 async fn signatures_are_checked_against_the_keys_on_the_branch() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let listed = world.git("remote.git", &["ls-tree", "-r", "--name-only", "main", "images/evidence/base"]);
     let path = listed.lines().find(|path| path.contains('-')).expect("validation evidence").to_owned();
@@ -448,14 +452,14 @@ async fn signatures_are_checked_against_the_keys_on_the_branch() {
         push(&world, "moved", &[(LOCK, Some(text))]);
     };
     let untagged = VerifyRequest { tags: false, ..asked.clone() };
-    becomes(State::Retired);
+    becomes(ImageState::Retired);
     assert_eq!(verified(&untagged).await.findings.len(), 1, "what is forged stays so on a retired run");
-    becomes(State::Revoked);
+    becomes(ImageState::Revoked);
     assert_eq!(verified(&untagged).await.findings, []);
 }
 
 /// The lock with one entry more, and without gold.
-fn with_entry(lock: &str, run: &str, state: State) -> String {
+fn with_entry(lock: &str, run: &str, state: ImageState) -> String {
     let mut lock = lock_file::read(LOCK, lock).expect("a lock");
     let run = run.parse().expect("a run");
     lock_file::append(&mut lock, LockEntry { run, state, copies: Vec::new(), ..fixtures::lock().entries[1].clone() });
@@ -465,7 +469,7 @@ fn with_entry(lock: &str, run: &str, state: State) -> String {
 
 #[tokio::test]
 async fn a_signature_is_demanded_of_what_a_run_stands_on_now() {
-    let world = World::new();
+    let world = GitWorld::new();
     let asked = VerifyRequest { require_signature: true, tags: false, ..request(&world) };
     for number in 1..=2 {
         promote(&world, &run(number), number, None).await;
@@ -474,14 +478,14 @@ async fn a_signature_is_demanded_of_what_a_run_stands_on_now() {
         assert_eq!(findings.len(), 1, "{findings:#?}");
         assert_eq!(findings[0].message, format!("run {} was vetted on evidence that nobody signed", run(number)));
     }
-    let text = with_entry(&shown(&world, "main", LOCK), &run(2), State::Revoked);
+    let text = with_entry(&shown(&world, "main", LOCK), &run(2), ImageState::Revoked);
     push(&world, "revoked", &[(LOCK, Some(text))]);
     assert_eq!(verified(&asked).await.findings, []);
 }
 
 #[tokio::test]
 async fn a_shallow_clone_cannot_tell() {
-    let world = World::new();
+    let world = GitWorld::new();
     promote(&world, &run(1), 1, None).await;
     let url = format!("file://{}", world.path("remote.git").display());
     world.git(".", &["clone", "-q", "--depth=1", &url, "shallow"]);
@@ -494,7 +498,7 @@ async fn a_shallow_clone_cannot_tell() {
 /// Two pull requests with a candidate each and a scheduled rebuild, merged in the three ways that hosts offer; then promoted by pull requests too.
 #[tokio::test]
 async fn merge_squash_and_rebase_all_stay_green_without_a_conflict() {
-    let world = World::new();
+    let world = GitWorld::new();
     let host = |arguments: &[&str]| world.git("seed", arguments);
     let merge = |way: &str, branch: &str| {
         host(&["fetch", "-q", "../remote.git", "+main:refs/seen/main", &format!("+{branch}:refs/seen/branch")]);
@@ -515,7 +519,7 @@ async fn merge_squash_and_rebase_all_stay_green_without_a_conflict() {
     // All three begin at the same main.
     for (number, branch) in [(1, "pr-one"), (2, "pr-two"), (3, "rebuild")] {
         world.git("remote.git", &["branch", branch, "main"]);
-        write_manifest(&world.path(branch), &[Build::passed(&run(number), "x86_64", number)]);
+        write_manifest(&world.path(branch), &[BuildFixture::passed(&run(number), "x86_64", number)]);
         let request = world.request(&format!("{branch}/manifest.json"));
         done(&crate::CommitRequest { branch: Some(branch.to_owned()), ..request }).await;
     }
@@ -549,7 +553,7 @@ fn a_promotion_in_a_long_lock_changes_the_gold_line_and_adds_entries() {
         };
         let retired = LockEntry {
             run: lock.gold.expect("gold"),
-            state: State::Retired,
+            state: ImageState::Retired,
             copies: Vec::new(),
             ..lock.entries[1].clone()
         };

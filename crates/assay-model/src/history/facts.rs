@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::{Candidate, Digest, RunId, State, lock::Lock};
+use crate::{Candidate, Digest, ImageState, RunId, lock::Lock};
 
 /// One build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct BuildFacts<'a> {
     /// When its smoke test ended.
     pub tested_at: Timestamp,
     /// The candidate file's word; the lock's counts where it has one.
-    pub state: State,
+    pub state: ImageState,
 }
 
 impl BuildFacts<'_> {
@@ -34,14 +34,14 @@ pub struct MoveFacts {
     /// The run.
     pub run: RunId,
     /// The state that it was given.
-    pub state: State,
+    pub state: ImageState,
     /// When.
     pub at: Timestamp,
 }
 
 /// All that is known of an image line: every move of its lock, oldest first, and every build of the lock and of the candidates that wait.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History<'a> {
+pub struct ImageHistory<'a> {
     /// The lock's moves.
     pub moves: Vec<MoveFacts>,
     /// The builds, each run once.
@@ -72,7 +72,7 @@ impl<'a> BuildFacts<'a> {
     }
 }
 
-impl<'a> History<'a> {
+impl<'a> ImageHistory<'a> {
     /// The history that a lock and the candidates beside it tell. A candidate of a run that the lock knows is a file that a merge brought back: the lock's own counts.
     pub fn of(lock: &'a Lock, waiting: &'a [Candidate]) -> Self {
         let moves = lock.entries.iter().map(|entry| MoveFacts {
@@ -104,13 +104,13 @@ impl<'a> History<'a> {
     }
 
     /// The lock's word on a run; none: it does not know it.
-    pub fn state_of(&self, run: RunId) -> Option<State> {
+    pub fn state_of(&self, run: RunId) -> Option<ImageState> {
         self.moves.iter().rev().find(|entry| entry.run == run).map(|entry| entry.state)
     }
 
     /// Whether a run was gold at some time.
     pub fn was_gold(&self, run: RunId) -> bool {
-        self.moves.iter().any(|entry| entry.run == run && entry.state == State::Gold)
+        self.moves.iter().any(|entry| entry.run == run && entry.state == ImageState::Gold)
     }
 }
 

@@ -2,19 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::facts::{BuildFacts, History, LockOrder, lock_order};
-use crate::{RunId, State};
+use super::facts::{BuildFacts, ImageHistory, LockOrder, lock_order};
+use crate::{ImageState, RunId};
 
 /// How far the clock of a builder may be ahead of ours.
 const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// Why a build does not become gold by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Objection {
+pub enum GoldObjection {
     /// Nobody knows the run.
     Unknown,
     /// Its state, by the lock or its own file, is none from which it could become gold.
-    State(State),
+    State(ImageState),
     /// It says that it was made or tested in the future.
     FromTheFuture {
         /// When, by its own word.
@@ -37,13 +37,13 @@ pub enum Objection {
         /// That build.
         with: RunId,
         /// Its state.
-        state: State,
+        state: ImageState,
     },
 }
 
 /// What a rollback amounts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rollback {
+pub enum RollbackMove {
     /// Gold goes to this run.
     To(RunId),
     /// This run is gold, and a rollback made it so.
@@ -54,7 +54,7 @@ pub enum Rollback {
         further: Option<RunId>,
     },
     /// The named run cannot come back; its state, where the lock knows it.
-    Refused(RunId, Option<State>),
+    Refused(RunId, Option<ImageState>),
     /// There is nothing to go back to.
     Nothing,
 }
@@ -75,39 +75,39 @@ struct GoldMoves {
     back: Vec<WayBack>,
 }
 
-impl<'a> History<'a> {
+impl<'a> ImageHistory<'a> {
     /// What speaks against a run becoming gold by itself: as a candidate that waits or as a vetted one.
-    pub fn objection(&self, run: RunId, now: Timestamp) -> Option<Objection> {
-        let Some(build) = self.build(run) else { return Some(Objection::Unknown) };
+    pub fn objection(&self, run: RunId, now: Timestamp) -> Option<GoldObjection> {
+        let Some(build) = self.build(run) else { return Some(GoldObjection::Unknown) };
         let state = self.state_of(run).unwrap_or(build.state);
-        if !matches!(state, State::Candidate | State::Vetted) {
-            return Some(Objection::State(state));
+        if !matches!(state, ImageState::Candidate | ImageState::Vetted) {
+            return Some(GoldObjection::State(state));
         }
         let told = build.made_at.max(build.tested_at);
         if now.checked_add(CLOCK_SKEW).is_ok_and(|latest| told > latest) {
-            return Some(Objection::FromTheFuture { at: told });
+            return Some(GoldObjection::FromTheFuture { at: told });
         }
         self.set_aside(build).or_else(|| self.not_newer(build))
     }
 
     /// Whether a person took a build, or its inputs with it, out of use.
-    fn set_aside(&self, build: &BuildFacts<'a>) -> Option<Objection> {
+    fn set_aside(&self, build: &BuildFacts<'a>) -> Option<GoldObjection> {
         let same = |other: RunId| {
             let other = self.build(other)?;
             (other.inputs.is_some() && other.inputs == build.inputs).then_some(other)
         };
         let back = self.gold_moves().back;
         if let Some(way) = back.iter().rev().find(|way| build.began_at <= way.at && same(way.from).is_some()) {
-            return Some(Objection::WentBack { from: way.from, at: way.at });
+            return Some(GoldObjection::WentBack { from: way.from, at: way.at });
         }
         let newer = self.builds.iter().filter(|other| other.order() > build.order() && same(other.run).is_some());
         newer
             .filter_map(|other| Some((other.run, self.taken_out_of_use(other.run)?)))
             .next()
-            .map(|(with, state)| Objection::SetAside { with, state })
+            .map(|(with, state)| GoldObjection::SetAside { with, state })
     }
 
-    fn not_newer(&self, build: &BuildFacts<'a>) -> Option<Objection> {
+    fn not_newer(&self, build: &BuildFacts<'a>) -> Option<GoldObjection> {
         // Without gold, what a rollback would bring back is what there is to be newer than.
         let standing = self.gold.or_else(|| self.way_back());
         let was_gold = self.builds.iter().filter(|other| {
@@ -115,15 +115,15 @@ impl<'a> History<'a> {
             other.run != build.run && (Some(other.run) == standing || same && self.was_gold(other.run))
         });
         let newest = was_gold.max_by_key(|other| other.order())?;
-        (newest.order() >= build.order()).then_some(Objection::NotNewer { than: newest.run })
+        (newest.order() >= build.order()).then_some(GoldObjection::NotNewer { than: newest.run })
     }
 
     /// The state of a run that a person took out of use: revoked, or retired and not merely superseded.
-    pub fn taken_out_of_use(&self, run: RunId) -> Option<State> {
+    pub fn taken_out_of_use(&self, run: RunId) -> Option<ImageState> {
         let state = self.state_of(run)?;
         match state {
-            State::Revoked => Some(state),
-            State::Retired if !self.is_superseded(run) => Some(state),
+            ImageState::Revoked => Some(state),
+            ImageState::Retired if !self.is_superseded(run) => Some(state),
             _ => None,
         }
     }
@@ -134,16 +134,16 @@ impl<'a> History<'a> {
         let at = self.moves[last].at;
         let first = self.moves[..last].iter().rposition(|entry| entry.at != at).map_or(0, |before| before + 1);
         let commit = self.moves.iter().enumerate().skip(first).take_while(|(_, entry)| entry.at == at);
-        self.moves[last].state == State::Retired
+        self.moves[last].state == ImageState::Retired
             && commit
-                .filter(|(_, entry)| entry.state == State::Gold && entry.run != run)
+                .filter(|(_, entry)| entry.state == ImageState::Gold && entry.run != run)
                 .any(|(index, _)| !self.goes_back(index))
     }
 
     /// Whether a move to gold goes back: to a run that was gold before, or to an older one than the gold before it.
     fn goes_back(&self, index: usize) -> bool {
         let run = self.moves[index].run;
-        let mut before = self.moves[..index].iter().filter(|entry| entry.state == State::Gold);
+        let mut before = self.moves[..index].iter().filter(|entry| entry.state == ImageState::Gold);
         match before.clone().next_back() {
             Some(last) if last.run != run => before.any(|entry| entry.run == run) || self.is_older(run, last.run),
             _ => false,
@@ -157,7 +157,7 @@ impl<'a> History<'a> {
     fn gold_moves(&self) -> GoldMoves {
         let mut all = GoldMoves::default();
         let mut last: Option<RunId> = None;
-        for (index, entry) in self.moves.iter().enumerate().filter(|(_, entry)| entry.state == State::Gold) {
+        for (index, entry) in self.moves.iter().enumerate().filter(|(_, entry)| entry.state == ImageState::Gold) {
             let run = entry.run;
             let Some(from) = last.replace(run).filter(|from| *from != run) else {
                 if all.stack.last() != Some(&run) {
@@ -165,7 +165,8 @@ impl<'a> History<'a> {
                 }
                 continue;
             };
-            all.returned = self.moves[..index].iter().any(|before| before.run == run && before.state == State::Gold);
+            all.returned =
+                self.moves[..index].iter().any(|before| before.run == run && before.state == ImageState::Gold);
             if self.goes_back(index) {
                 all.back.push(WayBack { from, at: entry.at });
             }
@@ -182,22 +183,22 @@ impl<'a> History<'a> {
     pub fn way_back(&self) -> Option<RunId> {
         let stack = self.gold_moves().stack;
         let below = stack.iter().rev().filter(|run| Some(**run) != self.gold);
-        below.copied().find(|run| self.state_of(*run) == Some(State::Retired))
+        below.copied().find(|run| self.state_of(*run) == Some(ImageState::Retired))
     }
 
     /// What a rollback to `run`, or without one, amounts to.
-    pub fn rollback(&self, run: Option<RunId>) -> Rollback {
+    pub fn rollback(&self, run: Option<RunId>) -> RollbackMove {
         if let Some(run) = run {
             return match self.state_of(run) {
-                Some(State::Gold) if self.gold == Some(run) => Rollback::Already { run, further: None },
-                Some(State::Retired) if self.was_gold(run) => Rollback::To(run),
-                state => Rollback::Refused(run, state),
+                Some(ImageState::Gold) if self.gold == Some(run) => RollbackMove::Already { run, further: None },
+                Some(ImageState::Retired) if self.was_gold(run) => RollbackMove::To(run),
+                state => RollbackMove::Refused(run, state),
             };
         }
         match (self.gold.filter(|_| self.gold_moves().returned), self.way_back()) {
-            (Some(run), further) => Rollback::Already { run, further },
-            (None, Some(run)) => Rollback::To(run),
-            (None, None) => Rollback::Nothing,
+            (Some(run), further) => RollbackMove::Already { run, further },
+            (None, Some(run)) => RollbackMove::To(run),
+            (None, None) => RollbackMove::Nothing,
         }
     }
 
@@ -205,7 +206,7 @@ impl<'a> History<'a> {
     pub fn to_validate(&self, inputs: &str, now: Timestamp) -> Vec<RunId> {
         let fits = |build: &&BuildFacts<'a>| {
             build.inputs == Some(inputs)
-                && build.state == State::Candidate
+                && build.state == ImageState::Candidate
                 && self.state_of(build.run).is_none()
                 && self.objection(build.run, now).is_none()
         };
@@ -215,7 +216,7 @@ impl<'a> History<'a> {
     /// What is vetted and may become gold by itself: newest first.
     pub fn to_promote(&self, now: Timestamp) -> Vec<RunId> {
         let fits = |build: &&BuildFacts<'a>| {
-            self.state_of(build.run) == Some(State::Vetted) && self.objection(build.run, now).is_none()
+            self.state_of(build.run) == Some(ImageState::Vetted) && self.objection(build.run, now).is_none()
         };
         newest_first(self.builds.iter().filter(fits).collect())
     }
@@ -223,8 +224,8 @@ impl<'a> History<'a> {
     /// Whether what waits or is vetted is open: neither gold nor given up.
     fn is_open(&self, build: &BuildFacts<'a>) -> bool {
         match self.state_of(build.run) {
-            Some(state) => state == State::Vetted,
-            None => build.state == State::Candidate,
+            Some(state) => state == ImageState::Vetted,
+            None => build.state == ImageState::Candidate,
         }
     }
 
@@ -233,7 +234,7 @@ impl<'a> History<'a> {
     pub fn left_behind(&self, run: RunId) -> Vec<RunId> {
         let Some(gold) = self.build(run) else { return Vec::new() };
         let last =
-            self.moves.iter().rev().find(|entry| entry.state == State::Gold).and_then(|last| self.build(last.run));
+            self.moves.iter().rev().find(|entry| entry.state == ImageState::Gold).and_then(|last| self.build(last.run));
         let from = last.filter(|last| last.run != run && (self.was_gold(run) || gold.order() < last.order()));
         let leaves = |build: &&BuildFacts<'a>| {
             let behind = match from {
@@ -250,9 +251,9 @@ impl<'a> History<'a> {
     /// Whether a run must be there whatever retention says: gold, the way back, what may yet become gold.
     pub fn must_stay(&self, run: RunId, now: Timestamp) -> bool {
         self.gold == Some(run)
-            || self.state_of(run) == Some(State::Gold)
+            || self.state_of(run) == Some(ImageState::Gold)
             || self.way_back() == Some(run)
-            || self.state_of(run) == Some(State::Vetted) && self.objection(run, now).is_none()
+            || self.state_of(run) == Some(ImageState::Vetted) && self.objection(run, now).is_none()
     }
 }
 

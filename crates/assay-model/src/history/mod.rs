@@ -16,6 +16,6 @@ mod past;
 mod tests;
 mod words;
 
-pub use facts::{BuildFacts, History, LockOrder, MoveFacts, lock_order};
-pub use gold::{NextLock, Objection, Rollback, next_lock};
+pub use facts::{BuildFacts, ImageHistory, LockOrder, MoveFacts, lock_order};
+pub use gold::{GoldObjection, NextLock, RollbackMove, next_lock};
 pub use past::BY_ITSELF;

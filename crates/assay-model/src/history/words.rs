@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::Objection;
+use super::GoldObjection;
 
-impl fmt::Display for Objection {
+impl fmt::Display for GoldObjection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("is neither in the lock nor a candidate"),
@@ -24,7 +24,7 @@ impl fmt::Display for Objection {
     }
 }
 
-impl Objection {
+impl GoldObjection {
     /// Whether a person may name the run all the same.
     pub fn may_be_overruled(&self) -> bool {
         matches!(self, Self::NotNewer { .. } | Self::WentBack { .. } | Self::SetAside { .. })

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use prost::Message;
 
 use super::{
-    engine::{Event, Listener},
-    frames::Frames,
+    engine::{EngineEvent, EventListener},
+    frames::AnswerFrames,
     proto, rounds, script,
-    session::Session,
+    session::SshSession,
 };
 
 pub use taken::FoundInventory;
-pub(super) use taken::Gathered;
+pub(super) use taken::GatheredInventory;
 
 /// The longest that collecting may take.
 const AT_MOST: Duration = Duration::from_secs(180);
@@ -29,9 +29,9 @@ const SILENCE: Duration = Duration::from_secs(100);
 const PIECE: usize = 24 << 10;
 
 /// Asks the host and tells what it says. Where there is no answer, nothing is told: the conductor knows that it asked.
-pub(super) fn ask(session: &mut Session, deadline: Instant, listener: &dyn Listener) {
+pub(super) fn ask(session: &mut SshSession, deadline: Instant, listener: &dyn EventListener) {
     let nonce = rounds::nonce();
-    let asked = [rounds::Script { text: script::inventory(&nonce), nonce, idle: SILENCE }];
+    let asked = [rounds::ReadyScript { text: script::inventory(&nonce), nonce, idle: SILENCE }];
     let deadline = deadline.min(Instant::now() + AT_MOST);
     let Some(answered) = rounds::run_scripts(session, rounds::AS_LOGIN, &asked, deadline, listener).pop() else {
         return;
@@ -40,18 +40,18 @@ pub(super) fn ask(session: &mut Session, deadline: Instant, listener: &dyn Liste
         return;
     }
     for piece in pieces_of(&answered.frames) {
-        listener.tell(Event::Inventory(Box::new(piece)));
+        listener.tell(EngineEvent::Inventory(Box::new(piece)));
     }
 }
 
 /// What a script's answers say, in pieces.
-pub(super) fn pieces_of(frames: &Frames) -> Vec<proto::InventoryPiece> {
+pub(super) fn pieces_of(frames: &AnswerFrames) -> Vec<proto::InventoryPiece> {
     pieces(read::inventory(frames))
 }
 
 /// The whole in pieces that fit into an event; the last one says so.
 fn pieces(whole: proto::InventoryPiece) -> Vec<proto::InventoryPiece> {
-    let mut pieces = Pieces::default();
+    let mut pieces = InventoryPieces::default();
     let proto::InventoryPiece { kernels, packages, units, ports, users, groups, set_id, unknown, .. } = whole;
     // Its texts are bounded: they fit into the first.
     pieces.open = proto::InventoryPiece {
@@ -77,13 +77,13 @@ fn pieces(whole: proto::InventoryPiece) -> Vec<proto::InventoryPiece> {
 }
 
 #[derive(Default)]
-struct Pieces {
+struct InventoryPieces {
     done: Vec<proto::InventoryPiece>,
     open: proto::InventoryPiece,
     size: usize,
 }
 
-impl Pieces {
+impl InventoryPieces {
     fn add(&mut self, size: usize, put: impl FnOnce(&mut proto::InventoryPiece)) {
         if self.size + size > PIECE {
             self.done.push(std::mem::take(&mut self.open));

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    frames::{Frame, Frames},
+    frames::{AnswerFrame, AnswerFrames},
     proto,
-    questions::{self, Listener},
+    questions::{self, ListeningSocket},
 };
 use assay_model::{
     escape::{bounded, escape_line},
-    inventory::Part,
+    inventory::InventoryPart,
 };
 
 /// The number of an answer, in the order of `script::inventory`.
@@ -41,16 +41,16 @@ const ACCOUNTS_KEPT: usize = 262_144;
 const SET_ID_KEPT: usize = 262_144;
 
 /// What the answers say.
-pub(super) fn inventory(frames: &Frames) -> proto::InventoryPiece {
+pub(super) fn inventory(frames: &AnswerFrames) -> proto::InventoryPiece {
     let mut whole = proto::InventoryPiece::default();
     let answer = |index: u32| frames.answers.get(&index).ok_or("the host did not answer");
     let parts = [
-        (Part::System, answer(SYSTEM).and_then(|frame| system(frame, &mut whole))),
-        (Part::Accounts, answer(SYSTEM).and_then(|frame| accounts(frame, &mut whole))),
-        (Part::Packages, answer(PACKAGES).and_then(|frame| packages(frame, &mut whole))),
-        (Part::Units, answer(UNITS).and_then(|frame| units(frame, &mut whole))),
-        (Part::Ports, answer(PORTS).and_then(|frame| ports(frame, &mut whole))),
-        (Part::SetId, answer(SET_ID).and_then(|frame| set_id(frame, &mut whole))),
+        (InventoryPart::System, answer(SYSTEM).and_then(|frame| system(frame, &mut whole))),
+        (InventoryPart::Accounts, answer(SYSTEM).and_then(|frame| accounts(frame, &mut whole))),
+        (InventoryPart::Packages, answer(PACKAGES).and_then(|frame| packages(frame, &mut whole))),
+        (InventoryPart::Units, answer(UNITS).and_then(|frame| units(frame, &mut whole))),
+        (InventoryPart::Ports, answer(PORTS).and_then(|frame| ports(frame, &mut whole))),
+        (InventoryPart::SetId, answer(SET_ID).and_then(|frame| set_id(frame, &mut whole))),
     ];
     for (part, read) in parts {
         if let Err(reason) = read {
@@ -69,7 +69,7 @@ pub(super) fn clean(text: &str) -> String {
 }
 
 /// A field's text, unless it is as long as is kept.
-fn whole_text(frame: &Frame, letter: char, kept: usize) -> Result<String, &'static str> {
+fn whole_text(frame: &AnswerFrame, letter: char, kept: usize) -> Result<String, &'static str> {
     match frame.bytes(letter) {
         None => Err("its answer is not complete"),
         Some(bytes) if bytes.len() >= kept => Err("the list is longer than can be read"),
@@ -81,7 +81,7 @@ fn few<T>(list: Vec<T>) -> Result<Vec<T>, &'static str> {
     if list.len() > MOST { Err("the list is longer than can be read") } else { Ok(list) }
 }
 
-fn system(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
+fn system(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     let release = frame.text('o').unwrap_or_default();
     let pretty = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     whole.os = clean(pretty.unwrap_or_default().trim().trim_matches(['"', '\'']));
@@ -95,7 +95,7 @@ fn system(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'stat
     if whole.kernel.is_empty() { Err("the host does not tell its kernel") } else { Ok(()) }
 }
 
-fn accounts(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
+fn accounts(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     let passwd = whole_text(frame, 'u', ACCOUNTS_KEPT)?;
     let group = whole_text(frame, 'g', ACCOUNTS_KEPT)?;
     let is_entry = |line: &&str| !line.starts_with('#');
@@ -138,7 +138,7 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
-fn packages(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
+fn packages(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     let manager = frame.word('m').unwrap_or_default();
     let text = whole_text(frame, 'o', PACKAGES_KEPT)?;
     // A database that is damaged in part gives the rest, and the status of success.
@@ -188,7 +188,7 @@ fn of_pacman(line: &str) -> Option<proto::InstalledPackage> {
     Some(package(name, "", version))
 }
 
-fn units(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
+fn units(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     match frame.word('x') {
         // Without systemd there are none, and that is known.
         Some("none") => return Ok(()),
@@ -234,8 +234,8 @@ fn unit(name: &str, enabled: &str, state: &str) -> proto::SystemdUnit {
     proto::SystemdUnit { name: clean(name), enabled: clean(enabled), state: state.to_owned() }
 }
 
-fn ports(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
-    let port = |it: Listener| {
+fn ports(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
+    let port = |it: ListeningSocket| {
         // An instance's own addresses are chance.
         let address = match it.address.as_str() {
             "0.0.0.0" | "::" => it.address,
@@ -251,7 +251,7 @@ fn ports(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'stati
     Ok(())
 }
 
-fn set_id(frame: &Frame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
+fn set_id(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) -> Result<(), &'static str> {
     match frame.word('x') {
         Some("1") => {}
         Some("?") => return Err("this needs root: log in as root, or allow sudo without a password"),
@@ -288,7 +288,7 @@ fn set_id_file(line: &str) -> Option<proto::SetIdFile> {
     })
 }
 
-fn boot(frame: &Frame, whole: &mut proto::InventoryPiece) {
+fn boot(frame: &AnswerFrame, whole: &mut proto::InventoryPiece) {
     // Block size, blocks, free blocks.
     let numbers: Vec<u64> =
         frame.word('d').unwrap_or_default().split(':').filter_map(|n| n.trim().parse().ok()).collect();

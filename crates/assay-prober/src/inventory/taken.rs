@@ -5,7 +5,7 @@ use crate::proto;
 use assay_model::{
     BootFacts, Inventory,
     escape::{bounded, escape_line},
-    inventory::{Group, Package, Part, Port, SetIdFile, Unit, User},
+    inventory::{InstalledPackage, InventoryPart, LocalGroup, LocalUser, OpenPort, SetIdFile, SystemdUnit},
 };
 
 /// The longest that a text may be after it was bounded, which says how much it left out.
@@ -24,15 +24,15 @@ pub struct FoundInventory {
 
 /// The pieces that came so far.
 #[derive(Debug, Default)]
-pub(crate) struct Gathered {
+pub(crate) struct GatheredInventory {
     pieces: usize,
     found: Option<FoundInventory>,
     complete: bool,
 }
 
-impl Gathered {
+impl GatheredInventory {
     /// Takes the next piece. `None`: no prober of ours sends this.
-    pub fn take(&mut self, piece: proto::InventoryPiece) -> Option<()> {
+    pub(crate) fn take(&mut self, piece: proto::InventoryPiece) -> Option<()> {
         self.pieces += 1;
         if self.complete || self.pieces > PIECES {
             return None;
@@ -51,7 +51,7 @@ impl Gathered {
     }
 
     /// All of it; `None` where it is not complete.
-    pub fn finish(self) -> Option<FoundInventory> {
+    pub(crate) fn finish(self) -> Option<FoundInventory> {
         self.found.filter(|_| self.complete)
     }
 }
@@ -65,7 +65,7 @@ fn first(piece: &proto::InventoryPiece) -> Option<FoundInventory> {
         ..Inventory::default()
     };
     for unknown in &piece.unknown {
-        let part = Part::ALL.into_iter().find(|part| part.as_str() == unknown.part)?;
+        let part = InventoryPart::ALL.into_iter().find(|part| part.as_str() == unknown.part)?;
         inventory.unknown.insert(part, bounded(&escape_line(&unknown.reason), TEXT));
     }
     let boot = BootFacts {
@@ -79,22 +79,31 @@ fn first(piece: &proto::InventoryPiece) -> Option<FoundInventory> {
 fn add(to: &mut Inventory, piece: proto::InventoryPiece) -> Option<()> {
     into(&mut to.kernels, piece.kernels, KERNELS, |it| shown(&it))?;
     into(&mut to.packages, piece.packages, MOST, |it| {
-        Some(Package { name: shown(&it.name)?, architecture: shown(&it.architecture)?, version: shown(&it.version)? })
+        Some(InstalledPackage {
+            name: shown(&it.name)?,
+            architecture: shown(&it.architecture)?,
+            version: shown(&it.version)?,
+        })
     })?;
     into(&mut to.units, piece.units, MOST, |it| {
-        Some(Unit { name: shown(&it.name)?, enabled: shown(&it.enabled)?, state: shown(&it.state)? })
+        Some(SystemdUnit { name: shown(&it.name)?, enabled: shown(&it.enabled)?, state: shown(&it.state)? })
     })?;
     into(&mut to.ports, piece.ports, MOST, |it| {
         let port = u16::try_from(it.port).ok()?;
-        Some(Port { protocol: shown(&it.protocol)?, port, address: shown(&it.address)?, process: shown(&it.process)? })
+        Some(OpenPort {
+            protocol: shown(&it.protocol)?,
+            port,
+            address: shown(&it.address)?,
+            process: shown(&it.process)?,
+        })
     })?;
     into(&mut to.users, piece.users, MOST, |it| {
-        Some(User { name: shown(&it.name)?, id: it.id, group: it.group, shell: shown(&it.shell)? })
+        Some(LocalUser { name: shown(&it.name)?, id: it.id, group: it.group, shell: shown(&it.shell)? })
     })?;
     into(&mut to.groups, piece.groups, MOST, |it| {
         let mut members = Vec::new();
         into(&mut members, it.members, MEMBERS, |member| shown(&member))?;
-        Some(Group { name: shown(&it.name)?, id: it.id, members })
+        Some(LocalGroup { name: shown(&it.name)?, id: it.id, members })
     })?;
     into(&mut to.set_id, piece.set_id, MOST, |it| {
         let (path, mode) = (shown(&it.path)?, shown(&it.mode)?);

@@ -3,14 +3,14 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{read::MEMBERS, *};
-use crate::frames::Frames;
-use assay_model::inventory::Part;
+use crate::frames::AnswerFrames;
+use assay_model::inventory::InventoryPart;
 
 /// Fields of one answer: `letter word` and the text below it.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-fn frames(answers: &[(u32, Fields<'_>)]) -> Frames {
-    let mut frames = Frames::new("n");
+fn frames(answers: &[(u32, Fields<'_>)]) -> AnswerFrames {
+    let mut frames = AnswerFrames::new("n");
     for (index, fields) in answers {
         let mut body = String::new();
         for (head, text) in *fields {
@@ -23,8 +23,8 @@ fn frames(answers: &[(u32, Fields<'_>)]) -> Frames {
     frames
 }
 
-fn gathered(frames: &Frames) -> FoundInventory {
-    let mut gathered = Gathered::default();
+fn gathered(frames: &AnswerFrames) -> FoundInventory {
+    let mut gathered = GatheredInventory::default();
     pieces_of(frames).into_iter().for_each(|piece| gathered.take(piece).expect("ours"));
     gathered.finish().expect("complete")
 }
@@ -44,7 +44,10 @@ fn every_package_manager() {
         let found =
             gathered(&frames(&[(1, &[(&format!("s {status}"), ""), (&format!("m {manager}"), ""), ("o", text)])]));
         let told = found.inventory.packages.iter().map(|it| format!("{} {} {}", it.name, it.architecture, it.version));
-        found.inventory.unknown(Part::Packages).map_or_else(|| Ok(told.collect::<Vec<_>>()), |why| Err(why.to_owned()))
+        found
+            .inventory
+            .unknown(InventoryPart::Packages)
+            .map_or_else(|| Ok(told.collect::<Vec<_>>()), |why| Err(why.to_owned()))
     };
     let dpkg = "ii \tbash\tamd64\t5.1-2\nrc \told\tall\t1\nhi \theld\tamd64\t2\niU \thalf\tall\t3\nii \tbad\n";
     assert_eq!(packages("dpkg", "0", dpkg).expect("known"), ["bash amd64 5.1-2", "held amd64 2"]);
@@ -59,7 +62,7 @@ fn every_package_manager() {
     assert!(packages("none", "1", "").expect_err("none").contains("neither"));
     let damaged =
         [("s 0", ""), ("m rpm", ""), ("o", rpm), ("e", "error: rpmdb: damaged header #4 retrieved -- skipping.\n")];
-    assert!(gathered(&frames(&[(1, &damaged)])).inventory.unknown(Part::Packages).is_some());
+    assert!(gathered(&frames(&[(1, &damaged)])).inventory.unknown(InventoryPart::Packages).is_some());
     assert!(packages("dpkg", "2", dpkg).expect_err("failed").contains("did not answer"));
     assert!(packages("dpkg", "0", "").expect_err("empty").contains("no package"));
     let long = "ii \ta\tb\tc\n".repeat(100_001);
@@ -91,7 +94,11 @@ fn accounts_are_those_that_the_c_library_finds() {
     assert_eq!(groups, ["adm", "root", "short"]);
     let many: Vec<String> = (0..=MEMBERS).map(|n| format!("u{n}")).collect();
     let accounts = found(passwd, &format!("many:x:9:{}\n", many.join(",")));
-    assert!(accounts.unknown(Part::Accounts).is_some_and(|why| why.contains("more members")), "{:?}", accounts.unknown);
+    assert!(
+        accounts.unknown(InventoryPart::Accounts).is_some_and(|why| why.contains("more members")),
+        "{:?}",
+        accounts.unknown
+    );
     assert!(accounts.users.is_empty() && accounts.groups.is_empty());
 }
 
@@ -108,9 +115,9 @@ fn units_by_their_files_and_failures() {
         ["apt.timer enabled inactive", "made@1.service  failed", "ssh.service enabled active", "x.service static "]
     );
     let none = gathered(&frames(&[(2, &[("x none", "")])])).inventory;
-    assert!(none.units.is_empty() && none.unknown(Part::Units).is_none(), "no systemd is an answer");
+    assert!(none.units.is_empty() && none.unknown(InventoryPart::Units).is_none(), "no systemd is an answer");
     let broken = gathered(&frames(&[(2, &[("x 1", ""), ("f", ""), ("s 1", ""), ("l", "")])])).inventory;
-    assert!(broken.unknown(Part::Units).is_some());
+    assert!(broken.unknown(InventoryPart::Units).is_some());
 }
 
 #[test]
@@ -142,7 +149,7 @@ fn set_id_programs_only_from_a_search_that_ended() {
     let told: Vec<String> = all.set_id.iter().map(|it| format!("{} {}", it.mode, it.path)).collect();
     assert_eq!(told, ["4755 /usr/bin/sudo", "0755 /x y"]);
     for (word, text) in [("x 1", "4755 root root /a\nend 124\n"), ("x 1", ""), ("x ?", ""), ("x -", "")] {
-        assert!(found(word, text).unknown(Part::SetId).is_some(), "{word} {text}");
+        assert!(found(word, text).unknown(InventoryPart::SetId).is_some(), "{word} {text}");
     }
 }
 
@@ -173,7 +180,7 @@ fn a_large_inventory_comes_in_pieces_that_fit_into_an_event() {
 #[test]
 fn the_conductor_takes_no_piece_on_trust() {
     let good = || proto::InventoryPiece { kernel: "6.1".to_owned(), last: true, ..Default::default() };
-    let taken = |piece: proto::InventoryPiece| Gathered::default().take(piece);
+    let taken = |piece: proto::InventoryPiece| GatheredInventory::default().take(piece);
     assert!(taken(good()).is_some());
     let package = |name: String| proto::InstalledPackage { name, ..Default::default() };
     let unknown = |part: &str| proto::UnknownPart { part: part.to_owned(), reason: "x\u{1b}".to_owned() };
@@ -188,15 +195,15 @@ fn the_conductor_takes_no_piece_on_trust() {
     ] {
         assert!(taken(bad.clone()).is_none(), "{bad:?}");
     }
-    let mut gathered = Gathered::default();
+    let mut gathered = GatheredInventory::default();
     assert!(gathered.take(proto::InventoryPiece { last: false, ..good() }).is_some());
-    assert!(Gathered::default().finish().is_none());
+    assert!(GatheredInventory::default().finish().is_none());
     let reason = proto::InventoryPiece { unknown: vec![unknown("packages")], ..good() };
-    let mut whole = Gathered::default();
+    let mut whole = GatheredInventory::default();
     whole.take(reason).expect("taken");
     assert!(whole.take(good()).is_none(), "it had ended");
     let found = whole.finish().expect("complete").inventory;
-    assert_eq!(found.unknown(Part::Packages), Some(r"x\x1b"));
+    assert_eq!(found.unknown(InventoryPart::Packages), Some(r"x\x1b"));
     gathered.take(good()).expect("the last");
     assert!(gathered.finish().is_some());
 }

@@ -6,7 +6,7 @@ pub(super) const SHELL: &str = include_str!("accounts.sh");
 
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account<'a> {
+pub(super) struct HostAccount<'a> {
     /// Its number; Go reads a signed one.
     pub uid: i64,
     /// Its first group's number.
@@ -18,10 +18,10 @@ pub(super) struct Account<'a> {
 }
 
 /// The first line about `name` that can be read.
-pub(super) fn account<'a>(passwd: &'a str, name: &str) -> Option<Account<'a>> {
+pub(super) fn account<'a>(passwd: &'a str, name: &str) -> Option<HostAccount<'a>> {
     entries(passwd, 7).find(|fields| fields[0] == name).and_then(|fields| {
         let (uid, gid) = (fields[2].parse().ok()?, fields[3].parse().ok()?);
-        Some(Account { uid, gid, home: fields[5], shell: fields[6] })
+        Some(HostAccount { uid, gid, home: fields[5], shell: fields[6] })
     })
 }
 

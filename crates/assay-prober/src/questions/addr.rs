@@ -1,11 +1,12 @@
 //! Whether a connection to an address can be made from the host.
 
-use super::{Kind, Seen, quote, text};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, quote, text};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("addr.sh")], ask, observe: addr, slow: true };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("addr.sh")], ask, observe: addr, slow: true };
 
 /// Networks that Go dials and goss gives a fitting local address (goss, system/addr.go).
 const NETWORKS: [&str; 4] = ["tcp", "tcp4", "tcp6", "udp"];
@@ -37,18 +38,18 @@ pub(super) fn host_and_port(address: &str) -> Option<(&str, &str)> {
     (!host.contains(['[', ']']) && !port.is_empty()).then_some((host, port))
 }
 
-fn addr(check: &Check, _: &str, frame: &Frame) -> Seen {
+fn addr(check: &Check, _: &str, frame: &AnswerFrame) -> SeenProperty {
     // Python looks after the time itself, to the millisecond; the others are only ended after whole seconds.
     let late = frame.word('t') != Some("python3") && frame.elapsed.is_some_and(|elapsed| elapsed > check.timeout);
     match frame.word('x') {
-        Some("1") if !late => Seen::Value(true.into()),
+        Some("1") if !late => SeenProperty::Value(true.into()),
         // What takes longer than its time is not reachable: that is what the time is for.
-        Some("0" | "1") => Seen::Value(false.into()),
-        Some("form") => Seen::unknown("only tcp://HOST:PORT, tcp4://, tcp6:// and udp:// can be asked about"),
-        Some("none") => Seen::unknown(
+        Some("0" | "1") => SeenProperty::Value(false.into()),
+        Some("form") => SeenProperty::unknown("only tcp://HOST:PORT, tcp4://, tcp6:// and udp:// can be asked about"),
+        Some("none") => SeenProperty::unknown(
             "the host has neither python3, perl, a bash with /dev/tcp, nc nor curl that could try this connection",
         ),
-        _ => Seen::unknown("the answer is missing"),
+        _ => SeenProperty::unknown("the answer is missing"),
     }
 }
 

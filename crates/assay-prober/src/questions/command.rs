@@ -1,11 +1,12 @@
 //! A command line: run by `sh -c` with its own input, output and error, bounded in time and size.
 
-use super::{Kind, OUTPUT_KEPT, Seen, kept, quote, wants};
-use crate::frames::Frame;
+use super::{OUTPUT_KEPT, QuestionKind, SeenProperty, kept, quote, wants};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("command.sh")], ask, observe: command, slow: true };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("command.sh")], ask, observe: command, slow: true };
 
 fn ask(check: &Check) -> String {
     let letter = |name, letter| if wants(check, name) { letter } else { "" };
@@ -13,9 +14,9 @@ fn ask(check: &Check) -> String {
     format!("ask_command {} {} '{wanted}'", quote(check.subject()), OUTPUT_KEPT + 1)
 }
 
-fn command(check: &Check, property: &str, frame: &Frame) -> Seen {
+fn command(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let Some(status) = frame.word('s').and_then(|s| s.parse::<i64>().ok()) else {
-        return Seen::unknown("the command's exit status is missing");
+        return SeenProperty::unknown("the command's exit status is missing");
     };
     // What other shells call 128 and the signal is 256 and the signal to ksh93.
     let status = if status > 256 { status - 128 } else { status };
@@ -26,13 +27,13 @@ fn command(check: &Check, property: &str, frame: &Frame) -> Seen {
         None => matches!(status, 124 | 137 | 143),
     };
     if timed_out {
-        return Seen::unknown(format!(
+        return SeenProperty::unknown(format!(
             "it took longer than its timeout of {} (or a process that it started still holds its output)",
             seconds(check.timeout)
         ));
     }
     match property {
-        "exit-status" => Seen::Value(status.into()),
+        "exit-status" => SeenProperty::Value(status.into()),
         "stdout" => kept(frame, 'o', OUTPUT_KEPT),
         _ => kept(frame, 'e', OUTPUT_KEPT),
     }

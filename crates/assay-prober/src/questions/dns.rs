@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Seen, addr::host_and_port, dns_message as message, quote, text};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, addr::host_and_port, dns_message as message, quote, text};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("dns.sh")], ask, observe: dns, slow: true };
+pub(super) const KIND: QuestionKind = QuestionKind { shell: &[include_str!("dns.sh")], ask, observe: dns, slow: true };
 
 fn ask(check: &Check) -> String {
     let (kind, name) = kind_and_name(check.subject());
@@ -37,8 +37,8 @@ fn kind_and_name(subject: &str) -> (&str, &str) {
 }
 
 /// What is asked of a server: a kind that goss does not know is asked as no kind, for addresses of both sorts.
-fn wanted(kind: &str) -> &'static [message::Kind] {
-    use message::Kind::{A, Aaaa, Caa, Cname, Mx, Ns, Ptr, Srv, Txt};
+fn wanted(kind: &str) -> &'static [message::RecordKind] {
+    use message::RecordKind::{A, Aaaa, Caa, Cname, Mx, Ns, Ptr, Srv, Txt};
     match kind {
         "A" => &[A],
         "AAAA" => &[Aaaa],
@@ -66,11 +66,11 @@ fn octal(bytes: &[u8]) -> String {
     })
 }
 
-fn dns(check: &Check, property: &str, frame: &Frame) -> Seen {
+fn dns(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let found = match frame.word('x') {
-        Some("name") => return Seen::Nothing("it is no name of DNS".into()),
+        Some("name") => return SeenProperty::Nothing("it is no name of DNS".into()),
         Some("none") => {
-            return Seen::unknown(
+            return SeenProperty::unknown(
                 "the host has neither a bash with /dev/udp, python3, perl nor nc to ask a server with",
             );
         }
@@ -79,13 +79,13 @@ fn dns(check: &Check, property: &str, frame: &Frame) -> Seen {
     };
     match (property, found) {
         (_, Err(seen)) => seen,
-        ("resolvable", Ok(addresses)) => Seen::Value((!addresses.is_empty()).into()),
-        (_, Ok(addresses)) => Seen::Value(addresses.into()),
+        ("resolvable", Ok(addresses)) => SeenProperty::Value((!addresses.is_empty()).into()),
+        (_, Ok(addresses)) => SeenProperty::Value(addresses.into()),
     }
 }
 
 /// The addresses, one a line; getent adds words after each.
-fn from_resolver(frame: &Frame) -> Result<Vec<String>, Seen> {
+fn from_resolver(frame: &AnswerFrame) -> Result<Vec<String>, SeenProperty> {
     let output = frame.text('o').unwrap_or_default();
     match frame.word('s') {
         Some("0") => {
@@ -97,14 +97,16 @@ fn from_resolver(frame: &Frame) -> Result<Vec<String>, Seen> {
             Ok(found)
         }
         Some("2") => Ok(Vec::new()),
-        Some("124" | "137" | "143") => Err(Seen::Nothing("no answer within its timeout".into())),
-        Some("none") => Err(Seen::unknown("the host has neither python3, perl nor getent to ask its resolver with")),
-        Some(status) => Err(Seen::unknown(format!("the host's resolver could not be asked (status {status})"))),
-        None => Err(Seen::unknown("the answer is missing")),
+        Some("124" | "137" | "143") => Err(SeenProperty::Nothing("no answer within its timeout".into())),
+        Some("none") => {
+            Err(SeenProperty::unknown("the host has neither python3, perl nor getent to ask its resolver with"))
+        }
+        Some(status) => Err(SeenProperty::unknown(format!("the host's resolver could not be asked (status {status})"))),
+        None => Err(SeenProperty::unknown("the answer is missing")),
     }
 }
 
-fn from_server(check: &Check, frame: &Frame) -> Result<Vec<String>, Seen> {
+fn from_server(check: &Check, frame: &AnswerFrame) -> Result<Vec<String>, SeenProperty> {
     let (kind, name) = kind_and_name(check.subject());
     let kinds = wanted(kind);
     let mut found = Vec::new();
@@ -114,12 +116,12 @@ fn from_server(check: &Check, frame: &Frame) -> Result<Vec<String>, Seen> {
             Some([]) | None => silent += 1,
             Some(bytes) => match message::answers(bytes, name, *kind) {
                 Some(records) => found.extend(records),
-                None => return Err(Seen::unknown("the server's answer cannot be read")),
+                None => return Err(SeenProperty::unknown("the server's answer cannot be read")),
             },
         }
     }
     if silent == kinds.len() {
-        return Err(Seen::Nothing("no answer from the server within its timeout".into()));
+        return Err(SeenProperty::Nothing("no answer from the server within its timeout".into()));
     }
     Ok(sorted(found))
 }

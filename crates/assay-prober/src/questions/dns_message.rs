@@ -8,7 +8,7 @@ use std::{
 
 /// The kinds of records, with their numbers (IANA, DNS Resource Record types).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RecordKind {
     A = 1,
     Ns = 2,
     Cname = 5,
@@ -30,11 +30,11 @@ const MAX_JUMPS: usize = 32;
 /// The longest name (section 2.3.4).
 const MAX_NAME: usize = 255;
 
-/// A question for `name`; for [`Kind::Ptr`] the name is an address. `None`: it is neither.
-pub(super) fn query(name: &str, kind: Kind) -> Option<Vec<u8>> {
+/// A question for `name`; for [`RecordKind::Ptr`] the name is an address. `None`: it is neither.
+pub(super) fn query(name: &str, kind: RecordKind) -> Option<Vec<u8>> {
     let reverse;
     let name = match kind {
-        Kind::Ptr => {
+        RecordKind::Ptr => {
             reverse = reversed(name.parse().ok()?);
             reverse.as_str()
         }
@@ -74,9 +74,9 @@ fn reversed(address: IpAddr) -> String {
 
 /// The records of `kind` in an answer to [`query`] of the same, as goss words them; none where the server says that
 /// there are none. `None`: this is no answer to that question.
-pub(super) fn answers(packet: &[u8], name: &str, kind: Kind) -> Option<Vec<String>> {
+pub(super) fn answers(packet: &[u8], name: &str, kind: RecordKind) -> Option<Vec<String>> {
     let asked = query(name, kind)?;
-    let mut reader = Reader { packet, at: 2 };
+    let mut reader = MessageReader { packet, at: 2 };
     let flags = reader.number()?;
     let (questions, count) = (reader.number()?, reader.number()?);
     if packet.get(..2) != Some(&ID[..]) || flags & 0x8000 == 0 || questions > 1 {
@@ -99,7 +99,7 @@ pub(super) fn answers(packet: &[u8], name: &str, kind: Kind) -> Option<Vec<Strin
         let end = reader.at.checked_add(length).filter(|end| *end <= packet.len())?;
         if this == kind as u16 && class == CLASS_IN {
             // What a name points at may stand before, but nothing of a record goes past its end.
-            let mut data = Reader { packet: &packet[..end], at: reader.at };
+            let mut data = MessageReader { packet: &packet[..end], at: reader.at };
             data.record(kind, &mut found)?;
         }
         reader.at = end;
@@ -107,12 +107,12 @@ pub(super) fn answers(packet: &[u8], name: &str, kind: Kind) -> Option<Vec<Strin
     Some(found)
 }
 
-struct Reader<'a> {
+struct MessageReader<'a> {
     packet: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MessageReader<'a> {
     fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let bytes = self.packet.get(self.at..self.at.checked_add(count)?)?;
         self.at += count;
@@ -164,23 +164,23 @@ impl<'a> Reader<'a> {
     }
 
     /// One record's data.
-    fn record(&mut self, kind: Kind, found: &mut Vec<String>) -> Option<()> {
+    fn record(&mut self, kind: RecordKind, found: &mut Vec<String>) -> Option<()> {
         match kind {
-            Kind::A => found.push(Ipv4Addr::from(<[u8; 4]>::try_from(self.rest()).ok()?).to_string()),
-            Kind::Aaaa => found.push(Ipv6Addr::from(<[u8; 16]>::try_from(self.rest()).ok()?).to_string()),
-            Kind::Ns | Kind::Cname | Kind::Ptr => found.push(self.name()?),
-            Kind::Mx => found.push(format!("{} {}", self.number()?, self.name()?)),
-            Kind::Srv => {
+            RecordKind::A => found.push(Ipv4Addr::from(<[u8; 4]>::try_from(self.rest()).ok()?).to_string()),
+            RecordKind::Aaaa => found.push(Ipv6Addr::from(<[u8; 16]>::try_from(self.rest()).ok()?).to_string()),
+            RecordKind::Ns | RecordKind::Cname | RecordKind::Ptr => found.push(self.name()?),
+            RecordKind::Mx => found.push(format!("{} {}", self.number()?, self.name()?)),
+            RecordKind::Srv => {
                 let (priority, weight, port) = (self.number()?, self.number()?, self.number()?);
                 found.push(format!("{priority} {weight} {port} {}", self.name()?));
             }
-            Kind::Txt => {
+            RecordKind::Txt => {
                 while self.at < self.packet.len() {
                     let length = self.byte()?;
                     found.push(plain(self.take(usize::from(length))?));
                 }
             }
-            Kind::Caa => {
+            RecordKind::Caa => {
                 let (flags, length) = (self.byte()?, self.byte()?);
                 let tag = plain(self.take(usize::from(length))?);
                 found.push(format!("{flags} {tag} {}", String::from_utf8_lossy(self.rest())));
@@ -215,7 +215,7 @@ mod tests {
 
     /// An answer to the question for `name`, with these records: their kind and their data. Names in data may point
     /// at offset 12, the question's name.
-    fn answer(name: &str, kind: Kind, records: &[(u16, &[u8])]) -> Vec<u8> {
+    fn answer(name: &str, kind: RecordKind, records: &[(u16, &[u8])]) -> Vec<u8> {
         let mut packet = query(name, kind).expect("a name");
         packet[2] = 0x81;
         packet[3] = 0x80;
@@ -232,49 +232,57 @@ mod tests {
 
     #[test]
     fn questions_are_what_rfc_1035_says() {
-        assert_eq!(query("a.bc", Kind::Mx).expect("a name"), b"as\x01\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x0f\0\x01");
-        assert_eq!(query("a.bc.", Kind::Mx), query("a.bc", Kind::Mx));
-        assert_eq!(query(".", Kind::Ns).expect("the root").len(), 17);
-        assert!(query(&"a".repeat(64), Kind::A).is_none() && query("a..b", Kind::A).is_none());
-        assert!(query(&"a.".repeat(200), Kind::A).is_none() && query("no address", Kind::Ptr).is_none());
+        assert_eq!(
+            query("a.bc", RecordKind::Mx).expect("a name"),
+            b"as\x01\0\0\x01\0\0\0\0\0\0\x01a\x02bc\0\0\x0f\0\x01"
+        );
+        assert_eq!(query("a.bc.", RecordKind::Mx), query("a.bc", RecordKind::Mx));
+        assert_eq!(query(".", RecordKind::Ns).expect("the root").len(), 17);
+        assert!(query(&"a".repeat(64), RecordKind::A).is_none() && query("a..b", RecordKind::A).is_none());
+        assert!(query(&"a.".repeat(200), RecordKind::A).is_none() && query("no address", RecordKind::Ptr).is_none());
         assert_eq!(reversed("10.0.0.1".parse().expect("one")), "1.0.0.10.in-addr.arpa");
         assert!(
-            reversed("2001:db8::1".parse().expect("one")).starts_with("1.0.0.0.") && query("::1", Kind::Ptr).is_some()
+            reversed("2001:db8::1".parse().expect("one")).starts_with("1.0.0.0.")
+                && query("::1", RecordKind::Ptr).is_some()
         );
     }
 
     #[test]
     fn records_are_worded_as_goss_words_them() {
-        let one = |kind: Kind, data: &[u8]| answers(&answer("a.bc", kind, &[(kind as u16, data)]), "A.bc", kind);
-        assert_eq!(one(Kind::A, &[10, 0, 0, 1]), Some(vec!["10.0.0.1".into()]));
-        assert_eq!(one(Kind::Aaaa, &[0; 16]), Some(vec!["::".into()]));
-        assert_eq!(one(Kind::Cname, b"\x01x\xc0\x0c"), Some(vec!["x.a.bc.".into()]));
-        assert_eq!(one(Kind::Ns, b"\x03n.s\x00"), Some(vec!["n\\.s.".into()]));
-        assert_eq!(one(Kind::Mx, b"\0\x0a\x04mail\xc0\x0c"), Some(vec!["10 mail.a.bc.".into()]));
-        assert_eq!(one(Kind::Mx, b"\0\0\0"), Some(vec!["0 .".into()]));
-        assert_eq!(one(Kind::Srv, b"\0\x01\0\x02\0\x50\x01x\0"), Some(vec!["1 2 80 x.".into()]));
-        assert_eq!(one(Kind::Txt, b"\x03a b\x02\"\xff"), Some(vec!["a b".into(), "\\\"\\255".into()]));
-        assert_eq!(one(Kind::Caa, b"\0\x05issueca.org"), Some(vec!["0 issue ca.org".into()]));
-        let other = answer("a.bc", Kind::A, &[(5, b"\x01x\0"), (1, &[1, 2, 3, 4])]);
-        assert_eq!(answers(&other, "a.bc", Kind::A), Some(vec!["1.2.3.4".into()]), "an alias before it");
-        assert_eq!(answers(&answer("a.bc", Kind::A, &[]), "a.bc", Kind::A), Some(vec![]));
+        let one = |kind: RecordKind, data: &[u8]| answers(&answer("a.bc", kind, &[(kind as u16, data)]), "A.bc", kind);
+        assert_eq!(one(RecordKind::A, &[10, 0, 0, 1]), Some(vec!["10.0.0.1".into()]));
+        assert_eq!(one(RecordKind::Aaaa, &[0; 16]), Some(vec!["::".into()]));
+        assert_eq!(one(RecordKind::Cname, b"\x01x\xc0\x0c"), Some(vec!["x.a.bc.".into()]));
+        assert_eq!(one(RecordKind::Ns, b"\x03n.s\x00"), Some(vec!["n\\.s.".into()]));
+        assert_eq!(one(RecordKind::Mx, b"\0\x0a\x04mail\xc0\x0c"), Some(vec!["10 mail.a.bc.".into()]));
+        assert_eq!(one(RecordKind::Mx, b"\0\0\0"), Some(vec!["0 .".into()]));
+        assert_eq!(one(RecordKind::Srv, b"\0\x01\0\x02\0\x50\x01x\0"), Some(vec!["1 2 80 x.".into()]));
+        assert_eq!(one(RecordKind::Txt, b"\x03a b\x02\"\xff"), Some(vec!["a b".into(), "\\\"\\255".into()]));
+        assert_eq!(one(RecordKind::Caa, b"\0\x05issueca.org"), Some(vec!["0 issue ca.org".into()]));
+        let other = answer("a.bc", RecordKind::A, &[(5, b"\x01x\0"), (1, &[1, 2, 3, 4])]);
+        assert_eq!(answers(&other, "a.bc", RecordKind::A), Some(vec!["1.2.3.4".into()]), "an alias before it");
+        assert_eq!(answers(&answer("a.bc", RecordKind::A, &[]), "a.bc", RecordKind::A), Some(vec![]));
     }
 
     #[test]
     fn what_is_no_answer_is_none() {
-        let good = answer("a.bc", Kind::A, &[(1, &[1, 2, 3, 4])]);
+        let good = answer("a.bc", RecordKind::A, &[(1, &[1, 2, 3, 4])]);
         for cut in 0..good.len() {
-            assert_eq!(answers(&good[..cut], "a.bc", Kind::A), None, "{cut}");
+            assert_eq!(answers(&good[..cut], "a.bc", RecordKind::A), None, "{cut}");
         }
-        assert_eq!(answers(&good, "a.bd", Kind::A), None, "another name");
-        assert_eq!(answers(&good, "a.bc", Kind::Aaaa), None, "another kind");
-        assert_eq!(answers(&query("a.bc", Kind::A).expect("a name"), "a.bc", Kind::A), None, "a question");
-        let circle = answer("a.bc", Kind::Cname, &[(5, &[0xc0, 34])]);
-        assert_eq!(answers(&circle, "a.bc", Kind::Cname), None, "a name that points at itself");
+        assert_eq!(answers(&good, "a.bd", RecordKind::A), None, "another name");
+        assert_eq!(answers(&good, "a.bc", RecordKind::Aaaa), None, "another kind");
+        assert_eq!(answers(&query("a.bc", RecordKind::A).expect("a name"), "a.bc", RecordKind::A), None, "a question");
+        let circle = answer("a.bc", RecordKind::Cname, &[(5, &[0xc0, 34])]);
+        assert_eq!(answers(&circle, "a.bc", RecordKind::Cname), None, "a name that points at itself");
         for data in [&b""[..], b"\x05ab", b"\x40", b"\xc0"] {
-            assert_eq!(answers(&answer("a.bc", Kind::Cname, &[(5, data)]), "a.bc", Kind::Cname), None, "{data:?}");
+            assert_eq!(
+                answers(&answer("a.bc", RecordKind::Cname, &[(5, data)]), "a.bc", RecordKind::Cname),
+                None,
+                "{data:?}"
+            );
         }
-        assert_eq!(answers(&answer("a.bc", Kind::Txt, &[(16, b"\x09x")]), "a.bc", Kind::Txt), None);
-        assert_eq!(answers(&answer("a.bc", Kind::A, &[(1, &[1, 2, 3])]), "a.bc", Kind::A), None);
+        assert_eq!(answers(&answer("a.bc", RecordKind::Txt, &[(16, b"\x09x")]), "a.bc", RecordKind::Txt), None);
+        assert_eq!(answers(&answer("a.bc", RecordKind::A, &[(1, &[1, 2, 3])]), "a.bc", RecordKind::A), None);
     }
 }

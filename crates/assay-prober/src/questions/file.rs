@@ -1,11 +1,12 @@
 //! A path: its inode, its contents and their digests.
 
-use super::{CONTENTS_KEPT, Kind, Seen, beginning, exists, quote, wants};
-use crate::frames::Frame;
+use super::{CONTENTS_KEPT, QuestionKind, SeenProperty, beginning, exists, quote, wants};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("file.sh")], ask, observe: file, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("file.sh")], ask, observe: file, slow: false };
 
 fn ask(check: &Check) -> String {
     let wanted: String = [("contents", 'c'), ("md5", 'm'), ("sha256", 'h'), ("sha512", 'H')]
@@ -37,25 +38,25 @@ fn cleaned(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
+fn file(_: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let there =
         exists(frame, "this user may not look there, and sudo -n does not work (or the suite says sudo = false)");
     if frame.word('x') == Some("late") {
-        return Seen::unknown(
+        return SeenProperty::unknown(
             "the host did not answer in time (is it on a server that is not there?), or sudo did not",
         );
     }
-    if property == "exists" || matches!(there, Seen::Unknown(_)) {
+    if property == "exists" || matches!(there, SeenProperty::Unknown(_)) {
         return there;
     }
-    if there == Seen::Value(false.into()) {
-        return Seen::Nothing("there is no such file".into());
+    if there == SeenProperty::Value(false.into()) {
+        return SeenProperty::Nothing("there is no such file".into());
     }
     match property {
         "linked-to" => match frame.whole('l', &[0]).as_deref().map(|l| l.strip_suffix('\n').unwrap_or(l)) {
-            Ok("") => Seen::Nothing("it is no symbolic link".into()),
-            Ok(target) => Seen::Value(target.into()),
-            Err(why) => Seen::unknown(format!("readlink: {why}")),
+            Ok("") => SeenProperty::Nothing("it is no symbolic link".into()),
+            Ok(target) => SeenProperty::Value(target.into()),
+            Err(why) => SeenProperty::unknown(format!("readlink: {why}")),
         },
         "contents" => match frame.word('c') {
             Some("") => contents(frame),
@@ -69,66 +70,72 @@ fn file(_: &Check, property: &str, frame: &Frame) -> Seen {
 }
 
 /// What was read before an error is not the contents.
-fn contents(frame: &Frame) -> Seen {
+fn contents(frame: &AnswerFrame) -> SeenProperty {
     match frame.told('c') {
         Some((bytes, Some(0))) => beginning(bytes, CONTENTS_KEPT),
         Some((_, Some(124 | 137 | 143))) => unreadable(Some("late")),
         Some((_, Some(status))) => {
-            Seen::unknown(format!("reading it failed on the host (head ended with status {status})"))
+            SeenProperty::unknown(format!("reading it failed on the host (head ended with status {status})"))
         }
-        _ => Seen::unknown("it could not be read to its end"),
+        _ => SeenProperty::unknown("it could not be read to its end"),
     }
 }
 
-fn unreadable(word: Option<&str>) -> Seen {
+fn unreadable(word: Option<&str>) -> SeenProperty {
     match word {
-        Some("-") => Seen::Nothing("it has no contents: it is a directory, a socket, or a link to nothing".into()),
-        Some("late") => Seen::unknown("it could not be read to its end in time"),
-        _ => Seen::unknown("this user may not read it, and sudo -n does not work (or the suite says sudo = false)"),
+        Some("-") => {
+            SeenProperty::Nothing("it has no contents: it is a directory, a socket, or a link to nothing".into())
+        }
+        Some("late") => SeenProperty::unknown("it could not be read to its end in time"),
+        _ => SeenProperty::unknown(
+            "this user may not read it, and sudo -n does not work (or the suite says sudo = false)",
+        ),
     }
 }
 
-fn digest(frame: &Frame, letter: char, length: usize) -> Seen {
+fn digest(frame: &AnswerFrame, letter: char, length: usize) -> SeenProperty {
     match frame.word(letter) {
-        Some(hex) if hex.len() == length && hex.bytes().all(|b| b.is_ascii_hexdigit()) => Seen::Value(hex.into()),
-        Some(_) => Seen::unknown("the digest could not be made on the host"),
+        Some(hex) if hex.len() == length && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            SeenProperty::Value(hex.into())
+        }
+        Some(_) => SeenProperty::unknown("the digest could not be made on the host"),
         None => unreadable(frame.word('c')),
     }
 }
 
 /// `stat -c '%f %s %u %g %U %G'`, with lines' ends before the two names, which may hold spaces: the mode in hexadecimal
 /// with the type in its upper bits (POSIX sys/stat.h), size, uid, gid, owner, group.
-fn stat(property: &str, frame: &Frame) -> Seen {
+fn stat(property: &str, frame: &AnswerFrame) -> SeenProperty {
     let text = frame.text('t').unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let words: Vec<&str> = lines.first().map(|l| l.split(' ').collect()).unwrap_or_default();
     let ([mode, size, uid, gid], [_, owner, group]) = (words.as_slice(), lines.as_slice()) else {
-        return Seen::unknown("stat said nothing that can be read");
+        return SeenProperty::unknown("stat said nothing that can be read");
     };
     let Ok(mode) = u32::from_str_radix(mode, 16) else {
-        return Seen::unknown("stat said nothing that can be read");
+        return SeenProperty::unknown("stat said nothing that can be read");
     };
     let number = |text: &str| match text.parse::<u64>() {
-        Ok(number) => Seen::Value(number.into()),
-        Err(_) => Seen::unknown("stat said nothing that can be read"),
+        Ok(number) => SeenProperty::Value(number.into()),
+        Err(_) => SeenProperty::unknown("stat said nothing that can be read"),
     };
     match property {
-        "mode" => Seen::Value(format!("{:04o}", mode & 0o7777).into()),
+        "mode" => SeenProperty::Value(format!("{:04o}", mode & 0o7777).into()),
         "size" => number(size),
         "uid" => number(uid),
         "gid" => number(gid),
         "owner" => name(owner, uid),
         "group" => name(group, gid),
-        "filetype" => Seen::Value(file_type(mode).into()),
-        _ => Seen::unknown("no such property"),
+        "filetype" => SeenProperty::Value(file_type(mode).into()),
+        _ => SeenProperty::unknown("no such property"),
     }
 }
 
 /// stat's word where the number has no name.
-fn name(name: &str, number: &str) -> Seen {
+fn name(name: &str, number: &str) -> SeenProperty {
     match name {
-        "UNKNOWN" => Seen::Nothing(format!("the number {number} has no name")),
-        name => Seen::Value(name.into()),
+        "UNKNOWN" => SeenProperty::Nothing(format!("the number {number} has no name")),
+        name => SeenProperty::Value(name.into()),
     }
 }
 

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{CONTENTS_KEPT, Kind, http_answer, quote, text};
+use super::{CONTENTS_KEPT, QuestionKind, http_answer, quote, text};
 use assay_suite::Check;
 
 /// Python's program as a variable of the script. It holds no single quote (a test looks).
 const PYTHON: &str = concat!("PY='", include_str!("http.py"), "'\n");
 /// See the file.
-pub(super) const KIND: Kind =
-    Kind { shell: &[PYTHON, include_str!("http.sh")], ask, observe: http_answer::http, slow: true };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[PYTHON, include_str!("http.sh")], ask, observe: http_answer::http, slow: true };
 
 /// How many redirects are followed; Go gives up at the tenth.
 const REDIRECTS: u32 = 9;
@@ -20,7 +20,7 @@ const REDIRECTS: u32 = 9;
 const AGENT: &str = concat!("assay/", env!("CARGO_PKG_VERSION"));
 
 /// A check's parameters as a request.
-pub(super) struct Request<'a> {
+pub(super) struct HttpCheck<'a> {
     url: &'a str,
     /// goss's `method`; GET where there is none.
     pub method: &'a str,
@@ -37,9 +37,9 @@ pub(super) struct Request<'a> {
     proxy: &'a str,
 }
 
-impl<'a> Request<'a> {
+impl<'a> HttpCheck<'a> {
     /// `None`: goss could not send this either.
-    pub fn of(check: &'a Check) -> Option<Self> {
+    pub(super) fn of(check: &'a Check) -> Option<Self> {
         let word = |name| text(check, name).unwrap_or_default();
         let yes = |name| check.parameters.get(name).and_then(Value::as_bool).unwrap_or(false);
         let lines = check.parameters.get("request-headers").and_then(Value::as_array);
@@ -73,7 +73,7 @@ impl<'a> Request<'a> {
     }
 
     /// Whether an answer may come packed by gzip, which is unpacked without a word (Go, net/http Transport).
-    pub fn may_be_packed(&self) -> bool {
+    pub(super) fn may_be_packed(&self) -> bool {
         self.method != "HEAD" && !self.has("Accept-Encoding") && !self.has("Range")
     }
 
@@ -87,7 +87,7 @@ impl<'a> Request<'a> {
 
     /// A configuration file for curl(1).
     fn for_curl(&self, timeout: f64) -> String {
-        let mut config = Config::default();
+        let mut config = CurlConfig::default();
         for flag in ["silent", "globoff", "path-as-is", "http1.1"] {
             config.flag(flag);
         }
@@ -107,7 +107,7 @@ impl<'a> Request<'a> {
         config.0
     }
 
-    fn what_curl_sends(&self, config: &mut Config) {
+    fn what_curl_sends(&self, config: &mut CurlConfig) {
         let sends = !self.body.is_empty() || matches!(self.method, "POST" | "PUT" | "PATCH");
         match self.method {
             "HEAD" => config.flag("head"),
@@ -137,7 +137,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    fn whom_curl_trusts(&self, config: &mut Config) {
+    fn whom_curl_trusts(&self, config: &mut CurlConfig) {
         if self.insecure {
             config.flag("insecure");
         }
@@ -200,9 +200,9 @@ fn is_token(text: &str) -> bool {
 
 /// Lines of a configuration file: curl(1), option -K.
 #[derive(Default)]
-struct Config(String);
+struct CurlConfig(String);
 
-impl Config {
+impl CurlConfig {
     fn flag(&mut self, name: &str) {
         self.0.push_str(name);
         self.0.push('\n');
@@ -226,7 +226,7 @@ impl Config {
 }
 
 fn ask(check: &Check) -> String {
-    let Some(request) = Request::of(check) else {
+    let Some(request) = HttpCheck::of(check) else {
         return "begin; a='.x form'; answer".to_owned();
     };
     let timeout = check.timeout.as_secs_f64();
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn curls_configuration_is_quoted() {
-        let mut config = Config::default();
+        let mut config = CurlConfig::default();
         config.word("data-raw", "a\"b\\c\nd\te");
         assert_eq!(config.0, "data-raw = \"a\\\"b\\\\c\\nd\\te\"\n");
         assert!(is_token("X-A.b~") && !is_token("") && !is_token("a b") && !is_token("a\n"));

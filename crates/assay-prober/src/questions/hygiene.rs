@@ -17,15 +17,15 @@ use serde_json::Value;
 pub(crate) use self::keys::public_half;
 use self::{
     allow::allowed,
-    answer::{Answer, Section},
+    answer::{HygieneAnswer, HygieneSection},
 };
-use super::{Kind, Seen, quote};
-use crate::frames::Frame;
-use assay_suite::{Check, Resource, Suite};
+use super::{QuestionKind, SeenProperty, quote};
+use crate::frames::AnswerFrame;
+use assay_suite::{Check, ResourceKind, Suite};
 
 /// See the file. The program runs in a shell of its own, as root; it is one brace group, for it takes that shell's
 /// standard input away.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: QuestionKind = QuestionKind {
     shell: &[
         concat!(
             "hygiene_program() {\ncat <<'HYGIENE'\n{\n",
@@ -47,7 +47,7 @@ const FINDING_KEPT: usize = 300;
 
 /// Something that an image should not carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
+struct HygieneFinding {
     /// For people; names the user, the path, the line, and never a secret.
     text: String,
     /// What `allow` may name it by: a path, a user, a key's fingerprint or comment.
@@ -56,7 +56,7 @@ struct Finding {
     is_open: bool,
 }
 
-impl Finding {
+impl HygieneFinding {
     fn new(names: &[&str], text: String) -> Self {
         Self { text, names: names.iter().map(|n| (*n).to_owned()).collect(), is_open: false }
     }
@@ -67,36 +67,36 @@ impl Finding {
 }
 
 /// What findings are made from.
-struct Facts<'a> {
-    answer: &'a Answer<'a>,
+struct HygieneFacts<'a> {
+    answer: &'a HygieneAnswer<'a>,
     /// `type base64`, where it is known.
     launch_key: Option<&'a str>,
 }
 
-struct Property {
+struct HygieneProperty {
     name: &'static str,
     section: &'static str,
     /// The kinds of that section's lines that it is read from, as the host counts them.
     kinds: &'static [&'static str],
     /// Whether it takes the time of the first boot to tell.
     dated: bool,
-    find: fn(&Facts<'_>) -> Vec<Finding>,
+    find: fn(&HygieneFacts<'_>) -> Vec<HygieneFinding>,
 }
 
 const fn property(
     name: &'static str,
     section: &'static str,
     kinds: &'static [&'static str],
-    find: fn(&Facts<'_>) -> Vec<Finding>,
-) -> Property {
-    Property { name, section, kinds, dated: false, find }
+    find: fn(&HygieneFacts<'_>) -> Vec<HygieneFinding>,
+) -> HygieneProperty {
+    HygieneProperty { name, section, kinds, dated: false, find }
 }
 
-const fn dated(property: Property) -> Property {
-    Property { dated: true, ..property }
+const fn dated(property: HygieneProperty) -> HygieneProperty {
+    HygieneProperty { dated: true, ..property }
 }
 
-const PROPERTIES: &[Property] = &[
+const PROPERTIES: &[HygieneProperty] = &[
     property("authorized-keys", "keys", &["keys"], keys::authorized),
     dated(property("host-keys", "hostkeys", &["file", "log"], keys::host)),
     dated(property("machine-id", "machine", &["machine"], identity::machine_id)),
@@ -125,12 +125,12 @@ const PROPERTIES: &[Property] = &[
 pub(crate) fn introduce(suites: &mut [Suite], public: Option<&str>) {
     let Some(public) = public else { return };
     let checks = suites.iter_mut().flat_map(|suite| &mut suite.checks);
-    for check in checks.filter(|check| check.resource == Resource::Hygiene) {
+    for check in checks.filter(|check| check.resource == ResourceKind::Hygiene) {
         check.parameters.insert(LAUNCH_KEY.to_owned(), Value::from(public));
     }
 }
 
-fn known(name: &str) -> Option<&'static Property> {
+fn known(name: &str) -> Option<&'static HygieneProperty> {
     PROPERTIES.iter().find(|p| p.name == name)
 }
 
@@ -145,28 +145,29 @@ fn ask(check: &Check) -> String {
     format!("ask_hygiene {allow} {}", sections.join(" "))
 }
 
-fn observe(check: &Check, name: &str, frame: &Frame) -> Seen {
-    let Some(property) = known(name) else { return Seen::unknown("no such property") };
+fn observe(check: &Check, name: &str, frame: &AnswerFrame) -> SeenProperty {
+    let Some(property) = known(name) else { return SeenProperty::unknown("no such property") };
     if frame.word('x') != Some("1") {
         let why = "what an image carries is root's to see, and this user is not root and sudo -n does not work (or the suite says sudo = false)";
-        return Seen::unknown(why);
+        return SeenProperty::unknown(why);
     }
     let text = frame.text('o').unwrap_or_default();
-    let answer = Answer::read(&text);
+    let answer = HygieneAnswer::read(&text);
     if property.dated && answer.first_boot <= 0 {
-        return Seen::unknown("the host does not tell when it booted");
+        return SeenProperty::unknown("the host does not tell when it booted");
     }
     let launch_key = check.parameters.get(LAUNCH_KEY).and_then(Value::as_str);
-    let mut found = (property.find)(&Facts { answer: &answer, launch_key });
+    let mut found = (property.find)(&HygieneFacts { answer: &answer, launch_key });
     found.retain(|finding| !allowed(check, name, finding));
-    let (open, found): (Vec<Finding>, Vec<Finding>) = found.into_iter().partition(|finding| finding.is_open);
+    let (open, found): (Vec<HygieneFinding>, Vec<HygieneFinding>) =
+        found.into_iter().partition(|finding| finding.is_open);
     let mut found = texts(found);
     let section = answer.section(property.section);
     let more = section.more(property.kinds);
     if found.is_empty() {
         return match undecided(check, name, &section, more, &texts(open)) {
-            Some(why) => Seen::unknown(why),
-            None => Seen::Value(found.into()),
+            Some(why) => SeenProperty::unknown(why),
+            None => SeenProperty::Value(found.into()),
         };
     }
     if more > 0 {
@@ -174,13 +175,13 @@ fn observe(check: &Check, name: &str, frame: &Frame) -> Seen {
     }
     if name == "authorized-keys" && launch_key.is_none() {
         let why = "which of these is the key of this login is not known, for its public half cannot be read from the key's file: ";
-        return Seen::unknown(format!("{why}{}", found.join("; ")));
+        return SeenProperty::unknown(format!("{why}{}", found.join("; ")));
     }
-    Seen::Value(found.into())
+    SeenProperty::Value(found.into())
 }
 
 /// What is told of findings: bounded, sorted, each once.
-fn texts(found: Vec<Finding>) -> Vec<String> {
+fn texts(found: Vec<HygieneFinding>) -> Vec<String> {
     let mut texts: Vec<String> = found.into_iter().map(|f| f.text.chars().take(FINDING_KEPT).collect()).collect();
     texts.sort();
     texts.dedup();
@@ -188,7 +189,7 @@ fn texts(found: Vec<Finding>) -> Vec<String> {
 }
 
 /// Why nothing found does not mean that there is nothing.
-fn undecided(check: &Check, name: &str, section: &Section<'_>, more: u64, open: &[String]) -> Option<String> {
+fn undecided(check: &Check, name: &str, section: &HygieneSection<'_>, more: u64, open: &[String]) -> Option<String> {
     if more > 0 {
         return Some(format!(
             "the host found {more} more for {name} than it tells, and what it tells is allowed: allow their folders too (\"/folder/*\")"

@@ -9,16 +9,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 
 use super::{
-    Seen, observe,
+    SeenProperty, observe,
     tests::{check, every_answer_is_judged, frame},
 };
 use crate::{
     evaluate::evaluate,
-    frames::{Frame, Frames},
+    frames::{AnswerFrame, AnswerFrames},
     script,
 };
-use assay_model::Outcome;
-use assay_suite::{Check, Sudo};
+use assay_model::CheckOutcome;
+use assay_suite::{Check, SudoChoice};
 
 const ALL: [&str; 4] = [
     "boot \"first\" {\n seconds = { gt = 0 }\n failed-units = []\n cloud-init = \"absent\"\n kernel-taint = { ge = 0 }\n reboot-required = false\n oom-kills = { ge = 0 }\n}",
@@ -28,8 +28,8 @@ const ALL: [&str; 4] = [
 ];
 
 /// What this machine answers in one shell.
-fn asked(shell: &[&str], check: &Check) -> Frame {
-    let text = script::checks("nonce", &[script::Question { index: 0, check, sudo: Sudo::Auto }]);
+fn asked(shell: &[&str], check: &Check) -> AnswerFrame {
+    let text = script::checks("nonce", &[script::ScriptQuestion { index: 0, check, sudo: SudoChoice::Auto }]);
     let mut child = Command::new(shell[0])
         .args(&shell[1..])
         .arg("-s")
@@ -39,7 +39,7 @@ fn asked(shell: &[&str], check: &Check) -> Frame {
         .unwrap_or_else(|error| panic!("this test needs {}: {error}", shell[0]));
     child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
     let output = child.wait_with_output().expect("it ends");
-    let mut frames = Frames::new("nonce");
+    let mut frames = AnswerFrames::new("nonce");
     frames.feed(&output.stdout);
     frames.answers.remove(&0).expect("an answer")
 }
@@ -51,10 +51,10 @@ fn every_shell_asks_the_same() {
     for text in ALL {
         let mut check = check(text);
         check.timeout = std::time::Duration::from_secs(5);
-        let frames: Vec<Frame> =
+        let frames: Vec<AnswerFrame> =
             [&["dash"][..], &["bash", "--posix"], &["busybox", "sh"]].map(|s| asked(s, &check)).into();
         for (at, property) in check.properties.iter().enumerate() {
-            let seen: Vec<Seen> = frames.iter().map(|frame| observe(&check, &property.name, frame)).collect();
+            let seen: Vec<SeenProperty> = frames.iter().map(|frame| observe(&check, &property.name, frame)).collect();
             if stable.contains(&property.name.as_str()) {
                 assert_eq!((&seen[0], &seen[0]), (&seen[1], &seen[2]), "{} {}", check.resource, property.name);
             }
@@ -62,7 +62,7 @@ fn every_shell_asks_the_same() {
             let elsewhere = ["seconds", "failed-units", "cloud-init", "reboot-required", "grown"];
             if !elsewhere.contains(&property.name.as_str()) {
                 let judged = &evaluate(&check, &frames[0])[at];
-                assert_eq!(judged.outcome, Outcome::Passed, "{} {}: {judged:?}", check.resource, property.name);
+                assert_eq!(judged.outcome, CheckOutcome::Passed, "{} {}: {judged:?}", check.resource, property.name);
             }
         }
     }
@@ -83,7 +83,7 @@ fn a_hundred_thousand_findings_are_shown_as_a_few_and_a_count() {
     let check = check("hygiene \"image\" { suid = [] }");
     let files: String = (0..100_000).map(|n| format!("files\t89ed\t0\t0\troot\troot\t/opt/{n}\u{1b}[31m\n")).collect();
     let output = format!("first\t1\t2\n{files}files .\nend .\n");
-    let mut frames = Frames::new("n");
+    let mut frames = AnswerFrames::new("n");
     let encoded = STANDARD.encode(output);
     let lines: Vec<&str> = encoded.as_bytes().chunks(76).map(|c| std::str::from_utf8(c).expect("ASCII")).collect();
     frames.feed(format!("n 0 1.00 1.50 b\n.x 1\n.o\n{}\nn .\n", lines.join("\n")).as_bytes());
@@ -93,7 +93,7 @@ fn a_hundred_thousand_findings_are_shown_as_a_few_and_a_count() {
     let judged =
         &evaluate(&check, &frame(&[("x 1", ""), ("o", &format!("first\t1\t2\n{some}files +99700 suid\nfiles .\n"))]))
             [0];
-    assert_eq!(judged.outcome, Outcome::Failed);
+    assert_eq!(judged.outcome, CheckOutcome::Failed);
     let shown = judged.actual.as_array().expect("a list");
     let last = shown.last().and_then(|v| v.as_str()).expect("a text");
     assert!(last.starts_with("… and ") && last.ends_with(" more") && shown.len() > 20, "{shown:?}");

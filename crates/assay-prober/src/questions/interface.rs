@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use super::{Kind, Seen, first_line, quote, wants};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, first_line, quote, wants};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("interface.sh")], ask, observe: interface, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("interface.sh")], ask, observe: interface, slow: false };
 
 fn ask(check: &Check) -> String {
     let addresses = if wants(check, "addrs") { "a" } else { "" };
@@ -19,24 +20,24 @@ fn ask(check: &Check) -> String {
     }
 }
 
-fn interface(_: &Check, property: &str, frame: &Frame) -> Seen {
+fn interface(_: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     match (frame.word('x'), property) {
-        (Some("1"), "exists") => Seen::Value(true.into()),
-        (Some("0"), "exists") => Seen::Value(false.into()),
-        (Some("0"), _) => Seen::Nothing("there is no such interface".into()),
+        (Some("1"), "exists") => SeenProperty::Value(true.into()),
+        (Some("0"), "exists") => SeenProperty::Value(false.into()),
+        (Some("0"), _) => SeenProperty::Nothing("there is no such interface".into()),
         (Some("1"), "mtu") => match frame.word('m').and_then(|m| m.parse::<u32>().ok()) {
-            Some(mtu) => Seen::Value(mtu.into()),
-            None => Seen::unknown("/sys/class/net does not tell its mtu"),
+            Some(mtu) => SeenProperty::Value(mtu.into()),
+            None => SeenProperty::unknown("/sys/class/net does not tell its mtu"),
         },
         (Some("1"), _) => {
             let output = frame.text('o').unwrap_or_default();
             match frame.word('s') {
-                Some("0") => Seen::Value(addresses(&output).into()),
-                Some("none") => Seen::unknown("the host has no ip (iproute2 or busybox) to tell addresses"),
-                _ => Seen::unknown(format!("ip said: {}", first_line(&output))),
+                Some("0") => SeenProperty::Value(addresses(&output).into()),
+                Some("none") => SeenProperty::unknown("the host has no ip (iproute2 or busybox) to tell addresses"),
+                _ => SeenProperty::unknown(format!("ip said: {}", first_line(&output))),
             }
         }
-        _ => Seen::unknown("the host does not show its interfaces in /sys/class/net"),
+        _ => SeenProperty::unknown("the host does not show its interfaces in /sys/class/net"),
     }
 }
 

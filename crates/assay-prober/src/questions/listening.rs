@@ -5,14 +5,14 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde_json::Value;
 
-use super::{Kind, Seen, sockets};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, sockets};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// The function that asks; the inventory asks for it too.
 pub(crate) const SHELL: &str = include_str!("listening.sh");
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[SHELL], ask, observe, slow: false };
+pub(super) const KIND: QuestionKind = QuestionKind { shell: &[SHELL], ask, observe, slow: false };
 
 /// Each list of the kernel's, by the letter of its field.
 const TABLES: [(char, &str, bool); 4] =
@@ -24,14 +24,14 @@ fn ask(_: &Check) -> String {
 
 /// One port that something listens on.
 #[derive(Debug, Default)]
-struct Port {
+struct ListeningPort {
     addresses: Vec<String>,
     processes: Vec<String>,
 }
 
 /// One socket that listens, or takes datagrams from anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listener {
+pub(crate) struct ListeningSocket {
     /// `tcp` or `udp`.
     pub protocol: &'static str,
     /// As an address is written, in capitals.
@@ -43,7 +43,7 @@ pub(crate) struct Listener {
 }
 
 /// Every socket of an answer, those on loopback too. The error says why they are not known.
-pub(crate) fn listeners(frame: &Frame) -> Result<Vec<Listener>, &'static str> {
+pub(crate) fn listeners(frame: &AnswerFrame) -> Result<Vec<ListeningSocket>, &'static str> {
     if frame.word('x') != Some("1") {
         return Err("the host does not show its sockets in /proc/net");
     }
@@ -56,19 +56,19 @@ pub(crate) fn listeners(frame: &Frame) -> Result<Vec<Listener>, &'static str> {
         for line in table.lines() {
             let Some((address, port, inode)) = socket(line, six) else { continue };
             let processes = owners.get(inode).cloned().unwrap_or_default();
-            found.push(Listener { protocol, address, port, processes });
+            found.push(ListeningSocket { protocol, address, port, processes });
         }
     }
     Ok(found)
 }
 
-fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
+fn observe(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let ports = match listeners(frame) {
         Ok(listeners) => ports(listeners),
-        Err(why) => return Seen::unknown(why),
+        Err(why) => return SeenProperty::unknown(why),
     };
     if property == "ports" {
-        return Seen::Value(ports.keys().map(|(protocol, port)| format!("{protocol}:{port}")).collect());
+        return SeenProperty::Value(ports.keys().map(|(protocol, port)| format!("{protocol}:{port}")).collect());
     }
     let allow: Vec<&str> = check
         .parameters
@@ -79,10 +79,10 @@ fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
         .filter_map(Value::as_str)
         .collect();
     let unexpected = ports.iter().filter(|((protocol, port), _)| !allow.iter().any(|a| allows(a, protocol, *port)));
-    Seen::Value(unexpected.map(|((protocol, port), it)| describe(protocol, *port, it)).collect())
+    SeenProperty::Value(unexpected.map(|((protocol, port), it)| describe(protocol, *port, it)).collect())
 }
 
-fn describe(protocol: &str, port: u16, it: &Port) -> String {
+fn describe(protocol: &str, port: u16, it: &ListeningPort) -> String {
     let whose = if it.processes.is_empty() { String::new() } else { format!(" ({})", it.processes.join(", ")) };
     format!("{protocol}:{port} on {}{whose}", it.addresses.join(", "))
 }
@@ -98,8 +98,8 @@ fn allows(pattern: &str, protocol: &str, port: u16) -> bool {
 }
 
 /// By port, without what listens on loopback only.
-fn ports(listeners: Vec<Listener>) -> BTreeMap<(&'static str, u16), Port> {
-    let mut ports: BTreeMap<(&'static str, u16), Port> = BTreeMap::new();
+fn ports(listeners: Vec<ListeningSocket>) -> BTreeMap<(&'static str, u16), ListeningPort> {
+    let mut ports: BTreeMap<(&'static str, u16), ListeningPort> = BTreeMap::new();
     for one in listeners.into_iter().filter(|one| !is_loopback(&one.address)) {
         let it = ports.entry((one.protocol, one.port)).or_default();
         it.addresses.extend(Some(one.address).filter(|a| !it.addresses.contains(a)));
@@ -128,7 +128,7 @@ pub(crate) fn is_loopback(address: &str) -> bool {
 }
 
 /// Names of processes by the sockets that they hold: `ls -l /proc/*/fd` says which, `comm` how they are called.
-fn owners(frame: &Frame) -> BTreeMap<String, Vec<String>> {
+fn owners(frame: &AnswerFrame) -> BTreeMap<String, Vec<String>> {
     let names = frame.text('n').unwrap_or_default();
     let names: BTreeMap<&str, &str> =
         names.lines().filter_map(|line| line.strip_prefix("/proc/")?.split_once("/comm:")).collect();
@@ -159,7 +159,7 @@ mod tests {
     const UDP: &str = "  0: 00000000:0044 00000000:0000 07 0:0 0:0 0 0 0 106 1\n";
     const HELD: &str = "/proc/7/fd:\nlrwx------ 1 root root 64 Nov 23 01:10 6 -> socket:[103]\nlrwx------ 1 root root 64 Nov 23 01:10 7 -> socket:[104]\n/proc/8/fd:\nlrwx------ 1 root root 64 Nov 23 01:10 6 -> socket:[103]\n";
 
-    fn see(block: &str, property: &str) -> Seen {
+    fn see(block: &str, property: &str) -> SeenProperty {
         see_tables(
             block,
             property,
@@ -167,7 +167,7 @@ mod tests {
         )
     }
 
-    fn see_tables(block: &str, property: &str, tables: &[String; 4]) -> Seen {
+    fn see_tables(block: &str, property: &str, tables: &[String; 4]) -> SeenProperty {
         let [t, tcp6, u, udp6] = tables;
         let fields =
             [("x 1", ""), ("t", t), ("T", tcp6), ("u", u), ("U", udp6), ("f", HELD), ("n", "/proc/7/comm:nginx\n")];
@@ -178,14 +178,14 @@ mod tests {
     fn whatever_is_not_on_the_list() {
         assert_eq!(
             see("allow = [\"tcp:22\", \"udp:67-68\"]", "unexpected"),
-            Seen::Value(json!(["tcp:8080 on 0.0.0.0, :: (nginx, process 8)"]))
+            SeenProperty::Value(json!(["tcp:8080 on 0.0.0.0, :: (nginx, process 8)"]))
         );
-        assert_eq!(see("allow = [\"tcp:*\", \"udp:*\"]", "unexpected"), Seen::Value(json!([])));
+        assert_eq!(see("allow = [\"tcp:*\", \"udp:*\"]", "unexpected"), SeenProperty::Value(json!([])));
         assert_eq!(
             see("allow = [\"tcp6:8080\", \"udp:22\", \"tcp\", \"x:68\", \"udp:x\"]", "unexpected"),
-            Seen::Value(json!(["tcp:22 on 0.0.0.0", "udp:68 on 0.0.0.0"]))
+            SeenProperty::Value(json!(["tcp:22 on 0.0.0.0", "udp:68 on 0.0.0.0"]))
         );
-        assert_eq!(see("ports = []", "ports"), Seen::Value(json!(["tcp:22", "tcp:8080", "udp:68"])));
+        assert_eq!(see("ports = []", "ports"), SeenProperty::Value(json!(["tcp:22", "tcp:8080", "udp:68"])));
     }
 
     #[test]
@@ -193,10 +193,13 @@ mod tests {
         let check = check("listening \"ports\" { allow = [\"tcp:22\"] }");
         assert_eq!(check.properties.len(), 1);
         assert_eq!(check.properties[0].name, "unexpected");
-        assert!(matches!(observe(&check, "unexpected", &frame(&[("x ?", "")])), Seen::Unknown(_)));
+        assert!(matches!(observe(&check, "unexpected", &frame(&[("x ?", "")])), SeenProperty::Unknown(_)));
         for broken in ["", "end 2", "  0: 00000000:0016 00000000:0000 0A"] {
             let tables = [broken, "end 1", "end 1", "end 1"].map(str::to_owned);
-            assert!(matches!(see_tables("allow = [\"tcp:*\"]", "unexpected", &tables), Seen::Unknown(_)), "{broken:?}");
+            assert!(
+                matches!(see_tables("allow = [\"tcp:*\"]", "unexpected", &tables), SeenProperty::Unknown(_)),
+                "{broken:?}"
+            );
         }
     }
 }

@@ -35,8 +35,8 @@ use serde_json::Value;
 pub(super) use cloud_init::SHELL as CLOUD_INIT;
 pub(super) use hygiene::{introduce, public_half};
 
-use super::frames::Frame;
-use assay_suite::{Asker, Check, Resource};
+use super::frames::AnswerFrame;
+use assay_suite::{Check, QuestionAsker, ResourceKind};
 
 /// The function that asks a host about itself: no resource, see `facts`.
 pub(super) const FACTS: &str = include_str!("facts.sh");
@@ -45,7 +45,7 @@ pub(super) const FACTS: &str = include_str!("facts.sh");
 pub(super) const INVENTORY: &str = include_str!("inventory.sh");
 /// The function that lists the kernels which can be booted.
 pub(super) const KERNELS: &str = include_str!("kernels.sh");
-pub(super) use listening::{Listener, SHELL as LISTENING, is_loopback, listeners};
+pub(super) use listening::{ListeningSocket, SHELL as LISTENING, is_loopback, listeners};
 
 /// How much of a command's stdout and of its stderr is kept.
 pub(super) const OUTPUT_KEPT: usize = 64 << 10;
@@ -53,49 +53,49 @@ pub(super) const OUTPUT_KEPT: usize = 64 << 10;
 pub(super) const CONTENTS_KEPT: usize = 256 << 10;
 
 /// How one kind of resource is asked about.
-pub(super) struct Kind {
+pub(super) struct QuestionKind {
     /// The shell functions that it needs beside the prelude's; each text goes into a script once.
     pub shell: &'static [&'static str],
     /// The command that asks, without a newline. `$i`, `$A` and `$T` are set before it (see prelude.sh).
     pub ask: fn(&Check) -> String,
     /// What an answer says about a property.
-    pub observe: fn(&Check, &str, &Frame) -> Seen,
+    pub observe: fn(&Check, &str, &AnswerFrame) -> SeenProperty,
     /// Whether an answer may wait for others than the host (a network, a command), so that it is better not waited for
     /// in line.
     pub slow: bool,
 }
 
 /// How hosts are asked about `resource`; `None` where hosts are not asked at all.
-pub(super) fn of(resource: Resource) -> Option<&'static Kind> {
+pub(super) fn of(resource: ResourceKind) -> Option<&'static QuestionKind> {
     Some(match resource {
-        Resource::Addr => &addr::KIND,
-        Resource::Boot => &boot::KIND,
-        Resource::CloudInit => &cloud_init::KIND,
-        Resource::Command => &command::KIND,
-        Resource::Dns => &dns::KIND,
-        Resource::File => &file::KIND,
-        Resource::Group => &group::KIND,
-        Resource::Http => &http::KIND,
-        Resource::Hygiene => &hygiene::KIND,
-        Resource::Interface => &interface::KIND,
-        Resource::KernelParam => &kernel_param::KIND,
-        Resource::Listening => &listening::KIND,
-        Resource::Mount => &mount::KIND,
-        Resource::Package => &package::KIND,
-        Resource::Port => &port::KIND,
-        Resource::Process => &process::KIND,
-        Resource::RootFilesystem => &root_filesystem::KIND,
-        Resource::Service => &service::KIND,
-        Resource::Sshd => &sshd::KIND,
-        Resource::Systemd => &systemd::KIND,
-        Resource::User => &user::KIND,
+        ResourceKind::Addr => &addr::KIND,
+        ResourceKind::Boot => &boot::KIND,
+        ResourceKind::CloudInit => &cloud_init::KIND,
+        ResourceKind::Command => &command::KIND,
+        ResourceKind::Dns => &dns::KIND,
+        ResourceKind::File => &file::KIND,
+        ResourceKind::Group => &group::KIND,
+        ResourceKind::Http => &http::KIND,
+        ResourceKind::Hygiene => &hygiene::KIND,
+        ResourceKind::Interface => &interface::KIND,
+        ResourceKind::KernelParam => &kernel_param::KIND,
+        ResourceKind::Listening => &listening::KIND,
+        ResourceKind::Mount => &mount::KIND,
+        ResourceKind::Package => &package::KIND,
+        ResourceKind::Port => &port::KIND,
+        ResourceKind::Process => &process::KIND,
+        ResourceKind::RootFilesystem => &root_filesystem::KIND,
+        ResourceKind::Service => &service::KIND,
+        ResourceKind::Sshd => &sshd::KIND,
+        ResourceKind::Systemd => &systemd::KIND,
+        ResourceKind::User => &user::KIND,
         _ => return None,
     })
 }
 
 /// What is known of one property.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Seen {
+pub(super) enum SeenProperty {
     /// Its value.
     Value(Value),
     /// The beginning of a text that was longer than what is kept.
@@ -108,50 +108,50 @@ pub(super) enum Seen {
     Unknown(String),
 }
 
-impl Seen {
+impl SeenProperty {
     fn unknown(why: impl Into<String>) -> Self {
         Self::Unknown(why.into())
     }
 }
 
 /// What `frame`, the answer to `check`, says about `property`.
-pub(super) fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
+pub(super) fn observe(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     match of(check.resource) {
         Some(kind) => (kind.observe)(check, property, frame),
-        None => Seen::unknown("hosts are not asked about this"),
+        None => SeenProperty::unknown("hosts are not asked about this"),
     }
 }
 
 /// Why a check that hosts are not asked about has no answer here.
 pub(super) fn not_asked(check: &Check) -> &'static str {
     match check.resource.asker() {
-        Asker::Conductor => "only EC2 or a second boot can tell, and there is neither here",
-        Asker::Suite | Asker::Host => "hosts are not asked about this",
+        QuestionAsker::Conductor => "only EC2 or a second boot can tell, and there is neither here",
+        QuestionAsker::Suite | QuestionAsker::Host => "hosts are not asked about this",
     }
 }
 
 /// The first word of an answer: whether the thing is there.
-fn exists(frame: &Frame, why_unknown: &str) -> Seen {
+fn exists(frame: &AnswerFrame, why_unknown: &str) -> SeenProperty {
     match frame.word('x') {
-        Some("1") => Seen::Value(true.into()),
-        Some("0") => Seen::Value(false.into()),
-        _ => Seen::unknown(why_unknown),
+        Some("1") => SeenProperty::Value(true.into()),
+        Some("0") => SeenProperty::Value(false.into()),
+        _ => SeenProperty::unknown(why_unknown),
     }
 }
 
-fn kept(frame: &Frame, letter: char, limit: usize) -> Seen {
+fn kept(frame: &AnswerFrame, letter: char, limit: usize) -> SeenProperty {
     match frame.bytes(letter) {
         Some(bytes) => beginning(bytes, limit),
-        None => Seen::unknown("the output is missing"),
+        None => SeenProperty::unknown("the output is missing"),
     }
 }
 
-fn beginning(bytes: &[u8], limit: usize) -> Seen {
+fn beginning(bytes: &[u8], limit: usize) -> SeenProperty {
     match bytes.get(..limit) {
-        Some(kept) if bytes.len() > limit => Seen::Beginning(String::from_utf8_lossy(kept).into_owned()),
+        Some(kept) if bytes.len() > limit => SeenProperty::Beginning(String::from_utf8_lossy(kept).into_owned()),
         _ => match std::str::from_utf8(bytes) {
-            Ok(text) => Seen::Value(text.into()),
-            Err(_) => Seen::NotUtf8(bytes.to_vec()),
+            Ok(text) => SeenProperty::Value(text.into()),
+            Err(_) => SeenProperty::NotUtf8(bytes.to_vec()),
         },
     }
 }

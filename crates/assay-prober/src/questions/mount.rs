@@ -1,11 +1,12 @@
 //! A mount: the first line about it in /proc/self/mountinfo (proc(5)), and how full it is.
 
-use super::{Kind, Seen, quote, wants};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, quote, wants};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("mount.sh")], ask, observe: mount, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("mount.sh")], ask, observe: mount, slow: false };
 
 fn ask(check: &Check) -> String {
     let plain = check.subject();
@@ -16,22 +17,22 @@ fn ask(check: &Check) -> String {
     format!("ask_mount {} {} {} '{usage}'", quote(&older), quote(&newer), quote(plain))
 }
 
-fn mount(_: &Check, property: &str, frame: &Frame) -> Seen {
+fn mount(_: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     if frame.word('x') != Some("1") {
-        return Seen::unknown("the host does not show its mounts in /proc/self/mountinfo");
+        return SeenProperty::unknown("the host does not show its mounts in /proc/self/mountinfo");
     }
     let line = frame.text('o').unwrap_or_default();
     if line.is_empty() {
         return match property {
-            "exists" => Seen::Value(false.into()),
-            _ => Seen::Nothing("nothing is mounted there".into()),
+            "exists" => SeenProperty::Value(false.into()),
+            _ => SeenProperty::Nothing("nothing is mounted there".into()),
         };
     }
-    let Some(mount) = Mount::read(&line) else {
-        return Seen::unknown("the line in /proc/self/mountinfo cannot be read");
+    let Some(mount) = MountLine::read(&line) else {
+        return SeenProperty::unknown("the line in /proc/self/mountinfo cannot be read");
     };
     match property {
-        "exists" => Seen::Value(true.into()),
+        "exists" => SeenProperty::Value(true.into()),
         "opts" => {
             let mut all: Vec<&str> = Vec::new();
             for option in options(mount.options) {
@@ -39,24 +40,24 @@ fn mount(_: &Check, property: &str, frame: &Frame) -> Seen {
                     all.push(option);
                 }
             }
-            Seen::Value(all.into())
+            SeenProperty::Value(all.into())
         }
-        "vfs-opts" => Seen::Value(options(mount.super_options).into()),
-        "source" => Seen::Value(unescape(mount.source).into()),
-        "filesystem" => Seen::Value(unescape(mount.filesystem).into()),
+        "vfs-opts" => SeenProperty::Value(options(mount.super_options).into()),
+        "source" => SeenProperty::Value(unescape(mount.source).into()),
+        "filesystem" => SeenProperty::Value(unescape(mount.filesystem).into()),
         _ => usage(frame.word('u').unwrap_or_default()),
     }
 }
 
 /// What of a line of mountinfo matters, from the mount point on.
-struct Mount<'a> {
+struct MountLine<'a> {
     options: &'a str,
     filesystem: &'a str,
     source: &'a str,
     super_options: &'a str,
 }
 
-impl<'a> Mount<'a> {
+impl<'a> MountLine<'a> {
     /// `/mnt rw,noatime shared:1 - ext4 /dev/sda1 rw,errors=continue`; there may be no field before the dash, or several.
     fn read(line: &'a str) -> Option<Self> {
         let (before, after) = line.rsplit_once(" - ")?;
@@ -90,13 +91,13 @@ fn unescape(text: &str) -> String {
 }
 
 /// `stat -f -c '%b %f'`: all blocks and free ones, into per cent in use (goss, system/mount_posix.go).
-fn usage(word: &str) -> Seen {
+fn usage(word: &str) -> SeenProperty {
     let numbers: Vec<f64> = word.split(' ').filter_map(|n| n.parse::<u64>().ok()).map(|n| n as f64).collect();
     match numbers.as_slice() {
         // A file system without blocks (proc, sysfs) is not filled by anything.
-        [0.0, _] => Seen::Value(0.into()),
-        [blocks, free] => Seen::Value((((1.0 - free / blocks) * 100.0).round() as i64).into()),
-        _ => Seen::unknown("stat -f said nothing that can be read, and sudo -n does not help"),
+        [0.0, _] => SeenProperty::Value(0.into()),
+        [blocks, free] => SeenProperty::Value((((1.0 - free / blocks) * 100.0).round() as i64).into()),
+        _ => SeenProperty::unknown("stat -f said nothing that can be read, and sudo -n does not help"),
     }
 }
 
@@ -109,23 +110,23 @@ mod tests {
     #[test]
     fn the_fields_of_mountinfo() {
         let line = r#"/a\040b rw,nosuid,rw shared:1 master:2 - fuse.x \\srv\134My\040Docs rw,context="a:b,c",,errors=continue"#;
-        let mount = Mount::read(line).expect("it is one");
+        let mount = MountLine::read(line).expect("it is one");
         assert_eq!(options(mount.options), ["rw", "nosuid", "rw"]);
         assert_eq!(options(mount.super_options), ["rw", "context=\"a:b,c\"", "errors=continue"]);
         assert_eq!((mount.filesystem, unescape(mount.source).as_str()), ("fuse.x", r"\\srv\My Docs"));
-        assert!(Mount::read("/ rw - ext4 /dev/sda1 rw").is_some());
+        assert!(MountLine::read("/ rw - ext4 /dev/sda1 rw").is_some());
         for broken in ["", "/", "/ rw", "/ rw -", "/ rw - ext4", "/ rw - ext4 x", " - a b c"] {
-            assert!(Mount::read(broken).is_none() || broken == " - a b c", "{broken}");
+            assert!(MountLine::read(broken).is_none() || broken == " - a b c", "{broken}");
         }
     }
 
     #[test]
     fn how_full_it_is() {
-        assert_eq!(usage("1000 126"), Seen::Value(json!(87)));
-        assert_eq!(usage("0 0"), Seen::Value(json!(0)));
-        assert_eq!(usage("18446744073709551615 0"), Seen::Value(json!(100)));
+        assert_eq!(usage("1000 126"), SeenProperty::Value(json!(87)));
+        assert_eq!(usage("0 0"), SeenProperty::Value(json!(0)));
+        assert_eq!(usage("18446744073709551615 0"), SeenProperty::Value(json!(100)));
         for broken in ["", "1", "a b", "1 2 3", "-1 2"] {
-            assert!(matches!(usage(broken), Seen::Unknown(_)), "{broken}");
+            assert!(matches!(usage(broken), SeenProperty::Unknown(_)), "{broken}");
         }
     }
 }

@@ -1,20 +1,20 @@
 //! A package of dpkg, rpm, apk or pacman, with versions as goss words them (goss, system/package_*.go).
 
-use super::{Kind, Seen, complaints, first_line, quote};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, complaints, first_line, quote};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// Tells the distribution; services ask for it too.
 pub(super) const DISTRIBUTION: &str = include_str!("distribution.sh");
 /// See the file.
-pub(super) const KIND: Kind =
-    Kind { shell: &[DISTRIBUTION, include_str!("package.sh")], ask, observe: package, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[DISTRIBUTION, include_str!("package.sh")], ask, observe: package, slow: false };
 
 fn ask(check: &Check) -> String {
     format!("ask_package {}", quote(check.subject()))
 }
 
-fn package(check: &Check, property: &str, frame: &Frame) -> Seen {
+fn package(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let name = check.subject();
     let output = frame.text('o').unwrap_or_default();
     let said = complaints(&frame.text('e').unwrap_or_default());
@@ -25,10 +25,10 @@ fn package(check: &Check, property: &str, frame: &Frame) -> Seen {
         ("apk", "0") => apk_versions(&output, name),
         // `pacman -Q`: the name, a space, the version.
         ("pacman", "0") => output.lines().filter_map(|l| l.split_whitespace().nth(1)).map(str::to_owned).collect(),
-        ("none", _) => return Seen::unknown("the host has neither dpkg, rpm, apk nor pacman"),
+        ("none", _) => return SeenProperty::unknown("the host has neither dpkg, rpm, apk nor pacman"),
         (manager, "1") if is_absence(manager, &output, &said) => {
             if frame.word('n') != Some("some") {
-                return Seen::unknown(format!(
+                return SeenProperty::unknown(format!(
                     "{manager}'s database holds no package at all, so it is gone or not there yet"
                 ));
             }
@@ -36,13 +36,13 @@ fn package(check: &Check, property: &str, frame: &Frame) -> Seen {
         }
         (manager, status) => {
             let said = if said.trim().is_empty() { &output } else { &said };
-            return Seen::unknown(format!("{manager} ended with status {status}: {}", first_line(said)));
+            return SeenProperty::unknown(format!("{manager} ended with status {status}: {}", first_line(said)));
         }
     };
     match (property, versions.is_empty()) {
-        ("installed", empty) => Seen::Value((!empty).into()),
-        (_, true) => Seen::Nothing("it is not installed".into()),
-        (_, false) => Seen::Value(versions.into()),
+        ("installed", empty) => SeenProperty::Value((!empty).into()),
+        (_, true) => SeenProperty::Nothing("it is not installed".into()),
+        (_, false) => SeenProperty::Value(versions.into()),
     }
 }
 

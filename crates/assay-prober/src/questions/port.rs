@@ -1,11 +1,12 @@
 //! A listening port, from /proc/net.
 
-use super::{Kind, Seen, sockets};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, sockets};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("port.sh")], ask, observe: listening, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("port.sh")], ask, observe: listening, slow: false };
 
 fn ask(check: &Check) -> String {
     let (family, number) = port(check.subject());
@@ -20,20 +21,20 @@ fn port(id: &str) -> (&str, u16) {
     (family, number.parse().unwrap_or(0))
 }
 
-fn listening(check: &Check, property: &str, frame: &Frame) -> Seen {
+fn listening(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let (family, number) = port(check.subject());
     let addresses = match frame.word('x') {
         // grep's status where it finds nothing is 1.
         Some("1") => match frame.whole('o', &[0, 1]) {
             Ok(table) => sockets::listening(&table, family, number),
-            Err(why) => return Seen::unknown(format!("/proc/net/{family} cannot be read: {why}")),
+            Err(why) => return SeenProperty::unknown(format!("/proc/net/{family} cannot be read: {why}")),
         },
         Some("0") => Vec::new(),
-        _ => return Seen::unknown("the host does not show its sockets in /proc/net"),
+        _ => return SeenProperty::unknown("the host does not show its sockets in /proc/net"),
     };
     match (property, addresses.is_empty()) {
-        ("listening", empty) => Seen::Value((!empty).into()),
-        (_, true) => Seen::Nothing("nothing listens there".into()),
-        (_, false) => Seen::Value(addresses.into()),
+        ("listening", empty) => SeenProperty::Value((!empty).into()),
+        (_, true) => SeenProperty::Nothing("nothing listens there".into()),
+        (_, false) => SeenProperty::Value(addresses.into()),
     }
 }

@@ -1,11 +1,12 @@
 //! A process by its name.
 
-use super::{Kind, Seen, exists, quote};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, exists, quote};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind = Kind { shell: &[include_str!("process.sh")], ask, observe: process, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[include_str!("process.sh")], ask, observe: process, slow: false };
 
 /// The name as the kernel keeps it, 15 bytes; goss reads it from /proc/PID/stat up to the first `)`. A longer name is
 /// no process's name, there and here.
@@ -13,7 +14,7 @@ fn ask(check: &Check) -> String {
     format!("ask_process {}", quote(check.subject()))
 }
 
-fn process(_: &Check, _: &str, frame: &Frame) -> Seen {
+fn process(_: &Check, _: &str, frame: &AnswerFrame) -> SeenProperty {
     exists(
         frame,
         "this user may not see other users' processes, and sudo -n does not work (or the suite says sudo = false)",

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{Kind, Seen, complaints, first_line, package::DISTRIBUTION, quote, wants};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, complaints, first_line, package::DISTRIBUTION, quote, wants};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// See the file.
-pub(super) const KIND: Kind =
-    Kind { shell: &[DISTRIBUTION, include_str!("service.sh")], ask, observe: service, slow: false };
+pub(super) const KIND: QuestionKind =
+    QuestionKind { shell: &[DISTRIBUTION, include_str!("service.sh")], ask, observe: service, slow: false };
 
 fn ask(check: &Check) -> String {
     // A path is no service, there and here.
@@ -23,43 +23,43 @@ fn ask(check: &Check) -> String {
     format!("ask_service {} '{wanted}'", quote(check.subject()))
 }
 
-fn service(_: &Check, property: &str, frame: &Frame) -> Seen {
+fn service(_: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let levels = || frame.word('v').filter(|v| *v != "?").map(|v| v.split_whitespace().collect::<Vec<_>>());
     match (frame.word('i'), property) {
-        (Some("path"), "runlevels") => Seen::Value(json!([])),
-        (Some("path"), _) => Seen::Value(false.into()),
+        (Some("path"), "runlevels") => SeenProperty::Value(json!([])),
+        (Some("path"), _) => SeenProperty::Value(false.into()),
         // systemd has targets in the place of run levels.
-        (Some("systemd"), "runlevels") => Seen::Value(json!([])),
+        (Some("systemd"), "runlevels") => SeenProperty::Value(json!([])),
         (Some("systemd"), "enabled") => with_sysv(enabled(frame), || levels().map(|l| !l.is_empty())),
         (Some("systemd"), _) => with_sysv(active(frame), || frame.word('q').map(|q| q == "0")),
         (Some("upstart" | "openrc" | "sysv"), "runlevels") => match levels() {
-            Some(levels) => Seen::Value(levels.into()),
-            None => Seen::unknown("the host did not tell the run levels"),
+            Some(levels) => SeenProperty::Value(levels.into()),
+            None => SeenProperty::unknown("the host did not tell the run levels"),
         },
-        (Some("upstart"), "enabled") if frame.word('p') == Some("1") => Seen::Value(true.into()),
+        (Some("upstart"), "enabled") if frame.word('p') == Some("1") => SeenProperty::Value(true.into()),
         (Some("upstart" | "openrc" | "sysv"), "enabled") => match levels() {
-            Some(levels) => Seen::Value((!levels.is_empty()).into()),
-            None => Seen::unknown("the host did not tell whether it is enabled"),
+            Some(levels) => SeenProperty::Value((!levels.is_empty()).into()),
+            None => SeenProperty::unknown("the host did not tell whether it is enabled"),
         },
         (Some(kind @ ("upstart" | "openrc" | "sysv")), _) => running(frame, kind),
         (Some(other), _) if !other.is_empty() => {
-            Seen::unknown(format!("the host starts its services by {other}, which assay does not ask"))
+            SeenProperty::unknown(format!("the host starts its services by {other}, which assay does not ask"))
         }
-        _ => Seen::unknown("the host did not tell how its services are started"),
+        _ => SeenProperty::unknown("the host did not tell how its services are started"),
     }
 }
 
 /// Beside a systemd that does not know sysv's services, those count too.
-fn with_sysv(seen: Seen, sysv: impl FnOnce() -> Option<bool>) -> Seen {
+fn with_sysv(seen: SeenProperty, sysv: impl FnOnce() -> Option<bool>) -> SeenProperty {
     match seen {
-        Seen::Value(value) if value == json!(false) && sysv() == Some(true) => Seen::Value(true.into()),
+        SeenProperty::Value(value) if value == json!(false) && sysv() == Some(true) => SeenProperty::Value(true.into()),
         seen => seen,
     }
 }
 
 /// `systemctl is-enabled`: status 0 is what goss goes by; any other status with a state that systemctl(1) lists means
 /// that it is not enabled.
-fn enabled(frame: &Frame) -> Seen {
+fn enabled(frame: &AnswerFrame) -> SeenProperty {
     let output = frame.text('E').unwrap_or_default();
     let said = complaints(&frame.text('f').unwrap_or_default());
     let states = ["linked", "linked-runtime", "masked", "masked-runtime", "disabled", "not-found", "bad", "transient"];
@@ -68,28 +68,30 @@ fn enabled(frame: &Frame) -> Seen {
     let known = output.lines().any(|line| states.contains(&line.trim())) || absent;
     let known = known && !is_unanswered(&said);
     match frame.word('e') {
-        Some("0") => Seen::Value(true.into()),
-        Some(_) if known => Seen::Value(false.into()),
-        Some(status) => {
-            Seen::unknown(format!("systemctl is-enabled ended with status {status}: {}", first_line(&(said + &output))))
-        }
-        None => Seen::unknown("systemctl's answer is missing"),
+        Some("0") => SeenProperty::Value(true.into()),
+        Some(_) if known => SeenProperty::Value(false.into()),
+        Some(status) => SeenProperty::unknown(format!(
+            "systemctl is-enabled ended with status {status}: {}",
+            first_line(&(said + &output))
+        )),
+        None => SeenProperty::unknown("systemctl's answer is missing"),
     }
 }
 
 /// `systemctl is-active`. Where systemd does not run, it runs no service.
-fn active(frame: &Frame) -> Seen {
+fn active(frame: &AnswerFrame) -> SeenProperty {
     let output = frame.text('R').unwrap_or_default();
     let said = complaints(&frame.text('g').unwrap_or_default());
     let known = ["inactive", "failed", "activating", "deactivating", "maintenance", "unknown"];
     match frame.word('r') {
-        Some("0") => Seen::Value(true.into()),
-        Some("absent") => Seen::Value(false.into()),
-        Some("3" | "4") if known.contains(&output.trim()) && !is_unanswered(&said) => Seen::Value(false.into()),
-        Some(status) => {
-            Seen::unknown(format!("systemctl is-active ended with status {status}: {}", first_line(&(said + &output))))
-        }
-        None => Seen::unknown("systemctl's answer is missing"),
+        Some("0") => SeenProperty::Value(true.into()),
+        Some("absent") => SeenProperty::Value(false.into()),
+        Some("3" | "4") if known.contains(&output.trim()) && !is_unanswered(&said) => SeenProperty::Value(false.into()),
+        Some(status) => SeenProperty::unknown(format!(
+            "systemctl is-active ended with status {status}: {}",
+            first_line(&(said + &output))
+        )),
+        None => SeenProperty::unknown("systemctl's answer is missing"),
     }
 }
 
@@ -104,20 +106,24 @@ fn is_unanswered(said: &str) -> bool {
 }
 
 /// `service NAME status`.
-fn running(frame: &Frame, kind: &str) -> Seen {
+fn running(frame: &AnswerFrame, kind: &str) -> SeenProperty {
     let output = frame.text('u').unwrap_or_default();
     match frame.word('q') {
-        Some("none") => Seen::unknown("the host has neither systemctl nor service"),
-        Some("0") if kind == "upstart" => Seen::Value((output.contains("running") || output.contains("online")).into()),
-        Some("0") => Seen::Value(true.into()),
-        Some("124" | "137" | "143") => Seen::unknown("the service's script did not end in time"),
-        Some("126" | "127") => Seen::unknown(format!("the service's script could not be run: {}", first_line(&output))),
-        Some("user") => Seen::unknown(
+        Some("none") => SeenProperty::unknown("the host has neither systemctl nor service"),
+        Some("0") if kind == "upstart" => {
+            SeenProperty::Value((output.contains("running") || output.contains("online")).into())
+        }
+        Some("0") => SeenProperty::Value(true.into()),
+        Some("124" | "137" | "143") => SeenProperty::unknown("the service's script did not end in time"),
+        Some("126" | "127") => {
+            SeenProperty::unknown(format!("the service's script could not be run: {}", first_line(&output)))
+        }
+        Some("user") => SeenProperty::unknown(
             "its script does not tell this user that it runs, and sudo -n does not work (or the suite says sudo = false)",
         ),
         // The Linux Standard Base's word for "unknown"; OpenRC's for a service that stops.
-        Some("4") if kind == "sysv" => Seen::unknown("the service's script says that it cannot tell"),
-        Some(status) if status.parse::<u8>().is_ok() => Seen::Value(false.into()),
-        _ => Seen::unknown("the service's status is missing"),
+        Some("4") if kind == "sysv" => SeenProperty::unknown("the service's script says that it cannot tell"),
+        Some(status) if status.parse::<u8>().is_ok() => SeenProperty::Value(false.into()),
+        _ => SeenProperty::unknown("the service's status is missing"),
     }
 }

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, Seen, complaints, first_line, quote};
-use crate::frames::Frame;
+use super::{QuestionKind, SeenProperty, complaints, first_line, quote};
+use crate::frames::AnswerFrame;
 use assay_suite::Check;
 
 /// The functions that find out what the running server was told.
@@ -16,7 +16,7 @@ macro_rules! settings {
 pub(super) use settings;
 
 /// See the file. What asks is a program of its own, for it may have to run as root.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: QuestionKind = QuestionKind {
     shell: &[
         concat!("sshd_program() {\ncat <<'SSHD'\n", settings!(), include_str!("sshd_program.sh"), "SSHD\n}"),
         include_str!("sshd.sh"),
@@ -67,10 +67,10 @@ fn ask(check: &Check) -> String {
     format!("ask_sshd {}", quote(connection))
 }
 
-fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
+fn observe(check: &Check, property: &str, frame: &AnswerFrame) -> SeenProperty {
     let output = match frame.whole('o', &[0]) {
         Ok(output) => output,
-        Err(why) => return Seen::unknown(format!("sshd -T: {why}")),
+        Err(why) => return SeenProperty::unknown(format!("sshd -T: {why}")),
     };
     let mut lines = output.splitn(4, '\n');
     let mut word = |name: &str| lines.next().and_then(|line| line.strip_prefix(name)).unwrap_or_default().trim();
@@ -78,13 +78,19 @@ fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
     let output = lines.next().unwrap_or_default();
     match status {
         "0" if why.is_empty() => {}
-        "0" => return Seen::unknown(format!("what sshd -T prints may not be what the running server does: {why}")),
-        "none" => return Seen::unknown("the host has no sshd to ask (OpenSSH's server)"),
-        "" => return Seen::unknown("sshd's answer is missing"),
+        "0" => {
+            return SeenProperty::unknown(format!(
+                "what sshd -T prints may not be what the running server does: {why}"
+            ));
+        }
+        "none" => return SeenProperty::unknown("the host has no sshd to ask (OpenSSH's server)"),
+        "" => return SeenProperty::unknown("sshd's answer is missing"),
         status => {
             let said = complaints(output);
             let said = first_line(&said);
-            return Seen::unknown(format!("sshd -T, which is root's to run, ended with status {status}: {said}"));
+            return SeenProperty::unknown(format!(
+                "sshd -T, which is root's to run, ended with status {status}: {said}"
+            ));
         }
     }
     let keyword = property.replace('-', "");
@@ -95,21 +101,21 @@ fn observe(check: &Check, property: &str, frame: &Frame) -> Seen {
     }
     if let Some(divide) = divider(&keyword) {
         let elements = values.iter().flat_map(|value| divide(value)).filter(|e| !e.is_empty());
-        return Seen::Value(elements.collect::<Vec<_>>().into());
+        return SeenProperty::Value(elements.collect::<Vec<_>>().into());
     }
     match values.first() {
         // The word of sshd_config(5); sshd prints its older name.
         Some(&"without-password") if keyword == "permitrootlogin" && !asks_for(check, "without-password") => {
-            Seen::Value(json!("prohibit-password"))
+            SeenProperty::Value(json!("prohibit-password"))
         }
-        Some(value) => Seen::Value(json!(value)),
-        None => Seen::Nothing(format!("this sshd does not print {keyword}")),
+        Some(value) => SeenProperty::Value(json!(value)),
+        None => SeenProperty::Nothing(format!("this sshd does not print {keyword}")),
     }
 }
 
-type Divider = fn(&str) -> Vec<&str>;
+type BlockDivider = fn(&str) -> Vec<&str>;
 
-fn divider(keyword: &str) -> Option<Divider> {
+fn divider(keyword: &str) -> Option<BlockDivider> {
     if COMMAS.contains(&keyword) {
         Some(|value| value.split(',').collect())
     } else if BLANKS.contains(&keyword) {
@@ -141,7 +147,7 @@ mod tests {
         format!("status {status}\nwhy {why}\nmatch \n{output}\nend 0")
     }
 
-    fn see(property: &str, output: &str) -> Seen {
+    fn see(property: &str, output: &str) -> SeenProperty {
         let check = check("sshd \"effective\" { permit-root-login = \"no\" }");
         observe(&check, property, &frame(&[("o", &said("0", "", output))]))
     }
@@ -158,9 +164,9 @@ mod tests {
             ("host-key", json!(["/etc/ssh/a b"])),
             ("allow-users", json!([])),
         ] {
-            assert_eq!(see(property, OUTPUT), Seen::Value(wanted), "{property}");
+            assert_eq!(see(property, OUTPUT), SeenProperty::Value(wanted), "{property}");
         }
-        assert!(matches!(see("x11-forwarding", OUTPUT), Seen::Nothing(_)));
+        assert!(matches!(see("x11-forwarding", OUTPUT), SeenProperty::Nothing(_)));
     }
 
     #[test]
@@ -168,7 +174,7 @@ mod tests {
         let spelled = check("sshd \"x\" { PermitRootLogin = \"without-password\" }");
         assert_eq!(spelled.properties[0].name, "permit-root-login");
         let seen = observe(&spelled, "permit-root-login", &frame(&[("o", &said("0", "", OUTPUT))]));
-        assert_eq!(seen, Seen::Value(json!("without-password")));
+        assert_eq!(seen, SeenProperty::Value(json!("without-password")));
         assert_eq!(check("sshd \"x\" { max_auth_tries = { le = 4 } }").properties[0].name, "max-auth-tries");
         assert_eq!(
             ask(&check("sshd \"x\" {\n match = \"user=a,addr=1\"\n ciphers = []\n}")),
@@ -186,7 +192,10 @@ mod tests {
             said("0", "", OUTPUT).replace("end 0", ""),
             String::new(),
         ] {
-            assert!(matches!(observe(&check, "ciphers", &frame(&[("o", &output)])), Seen::Unknown(_)), "{output}");
+            assert!(
+                matches!(observe(&check, "ciphers", &frame(&[("o", &output)])), SeenProperty::Unknown(_)),
+                "{output}"
+            );
         }
     }
 }

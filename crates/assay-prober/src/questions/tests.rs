@@ -6,8 +6,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::*;
-use crate::{evaluate::evaluate, frames::Frames};
-use assay_model::Outcome::{self, Failed, Passed, Skipped, Undecided};
+use crate::{evaluate::evaluate, frames::AnswerFrames};
+use assay_model::CheckOutcome::{self, Failed, Passed, Skipped, Undecided};
 use assay_suite::{Suite, load};
 
 /// The one check of an HCL resource.
@@ -20,9 +20,9 @@ pub(super) fn check(resource: &str) -> Check {
 }
 
 /// An answer with these fields: a letter, its word, and the bytes under it.
-pub(super) fn frame(fields: &[(&str, &str)]) -> Frame {
+pub(super) fn frame(fields: &[(&str, &str)]) -> AnswerFrame {
     let body: String = fields.iter().map(|(head, bytes)| format!(".{head}\n{}\n", STANDARD.encode(bytes))).collect();
-    let mut frames = Frames::new("n");
+    let mut frames = AnswerFrames::new("n");
     frames.feed(format!("n 0 1.00 1.50 b\n{body}n .\n").as_bytes());
     frames.answers.remove(&0).expect("it is well formed")
 }
@@ -51,7 +51,7 @@ pub(super) fn every_answer_is_judged(
     Ok(())
 }
 
-fn outcomes(resource: &str, fields: &[(&str, &str)]) -> Vec<Outcome> {
+fn outcomes(resource: &str, fields: &[(&str, &str)]) -> Vec<CheckOutcome> {
     evaluate(&check(resource), &frame(fields)).iter().map(|j| j.outcome).collect()
 }
 
@@ -79,10 +79,10 @@ fn files() {
     let file = |property: &str, stat: &str| {
         observe(&check("file \"/x\" { exists = true }"), property, &frame(&[("x 1", ""), ("t", stat), ("l", "end 0")]))
     };
-    assert_eq!(file("mode", "89ed 7 1 2\na\nb\n"), Seen::Value(json!("4755")));
-    assert_eq!(file("size", "81a4 7 1 2\na\nb\n"), Seen::Value(json!(7)));
-    assert_eq!(file("owner", "81a4 7 1 2\na\nb\n"), Seen::Value(json!("a")));
-    assert_eq!(file("gid", "81a4 7 1 2\na\nb\n"), Seen::Value(json!(2)));
+    assert_eq!(file("mode", "89ed 7 1 2\na\nb\n"), SeenProperty::Value(json!("4755")));
+    assert_eq!(file("size", "81a4 7 1 2\na\nb\n"), SeenProperty::Value(json!(7)));
+    assert_eq!(file("owner", "81a4 7 1 2\na\nb\n"), SeenProperty::Value(json!("a")));
+    assert_eq!(file("gid", "81a4 7 1 2\na\nb\n"), SeenProperty::Value(json!(2)));
     for (mode, name) in [
         ("81a4", "file"),
         ("41ed", "directory"),
@@ -92,17 +92,23 @@ fn files() {
         ("61b0", "block-device"),
         ("21b6", "character-device"),
     ] {
-        assert_eq!(file("filetype", &format!("{mode} 0 0 0\nr\nr\n")), Seen::Value(json!(name)));
+        assert_eq!(file("filetype", &format!("{mode} 0 0 0\nr\nr\n")), SeenProperty::Value(json!(name)));
     }
-    assert!(matches!(file("mode", ""), Seen::Unknown(_)));
-    assert!(matches!(file("mode", "zz 0 0 0\nr\nr\n"), Seen::Unknown(_)));
-    assert!(matches!(file("linked-to", ""), Seen::Nothing(_)));
+    assert!(matches!(file("mode", ""), SeenProperty::Unknown(_)));
+    assert!(matches!(file("mode", "zz 0 0 0\nr\nr\n"), SeenProperty::Unknown(_)));
+    assert!(matches!(file("linked-to", ""), SeenProperty::Nothing(_)));
     for broken in ["", "/etc/a", "end 1", "/etc/aend 137"] {
         let link = frame(&[("x 1", ""), ("l", broken)]);
-        assert!(matches!(observe(&check("file \"/x\" { exists = true }"), "linked-to", &link), Seen::Unknown(_)));
+        assert!(matches!(
+            observe(&check("file \"/x\" { exists = true }"), "linked-to", &link),
+            SeenProperty::Unknown(_)
+        ));
     }
     let link = frame(&[("x 1", ""), ("l", "/etc/a b\nend 0")]);
-    assert_eq!(observe(&check("file \"/x\" { exists = true }"), "linked-to", &link), Seen::Value(json!("/etc/a b")));
+    assert_eq!(
+        observe(&check("file \"/x\" { exists = true }"), "linked-to", &link),
+        SeenProperty::Value(json!("/etc/a b"))
+    );
     let sha = "a".repeat(64);
     assert_eq!(
         outcomes(&format!("file \"/x\" {{ sha256 = \"{sha}\" }}"), &[("x 1", ""), (&format!("h {sha}"), "")]),

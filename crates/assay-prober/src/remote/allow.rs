@@ -3,26 +3,26 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
-use assay_config::settings::Cidr;
+use assay_config::settings::CidrBlock;
 
 /// The targets that a server takes.
 #[derive(Debug, Clone)]
-pub struct Targets {
+pub struct AllowedTargets {
     /// At least one.
-    pub blocks: Vec<Cidr>,
+    pub blocks: Vec<CidrBlock>,
     /// At least one.
     pub ports: Vec<u16>,
     /// `--allow-loopback-for-tests`: this machine itself may be dialled where `blocks` hold the address.
     pub own_machine: bool,
 }
 
-impl Targets {
+impl AllowedTargets {
     /// Whether `address` at `port` may be dialled; the error says why not.
     pub fn check(&self, address: &str, port: u32) -> Result<(), String> {
         let ip: IpAddr =
             address.parse().map_err(|_| "the target is no IP address; names are not resolved here".to_owned())?;
         if let Some(kind) = never(ip) {
-            let own = matches!(kind, Kind::Loopback);
+            let own = matches!(kind, AddressKind::Loopback);
             if !(own && self.own_machine) {
                 return Err(format!("{ip} may not be dialled: it is {}", kind.words()));
             }
@@ -41,7 +41,7 @@ impl Targets {
 }
 
 /// Whether this machine takes any address for its own (sysctl `net.ipv4.ip_nonlocal_bind`): then its own ones cannot be told from others.
-pub fn takes_any_address() -> bool {
+pub(super) fn takes_any_address() -> bool {
     // TEST-NET-1 (RFC 5737) and the documentation prefix (RFC 3849) are nobody's.
     is_own(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)))
         || is_own(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)))
@@ -54,7 +54,7 @@ fn is_own(ip: IpAddr) -> bool {
 
 /// Addresses that are never a machine to test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum AddressKind {
     Loopback,
     LinkLocal,
     Metadata,
@@ -63,7 +63,7 @@ enum Kind {
     Disguised,
 }
 
-impl Kind {
+impl AddressKind {
     fn words(self) -> &'static str {
         match self {
             Self::Loopback => "a loopback address",
@@ -76,7 +76,7 @@ impl Kind {
     }
 }
 
-fn never(ip: IpAddr) -> Option<Kind> {
+fn never(ip: IpAddr) -> Option<AddressKind> {
     match ip {
         IpAddr::V4(ip) => never_v4(ip),
         IpAddr::V6(ip) => never_v6(ip),
@@ -84,40 +84,42 @@ fn never(ip: IpAddr) -> Option<Kind> {
 }
 
 /// IANA's special-purpose registry (RFC 6890), as far as it is about this machine and its link.
-fn never_v4(ip: Ipv4Addr) -> Option<Kind> {
+fn never_v4(ip: Ipv4Addr) -> Option<AddressKind> {
     let first = ip.octets()[0];
     if ip.is_loopback() {
-        Some(Kind::Loopback)
+        Some(AddressKind::Loopback)
     } else if ip.is_link_local() {
-        Some(Kind::LinkLocal)
+        Some(AddressKind::LinkLocal)
     } else if ip.is_multicast() || ip.is_broadcast() {
-        Some(Kind::Multicast)
+        Some(AddressKind::Multicast)
     } else if first == 0 || first >= 240 {
-        Some(Kind::Nowhere)
+        Some(AddressKind::Nowhere)
     } else {
         None
     }
 }
 
-fn never_v6(ip: Ipv6Addr) -> Option<Kind> {
+fn never_v6(ip: Ipv6Addr) -> Option<AddressKind> {
     let parts = ip.segments();
     match parts {
-        _ if ip.is_loopback() => Some(Kind::Loopback),
-        _ if ip.is_unspecified() => Some(Kind::Nowhere),
+        _ if ip.is_loopback() => Some(AddressKind::Loopback),
+        _ if ip.is_unspecified() => Some(AddressKind::Nowhere),
         // Mapped (RFC 4291, 2.5.5.2), compatible (2.5.5.1), translated (RFC 2765), NAT64 (RFC 6052, RFC 8215), Teredo (RFC 4380), 6to4 (RFC 3056): each ends
         // up at an IPv4 address that the list did not see.
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0, 0, 0, 0, 0, 0, ..] => Some(Kind::Disguised),
-        [0x64, 0xff9b, ..] | [0x2001, 0, ..] | [0x2002, ..] => Some(Kind::Disguised),
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0, 0, 0, 0, 0, 0, ..] => {
+            Some(AddressKind::Disguised)
+        }
+        [0x64, 0xff9b, ..] | [0x2001, 0, ..] | [0x2002, ..] => Some(AddressKind::Disguised),
         // EC2's metadata, resolver and clock over IPv6 (EC2 User Guide, "Instance metadata").
-        [0xfd00, 0xec2, ..] => Some(Kind::Metadata),
-        _ if ip.is_multicast() => Some(Kind::Multicast),
+        [0xfd00, 0xec2, ..] => Some(AddressKind::Metadata),
+        _ if ip.is_multicast() => Some(AddressKind::Multicast),
         // Link-local, and site-local, which was withdrawn (RFC 3879).
-        [first, ..] if first & 0xff80 == 0xfe80 => Some(Kind::LinkLocal),
+        [first, ..] if first & 0xff80 == 0xfe80 => Some(AddressKind::LinkLocal),
         _ => None,
     }
 }
 
-fn contains(block: &Cidr, ip: IpAddr) -> bool {
+fn contains(block: &CidrBlock, ip: IpAddr) -> bool {
     let (network, address, width) = match (block.address, ip) {
         (IpAddr::V4(network), IpAddr::V4(ip)) => (u128::from(u32::from(network)), u128::from(u32::from(ip)), 32),
         (IpAddr::V6(network), IpAddr::V6(ip)) => (u128::from(network), u128::from(ip), 128),
@@ -133,8 +135,12 @@ mod tests {
     use super::*;
     use assay_config::units::cidr;
 
-    fn targets(blocks: &[&str]) -> Targets {
-        Targets { blocks: blocks.iter().filter_map(|b| cidr(b)).collect(), ports: vec![22, 2222], own_machine: false }
+    fn targets(blocks: &[&str]) -> AllowedTargets {
+        AllowedTargets {
+            blocks: blocks.iter().filter_map(|b| cidr(b)).collect(),
+            ports: vec![22, 2222],
+            own_machine: false,
+        }
     }
 
     #[test]
@@ -195,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_own_machine_only_by_its_flag_and_the_list() {
-        let tests = Targets { own_machine: true, ..targets(&["127.0.0.0/8"]) };
+        let tests = AllowedTargets { own_machine: true, ..targets(&["127.0.0.0/8"]) };
         assert_eq!(tests.check("127.0.0.1", 22), Ok(()));
         assert!(tests.check("::1", 22).is_err(), "not in the list");
         assert!(tests.check("::ffff:127.0.0.1", 22).is_err(), "still disguised");

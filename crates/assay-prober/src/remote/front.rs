@@ -19,10 +19,10 @@ use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming, codegen::http, transport::server::TlsConnectInfo};
 
 use super::{
-    allow::Targets,
-    line::Peer,
-    names::Clients,
-    quota::{Limits, Quotas},
+    allow::AllowedTargets,
+    line::ConnectionPeer,
+    names::AllowedClients,
+    quota::{ClientLimits, ClientQuotas},
 };
 use crate::{proto, reports::MAX_REPORT, serve::VERSION};
 use assay_model::escape::{bounded, escape_line};
@@ -33,17 +33,21 @@ const EVENTS_AHEAD: usize = 64;
 
 /// Who asks, as its certificate says.
 #[derive(Debug, Clone)]
-struct Caller(String);
+struct CertifiedCaller(String);
 
 /// Lets only clients on the list in, and notes for the services who it is.
-pub(super) fn admit(clients: &Clients, lines: &Quotas, extensions: &mut http::Extensions) -> Result<(), Status> {
+pub(super) fn admit(
+    clients: &AllowedClients,
+    lines: &ClientQuotas,
+    extensions: &mut http::Extensions,
+) -> Result<(), Status> {
     let nobody = || Status::unauthenticated("there is no client certificate");
-    let info = extensions.get::<TlsConnectInfo<Arc<Peer>>>().ok_or_else(nobody)?;
+    let info = extensions.get::<TlsConnectInfo<Arc<ConnectionPeer>>>().ok_or_else(nobody)?;
     let peer = Arc::clone(info.get_ref());
     let certificates = info.peer_certs().ok_or_else(nobody)?;
     match clients.admit(certificates.first().ok_or_else(nobody)?) {
         Ok(name) if peer.is_one_of(lines, &name) => {
-            extensions.insert(Caller(name));
+            extensions.insert(CertifiedCaller(name));
             extensions.insert(peer);
             Ok(())
         }
@@ -62,25 +66,25 @@ pub(super) fn admit(clients: &Clients, lines: &Quotas, extensions: &mut http::Ex
 }
 
 /// The service.
-pub(super) struct Front {
-    pub(super) targets: Targets,
-    pub(super) limits: Limits,
-    pub(super) quotas: Quotas,
+pub(super) struct RemoteFront {
+    pub(super) targets: AllowedTargets,
+    pub(super) limits: ClientLimits,
+    pub(super) quotas: ClientQuotas,
     /// What could not be confined in this very process.
     pub(super) unconfined: Vec<String>,
     pub(super) running: TaskTracker,
     pub(super) draining: Arc<AtomicBool>,
 }
 
-fn who<T>(request: &Request<T>) -> Result<(String, Arc<Peer>), Status> {
+fn who<T>(request: &Request<T>) -> Result<(String, Arc<ConnectionPeer>), Status> {
     let extensions = request.extensions();
-    match (extensions.get::<Caller>(), extensions.get::<Arc<Peer>>()) {
+    match (extensions.get::<CertifiedCaller>(), extensions.get::<Arc<ConnectionPeer>>()) {
         (Some(caller), Some(peer)) => Ok((caller.0.clone(), Arc::clone(peer))),
         _ => Err(Status::unauthenticated("nobody was admitted on this connection")),
     }
 }
 
-impl Front {
+impl RemoteFront {
     fn takes_targets(&self) -> Result<(), Status> {
         if self.draining.load(Ordering::SeqCst) {
             return Err(Status::unavailable("this prober is about to end and takes no new targets"));
@@ -112,7 +116,7 @@ impl Front {
 }
 
 #[tonic::async_trait]
-impl proto::prober_server::Prober for Front {
+impl proto::prober_server::Prober for RemoteFront {
     type ProbeStream = ReceiverStream<Result<proto::ProbeEvent, Status>>;
     type CarryStream = ReceiverStream<Result<proto::CarryDown, Status>>;
     type HopStream = ReceiverStream<Result<proto::HopDown, Status>>;

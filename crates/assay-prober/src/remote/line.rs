@@ -25,7 +25,7 @@ use tonic::{Status, transport::server::Connected};
 
 use super::{
     pending::{PendingConnections, PendingPlace},
-    quota::Quotas,
+    quota::ClientQuotas,
 };
 use crate::Prober;
 use assay_model::cause::chain;
@@ -41,7 +41,7 @@ const BREATH: Duration = Duration::from_millis(200);
 
 /// One connection's client, and the process that works for it.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(super) struct ConnectionPeer {
     pub(super) address: SocketAddr,
     program: PathBuf,
     prober: AsyncMutex<Option<Arc<Prober>>>,
@@ -50,7 +50,7 @@ pub(super) struct Peer {
     dismissed: AtomicBool,
 }
 
-impl Peer {
+impl ConnectionPeer {
     fn new(address: SocketAddr, program: PathBuf) -> Self {
         let (prober, place) = (AsyncMutex::default(), OnceLock::new());
         Self { address, program, prober, place, dismissed: AtomicBool::new(false) }
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     /// Whether this connection has, or now gets, a place among those of `client`.
-    pub(super) fn is_one_of(&self, lines: &Quotas, client: &str) -> bool {
+    pub(super) fn is_one_of(&self, lines: &ClientQuotas, client: &str) -> bool {
         // Of two requests at once the second finds the place of the first.
         self.place.get().is_some()
             || lines.place_now(client).is_some_and(|place| self.place.set(place).is_ok() || self.place.get().is_some())
@@ -84,9 +84,9 @@ impl Peer {
 }
 
 /// The bytes of one connection.
-pub(super) struct Line {
+pub(super) struct ConnectionLine {
     socket: TcpStream,
-    peer: Arc<Peer>,
+    peer: Arc<ConnectionPeer>,
     silence: Pin<Box<Sleep>>,
     /// Whether `silence` is the last one.
     ending: bool,
@@ -96,7 +96,7 @@ pub(super) struct Line {
 }
 
 /// Every connection that comes, as long as there are places. One from an address that has enough without a certificate is closed at once.
-pub(super) fn incoming(listener: TcpListener, program: PathBuf) -> impl Stream<Item = io::Result<Line>> {
+pub(super) fn incoming(listener: TcpListener, program: PathBuf) -> impl Stream<Item = io::Result<ConnectionLine>> {
     let (places, pending) = (Arc::new(Semaphore::new(CONNECTIONS)), PendingConnections::default());
     Box::pin(stream::unfold((listener, places, pending, program), async |(listener, places, pending, program)| {
         loop {
@@ -109,9 +109,9 @@ pub(super) fn incoming(listener: TcpListener, program: PathBuf) -> impl Stream<I
                     };
                     // Latency matters more than packets here; a socket without it works too.
                     let _ = socket.set_nodelay(true);
-                    let peer = Arc::new(Peer::new(address, program.clone()));
+                    let peer = Arc::new(ConnectionPeer::new(address, program.clone()));
                     let (silence, waiting) = (Box::pin(sleep(SILENCE)), Mutex::new(Some(waiting)));
-                    let line = Line { socket, peer, silence, ending: false, waiting, _place: place };
+                    let line = ConnectionLine { socket, peer, silence, ending: false, waiting, _place: place };
                     return Some((Ok(line), (listener, places, pending, program)));
                 }
                 Err(error) => {
@@ -123,8 +123,8 @@ pub(super) fn incoming(listener: TcpListener, program: PathBuf) -> impl Stream<I
     }))
 }
 
-impl Connected for Line {
-    type ConnectInfo = Arc<Peer>;
+impl Connected for ConnectionLine {
+    type ConnectInfo = Arc<ConnectionPeer>;
     /// Asked for when TLS stands.
     fn connect_info(&self) -> Self::ConnectInfo {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -132,7 +132,7 @@ impl Connected for Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ConnectionLine {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -157,7 +157,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ConnectionLine {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }

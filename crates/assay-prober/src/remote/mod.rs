@@ -35,18 +35,18 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use zeroize::Zeroizing;
 
-pub use allow::Targets;
-pub use names::Clients;
-pub use quota::Limits;
+pub use allow::AllowedTargets;
+pub use names::AllowedClients;
+pub use quota::ClientLimits;
 
 use super::{
     proto::{self, prober_server::ProberServer},
     remote_client::SERVICE,
     serve::windows,
 };
-use front::Front;
-use quota::Quotas;
-use routes::Routes;
+use front::RemoteFront;
+use quota::ClientQuotas;
+use routes::ServiceRoutes;
 
 /// Requests hold whole suites.
 const MAX_REQUEST: usize = 20 << 20;
@@ -75,11 +75,11 @@ pub struct ServeOrder {
     /// The certificate of the authority that signs clients', PEM.
     pub ca: PathBuf,
     /// Who may ask.
-    pub clients: Clients,
+    pub clients: AllowedClients,
     /// What may be dialled.
-    pub targets: Targets,
+    pub targets: AllowedTargets,
     /// How much.
-    pub limits: Limits,
+    pub limits: ClientLimits,
 }
 
 /// Why a server could not serve.
@@ -169,10 +169,10 @@ async fn run(
     let listener = TcpListener::from_std(listener).map_err(RemoteError::Runtime)?;
     let running = TaskTracker::new();
     let draining = Arc::new(AtomicBool::new(false));
-    let front = Front {
+    let front = RemoteFront {
         targets: order.targets.clone(),
         limits: order.limits,
-        quotas: Quotas::new(order.limits.targets),
+        quotas: ClientQuotas::new(order.limits.targets),
         unconfined,
         running: running.clone(),
         draining: Arc::clone(&draining),
@@ -184,9 +184,9 @@ async fn run(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let prober = ProberServer::new(front).max_decoding_message_size(MAX_REQUEST);
-    let routes = Routes {
+    let routes = ServiceRoutes {
         clients: Arc::new(order.clients.clone()),
-        lines: Arc::new(Quotas::new(CLIENT_LINES)),
+        lines: Arc::new(ClientQuotas::new(CLIENT_LINES)),
         prober,
         health,
         reflection,

@@ -4,9 +4,9 @@ use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
 /// The clients that a server takes.
 #[derive(Debug, Clone)]
-pub struct Clients(Vec<String>);
+pub struct AllowedClients(Vec<String>);
 
-impl Clients {
+impl AllowedClients {
     /// `allowed`: DNS names or URIs, at least one. DNS names in any case.
     pub fn new(allowed: &[String]) -> Self {
         Self(allowed.iter().map(|name| folded(name)).collect())
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn dns_names_and_uris_count_and_common_names_do_not() {
-        let clients = Clients::new(&["CI.example".into(), "spiffe://example/ci".into()]);
+        let clients = AllowedClients::new(&["CI.example".into(), "spiffe://example/ci".into()]);
         let uri = SanType::URI("spiffe://example/ci".try_into().expect("a URI"));
         assert_eq!(clients.admit(&certificate("x", vec![dns("ci.Example")])).as_deref(), Ok("ci.example"));
         assert_eq!(clients.admit(&certificate("x", vec![dns("other"), uri])).as_deref(), Ok("spiffe://example/ci"));

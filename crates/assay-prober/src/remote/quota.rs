@@ -14,7 +14,7 @@ use tokio::{
 
 /// The bounds on what a client may ask.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ClientLimits {
     /// Targets of one client under test at once.
     pub targets: usize,
     /// Checks (properties) in one request.
@@ -29,13 +29,13 @@ pub struct Limits {
 
 /// The places of every client.
 #[derive(Debug)]
-pub(super) struct Quotas {
+pub(super) struct ClientQuotas {
     each: usize,
     /// As many as there are allowed names.
     of: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-impl Quotas {
+impl ClientQuotas {
     pub(super) fn new(each: usize) -> Self {
         Self { each, of: Mutex::default() }
     }
@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_client_has_its_own_places() {
-        let quotas = Quotas::new(2);
+        let quotas = ClientQuotas::new(2);
         let wait = Duration::from_millis(10);
         let first = quotas.place("a", wait).await.expect("free");
         let _second = quotas.place("a", wait).await.expect("free");

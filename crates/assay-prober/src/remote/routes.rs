@@ -15,41 +15,41 @@ use tonic::{
     server::NamedService,
 };
 
-use super::{front, names::Clients, quota::Quotas};
+use super::{front, names::AllowedClients, quota::ClientQuotas};
 
-type Request = http::Request<Body>;
-type Response = http::Response<Body>;
+type HttpRequest = http::Request<Body>;
+type HttpResponse = http::Response<Body>;
 
 /// The services of one server.
 #[derive(Debug, Clone)]
-pub(super) struct Routes<P, H, R> {
-    pub(super) clients: Arc<Clients>,
+pub(super) struct ServiceRoutes<P, H, R> {
+    pub(super) clients: Arc<AllowedClients>,
     /// The connections of each client.
-    pub(super) lines: Arc<Quotas>,
+    pub(super) lines: Arc<ClientQuotas>,
     pub(super) prober: P,
     pub(super) health: H,
     pub(super) reflection: R,
 }
 
-impl<P, H, R> Service<Request> for Routes<P, H, R>
+impl<P, H, R> Service<HttpRequest> for ServiceRoutes<P, H, R>
 where
-    P: Answers,
-    H: Answers,
-    R: Answers,
+    P: GrpcService,
+    H: GrpcService,
+    R: GrpcService,
     P::Future: Send + 'static,
     H::Future: Send + 'static,
     R::Future: Send + 'static,
 {
-    type Response = Response;
+    type Response = HttpResponse;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+    type Future = BoxFuture<'static, Result<HttpResponse, Infallible>>;
 
     /// Each of them is always ready: they are gRPC services without a queue.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
+    fn call(&mut self, mut request: HttpRequest) -> Self::Future {
         if let Err(status) = front::admit(&self.clients, &self.lines, request.extensions_mut()) {
             return std::future::ready(Ok(status.into_http())).boxed();
         }
@@ -64,6 +64,9 @@ where
 }
 
 /// A gRPC service as tonic makes them.
-pub(super) trait Answers: Service<Request, Response = Response, Error = Infallible> + NamedService {}
+pub(super) trait GrpcService:
+    Service<HttpRequest, Response = HttpResponse, Error = Infallible> + NamedService
+{
+}
 
-impl<S> Answers for S where S: Service<Request, Response = Response, Error = Infallible> + NamedService {}
+impl<S> GrpcService for S where S: Service<HttpRequest, Response = HttpResponse, Error = Infallible> + NamedService {}

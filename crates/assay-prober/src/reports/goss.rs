@@ -3,16 +3,16 @@
 use serde::Deserialize;
 
 use super::ReportedTest;
-use assay_model::Outcome;
+use assay_model::CheckOutcome;
 
 #[derive(Deserialize)]
-struct Report {
-    results: Vec<Outcomes>,
+struct GossReport {
+    results: Vec<GossOutcomes>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Outcomes {
+struct GossOutcomes {
     #[serde(default)]
     resource_type: String,
     #[serde(default)]
@@ -30,19 +30,19 @@ struct Outcomes {
 }
 
 pub(super) fn read(report: &[u8]) -> Result<Vec<ReportedTest>, String> {
-    let report: Report = super::json(report, "goss's JSON")?;
+    let report: GossReport = super::json(report, "goss's JSON")?;
     Ok(report.results.iter().map(test).collect())
 }
 
-fn test(result: &Outcomes) -> ReportedTest {
+fn test(result: &GossOutcomes) -> ReportedTest {
     let name = format!("{} {} {}", result.resource_type.to_lowercase(), result.resource_id, result.property);
     let outcome = match result.result {
-        0 => Outcome::Passed,
+        0 => CheckOutcome::Passed,
         // goss fails what it could not find out; here that is no verdict on the image.
-        1 if result.err.as_ref().is_some_and(|e| !e.is_null()) => Outcome::Undecided,
-        1 => Outcome::Failed,
-        2 => Outcome::Skipped,
-        _ => Outcome::Undecided,
+        1 if result.err.as_ref().is_some_and(|e| !e.is_null()) => CheckOutcome::Undecided,
+        1 => CheckOutcome::Failed,
+        2 => CheckOutcome::Skipped,
+        _ => CheckOutcome::Undecided,
     };
     ReportedTest::new(&name, outcome, &result.summary_line, result.duration / 1e9)
 }

@@ -3,17 +3,17 @@
 use serde::Deserialize;
 
 use super::ReportedTest;
-use assay_model::Outcome;
+use assay_model::CheckOutcome;
 
 #[derive(Deserialize)]
-struct Report {
-    profiles: Vec<Profile>,
+struct InspecReport {
+    profiles: Vec<InspecProfile>,
 }
 
 #[derive(Deserialize)]
-struct Profile {
+struct InspecProfile {
     #[serde(default)]
-    controls: Vec<Control>,
+    controls: Vec<InspecControl>,
     /// `loaded`, `skipped`, `failed`.
     #[serde(default)]
     status: Option<String>,
@@ -24,14 +24,14 @@ struct Profile {
 }
 
 #[derive(Deserialize)]
-struct Control {
+struct InspecControl {
     id: String,
     #[serde(default)]
-    results: Vec<Outcomes>,
+    results: Vec<InspecOutcomes>,
 }
 
 #[derive(Deserialize)]
-struct Outcomes {
+struct InspecOutcomes {
     status: String,
     #[serde(default)]
     code_desc: String,
@@ -47,18 +47,18 @@ struct Outcomes {
 }
 
 pub(super) fn read(report: &[u8]) -> Result<Vec<ReportedTest>, String> {
-    let report: Report = super::json(report, "InSpec's JSON")?;
+    let report: InspecReport = super::json(report, "InSpec's JSON")?;
     let mut tests = Vec::new();
     for profile in &report.profiles {
         let name = profile.name.as_deref().unwrap_or("profile");
         match profile.status.as_deref() {
             Some("failed") => {
                 let why = profile.status_message.as_deref().unwrap_or("the profile could not be loaded");
-                tests.push(ReportedTest::new(name, Outcome::Undecided, why, 0.0));
+                tests.push(ReportedTest::new(name, CheckOutcome::Undecided, why, 0.0));
             }
             Some("skipped") => {
                 let why = profile.status_message.as_deref().unwrap_or("the profile does not support this platform");
-                tests.push(ReportedTest::new(name, Outcome::Skipped, why, 0.0));
+                tests.push(ReportedTest::new(name, CheckOutcome::Skipped, why, 0.0));
             }
             _ => {}
         }
@@ -69,17 +69,17 @@ pub(super) fn read(report: &[u8]) -> Result<Vec<ReportedTest>, String> {
     Ok(tests)
 }
 
-fn test(control: &Control, result: &Outcomes) -> ReportedTest {
+fn test(control: &InspecControl, result: &InspecOutcomes) -> ReportedTest {
     let name = format!("{}: {}", control.id, result.code_desc);
     let message = result.message.as_deref().unwrap_or_default();
     let (outcome, message) = match (result.status.as_str(), &result.exception) {
-        ("passed", _) => (Outcome::Passed, ""),
-        ("skipped", _) => (Outcome::Skipped, result.skip_message.as_deref().unwrap_or(message)),
-        ("failed", None) => (Outcome::Failed, message),
+        ("passed", _) => (CheckOutcome::Passed, ""),
+        ("skipped", _) => (CheckOutcome::Skipped, result.skip_message.as_deref().unwrap_or(message)),
+        ("failed", None) => (CheckOutcome::Failed, message),
         ("failed", Some(exception)) => {
-            (Outcome::Undecided, if message.is_empty() { exception.as_str() } else { message })
+            (CheckOutcome::Undecided, if message.is_empty() { exception.as_str() } else { message })
         }
-        (other, _) => (Outcome::Undecided, other),
+        (other, _) => (CheckOutcome::Undecided, other),
     };
     ReportedTest::new(&name, outcome, message, result.run_time)
 }

@@ -7,7 +7,7 @@ use quick_xml::{
 };
 
 use super::ReportedTest;
-use assay_model::{Outcome, escape::escape_line};
+use assay_model::{CheckOutcome, escape::escape_line};
 
 /// Elements nested deeper than this are no report.
 const MAX_DEPTH: usize = 32;
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 8 << 10;
 pub(super) fn read(report: &[u8]) -> Result<Vec<ReportedTest>, String> {
     let text = std::str::from_utf8(report).map_err(|_| "it is not UTF-8".to_owned())?;
     let mut reader = Reader::from_str(text);
-    let mut reading = Reading::default();
+    let mut reading = JunitReader::default();
     loop {
         match reader.read_event().map_err(|e| broken(&e))? {
             Event::DocType(_) => return Err("it declares a document type, which no JUnit report needs".to_owned()),
@@ -67,23 +67,23 @@ fn reference(name: &str) -> String {
 
 /// A test case that is being read.
 #[derive(Default)]
-struct Case {
+struct JunitCase {
     name: String,
     seconds: f64,
-    outcome: Option<Outcome>,
+    outcome: Option<CheckOutcome>,
     message: String,
     text: String,
 }
 
 #[derive(Default)]
-struct Reading {
+struct JunitReader {
     path: Vec<String>,
     is_report: bool,
-    case: Option<Case>,
+    case: Option<JunitCase>,
     tests: Vec<ReportedTest>,
 }
 
-impl Reading {
+impl JunitReader {
     fn open(&mut self, element: &BytesStart<'_>) -> Result<(), String> {
         let name = String::from_utf8_lossy(element.local_name().as_ref()).into_owned();
         if self.path.len() >= MAX_DEPTH {
@@ -93,9 +93,9 @@ impl Reading {
         match (name.as_str(), &mut self.case) {
             ("testcase", None) => self.case = Some(case(element)?),
             ("testcase", Some(_)) => return Err("it has a <testcase> in a <testcase>".to_owned()),
-            ("failure", Some(case)) => case.mark(Outcome::Failed, element)?,
-            ("error", Some(case)) => case.mark(Outcome::Undecided, element)?,
-            ("skipped", Some(case)) => case.mark(Outcome::Skipped, element)?,
+            ("failure", Some(case)) => case.mark(CheckOutcome::Failed, element)?,
+            ("error", Some(case)) => case.mark(CheckOutcome::Undecided, element)?,
+            ("skipped", Some(case)) => case.mark(CheckOutcome::Skipped, element)?,
             _ => {}
         }
         self.path.push(name);
@@ -120,14 +120,14 @@ impl Reading {
     }
 }
 
-impl Case {
+impl JunitCase {
     /// The worst of what stands in it: a failure stays one, whatever follows (pytest adds an error for a failed tear-down).
-    fn mark(&mut self, outcome: Outcome, element: &BytesStart<'_>) -> Result<(), String> {
-        let rank = |outcome: Option<Outcome>| match outcome {
-            Some(Outcome::Failed) => 3,
-            Some(Outcome::Undecided) => 2,
-            Some(Outcome::Skipped) => 1,
-            Some(Outcome::Passed) | None => 0,
+    fn mark(&mut self, outcome: CheckOutcome, element: &BytesStart<'_>) -> Result<(), String> {
+        let rank = |outcome: Option<CheckOutcome>| match outcome {
+            Some(CheckOutcome::Failed) => 3,
+            Some(CheckOutcome::Undecided) => 2,
+            Some(CheckOutcome::Skipped) => 1,
+            Some(CheckOutcome::Passed) | None => 0,
         };
         if rank(Some(outcome)) > rank(self.outcome) {
             self.outcome = Some(outcome);
@@ -138,19 +138,19 @@ impl Case {
 
     fn finish(self) -> ReportedTest {
         let message = if self.message.trim().is_empty() { &self.text } else { &self.message };
-        let outcome = self.outcome.unwrap_or(Outcome::Passed);
+        let outcome = self.outcome.unwrap_or(CheckOutcome::Passed);
         ReportedTest::new(&self.name, outcome, message, self.seconds)
     }
 }
 
-fn case(element: &BytesStart<'_>) -> Result<Case, String> {
+fn case(element: &BytesStart<'_>) -> Result<JunitCase, String> {
     let name = attribute(element, "name")?.ok_or("a <testcase> has no name")?;
     let name = match attribute(element, "classname")? {
         Some(class) if !class.is_empty() => format!("{class}::{name}"),
         _ => name,
     };
     let seconds = attribute(element, "time")?.and_then(|t| t.replace(',', "").parse().ok()).unwrap_or(0.0);
-    Ok(Case { name, seconds, ..Case::default() })
+    Ok(JunitCase { name, seconds, ..JunitCase::default() })
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, String> {

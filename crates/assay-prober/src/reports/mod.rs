@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{client::told, proto};
 use assay_model::{
-    Outcome,
+    CheckOutcome,
     escape::{bounded, escape_line},
 };
 
@@ -41,7 +41,7 @@ pub struct ReportedTest {
     /// What it is called, with the class or file that it belongs to.
     pub name: String,
     /// How it came out. A test that broke, rather than found something wrong, is undecided.
-    pub outcome: Outcome,
+    pub outcome: CheckOutcome,
     /// For people; empty when passed.
     pub message: String,
     /// How long it took, in milliseconds.
@@ -49,8 +49,8 @@ pub struct ReportedTest {
 }
 
 impl ReportedTest {
-    fn new(name: &str, outcome: Outcome, message: &str, seconds: f64) -> Self {
-        let message = if outcome == Outcome::Passed { "" } else { message };
+    fn new(name: &str, outcome: CheckOutcome, message: &str, seconds: f64) -> Self {
+        let message = if outcome == CheckOutcome::Passed { "" } else { message };
         Self {
             name: bounded(&escape_line(name.trim()), NAME),
             outcome,
@@ -121,10 +121,10 @@ pub(super) fn answer(request: &proto::ReadReportRequest) -> proto::ReadReportRes
 
 fn message(test: ReportedTest) -> proto::ReportedTest {
     let outcome = match test.outcome {
-        Outcome::Passed => proto::Outcome::Passed,
-        Outcome::Failed => proto::Outcome::Failed,
-        Outcome::Skipped => proto::Outcome::Skipped,
-        Outcome::Undecided => proto::Outcome::Undecided,
+        CheckOutcome::Passed => proto::Outcome::Passed,
+        CheckOutcome::Failed => proto::Outcome::Failed,
+        CheckOutcome::Skipped => proto::Outcome::Skipped,
+        CheckOutcome::Undecided => proto::Outcome::Undecided,
     };
     proto::ReportedTest {
         name: test.name,
@@ -144,10 +144,10 @@ pub(super) fn taken(response: proto::ReadReportResponse) -> Result<Vec<ReportedT
     }
     let test = |test: proto::ReportedTest| {
         let outcome = match test.outcome() {
-            proto::Outcome::Passed => Outcome::Passed,
-            proto::Outcome::Failed => Outcome::Failed,
-            proto::Outcome::Skipped => Outcome::Skipped,
-            proto::Outcome::Undecided | proto::Outcome::Unspecified => Outcome::Undecided,
+            proto::Outcome::Passed => CheckOutcome::Passed,
+            proto::Outcome::Failed => CheckOutcome::Failed,
+            proto::Outcome::Skipped => CheckOutcome::Skipped,
+            proto::Outcome::Undecided | proto::Outcome::Unspecified => CheckOutcome::Undecided,
         };
         ReportedTest {
             name: bounded(&escape_line(&test.name), NAME),

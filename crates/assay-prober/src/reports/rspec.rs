@@ -3,58 +3,58 @@
 use serde::Deserialize;
 
 use super::ReportedTest;
-use assay_model::Outcome;
+use assay_model::CheckOutcome;
 
 #[derive(Deserialize)]
-struct Report {
-    examples: Vec<Example>,
+struct RspecReport {
+    examples: Vec<RspecExample>,
     #[serde(default)]
-    summary: Summary,
+    summary: RspecSummary,
 }
 
 #[derive(Deserialize, Default)]
-struct Summary {
+struct RspecSummary {
     /// Files that could not even be loaded; none of their examples are listed.
     #[serde(default)]
     errors_outside_of_examples_count: u64,
 }
 
 #[derive(Deserialize)]
-struct Example {
+struct RspecExample {
     full_description: String,
     status: String,
     #[serde(default)]
     run_time: f64,
     #[serde(default)]
-    exception: Option<Exception>,
+    exception: Option<RspecException>,
     #[serde(default)]
     pending_message: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Exception {
+struct RspecException {
     #[serde(default)]
     message: String,
 }
 
 pub(super) fn read(report: &[u8]) -> Result<Vec<ReportedTest>, String> {
-    let report: Report = super::json(report, "RSpec's JSON")?;
+    let report: RspecReport = super::json(report, "RSpec's JSON")?;
     let mut tests: Vec<ReportedTest> = report.examples.iter().map(test).collect();
     let broken = report.summary.errors_outside_of_examples_count;
     if broken > 0 {
         let message = format!("{broken} errors outside of examples: files could not be loaded");
-        tests.push(ReportedTest::new("loading", Outcome::Undecided, &message, 0.0));
+        tests.push(ReportedTest::new("loading", CheckOutcome::Undecided, &message, 0.0));
     }
     Ok(tests)
 }
 
-fn test(example: &Example) -> ReportedTest {
+fn test(example: &RspecExample) -> ReportedTest {
     let exception = example.exception.as_ref().map_or("", |e| e.message.as_str());
     let (outcome, message) = match example.status.as_str() {
-        "passed" => (Outcome::Passed, ""),
-        "failed" => (Outcome::Failed, exception),
-        "pending" => (Outcome::Skipped, example.pending_message.as_deref().unwrap_or("pending")),
-        other => (Outcome::Undecided, other),
+        "passed" => (CheckOutcome::Passed, ""),
+        "failed" => (CheckOutcome::Failed, exception),
+        "pending" => (CheckOutcome::Skipped, example.pending_message.as_deref().unwrap_or("pending")),
+        other => (CheckOutcome::Undecided, other),
     };
     ReportedTest::new(&example.full_description, outcome, message, example.run_time)
 }

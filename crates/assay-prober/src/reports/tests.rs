@@ -1,12 +1,12 @@
 //! Reports as the tools write them, and such as no tool writes.
 
-use Outcome::{Failed, Passed, Skipped, Undecided};
+use CheckOutcome::{Failed, Passed, Skipped, Undecided};
 use proptest::prelude::*;
 
 use super::*;
 use assay_model::escape::is_harmless;
 
-fn outcomes(format: ReportFormat, report: &str) -> Vec<(String, Outcome, String)> {
+fn outcomes(format: ReportFormat, report: &str) -> Vec<(String, CheckOutcome, String)> {
     let tests = read(format, report.as_bytes()).unwrap_or_else(|why| panic!("{why}"));
     tests.into_iter().map(|t| (t.name, t.outcome, t.message)).collect()
 }

@@ -17,7 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::{
-    AHEAD, Down, ToProber, give,
+    AHEAD, ToProber, WayClosed, give,
     logins::{BastionLogins, LoginTurn},
     quiet,
 };
@@ -44,7 +44,7 @@ pub struct BastionOrder {
 
 /// A jump host and the process that speaks to it.
 #[derive(Debug)]
-pub struct Bastion {
+pub struct BastionProcess {
     order: BastionOrder,
     prober: Prober,
     logins: BastionLogins,
@@ -52,7 +52,7 @@ pub struct Bastion {
     seen: Mutex<Option<String>>,
 }
 
-impl Bastion {
+impl BastionProcess {
     /// Starts the process; nothing is connected yet.
     pub async fn start(program: &Path, order: BastionOrder) -> Result<Self, ProbeError> {
         let prober = Prober::start(program).await?;
@@ -70,7 +70,7 @@ impl Bastion {
     }
 
     /// Connects to `host` at `port` through it and carries the bytes until either side ends.
-    pub(super) async fn connect(&self, host: &str, port: u16, down: &mut Down, to: &ToProber) -> proto::CarryEnd {
+    pub(super) async fn connect(&self, host: &str, port: u16, down: &mut WayClosed, to: &ToProber) -> proto::CarryEnd {
         let turn = match self.logins.turn().await {
             Ok(turn) => turn,
             Err(end) => return end,

@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Down, PIECE, ToProber, give, quiet};
+use super::{PIECE, ToProber, WayClosed, give, quiet};
 use crate::proto;
 use assay_model::escape::{bounded, escape_line};
 
@@ -36,8 +36,8 @@ const LONGEST_LINE: u64 = 2_000;
 const CANNOT_RUN: [i32; 2] = [126, 127];
 
 /// Runs `line` with `sh` and carries its bytes until it or the prober ends the connection.
-pub(super) async fn connect(line: &str, down: &mut Down, to: &ToProber) -> proto::CarryEnd {
-    let (socket, mut running) = match Running::start(line) {
+pub(super) async fn connect(line: &str, down: &mut WayClosed, to: &ToProber) -> proto::CarryEnd {
+    let (socket, mut running) = match ProxyProcess::start(line) {
         Ok(started) => started,
         Err(error) => {
             return proto::CarryEnd { reason: format!("the proxy command did not start: {error}"), hopeless: true };
@@ -77,14 +77,14 @@ pub(super) async fn connect(line: &str, down: &mut Down, to: &ToProber) -> proto
 }
 
 /// A command and its process group. Dropping it kills both.
-struct Running {
+struct ProxyProcess {
     child: Child,
     group: Option<Pid>,
     said: Arc<Mutex<String>>,
     listening: Option<JoinHandle<()>>,
 }
 
-impl Running {
+impl ProxyProcess {
     fn start(line: &str) -> std::io::Result<(UnixStream, Self)> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
@@ -149,7 +149,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ProxyProcess {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Streaming, transport::Channel};
 
-pub use bastion::{Bastion, BastionOrder};
+pub use bastion::{BastionOrder, BastionProcess};
 
 use super::proto::{self, carry_up::Up, prober_client::ProberClient};
 
@@ -24,34 +24,34 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How a target is reached.
 #[derive(Debug, Clone, Default)]
-pub enum Way {
+pub enum ConnectionWay {
     /// The prober dials its address.
     #[default]
     Direct,
     /// The conductor connects, and carries the bytes.
-    Carried(Arc<Carrier>),
+    Carried(Arc<ConnectionMaker>),
 }
 
 /// Makes connections to one target's SSH server.
 #[derive(Debug)]
-pub struct Carrier {
+pub struct ConnectionMaker {
     /// The server's name or address, as the other end of the way knows it.
     pub host: String,
     /// Its port.
     pub port: u16,
     /// By what.
-    pub by: By,
+    pub by: ConnectionMeans,
 }
 
 /// What makes the connection.
-pub enum By {
+pub enum ConnectionMeans {
     /// A command for `sh`, filled in already: its standard input and output are the connection.
     Command(String),
     /// A jump host.
-    Bastion(Arc<Bastion>),
+    Bastion(Arc<BastionProcess>),
 }
 
-impl fmt::Debug for By {
+impl fmt::Debug for ConnectionMeans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A command line may hold a password.
         f.write_str(match self {
@@ -61,11 +61,16 @@ impl fmt::Debug for By {
     }
 }
 
-type Down = Streaming<proto::CarryDown>;
+type WayClosed = Streaming<proto::CarryDown>;
 type ToProber = mpsc::Sender<proto::CarryUp>;
 
 /// Makes the connection that the prober asked for as `number` of `ticket` and carries it to its end.
-pub(super) async fn carry(mut prober: ProberClient<Channel>, ticket: String, number: u32, carrier: Arc<Carrier>) {
+pub(super) async fn carry(
+    mut prober: ProberClient<Channel>,
+    ticket: String,
+    number: u32,
+    carrier: Arc<ConnectionMaker>,
+) {
     let (to, up) = mpsc::channel(AHEAD);
     let start = Up::Start(proto::CarryStart { ticket, number });
     // The channel is new and its other end is held: there is room.
@@ -74,8 +79,8 @@ pub(super) async fn carry(mut prober: ProberClient<Channel>, ticket: String, num
     let Ok(down) = prober.carry(ReceiverStream::new(up)).await else { return };
     let mut down = down.into_inner();
     let end = match &carrier.by {
-        By::Command(line) => command::connect(line, &mut down, &to).await,
-        By::Bastion(bastion) => bastion.connect(&carrier.host, carrier.port, &mut down, &to).await,
+        ConnectionMeans::Command(line) => command::connect(line, &mut down, &to).await,
+        ConnectionMeans::Bastion(bastion) => bastion.connect(&carrier.host, carrier.port, &mut down, &to).await,
     };
     // Dropping the answer would cancel the call before the last word is out.
     let _ = to.send(proto::CarryUp { up: Some(Up::End(end)) }).await;

@@ -3,16 +3,16 @@
 use std::{path::Path, sync::PoisonError};
 
 use super::{
-    World, compare, format,
-    functions::Answer,
-    value::{Value, type_of},
+    TemplateWorld, compare, format,
+    functions::FunctionAnswer,
+    value::{TemplateValue, type_of},
 };
 
 /// Calls the function `name`, which is one of these.
-pub(super) fn call(name: &str, args: &[Value], world: &World) -> Answer {
+pub(super) fn call(name: &str, args: &[TemplateValue], world: &TemplateWorld) -> FunctionAnswer {
     match name {
         "not" | "len" => match args {
-            [value] if name == "not" => Ok(Value::Bool(!value.is_true())),
+            [value] if name == "not" => Ok(TemplateValue::Bool(!value.is_true())),
             [value] => length(value),
             _ => Err(format!("{name} takes 1 arguments, not {}", args.len())),
         },
@@ -24,54 +24,57 @@ pub(super) fn call(name: &str, args: &[Value], world: &World) -> Answer {
     }
 }
 
-fn length(value: &Value) -> Answer {
+fn length(value: &TemplateValue) -> FunctionAnswer {
     let length = match value {
-        Value::Text(text) => text.len(),
-        Value::List(list) => list.items.len(),
-        Value::Dict(dict) => dict.len(),
+        TemplateValue::Text(text) => text.len(),
+        TemplateValue::List(list) => list.items.len(),
+        TemplateValue::Dict(dict) => dict.len(),
         other => return Err(format!("len: {} has no length", type_of(other))),
     };
-    Ok(Value::Int(i64::try_from(length).unwrap_or(i64::MAX)))
+    Ok(TemplateValue::Int(i64::try_from(length).unwrap_or(i64::MAX)))
 }
 
 /// `index x 1 "a"` is what Go writes as `x[1]["a"]`.
-fn index(args: &[Value], world: &World) -> Answer {
+fn index(args: &[TemplateValue], world: &TemplateWorld) -> FunctionAnswer {
     let (first, keys) = args.split_first().ok_or("index takes at least 1 arguments, not 0")?;
-    if *first == Value::Nil {
+    if *first == TemplateValue::Nil {
         return Err("index: there is nothing to look into: it is null".to_owned());
     }
     let mut found = first.clone();
     for key in keys {
         found = match &found {
-            Value::Dict(dict) => {
-                if let (true, Value::Text(name)) = (world.env.is_it(&found), key) {
+            TemplateValue::Dict(dict) => {
+                if let (true, TemplateValue::Text(name)) = (world.env.is_it(&found), key) {
                     world.env.get(name)?;
                 }
                 dict.index(key).map_err(|why| format!("index: {why}"))?
             }
-            Value::List(list) => list.items.get(position(key, list.items.len())?).cloned().unwrap_or(Value::Nil),
-            Value::Text(text) => {
-                text.as_bytes().get(position(key, text.len())?).map_or(Value::Nil, |byte| Value::Uint(u64::from(*byte)))
+            TemplateValue::List(list) => {
+                list.items.get(position(key, list.items.len())?).cloned().unwrap_or(TemplateValue::Nil)
             }
-            Value::Nil => return Err("index: there is nothing to look into: it is null".to_owned()),
+            TemplateValue::Text(text) => text
+                .as_bytes()
+                .get(position(key, text.len())?)
+                .map_or(TemplateValue::Nil, |byte| TemplateValue::Uint(u64::from(*byte))),
+            TemplateValue::Nil => return Err("index: there is nothing to look into: it is null".to_owned()),
             other => return Err(format!("index: {} has no elements", type_of(other))),
         };
     }
     Ok(found)
 }
 
-fn position(key: &Value, length: usize) -> Result<usize, String> {
+fn position(key: &TemplateValue, length: usize) -> Result<usize, String> {
     let at = match key {
-        Value::Int(at) | Value::Int64(at) => usize::try_from(*at).ok(),
-        Value::Uint(at) => usize::try_from(*at).ok(),
+        TemplateValue::Int(at) | TemplateValue::Int64(at) => usize::try_from(*at).ok(),
+        TemplateValue::Uint(at) => usize::try_from(*at).ok(),
         other => return Err(format!("index: the place in a list is a whole number, not {}", type_of(other))),
     };
     at.filter(|at| *at < length)
         .ok_or_else(|| format!("index: there is no element {} in a list of {length}", super::value::show(key)))
 }
 
-fn outside(name: &str, args: &[Value], world: &World) -> Answer {
-    let texts: Option<Vec<&str>> = args.iter().map(Value::as_text).collect();
+fn outside(name: &str, args: &[TemplateValue], world: &TemplateWorld) -> FunctionAnswer {
+    let texts: Option<Vec<&str>> = args.iter().map(TemplateValue::as_text).collect();
     match (name, texts.as_deref()) {
         ("readFile", Some([path])) => read_file(path, world),
         ("expandenv", Some([text])) => world.env.expand(text).map(Into::into),
@@ -85,7 +88,7 @@ fn outside(name: &str, args: &[Value], world: &World) -> Answer {
 }
 
 /// goss cuts white space at both ends.
-fn read_file(path: &str, world: &World) -> Answer {
+fn read_file(path: &str, world: &TemplateWorld) -> FunctionAnswer {
     let text =
         world.reach.read_tracked(&world.base_dir.join(Path::new(path))).map_err(|why| format!("{path:?}: {why}"))?;
     let value = text.trim().into();

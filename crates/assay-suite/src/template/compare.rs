@@ -3,28 +3,28 @@
 use std::cmp::Ordering;
 
 use super::{
-    functions::Answer,
-    value::{Value, type_of},
+    functions::FunctionAnswer,
+    value::{TemplateValue, type_of},
 };
 
 /// Compares by the function `name`.
-pub(super) fn compare(name: &str, args: &[Value]) -> Answer {
+pub(super) fn compare(name: &str, args: &[TemplateValue]) -> FunctionAnswer {
     let told = |why: String| format!("{name}: {why}");
     match (name, args) {
         ("eq", [first, rest @ ..]) if !rest.is_empty() => {
             for other in rest {
                 if equal(first, other).map_err(told)? {
-                    return Ok(Value::Bool(true));
+                    return Ok(TemplateValue::Bool(true));
                 }
             }
-            Ok(Value::Bool(false))
+            Ok(TemplateValue::Bool(false))
         }
-        ("ne", [a, b]) => Ok(Value::Bool(!equal(a, b).map_err(told)?)),
+        ("ne", [a, b]) => Ok(TemplateValue::Bool(!equal(a, b).map_err(told)?)),
         ("lt" | "le" | "gt" | "ge", [a, b]) => {
             let order = order(a, b).map_err(told)?;
             // Where a NaN is, Go's `le` is false, and `gt` and `ge` are the contraries of `le` and `lt`.
             let (less, equal) = (order == Some(Ordering::Less), order == Some(Ordering::Equal));
-            Ok(Value::Bool(match name {
+            Ok(TemplateValue::Bool(match name {
                 "lt" => less,
                 "le" => less || equal,
                 "gt" => !(less || equal),
@@ -36,12 +36,14 @@ pub(super) fn compare(name: &str, args: &[Value]) -> Answer {
     }
 }
 
-fn equal(a: &Value, b: &Value) -> Result<bool, String> {
+fn equal(a: &TemplateValue, b: &TemplateValue) -> Result<bool, String> {
     match (a, b) {
-        (Value::Nil, Value::Nil) => Ok(true),
-        (Value::Nil, _) | (_, Value::Nil) => Ok(false),
-        (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
-        (Value::List(_), Value::List(_)) | (Value::Dict(_), Value::Dict(_)) | (Value::Root(_), Value::Root(_)) => {
+        (TemplateValue::Nil, TemplateValue::Nil) => Ok(true),
+        (TemplateValue::Nil, _) | (_, TemplateValue::Nil) => Ok(false),
+        (TemplateValue::Bool(a), TemplateValue::Bool(b)) => Ok(a == b),
+        (TemplateValue::List(_), TemplateValue::List(_))
+        | (TemplateValue::Dict(_), TemplateValue::Dict(_))
+        | (TemplateValue::Root(_), TemplateValue::Root(_)) => {
             Err(format!("{} cannot be compared; deepEqual can", type_of(a)))
         }
         _ => order(a, b).map(|order| order == Some(Ordering::Equal)),
@@ -49,10 +51,10 @@ fn equal(a: &Value, b: &Value) -> Result<bool, String> {
 }
 
 /// The order of two numbers or two texts.
-fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
+fn order(a: &TemplateValue, b: &TemplateValue) -> Result<Option<Ordering>, String> {
     match (a, b) {
-        (Value::Text(a), Value::Text(b)) => Ok(Some(a.cmp(b))),
-        (Value::Float(a), Value::Float(b)) => Ok(a.partial_cmp(b)),
+        (TemplateValue::Text(a), TemplateValue::Text(b)) => Ok(Some(a.cmp(b))),
+        (TemplateValue::Float(a), TemplateValue::Float(b)) => Ok(a.partial_cmp(b)),
         _ => match (whole(a), whole(b)) {
             (Some(a), Some(b)) => Ok(Some(a.cmp(&b))),
             _ => Err(format!("{} and {} cannot be compared", type_of(a), type_of(b))),
@@ -60,10 +62,10 @@ fn order(a: &Value, b: &Value) -> Result<Option<Ordering>, String> {
     }
 }
 
-fn whole(value: &Value) -> Option<i128> {
+fn whole(value: &TemplateValue) -> Option<i128> {
     match value {
-        Value::Int(number) | Value::Int64(number) => Some(i128::from(*number)),
-        Value::Uint(number) => Some(i128::from(*number)),
+        TemplateValue::Int(number) | TemplateValue::Int64(number) => Some(i128::from(*number)),
+        TemplateValue::Uint(number) => Some(i128::from(*number)),
         _ => None,
     }
 }

@@ -7,12 +7,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::value::Value;
+use super::value::TemplateValue;
 
 /// A key. Their order is the one in which Go's fmt and text/template go through a map: texts before numbers before
 /// booleans is how the Go linker lays out these types.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
+pub(crate) enum DictKey {
     /// YAML's `null`.
     Nil,
     Text(Arc<str>),
@@ -46,13 +46,13 @@ impl PartialEq for OrderedFloat {
 
 impl Eq for OrderedFloat {}
 
-impl From<&str> for Key {
+impl From<&str> for DictKey {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl Key {
+impl DictKey {
     /// The key that a YAML file writes as `written`; `name` is its text.
     pub(super) fn of_yaml(name: &str, written: &str) -> Self {
         let special = written.starts_with(|c: char| c.is_ascii_digit() || "+-.~tTfFnN".contains(c));
@@ -70,25 +70,25 @@ impl Key {
     }
 
     /// The key that a value is; `None` for what can be none.
-    pub(super) fn of_value(value: &Value) -> Option<Self> {
+    pub(super) fn of_value(value: &TemplateValue) -> Option<Self> {
         match value {
-            Value::Nil => Some(Self::Nil),
-            Value::Text(text) => Some(Self::Text(text.clone())),
-            Value::Int(number) => Some(Self::Int(*number)),
-            Value::Bool(it) => Some(Self::Bool(*it)),
-            Value::Float(float) => Some(Self::Float(OrderedFloat(*float))),
+            TemplateValue::Nil => Some(Self::Nil),
+            TemplateValue::Text(text) => Some(Self::Text(text.clone())),
+            TemplateValue::Int(number) => Some(Self::Int(*number)),
+            TemplateValue::Bool(it) => Some(Self::Bool(*it)),
+            TemplateValue::Float(float) => Some(Self::Float(OrderedFloat(*float))),
             _ => None,
         }
     }
 
     /// The key as a value.
-    pub(super) fn value(&self) -> Value {
+    pub(super) fn value(&self) -> TemplateValue {
         match self {
-            Self::Nil => Value::Nil,
-            Self::Text(text) => Value::Text(text.clone()),
-            Self::Int(number) => Value::Int(*number),
-            Self::Bool(it) => Value::Bool(*it),
-            Self::Float(OrderedFloat(float)) => Value::Float(*float),
+            Self::Nil => TemplateValue::Nil,
+            Self::Text(text) => TemplateValue::Text(text.clone()),
+            Self::Int(number) => TemplateValue::Int(*number),
+            Self::Bool(it) => TemplateValue::Bool(*it),
+            Self::Float(OrderedFloat(float)) => TemplateValue::Float(*float),
         }
     }
 
@@ -103,7 +103,7 @@ impl Key {
 
 /// What Go's type of a map says of its keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holds {
+enum MapType {
     /// `map[string]interface {}`: what Sprig's functions take.
     Anything,
     /// `map[string]string`: the environment, and what `split` makes.
@@ -114,48 +114,48 @@ enum Holds {
 
 /// A dict; a clone is the same dict.
 #[derive(Debug, Clone)]
-pub(crate) struct Dict {
-    entries: Arc<Mutex<BTreeMap<Key, Value>>>,
-    holds: Holds,
+pub(crate) struct TemplateDict {
+    entries: Arc<Mutex<BTreeMap<DictKey, TemplateValue>>>,
+    holds: MapType,
 }
 
-impl PartialEq for Dict {
+impl PartialEq for TemplateDict {
     /// Go's reflect.DeepEqual: of one type, with equal entries.
     fn eq(&self, other: &Self) -> bool {
         self.is(other) || (self.holds == other.holds && self.entries() == other.entries())
     }
 }
 
-impl Dict {
+impl TemplateDict {
     /// A dict of texts to anything.
-    pub(super) fn of_anything(entries: BTreeMap<Key, Value>) -> Self {
-        Self { entries: Arc::new(Mutex::new(entries)), holds: Holds::Anything }
+    pub(super) fn of_anything(entries: BTreeMap<DictKey, TemplateValue>) -> Self {
+        Self { entries: Arc::new(Mutex::new(entries)), holds: MapType::Anything }
     }
 
     /// A dict of texts to texts.
-    pub(super) fn of_texts(entries: BTreeMap<Key, Value>) -> Self {
-        Self { entries: Arc::new(Mutex::new(entries)), holds: Holds::Texts }
+    pub(super) fn of_texts(entries: BTreeMap<DictKey, TemplateValue>) -> Self {
+        Self { entries: Arc::new(Mutex::new(entries)), holds: MapType::Texts }
     }
 
     /// A map of a YAML file.
-    pub(super) fn of_file(entries: BTreeMap<Key, Value>) -> Self {
-        let texts = entries.keys().all(|key| matches!(key, Key::Text(_)));
-        let holds = if texts { Holds::Anything } else { Holds::AnyKeys };
+    pub(super) fn of_file(entries: BTreeMap<DictKey, TemplateValue>) -> Self {
+        let texts = entries.keys().all(|key| matches!(key, DictKey::Text(_)));
+        let holds = if texts { MapType::Anything } else { MapType::AnyKeys };
         Self { entries: Arc::new(Mutex::new(entries)), holds }
     }
 
     /// Go's name of its type.
     pub(super) fn type_name(&self) -> &'static str {
         match self.holds {
-            Holds::Anything => "map[string]interface {}",
-            Holds::Texts => "map[string]string",
-            Holds::AnyKeys => "map[interface {}]interface {}",
+            MapType::Anything => "map[string]interface {}",
+            MapType::Texts => "map[string]string",
+            MapType::AnyKeys => "map[interface {}]interface {}",
         }
     }
 
     /// Whether Sprig's functions take it.
     pub(super) fn is_of_anything(&self) -> bool {
-        self.holds == Holds::Anything
+        self.holds == MapType::Anything
     }
 
     /// Whether the two are one dict, not only equal.
@@ -164,12 +164,12 @@ impl Dict {
     }
 
     /// The entries as they are now. No lock is held while a caller looks at them, so a dict may be met again within.
-    pub(super) fn entries(&self) -> Vec<(Key, Value)> {
+    pub(super) fn entries(&self) -> Vec<(DictKey, TemplateValue)> {
         self.locked().iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Value> {
-        self.locked().get(&Key::from(key)).cloned()
+    pub(super) fn get(&self, key: &str) -> Option<TemplateValue> {
+        self.locked().get(&DictKey::from(key)).cloned()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -177,11 +177,11 @@ impl Dict {
     }
 
     pub(super) fn remove(&self, key: &str) {
-        self.locked().remove(&Key::from(key));
+        self.locked().remove(&DictKey::from(key));
     }
 
     /// Puts a value in. Fails where the dict would hold itself: nothing could print or weigh it.
-    pub(super) fn insert(&self, key: Key, value: Value) -> Result<(), String> {
+    pub(super) fn insert(&self, key: DictKey, value: TemplateValue) -> Result<(), String> {
         if self.is_within(&value, 0) {
             return Err("the dict would hold itself".to_owned());
         }
@@ -190,15 +190,15 @@ impl Dict {
     }
 
     /// `index`: what stands at a key, or what Go has for nothing there: nil, or an empty text in a dict of texts.
-    pub(super) fn index(&self, key: &Value) -> Result<Value, String> {
+    pub(super) fn index(&self, key: &TemplateValue) -> Result<TemplateValue, String> {
         let key = match (self.holds, key) {
-            (Holds::AnyKeys, key) => Key::of_value(key),
-            (_, Value::Text(text)) => Some(Key::Text(text.clone())),
-            (_, Value::Nil) => return Err("value is nil; should be of type string".to_owned()),
+            (MapType::AnyKeys, key) => DictKey::of_value(key),
+            (_, TemplateValue::Text(text)) => Some(DictKey::Text(text.clone())),
+            (_, TemplateValue::Nil) => return Err("value is nil; should be of type string".to_owned()),
             (_, other) => return Err(format!("value has type {}; should be string", super::value::type_of(other))),
         };
         let found = key.and_then(|key| self.locked().get(&key).cloned());
-        let nothing = if self.holds == Holds::Texts { Value::from("") } else { Value::Nil };
+        let nothing = if self.holds == MapType::Texts { TemplateValue::from("") } else { TemplateValue::Nil };
         Ok(found.unwrap_or(nothing))
     }
 
@@ -208,32 +208,32 @@ impl Dict {
         Self { entries: Arc::new(Mutex::new(copy)), holds: self.holds }
     }
 
-    fn is_within(&self, value: &Value, depth: usize) -> bool {
+    fn is_within(&self, value: &TemplateValue, depth: usize) -> bool {
         // Deeper than any value may be: whoever weighs it refuses it.
         if depth > 100 {
             return true;
         }
         match value {
-            Value::Dict(dict) => {
+            TemplateValue::Dict(dict) => {
                 self.is(dict) || dict.entries().iter().any(|(_, inner)| self.is_within(inner, depth + 1))
             }
-            Value::List(list) => list.items.iter().any(|inner| self.is_within(inner, depth + 1)),
+            TemplateValue::List(list) => list.items.iter().any(|inner| self.is_within(inner, depth + 1)),
             _ => false,
         }
     }
 
-    fn locked(&self) -> MutexGuard<'_, BTreeMap<Key, Value>> {
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<DictKey, TemplateValue>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Sprig's `deepCopy`.
-pub(super) fn copied(value: &Value) -> Value {
+pub(super) fn copied(value: &TemplateValue) -> TemplateValue {
     match value {
-        Value::Dict(dict) => Value::Dict(dict.copied()),
-        Value::List(list) => {
+        TemplateValue::Dict(dict) => TemplateValue::Dict(dict.copied()),
+        TemplateValue::List(list) => {
             let items = list.items.iter().map(copied).collect();
-            Value::List(super::value::List { items, of: list.of })
+            TemplateValue::List(super::value::TemplateList { items, of: list.of })
         }
         other => other.clone(),
     }

@@ -5,9 +5,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::reach::Reach;
+use crate::reach::ReadableFolders;
 
-use super::{Environment, Mistake, Rendered, dict::Dict, execute, execute::Failure, parse};
+use super::{
+    RenderedText, TemplateMistake, VisibleEnvironment, dict::TemplateDict, execute, execute::ExecutionFailure, parse,
+};
 
 /// The name of the whole template; Go's own name for it in goss.
 const NAME: &str = "test";
@@ -17,45 +19,45 @@ const SECRETS: &str = "what a suite says is sent to the prober and stands in rep
 
 /// What templates see.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct TemplateWorld {
     /// `.Vars`. What one file changes in it, the files that it includes see, as in goss.
-    pub vars: Dict,
+    pub vars: TemplateDict,
     /// `.Env`.
-    pub env: Environment,
+    pub env: VisibleEnvironment,
     /// Where `readFile`'s relative paths start from.
     pub base_dir: PathBuf,
     /// Which files may be read.
-    pub reach: Arc<Reach>,
+    pub reach: Arc<ReadableFolders>,
     /// The files that were read, for the digest: path as it was written, and text.
     pub read: Mutex<Vec<(String, String)>>,
 }
 
 /// Renders `source`. Fails with every mistake that can be found without executing, or with the first one met there.
-pub(crate) fn render(source: &str, world: &World) -> Result<Rendered, Vec<Mistake>> {
+pub(crate) fn render(source: &str, world: &TemplateWorld) -> Result<RenderedText, Vec<TemplateMistake>> {
     if !source.contains("{{") {
-        return Ok(Rendered::plain(source));
+        return Ok(RenderedText::plain(source));
     }
     let templates = parse::parse(source, NAME)?;
     let made = execute::execute(&templates, NAME, source, world)
         .map_err(|(span, failure)| vec![failed(span, failure, world)])?;
-    Ok(Rendered { text: made.text, pieces: made.pieces })
+    Ok(RenderedText { text: made.text, pieces: made.pieces })
 }
 
-fn failed(span: std::ops::Range<usize>, failure: Failure, world: &World) -> Mistake {
+fn failed(span: std::ops::Range<usize>, failure: ExecutionFailure, world: &TemplateWorld) -> TemplateMistake {
     let (title, help) = match failure {
-        Failure::MissingKey(key) if world.env.hides(&key) => (world.env.withheld(&key), None),
-        Failure::MissingKey(key) => (
+        ExecutionFailure::MissingKey(key) if world.env.hides(&key) => (world.env.withheld(&key), None),
+        ExecutionFailure::MissingKey(key) => (
             format!("there is no entry {key:?}"),
             Some(format!(
                 "give it by --vars or --vars-inline; where it may be missing: {{{{ get .Vars {key:?} | default \"…\" }}}}"
             )),
         ),
-        Failure::Other(message) => (message, None),
+        ExecutionFailure::Other(message) => (message, None),
     };
     let help = help.or_else(|| match title {
         _ if title.contains("looks like a secret") => Some(SECRETS.to_owned()),
         _ if title.contains("is not given to templates") => Some(UNNAMED.to_owned()),
         _ => None,
     });
-    Mistake { span, title, help }
+    TemplateMistake { span, title, help }
 }

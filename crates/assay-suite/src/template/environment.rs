@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    dict::{Dict, Key},
-    value::Value,
+    dict::{DictKey, TemplateDict},
+    value::TemplateValue,
 };
 
 /// What every template may see where it is set: that and what CI builds, by the names that CI systems document, and AWS's region. The rest is named in
@@ -95,8 +95,8 @@ const OPEN_AWS: [&str; 4] = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", 
 
 /// What of an environment may be shown.
 #[derive(Debug, Clone)]
-pub(crate) struct Environment {
-    shown: Dict,
+pub(crate) struct VisibleEnvironment {
+    shown: TemplateDict,
     /// Those that are named and set, and look like secrets by their value.
     withheld: BTreeSet<String>,
     /// Those that are set and neither usual nor named.
@@ -105,10 +105,10 @@ pub(crate) struct Environment {
     named: BTreeSet<String>,
 }
 
-impl Default for Environment {
+impl Default for VisibleEnvironment {
     fn default() -> Self {
         Self {
-            shown: Dict::of_texts(BTreeMap::new()),
+            shown: TemplateDict::of_texts(BTreeMap::new()),
             withheld: BTreeSet::new(),
             hidden: BTreeSet::new(),
             named: BTreeSet::new(),
@@ -116,7 +116,7 @@ impl Default for Environment {
     }
 }
 
-impl Environment {
+impl VisibleEnvironment {
     /// This process's; `named`: what templates may see beside the usual ones.
     pub(crate) fn of_process(named: &[String]) -> Self {
         let all =
@@ -134,10 +134,10 @@ impl Environment {
             } else if holds_secret(&value) {
                 environment.withheld.insert(name);
             } else {
-                shown.insert(Key::from(name.as_str()), Value::from(value));
+                shown.insert(DictKey::from(name.as_str()), TemplateValue::from(value));
             }
         }
-        Self { shown: Dict::of_texts(shown), ..environment }
+        Self { shown: TemplateDict::of_texts(shown), ..environment }
     }
 
     fn may_show(&self, name: &str) -> bool {
@@ -145,13 +145,13 @@ impl Environment {
     }
 
     /// `.Env`.
-    pub(super) fn dict(&self) -> Dict {
+    pub(super) fn dict(&self) -> TemplateDict {
         self.shown.clone()
     }
 
     /// Whether `value` is [`Self::dict`], and not only equal to it.
-    pub(super) fn is_it(&self, value: &Value) -> bool {
-        matches!(value, Value::Dict(dict) if dict.is(&self.shown))
+    pub(super) fn is_it(&self, value: &TemplateValue) -> bool {
+        matches!(value, TemplateValue::Dict(dict) if dict.is(&self.shown))
     }
 
     /// Whether a variable of this name is not given to templates, whether it is set or not: what a suite may ask for must not depend on the machine.
@@ -174,7 +174,7 @@ impl Environment {
     }
 
     /// A variable, as os.Getenv: an absent one is an empty text. Fails where it is not given.
-    pub(super) fn get(&self, name: &str) -> Result<Value, String> {
+    pub(super) fn get(&self, name: &str) -> Result<TemplateValue, String> {
         if self.withholds(name) {
             return Err(self.withheld(name));
         }
@@ -278,13 +278,13 @@ mod tests {
             set("BUILD_TAG", "https://u:p@host/x"),
         ];
         let named = ["STAGE", "CI_JOB_JWT", "GIVEN_JWTISH", "UNSET"].map(str::to_owned);
-        let env = Environment::of(all, &named);
+        let env = VisibleEnvironment::of(all, &named);
         for (name, shown) in
             [("CIRCLE_SHA1", true), ("STAGE", true), ("HOME", false), ("OTHER", false), ("BUILD_TAG", false)]
         {
             assert_eq!(env.dict().get(name).is_some(), shown, "{name}");
         }
-        assert!(env.get("UNSET").is_ok_and(|value| matches!(value, Value::Text(text) if text.is_empty())));
+        assert!(env.get("UNSET").is_ok_and(|value| matches!(value, TemplateValue::Text(text) if text.is_empty())));
         for (name, words) in [("OTHER", "is not given"), ("NEVER_SET", "is not given"), ("GIVEN_JWTISH", "a secret")] {
             assert!(env.get(name).is_err_and(|why| why.contains(words)), "{name}");
         }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn expands_as_go_does() {
         let all = [("A".to_owned(), "1".to_owned()), ("MY_TOKEN".to_owned(), "x".to_owned())];
-        let env = Environment::of(all, &["A", "MY_TOKEN", "NONE"].map(str::to_owned));
+        let env = VisibleEnvironment::of(all, &["A", "MY_TOKEN", "NONE"].map(str::to_owned));
         assert_eq!(env.expand("a$A-${A}-$NONE.$").as_deref(), Ok("a1-1-.$"));
         assert!(env.expand("${MY_TOKEN}").is_err_and(|why| why.contains("MY_TOKEN")));
     }

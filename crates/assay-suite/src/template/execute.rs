@@ -10,11 +10,14 @@ use std::{
 };
 
 use super::{
-    World, builtin,
-    functions::{self, Function},
-    rendered::Mark,
-    syntax::{Branch, BranchKind, Command, Expr, Node, Number, Pipe, Templates},
-    value::{List, Root, Value, show, type_of, weigh},
+    TemplateWorld, builtin,
+    functions::{self, TemplateFunction},
+    rendered::SourceMark,
+    syntax::{
+        BranchKind, ParsedTemplates, PipeCommand, TemplateBranch, TemplateExpr, TemplateNode, TemplatePipe,
+        WrittenNumber,
+    },
+    value::{TemplateList, TemplateRoot, TemplateValue, show, type_of, weigh},
 };
 
 /// The longest output.
@@ -30,40 +33,40 @@ const MAX_DEPTH: usize = 200;
 
 /// Why a template cannot be executed to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum ExecutionFailure {
     /// A key is missing.
     MissingKey(String),
     /// Anything else, in one line.
     Other(String),
 }
 
-impl From<String> for Failure {
+impl From<String> for ExecutionFailure {
     fn from(why: String) -> Self {
         Self::Other(why)
     }
 }
 
-impl From<&str> for Failure {
+impl From<&str> for ExecutionFailure {
     fn from(why: &str) -> Self {
         Self::Other(why.to_owned())
     }
 }
 
 /// What the execution made: text, and where in it each part of the source began.
-pub(super) struct Made {
+pub(super) struct ExecutionOutput {
     pub text: String,
-    pub pieces: Vec<(usize, Mark)>,
+    pub pieces: Vec<(usize, SourceMark)>,
 }
 
 /// Executes the template `name`. On failure: where in the source, and why.
 pub(super) fn execute(
-    templates: &Templates,
+    templates: &ParsedTemplates,
     name: &str,
     source: &str,
-    world: &World,
-) -> Result<Made, (Range<usize>, Failure)> {
-    let root = Value::Root(Root { vars: world.vars.clone(), env: world.env.dict() });
-    let mut run = Run {
+    world: &TemplateWorld,
+) -> Result<ExecutionOutput, (Range<usize>, ExecutionFailure)> {
+    let root = TemplateValue::Root(TemplateRoot { vars: world.vars.clone(), env: world.env.dict() });
+    let mut run = TemplateRun {
         templates,
         source,
         world,
@@ -74,11 +77,11 @@ pub(super) fn execute(
         spent: Cell::new(0),
         rounds: 0,
         at: 0..0,
-        out: Made { text: String::new(), pieces: Vec::new() },
+        out: ExecutionOutput { text: String::new(), pieces: Vec::new() },
     };
     let result = match templates.by_name.get(name) {
         Some(nodes) => run.list(nodes, &root),
-        None => Ok(Flow::On),
+        None => Ok(ControlFlow::On),
     };
     match result {
         Ok(_) => Ok(run.out),
@@ -88,39 +91,39 @@ pub(super) fn execute(
 
 /// How it goes on after a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Flow {
+enum ControlFlow {
     On,
     Break,
     Continue,
 }
 
-type Evaluated = Result<Value, Failure>;
+type EvaluatedPipe = Result<TemplateValue, ExecutionFailure>;
 
-struct Run<'r> {
-    templates: &'r Templates,
+struct TemplateRun<'r> {
+    templates: &'r ParsedTemplates,
     source: &'r str,
-    world: &'r World,
-    functions: HashMap<&'static str, &'static Function>,
-    variables: Vec<(String, Value)>,
+    world: &'r TemplateWorld,
+    functions: HashMap<&'static str, &'static TemplateFunction>,
+    variables: Vec<(String, TemplateValue)>,
     depth: usize,
     begun: Instant,
     spent: Cell<usize>,
     rounds: usize,
     /// The part of the source that is being executed.
     at: Range<usize>,
-    out: Made,
+    out: ExecutionOutput,
 }
 
-impl<'r> Run<'r> {
-    fn list(&mut self, nodes: &'r [Node], dot: &Value) -> Result<Flow, Failure> {
+impl<'r> TemplateRun<'r> {
+    fn list(&mut self, nodes: &'r [TemplateNode], dot: &TemplateValue) -> Result<ControlFlow, ExecutionFailure> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err("templates call each other too deeply".into());
         }
-        let mut flow = Flow::On;
+        let mut flow = ControlFlow::On;
         for node in nodes {
             flow = self.node(node, dot)?;
-            if flow != Flow::On {
+            if flow != ControlFlow::On {
                 break;
             }
         }
@@ -128,22 +131,22 @@ impl<'r> Run<'r> {
         Ok(flow)
     }
 
-    fn node(&mut self, node: &'r Node, dot: &Value) -> Result<Flow, Failure> {
+    fn node(&mut self, node: &'r TemplateNode, dot: &TemplateValue) -> Result<ControlFlow, ExecutionFailure> {
         match node {
-            Node::Text(span) => {
+            TemplateNode::Text(span) => {
                 self.enter(span, true)?;
                 self.write(&self.source[span.clone()])?;
             }
-            Node::Action { source, pipe } => {
+            TemplateNode::Action { source, pipe } => {
                 self.enter(source, false)?;
                 let value = self.pipe(pipe, dot)?;
                 if pipe.variables.is_empty() {
                     self.spend(weigh(&value).ok_or_else(too_heavy)?)?;
-                    let text = if value == Value::Nil { "<no value>".to_owned() } else { show(&value) };
+                    let text = if value == TemplateValue::Nil { "<no value>".to_owned() } else { show(&value) };
                     self.write(&text)?;
                 }
             }
-            Node::Branch(branch) => {
+            TemplateNode::Branch(branch) => {
                 self.enter(&branch.source, false)?;
                 let scope = self.variables.len();
                 let flow = match branch.kind {
@@ -153,59 +156,65 @@ impl<'r> Run<'r> {
                 self.variables.truncate(scope);
                 return Ok(flow);
             }
-            Node::Template { source, name, pipe } => {
+            TemplateNode::Template { source, name, pipe } => {
                 self.enter(source, false)?;
                 let nodes = self.templates.by_name.get(name);
                 let nodes = nodes.ok_or_else(|| format!("there is no template {name:?}"))?;
                 let inner = match pipe {
                     Some(pipe) => self.pipe(pipe, dot)?,
-                    None => Value::Nil,
+                    None => TemplateValue::Nil,
                 };
                 // A template sees none of the variables of who calls it.
                 let outer = std::mem::replace(&mut self.variables, vec![("$".to_owned(), inner.clone())]);
                 self.list(nodes, &inner)?;
                 self.variables = outer;
             }
-            Node::Break => return Ok(Flow::Break),
-            Node::Continue => return Ok(Flow::Continue),
+            TemplateNode::Break => return Ok(ControlFlow::Break),
+            TemplateNode::Continue => return Ok(ControlFlow::Continue),
         }
-        Ok(Flow::On)
+        Ok(ControlFlow::On)
     }
 
-    fn condition(&mut self, branch: &'r Branch, dot: &Value) -> Result<Flow, Failure> {
+    fn condition(&mut self, branch: &'r TemplateBranch, dot: &TemplateValue) -> Result<ControlFlow, ExecutionFailure> {
         let value = self.pipe(&branch.pipe, dot)?;
         match (value.is_true(), &branch.otherwise) {
             (true, _) if branch.kind == BranchKind::With => self.list(&branch.body, &value),
             (true, _) => self.list(&branch.body, dot),
             (false, Some(otherwise)) => self.list(otherwise, dot),
-            (false, None) => Ok(Flow::On),
+            (false, None) => Ok(ControlFlow::On),
         }
     }
 
-    fn range(&mut self, branch: &'r Branch, dot: &Value) -> Result<Flow, Failure> {
+    fn range(&mut self, branch: &'r TemplateBranch, dot: &TemplateValue) -> Result<ControlFlow, ExecutionFailure> {
         let value = self.pipe(&branch.pipe, dot)?;
-        let rounds: Vec<(Value, Value)> = match &value {
-            Value::Nil => Vec::new(),
-            Value::Int(_) | Value::Int64(_) | Value::Uint(_) if branch.pipe.variables.len() > 1 => {
+        let rounds: Vec<(TemplateValue, TemplateValue)> = match &value {
+            TemplateValue::Nil => Vec::new(),
+            TemplateValue::Int(_) | TemplateValue::Int64(_) | TemplateValue::Uint(_)
+                if branch.pipe.variables.len() > 1 =>
+            {
                 return Err(format!("a number ({}) gives one variable, not two", show(&value)).into());
             }
-            Value::Int(count) | Value::Int64(count) => {
+            TemplateValue::Int(count) | TemplateValue::Int64(count) => {
                 let count = usize::try_from(*count).unwrap_or(0);
                 return self.rounds(branch, dot, count, |at| {
                     let at = i64::try_from(at).unwrap_or(i64::MAX);
-                    let element = if matches!(value, Value::Int(_)) { Value::Int(at) } else { Value::Int64(at) };
-                    (Value::Nil, element)
+                    let element = if matches!(value, TemplateValue::Int(_)) {
+                        TemplateValue::Int(at)
+                    } else {
+                        TemplateValue::Int64(at)
+                    };
+                    (TemplateValue::Nil, element)
                 });
             }
-            Value::Uint(count) => {
+            TemplateValue::Uint(count) => {
                 let count = usize::try_from(*count).unwrap_or(usize::MAX);
-                return self.rounds(branch, dot, count, |at| (Value::Nil, Value::Uint(at as u64)));
+                return self.rounds(branch, dot, count, |at| (TemplateValue::Nil, TemplateValue::Uint(at as u64)));
             }
-            Value::List(List { items, .. }) => {
-                let index = |at| Value::Int(i64::try_from(at).unwrap_or(i64::MAX));
+            TemplateValue::List(TemplateList { items, .. }) => {
+                let index = |at| TemplateValue::Int(i64::try_from(at).unwrap_or(i64::MAX));
                 items.iter().enumerate().map(|(at, item)| (index(at), item.clone())).collect()
             }
-            Value::Dict(dict) => dict.entries().into_iter().map(|(key, value)| (key.value(), value)).collect(),
+            TemplateValue::Dict(dict) => dict.entries().into_iter().map(|(key, value)| (key.value(), value)).collect(),
             other => return Err(format!("range goes over a list, a dict or a number, not {}", type_of(other)).into()),
         };
         let count = rounds.len();
@@ -214,13 +223,13 @@ impl<'r> Run<'r> {
 
     fn rounds(
         &mut self,
-        branch: &'r Branch,
-        dot: &Value,
+        branch: &'r TemplateBranch,
+        dot: &TemplateValue,
         count: usize,
-        round: impl Fn(usize) -> (Value, Value),
-    ) -> Result<Flow, Failure> {
+        round: impl Fn(usize) -> (TemplateValue, TemplateValue),
+    ) -> Result<ControlFlow, ExecutionFailure> {
         if count == 0 {
-            return branch.otherwise.as_ref().map_or(Ok(Flow::On), |otherwise| self.list(otherwise, dot));
+            return branch.otherwise.as_ref().map_or(Ok(ControlFlow::On), |otherwise| self.list(otherwise, dot));
         }
         let scope = self.variables.len();
         for at in 0..count {
@@ -239,19 +248,19 @@ impl<'r> Run<'r> {
             }
             let flow = self.list(&branch.body, &element)?;
             self.variables.truncate(scope);
-            if flow == Flow::Break {
+            if flow == ControlFlow::Break {
                 break;
             }
         }
-        Ok(Flow::On)
+        Ok(ControlFlow::On)
     }
 
-    fn pipe(&mut self, pipe: &'r Pipe, dot: &Value) -> Evaluated {
+    fn pipe(&mut self, pipe: &'r TemplatePipe, dot: &TemplateValue) -> EvaluatedPipe {
         let mut value = None;
         for command in &pipe.commands {
             value = Some(self.command(command, dot, value)?);
         }
-        let value = value.unwrap_or(Value::Nil);
+        let value = value.unwrap_or(TemplateValue::Nil);
         for name in &pipe.variables {
             if pipe.assigns {
                 self.assign(name, value.clone())?;
@@ -263,12 +272,12 @@ impl<'r> Run<'r> {
     }
 
     /// `last`: what the command before it in the pipeline gave, which becomes the last argument.
-    fn command(&mut self, command: &'r Command, dot: &Value, last: Option<Value>) -> Evaluated {
+    fn command(&mut self, command: &'r PipeCommand, dot: &TemplateValue, last: Option<TemplateValue>) -> EvaluatedPipe {
         let (first, rest) = command.words.split_first().ok_or("an empty command")?;
-        if let Expr::Function(name) = first {
+        if let TemplateExpr::Function(name) = first {
             return self.call(name, rest, dot, last);
         }
-        if matches!(first, Expr::Nil) {
+        if matches!(first, TemplateExpr::Nil) {
             return Err("nil is not a command".into());
         }
         if last.is_some() || !rest.is_empty() {
@@ -278,45 +287,53 @@ impl<'r> Run<'r> {
     }
 
     /// The value of an expression that takes no arguments.
-    fn value(&mut self, expr: &'r Expr, dot: &Value) -> Evaluated {
+    fn value(&mut self, expr: &'r TemplateExpr, dot: &TemplateValue) -> EvaluatedPipe {
         match expr {
-            Expr::Dot => Ok(dot.clone()),
-            Expr::Nil => Ok(Value::Nil),
-            Expr::Bool(it) => Ok(Value::Bool(*it)),
-            Expr::Number(Number { float: Some(float), .. }) => Ok(Value::Float(*float)),
-            Expr::Number(Number { whole, .. }) => Ok(Value::Int(whole.unwrap_or(0))),
-            Expr::Text(text) => Ok(Value::Text(text.clone())),
-            Expr::Field(fields) => self.fields(dot.clone(), fields),
-            Expr::Variable(name, fields) => {
+            TemplateExpr::Dot => Ok(dot.clone()),
+            TemplateExpr::Nil => Ok(TemplateValue::Nil),
+            TemplateExpr::Bool(it) => Ok(TemplateValue::Bool(*it)),
+            TemplateExpr::Number(WrittenNumber { float: Some(float), .. }) => Ok(TemplateValue::Float(*float)),
+            TemplateExpr::Number(WrittenNumber { whole, .. }) => Ok(TemplateValue::Int(whole.unwrap_or(0))),
+            TemplateExpr::Text(text) => Ok(TemplateValue::Text(text.clone())),
+            TemplateExpr::Field(fields) => self.fields(dot.clone(), fields),
+            TemplateExpr::Variable(name, fields) => {
                 let value = self.variables.iter().rev().find(|(known, _)| known == name);
                 let value = value.ok_or_else(|| format!("there is no variable {name}"))?.1.clone();
                 self.fields(value, fields)
             }
-            Expr::Chain(inner, fields) => {
+            TemplateExpr::Chain(inner, fields) => {
                 let value = self.value(inner, dot)?;
                 self.fields(value, fields)
             }
-            Expr::Pipe(pipe) => self.pipe(pipe, dot),
-            Expr::Function(name) => self.call(name, &[], dot, None),
+            TemplateExpr::Pipe(pipe) => self.pipe(pipe, dot),
+            TemplateExpr::Function(name) => self.call(name, &[], dot, None),
         }
     }
 
-    fn fields(&self, value: Value, fields: &[String]) -> Evaluated {
+    fn fields(&self, value: TemplateValue, fields: &[String]) -> EvaluatedPipe {
         fields.iter().try_fold(value, |value, name| self.field(&value, name))
     }
 
-    fn field(&self, value: &Value, name: &str) -> Evaluated {
+    fn field(&self, value: &TemplateValue, name: &str) -> EvaluatedPipe {
         match value {
-            Value::Dict(dict) => dict.get(name).ok_or_else(|| Failure::MissingKey(name.to_owned())),
-            Value::Root(root) if name == "Vars" => Ok(Value::Dict(root.vars.clone())),
-            Value::Root(root) if name == "Env" => Ok(Value::Dict(root.env.clone())),
-            Value::Root(_) => Err(format!("there is no .{name}; templates see .Vars and .Env").into()),
-            Value::Nil => Err(format!("there is no entry {name:?}, because what should hold it is null").into()),
+            TemplateValue::Dict(dict) => dict.get(name).ok_or_else(|| ExecutionFailure::MissingKey(name.to_owned())),
+            TemplateValue::Root(root) if name == "Vars" => Ok(TemplateValue::Dict(root.vars.clone())),
+            TemplateValue::Root(root) if name == "Env" => Ok(TemplateValue::Dict(root.env.clone())),
+            TemplateValue::Root(_) => Err(format!("there is no .{name}; templates see .Vars and .Env").into()),
+            TemplateValue::Nil => {
+                Err(format!("there is no entry {name:?}, because what should hold it is null").into())
+            }
             other => Err(format!("{} has no entry {name:?}", type_of(other)).into()),
         }
     }
 
-    fn call(&mut self, name: &str, words: &'r [Expr], dot: &Value, last: Option<Value>) -> Evaluated {
+    fn call(
+        &mut self,
+        name: &str,
+        words: &'r [TemplateExpr],
+        dot: &TemplateValue,
+        last: Option<TemplateValue>,
+    ) -> EvaluatedPipe {
         if name == "and" || name == "or" {
             return self.short_circuit(name, words, dot, last);
         }
@@ -324,8 +341,10 @@ impl<'r> Run<'r> {
         for (at, word) in words.iter().enumerate() {
             args.push(match word {
                 // A constant has no type of its own: where an int is wanted, 3.0 is one.
-                Expr::Number(Number { whole: Some(whole), float: Some(_) }) if functions::wants_int(name, at) => {
-                    Value::Int(*whole)
+                TemplateExpr::Number(WrittenNumber { whole: Some(whole), float: Some(_) })
+                    if functions::wants_int(name, at) =>
+                {
+                    TemplateValue::Int(*whole)
                 }
                 word => self.value(word, dot)?,
             });
@@ -341,11 +360,17 @@ impl<'r> Run<'r> {
     }
 
     /// `and` and `or` look at no more arguments than they need.
-    fn short_circuit(&mut self, name: &str, words: &'r [Expr], dot: &Value, last: Option<Value>) -> Evaluated {
+    fn short_circuit(
+        &mut self,
+        name: &str,
+        words: &'r [TemplateExpr],
+        dot: &TemplateValue,
+        last: Option<TemplateValue>,
+    ) -> EvaluatedPipe {
         if words.is_empty() && last.is_none() {
             return Err(format!("{name} takes at least 1 arguments, not 0").into());
         }
-        let mut value = Value::Nil;
+        let mut value = TemplateValue::Nil;
         for word in words {
             value = self.value(word, dot)?;
             if value.is_true() == (name == "or") {
@@ -355,16 +380,16 @@ impl<'r> Run<'r> {
         Ok(last.unwrap_or(value))
     }
 
-    fn assign(&mut self, name: &str, value: Value) -> Result<(), Failure> {
+    fn assign(&mut self, name: &str, value: TemplateValue) -> Result<(), ExecutionFailure> {
         let place = self.variables.iter_mut().rev().find(|(known, _)| known == name);
         place.ok_or_else(|| format!("there is no variable {name}"))?.1 = value;
         Ok(())
     }
 
-    fn enter(&mut self, source: &Range<usize>, plain: bool) -> Result<(), Failure> {
+    fn enter(&mut self, source: &Range<usize>, plain: bool) -> Result<(), ExecutionFailure> {
         self.spend(64)?;
         self.at = source.clone();
-        let mark = Mark { source: source.clone(), plain };
+        let mark = SourceMark { source: source.clone(), plain };
         let written = self.out.text.len();
         match self.out.pieces.last_mut() {
             Some(last) if last.0 == written => last.1 = mark,
@@ -373,7 +398,7 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn write(&mut self, text: &str) -> Result<(), Failure> {
+    fn write(&mut self, text: &str) -> Result<(), ExecutionFailure> {
         if self.out.text.len() + text.len() > MAX_OUTPUT {
             return Err("the rendered text is longer than 1 MiB".into());
         }
@@ -381,18 +406,18 @@ impl<'r> Run<'r> {
         Ok(())
     }
 
-    fn spend(&self, amount: usize) -> Result<(), Failure> {
+    fn spend(&self, amount: usize) -> Result<(), ExecutionFailure> {
         let spent = self.spent.get().saturating_add(amount);
         self.spent.set(spent);
         if spent > BUDGET || self.begun.elapsed() > DEADLINE { Err(too_much()) } else { Ok(()) }
     }
 }
 
-fn too_much() -> Failure {
+fn too_much() -> ExecutionFailure {
     "the template does too much".into()
 }
 
 /// The failure of a value that is too heavy.
-fn too_heavy() -> Failure {
+fn too_heavy() -> ExecutionFailure {
     "makes a value of more than 1 MiB, or one nested more than 64 deep".into()
 }

@@ -3,13 +3,13 @@
 
 use super::{
     characters::is_printed,
-    functions::Answer,
+    functions::FunctionAnswer,
     printf::printf,
-    value::{MAX_WEIGHT, Value, show, weigh},
+    value::{MAX_WEIGHT, TemplateValue, show, weigh},
 };
 
 /// Calls the function `name`.
-pub(super) fn formatted(name: &str, args: &[Value]) -> Answer {
+pub(super) fn formatted(name: &str, args: &[TemplateValue]) -> FunctionAnswer {
     let mut all = 0;
     for arg in args {
         all += weigh(arg).ok_or("takes a value of more than 1 MiB")?;
@@ -26,7 +26,7 @@ pub(super) fn formatted(name: &str, args: &[Value]) -> Answer {
     match (name, args) {
         ("print", _) => Ok(print(args).into()),
         ("println", _) => Ok((args.iter().map(show).collect::<Vec<_>>().join(" ") + "\n").into()),
-        ("printf", [Value::Text(format), rest @ ..]) => {
+        ("printf", [TemplateValue::Text(format), rest @ ..]) => {
             printf(format, rest).map(Into::into).map_err(|why| format!("printf: {why}"))
         }
         ("printf", _) => Err("printf takes a text and the values that are printed into it".to_owned()),
@@ -37,11 +37,11 @@ pub(super) fn formatted(name: &str, args: &[Value]) -> Answer {
 }
 
 /// fmt.Sprint: a blank between two values of which neither is a text.
-fn print(args: &[Value]) -> String {
+fn print(args: &[TemplateValue]) -> String {
     let mut out = String::new();
     let mut after_text = true;
     for arg in args {
-        let text = matches!(arg, Value::Text(_));
+        let text = matches!(arg, TemplateValue::Text(_));
         if !text && !after_text {
             out.push(' ');
         }
@@ -52,9 +52,9 @@ fn print(args: &[Value]) -> String {
 }
 
 /// What is escaped: printed, but nothing is written as a template writes it.
-fn escapable(args: &[Value]) -> String {
-    let args: Vec<Value> =
-        args.iter().map(|arg| if *arg == Value::Nil { "<no value>".into() } else { arg.clone() }).collect();
+fn escapable(args: &[TemplateValue]) -> String {
+    let args: Vec<TemplateValue> =
+        args.iter().map(|arg| if *arg == TemplateValue::Nil { "<no value>".into() } else { arg.clone() }).collect();
     print(&args)
 }
 

@@ -10,7 +10,7 @@ fn is(template: &str, wanted: &str) {
     assert_eq!(it.text, wanted, "{template}");
 }
 
-fn refused(template: &str) -> Vec<Mistake> {
+fn refused(template: &str) -> Vec<TemplateMistake> {
     match rendered(template, inline(VARS)) {
         Ok(it) => panic!("{template} is taken: {:?}", it.text),
         Err(mistakes) => mistakes,

@@ -1,13 +1,13 @@
 //! JSON as Go's encoding/json writes it: keys sorted, floating numbers with an exponent only far from 1.
 
 use super::{
-    dict::Key,
-    value::{Value, float_text},
+    dict::DictKey,
+    value::{TemplateValue, float_text},
 };
 
 /// How JSON is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Style {
+pub(super) struct JsonStyle {
     /// One value per line, indented by two.
     pub pretty: bool,
     /// `<`, `>` and `&` are escaped, so that it can stand in HTML.
@@ -15,43 +15,43 @@ pub(super) struct Style {
 }
 
 /// The value as JSON. Fails, as in Go, at a number that is none and at a dict whose keys are no texts.
-pub(super) fn text(value: &Value, style: Style) -> Result<String, String> {
+pub(super) fn text(value: &TemplateValue, style: JsonStyle) -> Result<String, String> {
     let mut out = String::new();
     write(value, style, 0, &mut out)?;
     Ok(out)
 }
 
-fn write(value: &Value, style: Style, depth: usize, out: &mut String) -> Result<(), String> {
+fn write(value: &TemplateValue, style: JsonStyle, depth: usize, out: &mut String) -> Result<(), String> {
     match value {
-        Value::Nil => out.push_str("null"),
-        Value::Bool(it) => out.push_str(if *it { "true" } else { "false" }),
-        Value::Int(number) | Value::Int64(number) => out.push_str(&number.to_string()),
-        Value::Uint(number) => out.push_str(&number.to_string()),
-        Value::Float(float) => out.push_str(&float_in_json(*float)?),
-        Value::Text(text) => write_text(text, style, out),
-        Value::List(list) => {
+        TemplateValue::Nil => out.push_str("null"),
+        TemplateValue::Bool(it) => out.push_str(if *it { "true" } else { "false" }),
+        TemplateValue::Int(number) | TemplateValue::Int64(number) => out.push_str(&number.to_string()),
+        TemplateValue::Uint(number) => out.push_str(&number.to_string()),
+        TemplateValue::Float(float) => out.push_str(&float_in_json(*float)?),
+        TemplateValue::Text(text) => write_text(text, style, out),
+        TemplateValue::List(list) => {
             let items = list.items.iter().map(|item| (None, item.clone()));
             write_all(items.collect(), ('[', ']'), style, depth, out)?;
         }
-        Value::Dict(dict) => {
+        TemplateValue::Dict(dict) => {
             let mut entries = Vec::with_capacity(dict.len());
             for (key, value) in dict.entries() {
-                let Key::Text(key) = key else { return Err("in JSON the keys of a dict are texts".to_owned()) };
+                let DictKey::Text(key) = key else { return Err("in JSON the keys of a dict are texts".to_owned()) };
                 entries.push((Some(key), value));
             }
             write_all(entries, ('{', '}'), style, depth, out)?;
         }
-        Value::Root(_) => return Err("the whole of . has no form in JSON".to_owned()),
+        TemplateValue::Root(_) => return Err("the whole of . has no form in JSON".to_owned()),
     }
     Ok(())
 }
 
-type Entry = (Option<std::sync::Arc<str>>, Value);
+type JsonEntry = (Option<std::sync::Arc<str>>, TemplateValue);
 
 fn write_all(
-    entries: Vec<Entry>,
+    entries: Vec<JsonEntry>,
     (open, close): (char, char),
-    style: Style,
+    style: JsonStyle,
     depth: usize,
     out: &mut String,
 ) -> Result<(), String> {
@@ -79,7 +79,7 @@ fn write_all(
     Ok(())
 }
 
-fn write_text(text: &str, style: Style, out: &mut String) {
+fn write_text(text: &str, style: JsonStyle, out: &mut String) {
     for c in serde_json::Value::from(text).to_string().chars() {
         match c {
             '<' | '>' | '&' if style.html => out.push_str(&format!("\\u{:04x}", u32::from(c))),

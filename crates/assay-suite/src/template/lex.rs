@@ -3,11 +3,11 @@
 
 use std::ops::Range;
 
-use super::Mistake;
+use super::TemplateMistake;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// Text outside of actions; its range is what is left after trimming.
     Text,
     /// `{{`, with the mark that trims the text before it.
@@ -45,17 +45,17 @@ pub(super) enum Kind {
 
 /// A token and the bytes that it was written in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
-    pub kind: Kind,
+pub(super) struct TemplateToken {
+    pub kind: TokenKind,
     pub span: Range<usize>,
 }
 
 const KEYWORDS: [&str; 10] = ["block", "break", "continue", "define", "else", "end", "if", "range", "template", "with"];
 const SPACES: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// Reads all tokens; the last is [`Kind::End`].
-pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Mistake> {
-    let mut lexer = Lexer { source, at: 0, tokens: Vec::new(), parens: 0 };
+/// Reads all tokens; the last is [`TokenKind::End`].
+pub(super) fn tokens(source: &str) -> Result<Vec<TemplateToken>, TemplateMistake> {
+    let mut lexer = TemplateLexer { source, at: 0, tokens: Vec::new(), parens: 0 };
     let mut trim = false;
     loop {
         let open = source[lexer.at..].find("{{").map(|found| lexer.at + found);
@@ -65,18 +65,18 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Mistake> {
         lexer.at = open;
         trim = lexer.action(trimmed)?;
     }
-    lexer.push(Kind::End, source.len());
+    lexer.push(TokenKind::End, source.len());
     Ok(lexer.tokens)
 }
 
-struct Lexer<'s> {
+struct TemplateLexer<'s> {
     source: &'s str,
     at: usize,
-    tokens: Vec<Token>,
+    tokens: Vec<TemplateToken>,
     parens: usize,
 }
 
-impl Lexer<'_> {
+impl TemplateLexer<'_> {
     fn text(&mut self, end: usize, trim_start: bool, trim_end: bool) {
         let (mut start, mut text) = (self.at, &self.source[self.at..end]);
         if trim_start {
@@ -87,13 +87,13 @@ impl Lexer<'_> {
             text = text.trim_end_matches(SPACES);
         }
         if !text.is_empty() {
-            self.tokens.push(Token { kind: Kind::Text, span: start..start + text.len() });
+            self.tokens.push(TemplateToken { kind: TokenKind::Text, span: start..start + text.len() });
         }
         self.at = end;
     }
 
     /// An action or a comment, from its `{{` on. Whether the text after it is trimmed.
-    fn action(&mut self, trimmed: bool) -> Result<bool, Mistake> {
+    fn action(&mut self, trimmed: bool) -> Result<bool, TemplateMistake> {
         let start = self.at;
         self.at += if trimmed { 3 } else { 2 };
         // After the mark there is a blank, which Go passes over only where a comment follows at once.
@@ -103,7 +103,7 @@ impl Lexer<'_> {
             self.at += usize::from(trimmed);
             return self.comment(start);
         }
-        self.tokens.push(Token { kind: Kind::Open, span: start..self.at });
+        self.tokens.push(TemplateToken { kind: TokenKind::Open, span: start..self.at });
         self.parens = 0;
         loop {
             if let Some(trims) = self.close() {
@@ -112,14 +112,14 @@ impl Lexer<'_> {
                 }
                 let from = self.at;
                 self.at += if trims { 4 } else { 2 };
-                self.push(Kind::Close, from);
+                self.push(TokenKind::Close, from);
                 return Ok(trims);
             }
             self.token(start)?;
         }
     }
 
-    fn comment(&mut self, start: usize) -> Result<bool, Mistake> {
+    fn comment(&mut self, start: usize) -> Result<bool, TemplateMistake> {
         let Some(end) = self.source[self.at + 2..].find("*/") else {
             return Err(self.wrong(start, "a comment is not closed"));
         };
@@ -138,7 +138,7 @@ impl Lexer<'_> {
         (trims || rest.starts_with("}}")).then_some(trims)
     }
 
-    fn token(&mut self, action: usize) -> Result<(), Mistake> {
+    fn token(&mut self, action: usize) -> Result<(), TemplateMistake> {
         let from = self.at;
         let Some(c) = self.peek() else { return Err(self.wrong(action, "an action is not closed: }} is missing")) };
         if SPACES.contains(&c) {
@@ -148,36 +148,36 @@ impl Lexer<'_> {
         self.at += c.len_utf8();
         let next = self.peek();
         match c {
-            '=' => self.push(Kind::Assign, from),
+            '=' => self.push(TokenKind::Assign, from),
             ':' if next == Some('=') => {
                 self.at += 1;
-                self.push(Kind::Declare, from);
+                self.push(TokenKind::Declare, from);
             }
             ':' => return Err(self.wrong(from, "a colon alone; := declares a variable")),
-            '|' => self.push(Kind::Pipe, from),
-            '"' => self.quoted(from, '"', Kind::Quoted)?,
-            '\'' => self.quoted(from, '\'', Kind::Character)?,
+            '|' => self.push(TokenKind::Pipe, from),
+            '"' => self.quoted(from, '"', TokenKind::Quoted)?,
+            '\'' => self.quoted(from, '\'', TokenKind::Character)?,
             '`' => match self.source[self.at..].find('`') {
                 Some(end) => {
                     self.at += end + 1;
-                    self.push(Kind::Raw, from);
+                    self.push(TokenKind::Raw, from);
                 }
                 None => return Err(self.wrong(from, "a quoted text is not closed")),
             },
-            '$' => self.name(from, Kind::Variable)?,
-            '.' if !next.is_some_and(|c| c.is_ascii_digit()) => self.name(from, Kind::Field)?,
+            '$' => self.name(from, TokenKind::Variable)?,
+            '.' if !next.is_some_and(|c| c.is_ascii_digit()) => self.name(from, TokenKind::Field)?,
             '.' | '+' | '-' | '0'..='9' => self.number(from)?,
             '(' => {
                 self.parens += 1;
-                self.push(Kind::LeftParen, from);
+                self.push(TokenKind::LeftParen, from);
             }
             ')' => {
                 self.parens =
                     self.parens.checked_sub(1).ok_or_else(|| self.wrong(from, "a parenthesis that was not opened"))?;
-                self.push(Kind::RightParen, from);
+                self.push(TokenKind::RightParen, from);
             }
             c if is_word(c) => self.word(from)?,
-            c if c.is_ascii_graphic() => self.push(Kind::Other, from),
+            c if c.is_ascii_graphic() => self.push(TokenKind::Other, from),
             c => return Err(self.wrong(from, &format!("the character {c:?} cannot stand in an action"))),
         }
         Ok(())
@@ -193,12 +193,12 @@ impl Lexer<'_> {
             self.at += 1;
         }
         if self.at > from {
-            self.push(Kind::Space, from);
+            self.push(TokenKind::Space, from);
         }
     }
 
     /// `"…"` or `'…'`, from behind the first mark.
-    fn quoted(&mut self, from: usize, mark: char, kind: Kind) -> Result<(), Mistake> {
+    fn quoted(&mut self, from: usize, mark: char, kind: TokenKind) -> Result<(), TemplateMistake> {
         loop {
             let c = self.peek().filter(|c| *c != '\n');
             let c = c.ok_or_else(|| self.wrong(from, "a quoted text is not closed on its line"))?;
@@ -216,7 +216,7 @@ impl Lexer<'_> {
     }
 
     /// `.name`, `.`, `$name` or `$`, from behind its mark.
-    fn name(&mut self, from: usize, kind: Kind) -> Result<(), Mistake> {
+    fn name(&mut self, from: usize, kind: TokenKind) -> Result<(), TemplateMistake> {
         let bare = self.ends();
         while !bare && self.peek().is_some_and(is_word) {
             self.at += self.peek().map_or(0, char::len_utf8);
@@ -224,11 +224,11 @@ impl Lexer<'_> {
         if !self.ends() {
             return Err(self.bad_character());
         }
-        self.push(if bare && kind == Kind::Field { Kind::Dot } else { kind }, from);
+        self.push(if bare && kind == TokenKind::Field { TokenKind::Dot } else { kind }, from);
         Ok(())
     }
 
-    fn word(&mut self, from: usize) -> Result<(), Mistake> {
+    fn word(&mut self, from: usize) -> Result<(), TemplateMistake> {
         while self.peek().is_some_and(is_word) {
             self.at += self.peek().map_or(0, char::len_utf8);
         }
@@ -236,17 +236,17 @@ impl Lexer<'_> {
             return Err(self.bad_character());
         }
         let kind = match &self.source[from..self.at] {
-            "true" | "false" => Kind::Bool,
-            "nil" => Kind::Nil,
-            word if KEYWORDS.contains(&word) => Kind::Keyword,
-            _ => Kind::Identifier,
+            "true" | "false" => TokenKind::Bool,
+            "nil" => TokenKind::Nil,
+            word if KEYWORDS.contains(&word) => TokenKind::Keyword,
+            _ => TokenKind::Identifier,
         };
         self.push(kind, from);
         Ok(())
     }
 
     /// A number, roughly; the parser looks closer.
-    fn number(&mut self, from: usize) -> Result<(), Mistake> {
+    fn number(&mut self, from: usize) -> Result<(), TemplateMistake> {
         let text = &self.source[from..];
         let mut end = 0;
         for (at, c) in text.char_indices() {
@@ -260,7 +260,7 @@ impl Lexer<'_> {
         if self.peek().is_some_and(|c| c == '+' || c == '-') {
             return Err(self.wrong(from, "complex numbers are not supported"));
         }
-        self.push(Kind::Number, from);
+        self.push(TokenKind::Number, from);
         Ok(())
     }
 
@@ -272,7 +272,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn bad_character(&self) -> Mistake {
+    fn bad_character(&self) -> TemplateMistake {
         let c = self.peek().unwrap_or_default();
         self.wrong(self.at, &format!("{c:?} cannot stand here"))
     }
@@ -281,11 +281,11 @@ impl Lexer<'_> {
         self.source[self.at..].chars().next()
     }
 
-    fn push(&mut self, kind: Kind, from: usize) {
-        self.tokens.push(Token { kind, span: from..self.at.max(from) });
+    fn push(&mut self, kind: TokenKind, from: usize) {
+        self.tokens.push(TemplateToken { kind, span: from..self.at.max(from) });
     }
 
-    fn wrong(&self, at: usize, what: &str) -> Mistake {
+    fn wrong(&self, at: usize, what: &str) -> TemplateMistake {
         super::unparsable(at..(at + 1).min(self.source.len()), what)
     }
 }

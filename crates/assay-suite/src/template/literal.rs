@@ -1,16 +1,16 @@
 //! Numbers and quoted texts of templates, as Go reads them (strconv.Unquote; text/template/parse, node.go).
 
-use super::syntax::Number;
+use super::syntax::WrittenNumber;
 use crate::datum::parse_float;
 
 /// A number or a character in quotes, as it is written.
-pub(super) fn number(written: &str) -> Result<Number, String> {
+pub(super) fn number(written: &str) -> Result<WrittenNumber, String> {
     if written.starts_with('\'') {
-        return character(written).map(|c| Number { whole: Some(i64::from(u32::from(c))), float: None });
+        return character(written).map(|c| WrittenNumber { whole: Some(i64::from(u32::from(c))), float: None });
     }
     if let Some(whole) = whole(written) {
         return match i64::try_from(whole) {
-            Ok(whole) => Ok(Number { whole: Some(whole), float: None }),
+            Ok(whole) => Ok(WrittenNumber { whole: Some(whole), float: None }),
             Err(_) => Err(format!("{written} is larger than an int")),
         };
     }
@@ -21,7 +21,7 @@ pub(super) fn number(written: &str) -> Result<Number, String> {
     }
     let is_whole = float.fract() == 0.0 && (-9.2e18..9.2e18).contains(&float);
     // Whole and within the range, so nothing is lost.
-    Ok(Number { whole: is_whole.then_some(float as i64), float: Some(float) })
+    Ok(WrittenNumber { whole: is_whole.then_some(float as i64), float: Some(float) })
 }
 
 /// Go's strconv.ParseInt with base 0: decimal, `0x`, `0b`, `0o` or `0` for octal, underscores between digits.
@@ -62,8 +62,8 @@ pub(super) fn text(written: &str) -> Result<String, String> {
     while let Some(c) = rest.next() {
         match c {
             '\\' => match escape(&mut rest, '"')? {
-                Escape::Byte(byte) => bytes.push(byte),
-                Escape::Char(c) => bytes.extend(c.encode_utf8(&mut [0; 4]).bytes()),
+                EscapeMeaning::Byte(byte) => bytes.push(byte),
+                EscapeMeaning::Char(c) => bytes.extend(c.encode_utf8(&mut [0; 4]).bytes()),
             },
             c => bytes.extend(c.encode_utf8(&mut [0; 4]).bytes()),
         }
@@ -77,8 +77,8 @@ fn character(written: &str) -> Result<char, String> {
     let mut rest = inner.chars();
     let c = match rest.next().ok_or_else(wrong)? {
         '\\' => match escape(&mut rest, '\'')? {
-            Escape::Byte(byte) => char::from(byte),
-            Escape::Char(c) => c,
+            EscapeMeaning::Byte(byte) => char::from(byte),
+            EscapeMeaning::Char(c) => c,
         },
         '\'' => return Err(wrong()),
         c => c,
@@ -87,15 +87,15 @@ fn character(written: &str) -> Result<char, String> {
 }
 
 /// What an escape stands for: `\xff` and `\377` are bytes, all else characters.
-enum Escape {
+enum EscapeMeaning {
     Byte(u8),
     Char(char),
 }
 
-fn escape(rest: &mut std::str::Chars<'_>, quote: char) -> Result<Escape, String> {
+fn escape(rest: &mut std::str::Chars<'_>, quote: char) -> Result<EscapeMeaning, String> {
     let c = rest.next().ok_or("a backslash at the end")?;
     let wrong = || format!("\\{c} is no escape");
-    let simple = |c| Ok(Escape::Char(c));
+    let simple = |c| Ok(EscapeMeaning::Char(c));
     match c {
         'a' => simple('\u{7}'),
         'b' => simple('\u{8}'),
@@ -106,15 +106,15 @@ fn escape(rest: &mut std::str::Chars<'_>, quote: char) -> Result<Escape, String>
         'v' => simple('\u{b}'),
         '\\' => simple('\\'),
         c if c == quote => simple(c),
-        'x' => digits(rest, 2, 16).and_then(|n| u8::try_from(n).ok()).map(Escape::Byte).ok_or_else(wrong),
+        'x' => digits(rest, 2, 16).and_then(|n| u8::try_from(n).ok()).map(EscapeMeaning::Byte).ok_or_else(wrong),
         'u' | 'U' => {
             let code = digits(rest, if c == 'u' { 4 } else { 8 }, 16);
-            code.and_then(char::from_u32).map(Escape::Char).ok_or_else(wrong)
+            code.and_then(char::from_u32).map(EscapeMeaning::Char).ok_or_else(wrong)
         }
         '0'..='7' => {
             let rest = digits(rest, 2, 8).ok_or_else(wrong)?;
             let first = c.to_digit(8).unwrap_or(0);
-            u8::try_from(first * 64 + rest).map(Escape::Byte).map_err(|_| wrong())
+            u8::try_from(first * 64 + rest).map(EscapeMeaning::Byte).map_err(|_| wrong())
         }
         _ => Err(wrong()),
     }

@@ -25,17 +25,17 @@ mod syntax;
 mod value;
 mod vars;
 
-pub(super) use engine::{World, render};
-pub(super) use environment::Environment;
-pub(super) use rendered::Rendered;
+pub(super) use engine::{TemplateWorld, render};
+pub(super) use environment::VisibleEnvironment;
+pub(super) use rendered::RenderedText;
 pub use vars::VarSources;
-pub(super) use vars::{Vars, load as load_vars};
+pub(super) use vars::{TemplateVars, load as load_vars};
 
 use std::ops::Range;
 
 /// What is wrong in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub(super) struct TemplateMistake {
     /// Where in the source, in bytes.
     pub span: Range<usize>,
     /// What, in one line.
@@ -45,8 +45,8 @@ pub(super) struct Mistake {
 }
 
 /// The mistake of a template that cannot be parsed.
-fn unparsable(span: Range<usize>, what: &str) -> Mistake {
-    Mistake {
+fn unparsable(span: Range<usize>, what: &str) -> TemplateMistake {
+    TemplateMistake {
         span,
         title: format!("this template cannot be parsed: {what}"),
         help: Some("goss files are Go templates; to write {{ itself: {{ \"{{\" }}".to_owned()),

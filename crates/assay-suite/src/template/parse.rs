@@ -5,11 +5,11 @@
 use std::{collections::HashMap, ops::Range};
 
 use super::{
-    Mistake,
+    TemplateMistake,
     functions::{self, BUILT_IN, LEFT_OUT, OUTSIDE},
-    lex::{self, Kind, Token},
+    lex::{self, TemplateToken, TokenKind},
     literal,
-    syntax::{Branch, BranchKind, Command, Expr, Node, Pipe, Templates},
+    syntax::{BranchKind, ParsedTemplates, PipeCommand, TemplateBranch, TemplateExpr, TemplateNode, TemplatePipe},
     unparsable,
 };
 use crate::diagnostic::nearest;
@@ -18,9 +18,9 @@ use crate::diagnostic::nearest;
 const MAX_DEPTH: usize = 100;
 
 /// Parses `source` as the template `name`.
-pub(super) fn parse(source: &str, name: &str) -> Result<Templates, Vec<Mistake>> {
+pub(super) fn parse(source: &str, name: &str) -> Result<ParsedTemplates, Vec<TemplateMistake>> {
     let tokens = lex::tokens(source).map_err(|mistake| vec![mistake])?;
-    let mut parser = Parser {
+    let mut parser = TemplateParser {
         source,
         tokens,
         at: 0,
@@ -33,39 +33,39 @@ pub(super) fn parse(source: &str, name: &str) -> Result<Templates, Vec<Mistake>>
     match parser.file().and_then(|whole| parser.define(name.to_owned(), whole, 0..0)) {
         Err(mistake) => Err(vec![mistake]),
         Ok(()) if !parser.mistakes.is_empty() => Err(parser.mistakes),
-        Ok(()) => Ok(Templates { by_name: parser.templates }),
+        Ok(()) => Ok(ParsedTemplates { by_name: parser.templates }),
     }
 }
 
-struct Parser<'s> {
+struct TemplateParser<'s> {
     source: &'s str,
-    tokens: Vec<Token>,
+    tokens: Vec<TemplateToken>,
     at: usize,
-    templates: HashMap<String, Vec<Node>>,
+    templates: HashMap<String, Vec<TemplateNode>>,
     /// The variables that are known here.
     variables: Vec<String>,
     /// In how many `range` this stands.
     ranges: usize,
     depth: usize,
     /// Functions that do not exist.
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<TemplateMistake>,
 }
 
 /// What ended a list.
-struct Ending {
+struct ListEnding {
     /// `end` or `else`.
     word: &'static str,
     /// The action that it stands in.
     source: Range<usize>,
 }
 
-type Parsed<T> = Result<T, Mistake>;
+type ParsedList<T> = Result<T, TemplateMistake>;
 
-impl<'s> Parser<'s> {
+impl<'s> TemplateParser<'s> {
     /// The whole file.
-    fn file(&mut self) -> Parsed<Vec<Node>> {
+    fn file(&mut self) -> ParsedList<Vec<TemplateNode>> {
         let mut nodes = Vec::new();
-        while self.kind() != Kind::End {
+        while self.kind() != TokenKind::End {
             if let Some(ending) = self.node(&mut nodes, true)? {
                 let title = format!("unexpected {{{{{}}}}}: nothing is open that it could belong to", ending.word);
                 return Err(unparsable(ending.source, &title));
@@ -75,13 +75,13 @@ impl<'s> Parser<'s> {
     }
 
     /// A list of nodes up to its `end` or `else`. `opened`: the action that it belongs to.
-    fn list(&mut self, opened: &Range<usize>) -> Parsed<(Vec<Node>, Ending)> {
+    fn list(&mut self, opened: &Range<usize>) -> ParsedList<(Vec<TemplateNode>, ListEnding)> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(unparsable(opened.clone(), "actions nested too deep"));
         }
         let mut nodes = Vec::new();
-        while self.kind() != Kind::End {
+        while self.kind() != TokenKind::End {
             if let Some(ending) = self.node(&mut nodes, false)? {
                 self.depth -= 1;
                 return Ok((nodes, ending));
@@ -91,20 +91,21 @@ impl<'s> Parser<'s> {
     }
 
     /// A text or an action. `top`: definitions may stand here.
-    fn node(&mut self, nodes: &mut Vec<Node>, top: bool) -> Parsed<Option<Ending>> {
+    fn node(&mut self, nodes: &mut Vec<TemplateNode>, top: bool) -> ParsedList<Option<ListEnding>> {
         let token = self.next();
-        if token.kind == Kind::Text {
-            nodes.push(Node::Text(token.span));
+        if token.kind == TokenKind::Text {
+            nodes.push(TemplateNode::Text(token.span));
             return Ok(None);
         }
         let source = self.action_span(&token);
         self.skip_spaces();
-        let word = if self.kind() == Kind::Keyword { self.text() } else { "" };
+        let word = if self.kind() == TokenKind::Keyword { self.text() } else { "" };
         if !word.is_empty() {
             self.at += 1;
         }
         match word {
-            "" => nodes.push(Node::Action { pipe: self.pipeline("an action", Kind::Close, &source)?, source }),
+            "" => nodes
+                .push(TemplateNode::Action { pipe: self.pipeline("an action", TokenKind::Close, &source)?, source }),
             "define" if top => self.definition(&source)?,
             "define" => return Err(unparsable(source, "{{define}} stands outside of all other actions")),
             "if" => nodes.push(self.branch(BranchKind::If, source)?),
@@ -117,43 +118,48 @@ impl<'s> Parser<'s> {
                 if self.ranges == 0 {
                     return Err(unparsable(source, &format!("{{{{{word}}}}} outside of {{{{range}}}}")));
                 }
-                nodes.push(if word == "break" { Node::Break } else { Node::Continue });
+                nodes.push(if word == "break" { TemplateNode::Break } else { TemplateNode::Continue });
             }
             "end" => {
                 self.expect_close(word)?;
-                return Ok(Some(Ending { word: "end", source }));
+                return Ok(Some(ListEnding { word: "end", source }));
             }
             _ => {
                 self.skip_spaces();
                 // `else if` and `else with` stay in the tokens: they begin an action of their own.
-                if !(self.kind() == Kind::Keyword && matches!(self.text(), "if" | "with")) {
+                if !(self.kind() == TokenKind::Keyword && matches!(self.text(), "if" | "with")) {
                     self.expect_close(word)?;
                 }
-                return Ok(Some(Ending { word: "else", source }));
+                return Ok(Some(ListEnding { word: "else", source }));
             }
         }
         Ok(None)
     }
 
-    fn branch(&mut self, kind: BranchKind, source: Range<usize>) -> Parsed<Node> {
+    fn branch(&mut self, kind: BranchKind, source: Range<usize>) -> ParsedList<TemplateNode> {
         let known = self.variables.len();
         let context = match kind {
             BranchKind::If => "if",
             BranchKind::Range => "range",
             BranchKind::With => "with",
         };
-        let pipe = self.pipeline(context, Kind::Close, &source)?;
+        let pipe = self.pipeline(context, TokenKind::Close, &source)?;
         self.ranges += usize::from(kind == BranchKind::Range);
         let (body, ending) = self.list(&source)?;
         self.ranges -= usize::from(kind == BranchKind::Range);
         let otherwise = if ending.word == "else" { Some(self.otherwise(kind, &ending, &source)?) } else { None };
         self.variables.truncate(known);
-        Ok(Node::Branch(Branch { kind, source, pipe, body, otherwise }))
+        Ok(TemplateNode::Branch(TemplateBranch { kind, source, pipe, body, otherwise }))
     }
 
     /// What follows an `else`, with its `end`.
-    fn otherwise(&mut self, kind: BranchKind, ending: &Ending, opened: &Range<usize>) -> Parsed<Vec<Node>> {
-        if self.kind() == Kind::Keyword {
+    fn otherwise(
+        &mut self,
+        kind: BranchKind,
+        ending: &ListEnding,
+        opened: &Range<usize>,
+    ) -> ParsedList<Vec<TemplateNode>> {
+        if self.kind() == TokenKind::Keyword {
             let fits = matches!((kind, self.text()), (BranchKind::If, "if") | (BranchKind::With, "with"));
             if !fits {
                 return Err(unparsable(ending.source.clone(), "this {{else}} goes on with another action"));
@@ -175,23 +181,23 @@ impl<'s> Parser<'s> {
         Ok(nodes)
     }
 
-    fn definition(&mut self, source: &Range<usize>) -> Parsed<()> {
+    fn definition(&mut self, source: &Range<usize>) -> ParsedList<()> {
         let name = self.template_name(source)?;
         self.expect_close("define")?;
         let body = self.own_body("define", source)?;
         self.define(name, body, source.clone())
     }
 
-    fn block(&mut self, source: Range<usize>) -> Parsed<Node> {
+    fn block(&mut self, source: Range<usize>) -> ParsedList<TemplateNode> {
         let name = self.template_name(&source)?;
-        let pipe = self.pipeline("block", Kind::Close, &source)?;
+        let pipe = self.pipeline("block", TokenKind::Close, &source)?;
         let body = self.own_body("block", &source)?;
         self.define(name.clone(), body, source.clone())?;
-        Ok(Node::Template { source, name, pipe: Some(pipe) })
+        Ok(TemplateNode::Template { source, name, pipe: Some(pipe) })
     }
 
     /// The body of a template of its own: no variable and no loop outside of it counts.
-    fn own_body(&mut self, word: &str, source: &Range<usize>) -> Parsed<Vec<Node>> {
+    fn own_body(&mut self, word: &str, source: &Range<usize>) -> ParsedList<Vec<TemplateNode>> {
         let outside = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
         let ranges = std::mem::take(&mut self.ranges);
         let (body, ending) = self.list(source)?;
@@ -203,9 +209,11 @@ impl<'s> Parser<'s> {
     }
 
     /// Adds a template. As in Go one may be given a second time only where one of the two is empty.
-    fn define(&mut self, name: String, body: Vec<Node>, source: Range<usize>) -> Parsed<()> {
-        let is_empty = |nodes: &[Node]| {
-            nodes.iter().all(|node| matches!(node, Node::Text(span) if self.source[span.clone()].trim().is_empty()))
+    fn define(&mut self, name: String, body: Vec<TemplateNode>, source: Range<usize>) -> ParsedList<()> {
+        let is_empty = |nodes: &[TemplateNode]| {
+            nodes
+                .iter()
+                .all(|node| matches!(node, TemplateNode::Text(span) if self.source[span.clone()].trim().is_empty()))
         };
         match self.templates.get(&name) {
             Some(first) if !is_empty(first) && !is_empty(&body) => {
@@ -219,47 +227,47 @@ impl<'s> Parser<'s> {
         }
     }
 
-    fn template(&mut self, source: Range<usize>) -> Parsed<Node> {
+    fn template(&mut self, source: Range<usize>) -> ParsedList<TemplateNode> {
         let name = self.template_name(&source)?;
         self.skip_spaces();
         let pipe = match self.kind() {
-            Kind::Close => {
+            TokenKind::Close => {
                 self.at += 1;
                 None
             }
-            _ => Some(self.pipeline("template", Kind::Close, &source)?),
+            _ => Some(self.pipeline("template", TokenKind::Close, &source)?),
         };
-        Ok(Node::Template { source, name, pipe })
+        Ok(TemplateNode::Template { source, name, pipe })
     }
 
-    fn template_name(&mut self, source: &Range<usize>) -> Parsed<String> {
+    fn template_name(&mut self, source: &Range<usize>) -> ParsedList<String> {
         self.skip_spaces();
         let token = self.next();
         match token.kind {
-            Kind::Quoted | Kind::Raw => self.literal(&token),
+            TokenKind::Quoted | TokenKind::Raw => self.literal(&token),
             _ => Err(unparsable(source.clone(), "a template's name is a text in quotes")),
         }
     }
 
     /// A pipeline with its end.
-    fn pipeline(&mut self, context: &str, end: Kind, source: &Range<usize>) -> Parsed<Pipe> {
-        let mut pipe = Pipe { variables: Vec::new(), assigns: false, commands: Vec::new() };
+    fn pipeline(&mut self, context: &str, end: TokenKind, source: &Range<usize>) -> ParsedList<TemplatePipe> {
+        let mut pipe = TemplatePipe { variables: Vec::new(), assigns: false, commands: Vec::new() };
         self.declarations(&mut pipe, context)?;
         loop {
             self.skip_spaces();
             match self.kind() {
                 kind if kind == end => break self.at += 1,
-                Kind::Bool
-                | Kind::Character
-                | Kind::Dot
-                | Kind::Field
-                | Kind::Identifier
-                | Kind::Number
-                | Kind::Nil
-                | Kind::Raw
-                | Kind::Quoted
-                | Kind::Variable
-                | Kind::LeftParen => {
+                TokenKind::Bool
+                | TokenKind::Character
+                | TokenKind::Dot
+                | TokenKind::Field
+                | TokenKind::Identifier
+                | TokenKind::Number
+                | TokenKind::Nil
+                | TokenKind::Raw
+                | TokenKind::Quoted
+                | TokenKind::Variable
+                | TokenKind::LeftParen => {
                     let command = self.command()?;
                     pipe.commands.push(command);
                 }
@@ -269,10 +277,16 @@ impl<'s> Parser<'s> {
         if pipe.commands.is_empty() {
             return Err(unparsable(source.clone(), &format!("missing value for {context}")));
         }
-        let literal = |command: &Command| {
+        let literal = |command: &PipeCommand| {
             matches!(
                 command.words.first(),
-                Some(Expr::Bool(_) | Expr::Dot | Expr::Nil | Expr::Number(_) | Expr::Text(_))
+                Some(
+                    TemplateExpr::Bool(_)
+                        | TemplateExpr::Dot
+                        | TemplateExpr::Nil
+                        | TemplateExpr::Number(_)
+                        | TemplateExpr::Text(_)
+                )
             )
         };
         if pipe.commands.iter().skip(1).any(literal) {
@@ -282,10 +296,10 @@ impl<'s> Parser<'s> {
     }
 
     /// `$x :=`, `$x =`, `$i, $x :=`.
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Parsed<()> {
+    fn declarations(&mut self, pipe: &mut TemplatePipe, context: &str) -> ParsedList<()> {
         loop {
             self.skip_spaces();
-            if self.kind() != Kind::Variable {
+            if self.kind() != TokenKind::Variable {
                 return Ok(());
             }
             let start = self.at;
@@ -293,19 +307,19 @@ impl<'s> Parser<'s> {
             self.at += 1;
             self.skip_spaces();
             match self.kind() {
-                Kind::Assign | Kind::Declare => {
-                    pipe.assigns = self.kind() == Kind::Assign;
+                TokenKind::Assign | TokenKind::Declare => {
+                    pipe.assigns = self.kind() == TokenKind::Assign;
                     self.at += 1;
                     self.declare(pipe, name, start)?;
                     return Ok(());
                 }
-                Kind::Other if self.text() == "," => {
+                TokenKind::Other if self.text() == "," => {
                     self.at += 1;
                     if context != "range" || !pipe.variables.is_empty() {
                         return Err(self.wrong(start, &format!("too many variables in {context}")));
                     }
                     self.skip_spaces();
-                    if self.kind() != Kind::Variable {
+                    if self.kind() != TokenKind::Variable {
                         return Err(self.unexpected(context));
                     }
                     pipe.variables.push(name);
@@ -323,7 +337,7 @@ impl<'s> Parser<'s> {
     }
 
     /// The names left of `:=` or `=`: the former makes them known, the latter wants them known.
-    fn declare(&mut self, pipe: &mut Pipe, last: String, start: usize) -> Parsed<()> {
+    fn declare(&mut self, pipe: &mut TemplatePipe, last: String, start: usize) -> ParsedList<()> {
         pipe.variables.push(last);
         for name in &pipe.variables {
             if !pipe.assigns {
@@ -336,28 +350,28 @@ impl<'s> Parser<'s> {
     }
 
     /// A command up to its `|`, which is taken, or to what ends the pipeline, which is not.
-    fn command(&mut self) -> Parsed<Command> {
+    fn command(&mut self) -> ParsedList<PipeCommand> {
         let mut words = Vec::new();
         loop {
             self.skip_spaces();
             words.extend(self.operand()?);
             match self.kind() {
-                Kind::Space => continue,
-                Kind::Close | Kind::RightParen => {}
-                Kind::Pipe => self.at += 1,
+                TokenKind::Space => continue,
+                TokenKind::Close | TokenKind::RightParen => {}
+                TokenKind::Pipe => self.at += 1,
                 _ => return Err(self.unexpected("an operand")),
             }
             break;
         }
-        if words.is_empty() { Err(self.unexpected("a command")) } else { Ok(Command { words }) }
+        if words.is_empty() { Err(self.unexpected("a command")) } else { Ok(PipeCommand { words }) }
     }
 
     /// A term and its fields; `None`: the next token begins none.
-    fn operand(&mut self) -> Parsed<Option<Expr>> {
+    fn operand(&mut self) -> ParsedList<Option<TemplateExpr>> {
         let start = self.at;
         let Some(term) = self.term()? else { return Ok(None) };
         let mut fields = Vec::new();
-        while self.kind() == Kind::Field {
+        while self.kind() == TokenKind::Field {
             fields.push(self.text()[1..].to_owned());
             self.at += 1;
         }
@@ -365,46 +379,54 @@ impl<'s> Parser<'s> {
             return Ok(Some(term));
         }
         Ok(Some(match term {
-            Expr::Field(first) => Expr::Field(first.into_iter().chain(fields).collect()),
-            Expr::Variable(name, first) => Expr::Variable(name, first.into_iter().chain(fields).collect()),
-            Expr::Pipe(_) | Expr::Function(_) | Expr::Chain(..) => Expr::Chain(Box::new(term), fields),
-            Expr::Dot | Expr::Nil | Expr::Bool(_) | Expr::Number(_) | Expr::Text(_) => {
+            TemplateExpr::Field(first) => TemplateExpr::Field(first.into_iter().chain(fields).collect()),
+            TemplateExpr::Variable(name, first) => {
+                TemplateExpr::Variable(name, first.into_iter().chain(fields).collect())
+            }
+            TemplateExpr::Pipe(_) | TemplateExpr::Function(_) | TemplateExpr::Chain(..) => {
+                TemplateExpr::Chain(Box::new(term), fields)
+            }
+            TemplateExpr::Dot
+            | TemplateExpr::Nil
+            | TemplateExpr::Bool(_)
+            | TemplateExpr::Number(_)
+            | TemplateExpr::Text(_) => {
                 return Err(self.wrong(start, "this has no fields"));
             }
         }))
     }
 
-    fn term(&mut self) -> Parsed<Option<Expr>> {
+    fn term(&mut self) -> ParsedList<Option<TemplateExpr>> {
         let token = self.next();
         let text = &self.source[token.span.clone()];
         Ok(Some(match token.kind {
-            Kind::Identifier => {
+            TokenKind::Identifier => {
                 self.check_function(&token);
-                Expr::Function(text.to_owned())
+                TemplateExpr::Function(text.to_owned())
             }
-            Kind::Dot => Expr::Dot,
-            Kind::Nil => Expr::Nil,
-            Kind::Bool => Expr::Bool(text == "true"),
-            Kind::Field => Expr::Field(vec![text[1..].to_owned()]),
-            Kind::Variable => {
+            TokenKind::Dot => TemplateExpr::Dot,
+            TokenKind::Nil => TemplateExpr::Nil,
+            TokenKind::Bool => TemplateExpr::Bool(text == "true"),
+            TokenKind::Field => TemplateExpr::Field(vec![text[1..].to_owned()]),
+            TokenKind::Variable => {
                 if !self.variables.iter().any(|known| known == text) {
                     return Err(unparsable(token.span, &format!("there is no variable {text} here")));
                 }
-                Expr::Variable(text.to_owned(), Vec::new())
+                TemplateExpr::Variable(text.to_owned(), Vec::new())
             }
-            Kind::Number | Kind::Character => match literal::number(text) {
-                Ok(number) => Expr::Number(number),
+            TokenKind::Number | TokenKind::Character => match literal::number(text) {
+                Ok(number) => TemplateExpr::Number(number),
                 Err(why) => return Err(unparsable(token.span, &why)),
             },
-            Kind::Quoted | Kind::Raw => Expr::Text(self.literal(&token)?.into()),
-            Kind::LeftParen => {
+            TokenKind::Quoted | TokenKind::Raw => TemplateExpr::Text(self.literal(&token)?.into()),
+            TokenKind::LeftParen => {
                 self.depth += 1;
                 if self.depth > MAX_DEPTH {
                     return Err(unparsable(token.span, "parentheses nested too deep"));
                 }
-                let pipe = self.pipeline("parentheses", Kind::RightParen, &token.span)?;
+                let pipe = self.pipeline("parentheses", TokenKind::RightParen, &token.span)?;
                 self.depth -= 1;
-                Expr::Pipe(Box::new(pipe))
+                TemplateExpr::Pipe(Box::new(pipe))
             }
             _ => {
                 self.at -= 1;
@@ -413,11 +435,11 @@ impl<'s> Parser<'s> {
         }))
     }
 
-    fn literal(&self, token: &Token) -> Parsed<String> {
+    fn literal(&self, token: &TemplateToken) -> ParsedList<String> {
         literal::text(&self.source[token.span.clone()]).map_err(|why| unparsable(token.span.clone(), &why))
     }
 
-    fn check_function(&mut self, token: &Token) {
+    fn check_function(&mut self, token: &TemplateToken) {
         let name = &self.source[token.span.clone()];
         let known = || {
             functions::all()
@@ -433,16 +455,16 @@ impl<'s> Parser<'s> {
             Some(near) => format!("did you mean {near}? The functions are listed in docs/templates.md"),
             None => format!("supported: {}", known().collect::<Vec<_>>().join(", ")),
         };
-        self.mistakes.push(Mistake {
+        self.mistakes.push(TemplateMistake {
             span: token.span.clone(),
             title: why.replace("{}", &format!("{name:?}")),
             help: Some(help),
         });
     }
 
-    fn expect_close(&mut self, context: &str) -> Parsed<()> {
+    fn expect_close(&mut self, context: &str) -> ParsedList<()> {
         self.skip_spaces();
-        if self.kind() == Kind::Close {
+        if self.kind() == TokenKind::Close {
             self.at += 1;
             return Ok(());
         }
@@ -450,31 +472,31 @@ impl<'s> Parser<'s> {
     }
 
     /// The whole of the action that `open` begins, braces included.
-    fn action_span(&self, open: &Token) -> Range<usize> {
-        let close = self.tokens[self.at..].iter().find(|token| matches!(token.kind, Kind::Close | Kind::End));
+    fn action_span(&self, open: &TemplateToken) -> Range<usize> {
+        let close = self.tokens[self.at..].iter().find(|token| matches!(token.kind, TokenKind::Close | TokenKind::End));
         open.span.start..close.map_or(self.source.len(), |close| close.span.end)
     }
 
-    fn unexpected(&self, context: &str) -> Mistake {
+    fn unexpected(&self, context: &str) -> TemplateMistake {
         let token = &self.tokens[self.at];
         let text = match token.kind {
-            Kind::End => "the end of the file",
+            TokenKind::End => "the end of the file",
             _ => &self.source[token.span.clone()],
         };
         self.wrong(self.at, &format!("unexpected {text:?} in {context}"))
     }
 
-    fn wrong(&self, token: usize, what: &str) -> Mistake {
+    fn wrong(&self, token: usize, what: &str) -> TemplateMistake {
         unparsable(self.tokens[token].span.clone(), what)
     }
 
     fn skip_spaces(&mut self) {
-        while self.kind() == Kind::Space {
+        while self.kind() == TokenKind::Space {
             self.at += 1;
         }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> TokenKind {
         self.tokens[self.at].kind
     }
 
@@ -483,7 +505,7 @@ impl<'s> Parser<'s> {
     }
 
     /// The next token; the last one, the end, is given again and again.
-    fn next(&mut self) -> Token {
+    fn next(&mut self) -> TemplateToken {
         let token = self.tokens[self.at].clone();
         self.at = (self.at + 1).min(self.tokens.len() - 1);
         token

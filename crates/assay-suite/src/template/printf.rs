@@ -3,15 +3,15 @@
 
 use super::{
     characters::{is_printed, quoted, quoted_char},
-    value::{Elements, MAX_WEIGHT, Value, float_text, type_of},
+    value::{ListElements, MAX_WEIGHT, TemplateValue, float_text, type_of},
 };
 
 /// The widest field; wider ones are none in Go.
 const MAX_WIDTH: i64 = 1_000_000;
 
 /// The text, or why it cannot be made.
-pub(super) fn printf(format: &str, args: &[Value]) -> Result<String, String> {
-    let mut printer = Printer { args, at: 0, reordered: false, indexed: false, good: true, out: String::new() };
+pub(super) fn printf(format: &str, args: &[TemplateValue]) -> Result<String, String> {
+    let mut printer = PrintfPrinter { args, at: 0, reordered: false, indexed: false, good: true, out: String::new() };
     let mut rest = format;
     while let Some((before, after)) = rest.split_once('%') {
         printer.out.push_str(before);
@@ -25,8 +25,8 @@ pub(super) fn printf(format: &str, args: &[Value]) -> Result<String, String> {
     Ok(printer.out)
 }
 
-struct Printer<'a> {
-    args: &'a [Value],
+struct PrintfPrinter<'a> {
+    args: &'a [TemplateValue],
     /// The next argument.
     at: usize,
     /// Arguments were named by number.
@@ -40,7 +40,7 @@ struct Printer<'a> {
 
 /// What stands between `%` and the verb.
 #[derive(Debug, Clone, Copy, Default)]
-struct Flags {
+struct PrintfFlags {
     sharp: bool,
     /// `%#v`.
     go_syntax: bool,
@@ -52,10 +52,10 @@ struct Flags {
     precision: Option<usize>,
 }
 
-impl Printer<'_> {
+impl PrintfPrinter<'_> {
     /// One directive, from behind its `%`; gives what follows it.
     fn directive<'f>(&mut self, format: &'f str) -> Result<&'f str, String> {
-        let mut flags = Flags::default();
+        let mut flags = PrintfFlags::default();
         self.good = true;
         self.indexed = false;
         let mut rest = format;
@@ -96,7 +96,7 @@ impl Printer<'_> {
         Ok(rest)
     }
 
-    fn width<'f>(&mut self, rest: &'f str, flags: &mut Flags) -> &'f str {
+    fn width<'f>(&mut self, rest: &'f str, flags: &mut PrintfFlags) -> &'f str {
         if let Some(rest) = rest.strip_prefix('*') {
             match self.number() {
                 Some(width) => {
@@ -115,7 +115,7 @@ impl Printer<'_> {
         rest
     }
 
-    fn precision<'f>(&mut self, rest: &'f str, flags: &mut Flags) -> &'f str {
+    fn precision<'f>(&mut self, rest: &'f str, flags: &mut PrintfFlags) -> &'f str {
         let Some(after) = rest.strip_prefix('.').filter(|after| !after.is_empty()) else { return rest };
         self.good &= !self.indexed;
         let rest = self.index(after);
@@ -154,8 +154,8 @@ impl Printer<'_> {
     /// The argument at a `*`.
     fn number(&mut self) -> Option<i64> {
         let number = match self.args.get(self.at)? {
-            Value::Int(number) | Value::Int64(number) => Some(*number),
-            Value::Uint(number) => i64::try_from(*number).ok(),
+            TemplateValue::Int(number) | TemplateValue::Int64(number) => Some(*number),
+            TemplateValue::Uint(number) => i64::try_from(*number).ok(),
             _ => None,
         };
         self.at += 1;
@@ -172,10 +172,10 @@ impl Printer<'_> {
         for (at, value) in left.iter().enumerate() {
             self.out.push_str(if at > 0 { ", " } else { "" });
             match value {
-                Value::Nil => self.out.push_str("<nil>"),
+                TemplateValue::Nil => self.out.push_str("<nil>"),
                 value => {
                     self.out.push_str(&format!("{}=", type_of(value)));
-                    value_by_verb(value, 'v', Flags::default(), false, &mut self.out)?;
+                    value_by_verb(value, 'v', PrintfFlags::default(), false, &mut self.out)?;
                 }
             }
         }
@@ -195,36 +195,42 @@ fn digits(text: &str) -> (Option<usize>, &str) {
 }
 
 /// `within`: it is an element, where Go writes what is nil and does not complain.
-fn value_by_verb(value: &Value, verb: char, flags: Flags, within: bool, out: &mut String) -> Result<(), String> {
+fn value_by_verb(
+    value: &TemplateValue,
+    verb: char,
+    flags: PrintfFlags,
+    within: bool,
+    out: &mut String,
+) -> Result<(), String> {
     if out.len() > MAX_WEIGHT {
         return Err("makes more than 1 MiB of text".to_owned());
     }
     match (value, verb) {
         (_, 'T') if !within => pad(&cut(type_of(value), flags), flags, out),
-        (Value::List(_) | Value::Dict(_) | Value::Root(_), 'p') => {
+        (TemplateValue::List(_) | TemplateValue::Dict(_) | TemplateValue::Root(_), 'p') => {
             return Err("%p prints an address, which differs each time".to_owned());
         }
-        (Value::Nil, _) if within => out.push_str(if flags.go_syntax { "interface {}(nil)" } else { "<nil>" }),
-        (Value::Nil, 'v') => pad("<nil>", flags, out),
-        (Value::Bool(it), 'v' | 't') => pad(if *it { "true" } else { "false" }, flags, out),
-        (Value::Int(number) | Value::Int64(number), _) if "vdboOxXcqU".contains(verb) => {
+        (TemplateValue::Nil, _) if within => out.push_str(if flags.go_syntax { "interface {}(nil)" } else { "<nil>" }),
+        (TemplateValue::Nil, 'v') => pad("<nil>", flags, out),
+        (TemplateValue::Bool(it), 'v' | 't') => pad(if *it { "true" } else { "false" }, flags, out),
+        (TemplateValue::Int(number) | TemplateValue::Int64(number), _) if "vdboOxXcqU".contains(verb) => {
             whole(*number < 0, number.unsigned_abs(), verb, flags, out);
         }
-        (Value::Uint(number), 'v') if flags.go_syntax => {
-            whole(false, *number, 'x', Flags { sharp: true, ..flags }, out);
+        (TemplateValue::Uint(number), 'v') if flags.go_syntax => {
+            whole(false, *number, 'x', PrintfFlags { sharp: true, ..flags }, out);
         }
-        (Value::Uint(number), _) if "vdboOxXcqU".contains(verb) => whole(false, *number, verb, flags, out),
-        (Value::Float(float), _) if "veEfFgG".contains(verb) => fraction(*float, verb, flags, out)?,
-        (Value::Float(float), 'x' | 'X') if flags.precision.is_none() => fraction(*float, verb, flags, out)?,
-        (Value::Float(_), 'b' | 'x' | 'X') => {
+        (TemplateValue::Uint(number), _) if "vdboOxXcqU".contains(verb) => whole(false, *number, verb, flags, out),
+        (TemplateValue::Float(float), _) if "veEfFgG".contains(verb) => fraction(*float, verb, flags, out)?,
+        (TemplateValue::Float(float), 'x' | 'X') if flags.precision.is_none() => fraction(*float, verb, flags, out)?,
+        (TemplateValue::Float(_), 'b' | 'x' | 'X') => {
             return Err(format!("%{verb} of a number with a fraction is not supported"));
         }
-        (Value::Text(text), 'v' | 's') if !flags.go_syntax => pad(&cut(text, flags), flags, out),
-        (Value::Text(text), 'v' | 'q') => text_in_quotes(text, flags, out),
-        (Value::Text(text), 'x' | 'X') => hexadecimal(text, verb, flags, out),
-        (Value::List(_) | Value::Dict(_), _) => elements(value, verb, flags, out)?,
-        (Value::Root(_), 'v') => out.push_str(&super::value::show(value)),
-        (Value::Nil, verb) => out.push_str(&format!("%!{verb}(<nil>)")),
+        (TemplateValue::Text(text), 'v' | 's') if !flags.go_syntax => pad(&cut(text, flags), flags, out),
+        (TemplateValue::Text(text), 'v' | 'q') => text_in_quotes(text, flags, out),
+        (TemplateValue::Text(text), 'x' | 'X') => hexadecimal(text, verb, flags, out),
+        (TemplateValue::List(_) | TemplateValue::Dict(_), _) => elements(value, verb, flags, out)?,
+        (TemplateValue::Root(_), 'v') => out.push_str(&super::value::show(value)),
+        (TemplateValue::Nil, verb) => out.push_str(&format!("%!{verb}(<nil>)")),
         (value, verb) => {
             out.push_str(&format!("%!{verb}({}=", type_of(value)));
             value_by_verb(value, 'v', flags, false, out)?;
@@ -234,22 +240,22 @@ fn value_by_verb(value: &Value, verb: char, flags: Flags, within: bool, out: &mu
     Ok(())
 }
 
-fn elements(value: &Value, verb: char, flags: Flags, out: &mut String) -> Result<(), String> {
+fn elements(value: &TemplateValue, verb: char, flags: PrintfFlags, out: &mut String) -> Result<(), String> {
     if flags.go_syntax {
         out.push_str(type_of(value));
     }
     let separator = if flags.go_syntax { ", " } else { " " };
     match value {
-        Value::List(list) => {
-            let within = list.of == Elements::Any;
+        TemplateValue::List(list) => {
+            let within = list.of == ListElements::Any;
             out.push(if flags.go_syntax { '{' } else { '[' });
             for (at, item) in list.items.iter().enumerate() {
                 out.push_str(if at > 0 { separator } else { "" });
-                value_by_verb(item, verb, flags, within || matches!(item, Value::Nil), out)?;
+                value_by_verb(item, verb, flags, within || matches!(item, TemplateValue::Nil), out)?;
             }
             out.push(if flags.go_syntax { '}' } else { ']' });
         }
-        Value::Dict(dict) => {
+        TemplateValue::Dict(dict) => {
             out.push_str(if flags.go_syntax { "{" } else { "map[" });
             for (at, (key, value)) in dict.entries().iter().enumerate() {
                 out.push_str(if at > 0 { separator } else { "" });
@@ -264,7 +270,7 @@ fn elements(value: &Value, verb: char, flags: Flags, out: &mut String) -> Result
     Ok(())
 }
 
-fn whole(negative: bool, number: u64, verb: char, flags: Flags, out: &mut String) {
+fn whole(negative: bool, number: u64, verb: char, flags: PrintfFlags, out: &mut String) {
     let character = || u32::try_from(number).ok().filter(|_| !negative).and_then(char::from_u32).unwrap_or('\u{fffd}');
     match verb {
         'c' => return pad(&character().to_string(), flags, out),
@@ -274,7 +280,7 @@ fn whole(negative: bool, number: u64, verb: char, flags: Flags, out: &mut String
             let shown = character();
             let beside = if flags.sharp && is_printed(shown) { format!(" '{shown}'") } else { String::new() };
             let least = flags.precision.unwrap_or(0).max(4);
-            return pad(&format!("U+{signed:0least$X}{beside}"), Flags { zero: false, ..flags }, out);
+            return pad(&format!("U+{signed:0least$X}{beside}"), PrintfFlags { zero: false, ..flags }, out);
         }
         _ => {}
     }
@@ -308,10 +314,10 @@ fn whole(negative: bool, number: u64, verb: char, flags: Flags, out: &mut String
         'X' if flags.sharp => "0X",
         _ => "",
     };
-    pad(&format!("{sign}{prefix}{digits}"), Flags { zero: false, ..flags }, out);
+    pad(&format!("{sign}{prefix}{digits}"), PrintfFlags { zero: false, ..flags }, out);
 }
 
-fn fraction(float: f64, verb: char, flags: Flags, out: &mut String) -> Result<(), String> {
+fn fraction(float: f64, verb: char, flags: PrintfFlags, out: &mut String) -> Result<(), String> {
     if flags.sharp {
         return Err(format!("%#{verb} of a number with a fraction is not supported"));
     }
@@ -339,7 +345,7 @@ fn fraction(float: f64, verb: char, flags: Flags, out: &mut String) -> Result<()
         Some(width) if flags.zero && !flags.minus && float.is_finite() => width.saturating_sub(sign.len() + text.len()),
         _ => 0,
     };
-    pad(&format!("{sign}{}{text}", "0".repeat(zeros)), Flags { zero: false, ..flags }, out);
+    pad(&format!("{sign}{}{text}", "0".repeat(zeros)), PrintfFlags { zero: false, ..flags }, out);
     Ok(())
 }
 
@@ -390,7 +396,7 @@ fn significant(size: f64, precision: usize) -> String {
     format!("{:.places$}", text.parse::<f64>().unwrap_or(size))
 }
 
-fn text_in_quotes(text: &str, flags: Flags, out: &mut String) {
+fn text_in_quotes(text: &str, flags: PrintfFlags, out: &mut String) {
     let text = cut(text, flags);
     let back = |c: char| c == '\t' || (c >= ' ' && c != '`' && c != '\u{7f}' && c != '\u{feff}');
     if flags.sharp && text.chars().all(back) {
@@ -399,7 +405,7 @@ fn text_in_quotes(text: &str, flags: Flags, out: &mut String) {
     pad(&quoted(&text, flags.plus), flags, out);
 }
 
-fn hexadecimal(text: &str, verb: char, flags: Flags, out: &mut String) {
+fn hexadecimal(text: &str, verb: char, flags: PrintfFlags, out: &mut String) {
     let bytes = text.as_bytes();
     let bytes = &bytes[..flags.precision.unwrap_or(bytes.len()).min(bytes.len())];
     let prefix = if !flags.sharp || bytes.is_empty() {
@@ -419,11 +425,11 @@ fn hexadecimal(text: &str, verb: char, flags: Flags, out: &mut String) {
 }
 
 /// At most so many characters as the precision says.
-fn cut(text: &str, flags: Flags) -> String {
+fn cut(text: &str, flags: PrintfFlags) -> String {
     text.chars().take(flags.precision.unwrap_or(usize::MAX)).collect()
 }
 
-fn pad(text: &str, flags: Flags, out: &mut String) {
+fn pad(text: &str, flags: PrintfFlags, out: &mut String) {
     let missing = flags.width.unwrap_or(0).saturating_sub(text.chars().count());
     let padding = if flags.zero && !flags.minus { "0" } else { " " }.repeat(missing);
     match flags.minus {
@@ -438,37 +444,37 @@ mod tests {
 
     #[test]
     fn as_gos_fmt_prints() {
-        let list = || Value::texts(["a", "b"]);
-        let all = [Value::Int(1), Value::from("x"), Value::Nil];
+        let list = || TemplateValue::texts(["a", "b"]);
+        let all = [TemplateValue::Int(1), TemplateValue::from("x"), TemplateValue::Nil];
         for (format, args, wanted) in [
             ("%s|%q|%v", vec![list(), list(), list()], r#"[a b]|["a" "b"]|[a b]"#),
             ("%d", vec![list()], "[%!d(string=a) %!d(string=b)]"),
-            ("%d", vec![Value::Float(1.5)], "%!d(float64=1.5)"),
-            ("%T %T", vec![Value::Int(1), list()], "int []string"),
-            ("%#v %#v", vec![Value::from("b"), list()], r#""b" []string{"a", "b"}"#),
-            ("%v", vec![Value::list(all)], "[1 x <nil>]"),
+            ("%d", vec![TemplateValue::Float(1.5)], "%!d(float64=1.5)"),
+            ("%T %T", vec![TemplateValue::Int(1), list()], "int []string"),
+            ("%#v %#v", vec![TemplateValue::from("b"), list()], r#""b" []string{"a", "b"}"#),
+            ("%v", vec![TemplateValue::list(all)], "[1 x <nil>]"),
             (
                 "%05d|%-5d|%+d|%x|%#X|%c|%q|%U",
-                (0..8).map(|_| Value::Int(97)).collect(),
+                (0..8).map(|_| TemplateValue::Int(97)).collect(),
                 "00097|97   |+97|61|0X61|a|'a'|U+0061",
             ),
             (
                 "%6.2f|%e|%g|%.3g",
-                (0..4).map(|_| Value::Float(1234.5678)).collect(),
+                (0..4).map(|_| TemplateValue::Float(1234.5678)).collect(),
                 "1234.57|1.234568e+03|1234.5678|1.23e+03",
             ),
-            ("%5s|%-5s|%.1s|%05s", (0..4).map(|_| Value::from("ab")).collect(), "   ab|ab   |a|000ab"),
-            ("%[2]d %[1]d", vec![Value::Int(1), Value::Int(2)], "2 1"),
-            ("%*d", vec![Value::Int(4), Value::Int(1)], "   1"),
-            ("%d %s", vec![Value::Int(1)], "1 %!s(MISSING)"),
-            ("%d", vec![Value::Int(1), Value::from("x")], "1%!(EXTRA string=x)"),
+            ("%5s|%-5s|%.1s|%05s", (0..4).map(|_| TemplateValue::from("ab")).collect(), "   ab|ab   |a|000ab"),
+            ("%[2]d %[1]d", vec![TemplateValue::Int(1), TemplateValue::Int(2)], "2 1"),
+            ("%*d", vec![TemplateValue::Int(4), TemplateValue::Int(1)], "   1"),
+            ("%d %s", vec![TemplateValue::Int(1)], "1 %!s(MISSING)"),
+            ("%d", vec![TemplateValue::Int(1), TemplateValue::from("x")], "1%!(EXTRA string=x)"),
             ("100%", vec![], "100%!(NOVERB)"),
-            ("%%|%t|%x", vec![Value::Bool(true), Value::from("az")], "%|true|617a"),
-            ("%s", vec![Value::Nil], "%!s(<nil>)"),
-            ("%x|%X|%x", [10.0, 3.5, 5e-324].map(Value::Float).to_vec(), "0x1.4p+03|0X1.CP+01|0x1p-1074"),
+            ("%%|%t|%x", vec![TemplateValue::Bool(true), TemplateValue::from("az")], "%|true|617a"),
+            ("%s", vec![TemplateValue::Nil], "%!s(<nil>)"),
+            ("%x|%X|%x", [10.0, 3.5, 5e-324].map(TemplateValue::Float).to_vec(), "0x1.4p+03|0X1.CP+01|0x1p-1074"),
         ] {
             assert_eq!(printf(format, &args).as_deref(), Ok(wanted), "{format}");
         }
-        assert!(printf("%1000000d%1000000d", &[Value::Int(1), Value::Int(2)]).is_err());
+        assert!(printf("%1000000d%1000000d", &[TemplateValue::Int(1), TemplateValue::Int(2)]).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A part of the source that makes output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct SourceMark {
     /// Its bytes in the source.
     pub source: Range<usize>,
     /// Whether it stands in the output as it is; otherwise it was evaluated.
@@ -13,17 +13,17 @@ pub(super) struct Mark {
 
 /// A rendered text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rendered {
+pub(crate) struct RenderedText {
     /// The text.
     pub text: String,
     /// Where the output of a mark begins, ascending.
-    pub(super) pieces: Vec<(usize, Mark)>,
+    pub(super) pieces: Vec<(usize, SourceMark)>,
 }
 
-impl Rendered {
+impl RenderedText {
     /// A text without any template in it.
     pub(crate) fn plain(text: &str) -> Self {
-        Self { text: text.to_owned(), pieces: vec![(0, Mark { source: 0..text.len(), plain: true })] }
+        Self { text: text.to_owned(), pieces: vec![(0, SourceMark { source: 0..text.len(), plain: true })] }
     }
 
     /// Whether anything was evaluated.
@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn every_byte_knows_its_source() {
-        let mark = |source, plain| Mark { source, plain };
-        let it = Rendered {
+        let mark = |source, plain| SourceMark { source, plain };
+        let it = RenderedText {
             text: "a: 1\nb: long\nc: 3\n".to_owned(),
             pieces: vec![(0, mark(0..8, true)), (8, mark(8..20, false)), (12, mark(20..26, true))],
         };
@@ -72,6 +72,6 @@ mod tests {
         assert_eq!(it.evaluated_line(&(0..1)), None);
         assert_eq!(it.evaluated_line(&(6..7)), Some("b: long"));
         assert_eq!(it.evaluated_line(&(13..14)), None);
-        assert_eq!(Rendered::plain("").source(&(3..4)), 0..0);
+        assert_eq!(RenderedText::plain("").source(&(3..4)), 0..0);
     }
 }

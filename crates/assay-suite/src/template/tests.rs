@@ -6,29 +6,29 @@ use std::{
 };
 
 use super::*;
-use crate::{Reach, SuiteBounds, diagnostic::Diagnostic};
+use crate::{ReadableFolders, SuiteBounds, diagnostic::SourceDiagnostic};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/goss/templates")
 }
 
-fn env() -> Environment {
-    Environment::of(
+fn env() -> VisibleEnvironment {
+    VisibleEnvironment::of(
         [("ASSAY_EXAMPLE", "from the environment"), ("MY_TOKEN", "hunter2"), ("STAGE", "prod")]
             .map(|(k, v)| (k.to_owned(), v.to_owned())),
         &["ASSAY_EXAMPLE", "ASSAY_NONE"].map(str::to_owned),
     )
 }
 
-fn world(vars: VarSources) -> Arc<World> {
+fn world(vars: VarSources) -> Arc<TemplateWorld> {
     let vars = load_vars(&vars).unwrap_or_else(|mistakes| panic!("{}", told(&mistakes)));
     // A checkout: whether git tracks the fixtures is not asked here.
     let bounds = SuiteBounds { checkout: Some(fixtures()), ..SuiteBounds::default() };
-    let reach = Arc::new(Reach::new(&fixtures(), &fixtures().join("x.yaml"), &bounds));
-    Arc::new(World { vars: vars.dict, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
+    let reach = Arc::new(ReadableFolders::new(&fixtures(), &fixtures().join("x.yaml"), &bounds));
+    Arc::new(TemplateWorld { vars: vars.dict, env: env(), base_dir: fixtures(), reach, read: Mutex::default() })
 }
 
-fn told(mistakes: &[Diagnostic]) -> String {
+fn told(mistakes: &[SourceDiagnostic]) -> String {
     mistakes.iter().map(|mistake| format!("{mistake}\n")).collect()
 }
 
@@ -37,7 +37,7 @@ fn inline(vars: &str) -> VarSources {
 }
 
 /// On a stack like that of the reader of suites.
-fn rendered(text: &str, vars: VarSources) -> Result<Rendered, Vec<Mistake>> {
+fn rendered(text: &str, vars: VarSources) -> Result<RenderedText, Vec<TemplateMistake>> {
     let world = world(vars);
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(16 << 20);

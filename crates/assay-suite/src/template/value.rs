@@ -4,8 +4,8 @@
 
 use std::{fmt::Write, sync::Arc};
 
-use super::dict::{Dict, Key};
-use crate::tree::{Node, Value as Read};
+use super::dict::{DictKey, TemplateDict};
+use crate::tree::{SourceNode, SourceValue as Read};
 
 /// The heaviest value that a function may make, in bytes of text and 16 for each element, counted as often as it is
 /// reached.
@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 64;
 
 /// What an expression gives.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum TemplateValue {
     Nil,
     Bool(bool),
     /// Go's `int`: numbers that are written, and those of YAML.
@@ -26,22 +26,22 @@ pub(crate) enum Value {
     Uint(u64),
     Float(f64),
     Text(Arc<str>),
-    List(List),
-    Dict(Dict),
+    List(TemplateList),
+    Dict(TemplateDict),
     /// What a whole template sees as `.`: it can be asked for its fields only.
-    Root(Root),
+    Root(TemplateRoot),
 }
 
 /// `.Vars` and `.Env`.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Root {
-    pub vars: Dict,
-    pub env: Dict,
+pub(crate) struct TemplateRoot {
+    pub vars: TemplateDict,
+    pub env: TemplateDict,
 }
 
 /// What Go's type of a list says of its elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Elements {
+pub(crate) enum ListElements {
     /// `[]interface {}`.
     Any,
     /// `[]string`.
@@ -52,39 +52,39 @@ pub(crate) enum Elements {
 
 /// A list. Unlike a dict it never changes.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct List {
-    pub items: Arc<[Value]>,
-    pub of: Elements,
+pub(crate) struct TemplateList {
+    pub items: Arc<[TemplateValue]>,
+    pub of: ListElements,
 }
 
-impl From<&str> for Value {
+impl From<&str> for TemplateValue {
     fn from(text: &str) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl From<String> for Value {
+impl From<String> for TemplateValue {
     fn from(text: String) -> Self {
         Self::Text(text.into())
     }
 }
 
-impl From<bool> for Value {
+impl From<bool> for TemplateValue {
     fn from(it: bool) -> Self {
         Self::Bool(it)
     }
 }
 
-impl Value {
+impl TemplateValue {
     /// A list of anything.
     pub(super) fn list(items: impl IntoIterator<Item = Self>) -> Self {
-        Self::List(List { items: items.into_iter().collect(), of: Elements::Any })
+        Self::List(TemplateList { items: items.into_iter().collect(), of: ListElements::Any })
     }
 
     /// A list of texts.
     pub(super) fn texts(items: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let items = items.into_iter().map(|text| Self::Text(text.as_ref().into())).collect();
-        Self::List(List { items, of: Elements::Texts })
+        Self::List(TemplateList { items, of: ListElements::Texts })
     }
 
     /// The text that this is.
@@ -112,22 +112,22 @@ impl Value {
 }
 
 /// The weight of a value, or `None` where it is too heavy or too deep.
-pub(super) fn weigh(value: &Value) -> Option<usize> {
+pub(super) fn weigh(value: &TemplateValue) -> Option<usize> {
     let mut left = MAX_WEIGHT;
     take(value, &mut left, MAX_DEPTH)?;
     Some(MAX_WEIGHT - left)
 }
 
-fn take(value: &Value, left: &mut usize, depth: usize) -> Option<()> {
+fn take(value: &TemplateValue, left: &mut usize, depth: usize) -> Option<()> {
     let depth = depth.checked_sub(1)?;
     let own = match value {
-        Value::Text(text) => text.len(),
+        TemplateValue::Text(text) => text.len(),
         _ => 0,
     };
     *left = left.checked_sub(own + 16)?;
     match value {
-        Value::List(list) => list.items.iter().try_for_each(|item| take(item, left, depth)),
-        Value::Dict(dict) => dict.entries().iter().try_for_each(|(key, value)| {
+        TemplateValue::List(list) => list.items.iter().try_for_each(|item| take(item, left, depth)),
+        TemplateValue::Dict(dict) => dict.entries().iter().try_for_each(|(key, value)| {
             *left = left.checked_sub(key.weight())?;
             take(value, left, depth)
         }),
@@ -136,61 +136,61 @@ fn take(value: &Value, left: &mut usize, depth: usize) -> Option<()> {
 }
 
 /// What stood in the file `text`. `floats`: every number becomes a floating one, as Go's encoding/json does.
-pub(super) fn from_node(node: &Node, text: &str, floats: bool) -> Value {
+pub(super) fn from_node(node: &SourceNode, text: &str, floats: bool) -> TemplateValue {
     match &node.value {
-        Read::Null | Read::Broken => Value::Nil,
-        Read::Bool(it) => Value::Bool(*it),
+        Read::Null | Read::Broken => TemplateValue::Nil,
+        Read::Bool(it) => TemplateValue::Bool(*it),
         Read::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(whole), _, _) if !floats => Value::Int(whole),
-            (_, Some(whole), _) if !floats => Value::Uint(whole),
-            (_, _, Some(float)) => Value::Float(float),
-            _ => Value::Nil,
+            (Some(whole), _, _) if !floats => TemplateValue::Int(whole),
+            (_, Some(whole), _) if !floats => TemplateValue::Uint(whole),
+            (_, _, Some(float)) => TemplateValue::Float(float),
+            _ => TemplateValue::Nil,
         },
-        Read::Text(text) => Value::Text(text.as_str().into()),
-        Read::List(items) => Value::list(items.iter().map(|item| from_node(item, text, floats))),
+        Read::Text(text) => TemplateValue::Text(text.as_str().into()),
+        Read::List(items) => TemplateValue::list(items.iter().map(|item| from_node(item, text, floats))),
         Read::Map(entries) => {
             let key = |name: &str, span: &std::ops::Range<usize>| match text.get(span.clone()) {
-                Some(written) if !floats => Key::of_yaml(name, written),
-                _ => Key::from(name),
+                Some(written) if !floats => DictKey::of_yaml(name, written),
+                _ => DictKey::from(name),
             };
             let entries = entries.iter().map(|e| (key(&e.name, &e.name_span), from_node(&e.node, text, floats)));
-            Value::Dict(Dict::of_file(entries.collect()))
+            TemplateValue::Dict(TemplateDict::of_file(entries.collect()))
         }
     }
 }
 
 /// A value of JSON, numbers floating as Go's encoding/json has them.
-pub(super) fn from_json(value: &serde_json::Value) -> Value {
+pub(super) fn from_json(value: &serde_json::Value) -> TemplateValue {
     match value {
-        serde_json::Value::Null => Value::Nil,
-        serde_json::Value::Bool(it) => Value::Bool(*it),
-        serde_json::Value::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
-        serde_json::Value::String(text) => Value::Text(text.as_str().into()),
-        serde_json::Value::Array(items) => Value::list(items.iter().map(from_json)),
+        serde_json::Value::Null => TemplateValue::Nil,
+        serde_json::Value::Bool(it) => TemplateValue::Bool(*it),
+        serde_json::Value::Number(number) => TemplateValue::Float(number.as_f64().unwrap_or(f64::NAN)),
+        serde_json::Value::String(text) => TemplateValue::Text(text.as_str().into()),
+        serde_json::Value::Array(items) => TemplateValue::list(items.iter().map(from_json)),
         serde_json::Value::Object(entries) => {
-            let entries = entries.iter().map(|(key, value)| (Key::from(key.as_str()), from_json(value)));
-            Value::Dict(Dict::of_anything(entries.collect()))
+            let entries = entries.iter().map(|(key, value)| (DictKey::from(key.as_str()), from_json(value)));
+            TemplateValue::Dict(TemplateDict::of_anything(entries.collect()))
         }
     }
 }
 
 /// The value as Go's `%v` prints it.
-pub(super) fn show(value: &Value) -> String {
+pub(super) fn show(value: &TemplateValue) -> String {
     let mut text = String::new();
     print(value, &mut text);
     text
 }
 
-fn print(value: &Value, out: &mut String) {
+fn print(value: &TemplateValue, out: &mut String) {
     // Writing to a String does not fail.
     match value {
-        Value::Nil => out.push_str("<nil>"),
-        Value::Bool(it) => drop(write!(out, "{it}")),
-        Value::Int(number) | Value::Int64(number) => drop(write!(out, "{number}")),
-        Value::Uint(number) => drop(write!(out, "{number}")),
-        Value::Text(text) => out.push_str(text),
-        Value::Float(float) => out.push_str(&float_text(*float)),
-        Value::List(list) => {
+        TemplateValue::Nil => out.push_str("<nil>"),
+        TemplateValue::Bool(it) => drop(write!(out, "{it}")),
+        TemplateValue::Int(number) | TemplateValue::Int64(number) => drop(write!(out, "{number}")),
+        TemplateValue::Uint(number) => drop(write!(out, "{number}")),
+        TemplateValue::Text(text) => out.push_str(text),
+        TemplateValue::Float(float) => out.push_str(&float_text(*float)),
+        TemplateValue::List(list) => {
             out.push('[');
             for (at, item) in list.items.iter().enumerate() {
                 out.push_str(if at > 0 { " " } else { "" });
@@ -198,8 +198,8 @@ fn print(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Dict(dict) => print_dict(dict, out),
-        Value::Root(root) => {
+        TemplateValue::Dict(dict) => print_dict(dict, out),
+        TemplateValue::Root(root) => {
             out.push_str("&{");
             print_dict(&root.vars, out);
             out.push('}');
@@ -207,7 +207,7 @@ fn print(value: &Value, out: &mut String) {
     }
 }
 
-fn print_dict(dict: &Dict, out: &mut String) {
+fn print_dict(dict: &TemplateDict, out: &mut String) {
     out.push_str("map[");
     for (at, (key, value)) in dict.entries().iter().enumerate() {
         out.push_str(if at > 0 { " " } else { "" });
@@ -237,32 +237,32 @@ pub(super) fn float_text(float: f64) -> String {
 }
 
 /// Go's name of the value's kind (reflect.Kind).
-pub(super) fn kind(value: &Value) -> &'static str {
+pub(super) fn kind(value: &TemplateValue) -> &'static str {
     match value {
-        Value::Nil => "invalid",
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int",
-        Value::Int64(_) => "int64",
-        Value::Uint(_) => "uint64",
-        Value::Float(_) => "float64",
-        Value::Text(_) => "string",
-        Value::List(_) => "slice",
-        Value::Dict(_) => "map",
-        Value::Root(_) => "ptr",
+        TemplateValue::Nil => "invalid",
+        TemplateValue::Bool(_) => "bool",
+        TemplateValue::Int(_) => "int",
+        TemplateValue::Int64(_) => "int64",
+        TemplateValue::Uint(_) => "uint64",
+        TemplateValue::Float(_) => "float64",
+        TemplateValue::Text(_) => "string",
+        TemplateValue::List(_) => "slice",
+        TemplateValue::Dict(_) => "map",
+        TemplateValue::Root(_) => "ptr",
     }
 }
 
 /// Go's name of the value's type (`%T`).
-pub(super) fn type_of(value: &Value) -> &'static str {
+pub(super) fn type_of(value: &TemplateValue) -> &'static str {
     match value {
-        Value::Nil => "<nil>",
-        Value::List(list) => match list.of {
-            Elements::Any => "[]interface {}",
-            Elements::Texts => "[]string",
-            Elements::Ints => "[]int",
+        TemplateValue::Nil => "<nil>",
+        TemplateValue::List(list) => match list.of {
+            ListElements::Any => "[]interface {}",
+            ListElements::Texts => "[]string",
+            ListElements::Ints => "[]int",
         },
-        Value::Dict(dict) => dict.type_name(),
-        Value::Root(_) => "*goss.TmplVars",
+        TemplateValue::Dict(dict) => dict.type_name(),
+        TemplateValue::Root(_) => "*goss.TmplVars",
         other => kind(other),
     }
 }

@@ -9,15 +9,15 @@ use std::{
 };
 
 use super::{
-    dict::{Dict, Key},
-    value::{self, Value},
+    dict::{DictKey, TemplateDict},
+    value::{self, TemplateValue},
 };
 use crate::{
     bounds::{NamedBy, SuiteBounds},
-    diagnostic::{Diagnostic, Source},
+    diagnostic::{SourceDiagnostic, SourceText},
     goss,
-    reach::Reach,
-    tree::{Entry, Findings, Node, Value as Read_},
+    reach::ReadableFolders,
+    tree::{FileMistakes, SourceEntry, SourceNode, SourceValue as Read_},
 };
 
 /// The largest file of variables.
@@ -40,27 +40,27 @@ pub struct VarSources {
 
 /// The variables.
 #[derive(Debug, Clone)]
-pub(crate) struct Vars {
+pub(crate) struct TemplateVars {
     /// As a template sees them; each rendering of a suite gets a copy of its own, because templates can change it.
-    pub dict: Dict,
+    pub dict: TemplateDict,
     /// As an HCL suite sees them.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<SourceEntry>,
     /// All sources' bytes, for the digest.
     pub bytes: Vec<u8>,
 }
 
-impl Default for Vars {
+impl Default for TemplateVars {
     fn default() -> Self {
-        Self { dict: Dict::of_anything(Default::default()), entries: Vec::new(), bytes: Vec::new() }
+        Self { dict: TemplateDict::of_anything(Default::default()), entries: Vec::new(), bytes: Vec::new() }
     }
 }
 
 /// Reads all variables, or tells every mistake in every source.
-pub(crate) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnostic>> {
-    let mut vars = Vars::default();
+pub(crate) fn load(sources: &VarSources) -> Result<TemplateVars, Vec<SourceDiagnostic>> {
+    let mut vars = TemplateVars::default();
     let mut values = std::collections::BTreeMap::new();
     let mut mistakes = Vec::new();
-    let reach = Reach::of_folder(&sources.folder, &sources.bounds);
+    let reach = ReadableFolders::of_folder(&sources.folder, &sources.bounds);
     let read = |path: &Path| file(&reach, sources.bounds.vars, &sources.folder.join(path), path);
     let files = sources.files.iter().map(|path| (path.as_path(), read(path)));
     let inline = sources.inline.iter().map(|text| (Path::new(INLINE), Ok((text.clone(), false))));
@@ -76,7 +76,7 @@ pub(crate) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnostic>> {
             Ok(entries) => {
                 let floats = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
                 for entry in entries {
-                    values.insert(Key::from(entry.name.as_str()), value::from_node(&entry.node, &text, floats));
+                    values.insert(DictKey::from(entry.name.as_str()), value::from_node(&entry.node, &text, floats));
                     vars.entries.retain(|other| other.name != entry.name);
                     vars.entries.push(entry);
                 }
@@ -85,15 +85,15 @@ pub(crate) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnostic>> {
             }
             Err(mut found) => {
                 if outside {
-                    found.iter_mut().for_each(Diagnostic::hide_text);
+                    found.iter_mut().for_each(SourceDiagnostic::hide_text);
                 }
                 mistakes.extend(found);
             }
         }
     }
-    vars.dict = Dict::of_anything(values);
-    if value::weigh(&Value::Dict(vars.dict.clone())).is_none() {
-        mistakes.push(Diagnostic::file(
+    vars.dict = TemplateDict::of_anything(values);
+    if value::weigh(&TemplateValue::Dict(vars.dict.clone())).is_none() {
+        mistakes.push(SourceDiagnostic::file(
             Path::new("variables"),
             "they are too large or too deep",
             Some("keep them below 1 MiB"),
@@ -102,16 +102,16 @@ pub(crate) fn load(sources: &VarSources) -> Result<Vars, Vec<Diagnostic>> {
     if mistakes.is_empty() { Ok(vars) } else { Err(mistakes) }
 }
 
-fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
-    let mut findings = Findings::new(Source { path, text });
+fn entries(path: &Path, text: &str) -> Result<Vec<SourceEntry>, Vec<SourceDiagnostic>> {
+    let mut findings = FileMistakes::new(SourceText { path, text });
     let root = goss::parse(&mut findings, "this is neither YAML nor JSON");
     if !findings.list.is_empty() {
         return Err(findings.list);
     }
     match root {
         None => Ok(Vec::new()),
-        Some(Node { value: Read_::Null, .. }) => Ok(Vec::new()),
-        Some(Node { value: Read_::Map(entries), .. }) => Ok(entries),
+        Some(SourceNode { value: Read_::Null, .. }) => Ok(Vec::new()),
+        Some(SourceNode { value: Read_::Map(entries), .. }) => Ok(entries),
         Some(other) => {
             let label = format!("this is {}", other.kind());
             findings.wrong(&other.span, "variables are a map", label, Some("for example: user: app"));
@@ -121,9 +121,9 @@ fn entries(path: &Path, text: &str) -> Result<Vec<Entry>, Vec<Diagnostic>> {
 }
 
 /// The text of a file, and whether it lies outside of the repository.
-fn file(reach: &Reach, by: NamedBy, from: &Path, named: &Path) -> Result<(String, bool), Diagnostic> {
+fn file(reach: &ReadableFolders, by: NamedBy, from: &Path, named: &Path) -> Result<(String, bool), SourceDiagnostic> {
     let looked = format!("looked for {}", from.display());
-    let wrong = |title: &str| Diagnostic::file(named, title, Some(&looked));
+    let wrong = |title: &str| SourceDiagnostic::file(named, title, Some(&looked));
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => wrong("no such file of variables"),
         _ => wrong(&format!("the variables cannot be read: {error}")),

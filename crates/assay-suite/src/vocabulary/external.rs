@@ -1,21 +1,21 @@
 //! External suites: what a suite file says of one. What a preset runs is the business of the crate that runs it.
 
-use super::{Entry, Kind, Parameter};
-use crate::Resource;
+use super::{ParameterKind, ValueKind, VocabularyEntry};
+use crate::ResourceKind;
 
 /// The one resource.
-pub(super) const RESOURCES: &[Entry] = &[Entry {
-    resource: Resource::External,
+pub(super) const RESOURCES: &[VocabularyEntry] = &[VocabularyEntry {
+    resource: ResourceKind::External,
     subject: "",
-    properties: &[("passed", Kind::Bool)],
+    properties: &[("passed", ValueKind::Bool)],
     parameters: &[
-        ("preset", Parameter::Word(EXTERNAL_PRESETS)),
-        ("path", Parameter::Text),
-        ("arguments", Parameter::Texts),
-        ("command", Parameter::Texts),
-        ("environment", Parameter::Any),
-        ("format", Parameter::Word(FORMATS)),
-        ("run-as", Parameter::Text),
+        ("preset", ParameterKind::Word(EXTERNAL_PRESETS)),
+        ("path", ParameterKind::Text),
+        ("arguments", ParameterKind::Texts),
+        ("command", ParameterKind::Texts),
+        ("environment", ParameterKind::Any),
+        ("format", ParameterKind::Word(FORMATS)),
+        ("run-as", ParameterKind::Text),
     ],
     later: &[],
     example: "testinfra",

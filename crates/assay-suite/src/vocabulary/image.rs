@@ -2,135 +2,135 @@
 
 use std::time::Duration;
 
-use super::{Entry, Kind, Parameter, sshd};
-use crate::Resource;
+use super::{ParameterKind, ValueKind, VocabularyEntry, sshd};
+use crate::ResourceKind;
 
 /// assay's own resources.
-pub(super) const RESOURCES: &[Entry] = &[
-    Entry {
-        resource: Resource::Ami,
+pub(super) const RESOURCES: &[VocabularyEntry] = &[
+    VocabularyEntry {
+        resource: ResourceKind::Ami,
         subject: "",
         properties: &[
-            ("name", Kind::Text),
-            ("description", Kind::Text),
-            ("owner", Kind::Text),
-            ("public", Kind::Bool),
-            ("architecture", Kind::Text),
-            ("boot-mode", Kind::Text),
-            ("ena-support", Kind::Bool),
-            ("sriov-net-support", Kind::Text),
-            ("tpm-support", Kind::Text),
-            ("imds-support", Kind::Text),
-            ("encrypted", Kind::Bool),
-            ("root-device-name", Kind::Text),
-            ("root-device-type", Kind::Text),
-            ("root-volume-size", Kind::Number),
-            ("virtualization-type", Kind::Text),
-            ("platform-details", Kind::Text),
-            ("source-image-id", Kind::Text),
-            ("deprecated", Kind::Bool),
-            ("deprecation-time", Kind::Text),
-            ("product-codes", Kind::ExactList),
-            ("tags", Kind::List),
+            ("name", ValueKind::Text),
+            ("description", ValueKind::Text),
+            ("owner", ValueKind::Text),
+            ("public", ValueKind::Bool),
+            ("architecture", ValueKind::Text),
+            ("boot-mode", ValueKind::Text),
+            ("ena-support", ValueKind::Bool),
+            ("sriov-net-support", ValueKind::Text),
+            ("tpm-support", ValueKind::Text),
+            ("imds-support", ValueKind::Text),
+            ("encrypted", ValueKind::Bool),
+            ("root-device-name", ValueKind::Text),
+            ("root-device-type", ValueKind::Text),
+            ("root-volume-size", ValueKind::Number),
+            ("virtualization-type", ValueKind::Text),
+            ("platform-details", ValueKind::Text),
+            ("source-image-id", ValueKind::Text),
+            ("deprecated", ValueKind::Bool),
+            ("deprecation-time", ValueKind::Text),
+            ("product-codes", ValueKind::ExactList),
+            ("tags", ValueKind::List),
         ],
         parameters: &[],
         later: &[],
         example: "image",
     },
-    Entry {
-        resource: Resource::Reboot,
+    VocabularyEntry {
+        resource: ResourceKind::Reboot,
         subject: "",
         properties: &[
-            ("returned", Kind::Bool),
-            ("seconds", Kind::Number),
-            ("host-key-unchanged", Kind::Bool),
-            ("machine-id-unchanged", Kind::Bool),
-            ("timer-armed", Kind::Bool),
-            ("suite", Kind::Bool),
+            ("returned", ValueKind::Bool),
+            ("seconds", ValueKind::Number),
+            ("host-key-unchanged", ValueKind::Bool),
+            ("machine-id-unchanged", ValueKind::Bool),
+            ("timer-armed", ValueKind::Bool),
+            ("suite", ValueKind::Bool),
         ],
         parameters: &[],
         later: &[],
         example: "soft",
     },
-    Entry {
-        resource: Resource::SecondBoot,
+    VocabularyEntry {
+        resource: ResourceKind::SecondBoot,
         subject: "",
         properties: &[
-            ("boots-undisturbed", Kind::Bool),
-            ("host-keys-differ", Kind::Bool),
-            ("machine-id-differs", Kind::Bool),
-            ("suite", Kind::Bool),
+            ("boots-undisturbed", ValueKind::Bool),
+            ("host-keys-differ", ValueKind::Bool),
+            ("machine-id-differs", ValueKind::Bool),
+            ("suite", ValueKind::Bool),
         ],
         parameters: &[],
         later: &[],
         example: "image",
     },
-    Entry {
-        resource: Resource::CloudInit,
+    VocabularyEntry {
+        resource: ResourceKind::CloudInit,
         subject: "",
-        properties: &[("finished", Kind::Bool), ("errors", Kind::ExactList)],
+        properties: &[("finished", ValueKind::Bool), ("errors", ValueKind::ExactList)],
         parameters: &[],
         later: &[],
         example: "finished",
     },
-    Entry {
-        resource: Resource::Systemd,
+    VocabularyEntry {
+        resource: ResourceKind::Systemd,
         subject: "",
-        properties: &[("failed", Kind::ExactList)],
+        properties: &[("failed", ValueKind::ExactList)],
         parameters: &[],
         later: &[],
         example: "units",
     },
-    Entry {
-        resource: Resource::Hygiene,
+    VocabularyEntry {
+        resource: ResourceKind::Hygiene,
         subject: "",
         properties: HYGIENE,
-        parameters: &[("allow", Parameter::Texts)],
+        parameters: &[("allow", ParameterKind::Texts)],
         later: &[],
         example: "image",
     },
-    Entry {
-        resource: Resource::Sshd,
+    VocabularyEntry {
+        resource: ResourceKind::Sshd,
         subject: "",
         properties: sshd::KEYWORDS,
-        parameters: &[("match", Parameter::Text)],
+        parameters: &[("match", ParameterKind::Text)],
         later: &[],
         example: "effective",
     },
-    Entry {
-        resource: Resource::Boot,
+    VocabularyEntry {
+        resource: ResourceKind::Boot,
         subject: "",
         properties: &[
-            ("seconds", Kind::Number),
-            ("failed-units", Kind::ExactList),
-            ("cloud-init", Kind::Word(&["done", "error", "running", "disabled", "absent"])),
-            ("kernel-taint", Kind::Number),
-            ("reboot-required", Kind::Bool),
-            ("oom-kills", Kind::Number),
+            ("seconds", ValueKind::Number),
+            ("failed-units", ValueKind::ExactList),
+            ("cloud-init", ValueKind::Word(&["done", "error", "running", "disabled", "absent"])),
+            ("kernel-taint", ValueKind::Number),
+            ("reboot-required", ValueKind::Bool),
+            ("oom-kills", ValueKind::Number),
         ],
         parameters: &[],
         later: &[],
         example: "first",
     },
-    Entry {
-        resource: Resource::Listening,
+    VocabularyEntry {
+        resource: ResourceKind::Listening,
         subject: "",
-        properties: &[("unexpected", Kind::ExactList), ("ports", Kind::ExactList)],
-        parameters: &[("allow", Parameter::Texts)],
+        properties: &[("unexpected", ValueKind::ExactList), ("ports", ValueKind::ExactList)],
+        parameters: &[("allow", ParameterKind::Texts)],
         later: &[],
         example: "ports",
     },
-    Entry {
-        resource: Resource::RootFilesystem,
+    VocabularyEntry {
+        resource: ResourceKind::RootFilesystem,
         subject: "",
         properties: &[
-            ("grown", Kind::Bool),
-            ("usage", Kind::Number),
-            ("inodes", Kind::Number),
-            ("free", Kind::Number),
-            ("size", Kind::Number),
-            ("filesystem", Kind::Text),
-            ("read-only", Kind::Bool),
+            ("grown", ValueKind::Bool),
+            ("usage", ValueKind::Number),
+            ("inodes", ValueKind::Number),
+            ("free", ValueKind::Number),
+            ("size", ValueKind::Number),
+            ("filesystem", ValueKind::Text),
+            ("read-only", ValueKind::Bool),
         ],
         parameters: &[],
         later: &[],
@@ -139,53 +139,53 @@ pub(super) const RESOURCES: &[Entry] = &[
 ];
 
 /// What an image must not carry into its instances. Each is a list of findings.
-const HYGIENE: &[(&str, Kind)] = &[
-    ("authorized-keys", Kind::ExactList),
-    ("host-keys", Kind::ExactList),
-    ("machine-id", Kind::ExactList),
-    ("cloud-init", Kind::ExactList),
-    ("random-seed", Kind::ExactList),
-    ("histories", Kind::ExactList),
-    ("known-hosts", Kind::ExactList),
-    ("private-keys", Kind::ExactList),
-    ("cloud-credentials", Kind::ExactList),
-    ("git-directories", Kind::ExactList),
-    ("empty-passwords", Kind::ExactList),
-    ("password-logins", Kind::ExactList),
-    ("uid0", Kind::ExactList),
-    ("sudoers", Kind::ExactList),
-    ("suid", Kind::ExactList),
-    ("world-writable", Kind::ExactList),
-    ("unowned", Kind::ExactList),
-    ("core-dumps", Kind::ExactList),
-    ("tmp-residue", Kind::ExactList),
-    ("logs", Kind::ExactList),
-    (SUID_FILES, Kind::ExactList),
+const HYGIENE: &[(&str, ValueKind)] = &[
+    ("authorized-keys", ValueKind::ExactList),
+    ("host-keys", ValueKind::ExactList),
+    ("machine-id", ValueKind::ExactList),
+    ("cloud-init", ValueKind::ExactList),
+    ("random-seed", ValueKind::ExactList),
+    ("histories", ValueKind::ExactList),
+    ("known-hosts", ValueKind::ExactList),
+    ("private-keys", ValueKind::ExactList),
+    ("cloud-credentials", ValueKind::ExactList),
+    ("git-directories", ValueKind::ExactList),
+    ("empty-passwords", ValueKind::ExactList),
+    ("password-logins", ValueKind::ExactList),
+    ("uid0", ValueKind::ExactList),
+    ("sudoers", ValueKind::ExactList),
+    ("suid", ValueKind::ExactList),
+    ("world-writable", ValueKind::ExactList),
+    ("unowned", ValueKind::ExactList),
+    ("core-dumps", ValueKind::ExactList),
+    ("tmp-residue", ValueKind::ExactList),
+    ("logs", ValueKind::ExactList),
+    (SUID_FILES, ValueKind::ExactList),
 ];
 
 /// Not a finding but a list to compare: every program with set-uid or set-gid.
 const SUID_FILES: &str = "suid-files";
 
 /// The properties that a block of this resource demands to be `[]` when it names none itself.
-pub(crate) fn implied(resource: Resource) -> Vec<&'static str> {
+pub(crate) fn implied(resource: ResourceKind) -> Vec<&'static str> {
     match resource {
-        Resource::Hygiene => HYGIENE.iter().map(|(name, _)| *name).filter(|name| *name != SUID_FILES).collect(),
-        Resource::Listening => vec!["unexpected"],
+        ResourceKind::Hygiene => HYGIENE.iter().map(|(name, _)| *name).filter(|name| *name != SUID_FILES).collect(),
+        ResourceKind::Listening => vec!["unexpected"],
         _ => Vec::new(),
     }
 }
 
 /// The least time that one attempt of a check of this resource gets, unless its own block says otherwise: reading a
 /// whole disk that is still being fetched takes longer than a file.
-pub(crate) fn patience(resource: Resource) -> Duration {
+pub(crate) fn patience(resource: ResourceKind) -> Duration {
     match resource {
-        Resource::Hygiene => Duration::from_secs(120),
+        ResourceKind::Hygiene => Duration::from_secs(120),
         _ => Duration::ZERO,
     }
 }
 
 /// The name that a property of `resource` has here, where it may be spelled in other ways.
-pub(crate) fn canonical(resource: Resource, name: &str) -> Option<&'static str> {
-    let keywords = Some(sshd::KEYWORDS).filter(|_| resource == Resource::Sshd)?;
+pub(crate) fn canonical(resource: ResourceKind, name: &str) -> Option<&'static str> {
+    let keywords = Some(sshd::KEYWORDS).filter(|_| resource == ResourceKind::Sshd)?;
     keywords.iter().map(|(keyword, _)| *keyword).find(|keyword| sshd::same(keyword, name))
 }

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 pub use external::EXTERNAL_PRESETS;
 
-use super::Resource;
+use super::ResourceKind;
 
 pub(super) use image::{canonical, implied, patience};
 
 /// What kind of value an attribute has, and so what a plain value there means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// true or false.
     Bool,
     /// A whole number.
@@ -39,9 +39,9 @@ pub(super) enum Kind {
     Reader,
 }
 
-impl Kind {
+impl ValueKind {
     /// What the elements of such a value are: a host's lists, and the lines of its texts, are texts.
-    pub fn of_elements(self) -> Self {
+    pub(crate) fn of_elements(self) -> Self {
         match self {
             Self::Any | Self::Reader => Self::Any,
             _ => Self::Text,
@@ -51,7 +51,7 @@ impl Kind {
 
 /// What kind of value a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parameter {
+pub(super) enum ParameterKind {
     /// true or false.
     Bool,
     /// A text (or a number, as its text).
@@ -67,12 +67,12 @@ pub(super) enum Parameter {
 /// One resource: its name, which attribute says what is asked about (default: the id), and its properties, the
 /// deciding one first.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub resource: Resource,
+pub(super) struct VocabularyEntry {
+    pub resource: ResourceKind,
     pub subject: &'static str,
-    pub properties: &'static [(&'static str, Kind)],
+    pub properties: &'static [(&'static str, ValueKind)],
     /// What may be said of how to ask, beside what is demanded; it goes into [`super::Check::parameters`].
-    pub parameters: &'static [(&'static str, Parameter)],
+    pub parameters: &'static [(&'static str, ParameterKind)],
     /// goss's attributes that assay does not have yet.
     pub later: &'static [&'static str],
     /// An example of an id, for messages.
@@ -132,7 +132,7 @@ pub(super) const LATER_MATCHERS: &[&str] = &["xml"];
 pub(super) const REBOOTS: &[&str] = &["soft", "stop-start"];
 
 /// The entry of a resource's name.
-pub(super) fn resource(name: &str) -> Option<&'static Entry> {
+pub(super) fn resource(name: &str) -> Option<&'static VocabularyEntry> {
     resources().find(|e| e.resource.as_str() == name)
 }
 
@@ -147,26 +147,26 @@ pub fn properties(name: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// Every resource that can be asked today.
-pub(super) fn resources() -> impl Iterator<Item = &'static Entry> + Clone {
+pub(super) fn resources() -> impl Iterator<Item = &'static VocabularyEntry> + Clone {
     goss::RESOURCES.iter().chain(image::RESOURCES).chain(external::RESOURCES)
 }
 
 /// The property that goss's files must give. goss reports an error on the host where it is missing.
-pub(super) fn required(resource: Resource) -> Option<&'static str> {
+pub(super) fn required(resource: ResourceKind) -> Option<&'static str> {
     match resource {
-        Resource::Command => Some("exit-status"),
-        Resource::KernelParam => Some("value"),
-        Resource::Matching => Some("matches"),
+        ResourceKind::Command => Some("exit-status"),
+        ResourceKind::KernelParam => Some("value"),
+        ResourceKind::Matching => Some("matches"),
         other => other.gate().filter(|_| other.is_goss()),
     }
 }
 
 /// How long one attempt may take where nothing is said. goss has 0.5 s for addr and dns, which is too short for a host
 /// that just booted, and 1 s for mounts.
-pub(super) fn timeout(resource: Resource) -> Duration {
+pub(super) fn timeout(resource: ResourceKind) -> Duration {
     Duration::from_secs(match resource {
-        Resource::Addr | Resource::Dns => 2,
-        Resource::Http => 5,
+        ResourceKind::Addr | ResourceKind::Dns => 2,
+        ResourceKind::Http => 5,
         _ => 10,
     })
 }

@@ -6,11 +6,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Artifact, CallError, Config, Kind, Outcome, PostProcessor, Spec, Ui, config};
+use super::wire::{
+    Artifact, AttributeKind, CallError, ComponentConfig, OptionsSpec, PostProcessOutcome, PostProcessor, Ui, config,
+};
 
 /// What the SDK's reference plugin of the tests is in Go, word for word.
 #[derive(Default)]
-pub struct Greeter {
+pub(crate) struct Greeter {
     mode: Mutex<String>,
 }
 
@@ -32,7 +34,7 @@ impl Greeter {
         self.mode.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn take(&self, config: &Config) -> Result<(), String> {
+    fn take(&self, config: &ComponentConfig) -> Result<(), String> {
         let mut mistakes = Vec::new();
         let option = |name: &str| config.options.get(name);
         let mode = option("mode").and_then(|mode| mode.as_str()).unwrap_or_default();
@@ -56,35 +58,36 @@ impl Greeter {
 }
 
 impl PostProcessor for Greeter {
-    fn spec(&self) -> Spec {
-        let check = Spec::new().required("command", Kind::String).optional("retries", Kind::Number);
-        Spec::new()
-            .required("message", Kind::String)
-            .optional("mode", Kind::String)
-            .optional("count", Kind::Number)
-            .optional("force", Kind::Bool)
-            .optional("paths", Kind::list(Kind::String))
-            .optional("tags", Kind::map(Kind::String))
+    fn spec(&self) -> OptionsSpec {
+        let check =
+            OptionsSpec::new().required("command", AttributeKind::String).optional("retries", AttributeKind::Number);
+        OptionsSpec::new()
+            .required("message", AttributeKind::String)
+            .optional("mode", AttributeKind::String)
+            .optional("count", AttributeKind::Number)
+            .optional("force", AttributeKind::Bool)
+            .optional("paths", AttributeKind::list(AttributeKind::String))
+            .optional("tags", AttributeKind::map(AttributeKind::String))
             .block_list("check", check)
     }
 
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         async move { self.take(&config) }.boxed()
     }
 
-    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, PostProcessOutcome> {
         async move {
             let id = match self.greet(&ui, &artifact).await {
                 Ok(id) => id,
-                Err(error) => return Outcome::failed(error.to_string()),
+                Err(error) => return PostProcessOutcome::failed(error.to_string()),
             };
             match self.mode().as_str() {
-                "fail" => Outcome::failed(format!("rejected {id}")),
+                "fail" => PostProcessOutcome::failed(format!("rejected {id}")),
                 "wait" => {
                     cancel.cancelled().await;
-                    Outcome::failed("cancelled while waiting")
+                    PostProcessOutcome::failed("cancelled while waiting")
                 }
-                _ => Outcome::kept(),
+                _ => PostProcessOutcome::kept(),
             }
         }
         .boxed()

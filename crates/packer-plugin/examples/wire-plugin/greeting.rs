@@ -7,31 +7,33 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
-use super::wire::{Config, DataSource, Kind, Spec};
+use super::wire::{AttributeKind, ComponentConfig, DataSource, OptionsSpec};
 
 /// What the SDK's reference data source of the tests is in Go, word for word.
 #[derive(Default)]
-pub struct Greeting {
+pub(crate) struct Greeting {
     options: Mutex<Map<String, Value>>,
 }
 
 impl DataSource for Greeting {
-    fn spec(&self) -> Spec {
-        Spec::new().required("who", Kind::String).optional("tongues", Kind::list(Kind::String))
+    fn spec(&self) -> OptionsSpec {
+        OptionsSpec::new()
+            .required("who", AttributeKind::String)
+            .optional("tongues", AttributeKind::list(AttributeKind::String))
     }
 
-    fn output(&self) -> BTreeMap<String, Kind> {
+    fn output(&self) -> BTreeMap<String, AttributeKind> {
         [
-            ("greeting", Kind::String),
-            ("warm", Kind::Bool),
-            ("tongues", Kind::list(Kind::String)),
-            ("by_tongue", Kind::map(Kind::map(Kind::String))),
+            ("greeting", AttributeKind::String),
+            ("warm", AttributeKind::Bool),
+            ("tongues", AttributeKind::list(AttributeKind::String)),
+            ("by_tongue", AttributeKind::map(AttributeKind::map(AttributeKind::String))),
         ]
         .map(|(name, kind)| (name.to_owned(), kind))
         .into()
     }
 
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         let refused = config.options.get("who").is_some_and(|who| who == "nobody");
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = config.options;
         async move { if refused { Err("who: nobody cannot be greeted".to_owned()) } else { Ok(()) } }.boxed()

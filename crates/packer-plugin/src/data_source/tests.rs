@@ -19,17 +19,17 @@ struct Echo {
 }
 
 impl DataSource for Echo {
-    fn spec(&self) -> Spec {
-        Spec::new().required("word", Kind::String)
+    fn spec(&self) -> OptionsSpec {
+        OptionsSpec::new().required("word", AttributeKind::String)
     }
 
-    fn output(&self) -> BTreeMap<String, Kind> {
-        [("word", Kind::String), ("by_region", Kind::map(Kind::String))]
+    fn output(&self) -> BTreeMap<String, AttributeKind> {
+        [("word", AttributeKind::String), ("by_region", AttributeKind::map(AttributeKind::String))]
             .map(|(name, kind)| (name.to_owned(), kind))
             .into()
     }
 
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         let word = config.options.get("word").and_then(Json::as_str).unwrap_or_default().to_owned();
         let refused = word == "refused";
         *self.word.lock().unwrap() = word;
@@ -65,8 +65,13 @@ async fn start(encoding: SpecEncoding) -> (DataSession, Serving) {
 async fn a_template_reads_the_output() {
     let (session, serving) = start(SpecEncoding::Protobuf).await;
     let remote = session.data_source();
-    assert_eq!(remote.config_spec().await.unwrap(), spec_proto::encode(&Spec::new().required("word", Kind::String)));
-    let output = Spec::new().optional("word", Kind::String).optional("by_region", Kind::map(Kind::String));
+    assert_eq!(
+        remote.config_spec().await.unwrap(),
+        spec_proto::encode(&OptionsSpec::new().required("word", AttributeKind::String))
+    );
+    let output = OptionsSpec::new()
+        .optional("word", AttributeKind::String)
+        .optional("by_region", AttributeKind::map(AttributeKind::String));
     assert_eq!(remote.output_spec().await.unwrap(), spec_proto::encode(&output));
     // As `packer validate` has it: configured, never executed.
     session.configure(&json!({ "word": UNKNOWN })).await.unwrap();
@@ -81,10 +86,13 @@ async fn a_template_reads_the_output() {
 async fn older_packers_are_answered_in_gob() {
     let (session, _serving) = start(SpecEncoding::Gob).await;
     let remote = session.data_source();
-    assert_eq!(remote.config_spec().await.unwrap(), gob::encode(&Spec::new().required("word", Kind::String)));
+    assert_eq!(
+        remote.config_spec().await.unwrap(),
+        gob::encode(&OptionsSpec::new().required("word", AttributeKind::String))
+    );
     session.configure(&json!({ "word": "hello" })).await.unwrap();
     let values = json!({ "word": "hello", "by_region": { "us-east-1": "ami-1" } });
-    let object = Object::new(&Echo::default().output(), values.as_object().unwrap().clone()).unwrap();
+    let object = CtyObject::new(&Echo::default().output(), values.as_object().unwrap().clone()).unwrap();
     assert_eq!(remote.execute().await.unwrap(), gob::encode_value(&object));
 }
 
@@ -130,7 +138,7 @@ async fn answers_that_are_none_are_told_apart() {
     ] {
         let answer = [&b"\x83\xadServiceMethod\xb2Datasource.Execute\xa3Seq\x00\xa5Error\xa0"[..], body].concat();
         let (near, mut far) = duplex(1 << 12);
-        let remote = Remote::new(Client::new(near));
+        let remote = RemoteDataSource::new(RpcClient::new(near));
         let asked = tokio::spawn(async move { remote.values().await });
         far.read_exact(&mut [0; 10]).await.unwrap();
         far.write_all(&answer).await.unwrap();

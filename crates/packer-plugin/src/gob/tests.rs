@@ -8,7 +8,7 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
 }
 
-fn is_the_sdks(spec: &Spec, expected: &str) {
+fn is_the_sdks(spec: &OptionsSpec, expected: &str) {
     assert_eq!(encode(spec), hex(expected));
 }
 
@@ -30,13 +30,13 @@ fn integers_are_gos() {
 
 #[test]
 fn empty() {
-    is_the_sdks(&Spec::new(), "197f0401010a4f626a6563745370656301ff8000010c0110000004ff800000");
+    is_the_sdks(&OptionsSpec::new(), "197f0401010a4f626a6563745370656301ff8000010c0110000004ff800000");
 }
 
 #[test]
 fn string() {
     is_the_sdks(
-        &Spec::new().optional("message", Kind::String),
+        &OptionsSpec::new().optional("message", AttributeKind::String),
         "197f0401010a4f626a6563745370656301ff8000010c0110000053ff800001076d657373616765102a68636c6465632e41747472
          53706563ff8103010108417474725370656301ff8200010301044e616d65010c0001045479706501ff8400010852657175697265
          64010200000010ff83050101045479706501ff84000000ff98ff82ff9401076d65737361676501ff872aff8503010107676f6254
@@ -49,7 +49,7 @@ fn string() {
 #[test]
 fn string_required() {
     is_the_sdks(
-        &Spec::new().required("message", Kind::String),
+        &OptionsSpec::new().required("message", AttributeKind::String),
         "197f0401010a4f626a6563745370656301ff8000010c0110000053ff800001076d657373616765102a68636c6465632e41747472
          53706563ff8103010108417474725370656301ff8200010301044e616d65010c0001045479706501ff8400010852657175697265
          64010200000010ff83050101045479706501ff84000000ff9aff82ff9601076d65737361676501ff872aff8503010107676f6254
@@ -62,7 +62,7 @@ fn string_required() {
 #[test]
 fn list_bool() {
     is_the_sdks(
-        &Spec::new().optional("flags", Kind::list(Kind::Bool)),
+        &OptionsSpec::new().optional("flags", AttributeKind::list(AttributeKind::Bool)),
         "197f0401010a4f626a6563745370656301ff8000010c0110000051ff80000105666c616773102a68636c6465632e417474725370
          6563ff8103010108417474725370656301ff8200010301044e616d65010c0001045479706501ff84000108526571756972656401
          0200000010ff83050101045479706501ff84000000fe0132ff82fe012d0105666c61677301fe01212aff8503010107676f625479
@@ -78,7 +78,7 @@ fn list_bool() {
 #[test]
 fn map_list_number() {
     is_the_sdks(
-        &Spec::new().optional("buckets", Kind::map(Kind::list(Kind::Number))),
+        &OptionsSpec::new().optional("buckets", AttributeKind::map(AttributeKind::list(AttributeKind::Number))),
         "197f0401010a4f626a6563745370656301ff8000010c0110000053ff800001076275636b657473102a68636c6465632e41747472
          53706563ff8103010108417474725370656301ff8200010301044e616d65010c0001045479706501ff8400010852657175697265
          64010200000010ff83050101045479706501ff84000000fe01cfff82fe01ca01076275636b65747301fe01bc2aff850301010767
@@ -97,8 +97,10 @@ fn map_list_number() {
 #[test]
 fn block_required() {
     is_the_sdks(
-        &Spec::new()
-            .with("prober", Field::Block { required: true, nested: Spec::new().required("address", Kind::String) }),
+        &OptionsSpec::new().with(
+            "prober",
+            SpecField::Block { required: true, nested: OptionsSpec::new().required("address", AttributeKind::String) },
+        ),
         "197f0401010a4f626a6563745370656301ff8000010c0110000059ff8000010670726f626572112a68636c6465632e426c6f636b
          53706563ff8103010109426c6f636b5370656301ff820001030108547970654e616d65010c0001064e6573746564011000010852
          657175697265640102000000fe0140ff82fe013b010670726f626572012d6769746875622e636f6d2f6861736869636f72702f68
@@ -115,8 +117,8 @@ fn block_required() {
 fn block_list_nested() {
     is_the_sdks(
         &{
-            let filter = Spec::new().optional("name", Kind::String);
-            Spec::new().block_list("subnet_filter", Spec::new().block("filter", filter))
+            let filter = OptionsSpec::new().optional("name", AttributeKind::String);
+            OptionsSpec::new().block_list("subnet_filter", OptionsSpec::new().block("filter", filter))
         },
         "197f0401010a4f626a6563745370656301ff8000010c0110000075ff8000010d7375626e65745f66696c746572152a68636c6465
          632e426c6f636b4c69737453706563ff810301010d426c6f636b4c6973745370656301ff820001040108547970654e616d65010c
@@ -136,11 +138,11 @@ fn block_list_nested() {
 #[test]
 fn mixed() {
     is_the_sdks(
-        &Spec::new()
-            .block_list("check", Spec::new().required("command", Kind::String))
-            .required("count", Kind::Number)
-            .optional("paths", Kind::list(Kind::String))
-            .optional("tags", Kind::map(Kind::String)),
+        &OptionsSpec::new()
+            .block_list("check", OptionsSpec::new().required("command", AttributeKind::String))
+            .required("count", AttributeKind::Number)
+            .optional("paths", AttributeKind::list(AttributeKind::String))
+            .optional("tags", AttributeKind::map(AttributeKind::String)),
         "197f0401010a4f626a6563745370656301ff8000010c011000006dff80000405636865636b152a68636c6465632e426c6f636b4c
          69737453706563ff810301010d426c6f636b4c6973745370656301ff820001040108547970654e616d65010c0001064e65737465
          6401100001084d696e4974656d7301040001084d61784974656d730104000000fe047aff82fe01380105636865636b012d676974

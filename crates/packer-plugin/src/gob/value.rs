@@ -6,13 +6,13 @@
 
 use serde_json::Value as Json;
 
-use super::{Encoder, Numbers, Type, bytes, cty_type, string, uint};
-use crate::cty::Object;
+use super::{GobEncoder, GobNumbers, GobType, bytes, cty_type, string, uint};
+use crate::cty::CtyObject;
 
 /// The bytes of a whole gob stream holding one `cty.Value`: the body of an answer to Execute.
-pub fn encode_value(value: &Object) -> Vec<u8> {
-    let mut numbers = Numbers::default();
-    Encoder { numbers: &mut numbers, defined: Vec::new() }.stream(Type::Value, |encoder, _, buffer| {
+pub fn encode_value(value: &CtyObject) -> Vec<u8> {
+    let mut numbers = GobNumbers::default();
+    GobEncoder { numbers: &mut numbers, defined: Vec::new() }.stream(GobType::Value, |encoder, _, buffer| {
         // Not a struct, hence a zero first.
         buffer.push(0);
         bytes(buffer, &gob_value(encoder.numbers, value));
@@ -20,12 +20,12 @@ pub fn encode_value(value: &Object) -> Vec<u8> {
 }
 
 /// `gobValue`: Version 0, which is left out, Ty, and V.
-fn gob_value(numbers: &mut Numbers, value: &Object) -> Vec<u8> {
-    Encoder { numbers, defined: Vec::new() }.stream(Type::GobValue, |encoder, sink, buffer| {
+fn gob_value(numbers: &mut GobNumbers, value: &CtyObject) -> Vec<u8> {
+    GobEncoder { numbers, defined: Vec::new() }.stream(GobType::GobValue, |encoder, sink, buffer| {
         buffer.push(2);
         bytes(buffer, &object_type(encoder.numbers, value));
         buffer.push(1);
-        encoder.interface(sink, buffer, Type::Entries, |encoder, sink, inside| {
+        encoder.interface(sink, buffer, GobType::Entries, |encoder, sink, inside| {
             encoder.entries(sink, inside, value.attributes().map(|(name, _, value)| (name, value)));
         });
         buffer.push(0);
@@ -33,10 +33,10 @@ fn gob_value(numbers: &mut Numbers, value: &Object) -> Vec<u8> {
 }
 
 /// The object's own type: `gobType` around a `typeObject`, whose optional attributes are none and left out.
-fn object_type(numbers: &mut Numbers, value: &Object) -> Vec<u8> {
-    Encoder { numbers, defined: Vec::new() }.stream(Type::Gob, |encoder, sink, buffer| {
+fn object_type(numbers: &mut GobNumbers, value: &CtyObject) -> Vec<u8> {
+    GobEncoder { numbers, defined: Vec::new() }.stream(GobType::Gob, |encoder, sink, buffer| {
         buffer.push(2);
-        encoder.interface(sink, buffer, Type::Object, |encoder, _, inside| {
+        encoder.interface(sink, buffer, GobType::Object, |encoder, _, inside| {
             inside.push(1);
             uint(inside, value.attributes().len() as u64);
             for (name, kind, _) in value.attributes() {
@@ -49,7 +49,7 @@ fn object_type(numbers: &mut Numbers, value: &Object) -> Vec<u8> {
     })
 }
 
-impl Encoder<'_> {
+impl GobEncoder<'_> {
     /// A `map[string]interface {}`.
     fn entries<'a>(
         &mut self,
@@ -70,21 +70,21 @@ impl Encoder<'_> {
         match value {
             // Objects hold no numbers.
             Json::Null | Json::Number(_) => buffer.push(0),
-            Json::Bool(flag) => self.interface(sink, buffer, Type::Bool, |_, _, inside| {
+            Json::Bool(flag) => self.interface(sink, buffer, GobType::Bool, |_, _, inside| {
                 inside.extend([0, u8::from(*flag)]);
             }),
-            Json::String(text) => self.interface(sink, buffer, Type::String, |_, _, inside| {
+            Json::String(text) => self.interface(sink, buffer, GobType::String, |_, _, inside| {
                 inside.push(0);
                 string(inside, text);
             }),
-            Json::Array(items) => self.interface(sink, buffer, Type::Items, |encoder, sink, inside| {
+            Json::Array(items) => self.interface(sink, buffer, GobType::Items, |encoder, sink, inside| {
                 inside.push(0);
                 uint(inside, items.len() as u64);
                 for item in items {
                     encoder.content(sink, inside, item);
                 }
             }),
-            Json::Object(entries) => self.interface(sink, buffer, Type::Entries, |encoder, sink, inside| {
+            Json::Object(entries) => self.interface(sink, buffer, GobType::Entries, |encoder, sink, inside| {
                 encoder.entries(sink, inside, entries.iter().map(|(key, value)| (key.as_str(), value)));
             }),
         }

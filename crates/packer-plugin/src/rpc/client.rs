@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::server::MAX_CONCURRENT;
-use super::{Request, Response, RpcError, outbox};
+use super::{RpcError, RpcRequest, RpcResponse, outbox};
 use crate::msgpack::ValueReader;
 
 /// How long an ordinary call may take. Packer answers these from memory; a Packer that is stopped must not hold up
@@ -40,37 +40,37 @@ pub enum CallError {
     },
 }
 
-type Calls = HashMap<u64, oneshot::Sender<Result<Vec<u8>, String>>>;
-type Pending = Mutex<Calls>;
+type PendingCalls = HashMap<u64, oneshot::Sender<Result<Vec<u8>, String>>>;
+type PendingCall = Mutex<PendingCalls>;
 
 /// A stream on which calls can be made. Clones share it; it is closed when the last is dropped.
 #[derive(Debug, Clone)]
-pub struct Client {
-    shared: Arc<Shared>,
+pub struct RpcClient {
+    shared: Arc<SharedClient>,
     deadline: Duration,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedClient {
     calls: mpsc::Sender<Vec<u8>>,
     next: AtomicU64,
-    pending: Arc<Pending>,
+    pending: Arc<PendingCall>,
     places: Semaphore,
     closed: CancellationToken,
     _reader: AbortOnDropHandle<()>,
 }
 
-impl Client {
+impl RpcClient {
     /// Makes a stream ready for calls. Must be called within a tokio runtime.
     pub fn new<S>(stream: S) -> Self
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (read, write) = tokio::io::split(stream);
-        let pending = Arc::<Pending>::default();
+        let pending = Arc::<PendingCall>::default();
         let closed = CancellationToken::new();
         let reader = receive(ValueReader::new(read), Arc::clone(&pending), closed.clone().drop_guard());
-        let shared = Shared {
+        let shared = SharedClient {
             calls: outbox(write),
             next: AtomicU64::new(0),
             pending,
@@ -117,33 +117,33 @@ impl Client {
         let seq = shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         lock(&shared.pending).insert(seq, sender);
-        let _forget = Forget { pending: &shared.pending, seq };
-        let request = Request { method: method.to_owned(), seq, body };
+        let _forget = PendingCallGuard { pending: &shared.pending, seq };
+        let request = RpcRequest { method: method.to_owned(), seq, body };
         shared.calls.send(request.encode()).await.map_err(|_| CallError::Closed)?;
         answer.await.map_err(|_| CallError::Closed)?.map_err(CallError::Remote)
     }
 }
 
 /// Takes a call off the list when its caller has its answer or gives up.
-struct Forget<'a> {
-    pending: &'a Pending,
+struct PendingCallGuard<'a> {
+    pending: &'a PendingCall,
     seq: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for PendingCallGuard<'_> {
     fn drop(&mut self) {
         lock(self.pending).remove(&self.seq);
     }
 }
 
-fn lock(pending: &Pending) -> MutexGuard<'_, Calls> {
+fn lock(pending: &PendingCall) -> MutexGuard<'_, PendingCalls> {
     // No code panics while it holds the lock; the map is whole in any case.
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn receive<R: AsyncRead + Unpin>(mut reader: ValueReader<R>, pending: Arc<Pending>, _closed: DropGuard) {
+async fn receive<R: AsyncRead + Unpin>(mut reader: ValueReader<R>, pending: Arc<PendingCall>, _closed: DropGuard) {
     loop {
-        match Response::read(&mut reader).await {
+        match RpcResponse::read(&mut reader).await {
             // An answer to a call that was given up, or to none, is dropped.
             Ok(Some(response)) => {
                 let caller = lock(&pending).remove(&response.seq);

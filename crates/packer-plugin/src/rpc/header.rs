@@ -8,7 +8,7 @@ use crate::msgpack::{self, ValueReader};
 
 /// A call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct RpcRequest {
     /// `Noun.Method`, compared exactly.
     pub method: String,
     /// The call's number on this stream.
@@ -19,7 +19,7 @@ pub struct Request {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
+pub struct RpcResponse {
     /// The call's method, echoed.
     pub method: String,
     /// The call's number, echoed.
@@ -28,7 +28,7 @@ pub struct Response {
     pub outcome: Result<Vec<u8>, String>,
 }
 
-impl Request {
+impl RpcRequest {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let header = msgpack::map([("ServiceMethod", self.method.as_str().into()), ("Seq", self.seq.into())]);
@@ -46,7 +46,7 @@ impl Request {
     }
 }
 
-impl Response {
+impl RpcResponse {
     /// The message's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let (error, body) = match &self.outcome {

@@ -8,9 +8,9 @@ mod client;
 mod header;
 mod server;
 
-pub use client::{CallError, Client, DEADLINE};
-pub use header::{Request, Response};
-pub use server::{Handler, MAX_CONCURRENT, Reply, serve, unknown_method};
+pub use client::{CallError, DEADLINE, RpcClient};
+pub use header::{RpcRequest, RpcResponse};
+pub use server::{MAX_CONCURRENT, RpcHandler, RpcReply, serve, unknown_method};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;

@@ -18,8 +18,8 @@ struct Echo {
     gate: Semaphore,
 }
 
-impl Handler for Echo {
-    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, Reply> {
+impl RpcHandler for Echo {
+    fn call(self: Arc<Self>, method: String, argument: Vec<u8>) -> BoxFuture<'static, RpcReply> {
         async move {
             match method.as_str() {
                 "Test.Echo" => Ok(argument),
@@ -40,10 +40,10 @@ impl Handler for Echo {
     }
 }
 
-fn pair() -> Client {
+fn pair() -> RpcClient {
     let (near, far) = duplex(1 << 16);
     tokio::spawn(serve(far, Arc::new(Echo { gate: Semaphore::new(0) })));
-    Client::new(near)
+    RpcClient::new(near)
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -83,11 +83,11 @@ async fn too_many_calls_at_a_time_are_refused_and_the_rest_served() {
     let (mut wire, far) = duplex(1 << 16);
     tokio::spawn(serve(far, Arc::new(Echo { gate: Semaphore::new(0) })));
     for seq in 0..=MAX_CONCURRENT as u64 {
-        let request = Request { method: "Test.Wait".into(), seq, body: NIL.to_vec() };
+        let request = RpcRequest { method: "Test.Wait".into(), seq, body: NIL.to_vec() };
         wire.write_all(&request.encode()).await.unwrap();
     }
     let mut reader = ValueReader::new(&mut wire);
-    let refused = Response::read(&mut reader).await.unwrap().unwrap();
+    let refused = RpcResponse::read(&mut reader).await.unwrap().unwrap();
     assert_eq!(refused.seq, MAX_CONCURRENT as u64);
     assert!(refused.outcome.unwrap_err().contains("64"));
 }
@@ -96,19 +96,19 @@ async fn too_many_calls_at_a_time_are_refused_and_the_rest_served() {
 #[tokio::test]
 async fn messages_are_the_sdks() {
     let config_spec = b"\x82\xadServiceMethod\xb8PostProcessor.ConfigSpec\xa3Seq\0\xc0";
-    let request = Request { method: "PostProcessor.ConfigSpec".into(), seq: 0, body: NIL.to_vec() };
+    let request = RpcRequest { method: "PostProcessor.ConfigSpec".into(), seq: 0, body: NIL.to_vec() };
     assert_eq!(request.encode(), config_spec);
     let mut reader = ValueReader::new(&config_spec[..]);
-    assert_eq!(Request::read(&mut reader).await, Ok(Some(request)));
+    assert_eq!(RpcRequest::read(&mut reader).await, Ok(Some(request)));
 
-    let say = Request { method: "Ui.Say".into(), seq: 0, body: text("hello") };
+    let say = RpcRequest { method: "Ui.Say".into(), seq: 0, body: text("hello") };
     assert_eq!(say.encode(), b"\x82\xadServiceMethod\xa6Ui.Say\xa3Seq\0\xa5hello");
 
-    let done = Response { method: "PostProcessor.Cancel".into(), seq: 6, outcome: Ok(NIL.to_vec()) };
+    let done = RpcResponse { method: "PostProcessor.Cancel".into(), seq: 6, outcome: Ok(NIL.to_vec()) };
     assert_eq!(done.encode(), b"\x83\xadServiceMethod\xb4PostProcessor.Cancel\xa3Seq\x06\xa5Error\xa0\xc0");
 
     let nope = "rpc: can't find method PostProcessor.Nope";
-    let failed = Response { method: "PostProcessor.Nope".into(), seq: 300, outcome: Err(nope.into()) };
+    let failed = RpcResponse { method: "PostProcessor.Nope".into(), seq: 300, outcome: Err(nope.into()) };
     let expected = [
         &b"\x83\xadServiceMethod\xb2PostProcessor.Nope\xa3Seq\xcd\x01\x2c\xa5Error\xd9\x29"[..],
         nope.as_bytes(),
@@ -116,15 +116,15 @@ async fn messages_are_the_sdks() {
     ]
     .concat();
     assert_eq!(failed.encode(), expected);
-    assert_eq!(Response::read(&mut ValueReader::new(&expected[..])).await, Ok(Some(failed)));
+    assert_eq!(RpcResponse::read(&mut ValueReader::new(&expected[..])).await, Ok(Some(failed)));
 }
 
 /// Go writes struct fields as it likes, and numbers in any width.
 #[tokio::test]
 async fn header_keys_come_in_any_order() {
     let bytes = b"\x84\xa5Error\xc0\xa3Seq\xcf\0\0\0\0\0\0\0\x07\xa4More\x91\xc0\xadServiceMethod\xa1m\xc3";
-    let response = Response::read(&mut ValueReader::new(&bytes[..])).await.unwrap().unwrap();
-    assert_eq!(response, Response { method: "m".into(), seq: 7, outcome: Ok(vec![0xc3]) });
+    let response = RpcResponse::read(&mut ValueReader::new(&bytes[..])).await.unwrap().unwrap();
+    assert_eq!(response, RpcResponse { method: "m".into(), seq: 7, outcome: Ok(vec![0xc3]) });
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn what_is_no_call_ends_the_stream_with_an_error() {
 #[tokio::test]
 async fn a_dead_stream_fails_calls_at_once() {
     let (near, mut wire) = duplex(1 << 16);
-    let client = Client::new(near);
+    let client = RpcClient::new(near);
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { client.call_patiently("Test.Wait", NIL.to_vec()).await }
@@ -164,7 +164,7 @@ async fn a_dead_stream_fails_calls_at_once() {
 #[tokio::test]
 async fn a_peer_that_neither_reads_nor_answers_costs_the_deadline() {
     let (near, _wire) = duplex(16);
-    let client = Client::new(near).with_deadline(Duration::from_millis(5));
+    let client = RpcClient::new(near).with_deadline(Duration::from_millis(5));
     for _ in 0..OUTBOX + 4 {
         let late = client.call("Test.Echo", text(&"x".repeat(100))).await;
         assert_eq!(late, Err(CallError::Late("Test.Echo".into())));
@@ -175,14 +175,14 @@ async fn a_peer_that_neither_reads_nor_answers_costs_the_deadline() {
 #[tokio::test]
 async fn stray_answers_are_dropped() {
     let (near, mut wire) = duplex(1 << 16);
-    let client = Client::new(near);
-    let stray = Response { method: "x".into(), seq: 99, outcome: Ok(NIL.to_vec()) };
+    let client = RpcClient::new(near);
+    let stray = RpcResponse { method: "x".into(), seq: 99, outcome: Ok(NIL.to_vec()) };
     wire.write_all(&stray.encode()).await.unwrap();
     let call = tokio::spawn(async move { client.call("Test.Echo", NIL.to_vec()).await });
     let mut reader = ValueReader::new(&mut wire);
-    let request = Request::read(&mut reader).await.unwrap().unwrap();
+    let request = RpcRequest::read(&mut reader).await.unwrap().unwrap();
     drop(reader);
-    let answer = Response { method: request.method, seq: request.seq, outcome: Ok(text("yes")) };
+    let answer = RpcResponse { method: request.method, seq: request.seq, outcome: Ok(text("yes")) };
     wire.write_all(&answer.encode()).await.unwrap();
     assert_eq!(call.await.unwrap(), Ok(text("yes")));
 }

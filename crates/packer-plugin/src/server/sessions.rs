@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate as wire;
-use crate::msgpack::{self, Scanner};
+use crate::msgpack::{self, ValueScanner};
 
 #[path = "../../examples/wire-plugin/greeter.rs"]
 mod greeter;
@@ -57,7 +57,7 @@ fn values(mut bytes: &[u8]) -> Vec<Value> {
     };
     let mut values = vec![Value::Binary(number.to_vec())];
     bytes = rest;
-    while let Some(end) = Scanner::default().advance(bytes).unwrap() {
+    while let Some(end) = ValueScanner::default().advance(bytes).unwrap() {
         values.push(msgpack::decode(&bytes[..end]).unwrap());
         bytes = &bytes[end..];
     }

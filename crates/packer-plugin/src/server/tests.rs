@@ -10,15 +10,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::artifact::Local;
-use crate::packer::{self, Desk, Session, SessionError};
-use crate::ui::Line;
-use crate::{Artifact, CallError, Config, DEFAULT_NAME, Kind, Outcome, Spec, Ui};
+use crate::artifact::LocalArtifact;
+use crate::packer::{self, PackerSession, PackerStub, SessionError};
+use crate::ui::UiLine;
+use crate::{Artifact, AttributeKind, CallError, ComponentConfig, DEFAULT_NAME, OptionsSpec, PostProcessOutcome, Ui};
 
 /// A post-processor that does what its `message` says.
 #[derive(Default)]
 struct Probe {
-    configured: Mutex<Vec<Config>>,
+    configured: Mutex<Vec<ComponentConfig>>,
     at_work: Notify,
     may_end: Notify,
     ended: Mutex<Vec<String>>,
@@ -35,9 +35,9 @@ impl Probe {
         self.ended.lock().unwrap().push(text.into());
     }
 
-    async fn work(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> Outcome {
+    async fn work(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> PostProcessOutcome {
         match self.message().as_str() {
-            "fail" => Outcome::failed("rejected\nby the probe"),
+            "fail" => PostProcessOutcome::failed("rejected\nby the probe"),
             "panic" => panic!("a defect for the test"),
             "wait" => {
                 self.at_work.notify_one();
@@ -45,54 +45,54 @@ impl Probe {
                 self.note(format!("say: {:?}", ui.say("cleaning up").await));
                 self.may_end.notified().await;
                 self.note("cleaned up");
-                Outcome::failed("cancelled")
+                PostProcessOutcome::failed("cancelled")
             }
             message => {
                 let id = artifact.id().await.unwrap();
                 ui.say(&format!("{message}: {id}")).await.unwrap();
                 ui.machine("probe,verdict", &["pass"]).await.unwrap();
-                Outcome::kept()
+                PostProcessOutcome::kept()
             }
         }
     }
 }
 
 impl PostProcessor for Probe {
-    fn spec(&self) -> Spec {
-        Spec::new().optional("message", Kind::String)
+    fn spec(&self) -> OptionsSpec {
+        OptionsSpec::new().optional("message", AttributeKind::String)
     }
 
-    fn configure(&self, config: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, config: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         let unknown: Vec<_> = config.options.keys().filter(|name| *name != "message").cloned().collect();
         self.configured.lock().unwrap().push(config);
         let result = if unknown.is_empty() { Ok(()) } else { Err(format!("unknown:\n{}", unknown.join("\n"))) };
         async move { result }.boxed()
     }
 
-    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, PostProcessOutcome> {
         self.work(ui, artifact, cancel).boxed()
     }
 }
 
 type Serving = tokio::task::JoinHandle<Result<(), ServeError>>;
 
-async fn start(encoding: SpecEncoding) -> (Arc<Probe>, Session, Serving) {
+async fn start(encoding: SpecEncoding) -> (Arc<Probe>, PackerSession, Serving) {
     let probe = Arc::new(Probe::default());
     let (near, far) = duplex(1 << 16);
     let serving = tokio::spawn(serve_connection(near, Component::PostProcessor(probe.clone()), encoding));
-    (probe, Session::start(far).await.unwrap(), serving)
+    (probe, PackerSession::start(far).await.unwrap(), serving)
 }
 
-fn ami() -> Local {
-    Local {
+fn ami() -> LocalArtifact {
+    LocalArtifact {
         id: "us-east-1:ami-1".into(),
         builder_id: "mitchellh.amazonebs".into(),
         state: [("generated_data".into(), packer::generated_data(&[("User", "debian")]))].into(),
-        ..Local::default()
+        ..LocalArtifact::default()
     }
 }
 
-async fn configured(session: &Session, message: &str) {
+async fn configured(session: &PackerSession, message: &str) {
     session.configure_hcl(&[("packer_build_name", "a")], &json!({ "message": message })).await.unwrap();
 }
 
@@ -105,11 +105,11 @@ async fn a_build_runs_as_packer_runs_it() {
     assert!(remote.config_spec().await.unwrap().starts_with(b"\x0a"));
     configured(&session, "hello").await;
     assert_eq!(probe.configured.lock().unwrap()[0].unknowns(), ["message"]);
-    let desk = Arc::new(Desk::new(ami()));
+    let desk = Arc::new(PackerStub::new(ami()));
     let processed = session.post_process(Arc::clone(&desk)).await.unwrap();
-    assert_eq!(processed.outcome, Outcome::kept());
-    let row = Line::Machine { category: "probe,verdict".into(), arguments: vec!["pass".into()] };
-    assert_eq!(desk.lines(), [Line::Say("hello: us-east-1:ami-1".into()), row]);
+    assert_eq!(processed.outcome, PostProcessOutcome::kept());
+    let row = UiLine::Machine { category: "probe,verdict".into(), arguments: vec!["pass".into()] };
+    assert_eq!(desk.lines(), [UiLine::Say("hello: us-east-1:ami-1".into()), row]);
 
     // Packer asks these of the artifact that came back, now and for the next post-processor.
     let back = processed.artifact.unwrap();
@@ -126,7 +126,7 @@ async fn a_build_runs_as_packer_runs_it() {
 
 #[tokio::test]
 async fn both_encodings_are_served() {
-    let spec = Spec::new().optional("message", Kind::String);
+    let spec = OptionsSpec::new().optional("message", AttributeKind::String);
     let (_, session, _serving) = start(SpecEncoding::Gob).await;
     assert_eq!(session.post_processor().config_spec().await.unwrap(), crate::gob::encode(&spec));
     let (_, session, _serving) = start(SpecEncoding::Protobuf).await;
@@ -140,8 +140,8 @@ async fn mistakes_reach_the_user_whole() {
     let text = "unknown:\nmesage\nsute".to_owned();
     assert_eq!(refused, Err(SessionError::Call(CallError::Remote(text))));
     configured(&session, "fail").await;
-    let processed = session.post_process(Arc::new(Desk::new(ami()))).await.unwrap();
-    assert_eq!(processed.outcome, Outcome::failed("rejected\nby the probe"));
+    let processed = session.post_process(Arc::new(PackerStub::new(ami()))).await.unwrap();
+    assert_eq!(processed.outcome, PostProcessOutcome::failed("rejected\nby the probe"));
     assert!(processed.artifact.is_none());
 }
 
@@ -149,17 +149,17 @@ async fn mistakes_reach_the_user_whole() {
 async fn a_defect_is_an_error_and_the_session_lives_on() {
     let (_, session, _serving) = start(SpecEncoding::Protobuf).await;
     configured(&session, "panic").await;
-    let failed = session.post_process(Arc::new(Desk::new(ami()))).await;
+    let failed = session.post_process(Arc::new(PackerStub::new(ami()))).await;
     assert!(matches!(failed, Err(SessionError::Call(CallError::Remote(text))) if text.contains("defect")));
     configured(&session, "hello").await;
-    assert!(session.post_process(Arc::new(Desk::new(ami()))).await.is_ok());
+    assert!(session.post_process(Arc::new(PackerStub::new(ami()))).await.is_ok());
 }
 
 #[tokio::test]
 async fn cancel_overtakes_the_work() {
     let (probe, session, _serving) = start(SpecEncoding::Protobuf).await;
     configured(&session, "wait").await;
-    let desk = Arc::new(Desk::new(ami()));
+    let desk = Arc::new(PackerStub::new(ami()));
     let work = session.post_process(Arc::clone(&desk));
     let cancel = async {
         probe.at_work.notified().await;
@@ -168,8 +168,8 @@ async fn cancel_overtakes_the_work() {
         probe.may_end.notify_one();
     };
     let (processed, ()) = tokio::join!(work, cancel);
-    assert_eq!(processed.unwrap().outcome, Outcome::failed("cancelled"));
-    assert_eq!(desk.lines(), [Line::Say("cleaning up".into())]);
+    assert_eq!(processed.unwrap().outcome, PostProcessOutcome::failed("cancelled"));
+    assert_eq!(desk.lines(), [UiLine::Say("cleaning up".into())]);
 }
 
 #[tokio::test]
@@ -178,8 +178,8 @@ async fn a_cancel_before_the_work_holds() {
     configured(&session, "wait").await;
     session.post_processor().cancel().await.unwrap();
     probe.may_end.notify_one();
-    let processed = session.post_process(Arc::new(Desk::new(ami()))).await.unwrap();
-    assert_eq!(processed.outcome, Outcome::failed("cancelled"));
+    let processed = session.post_process(Arc::new(PackerStub::new(ami()))).await.unwrap();
+    assert_eq!(processed.outcome, PostProcessOutcome::failed("cancelled"));
 }
 
 /// Packer was killed: the work is cancelled, its Ui fails at once, and its cleaning up is waited for.
@@ -187,7 +187,7 @@ async fn a_cancel_before_the_work_holds() {
 async fn packers_death_is_a_cancel_and_the_work_is_waited_for() {
     let (probe, session, serving) = start(SpecEncoding::Protobuf).await;
     configured(&session, "wait").await;
-    let work = tokio::spawn(async move { session.post_process(Arc::new(Desk::new(ami()))).await.map(|_| ()) });
+    let work = tokio::spawn(async move { session.post_process(Arc::new(PackerStub::new(ami()))).await.map(|_| ()) });
     probe.at_work.notified().await;
     work.abort();
     assert!(work.await.is_err());
@@ -248,7 +248,7 @@ async fn the_sdks_transcript_is_answered_byte_for_byte() {
     send(&mut wire, 1, b"\0\0\0\0").await;
     assert_eq!(data(&mut wire, 1, 4).await, b"\0\0\0\0");
 
-    let spec = crate::spec_proto::encode(&Spec::new().optional("message", Kind::String));
+    let spec = crate::spec_proto::encode(&OptionsSpec::new().optional("message", AttributeKind::String));
     send(&mut wire, 1, b"\x82\xadServiceMethod\xb8PostProcessor.ConfigSpec\xa3Seq\x00\xc0").await;
     let answer = [
         &b"\x83\xadServiceMethod\xb8PostProcessor.ConfigSpec\xa3Seq\x00\xa5Error\xa0\x81\xaaConfigSpec\xc4"[..],
@@ -293,7 +293,7 @@ async fn the_sdks_transcript_is_answered_byte_for_byte() {
 async fn the_artifact_comes_back_under_a_number_of_ours() {
     let (near, mut wire) = duplex(1 << 16);
     let component = Arc::new(Probe::default());
-    component.configured.lock().unwrap().push(Config::default());
+    component.configured.lock().unwrap().push(ComponentConfig::default());
     tokio::spawn(serve_connection(near, Component::PostProcessor(component), SpecEncoding::Protobuf));
     wire.write_all(b"\0\x01\0\x01\0\0\0\x01\0\0\0\0").await.unwrap();
     send(&mut wire, 1, b"\0\0\0\0").await;
@@ -340,22 +340,22 @@ async fn a_component_that_is_not_there_is_named_with_what_is() {
 struct Idle;
 
 impl PostProcessor for Idle {
-    fn spec(&self) -> Spec {
-        Spec::new()
+    fn spec(&self) -> OptionsSpec {
+        OptionsSpec::new()
     }
 
-    fn configure(&self, _: Config) -> BoxFuture<'_, Result<(), String>> {
+    fn configure(&self, _: ComponentConfig) -> BoxFuture<'_, Result<(), String>> {
         async { Ok(()) }.boxed()
     }
 
-    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, Outcome> {
+    fn post_process(&self, ui: Ui, artifact: Artifact, cancel: CancellationToken) -> BoxFuture<'_, PostProcessOutcome> {
         async move {
             let asked = async { tokio::join!(ui.say("x"), artifact.id(), artifact.files(), artifact.state("x")) };
             tokio::select! {
                 _ = asked => {}
                 () = cancel.cancelled() => {}
             }
-            Outcome::kept()
+            PostProcessOutcome::kept()
         }
         .boxed()
     }

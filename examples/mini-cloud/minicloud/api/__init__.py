@@ -23,12 +23,13 @@ SETTINGS = {
 def install(cloud: Cloud) -> Callable:
     """Patches moto for this cloud, fills in accounts and base images, and returns moto's WSGI application."""
     os.environ.update(SETTINGS)
-    from . import estate, images, instances, services, tags
+    from . import estate, fleets, images, instances, services, tags
 
-    tags.install()
+    tags.install(cloud)
     instances.install(cloud)
     images.install(cloud)
     estate.install(cloud)
+    fleets.install()
     services.install()
     accounts.register(cloud.accounts)
     register_base_images(cloud)

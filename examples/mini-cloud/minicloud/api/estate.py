@@ -1,7 +1,7 @@
 """Owns what becomes of an image after it was made, as far as moto does not know it: registered by its parts, shared, launched by others, deprecated,
-disabled, listed in pages.
+disabled, listed while they linger.
 
-Refuses what EC2 refuses: another's image, a public one to be disabled, a disabled one to be deprecated again and again in the past, page sizes with ids.
+Refuses what EC2 refuses: another's image, a public one to be disabled, a disabled one to be deprecated again and again in the past.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def install(cloud: Cloud) -> None:
     """Patches the image model and its listing, RegisterImage, the sharing calls, and those of retirement."""
     install_model()
     install_sharing(cloud)
-    install_listing()
+    install_listing(cloud)
     install_register(cloud)
     install_attributes()
     install_retirement()
@@ -105,33 +105,25 @@ def install_sharing(cloud: Cloud) -> None:
     AmiBackend.describe_images, InstanceBackend.run_instances = describe_images, run_instances
 
 
-def install_listing() -> None:
-    """DescribeImages leaves disabled images out unless told otherwise, and answers in pages when asked."""
+def install_listing(cloud: Cloud) -> None:
+    """DescribeImages leaves disabled images out unless told otherwise, and shows deregistered ones for a moment; see fidelity.images."""
     from moto.core.responses import ActionResult
+    from moto.ec2.exceptions import InvalidAMIIdError
     from moto.ec2.responses.amis import AmisResponse
 
     moto_describe = AmisResponse.describe_images
 
     def describe_images(self: Any) -> Any:
-        images = moto_describe(self).result["Images"]
+        forgotten = [name for name in self._get_param("ImageIds", []) if cloud.lingering.forgotten(self.ec2_backend, name)]
+        if forgotten:
+            raise InvalidAMIIdError(forgotten)
+        with cloud.lingering.listed(self.ec2_backend):
+            images = moto_describe(self).result["Images"]
         if not self._get_param("IncludeDisabled", False):
             images = [image for image in images if image.state != "disabled"]
-        page, token = paged(self, images, with_ids=bool(self._get_param("ImageIds", [])))
-        return ActionResult({"Images": page, "NextToken": token})
+        return ActionResult({"Images": images})
 
     AmisResponse.describe_images = describe_images
-
-
-def paged(response: Any, records: list[Any], with_ids: bool = False) -> tuple[list[Any], str | None]:
-    """One page as MaxResults and NextToken say, and the token of the next."""
-    from moto.ec2.exceptions import EC2ClientError
-
-    size, start = int(response._get_param("MaxResults") or 0), int(response._get_param("NextToken") or 0)
-    if not size:
-        return records[start:], None
-    if with_ids:
-        raise EC2ClientError("InvalidParameterCombination", "The parameter MaxResults cannot be used with a list of ids")
-    return records[start : start + size], str(start + size) if start + size < len(records) else None
 
 
 def install_register(cloud: Cloud) -> None:
@@ -188,6 +180,10 @@ def install_attributes() -> None:
         image = own(self.ec2_backend, self._get_param("ImageId"))
         if image.state == "disabled" and not self._get_param("DryRun", False):
             raise EC2ClientError("InvalidAMIID.Unavailable", f"The image '{image.id}' is disabled")
+        shared = self._get_param("LaunchPermission", {}).get("Add") or self._get_param("OperationType") == "add"
+        if shared and getattr(image.ebs_snapshot, "managed_key", False):
+            text = "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot."
+            raise EC2ClientError("InvalidParameter", text)
         return moto_modify(self)
 
     AmisResponse.describe_image_attribute, AmisResponse.modify_image_attribute = describe_image_attribute, modify_image_attribute

@@ -5,10 +5,13 @@ Refuses a second image of one name in an account and region, to deregister what 
 
 from __future__ import annotations
 
-import json
+import time
 from typing import Any
 
 from ..cloud import Cloud
+from ..fidelity.idempotence import ClientTokens
+from ..fidelity.images import COPY_FAILED
+from .instances import existing
 
 INHERITED = ("architecture", "virtualization_type", "hypervisor", "boot_mode", "root_device_name", "root_device_type", "platform")
 
@@ -17,7 +20,7 @@ def install(cloud: Cloud) -> None:
     """Patches the image model, CreateImage, CopyImage, DeregisterImage and the protection calls."""
     install_model()
     install_making(cloud)
-    install_calls()
+    install_calls(cloud)
     install_protection()
 
 
@@ -39,6 +42,7 @@ def install_model() -> None:
     Ami.usage_operation = "RunInstances"
     Ami.sriov_net_support = "simple"
     Ami.deregistration_protection = "disabled"
+    Ami.state_reason = None
 
 
 def make(backend: Any, like: Any, name: str, description: str, instance: Any = None, snapshot: str = "") -> Any:
@@ -95,21 +99,14 @@ def install_making(cloud: Cloud) -> None:
         cloud.capture(instance, image, reboot=not self._get_param("NoReboot", False))
         return ActionResult({"ImageId": image.id})
 
-    copied: dict[tuple[str, str, str], tuple[str, str]] = {}
+    copied = ClientTokens()
 
     def copy_image(self: Any) -> Any:
         self.error_on_dryrun()
         region, source_id = self._get_param("SourceRegion"), self._get_param("SourceImageId")
-        token = self._get_param("ClientToken")
-        key = (self.current_account, self.region, token)
-        asked = json.dumps({k: v for k, v in self.params.items() if k != "ClientToken"}, sort_keys=True, default=str)
-        if token and key in copied:
-            before, image_id = copied[key]
-            if before != asked:
-                text = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
-                raise EC2ClientError("IdempotentParameterMismatch", text)
-            return ActionResult({"ImageId": image_id})
-        source = ec2_backends[self.current_account][region].describe_images(ami_ids=[source_id])[0]
+        if before := copied.before(self):
+            return ActionResult({"ImageId": before})
+        source = existing(ec2_backends[self.current_account][region], source_id)
         if source.state != "available":
             raise EC2ClientError("InvalidRequest", f"The image '{source_id}' is {source.state}: it cannot be copied yet.")
         image = make(
@@ -122,17 +119,31 @@ def install_making(cloud: Cloud) -> None:
         tag(image, self._get_param("TagSpecifications", []))
         image.source_image_id, image.source_image_region = source_id, region
         image.ebs_snapshot.encrypted = bool(self._get_param("Encrypted", False)) or source.ebs_snapshot.encrypted
+        key = self._get_param("KmsKeyId") or ""
+        image.ebs_snapshot.managed_key = image.ebs_snapshot.encrypted and not key  # the account's own aws/ebs
         if source_id in cloud.layers:
             cloud.copy(source_id, image.id)
-        if token:
-            copied[key] = (asked, image.id)
+        copied.note(self, image.id)
+        carry_out(image, fails=cloud.copy_outcomes.fails(self.current_account, self.region, key))
         return ActionResult({"ImageId": image.id})
+
+    def carry_out(image: Any, fails: bool) -> None:
+        image.state = "pending"
+
+        def work() -> None:
+            time.sleep(cloud.copy_outcomes.seconds)
+            with cloud.lock:
+                image.state = "failed" if fails else "available"
+                if fails:
+                    image.state_reason = COPY_FAILED
+
+        cloud.later(work)
 
     AmisResponse.create_image = create_image
     AmisResponse.copy_image = copy_image
 
 
-def install_calls() -> None:
+def install_calls(cloud: Cloud) -> None:
     """DeregisterImage heeds protection and ownership, and takes the snapshots along when asked."""
     from moto.core.responses import ActionResult
     from moto.ec2.exceptions import EC2ClientError
@@ -147,6 +158,8 @@ def install_calls() -> None:
         if image and image.deregistration_protection != "disabled":
             text = f"The AMI {ami_id} is protected from deregistration: disable its deregistration protection first."
             raise EC2ClientError("OperationNotPermitted", text)
+        if image:
+            cloud.lingering.note(backend, image)
         backend.deregister_image(ami_id)
         if self._get_param("DeleteAssociatedSnapshots", False):
             backend.delete_snapshot(image.ebs_snapshot.id)

@@ -6,10 +6,10 @@ Refuses images that are not whole yet, and a client token that comes back with o
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 from ..cloud import Cloud
+from ..fidelity.idempotence import ClientTokens, refuse_terminated
 
 
 def install(cloud: Cloud) -> None:
@@ -32,16 +32,19 @@ def install_launch(cloud: Cloud) -> None:
         volume = self.ec2_backend.create_volume(size=8, zone_name=self._placement.zone, volume_type="gp3")
         self.ec2_backend.attach_volume(volume.id, self.id, self.root_device_name, True)
 
-    def run_instances(self: Any, image_id: str, count: int, user_data: Any, groups: list[str], **kw: Any) -> Any:
-        image = self.describe_images(ami_ids=[image_id])[0] if image_id else None
+    # The names are moto's own: fleets and spot requests call it by them.
+    def run_instances(self: Any, image_id: str, count: int, user_data: Any, security_group_names: list[str], **kw: Any) -> Any:
+        image = existing(self, image_id) if image_id else None
         if image and image.architecture != "x86_64":
             text = f"The mini cloud boots x86_64 only: '{image_id}' is {image.architecture}, registered and not bootable here"
             raise EC2ClientError("UnsupportedOperation", text)
         if image and (image.state != "available" or image_id not in cloud.layers):
             raise EC2ClientError("InvalidAMIID.Unavailable", f"The image '{image_id}' is not available: it is {image.state}")
         tags = kw.get("tags") or {}
+        if image and image.imds_support == "v2.0":
+            kw["metadata_options"] = {"HttpTokens": "required", **(kw.get("metadata_options") or {})}
         try:
-            reservation = moto_run(self, image_id, count, user_data, groups, **kw)
+            reservation = moto_run(self, image_id, count, user_data, security_group_names, **kw)
         except InvalidInstanceTypeError:
             raise EC2ClientError("InvalidParameterValue", f"Invalid value '{kw['instance_type']}' for InstanceType.") from None
         for instance in reservation.instances:
@@ -65,31 +68,33 @@ def install_launch(cloud: Cloud) -> None:
     InstanceBackend.run_instances = run_instances
 
 
+def existing(backend: Any, image_id: str) -> Any:
+    """The image of that id; an error for one that is not there, or not any more."""
+    from moto.ec2.exceptions import UnvailableAMIIdError
+
+    found = backend.describe_images(ami_ids=[image_id])
+    if not found:
+        raise UnvailableAMIIdError(image_id)
+    return found[0]
+
+
 def install_tokens() -> None:
     """One ClientToken is one launch: asked again, the same reservation is the answer; asked otherwise, an error."""
     from moto.core.responses import ActionResult
-    from moto.ec2.exceptions import EC2ClientError
     from moto.ec2.responses.instances import InstanceResponse
 
     moto_run = InstanceResponse.run_instances
-    launched: dict[tuple[str, str, str], tuple[str, Any]] = {}
+    launched = ClientTokens()
 
     def run_instances(self: Any) -> Any:
         self.params["MinCount"] = self._get_param("MaxCount") or self._get_param("MinCount") or 1
-        token = self._get_param("ClientToken")
-        key = (self.current_account, self.region, token)
-        asked = json.dumps({k: v for k, v in self.params.items() if k != "ClientToken"}, sort_keys=True, default=str)
-        if token and key in launched:
-            before, reservation = launched[key]
-            if before != asked:
-                text = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
-                raise EC2ClientError("IdempotentParameterMismatch", text)
-            return ActionResult(reservation)
+        if before := launched.before(self):
+            refuse_terminated(before.instances)
+            return ActionResult(before)
         result = moto_run(self)
         for instance in result.result.instances:
-            instance.client_token = token or ""
-        if token:
-            launched[key] = (asked, result.result)
+            instance.client_token = self._get_param("ClientToken") or ""
+        launched.note(self, result.result)
         return result
 
     InstanceResponse.run_instances = run_instances
@@ -159,7 +164,8 @@ def install_addresses(cloud: Cloud) -> None:
         return machine.address if machine and self.state not in ("shutting-down", "terminated") else None
 
     def public(self: Any) -> str | None:
-        return private(self) if self.state in ("pending", "running") and wants_public(self) else None
+        machine = cloud.machines.get(self.id)
+        return machine.public_address if machine and self.state in ("pending", "running") and wants_public(self) else None
 
     def wants_public(self: Any) -> bool:
         if not hasattr(self, "minicloud_public"):

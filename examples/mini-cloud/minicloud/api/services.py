@@ -76,20 +76,14 @@ def install_quotas() -> None:
 
 
 def install_templates() -> None:
-    """DescribeLaunchTemplates and DescribeLaunchTemplateVersions in pages of at most 200; moto cuts them off after 15 without a word."""
+    """DescribeLaunchTemplates and DescribeLaunchTemplateVersions are whole; moto cuts them off after 15 without a word. See fidelity.pages."""
     from moto.core.responses import ActionResult
     from moto.ec2.responses.launch_templates import LaunchTemplates
 
-    from .estate import paged
-
     def whole(moto_call: Any, kind: str) -> Any:
         def call(self: Any) -> Any:
-            asked = self._get_param("MaxResults")
             self.params["MaxResults"] = 1_000_000
-            records = moto_call(self).result[kind]
-            self.params["MaxResults"] = min(int(asked or 200), 200)
-            page, token = paged(self, records)
-            return ActionResult({kind: page, "NextToken": token})
+            return ActionResult({kind: moto_call(self).result[kind]})
 
         return call
 

@@ -5,7 +5,7 @@ use super::*;
 /// Changes one thing of a good run and says what the refusal must say.
 type Abuse = (&'static str, Box<dyn Fn(&Bench, &mut Built)>, &'static str);
 
-fn image_of(bench: &Bench, built: &Built, change: impl FnOnce(&mut Image)) {
+fn image_of(bench: &Bench, built: &Built, change: impl FnOnce(&mut CloudImage)) {
     let ami = &built.candidate.amis[0].record.ami;
     let mut image = bench.cloud.image(&ami.region, &ami.id).expect("an AMI");
     change(&mut image);
@@ -57,7 +57,7 @@ fn abuses() -> Vec<Abuse> {
         one("undecided target", |_, r| r.evidence.targets[0].verdict = Verdict::Undecided, "is undecided, not passed"),
         one(
             "lying verdict",
-            |_, r| r.evidence.targets[0].checks[0].outcome = Outcome::Failed,
+            |_, r| r.evidence.targets[0].checks[0].outcome = CheckOutcome::Failed,
             "are not all answered as its verdict says",
         ),
         one("nothing asked", |_, r| r.evidence.targets[0].checks.clear(), "are not all answered as its verdict says"),
@@ -170,11 +170,11 @@ async fn unsigned_evidence_counts_only_within_the_pipeline_of_the_protected_bran
     bench.commit("trust me");
     bench.world.git("clone", &["pull", "-q"]);
     let tracked = bench.world.path("clone/reports/evidence.json");
-    let words = refused(bench.promote(Goal::Vetted(vec![tracked.clone()]), None).await);
+    let words = refused(bench.promote(RunGoal::Vetted(vec![tracked.clone()]), None).await);
     assert!(words.contains("is tracked in git and not signed"), "{words}");
     let link = bench.world.path("reports/link.json");
     std::os::unix::fs::symlink(&tracked, &link).expect("a link");
-    let words = refused(bench.promote(Goal::Vetted(vec![link]), None).await);
+    let words = refused(bench.promote(RunGoal::Vetted(vec![link]), None).await);
     assert!(words.contains("is tracked in git and not signed"), "{words}");
 
     bench.environment.insert("CIRCLE_BRANCH".to_owned(), "topic".to_owned());
@@ -189,7 +189,7 @@ async fn unsigned_evidence_counts_only_within_the_pipeline_of_the_protected_bran
 
 #[tokio::test]
 async fn a_trusted_signature_vouches_wherever_the_evidence_comes_from() {
-    use assay_signing::{Signer, SigningKey, sign};
+    use assay_signing::{SigningKey, SigningMethod, sign};
     let key = |name: &str, bench: &Bench| {
         let path = bench.world.path(name);
         let made = std::process::Command::new("ssh-keygen")
@@ -198,9 +198,9 @@ async fn a_trusted_signature_vouches_wherever_the_evidence_comes_from() {
             .status()
             .expect("ssh-keygen runs; install it with: apt-get install openssh-client");
         assert!(made.success());
-        Signer::Key(SigningKey::read(&path).expect("a key"))
+        SigningMethod::Key(SigningKey::read(&path).expect("a key"))
     };
-    let signed = async |built: &Built, signer: &Signer| {
+    let signed = async |built: &Built, signer: &SigningMethod| {
         let bytes = std::fs::read(&built.file).expect("evidence");
         let text = sign(&bytes, signer, async |_: &str, _: &[u8]| Err("no KMS".to_owned())).await.expect("signed");
         std::fs::write(built.file.with_extension("json.sig"), text).expect("written");

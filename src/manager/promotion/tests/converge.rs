@@ -9,12 +9,16 @@ async fn of_two_promoters_one_is_refused_and_gold_is_one() {
     done(bench.vet(&first).await);
     done(bench.vet(&second).await);
     let (a, b) = tokio::join!(
-        bench.promote(Goal::Gold, Some(run(1))),
-        bench.promote_from(Ledgering { config: bench.other_clone(), ..bench.ledgering() }, Goal::Gold, Some(run(2)))
+        bench.promote(RunGoal::Gold, Some(run(1))),
+        bench.promote_from(
+            LedgerOptions { config: bench.other_clone(), ..bench.ledgering() },
+            RunGoal::Gold,
+            Some(run(2))
+        )
     );
-    let exits = [&a, &b].map(|result| result.as_ref().map_or_else(PromotionError::exit, Moved::exit));
+    let exits = [&a, &b].map(|result| result.as_ref().map_or_else(PromotionError::exit, MovedRun::exit));
     let gold = bench.lock().await.gold.expect("one won");
-    let refused = exits.iter().filter(|exit| **exit == Exit::Conflict).count();
+    let refused = exits.iter().filter(|exit| **exit == ExitStatus::Conflict).count();
     // Either one was refused, or they came one after the other.
     assert!(refused <= 1, "{exits:?}");
     assert_eq!(bench.tagged_gold(), [gold.to_string()], "{exits:?}");
@@ -30,7 +34,7 @@ async fn a_promoter_that_was_overtaken_before_its_push_is_refused() {
     // The other one's lock, as its push will leave it, goes in while ours copies.
     let mut lock = bench.lock().await;
     let mut entry = lock.entries[0].clone();
-    (entry.state, entry.candidate, entry.evidence) = (State::Gold, None, None);
+    (entry.state, entry.candidate, entry.evidence) = (ImageState::Gold, None, None);
     lock_file::append(&mut lock, entry);
     lock.gold = Some(run(1));
     std::fs::write(other.with_file_name("images").join("base.lock.hcl"), lock_file::write(&lock)).expect("written");
@@ -48,11 +52,11 @@ async fn a_promoter_that_was_overtaken_before_its_push_is_refused() {
             assert!(push.expect("git runs").success());
         }
     });
-    let words = refused(bench.promote(Goal::Gold, Some(run(2))).await);
+    let words = refused(bench.promote(RunGoal::Gold, Some(run(2))).await);
     assert!(words.contains(&format!("gold moved meanwhile from none to {}", run(1))), "{words}");
     assert_eq!(bench.lock().await.gold, Some(run(1)));
     assert_eq!(bench.tagged_gold(), [""; 0]);
-    let left: Vec<Image> = bench.images("eu-west-1");
+    let left: Vec<CloudImage> = bench.images("eu-west-1");
     let states: Vec<&str> = left.iter().map(|image| image.tags[tags::STATE].as_str()).collect();
     assert_eq!(states, ["candidate"], "what it copied in vain is nobody's vetted AMI");
 }
@@ -70,19 +74,19 @@ async fn whatever_call_fails_the_next_run_converges() {
         "DescribeImageAttribute",
         "DescribeTags",
     ] {
-        for fault in [Fault::Refuse(CloudErrorKind::Denied), Fault::LoseAnswer] {
+        for fault in [FakeFault::Refuse(CloudErrorKind::Denied), FakeFault::LoseAnswer] {
             let bench = Bench::new();
             let built = bench.built(1).await;
             done(bench.vet(&built).await);
             bench.cloud.fault(action, fault);
             let broken = bench.gold().await;
-            let exit = broken.as_ref().map_or_else(PromotionError::exit, Moved::exit);
-            assert!(matches!(exit, Exit::Undecided | Exit::Done), "{action} {fault:?}: {broken:?}");
-            if fault == Fault::Refuse(CloudErrorKind::Denied) {
-                assert_eq!(exit, Exit::Undecided, "{action}: {broken:?}");
+            let exit = broken.as_ref().map_or_else(PromotionError::exit, MovedRun::exit);
+            assert!(matches!(exit, ExitStatus::Undecided | ExitStatus::Done), "{action} {fault:?}: {broken:?}");
+            if fault == FakeFault::Refuse(CloudErrorKind::Denied) {
+                assert_eq!(exit, ExitStatus::Undecided, "{action}: {broken:?}");
             }
             let moved = done(bench.gold().await);
-            assert_eq!(moved.state, State::Gold, "{action} {fault:?}");
+            assert_eq!(moved.state, ImageState::Gold, "{action} {fault:?}");
             let lock = bench.lock().await;
             assert_eq!(lock.amis(run(1)).len(), 3, "{action} {fault:?}");
             assert_eq!(bench.images("eu-west-1").len(), 1, "{action} {fault:?}: one copy, not two");
@@ -130,7 +134,7 @@ async fn a_copy_that_ec2_failed_is_made_again_a_few_times() {
     let words = undecided(bench.gold().await);
     assert!(words.contains("to eu-west-1: EC2 failed it; run the promotion again"), "{words}");
     assert_eq!((bench.lock().await.gold, bench.tagged_gold().len()), (None, 0));
-    assert_eq!(done(bench.gold().await).state, State::Gold);
+    assert_eq!(done(bench.gold().await).state, ImageState::Gold);
     let states: Vec<String> = bench.images("eu-west-1").into_iter().map(|image| image.state).collect();
     assert_eq!(states.iter().filter(|state| *state == "available").count(), 1, "{states:?}");
     assert_eq!(states.len(), 2, "what failed is left to look at: {states:?}");
@@ -155,7 +159,7 @@ async fn copies_that_always_fail_come_to_an_end() {
         bench.cloud.remove_image(&region, &image.id);
     }
     bench.cloud.holdings(&region, |held| held.failing_copies = 0);
-    assert_eq!(done(bench.gold().await).state, State::Gold);
+    assert_eq!(done(bench.gold().await).state, ImageState::Gold);
 }
 
 #[tokio::test]
@@ -164,8 +168,8 @@ async fn a_token_that_was_used_for_another_request_is_passed_over() {
     let built = bench.built(1).await;
     done(bench.vet(&built).await);
     // By somebody who has changed assay.hcl meanwhile, like its kms_key_id.
-    bench.cloud.fault("CopyImage", Fault::Code("IdempotentParameterMismatch"));
-    assert_eq!(done(bench.gold().await).state, State::Gold);
+    bench.cloud.fault("CopyImage", FakeFault::Code("IdempotentParameterMismatch"));
+    assert_eq!(done(bench.gold().await).state, ImageState::Gold);
 }
 
 #[tokio::test]
@@ -177,7 +181,7 @@ async fn a_region_that_is_added_later_gets_its_copy() {
     bench.world.write("seed/assay.hcl", &CONFIG.replace("\"us-west-2\"", "\"us-west-2\", \"eu-central-1\""));
     bench.commit("one region more");
     let moved = done(bench.gold().await);
-    assert_eq!((moved.change, moved.copied.len()), (Change::Made, 1));
+    assert_eq!((moved.change, moved.copied.len()), (LockChange::Made, 1));
     let lock = bench.lock().await;
     assert_eq!((lock.gold, lock.amis(run(1)).len()), (Some(run(1)), 4));
     assert_eq!(bench.images("eu-central-1")[0].tags[tags::STATE], "gold");

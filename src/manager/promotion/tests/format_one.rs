@@ -4,10 +4,10 @@
 use super::*;
 use assay_aws::journal::Journal;
 use assay_ledger::{
-    Change as CommitChange, CommitRequest, Patience, commit,
-    verify::{Verified, VerifyRequest, verify},
+    CommitChange, CommitRequest, RacePatience, commit,
+    verify::{VerifyRequest, VerifyResult, verify},
 };
-use assay_model::Runs;
+use assay_model::ManifestRuns;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/format-1");
 
@@ -40,7 +40,7 @@ impl Bench {
         bench
     }
 
-    async fn verified(&self) -> Verified {
+    async fn verified(&self) -> VerifyResult {
         let request = VerifyRequest {
             books: BooksRequest {
                 folder: self.world.path("clone"),
@@ -71,20 +71,20 @@ async fn what_the_first_version_wrote_verifies_and_is_gone_on_from() {
     assert_eq!((green.images.len(), green.tags, green.evidence), (1, 6, 8), "{green:#?}");
     let before = bench.lock().await;
     assert_eq!((before.gold, before.entries.len()), (Some(run(1)), 10));
-    assert_eq!(before.state_of(run(2)), Some(State::Revoked));
+    assert_eq!(before.state_of(run(2)), Some(ImageState::Revoked));
 
     // What was done is known as done: no commit, and no tag.
     let (tip, tags) = (bench.world.remote_tip(), bench.world.git("remote.git", &["tag", "--list"]));
-    assert_eq!(done(bench.gold_of(1).await).change, Change::Already);
+    assert_eq!(done(bench.gold_of(1).await).change, LockChange::Already);
     let again = CommitRequest {
         manifest: PathBuf::from(FOLDER).join("build/manifest.json"),
-        runs: Runs::Last,
+        runs: ManifestRuns::Last,
         repository: bench.world.path("clone"),
         branch: Some("main".to_owned()),
         remote: None,
         push: true,
         environment: bench.world.environment.clone(),
-        patience: Patience::default(),
+        patience: RacePatience::default(),
     };
     let outcome = commit(&again).await.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)));
     assert_eq!(
@@ -96,14 +96,14 @@ async fn what_the_first_version_wrote_verifies_and_is_gone_on_from() {
 
     // What comes is added, and what stands stays byte for byte.
     let text = bench.file("images/base.lock.hcl");
-    done(bench.moved(Move::Retire { run: run(3) }).await);
+    done(bench.moved(RunMove::Retire { run: run(3) }).await);
     let longer = bench.file("images/base.lock.hcl");
     let entries =
         |text: &str| text[text.find("  entry ").expect("entries")..].trim_end().trim_end_matches('}').to_owned();
     assert!(entries(&longer).starts_with(entries(&text).trim_end()), "{longer}");
     let after = bench.lock().await;
     assert_eq!(after.entries[..10], before.entries[..]);
-    assert_eq!(after.state_of(run(3)), Some(State::Retired));
+    assert_eq!(after.state_of(run(3)), Some(ImageState::Retired));
     assert_eq!(bench.verified().await.findings, Vec::new());
 }
 
@@ -124,7 +124,7 @@ fn a_journal_of_the_first_version_is_read() {
 }
 
 impl Bench {
-    async fn gold_of(&self, number: u8) -> Result<Moved, PromotionError> {
-        self.promote(Goal::Gold, Some(run(number))).await
+    async fn gold_of(&self, number: u8) -> Result<MovedRun, PromotionError> {
+        self.promote(RunGoal::Gold, Some(run(number))).await
     }
 }

@@ -9,7 +9,7 @@ async fn an_older_candidate_of_the_same_inputs_does_not_follow_the_newer_one() {
     done(bench.vet(&newer).await);
     let known = bench.gold().await;
     assert_eq!(done(known).run, run(2));
-    assert_eq!(bench.lock().await.state_of(run(1)), Some(State::Retired), "superseded in the same commit");
+    assert_eq!(bench.lock().await.state_of(run(1)), Some(ImageState::Retired), "superseded in the same commit");
     // Its file comes back by a merge: it stays what it is.
     bench.waits(&older.candidate);
     let words = refused(bench.vet(&older).await);
@@ -29,9 +29,9 @@ async fn an_older_candidate_that_is_merged_later_becomes_gold_only_by_name() {
     bench.waits(&older.candidate);
     let words = refused(bench.vet(&older).await);
     assert!(words.contains(&format!("is not newer than {}", run(2))) && words.contains("--run"), "{words}");
-    done(bench.promote(Goal::Vetted(vec![older.file.clone()]), Some(run(1))).await);
+    done(bench.promote(RunGoal::Vetted(vec![older.file.clone()]), Some(run(1))).await);
     assert_eq!(done(bench.gold().await).run, run(2), "vetted by name, and not gold by itself");
-    assert_eq!(done(bench.promote(Goal::Gold, Some(run(1))).await).run, run(1));
+    assert_eq!(done(bench.promote(RunGoal::Gold, Some(run(1))).await).run, run(1));
 }
 
 #[tokio::test]
@@ -41,14 +41,14 @@ async fn a_rollback_holds_against_what_waits_and_against_itself() {
     bench.to_gold(&first).await;
     bench.to_gold(&bench.built(2).await).await;
     let third = bench.built(3).await;
-    assert_eq!(done(bench.moved(Move::Rollback { run: None }).await).run, run(1));
+    assert_eq!(done(bench.moved(RunMove::Rollback { run: None }).await).run, run(1));
     let lock = bench.lock().await;
-    assert_eq!(lock.state_of(run(3)), Some(State::Retired), "what waited of the inputs that were gone back from");
+    assert_eq!(lock.state_of(run(3)), Some(ImageState::Retired), "what waited of the inputs that were gone back from");
     let words = refused(bench.vet(&third).await);
     assert!(words.contains("retired"), "{words}");
     for _ in 0..2 {
-        let again = done(bench.moved(Move::Rollback { run: None }).await);
-        assert_eq!((again.run, again.change), (run(1), Change::Already));
+        let again = done(bench.moved(RunMove::Rollback { run: None }).await);
+        assert_eq!((again.run, again.change), (run(1), LockChange::Already));
     }
     assert_eq!(done(bench.gold().await).run, run(1));
     assert_eq!(bench.tagged_gold(), [run(1).to_string()]);
@@ -121,7 +121,7 @@ async fn a_build_of_other_variables_is_of_other_inputs_and_what_an_earlier_versi
     let former = bench.made(1, source.former.clone());
     bench.waits(&former.candidate);
     bench.to_gold(&former).await;
-    let said = |plan: crate::manager::plan::Plan| (plan.images[0].due, plan.images[0].reasons[0].name());
+    let said = |plan: crate::manager::plan::BuildPlan| (plan.images[0].due, plan.images[0].reasons[0].name());
     assert_eq!(said(bench.planned().await), (false, "gold-is-current"));
     let first = bench.made(2, source.current.clone());
     bench.waits(&first.candidate);
@@ -167,8 +167,8 @@ async fn a_rollback_does_not_wait_for_a_region_that_is_down() {
     let ids: Vec<_> = bench.images("us-west-2").into_iter().map(|image| image.id).collect();
     assert_eq!(ids.len(), 2, "a copy of each");
     // The region's first answers fail: those that the check asks for.
-    bench.cloud.fault("DescribeImages", Fault::Refuse(CloudErrorKind::Denied));
-    let moved = bench.moved(Move::Rollback { run: None }).await.expect("the lock is moved");
+    bench.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
+    let moved = bench.moved(RunMove::Rollback { run: None }).await.expect("the lock is moved");
     assert_eq!(moved.run, run(1));
     assert_eq!(bench.lock().await.gold, Some(run(1)));
 }
@@ -187,7 +187,7 @@ async fn a_rollback_asks_nothing_of_a_region_that_was_given_up() {
     bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "main"]);
     bench.world.write("seed/assay.hcl", &CONFIG.replace(", \"us-west-2\"", ""));
     bench.commit("us-west-2 is left");
-    let moved = done(bench.moved(Move::Rollback { run: None }).await);
+    let moved = done(bench.moved(RunMove::Rollback { run: None }).await);
     assert_eq!((moved.run, bench.lock().await.gold), (run(1), Some(run(1))));
     assert_eq!(done(bench.gold().await).run, run(1), "and gold is brought into order");
 }
@@ -211,14 +211,14 @@ async fn a_copy_that_was_lost_is_made_again() {
     bench.cloud.holdings(&region("eu-west-1"), |held| {
         assert_eq!(held.parameters["/images/base/x86_64"], made.id.as_str());
     });
-    assert_eq!(done(bench.gold().await).change, Change::Already);
+    assert_eq!(done(bench.gold().await).change, LockChange::Already);
 }
 
 #[tokio::test]
 async fn evidence_of_another_run_beside_the_newest_is_not_passed_over_in_silence() {
     let bench = Bench::new();
     let (first, second) = (bench.built(1).await, bench.built(2).await);
-    let moved = done(bench.promote(Goal::Vetted(vec![first.file.clone(), second.file.clone()]), None).await);
+    let moved = done(bench.promote(RunGoal::Vetted(vec![first.file.clone(), second.file.clone()]), None).await);
     let other = if moved.run == run(1) { run(2) } else { run(1) };
     let told = moved.notes.iter().filter(|note| note.contains(&format!("is of run {other} and passed over")));
     assert_eq!(told.count(), 1, "{:?}", moved.notes);

@@ -17,7 +17,7 @@ impl Bench {
         self.commit(path);
     }
 
-    pub(super) async fn planned(&self) -> plan::Plan {
+    pub(super) async fn planned(&self) -> plan::BuildPlan {
         self.world.git("clone", &["pull", "-q"]);
         let path = self.world.path("clone/assay.hcl");
         let file = file::read(&path, std::path::Path::new("assay.hcl"), &mut Vec::new()).expect("a file");
@@ -45,10 +45,10 @@ async fn junk_in_images_and_foreign_tags_stop_no_move() {
     assert_eq!(vetted.written.tags, [format!("base/vetted/{day}-{}-2", run(1))]);
     done(bench.gold().await);
     bench.to_gold(&second).await;
-    let revoked = done(bench.moved(Move::Revoke { run: run(1), at: None, force: false }).await);
-    assert_eq!(revoked.state, State::Revoked);
-    assert_eq!(bench.lock().await.state_of(run(1)), Some(State::Revoked));
-    let words = refused(bench.moved(Move::Reject { run: run(99), release: false }).await);
+    let revoked = done(bench.moved(RunMove::Revoke { run: run(1), at: None, force: false }).await);
+    assert_eq!(revoked.state, ImageState::Revoked);
+    assert_eq!(bench.lock().await.state_of(run(1)), Some(ImageState::Revoked));
+    let words = refused(bench.moved(RunMove::Reject { run: run(99), release: false }).await);
     assert!(words.contains("N4M99.hcl:1: "), "its own file is the one that counts: {words}");
 }
 
@@ -62,7 +62,7 @@ async fn junk_costs_a_plan_a_note_and_a_broken_lock_its_image_alone() {
     bench.adds("images/base/candidates/notes.hcl", "junk\n");
     let plan = bench.planned().await;
     assert!(plan.notes.iter().any(|note| note.starts_with("images/base/candidates/notes.hcl:1: ")), "{:?}", plan.notes);
-    let of = |plan: &plan::Plan, name: &str| {
+    let of = |plan: &plan::BuildPlan, name: &str| {
         let found = plan.images.iter().find(|decision| decision.image.as_str() == name).expect(name);
         (found.due, found.reasons[0].name())
     };
@@ -74,11 +74,11 @@ async fn junk_costs_a_plan_a_note_and_a_broken_lock_its_image_alone() {
     assert!(plan.images[0].reasons[0].to_string().contains("images/base.lock.hcl:1: "), "{:?}", plan.images[0].reasons);
     assert_eq!(of(&plan, "tools"), (true, "never-built"));
     assert!(!of(&plan, "app").0, "its parent is not known");
-    assert_eq!(plan.exit(), Exit::Failed);
+    assert_eq!(plan.exit(), ExitStatus::Failed);
 }
 
 impl Bench {
-    async fn repaired(&self) -> status::Status {
+    async fn repaired(&self) -> status::RegistryStatus {
         self.world.git("clone", &["pull", "-q"]);
         let path = self.world.path("clone/assay.hcl");
         let file = file::read(&path, std::path::Path::new("assay.hcl"), &mut Vec::new()).expect("a file");
@@ -90,7 +90,7 @@ impl Bench {
             owner: Some("acme".to_owned()),
             repair: true,
         };
-        let (events, _heard) = Events::channel();
+        let (events, _heard) = EventSender::channel();
         let pauses = [std::time::Duration::ZERO];
         let status = status::status_with(&request, &self.cloud, &self.environment, &pauses, &events).await;
         status.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
@@ -117,14 +117,14 @@ async fn a_repair_does_not_promote_what_a_lock_written_by_hand_names() {
         by: "nobody".to_owned(),
         at: desk::now().to_string(),
         reason: "trust me".to_owned(),
-        evidence: (state == State::Vetted).then(|| Digest::of(b"nothing")),
+        evidence: (state == ImageState::Vetted).then(|| Digest::of(b"nothing")),
         effective_at: None,
         previous: None,
         candidate,
         copies: Vec::new(),
     };
-    let retired = LockEntry { run: run(1), ..entry(State::Retired, None) };
-    for one in [entry(State::Vetted, Some(planted.candidate.clone())), retired, entry(State::Gold, None)] {
+    let retired = LockEntry { run: run(1), ..entry(ImageState::Retired, None) };
+    for one in [entry(ImageState::Vetted, Some(planted.candidate.clone())), retired, entry(ImageState::Gold, None)] {
         lock_file::append(&mut lock, one);
     }
     lock.gold = Some(run(2));
@@ -134,7 +134,7 @@ async fn a_repair_does_not_promote_what_a_lock_written_by_hand_names() {
     assert_eq!(bench.state_tag(record), "candidate");
     let failed = status.mended.as_ref().expect("a repair").failed.join("\n");
     assert!(failed.contains(&run(2).to_string()) && failed.contains("does not verify"), "{failed}");
-    assert_eq!(status.exit(), Exit::Failed);
+    assert_eq!(status.exit(), ExitStatus::Failed);
     bench.cloud.holdings(&record.ami.region, |held| {
         assert_ne!(held.parameters["/images/base/x86_64"], record.ami.id.as_str(), "nor is it pointed to");
     });
@@ -150,8 +150,8 @@ async fn a_repair_from_a_mirror_or_a_clone_that_is_behind_changes_nothing() {
     let mut elsewhere = bench.environment.clone();
     elsewhere.insert("CIRCLE_BUILD_URL".to_owned(), "https://ci.example/promote/8".to_owned());
     let ledgering = bench.ledgering();
-    let request = PromoteRequest { ledgering, images: vec![base()], all: false, to: Goal::Gold, run: None };
-    let (events, _heard) = Events::channel();
+    let request = PromoteRequest { ledgering, images: vec![base()], all: false, to: RunGoal::Gold, run: None };
+    let (events, _heard) = EventSender::channel();
     for result in promote_with(&request, &bench.cloud, &elsewhere, &events).await {
         done(result);
     }

@@ -7,28 +7,28 @@ async fn moves_that_are_not_legal_are_refused() {
     let bench = Bench::new();
     let (first, second) = (bench.built(1).await, bench.built(2).await);
     bench.to_gold(&first).await;
-    let revoke = |number, force| Move::Revoke { run: run(number), at: None, force };
+    let revoke = |number, force| RunMove::Revoke { run: run(number), at: None, force };
     for (what, says) in [
-        (Move::Retire { run: run(1) }, "is gold; promote another run first"),
-        (Move::Reject { run: run(1), release: false }, "is gold; promote another run first"),
+        (RunMove::Retire { run: run(1) }, "is gold; promote another run first"),
+        (RunMove::Reject { run: run(1), release: false }, "is gold; promote another run first"),
         (revoke(1, false), "is gold; promote another run first, or revoke it with --force"),
-        (Move::Rollback { run: Some(run(2)) }, "is not in the lock"),
-        (Move::Retire { run: run(9) }, "was its pull request merged?"),
+        (RunMove::Rollback { run: Some(run(2)) }, "is not in the lock"),
+        (RunMove::Retire { run: run(9) }, "was its pull request merged?"),
     ] {
         let words = refused(bench.moved(what).await);
         assert!(words.contains(says), "{what:?}: {words}");
     }
-    let error = bench.moved(Move::Rollback { run: None }).await.expect_err("nothing to go back to");
-    assert_eq!(error.exit(), Exit::Nothing);
+    let error = bench.moved(RunMove::Rollback { run: None }).await.expect_err("nothing to go back to");
+    assert_eq!(error.exit(), ExitStatus::Nothing);
 
-    done(bench.moved(Move::Reject { run: run(2), release: false }).await);
+    done(bench.moved(RunMove::Reject { run: run(2), release: false }).await);
     assert_eq!(bench.state_tag(&second.candidate.amis[0].record), "rejected");
-    assert_eq!(bench.lock().await.state_of(run(2)), Some(State::Rejected), "moved in from its candidate file");
-    assert_eq!(done(bench.moved(Move::Reject { run: run(2), release: false }).await).change, Change::Already);
+    assert_eq!(bench.lock().await.state_of(run(2)), Some(ImageState::Rejected), "moved in from its candidate file");
+    assert_eq!(done(bench.moved(RunMove::Reject { run: run(2), release: false }).await).change, LockChange::Already);
     let words = refused(bench.vet(&second).await);
     assert!(words.contains("state rejected cannot become vetted"), "{words}");
     done(bench.moved(revoke(2, false)).await);
-    for what in [Move::Retire { run: run(2) }, Move::Reject { run: run(2), release: false }] {
+    for what in [RunMove::Retire { run: run(2) }, RunMove::Reject { run: run(2), release: false }] {
         let words = refused(bench.moved(what).await);
         assert!(words.contains("state revoked cannot become"), "{words}");
     }
@@ -39,7 +39,7 @@ async fn a_revoked_gold_is_deprecated_and_shared_with_nobody() {
     let bench = Bench::new();
     let built = bench.built(1).await;
     bench.to_gold(&built).await;
-    let moved = done(bench.moved(Move::Revoke { run: run(1), at: None, force: true }).await);
+    let moved = done(bench.moved(RunMove::Revoke { run: run(1), at: None, force: true }).await);
     assert!(moved.notes[0].contains("has no gold now"), "{:?}", moved.notes);
     let lock = bench.lock().await;
     assert_eq!(lock.gold, None);
@@ -49,9 +49,9 @@ async fn a_revoked_gold_is_deprecated_and_shared_with_nobody() {
         assert!(!image.attributes.deprecation_time.is_empty());
         bench.cloud.holdings(&record.ami.region, |held| assert!(held.sharing[&record.ami.id].nobody()));
     }
-    let words = refused(bench.moved(Move::Rollback { run: Some(run(1)) }).await);
+    let words = refused(bench.moved(RunMove::Rollback { run: Some(run(1)) }).await);
     assert!(words.contains("is revoked"), "{words}");
-    assert_eq!(bench.gold().await.expect_err("nothing").exit(), Exit::Nothing);
+    assert_eq!(bench.gold().await.expect_err("nothing").exit(), ExitStatus::Nothing);
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_revocation_that_holds_is_not_put_off() {
     let built = bench.built(1).await;
     bench.to_gold(&built).await;
     let revoke =
-        |at: Option<&str>| Move::Revoke { run: run(1), at: at.map(|at| at.parse().expect("a time")), force: true };
+        |at: Option<&str>| RunMove::Revoke { run: run(1), at: at.map(|at| at.parse().expect("a time")), force: true };
     // What is only announced may be put off, and brought forward.
     for at in ["2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
         done(bench.moved(revoke(Some(at))).await);
@@ -88,7 +88,7 @@ async fn a_promotion_ends_the_sharing_that_an_announced_revocation_has_reached()
     bench.to_gold(&first).await;
     bench.to_gold(&second).await;
     let at = desk::now() + jiff::SignedDuration::from_secs(2);
-    done(bench.moved(Move::Revoke { run: run(1), at: Some(at), force: false }).await);
+    done(bench.moved(RunMove::Revoke { run: run(1), at: Some(at), force: false }).await);
     let record = first.candidate.amis[0].record.clone();
     let is_shared = || bench.cloud.holdings(&record.ami.region, |held| !held.sharing[&record.ami.id].nobody());
     assert!(is_shared());
@@ -106,7 +106,7 @@ async fn an_announced_revocation_takes_nothing_away_before_its_time() {
     bench.to_gold(&first).await;
     bench.to_gold(&second).await;
     let at = "2099-01-01T00:00:00Z".parse().expect("a time");
-    done(bench.moved(Move::Revoke { run: run(1), at: Some(at), force: false }).await);
+    done(bench.moved(RunMove::Revoke { run: run(1), at: Some(at), force: false }).await);
     let lock = bench.lock().await;
     let record = &lock.amis(run(1))[0];
     let image = bench.cloud.image(&record.ami.region, &record.ami.id).expect("an AMI");
@@ -118,25 +118,25 @@ async fn an_announced_revocation_takes_nothing_away_before_its_time() {
 async fn an_open_branch_changes_nothing_but_itself() {
     let bench = Bench::new();
     let built = bench.built(1).await;
-    let ledgering = || Ledgering { open_branch: Some("assay/base".to_owned()), ..bench.ledgering() };
+    let ledgering = || LedgerOptions { open_branch: Some("assay/base".to_owned()), ..bench.ledgering() };
     let tip = bench.world.remote_tip();
-    let proposed = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
-    assert_eq!(proposed.change, Change::Proposed);
+    let proposed = done(bench.promote_from(ledgering(), RunGoal::Vetted(vec![built.file.clone()]), None).await);
+    assert_eq!(proposed.change, LockChange::Proposed);
     assert_eq!(bench.world.remote_tip(), tip);
-    let again = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
-    assert_eq!(again.change, Change::Proposed, "said twice is not merged");
+    let again = done(bench.promote_from(ledgering(), RunGoal::Vetted(vec![built.file.clone()]), None).await);
+    assert_eq!(again.change, LockChange::Proposed, "said twice is not merged");
     assert_eq!(bench.cloud.count("CreateTags"), 0);
     bench.world.git("seed", &["pull", "-q", "--rebase", "../remote.git", "assay/base"]);
     bench.world.git("seed", &["push", "-q", "../remote.git", "main"]);
     assert_eq!(bench.annotated("vetted"), 0, "tags belong to the protected branch");
-    let merged = done(bench.promote_from(ledgering(), Goal::Vetted(vec![built.file.clone()]), None).await);
-    assert_eq!(merged.change, Change::Already, "only the tags are due");
+    let merged = done(bench.promote_from(ledgering(), RunGoal::Vetted(vec![built.file.clone()]), None).await);
+    assert_eq!(merged.change, LockChange::Already, "only the tags are due");
     assert_eq!(bench.state_tag(&built.candidate.amis[0].record), "vetted");
     assert_eq!(bench.annotated("vetted"), 1);
 
     let before = bench.cloud.calls().len();
     for _ in 0..2 {
-        assert_eq!(done(bench.promote_from(ledgering(), Goal::Gold, None).await).change, Change::Proposed);
+        assert_eq!(done(bench.promote_from(ledgering(), RunGoal::Gold, None).await).change, LockChange::Proposed);
     }
     let changed: Vec<String> = bench.cloud.calls()[before..]
         .iter()

@@ -9,7 +9,7 @@ async fn a_candidate_becomes_vetted_and_then_gold_everywhere() {
     let record = &built.candidate.amis[0].record;
 
     let vetted = done(bench.vet(&built).await);
-    assert_eq!((vetted.state, &vetted.change), (State::Vetted, &Change::Made));
+    assert_eq!((vetted.state, &vetted.change), (ImageState::Vetted, &LockChange::Made));
     assert_eq!(bench.state_tag(record), "vetted");
     let books = bench.books().await;
     assert_eq!(books.candidates(&base()).await.expect("candidates"), [], "moved into the lock");
@@ -19,10 +19,10 @@ async fn a_candidate_becomes_vetted_and_then_gold_everywhere() {
     let kept = evidence::path(&base(), run(1), lock.evidence_of(run(1)).expect("a digest"));
     let bytes = books.file(&kept).await.expect("read").expect("the evidence is in git");
     assert_eq!(bytes, std::fs::read(&built.file).expect("the file"), "byte for byte");
-    assert_eq!(done(bench.vet(&built).await).change, Change::Already);
+    assert_eq!(done(bench.vet(&built).await).change, LockChange::Already);
 
     let gold = done(bench.gold().await);
-    assert_eq!((gold.run, gold.state, gold.copied.len()), (run(1), State::Gold, 2));
+    assert_eq!((gold.run, gold.state, gold.copied.len()), (run(1), ImageState::Gold, 2));
     let lock = bench.lock().await;
     assert_eq!(lock.gold, Some(run(1)));
     let amis = lock.amis(run(1));
@@ -60,7 +60,7 @@ async fn a_candidate_becomes_vetted_and_then_gold_everywhere() {
     };
     let (before, tip) = (changes(&bench), bench.world.remote_tip());
     let again = done(bench.gold().await);
-    assert_eq!((again.change, again.copied.len()), (Change::Already, 0));
+    assert_eq!((again.change, again.copied.len()), (LockChange::Already, 0));
     assert_eq!((changes(&bench), bench.world.remote_tip()), (before, tip), "nothing is done twice");
 }
 
@@ -71,7 +71,7 @@ async fn a_new_gold_retires_the_old_one_in_the_same_commit() {
     bench.to_gold(&first).await;
     let moved = bench.to_gold(&second).await;
     let lock = bench.lock().await;
-    assert_eq!((lock.gold, lock.state_of(run(1))), (Some(run(2)), Some(State::Retired)));
+    assert_eq!((lock.gold, lock.state_of(run(1))), (Some(run(2)), Some(ImageState::Retired)));
     let lines = bench.world.git("remote.git", &["show", "--format=", "--name-only", &moved.written.commit]);
     assert_eq!(lines, "images/base.lock.hcl");
     for record in lock.amis(run(1)) {
@@ -81,10 +81,10 @@ async fn a_new_gold_retires_the_old_one_in_the_same_commit() {
     }
     assert_eq!(bench.tagged_gold(), [run(2).to_string()]);
 
-    let back = done(bench.moved(Move::Rollback { run: None }).await);
+    let back = done(bench.moved(RunMove::Rollback { run: None }).await);
     assert_eq!(back.run, run(1));
     let lock = bench.lock().await;
-    assert_eq!((lock.gold, lock.state_of(run(2))), (Some(run(1)), Some(State::Retired)));
+    assert_eq!((lock.gold, lock.state_of(run(2))), (Some(run(1)), Some(ImageState::Retired)));
     assert_eq!(bench.tagged_gold(), [run(1).to_string()]);
     bench.cloud.holdings(&region("us-west-2"), |held| {
         let gold = lock.amis(run(1)).into_iter().find(|r| r.ami.region == region("us-west-2")).expect("a copy");
@@ -93,7 +93,7 @@ async fn a_new_gold_retires_the_old_one_in_the_same_commit() {
     let stays = done(bench.gold().await);
     assert_eq!(
         (stays.run, stays.change),
-        (run(1), Change::Already),
+        (run(1), LockChange::Already),
         "a promotion without anything new keeps the rollback"
     );
 }
@@ -125,8 +125,8 @@ async fn what_is_superseded_is_retired_and_what_is_not_stays() {
     bench.to_gold(&gold).await;
     let lock = bench.lock().await;
     assert_eq!(lock.gold, Some(run(3)));
-    assert_eq!(lock.state_of(run(1)), Some(State::Retired), "an old candidate of other inputs");
-    assert_eq!(lock.state_of(run(2)), Some(State::Retired), "vetted before");
+    assert_eq!(lock.state_of(run(1)), Some(ImageState::Retired), "an old candidate of other inputs");
+    assert_eq!(lock.state_of(run(2)), Some(ImageState::Retired), "vetted before");
     assert_eq!(lock.last(run(2)).expect("an entry").reason, format!("superseded by {}", run(3)));
     assert_eq!(lock.state_of(run(4)), None, "of the same inputs: it stays a candidate");
     assert_eq!(bench.state_tag(&vetted.candidate.amis[0].record), "retired");

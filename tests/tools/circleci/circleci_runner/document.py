@@ -38,7 +38,7 @@ STEPS: dict[str, set[str]] = {
 RESERVED = {"name", "requires", "context", "type", "filters", "matrix", "serial-group", "pre-steps", "post-steps"}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Safe YAML that refuses a key written twice."""
 
 
@@ -64,7 +64,7 @@ def parse(text: str) -> Any:
 def _parsed(text: str) -> Any:
     # Pipelines of one project mostly read one text, and PyYAML is slow.
     try:
-        return yaml.load(text, _Loader)  # noqa: S506: a SafeLoader
+        return yaml.load(text, _Loader)  # noqa: S506: a safe one
     except yaml.YAMLError as error:
         raise ConfigError(f"no YAML: {error}") from None
 

@@ -19,8 +19,8 @@ def heads(project: Project) -> dict[str, str]:
     return dict(line.split(" ", 1) for line in lines)
 
 
-def run(project: Project, first: Trigger, limit: int) -> list[dict[str, Any]]:
-    """The records of a pipeline and of those that its pushes started, in order; an error after `limit` pipelines."""
+def run(project: Project, first: Trigger, limit: int, stop_at_red: bool = False) -> list[dict[str, Any]]:
+    """The records of a pipeline and of those that its pushes started, in order; an error after `limit` pipelines. `stop_at_red`: a red one is the last."""
     records: list[dict[str, Any]] = []
     waiting = [first]
     while waiting:
@@ -28,6 +28,8 @@ def run(project: Project, first: Trigger, limit: int) -> list[dict[str, Any]]:
             raise ConfigError(f"{limit} pipelines and no rest: {[(r['ref'], r['revision'][:8]) for r in records]}")
         before = heads(project)
         records.append(pipeline.run(project, waiting.pop(0)))
+        if stop_at_red and records[-1]["status"] != "success":
+            break
         after = heads(project)
         moved = [ref for ref, commit in after.items() if before.get(ref) != commit]
         waiting += [Trigger(ref) for ref in moved if ref not in {trigger.ref for trigger in waiting}]

@@ -8,6 +8,7 @@ import hashlib
 import pathlib
 import shutil
 import subprocess
+import threading
 
 HOST = "github.com"
 PATH = "acme/images"
@@ -44,11 +45,15 @@ class Key:
         return fingerprint in (self.fingerprint, ":".join(self.md5[at : at + 2] for at in range(0, 32, 2)))
 
 
+_MAKING = threading.Lock()
+
+
 def make(file: pathlib.Path, write: bool) -> Key:
     """A new key, or the one that is there."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(file)], check=True)
+    with _MAKING:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(file)], check=True)
     return Key(file, write)
 
 

@@ -15,11 +15,10 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import time
 from typing import Any
 
-from . import ConfigError, keys, oidc, storage, transport
+from . import ConfigError, keys, oidc, program_server, storage, transport
 from .compile import Job, Step
 from .keys import Key
 
@@ -81,7 +80,7 @@ class Machine:
         """A program that a script of ours plays."""
         file = self.tools / f".{name}.json"
         file.write_text(json.dumps(facts))
-        self.tool(name, f'#!/bin/sh\nexec {sys.executable} -I -S {script} {file} "$@"\n')
+        self.tool(name, program_server.server().script(script, str(file)))
 
     def host_facts(self) -> dict[str, Any]:
         """What the git host knows: the repository, and what each key may do there."""
@@ -147,7 +146,9 @@ class Machine:
         script.write_text(body["command"])
         folder = storage.expand(str(body.get("working_directory", ".")), self.place.home, self.folder)
         environment = self.environment | {key: str(value) for key, value in body.get("environment", {}).items()}
-        with output.open("wb") as log:
+        output.unlink(missing_ok=True)
+        # Appended to, also by the programs that we play, which open it anew.
+        with output.open("ab") as log:
             child = subprocess.Popen(
                 [*shell, str(script)], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip

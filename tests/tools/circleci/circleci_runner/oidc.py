@@ -1,4 +1,4 @@
-"""Owns the OpenID Connect tokens of jobs: their claims as CircleCI documents them, and `circleci run oidc get`, which is run and not imported.
+"""Owns the OpenID Connect tokens of jobs: their claims as CircleCI documents them, and `circleci run oidc get`.
 
 After https://circleci.com/docs/guides/permissions-authentication/openid-connect-tokens/ and /oidc-tokens-with-custom-claims/. Nobody has signed them.
 """

@@ -6,8 +6,10 @@ After https://circleci.com/docs/guides/security/contexts/ (restrictions are expr
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import subprocess
 import threading
@@ -22,6 +24,7 @@ from .machine import Machine, Place
 
 ORGANIZATION = "0a5c3b1e-0000-4000-8000-00000000a55a"
 PROJECT = "0a5c3b1e-0000-4000-8000-0000000001a9"
+DEFINITION = "0a5c3b1e-0000-4000-8000-00000000def1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +149,6 @@ class _Pipeline:
         self.folder = project.state / f"pipeline-{self.number}"
         of_config = trigger.config_ref if trigger.config_ref and project.kind == "app" else self.revision
         self.text = config if config is not None else project.git("show", f"{of_config}:.circleci/config.yml")
-        self.statuses: dict[str, str] = {}
         self.before: dict[str, dict[str, Any]] = {}
         self.attempt = 1
 
@@ -159,7 +161,11 @@ class _Pipeline:
             "pipeline.project.slug": "github/acme/images", "pipeline.git.branch": trigger.branch, "pipeline.git.tag": trigger.tag,
             "pipeline.git.branch.is_default": trigger.branch == "main", "pipeline.git.revision": self.revision,
             "pipeline.trigger.type": trigger.kind, "pipeline.event.name": event, "pipeline.schedule.name": trigger.schedule,
-        } | ({"pipeline.config.ref": trigger.config_ref or trigger.ref} if self.project.kind == "app" else {})  # fmt: skip
+        } | (self.config_values() if self.project.kind == "app" else {})  # fmt: skip
+
+    def config_values(self) -> dict[str, str]:
+        """Those of `pipeline.config.*`, which GitHub App projects alone have."""
+        return {"pipeline.config.ref": self.trigger.config_ref or self.trigger.ref, "pipeline.config.repository.name": keys.PATH}
 
     def run(self) -> dict[str, Any]:
         record: dict[str, Any] = {
@@ -175,21 +181,30 @@ class _Pipeline:
         return record
 
     def workflow(self, flow: Workflow) -> dict[str, Any]:
-        identity, self.statuses, records = str(uuid.uuid4()), {}, []
+        """Runs the jobs, each as soon as all that it requires have ended, beside those that run already. The records are in the workflow's order."""
+        identity, ended = str(uuid.uuid4()), {}
         workspace = storage.Workspace(self.folder / flow.name / "workspace")
-        for job in flow.jobs:
-            record = self.job(flow, job, identity, workspace)
-            self.statuses[job.name] = record["status"]
-            records.append(record)
+        with concurrent.futures.ThreadPoolExecutor(len(flow.jobs)) as threads:
+            running: dict[concurrent.futures.Future[dict[str, Any]], Job] = {}
+            waiting = list(flow.jobs)
+            while waiting or running:
+                for job in [job for job in waiting if set(job.requires) <= set(ended)]:
+                    waiting.remove(job)
+                    statuses = {name: record["status"] for name, record in ended.items()}
+                    running[threads.submit(self.job, flow, job, identity, workspace, statuses)] = job
+                for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                    ended[running.pop(future).name] = future.result()
+        records = [ended[job.name] for job in flow.jobs]
         good = all(record["status"] in ("success", "not_run", "skipped") for record in records) and any(r["status"] == "success" for r in records)
         return {"name": flow.name, "id": identity, "status": "success" if good else "failed", "jobs": records}
 
-    def job(self, flow: Workflow, job: Job, identity: str, workspace: storage.Workspace) -> dict[str, Any]:
+    def job(self, flow: Workflow, job: Job, identity: str, workspace: storage.Workspace, statuses: dict[str, str]) -> dict[str, Any]:
+        """Runs one job, given how those before it have ended."""
         record: dict[str, Any] = {"name": job.name, "job": job.definition, "contexts": job.contexts, "requires": sorted(job.requires)}
         record |= {"serial_group": job.serial_group, "containers": []}
         if job.name in self.before:
             return self.before[job.name]
-        if any(self.statuses[name] not in wanted for name, wanted in job.requires.items()):
+        if any(statuses[name] not in wanted for name, wanted in job.requires.items()):
             return record | {"status": "not_run"}
         granted, refused = self.contexts(job)
         if refused:
@@ -197,10 +212,11 @@ class _Pipeline:
         with self.project.groups.turn(job.serial_group, self.number, self.project.state / "waits") as runs:
             if not runs:
                 return record | {"status": "skipped"}
-            for index in range(job.parallelism):
-                record["containers"].append(self.container(flow, job, identity, workspace, index, granted))
-        statuses = {container["status"] for container in record["containers"]}
-        return record | {"status": next((bad for bad in ("killed", "failed") if bad in statuses), "success")}
+            with concurrent.futures.ThreadPoolExecutor(job.parallelism) as threads:
+                one = functools.partial(self.container, flow, job, identity, workspace, granted)
+                record["containers"] = list(threads.map(one, range(job.parallelism)))
+        found = {container["status"] for container in record["containers"]}
+        return record | {"status": next((bad for bad in ("killed", "failed") if bad in found), "success")}
 
     def contexts(self, job: Job) -> tuple[dict[str, str], str]:
         """(the variables of a job's contexts, why they are refused). A fork's job gets none of them; it is not refused, its secrets are withheld."""
@@ -220,7 +236,7 @@ class _Pipeline:
         return ({} if self.trigger.fork else granted), ""
 
     def container(
-        self, flow: Workflow, job: Job, identity: str, workspace: storage.Workspace, index: int, granted: dict[str, str]
+        self, flow: Workflow, job: Job, identity: str, workspace: storage.Workspace, granted: dict[str, str], index: int
     ) -> dict[str, Any]:
         folder = self.folder / flow.name / (job.name if self.attempt == 1 else f"{job.name}-{self.attempt}") / str(index)
         claims = None if self.trigger.fork else self.claims(job, identity)
@@ -264,13 +280,13 @@ class _Pipeline:
             "iss": f"https://oidc.circleci.com/org/{ORGANIZATION}", "aud": ORGANIZATION,
             "sub": f"org/{ORGANIZATION}/project/{PROJECT}/user/0/vcs-origin/{origin}/vcs-ref/{trigger.ref}",
             word + "context-ids": [str(uuid.uuid5(uuid.UUID(ORGANIZATION), name)) for name in job.contexts], word + "job-id": str(uuid.uuid4()),
-            word + "org-id": ORGANIZATION, word + "pipeline-id": self.id, word + "project-id": PROJECT, word + "ssh-rerun": trigger.ssh,
+            word + "org-id": ORGANIZATION, word + "pipeline-definition-id": DEFINITION, word + "pipeline-id": self.id, word + "project-id": PROJECT, word + "ssh-rerun": trigger.ssh,
             word + "vcs-origin": origin, word + "vcs-ref": trigger.ref, word + "workflow-id": identity,
         }  # fmt: skip
 
 
 def _upstream(flow: Workflow, job: Job) -> list[str]:
-    """The jobs before this one, in the order in which they ran: required directly or through others."""
+    """The jobs before this one, in the workflow's order: required directly or through others."""
     needed, stack = set(), list(job.requires)
     by_name = {other.name: other for other in flow.jobs}
     while stack:

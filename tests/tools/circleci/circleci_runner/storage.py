@@ -10,6 +10,7 @@ import pathlib
 import platform
 import re
 import shutil
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -65,13 +66,19 @@ class Caches:
         place = self.root / hashlib.sha256(key.encode()).hexdigest()
         if place.exists():
             return f"{key} is there already"
-        place.mkdir()
+        # Whole or not at all: another job may look for it meanwhile, or save the same.
+        begun = pathlib.Path(tempfile.mkdtemp(prefix="cache-", dir=self.root.parent))
         for index, path in enumerate(paths):
             source = expand(path, home, folder)
             if source.exists():
-                copy(source, place / str(index) / "content")
-                (place / str(index) / "path").write_text(path)
-        (place / "key").write_text(key)
+                copy(source, begun / str(index) / "content")
+                (begun / str(index) / "path").write_text(path)
+        (begun / "key").write_text(key)
+        try:
+            begun.rename(place)
+        except OSError:
+            shutil.rmtree(begun)
+            return f"{key} is there already"
         return f"saved {key}"
 
     def restore(self, templates: list[str], home: pathlib.Path, folder: pathlib.Path, environment: dict[str, str]) -> str | None:

@@ -1,10 +1,9 @@
-"""Owns how git reaches the repository from a job: a program that stands where ssh does, and is GitHub at the other end. Run as `ssh`, not imported.
+"""Owns how git reaches the repository from a job: a program that stands where ssh does, and is GitHub at the other end.
 
 It takes the first key that ssh would offer, as GitHub does, and looks up what that key may: the project's own deploy key may only read, whatever other keys
 the agent has. What a job may push thus depends on `add_ssh_keys` and on git's configuration, as it does there. Refuses hosts that known_hosts does not name.
 
-usage: transport.py FACTS [ssh's arguments]     FACTS: a JSON file {"remote", "host", "path", "write": [private keys, as text], "read": [...]}
-Started for each word with the remote: it imports next to nothing.
+arguments: FACTS [ssh's own]     FACTS: a JSON file {"remote", "host", "path", "write": [private keys, as text], "read": [...]}
 """
 
 from __future__ import annotations

@@ -65,6 +65,16 @@ def test_the_playbook_names_modules_that_every_supported_ansible_has() -> None:
     assert modules <= {f"ansible.builtin.{name}" for name in ("user", "file", "copy", "template", "systemd")}
 
 
+def test_the_cache_s_key_is_made_of_all_that_assay_is_built_from() -> None:
+    """A change in a folder that the key leaves out would go on with the assay of before it."""
+    (command,) = [step["run"]["command"] for step in read("jobs")["assay-binary"]["steps"] if "ls-files" in str(step)]
+    named = set(command.partition("--stage ")[2].partition(";")[0].split())
+    others = {"tests", "benches", "examples", "docs", "packer", "scripts", "target", "build"}
+    here = [path for path in ROOT.iterdir() if path.name not in others and not path.name.startswith(".")]
+    sources = {path.name for path in here if path.is_dir() and any(path.rglob("*.rs")) or path.suffix in (".rs", ".lock")} | {"Cargo.toml", "proto"}
+    assert named == sources
+
+
 FRESH = '''
 sleep() { echo "$1" >> slept; [ "$(wc -l < slept)" -le 4 ]; }
 circleci() { echo "$*" >> asked; [ "$(wc -l < asked)" != 2 ] && echo token; }

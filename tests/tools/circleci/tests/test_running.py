@@ -131,6 +131,42 @@ workflows:
     assert shape(small.run(config)) == {"w": {"bad": "failed", "after": "not_run", "tell": "success", "whatever": "success"}}
 
 
+# Each waits until the other one is there, too.
+MEET = 'touch "$MEETING/$1"; for i in $(seq 600); do [ -e "$MEETING/$2" ] && exit; sleep 0.05; done; exit 1'
+
+
+def test_jobs_that_wait_for_nothing_run_side_by_side_and_those_that_require_them_after_all_of_them(small: Small, tmp_path: pathlib.Path) -> None:
+    """As CircleCI does: what two jobs do at one time, like two pushes to one branch, must be seen here first. The records are in the file's order."""
+    (tmp_path / "meeting").mkdir()
+    small.project.machine["MEETING"] = str(tmp_path / "meeting")
+    config = f"""
+version: 2.1
+jobs:
+  meet:
+    parameters: {{me: {{type: string}}, other: {{type: string}}}}
+    docker: [{{image: none}}]
+    environment: {{ME: << parameters.me >>, OTHER: << parameters.other >>}}
+    steps: [run: 'set -- "$ME" "$OTHER"; {MEET}']
+  after: {{docker: [{{image: none}}], steps: [run: '[ -e "$MEETING/a" ] && [ -e "$MEETING/b" ] && touch "$MEETING/c"']}}
+workflows:
+  w:
+    jobs:
+      - after: {{requires: [first, second]}}
+      - meet: {{name: first, me: a, other: b}}
+      - meet: {{name: second, me: b, other: a}}
+      - meet: {{name: beside-the-last, me: d, other: c}}
+"""
+    record = small.run(config)
+    assert list(shape(record)["w"].items()) == [(name, "success") for name in ("first", "second", "after", "beside-the-last")]
+
+
+def test_containers_of_a_job_run_side_by_side(small: Small, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "meeting").mkdir()
+    small.project.machine["MEETING"] = str(tmp_path / "meeting")
+    script = f"run: 'set -- $CIRCLE_NODE_INDEX $((1 - CIRCLE_NODE_INDEX)); {MEET}'"
+    assert small.run(job(script, head="    parallelism: 2\n"))["status"] == "success"
+
+
 def test_filters_take_jobs_out_and_those_that_required_nothing_else(small: Small) -> None:
     config = """
 version: 2.1
@@ -224,6 +260,10 @@ def test_the_configuration_may_come_from_another_branch_and_a_restriction_can_na
     assert (of("refs/heads/main"), of("refs/heads/topic")) == ("success", "unauthorized")
     small.project.kind = "oauth"
     assert of("refs/heads/main") == "unauthorized", "there is no such value there: it fails closed"
+    small.project.kind = "app"
+    for name, wanted in (("acme/images", "success"), ("acme/others", "unauthorized")):
+        small.project.contexts["c"]["restriction"] = f'pipeline.config.repository.name == "{name}"'
+        assert of("refs/heads/main") == wanted
 
 
 def test_an_older_pipeline_s_job_is_skipped_for_a_newer_one_s_of_its_serial_group(tmp_path: pathlib.Path) -> None:

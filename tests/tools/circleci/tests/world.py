@@ -13,12 +13,12 @@ import os
 import pathlib
 import shutil
 import subprocess
-import sys
 import tempfile
+import threading
 from typing import Any, Callable, Iterator
 
 import programs
-from circleci_runner import ConfigError, document, follow, keys, pipeline
+from circleci_runner import ConfigError, document, follow, keys, pipeline, program_server
 from circleci_runner.keys import Key
 from circleci_runner.pipeline import Project, Trigger
 
@@ -34,6 +34,8 @@ RESTRICTIONS = {
 }
 # Short for the loop that renews tokens: at once the first time, then for long. Whoever would sleep past the token's life never wakes.
 SLEEP = '#!/bin/sh\n[ "$1" -le 1800 ] && [ ! -e "$HOME/slept" ] || exec /bin/sleep 60\n: > "$HOME/slept"\n'
+# Nothing here lives long enough to be tidied up.
+NO_MAINTENANCE = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "maintenance.auto", "GIT_CONFIG_VALUE_0": "false"}
 # Installs Ansible, which is a stand-in too.
 SUDO = '#!/bin/sh\n: > "$HOME/ansible"\nmkdir -p "$HOME/assay/bin"\ncp "%s" "$HOME/assay/bin/ansible-playbook"\n'
 
@@ -48,18 +50,26 @@ def contexts(kind: str) -> dict[str, dict[str, Any]]:
     return {f"assay-{role}": context(role) for role in ("builder", "tester", "promoter", "sweeper")}
 
 
-@functools.cache
+_MAKING_KEYS = threading.Lock()
+
+
 def write_key() -> Key:
     """One for all worlds: making them takes longer than most scenes' steps."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-circleci-key-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return keys.make(folder / "write", write=True)
+    with _MAKING_KEYS:
+        return _keys()[0]
+
+
+def deploy_key() -> Key:
+    """The project's own."""
+    with _MAKING_KEYS:
+        return _keys()[1]
 
 
 @functools.cache
-def deploy_key() -> Key:
-    """The project's own."""
-    return keys.make(write_key().file.with_name("deploy"), write=False)
+def _keys() -> tuple[Key, Key]:
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="assay-circleci-key-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return keys.make(folder / "write", write=True), keys.make(folder / "deploy", write=False)
 
 
 def with_key(config: str, fingerprint: str) -> str:
@@ -74,24 +84,26 @@ class World:
         self.config = with_key(config, write_key().fingerprint if key is None else key)
         self.folder, self.work, self.remote = folder, folder / "work", folder / "remote.git"
         self.calls_file, self.cancel = folder / "calls", folder / "cancel"
-        tools, faults, state = folder / "tools", folder / "faults", folder / "circleci"
-        tools.mkdir(parents=True)
+        tools, installable, faults, state = folder / "tools", folder / "installable", folder / "faults", folder / "circleci"
+        folder.mkdir(parents=True, exist_ok=True)
         faults.mkdir()
         self.calls_file.touch()
-        for name in ("cargo", "curl", "unzip", ".ansible-playbook"):
-            (tools / name).write_text(f'#!/bin/sh\nexec {sys.executable} -I -S {programs.__file__} {name.lstrip(".")} "$@"\n')
+        for place, names in ((tools, ("cargo", "curl", "unzip")), (installable, ("assay", "packer", "ansible-playbook"))):
+            place.mkdir(parents=True)
+            for name in names:
+                (place / name).write_text(program_server.server().script(programs.__file__, name))
         (tools / "sleep").write_text(SLEEP)
-        (tools / "sudo").write_text(SUDO % (tools / ".ansible-playbook"))
+        (tools / "sudo").write_text(SUDO % (installable / "ansible-playbook"))
         (tools / "dpkg").write_text("#!/bin/sh\necho amd64\n")
-        for tool in tools.iterdir():
+        for tool in [*tools.iterdir(), *installable.iterdir()]:
             tool.chmod(0o755)
         for half in ("deploy", "deploy.pub"):
             (state / "keys").mkdir(parents=True, exist_ok=True)
             shutil.copy2(deploy_key().file.with_name(half), state / "keys" / half)
         machine = {
-            "PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "FAULTS": str(faults), "CANCEL": str(self.cancel),
-            "WAITS": str(state / "waits"), "HOST_KEY": deploy_key().public, "GIT_CONFIG_NOSYSTEM": "1", "PYTHONDONTWRITEBYTECODE": "1",
-        }  # fmt: skip
+            "PATH": f"{tools}:/usr/bin:/bin", "CALLS": str(self.calls_file), "FAULTS": str(faults), "CANCEL": str(self.cancel), "INSTALLABLE": str(installable),
+            "WAITS": str(state / "waits"), "HOST_KEY": deploy_key().public, "GIT_CONFIG_NOSYSTEM": "1",
+        } | NO_MAINTENANCE  # fmt: skip
         self.project = Project(
             remote=self.remote, state=state, contexts=contexts(kind), machine=machine, kind=kind, keys=[write_key()], cancel=self.cancel
         )
@@ -100,7 +112,7 @@ class World:
     def git(self, *arguments: str) -> str:
         """git in the developer's clone."""
         identity = {f"GIT_{who}_{what}": "dev@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        environment = os.environ | identity | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
+        environment = os.environ | identity | NO_MAINTENANCE | {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
         done = subprocess.run(["git", *arguments], cwd=self.work, env=environment, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -150,7 +162,7 @@ class World:
         self.git("push", "-q", "origin", "main")
 
     def fail(self, step: str, times: int) -> None:
-        """Lets a step of the promotion end without an answer, so many times."""
+        """Lets a step of the promotion, or GitHub's API (`meta`), end without an answer, so many times."""
         (self.folder / "faults" / step).write_text(str(times))
 
     def built(self) -> list[str]:
@@ -158,9 +170,9 @@ class World:
         return [call["arguments"][2] for call in self.calls() if call["arguments"][:1] == ["build"]]
 
     def run(self, ref: str, kind: str = "github_oauth", **parameters: str) -> list[dict[str, Any]]:
-        """Pipelines until nothing is pushed any more. The calls are forgotten before."""
+        """Pipelines until nothing is pushed any more, or one is red: what comes then proves nothing. The calls are forgotten before."""
         self.calls_file.write_text("")
-        return follow.run(self.project, Trigger(ref, kind, parameters), 8)
+        return follow.run(self.project, Trigger(ref, kind, parameters), 8, stop_at_red=True)
 
     def calls(self) -> list[dict[str, Any]]:
         """The calls since `run` began."""
@@ -254,8 +266,9 @@ def no_tokens(world: World) -> Iterator[str]:
 
 
 def app_project_pull_request(world: World) -> Iterator[str]:
-    """The same on a GitHub App project, whose checkout is by https and gives no right to push."""
+    """The same on a GitHub App project, whose checkout is by https and gives no right to push. GitHub's API refuses once to tell its host keys."""
     world.change("policy", "two\n")
+    world.fail("meta", 1)
     yield from green("App project: pull request", world.run("refs/heads/policy"), "pull-request", "pull-request")
     yield from expect("App project: tags", world.tags(), ["base/candidate"])
 
@@ -319,13 +332,19 @@ def rerun(world: World) -> Iterator[str]:
 
 
 def no_key(world: World) -> Iterator[str]:
-    """Without the fingerprint in its place, or with that of a key that may only read: the job says so, and builds nothing."""
+    """Without the fingerprint in its place, or with that of a key that may only read: the jobs say so, and build and promote nothing."""
     for name, key in (("none", ""), ("wrong", "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")):
         other = World(world.folder / name, world.config.replace(write_key().fingerprint, key), key=key)
         other.change("policy", "two\n")
         records = other.run("refs/heads/policy")
         yield from expect(f"{name}: a build without the right to push", jobs(records)["pull-request/build"]["status"], "failed")
         yield from expect(f"{name}: what was built", other.built(), [])
+        other.change("other", "three\n", candidate=True)
+        other.merge("other")
+        found = {job["name"]: job["status"] for job in jobs(other.run("refs/heads/main")).values()}
+        wanted = {"lint": "success", "validate-base": "success", "build": "failed", "promote-base": "failed"}
+        yield from expect(f"{name}: on main", {job: found[job] for job in wanted}, wanted)
+        yield from expect(f"{name}: the lock", other.lock(), {"first": "gold"})
 
 
 def who_may(world: World) -> Iterator[str]:
@@ -382,7 +401,8 @@ def release(world: World) -> Iterator[str]:
     groups = {name: job["serial_group"] for name, job in first.items() if job["serial_group"]}
     yield from expect("serial groups", groups, {"release/build": "github/acme/images/build/main"})
     verbs = world.verbs()
-    yield from expect("lint on main", (verbs.count("assay lint"), verbs.count("packer validate")), (2, 4))
+    looked = [verbs.count(verb) for verb in ("assay lint", "packer validate", "ansible-playbook --syntax-check")]
+    yield from expect("lint on main", looked, [2, 4, 2])
     asked = {(call["job"], call["arguments"][-1]) for call in world.calls() if call["arguments"][:1] == ["doctor"]}
     yield from expect("who asks what it may do", asked, {("build", "builder"), ("promote-base", "promoter"), ("promote-app", "promoter")})
     yield from expect("who promotes", {call["who"] for call in world.calls() if call["job"].startswith("promote")}, {"assay@localhost.invalid"})
@@ -396,6 +416,8 @@ def quiet_schedule(world: World) -> Iterator[str]:
     yield from expect("main", world.project.git("rev-parse", "main"), before)
     plans = [call["arguments"] for call in world.calls() if call["arguments"][:1] in (["plan"], ["build"])]
     yield from expect("how old gold may be", plans, [["plan", "--max-age", "7d"], ["plan", "--max-age", "7d", "--format", "json"]])
+    groups = [job["serial_group"] for name, job in jobs(records).items() if name == "patch/build"]
+    yield from expect("serial group", groups, ["github/acme/images/build/main"])
 
 
 def rebuild(world: World) -> Iterator[str]:
@@ -410,8 +432,6 @@ def rebuild(world: World) -> Iterator[str]:
     yield from green("rebuild", records, "patch", "release", "release")
     yield from expect("the lock", sorted(world.lock().values()), ["gold", "retired"])
     yield from expect("assay is built once", world.verbs().count("cargo install"), 1)
-    groups = [job["serial_group"] for name, job in jobs(records).items() if name == "patch/build"]
-    yield from expect("serial group", groups, ["github/acme/images/build/main"])
     plans = {tuple(call["arguments"]) for call in world.calls() if call["role"] == "builder" and call["arguments"][:1] == ["build"]}
     yield from expect("the age of the plan is the age of the build", plans, {("build", "--image", "base", "--max-age", "0s")})
 
@@ -420,8 +440,9 @@ def cleaning(world: World) -> Iterator[str]:
     """The other schedule."""
     records = world.run("refs/heads/main", "schedule", task="clean")
     yield from green("clean", records, "clean")
-    found = [(" ".join(call["arguments"]), call["role"]) for call in world.calls() if call["role"]]
-    yield from expect("clean", found, [("sweep --yes", "sweeper"), ("prune --yes", "sweeper"), ("status --repair", "promoter")])
+    for job, wanted in (("clean", [("sweep --yes", "sweeper"), ("prune --yes", "sweeper")]), ("repair", [("status --repair", "promoter")])):
+        found = [(" ".join(call["arguments"]), call["role"]) for call in world.calls() if call["role"] and call["job"] == job]
+        yield from expect(job, found, wanted)
     groups = [job["serial_group"] for job in jobs(records).values() if job["name"] == "repair"]
     yield from expect("serial group", groups, [None])
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag, TagSpecification};
 
-use crate::cloud::{BlockDevice, Filters, Image, ImageAttributes, Instance, InstanceStatus, Named, Snapshot, Subnet};
+use crate::cloud::{
+    BlockDevice, CloudImage, CloudInstance, CloudSubnet, DescribeFilters, EbsSnapshot, ImageAttributes, InstanceStatus,
+    NamedResource,
+};
 use assay_model::Architecture;
 
 /// `tag:<key>` filters, all of which must match.
@@ -13,7 +16,7 @@ pub(super) fn tag_filters(tags: &[(String, String)]) -> Vec<Filter> {
 }
 
 /// Filters in the SDK's shape.
-pub(super) fn filters(filters: &Filters) -> Vec<Filter> {
+pub(super) fn filters(filters: &DescribeFilters) -> Vec<Filter> {
     filters.iter().map(|(name, values)| filter(name, values.iter().cloned())).collect()
 }
 
@@ -38,11 +41,11 @@ pub(super) fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
 }
 
 /// An AMI; `None` where EC2's answer lacks an id or an owner.
-pub(super) fn image(image: &types::Image) -> Option<Image> {
+pub(super) fn image(image: &types::Image) -> Option<CloudImage> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
     let windows = matches!(image.platform(), Some(types::PlatformValues::Windows))
         || image.platform_details().is_some_and(|details| details.starts_with("Windows"));
-    Some(Image {
+    Some(CloudImage {
         id: image.image_id()?.parse().ok()?,
         name: text(image.name()),
         owner: image.owner_id()?.parse().ok()?,
@@ -99,12 +102,12 @@ fn block_device(mapping: &types::BlockDeviceMapping) -> Option<BlockDevice> {
 }
 
 /// An instance; `None` where EC2's answer lacks the id. EC2 gives empty strings for addresses that are not there (yet).
-pub(super) fn instance(instance: &types::Instance) -> Option<Instance> {
+pub(super) fn instance(instance: &types::Instance) -> Option<CloudInstance> {
     let some = |value: Option<&str>| value.filter(|v| !v.is_empty()).map(str::to_owned);
     let volumes = instance.block_device_mappings().iter();
     let ipv6 =
         instance.network_interfaces().iter().flat_map(|i| i.ipv6_addresses()).find_map(|a| some(a.ipv6_address()));
-    Some(Instance {
+    Some(CloudInstance {
         id: instance.instance_id()?.to_owned(),
         image: instance.image_id().unwrap_or_default().to_owned(),
         state: instance.state().and_then(|s| s.name()).map(|n| n.as_str().to_owned()).unwrap_or_default(),
@@ -141,8 +144,8 @@ pub(super) fn instance_status(status: &types::InstanceStatus) -> InstanceStatus 
 }
 
 /// A key pair; `None` without a name.
-pub(super) fn key_pair(pair: &types::KeyPairInfo) -> Option<Named> {
-    Some(Named {
+pub(super) fn key_pair(pair: &types::KeyPairInfo) -> Option<NamedResource> {
+    Some(NamedResource {
         id: pair.key_pair_id().unwrap_or_default().to_owned(),
         name: pair.key_name()?.to_owned(),
         created_at: pair.create_time().map(|time| time.secs()),
@@ -151,8 +154,8 @@ pub(super) fn key_pair(pair: &types::KeyPairInfo) -> Option<Named> {
 }
 
 /// A subnet; `None` without its id or its VPC's.
-pub(super) fn subnet(subnet: &types::Subnet) -> Option<Subnet> {
-    Some(Subnet {
+pub(super) fn subnet(subnet: &types::Subnet) -> Option<CloudSubnet> {
+    Some(CloudSubnet {
         id: subnet.subnet_id()?.to_owned(),
         vpc: subnet.vpc_id()?.to_owned(),
         zone: subnet.availability_zone().map(str::to_owned),
@@ -161,8 +164,8 @@ pub(super) fn subnet(subnet: &types::Subnet) -> Option<Subnet> {
 }
 
 /// A security group; `None` without an id.
-pub(super) fn security_group(group: &types::SecurityGroup) -> Option<Named> {
-    Some(Named {
+pub(super) fn security_group(group: &types::SecurityGroup) -> Option<NamedResource> {
+    Some(NamedResource {
         id: group.group_id()?.to_owned(),
         name: group.group_name().unwrap_or_default().to_owned(),
         created_at: None,
@@ -171,9 +174,9 @@ pub(super) fn security_group(group: &types::SecurityGroup) -> Option<Named> {
 }
 
 /// A snapshot; `None` without an id.
-pub(super) fn snapshot(snapshot: &types::Snapshot) -> Option<Snapshot> {
+pub(super) fn snapshot(snapshot: &types::Snapshot) -> Option<EbsSnapshot> {
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
-    Some(Snapshot {
+    Some(EbsSnapshot {
         id: snapshot.snapshot_id()?.to_owned(),
         owner: text(snapshot.owner_id()),
         state: text(snapshot.state().map(|state| state.as_str())),

@@ -3,7 +3,7 @@
 
 use aws_sdk_ec2::{primitives::DateTime, types as sdk};
 
-use super::{Ec2, answer::cloud_error, convert, ingress};
+use super::{Ec2Cloud, answer::cloud_error, convert, ingress};
 use crate::cloud::{CloudError, CloudErrorKind, CloudResult, DryRun, DryRunAnswer};
 
 /// How far ahead the deprecation lies that is asked about, in seconds: EC2 wants a time in the future.
@@ -16,8 +16,8 @@ macro_rules! asked {
     };
 }
 
-impl Ec2 {
-    /// See [`crate::cloud::Services::dry_run`].
+impl Ec2Cloud {
+    /// See [`crate::cloud::RegionServices::dry_run`].
     pub(super) async fn ask(&self, call: &DryRun) -> CloudResult<DryRunAnswer> {
         let outcome = match call {
             DryRun::RunInstances(launch) => asked!(self, "RunInstances", self.launch_request(launch)),

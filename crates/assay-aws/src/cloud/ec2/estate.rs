@@ -1,4 +1,4 @@
-//! [`Estate`] by the AWS SDK. It owns the wording of the requests about AMIs and snapshots that stay; who uses or shares them is in `uses` and `sharing`.
+//! [`ImageEstate`] by the AWS SDK. It owns the wording of the requests about AMIs and snapshots that stay; who uses or shares them is in `uses` and `sharing`.
 
 use aws_sdk_ec2::{
     primitives::{DateTime, DateTimeFormat},
@@ -7,22 +7,20 @@ use aws_sdk_ec2::{
 use futures::future::{BoxFuture, FutureExt};
 
 use super::{
-    Ec2, FILTER_VALUES,
+    Ec2Cloud, FILTER_VALUES, PAGE,
     answer::{call, cloud_error},
     convert,
-    sharing::Change,
+    sharing::PermissionChange,
 };
 use crate::cloud::{
-    CloudError, CloudErrorKind, CloudResult, CopyImage, Estate, Image, SharedWith, Sharing, Snapshot, Uses,
+    CloudError, CloudErrorKind, CloudImage, CloudResult, CopyImage, EbsSnapshot, ImageEstate, ImageSharing, ImageUses,
+    SharedWith,
 };
 use assay_model::{AccountId, AmiId, tags};
 
-/// Records in one answer: EC2 recommends paging, and limits unpaged requests.
-const PAGE: i32 = 200;
-
-impl Ec2 {
+impl Ec2Cloud {
     /// DescribeImages of the caller's own by one filter, whatever their state.
-    async fn own_images_where(&self, filter: Filter) -> CloudResult<Vec<Image>> {
+    async fn own_images_where(&self, filter: Filter) -> CloudResult<Vec<CloudImage>> {
         let request = self.client.describe_images().owners("self").filters(filter);
         self.images_where(request.include_deprecated(true).include_disabled(true).max_results(PAGE)).await
     }
@@ -49,7 +47,7 @@ impl Ec2 {
     }
 
     /// The caller's own that pass these filters; without one: none.
-    async fn snapshots_where(&self, filters: Vec<Filter>) -> CloudResult<Vec<Snapshot>> {
+    async fn snapshots_where(&self, filters: Vec<Filter>) -> CloudResult<Vec<EbsSnapshot>> {
         let mut found = Vec::new();
         if filters.is_empty() {
             return Ok(found);
@@ -95,8 +93,8 @@ macro_rules! about_image {
     };
 }
 
-impl Estate for Ec2 {
-    fn own_images(&self) -> BoxFuture<'_, CloudResult<Vec<Image>>> {
+impl ImageEstate for Ec2Cloud {
+    fn own_images(&self) -> BoxFuture<'_, CloudResult<Vec<CloudImage>>> {
         async move {
             let filters = convert::tag_filters(&[(tags::MANAGED.to_owned(), "true".to_owned())]);
             match filters.into_iter().next() {
@@ -107,7 +105,7 @@ impl Estate for Ec2 {
         .boxed()
     }
 
-    fn images_of_snapshot<'a>(&'a self, snapshot: &'a str) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn images_of_snapshot<'a>(&'a self, snapshot: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         let filter = convert::filter("block-device-mapping.snapshot-id", [snapshot.to_owned()]);
         self.own_images_where(filter).boxed()
     }
@@ -116,12 +114,12 @@ impl Estate for Ec2 {
         self.copy(copy).boxed()
     }
 
-    fn share_image<'a>(&'a self, id: &'a AmiId, with: &'a Sharing) -> BoxFuture<'a, CloudResult<()>> {
-        self.change_sharing(id, with, Change::Add).boxed()
+    fn share_image<'a>(&'a self, id: &'a AmiId, with: &'a ImageSharing) -> BoxFuture<'a, CloudResult<()>> {
+        self.change_sharing(id, with, PermissionChange::Add).boxed()
     }
 
-    fn unshare_image<'a>(&'a self, id: &'a AmiId, from: &'a Sharing) -> BoxFuture<'a, CloudResult<()>> {
-        self.change_sharing(id, from, Change::Remove).boxed()
+    fn unshare_image<'a>(&'a self, id: &'a AmiId, from: &'a ImageSharing) -> BoxFuture<'a, CloudResult<()>> {
+        self.change_sharing(id, from, PermissionChange::Remove).boxed()
     }
 
     fn image_sharing<'a>(&'a self, id: &'a AmiId) -> BoxFuture<'a, CloudResult<SharedWith>> {
@@ -132,11 +130,11 @@ impl Estate for Ec2 {
         self.add_volume_permission(id, users).boxed()
     }
 
-    fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
+    fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<EbsSnapshot>>> {
         self.snapshots_where(convert::tag_filters(tags)).boxed()
     }
 
-    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
+    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<EbsSnapshot>>> {
         async move {
             let mut found = Vec::new();
             for ids in ids.chunks(FILTER_VALUES) {
@@ -176,7 +174,7 @@ impl Estate for Ec2 {
         about_image!(self, "DeregisterImage", deregister_image, id)
     }
 
-    fn uses_of_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Uses>> {
+    fn uses_of_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<ImageUses>> {
         self.uses_of(ids).boxed()
     }
 

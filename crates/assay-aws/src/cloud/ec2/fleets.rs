@@ -3,21 +3,21 @@
 
 use aws_sdk_ec2::types::{BatchState, FleetStateCode};
 
-use super::{Ec2, answer::cloud_error, convert, uses::Sighting};
+use super::{Ec2Cloud, PAGE, answer::cloud_error, convert, uses::ImageMention};
 use crate::cloud::{CloudResult, UseKind};
 
-impl Ec2 {
+impl Ec2Cloud {
     /// Fleets, Spot Fleet requests and spot instance requests.
-    pub(super) async fn fleet_sightings(&self) -> CloudResult<Vec<Sighting>> {
+    pub(super) async fn fleet_sightings(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = self.fleets().await?;
         found.extend(self.spot_fleets().await?);
         found.extend(self.spot_requests().await?);
         Ok(found)
     }
 
-    async fn fleets(&self) -> CloudResult<Vec<Sighting>> {
+    async fn fleets(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
-        let mut pages = self.client.describe_fleets().into_paginator().send();
+        let mut pages = self.client.describe_fleets().into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeFleets", self.region.as_str(), e))?;
             let over = |state| matches!(state, Some(&FleetStateCode::Deleted | &FleetStateCode::Failed));
@@ -30,9 +30,9 @@ impl Ec2 {
         Ok(found)
     }
 
-    async fn spot_fleets(&self) -> CloudResult<Vec<Sighting>> {
+    async fn spot_fleets(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
-        let mut pages = self.client.describe_spot_fleet_requests().into_paginator().send();
+        let mut pages = self.client.describe_spot_fleet_requests().into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSpotFleetRequests", self.region.as_str(), e))?;
             let over = |state| matches!(state, Some(&BatchState::Cancelled | &BatchState::Failed));
@@ -47,10 +47,11 @@ impl Ec2 {
     }
 
     /// Those that wait for capacity or will ask again: `open` and `active`.
-    async fn spot_requests(&self) -> CloudResult<Vec<Sighting>> {
+    async fn spot_requests(&self) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
         let states = convert::filter("state", ["open", "active"].map(str::to_owned));
-        let mut pages = self.client.describe_spot_instance_requests().filters(states).into_paginator().send();
+        let mut pages =
+            self.client.describe_spot_instance_requests().filters(states).into_paginator().page_size(PAGE).send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|e| cloud_error("DescribeSpotInstanceRequests", self.region.as_str(), e))?;
             for request in page.spot_instance_requests() {
@@ -63,6 +64,6 @@ impl Ec2 {
     }
 }
 
-fn sighting(image: Option<&str>, kind: UseKind, id: &str) -> Option<Sighting> {
-    Sighting::new(image, kind, id, String::new())
+fn sighting(image: Option<&str>, kind: UseKind, id: &str) -> Option<ImageMention> {
+    ImageMention::new(image, kind, id, String::new())
 }

@@ -2,21 +2,21 @@
 
 use aws_sdk_ssm::types::ParameterType;
 
-use super::{Ec2, answer::cloud_error};
+use super::{Ec2Cloud, answer::cloud_error};
 use crate::cloud::{CloudError, CloudErrorKind, CloudResult};
 use assay_model::AmiId;
 
 /// The data type whose values SSM checks to be AMI ids.
 const IMAGE: &str = "aws:ec2:image";
 
-impl Ec2 {
+impl Ec2Cloud {
     fn ssm(&self) -> aws_sdk_ssm::Client {
         let config = aws_sdk_ssm::config::Builder::from(&self.sdk);
         let region = aws_sdk_ssm::config::Region::new(self.region.to_string());
         aws_sdk_ssm::Client::from_conf(config.region(region).build())
     }
 
-    /// See [`crate::cloud::Services::get_parameter`].
+    /// See [`crate::cloud::RegionServices::get_parameter`].
     pub(super) async fn parameter(&self, name: &str) -> CloudResult<Option<String>> {
         let answer = self.ssm().get_parameter().name(name).send().await;
         match answer.map_err(|error| cloud_error("GetParameter", self.region.as_str(), error)) {
@@ -29,7 +29,7 @@ impl Ec2 {
         }
     }
 
-    /// See [`crate::cloud::Services::put_parameter`].
+    /// See [`crate::cloud::RegionServices::put_parameter`].
     pub(super) async fn set_parameter(&self, name: &str, value: &str, overwrite: bool) -> CloudResult<()> {
         if value.parse::<AmiId>().is_ok() {
             match self.put(name, value, overwrite, IMAGE).await {

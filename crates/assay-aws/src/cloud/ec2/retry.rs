@@ -8,9 +8,9 @@ use aws_sdk_ec2::{
 };
 use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryClassifierPriority};
 
-use crate::cloud::Lack;
+use crate::cloud::CapacityShortfall;
 
-/// Forbids the SDK to repeat a RunInstances that was refused for a [`Lack`].
+/// Forbids the SDK to repeat a RunInstances that was refused for a [`CapacityShortfall`].
 #[derive(Debug)]
 pub(super) struct LackIsFinal;
 
@@ -20,7 +20,7 @@ impl ClassifyRetry for LackIsFinal {
         let refusal = error
             .and_then(|error| error.as_operation_error())
             .and_then(|error| error.downcast_ref::<RunInstancesError>());
-        match refusal.and_then(|refusal| refusal.code()).and_then(Lack::of_code) {
+        match refusal.and_then(|refusal| refusal.code()).and_then(CapacityShortfall::of_code) {
             Some(_) => RetryAction::RetryForbidden,
             None => RetryAction::NoActionIndicated,
         }

@@ -1,11 +1,11 @@
-//! [`Services`] by the AWS SDK: KMS, quotas and auto scaling's client. Each client is made of the same configuration as EC2's when it is asked for, so
+//! [`RegionServices`] by the AWS SDK: KMS, quotas and auto scaling's client. Each client is made of the same configuration as EC2's when it is asked for, so
 //! `AWS_ENDPOINT_URL`, profiles and proxies hold for all of them; `custom_endpoint_ec2` is EC2's alone, as its name says.
 
 use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
 use futures::future::{BoxFuture, FutureExt};
 
-use super::{Ec2, answer::cloud_error};
-use crate::cloud::{CloudErrorKind, CloudResult, DryRun, DryRunAnswer, Services};
+use super::{Ec2Cloud, answer::cloud_error};
+use crate::cloud::{CloudErrorKind, CloudResult, DryRun, DryRunAnswer, RegionServices};
 
 /// "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances", in vCPUs ("Amazon EC2 service quotas").
 const STANDARD_VCPUS: &str = "L-1216C47A";
@@ -17,7 +17,7 @@ fn region_of_arn(key: &str) -> Option<&str> {
     parts.nth(2).filter(|region| !region.is_empty())
 }
 
-impl Ec2 {
+impl Ec2Cloud {
     /// A client for auto scaling in this region.
     pub(super) fn auto_scaling(&self) -> aws_sdk_autoscaling::Client {
         let config = aws_sdk_autoscaling::config::Builder::from(&self.sdk);
@@ -80,7 +80,7 @@ fn is_absent(code: &str, kind: CloudErrorKind) -> bool {
     code == "NoSuchResourceException" || kind == CloudErrorKind::NotFound
 }
 
-impl Services for Ec2 {
+impl RegionServices for Ec2Cloud {
     fn get_parameter<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CloudResult<Option<String>>> {
         self.parameter(name).boxed()
     }

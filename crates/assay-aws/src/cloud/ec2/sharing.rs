@@ -6,42 +6,47 @@ use aws_sdk_ec2::types::{
     LaunchPermissionModifications, PermissionGroup, SnapshotAttributeName,
 };
 
-use super::{Ec2, answer::call};
-use crate::cloud::{CloudResult, SharedWith, Sharing};
+use super::{Ec2Cloud, answer::call};
+use crate::cloud::{CloudResult, ImageSharing, SharedWith};
 use assay_model::{AccountId, AmiId};
 
 /// What to do with permissions.
 #[derive(Clone, Copy)]
-pub(super) enum Change {
+pub(super) enum PermissionChange {
     Add,
     Remove,
 }
 
-fn permissions(sharing: &Sharing) -> Vec<LaunchPermission> {
+fn permissions(sharing: &ImageSharing) -> Vec<LaunchPermission> {
     let users = sharing.users.iter().map(|user| LaunchPermission::builder().user_id(user.as_str()).build());
     let orgs = sharing.org_arns.iter().map(|arn| LaunchPermission::builder().organization_arn(arn).build());
     let units = sharing.ou_arns.iter().map(|arn| LaunchPermission::builder().organizational_unit_arn(arn).build());
     users.chain(orgs).chain(units).collect()
 }
 
-impl Ec2 {
+impl Ec2Cloud {
     /// Adds or removes launch permissions.
-    pub(super) async fn change_sharing(&self, id: &AmiId, sharing: &Sharing, change: Change) -> CloudResult<()> {
+    pub(super) async fn change_sharing(
+        &self,
+        id: &AmiId,
+        sharing: &ImageSharing,
+        change: PermissionChange,
+    ) -> CloudResult<()> {
         if sharing.is_empty() {
             return Ok(());
         }
         let list = Some(permissions(sharing));
         let modifications = LaunchPermissionModifications::builder();
         let modifications = match change {
-            Change::Add => modifications.set_add(list),
-            Change::Remove => modifications.set_remove(list),
+            PermissionChange::Add => modifications.set_add(list),
+            PermissionChange::Remove => modifications.set_remove(list),
         };
         let request = self.client.modify_image_attribute().image_id(id.as_str());
         call!(self, "ModifyImageAttribute", request.launch_permission(modifications.build()));
         Ok(())
     }
 
-    /// See [`crate::cloud::Estate::image_sharing`].
+    /// See [`crate::cloud::ImageEstate::image_sharing`].
     pub(super) async fn sharing_of(&self, id: &AmiId) -> CloudResult<SharedWith> {
         let request = self.client.describe_image_attribute().image_id(id.as_str());
         let answer = call!(self, "DescribeImageAttribute", request.attribute(ImageAttributeName::LaunchPermission));
@@ -58,7 +63,7 @@ impl Ec2 {
         Ok(with)
     }
 
-    /// See [`crate::cloud::Estate::share_snapshot`].
+    /// See [`crate::cloud::ImageEstate::share_snapshot`].
     pub(super) async fn add_volume_permission(&self, id: &str, users: &[AccountId]) -> CloudResult<()> {
         if users.is_empty() {
             return Ok(());

@@ -3,14 +3,11 @@
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, LaunchTemplateSpecification, MixedInstancesPolicy};
 
-use super::{Ec2, answer::cloud_error, uses::Sighting};
+use super::{Ec2Cloud, PAGE, answer::cloud_error, uses::ImageMention};
 use crate::cloud::{CloudResult, UseKind, plain};
 
-/// Templates or versions in one answer; EC2 takes at most 200.
-const PAGE: i32 = 200;
-
 /// A launch template with all its versions.
-pub(super) struct Template {
+pub(super) struct VersionedLaunchTemplate {
     id: String,
     name: String,
     default: Option<i64>,
@@ -19,12 +16,12 @@ pub(super) struct Template {
     versions: Vec<(i64, Option<String>)>,
 }
 
-impl Template {
+impl VersionedLaunchTemplate {
     /// Each version that names an AMI.
-    pub(super) fn sightings(&self) -> Vec<Sighting> {
+    pub(super) fn sightings(&self) -> Vec<ImageMention> {
         let kind = UseKind::LaunchTemplateVersion;
         let sighting = |(number, image): &(i64, Option<String>)| {
-            Sighting::new(image.as_deref(), kind, &self.id, format!("({}) version {number}", plain(&self.name)))
+            ImageMention::new(image.as_deref(), kind, &self.id, format!("({}) version {number}", plain(&self.name)))
         };
         self.versions.iter().filter_map(sighting).collect()
     }
@@ -40,9 +37,9 @@ impl Template {
     }
 }
 
-impl Ec2 {
+impl Ec2Cloud {
     /// Every launch template of the region with every version: an old one can still be launched by number.
-    pub(super) async fn launch_templates(&self) -> CloudResult<Vec<Template>> {
+    pub(super) async fn launch_templates(&self) -> CloudResult<Vec<VersionedLaunchTemplate>> {
         let mut found = Vec::new();
         let mut pages = self.client.describe_launch_templates().max_results(PAGE).into_paginator().send();
         while let Some(page) = pages.next().await {
@@ -51,7 +48,7 @@ impl Ec2 {
                 let Some(id) = template.launch_template_id() else {
                     return Err(self.incomplete("DescribeLaunchTemplates", "launch template id"));
                 };
-                found.push(Template {
+                found.push(VersionedLaunchTemplate {
                     id: id.to_owned(),
                     name: template.launch_template_name().unwrap_or_default().to_owned(),
                     default: template.default_version_number(),
@@ -78,7 +75,10 @@ impl Ec2 {
     }
 
     /// Launch configurations and groups. A group whose template or configuration is gone can launch nothing, and names no AMI.
-    pub(super) async fn scaling_sightings(&self, templates: &[Template]) -> CloudResult<Vec<Sighting>> {
+    pub(super) async fn scaling_sightings(
+        &self,
+        templates: &[VersionedLaunchTemplate],
+    ) -> CloudResult<Vec<ImageMention>> {
         let client = self.auto_scaling();
         let mut found = Vec::new();
         let mut configurations = Vec::new();
@@ -87,7 +87,7 @@ impl Ec2 {
             let page = page.map_err(|e| cloud_error("DescribeLaunchConfigurations", self.region.as_str(), e))?;
             for made in page.launch_configurations() {
                 let (name, image) = (made.launch_configuration_name().unwrap_or_default(), made.image_id());
-                found.extend(Sighting::new(image, UseKind::LaunchConfiguration, name, String::new()));
+                found.extend(ImageMention::new(image, UseKind::LaunchConfiguration, name, String::new()));
                 configurations.push((name.to_owned(), image.unwrap_or_default().to_owned()));
             }
         }
@@ -101,10 +101,15 @@ impl Ec2 {
     }
 }
 
-fn of_group(group: &AutoScalingGroup, templates: &[Template], configurations: &[(String, String)]) -> Vec<Sighting> {
+fn of_group(
+    group: &AutoScalingGroup,
+    templates: &[VersionedLaunchTemplate],
+    configurations: &[(String, String)],
+) -> Vec<ImageMention> {
     let name = group.auto_scaling_group_name().unwrap_or_default();
-    let sighting =
-        |image: Option<&str>, how: String| Sighting::new(image, UseKind::AutoScalingGroup, name, format!("by {how}"));
+    let sighting = |image: Option<&str>, how: String| {
+        ImageMention::new(image, UseKind::AutoScalingGroup, name, format!("by {how}"))
+    };
     let mut found = Vec::new();
     if let Some(wanted) = group.launch_configuration_name() {
         let image = configurations.iter().find(|(known, _)| known == wanted).map(|(_, image)| image.as_str());
@@ -126,7 +131,7 @@ fn of_group(group: &AutoScalingGroup, templates: &[Template], configurations: &[
     found
 }
 
-fn is_meant(template: &Template, by: &LaunchTemplateSpecification) -> bool {
+fn is_meant(template: &VersionedLaunchTemplate, by: &LaunchTemplateSpecification) -> bool {
     by.launch_template_id() == Some(&template.id)
         || (by.launch_template_id().is_none() && by.launch_template_name() == Some(&template.name))
 }
@@ -137,9 +142,9 @@ mod tests {
 
     use super::*;
 
-    fn template() -> Template {
+    fn template() -> VersionedLaunchTemplate {
         let version = |number: i64| (number, Some(format!("ami-0000000{number}")));
-        Template {
+        VersionedLaunchTemplate {
             id: "lt-1".to_owned(),
             name: "web".to_owned(),
             default: Some(1),

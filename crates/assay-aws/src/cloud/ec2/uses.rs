@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Ec2, FILTER_VALUES, convert};
-use crate::cloud::{CloudErrorKind, CloudResult, Services, Use, UseKind, Uses, plain};
+use super::{Ec2Cloud, FILTER_VALUES, convert};
+use crate::cloud::{CloudErrorKind, CloudResult, ImageUse, ImageUses, RegionServices, UseKind, plain};
 use assay_model::AmiId;
 
 /// Every state in which an instance still has its AMI: all but terminated ("Instance lifecycle" in the EC2 user guide).
@@ -13,24 +13,24 @@ const LIVING: [&str; 5] = ["pending", "running", "shutting-down", "stopping", "s
 const BY_PARAMETER: &str = "resolve:ssm:";
 
 /// A place that names an AMI: the text as it stands there, and the use that it would be.
-pub(super) struct Sighting {
+pub(super) struct ImageMention {
     pub(super) image: String,
-    pub(super) by: Use,
+    pub(super) by: ImageUse,
 }
 
-impl Sighting {
+impl ImageMention {
     /// `None` where the place names no AMI at all.
     pub(super) fn new(image: Option<&str>, kind: UseKind, id: &str, detail: String) -> Option<Self> {
         let image = image.filter(|image| !image.is_empty())?.to_owned();
-        Some(Self { image, by: Use { kind, id: plain(id), detail } })
+        Some(Self { image, by: ImageUse { kind, id: plain(id), detail } })
     }
 }
 
-impl Ec2 {
-    /// See [`crate::cloud::Estate::uses_of_images`].
-    pub(super) async fn uses_of(&self, ids: &[AmiId]) -> CloudResult<Uses> {
+impl Ec2Cloud {
+    /// See [`crate::cloud::ImageEstate::uses_of_images`].
+    pub(super) async fn uses_of(&self, ids: &[AmiId]) -> CloudResult<ImageUses> {
         if ids.is_empty() {
-            return Ok(Uses::default());
+            return Ok(ImageUses::default());
         }
         let mut sightings = self.instances_of(ids).await?;
         let templates = self.launch_templates().await?;
@@ -42,20 +42,20 @@ impl Ec2 {
         Ok(sorted(sightings, ids, &parameters))
     }
 
-    async fn instances_of(&self, ids: &[AmiId]) -> CloudResult<Vec<Sighting>> {
+    async fn instances_of(&self, ids: &[AmiId]) -> CloudResult<Vec<ImageMention>> {
         let mut found = Vec::new();
         for ids in ids.chunks(FILTER_VALUES) {
             let states = convert::filter("instance-state-name", LIVING.map(str::to_owned));
             let images = convert::filter("image-id", ids.iter().map(AmiId::to_string));
             for instance in self.instances_where(vec![images, states]).await? {
-                found.extend(Sighting::new(Some(&instance.image), UseKind::Instance, &instance.id, instance.state));
+                found.extend(ImageMention::new(Some(&instance.image), UseKind::Instance, &instance.id, instance.state));
             }
         }
         Ok(found)
     }
 
     /// The value of every parameter that a sighting names; an error's words where one cannot be read.
-    async fn parameters_of(&self, sightings: &[Sighting]) -> CloudResult<BTreeMap<String, Result<String, String>>> {
+    async fn parameters_of(&self, sightings: &[ImageMention]) -> CloudResult<BTreeMap<String, Result<String, String>>> {
         let names: BTreeSet<&str> = sightings.iter().filter_map(|s| s.image.strip_prefix(BY_PARAMETER)).collect();
         let mut values = BTreeMap::new();
         for name in names {
@@ -84,10 +84,14 @@ fn is_of_aws(image: &str) -> bool {
 }
 
 /// Each sighting at its AMI, where that is one of `wanted`; at the unknown ones where the text leads to no AMI id.
-fn sorted(sightings: Vec<Sighting>, wanted: &[AmiId], parameters: &BTreeMap<String, Result<String, String>>) -> Uses {
+fn sorted(
+    sightings: Vec<ImageMention>,
+    wanted: &[AmiId],
+    parameters: &BTreeMap<String, Result<String, String>>,
+) -> ImageUses {
     let wanted: BTreeSet<&AmiId> = wanted.iter().collect();
-    let mut uses = Uses::default();
-    for Sighting { image, mut by } in sightings {
+    let mut uses = ImageUses::default();
+    for ImageMention { image, mut by } in sightings {
         let meant = match image.strip_prefix(BY_PARAMETER) {
             None => image.parse::<AmiId>().map_err(|_| format!("names {:?}, which is no AMI id", plain(&image))),
             Some(name) => by_parameter(name, parameters),
@@ -124,8 +128,8 @@ fn by_parameter(name: &str, parameters: &BTreeMap<String, Result<String, String>
 mod tests {
     use super::*;
 
-    fn seen(image: &str, id: &str) -> Sighting {
-        Sighting::new(Some(image), UseKind::LaunchTemplateVersion, id, "version 1".to_owned()).expect("an image")
+    fn seen(image: &str, id: &str) -> ImageMention {
+        ImageMention::new(Some(image), UseKind::LaunchTemplateVersion, id, "version 1".to_owned()).expect("an image")
     }
 
     #[test]
@@ -162,7 +166,7 @@ mod tests {
         let uses = sorted(sightings, &wanted, &parameters);
         let found: Vec<&str> = wanted.iter().map(|id| uses.found[id][0].id.as_str()).collect();
         assert_eq!(found, ["lt-1", "lt-3"]);
-        let unknown: Vec<String> = uses.unknown.iter().map(Use::to_string).collect();
+        let unknown: Vec<String> = uses.unknown.iter().map(ImageUse::to_string).collect();
         assert_eq!(
             unknown,
             [

@@ -1,4 +1,4 @@
-//! AMIs that stay, and the other services, in the fake cloud. It owns what it keeps of them ([`Holdings`]) and EC2's rules as far as promoting and pruning
+//! AMIs that stay, and the other services, in the fake cloud. It owns what it keeps of them ([`FakeHoldings`]) and EC2's rules as far as promoting and pruning
 //! meet them: one token is one copy, disabling ends the sharing, what is protected is not deregistered, what an AMI holds is not deleted.
 
 use std::{
@@ -8,21 +8,21 @@ use std::{
 
 use futures::future::BoxFuture;
 
-use super::{FakeCloud, State, Tags, region::FakeRegion, region::matches};
+use super::{FakeCloud, FakeState, FakeTags, region::FakeRegion, region::matches};
 use crate::cloud::{
-    CloudErrorKind, CloudResult, CopyImage, DryRun, DryRunAnswer, Estate, Image, Services, SharedWith, Sharing,
-    Snapshot, Uses,
+    CloudErrorKind, CloudImage, CloudResult, CopyImage, DryRun, DryRunAnswer, EbsSnapshot, ImageEstate, ImageSharing,
+    ImageUses, RegionServices, SharedWith,
 };
 use assay_model::{AccountId, AmiId, Region, tags};
 
 /// What signs a digest.
-type Signer = Arc<dyn Fn(&[u8; 32]) -> Vec<u8> + Send + Sync>;
+type FakeSigner = Arc<dyn Fn(&[u8; 32]) -> Vec<u8> + Send + Sync>;
 
 /// What one region holds beside instances.
 #[derive(Clone, Default)]
-pub struct Holdings {
+pub struct FakeHoldings {
     /// By id. An AMI's snapshots need no entry; one that has an entry is `InUse` while the AMI is registered.
-    pub snapshots: BTreeMap<String, Snapshot>,
+    pub snapshots: BTreeMap<String, EbsSnapshot>,
     /// Accounts that may make volumes, by snapshot.
     pub volume_permissions: BTreeMap<String, BTreeSet<AccountId>>,
     /// By AMI.
@@ -30,11 +30,11 @@ pub struct Holdings {
     /// By AMI.
     pub last_launched: BTreeMap<AmiId, String>,
     /// What `uses_of_images` tells, beside the instances of the stock.
-    pub uses: Uses,
+    pub uses: ImageUses,
     /// SSM parameters.
     pub parameters: BTreeMap<String, String>,
     /// KMS keys by the name that they are asked for: public key in DER, and what signs.
-    pub keys: BTreeMap<String, (Vec<u8>, Option<Signer>)>,
+    pub keys: BTreeMap<String, (Vec<u8>, Option<FakeSigner>)>,
     /// Standard vCPUs.
     pub vcpu_quota: Option<f64>,
     /// Calls by EC2's name that a dry run is denied.
@@ -45,7 +45,7 @@ pub struct Holdings {
     pub failing_copies: usize,
 }
 
-impl Holdings {
+impl FakeHoldings {
     /// Adds a KMS key.
     pub fn add_key(
         &mut self,
@@ -59,12 +59,12 @@ impl Holdings {
 
 impl FakeCloud {
     /// Reads or changes what `region` holds beside instances.
-    pub fn holdings<T>(&self, region: &Region, edit: impl FnOnce(&mut Holdings) -> T) -> T {
+    pub fn holdings<T>(&self, region: &Region, edit: impl FnOnce(&mut FakeHoldings) -> T) -> T {
         edit(self.lock().holdings.entry(region.clone()).or_default())
     }
 
     /// An AMI as it is now.
-    pub fn image(&self, region: &Region, id: &AmiId) -> Option<Image> {
+    pub fn image(&self, region: &Region, id: &AmiId) -> Option<CloudImage> {
         self.lock().images.get(&(region.clone(), id.clone())).cloned()
     }
 
@@ -74,23 +74,23 @@ impl FakeCloud {
     }
 
     /// Every AMI of a region.
-    pub fn images(&self, region: &Region) -> Vec<Image> {
+    pub fn images(&self, region: &Region) -> Vec<CloudImage> {
         let state = self.lock();
         state.images.iter().filter(|((at, _), _)| at == region).map(|(_, image)| image.clone()).collect()
     }
 }
 
-impl State {
-    fn held(&mut self, region: &Region) -> &mut Holdings {
+impl FakeState {
+    fn held(&mut self, region: &Region) -> &mut FakeHoldings {
         self.holdings.entry(region.clone()).or_default()
     }
 
-    fn image_mut(&mut self, region: &Region, id: &AmiId) -> Result<&mut Image, CloudErrorKind> {
+    fn image_mut(&mut self, region: &Region, id: &AmiId) -> Result<&mut CloudImage, CloudErrorKind> {
         self.images.get_mut(&(region.clone(), id.clone())).ok_or(CloudErrorKind::NotFound)
     }
 
-    fn with_snapshot(&self, region: &Region, snapshot: &str) -> Vec<Image> {
-        let holds = |image: &Image| image.block_devices.iter().any(|d| d.snapshot.as_deref() == Some(snapshot));
+    fn with_snapshot(&self, region: &Region, snapshot: &str) -> Vec<CloudImage> {
+        let holds = |image: &CloudImage| image.block_devices.iter().any(|d| d.snapshot.as_deref() == Some(snapshot));
         let here = self.images.iter().filter(|((at, _), image)| at == region && holds(image));
         here.map(|(_, image)| image.clone()).collect()
     }
@@ -107,7 +107,7 @@ impl State {
             return Err(CloudErrorKind::Duplicate);
         }
         let id: AmiId = self.number("ami").parse().map_err(|_| CloudErrorKind::Other)?;
-        let mut made = Image { id: id.clone(), name: copy.name.clone(), tags: copy.tags.clone(), ..source };
+        let mut made = CloudImage { id: id.clone(), name: copy.name.clone(), tags: copy.tags.clone(), ..source };
         made.deregistration_protected = false;
         let failing = &mut self.held(region).failing_copies;
         if *failing > 0 {
@@ -122,7 +122,7 @@ impl State {
             let snapshot = self.number("snap");
             let (id, tags) = (snapshot.clone(), copy.tags.clone());
             let state = "completed".to_owned();
-            let kept = Snapshot { id, tags, state, encrypted: copy.encrypted, ..Snapshot::default() };
+            let kept = EbsSnapshot { id, tags, state, encrypted: copy.encrypted, ..EbsSnapshot::default() };
             self.held(region).snapshots.insert(snapshot.clone(), kept);
             device.snapshot = Some(snapshot);
         }
@@ -150,13 +150,13 @@ impl State {
     }
 
     /// What the stock's living instances and the placed uses say.
-    fn uses(&mut self, region: &Region, ids: &[AmiId]) -> Uses {
+    fn uses(&mut self, region: &Region, ids: &[AmiId]) -> ImageUses {
         let mut uses = self.held(region).uses.clone();
         for instance in self.stock(region).instances.values().filter(|i| i.told.state != "terminated") {
             if let Ok(image) = instance.told.image.parse() {
                 let kind = crate::cloud::UseKind::Instance;
                 let (id, detail) = (instance.told.id.clone(), instance.told.state.clone());
-                uses.found.entry(image).or_default().push(crate::cloud::Use { kind, id, detail });
+                uses.found.entry(image).or_default().push(crate::cloud::ImageUse { kind, id, detail });
             }
         }
         uses.found.retain(|id, _| ids.contains(id));
@@ -164,8 +164,8 @@ impl State {
     }
 }
 
-impl Estate for FakeRegion {
-    fn own_images(&self) -> BoxFuture<'_, CloudResult<Vec<Image>>> {
+impl ImageEstate for FakeRegion {
+    fn own_images(&self) -> BoxFuture<'_, CloudResult<Vec<CloudImage>>> {
         self.call("DescribeImages", "own", |state, region| {
             let managed = [(tags::MANAGED.to_owned(), "true".to_owned())];
             let here = state.images.iter().filter(|((at, _), image)| at == region && matches(&image.tags, &managed));
@@ -173,7 +173,7 @@ impl Estate for FakeRegion {
         })
     }
 
-    fn images_of_snapshot<'a>(&'a self, snapshot: &'a str) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn images_of_snapshot<'a>(&'a self, snapshot: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         self.call("DescribeImages", snapshot, move |state, region| Ok(state.with_snapshot(region, snapshot)))
     }
 
@@ -181,7 +181,7 @@ impl Estate for FakeRegion {
         self.call("CopyImage", &copy.name, move |state, region| state.copy(region, copy))
     }
 
-    fn share_image<'a>(&'a self, id: &'a AmiId, with: &'a Sharing) -> BoxFuture<'a, CloudResult<()>> {
+    fn share_image<'a>(&'a self, id: &'a AmiId, with: &'a ImageSharing) -> BoxFuture<'a, CloudResult<()>> {
         self.call("ModifyImageAttribute", id.as_str(), move |state, region| {
             state.image_mut(region, id)?;
             let has = &mut state.held(region).sharing.entry(id.clone()).or_default().sharing;
@@ -193,7 +193,7 @@ impl Estate for FakeRegion {
         })
     }
 
-    fn unshare_image<'a>(&'a self, id: &'a AmiId, from: &'a Sharing) -> BoxFuture<'a, CloudResult<()>> {
+    fn unshare_image<'a>(&'a self, id: &'a AmiId, from: &'a ImageSharing) -> BoxFuture<'a, CloudResult<()>> {
         self.call("ModifyImageAttribute", id.as_str(), move |state, region| {
             state.image_mut(region, id)?;
             let has = &mut state.held(region).sharing.entry(id.clone()).or_default().sharing;
@@ -219,14 +219,14 @@ impl Estate for FakeRegion {
         })
     }
 
-    fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
+    fn find_snapshots<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<EbsSnapshot>>> {
         self.call("DescribeSnapshots", "", move |state, region| {
             let all = state.held(region).snapshots.values();
             Ok(all.filter(|snapshot| matches(&snapshot.tags, tags)).cloned().collect())
         })
     }
 
-    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Snapshot>>> {
+    fn describe_snapshots<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<EbsSnapshot>>> {
         self.call("DescribeSnapshots", "", move |state, region| {
             let all = &state.held(region).snapshots;
             Ok(ids.iter().filter_map(|id| all.get(id)).cloned().collect())
@@ -271,7 +271,7 @@ impl Estate for FakeRegion {
         self.call("DeregisterImage", id.as_str(), move |state, region| state.deregister(region, id))
     }
 
-    fn uses_of_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Uses>> {
+    fn uses_of_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<ImageUses>> {
         self.call("DescribeLaunchTemplates", "", move |state, region| Ok(state.uses(region, ids)))
     }
 
@@ -283,7 +283,7 @@ impl Estate for FakeRegion {
     }
 }
 
-impl Services for FakeRegion {
+impl RegionServices for FakeRegion {
     fn get_parameter<'a>(&'a self, name: &'a str) -> BoxFuture<'a, CloudResult<Option<String>>> {
         self.call("GetParameter", name, move |state, region| Ok(state.held(region).parameters.get(name).cloned()))
     }
@@ -330,13 +330,13 @@ impl Services for FakeRegion {
 }
 
 /// Tags in the shape of the stock.
-pub fn tag_set(tags: &[(&str, &str)]) -> Tags {
+pub fn tag_set(tags: &[(&str, &str)]) -> FakeTags {
     tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 /// An AMI with a snapshot for each of `snapshots`.
-pub fn sample_image(id: &str, snapshots: &[&str]) -> super::super::Image {
-    super::super::Image {
+pub fn sample_image(id: &str, snapshots: &[&str]) -> super::super::CloudImage {
+    super::super::CloudImage {
         id: id.parse().expect("an AMI id"),
         name: "base".to_owned(),
         owner: "123456789012".parse().expect("an account"),

@@ -7,10 +7,10 @@ use std::{
 
 use futures::future::{BoxFuture, FutureExt};
 
-use super::{FakeCloud, FakeInstance, Fault, State, Tags};
+use super::{FakeCloud, FakeFault, FakeInstance, FakeState, FakeTags};
 use crate::cloud::{
-    Cloud, CloudError, CloudErrorKind, CloudResult, Filters, Image, Instance, InstanceStatus, Named, RunInstances,
-    Subnet,
+    Cloud, CloudError, CloudErrorKind, CloudImage, CloudInstance, CloudResult, CloudSubnet, DescribeFilters,
+    InstanceStatus, NamedResource, RunInstances,
 };
 use assay_model::{AmiId, Region};
 
@@ -37,7 +37,7 @@ impl FakeRegion {
         &'a self,
         action: &'static str,
         subject: &str,
-        work: impl FnOnce(&mut State, &Region) -> Result<T, CloudErrorKind> + Send + 'a,
+        work: impl FnOnce(&mut FakeState, &Region) -> Result<T, CloudErrorKind> + Send + 'a,
     ) -> BoxFuture<'a, CloudResult<T>> {
         let subject = subject.to_owned();
         async move {
@@ -54,7 +54,7 @@ impl FakeRegion {
         &self,
         action: &'static str,
         subject: &str,
-        work: impl FnOnce(&mut State, &Region) -> Result<T, CloudErrorKind>,
+        work: impl FnOnce(&mut FakeState, &Region) -> Result<T, CloudErrorKind>,
     ) -> CloudResult<T> {
         if let Some(hook) = &*self.cloud.hook.lock().unwrap_or_else(PoisonError::into_inner) {
             hook(action, subject);
@@ -63,32 +63,32 @@ impl FakeRegion {
         state.calls.push(format!("{} {action} {subject}", self.region));
         let fault = state.faults.get_mut(action).and_then(VecDeque::pop_front);
         match fault {
-            Some(Fault::Refuse(kind)) => return Err(self.error(action, kind)),
-            Some(Fault::Code(code)) => return Err(self.refused(action, code)),
-            Some(Fault::Drop) => return Err(self.error(action, CloudErrorKind::Unknown)),
-            Some(Fault::Panic) => {
+            Some(FakeFault::Refuse(kind)) => return Err(self.error(action, kind)),
+            Some(FakeFault::Code(code)) => return Err(self.refused(action, code)),
+            Some(FakeFault::Drop) => return Err(self.error(action, CloudErrorKind::Unknown)),
+            Some(FakeFault::Panic) => {
                 drop(state);
                 panic!("scripted panic in {action}");
             }
-            Some(Fault::LoseAnswer) | None => {}
+            Some(FakeFault::LoseAnswer) | None => {}
         }
         let done = work(&mut state, &self.region).map_err(|kind| self.error(action, kind))?;
-        if fault == Some(Fault::LoseAnswer) { Err(self.error(action, CloudErrorKind::Unknown)) } else { Ok(done) }
+        if fault == Some(FakeFault::LoseAnswer) { Err(self.error(action, CloudErrorKind::Unknown)) } else { Ok(done) }
     }
 }
 
-pub(super) fn matches(tags: &Tags, wanted: &[(String, String)]) -> bool {
+pub(super) fn matches(tags: &FakeTags, wanted: &[(String, String)]) -> bool {
     !wanted.is_empty() && wanted.iter().all(|(key, value)| tags.get(key) == Some(value))
 }
 
 /// By the `tag:…` filters alone.
-fn tagged(tags: &Tags, filters: &Filters) -> bool {
+fn tagged(tags: &FakeTags, filters: &DescribeFilters) -> bool {
     let by_tag = filters.iter().filter_map(|(name, values)| Some((name.strip_prefix("tag:")?, values)));
     by_tag.into_iter().all(|(key, values)| tags.get(key).is_some_and(|has| values.contains(has)))
 }
 
-fn named(id: &str, name: &str, tags: &Tags) -> Named {
-    Named { id: id.to_owned(), name: name.to_owned(), created_at: None, tags: tags.clone() }
+fn named(id: &str, name: &str, tags: &FakeTags) -> NamedResource {
+    NamedResource { id: id.to_owned(), name: name.to_owned(), created_at: None, tags: tags.clone() }
 }
 
 impl Cloud for FakeRegion {
@@ -96,21 +96,21 @@ impl Cloud for FakeRegion {
         &self.region
     }
 
-    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn describe_images<'a>(&'a self, ids: &'a [AmiId]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         self.call("DescribeImages", "", move |state, region| {
             let find = |id: &AmiId| state.images.get(&(region.clone(), id.clone())).cloned();
             ids.iter().map(|id| find(id).ok_or(CloudErrorKind::NotFound)).collect()
         })
     }
 
-    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Image>>> {
+    fn find_images<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudImage>>> {
         self.call("DescribeImages", "", move |state, region| {
             let here = state.images.iter().filter(|((at, _), image)| at == region && matches(&image.tags, tags));
             Ok(here.map(|(_, image)| image.clone()).collect())
         })
     }
 
-    fn create_tags<'a>(&'a self, ids: &'a [String], tags: &'a Tags) -> BoxFuture<'a, CloudResult<()>> {
+    fn create_tags<'a>(&'a self, ids: &'a [String], tags: &'a FakeTags) -> BoxFuture<'a, CloudResult<()>> {
         self.call("CreateTags", &ids.join(","), move |state, region| {
             for ((at, id), image) in &mut state.images {
                 if at == region && ids.iter().any(|wanted| wanted == id.as_str()) {
@@ -126,10 +126,11 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn describe_tags<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<BTreeMap<String, Tags>>> {
+    fn describe_tags<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<BTreeMap<String, FakeTags>>> {
         self.call("DescribeTags", &ids.join(","), move |state, region| {
             let images = state.images.iter().filter(|((at, _), _)| at == region);
-            let mut all: BTreeMap<String, Tags> = images.map(|((_, id), i)| (id.to_string(), i.tags.clone())).collect();
+            let mut all: BTreeMap<String, FakeTags> =
+                images.map(|((_, id), i)| (id.to_string(), i.tags.clone())).collect();
             let snapshots = state.holdings.entry(region.clone()).or_default().snapshots.values();
             all.extend(snapshots.map(|snapshot| (snapshot.id.clone(), snapshot.tags.clone())));
             let stock = state.stock(region);
@@ -154,7 +155,7 @@ impl Cloud for FakeRegion {
         &'a self,
         name: &'a str,
         _public_key: &'a str,
-        tags: &'a Tags,
+        tags: &'a FakeTags,
     ) -> BoxFuture<'a, CloudResult<String>> {
         self.call("ImportKeyPair", name, move |state, region| {
             let keys = &mut state.stock(region).keys;
@@ -173,10 +174,10 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn find_key_pairs<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         self.call("DescribeKeyPairs", "", move |state, region| {
             let found = state.stock(region).keys.iter().filter(|(_, has)| matches(has, tags));
-            let named = |(name, tags): (&String, &Tags)| Named {
+            let named = |(name, tags): (&String, &FakeTags)| NamedResource {
                 id: format!("key-{name}"),
                 name: name.clone(),
                 created_at: None,
@@ -186,7 +187,7 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn find_vpcs<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
+    fn find_vpcs<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<String>>> {
         self.call("DescribeVpcs", "", move |state, region| {
             if filters.contains_key("is-default") {
                 return Ok(vec!["vpc-1".to_owned()]);
@@ -196,7 +197,7 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn find_subnets<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Subnet>>> {
+    fn find_subnets<'a>(&'a self, filters: &'a DescribeFilters) -> BoxFuture<'a, CloudResult<Vec<CloudSubnet>>> {
         self.call("DescribeSubnets", "", move |state, region| {
             let fits = |name: &str, value: &str| filters.get(name).is_none_or(|v| v.iter().any(|one| one == value));
             let subnets = state.stock(region).subnets.iter();
@@ -211,7 +212,10 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn filter_security_groups<'a>(&'a self, filters: &'a Filters) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn filter_security_groups<'a>(
+        &'a self,
+        filters: &'a DescribeFilters,
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         self.call("DescribeSecurityGroups", "", move |state, region| {
             let groups = state.stock(region).groups.iter().filter(|(_, (_, tags, _))| tagged(tags, filters));
             Ok(groups.map(|(id, (name, tags, _))| named(id, name, tags)).collect())
@@ -222,7 +226,7 @@ impl Cloud for FakeRegion {
         &'a self,
         name: &'a str,
         _vpc: Option<&'a str>,
-        tags: &'a Tags,
+        tags: &'a FakeTags,
     ) -> BoxFuture<'a, CloudResult<String>> {
         self.call("CreateSecurityGroup", name, move |state, region| {
             if state.stock(region).groups.values().any(|(known, ..)| known == name) {
@@ -263,14 +267,17 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn find_security_groups<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Named>>> {
+    fn find_security_groups<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<Vec<NamedResource>>> {
         self.call("DescribeSecurityGroups", "", move |state, region| {
             let found = state.stock(region).groups.iter().filter(|(_, (_, has, _))| matches(has, tags));
             Ok(found.map(|(id, (name, tags, _))| named(id, name, tags)).collect())
         })
     }
 
-    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<Instance>> {
+    fn run_instance<'a>(&'a self, launch: &'a RunInstances) -> BoxFuture<'a, CloudResult<CloudInstance>> {
         async move {
             let answered = self.call("RunInstances", &launch.client_token, |state, region| {
                 Ok(match state.shortage(launch) {
@@ -283,13 +290,13 @@ impl Cloud for FakeRegion {
         .boxed()
     }
 
-    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn describe_instances<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         self.call("DescribeInstances", &ids.join(","), move |state, region| {
             Ok(state.look(region, |instance| ids.contains(&instance.id)))
         })
     }
 
-    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn find_instances<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         self.call("DescribeInstances", "", move |state, region| Ok(state.look(region, |i| matches(&i.tags, tags))))
     }
 
@@ -297,7 +304,7 @@ impl Cloud for FakeRegion {
         self.call("DescribeInstanceStatus", id, |state, _| Ok(Some(state.status.clone())))
     }
 
-    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<Instance>>> {
+    fn find_by_client_token<'a>(&'a self, token: &'a str) -> BoxFuture<'a, CloudResult<Vec<CloudInstance>>> {
         self.call("DescribeInstances", token, move |state, region| {
             Ok(state.look(region, |instance| instance.client_token.as_deref() == Some(token)))
         })
@@ -328,7 +335,10 @@ impl Cloud for FakeRegion {
         })
     }
 
-    fn find_volumes<'a>(&'a self, tags: &'a [(String, String)]) -> BoxFuture<'a, CloudResult<BTreeMap<String, Tags>>> {
+    fn find_volumes<'a>(
+        &'a self,
+        tags: &'a [(String, String)],
+    ) -> BoxFuture<'a, CloudResult<BTreeMap<String, FakeTags>>> {
         self.call("DescribeVolumes", "", move |state, region| {
             let mut found = state.stock(region).volumes.clone();
             found.retain(|_, has| matches(has, tags));

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::super::{BuildFacts, History, LockOrder, MoveFacts, Objection, Rollback, lock_order};
-use crate::{RunId, State};
+use super::super::{BuildFacts, GoldObjection, ImageHistory, LockOrder, MoveFacts, RollbackMove, lock_order};
+use crate::{ImageState, RunId};
 
 fn run(number: u8) -> RunId {
     format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{number:02}").parse().expect("a run")
@@ -21,34 +21,34 @@ fn build(number: u8, inputs: &'static str, made: i64) -> BuildFacts<'static> {
         began_at: at(made),
         made_at: at(made),
         tested_at: at(made),
-        state: State::Candidate,
+        state: ImageState::Candidate,
     }
 }
 
 /// Moves by number, state and time; gold is what they say.
-fn history(builds: &[BuildFacts<'static>], moves: &[(u8, State, i64)]) -> History<'static> {
+fn history(builds: &[BuildFacts<'static>], moves: &[(u8, ImageState, i64)]) -> ImageHistory<'static> {
     let moves: Vec<MoveFacts> = moves
         .iter()
         .map(|(number, state, second)| MoveFacts { run: run(*number), state: *state, at: at(*second) })
         .collect();
-    let mut known = History { moves, builds: builds.to_vec(), gold: None };
-    let last = known.moves.iter().rev().find(|entry| entry.state == State::Gold).map(|entry| entry.run);
-    known.gold = last.filter(|run| known.state_of(*run) == Some(State::Gold));
+    let mut known = ImageHistory { moves, builds: builds.to_vec(), gold: None };
+    let last = known.moves.iter().rev().find(|entry| entry.state == ImageState::Gold).map(|entry| entry.run);
+    known.gold = last.filter(|run| known.state_of(*run) == Some(ImageState::Gold));
     known
 }
 
 const NOW: i64 = 1_000;
 
-fn objection(known: &History<'_>, number: u8) -> Option<Objection> {
+fn objection(known: &ImageHistory<'_>, number: u8) -> Option<GoldObjection> {
     known.objection(run(number), at(NOW))
 }
 
-use State::{Gold, Retired, Revoked, Vetted};
+use ImageState::{Gold, Retired, Revoked, Vetted};
 
 #[test]
 fn what_is_not_newer_than_gold_needs_a_person() {
     let known = history(&[build(1, "a", 10), build(2, "a", 20), build(3, "a", 30)], &[(2, Vetted, 40), (2, Gold, 41)]);
-    assert_eq!(objection(&known, 1), Some(Objection::NotNewer { than: run(2) }));
+    assert_eq!(objection(&known, 1), Some(GoldObjection::NotNewer { than: run(2) }));
     assert_eq!(objection(&known, 3), None);
     assert_eq!(known.to_validate("a", at(NOW)), [run(3)]);
     assert_eq!(known.left_behind(run(3)), [run(1)]);
@@ -58,7 +58,7 @@ fn what_is_not_newer_than_gold_needs_a_person() {
 fn a_clock_that_runs_ahead_makes_no_build_the_newest() {
     let ahead = BuildFacts { tested_at: at(NOW + 3600), ..build(2, "a", 20) };
     let known = history(&[build(1, "a", 10), ahead], &[]);
-    assert_eq!(objection(&known, 2), Some(Objection::FromTheFuture { at: at(NOW + 3600) }));
+    assert_eq!(objection(&known, 2), Some(GoldObjection::FromTheFuture { at: at(NOW + 3600) }));
     assert_eq!(known.to_validate("a", at(NOW)), [run(1)]);
 }
 
@@ -76,16 +76,16 @@ fn a_rollback_is_a_stack_and_is_made_once() {
         (3, Gold, 32),
     ];
     let known = history(&builds, &up);
-    assert_eq!(known.rollback(None), Rollback::To(run(2)));
+    assert_eq!(known.rollback(None), RollbackMove::To(run(2)));
     let back = [&up[..], &[(3, Retired, 40), (2, Gold, 40)]].concat();
     let known = history(&builds, &back);
-    assert_eq!(known.rollback(None), Rollback::Already { run: run(2), further: Some(run(1)) });
+    assert_eq!(known.rollback(None), RollbackMove::Already { run: run(2), further: Some(run(1)) });
     assert_eq!(known.way_back(), Some(run(1)), "what pruning keeps");
-    assert_eq!(known.rollback(Some(run(1))), Rollback::To(run(1)));
-    assert_eq!(known.rollback(Some(run(3))), Rollback::To(run(3)), "a person may change her mind");
+    assert_eq!(known.rollback(Some(run(1))), RollbackMove::To(run(1)));
+    assert_eq!(known.rollback(Some(run(3))), RollbackMove::To(run(3)), "a person may change her mind");
     // By force nothing is gold: then there is a way back again.
     let known = history(&builds, &[&back[..], &[(2, Revoked, 50)]].concat());
-    assert_eq!(known.rollback(None), Rollback::To(run(1)));
+    assert_eq!(known.rollback(None), RollbackMove::To(run(1)));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_was_gone_back_from_bars_all_that_began_before() {
     let known = history(&builds, &moves);
     assert_eq!(
         objection(&known, 4),
-        Some(Objection::WentBack { from: run(3), at: at(40) }),
+        Some(GoldObjection::WentBack { from: run(3), at: at(40) }),
         "begun before, made after"
     );
     assert_eq!(objection(&known, 5), None, "begun with the rollback known");

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What is explored.
-pub trait Explored {
+pub(super) trait Explored {
     /// A state: small, since millions are held.
     type State: Copy + Hash;
     /// What leads from one state to the next.
@@ -21,7 +21,7 @@ pub trait Explored {
 
 /// What a search found.
 #[derive(Debug)]
-pub enum Found<A> {
+pub(super) enum Found<A> {
     /// Every state within the bound holds.
     Holds { states: usize, complete: bool },
     /// The shortest way to a broken invariant.
@@ -29,7 +29,7 @@ pub enum Found<A> {
 }
 
 /// Searches until every state is seen, `most` are, or an invariant breaks.
-pub fn explore<M: Explored>(model: &M, most: usize) -> Found<M::Action> {
+pub(super) fn explore<M: Explored>(model: &M, most: usize) -> Found<M::Action> {
     let first = model.first();
     let mut seen: HashSet<u128, BuildHasherDefault<Fingerprinted>> = HashSet::default();
     seen.insert(fingerprint(&first));

@@ -4,34 +4,34 @@
 use jiff::Timestamp;
 
 use super::super::{
-    History, Rollback,
+    ImageHistory, RollbackMove,
     gold::{NextLock, next_lock},
 };
-use crate::{RunId, State};
+use crate::{ImageState, RunId};
 
 /// Every question of the registry that the model asks.
-pub trait RegistryRules {
+pub(super) trait RegistryRules {
     /// The candidates that `validate --candidate` would take, best first.
-    fn to_validate(&self, history: &History<'_>, inputs: &str, now: Timestamp) -> Vec<RunId> {
+    fn to_validate(&self, history: &ImageHistory<'_>, inputs: &str, now: Timestamp) -> Vec<RunId> {
         history.to_validate(inputs, now)
     }
     /// Whether `promote --to vetted` takes a candidate that has passed, and is of main's inputs.
-    fn may_be_vetted(&self, history: &History<'_>, run: RunId, now: Timestamp) -> bool {
+    fn may_be_vetted(&self, history: &ImageHistory<'_>, run: RunId, now: Timestamp) -> bool {
         history.objection(run, now).is_none()
     }
     /// What `promote --to gold` would take, best first.
-    fn to_promote(&self, history: &History<'_>, now: Timestamp) -> Vec<RunId> {
+    fn to_promote(&self, history: &ImageHistory<'_>, now: Timestamp) -> Vec<RunId> {
         history.to_promote(now)
     }
     /// Where `rollback` goes; none: nowhere, or it is done already.
-    fn rollback(&self, history: &History<'_>) -> Option<RunId> {
+    fn rollback(&self, history: &ImageHistory<'_>) -> Option<RunId> {
         match history.rollback(None) {
-            Rollback::To(run) => Some(run),
-            Rollback::Already { .. } | Rollback::Refused(..) | Rollback::Nothing => None,
+            RollbackMove::To(run) => Some(run),
+            RollbackMove::Already { .. } | RollbackMove::Refused(..) | RollbackMove::Nothing => None,
         }
     }
     /// What is retired in the commit that makes a run gold, beside the old gold.
-    fn left_behind(&self, history: &History<'_>, run: RunId) -> Vec<RunId> {
+    fn left_behind(&self, history: &ImageHistory<'_>, run: RunId) -> Vec<RunId> {
         history.left_behind(run)
     }
     /// What is done with a lock of `now` moves after one of `followed` was followed.
@@ -39,7 +39,7 @@ pub trait RegistryRules {
         next_lock(followed, now)
     }
     /// Whether pruning spares a run whatever its age.
-    fn must_stay(&self, history: &History<'_>, run: RunId, now: Timestamp) -> bool {
+    fn must_stay(&self, history: &ImageHistory<'_>, run: RunId, now: Timestamp) -> bool {
         history.must_stay(run, now)
     }
     /// Whether pruning asks the lock again before each deed.
@@ -49,45 +49,45 @@ pub trait RegistryRules {
 }
 
 /// The law as it is.
-pub struct Law;
+pub(super) struct Law;
 
 impl RegistryRules for Law {}
 
 /// Candidates and vetted runs were taken in whatever order they came: the last one that was vetted is the newest.
-pub struct LastVettedIsNewest;
+pub(super) struct LastVettedIsNewest;
 
 impl RegistryRules for LastVettedIsNewest {
-    fn to_validate(&self, history: &History<'_>, inputs: &str, _now: Timestamp) -> Vec<RunId> {
+    fn to_validate(&self, history: &ImageHistory<'_>, inputs: &str, _now: Timestamp) -> Vec<RunId> {
         let fits = history.builds.iter().filter(|b| b.inputs == Some(inputs) && history.state_of(b.run).is_none());
         let mut runs: Vec<_> = fits.map(|build| (build.tested_at, build.run)).collect();
         runs.sort();
         runs.into_iter().rev().map(|(_, run)| run).collect()
     }
 
-    fn may_be_vetted(&self, _history: &History<'_>, _run: RunId, _now: Timestamp) -> bool {
+    fn may_be_vetted(&self, _history: &ImageHistory<'_>, _run: RunId, _now: Timestamp) -> bool {
         true
     }
 
-    fn to_promote(&self, history: &History<'_>, _now: Timestamp) -> Vec<RunId> {
+    fn to_promote(&self, history: &ImageHistory<'_>, _now: Timestamp) -> Vec<RunId> {
         let vetted_at =
-            |run: RunId| history.moves.iter().rposition(|entry| entry.run == run && entry.state == State::Vetted);
+            |run: RunId| history.moves.iter().rposition(|entry| entry.run == run && entry.state == ImageState::Vetted);
         let gold_at = history.gold.and_then(vetted_at);
         let vetted = history.builds.iter().map(|build| build.run);
-        let vetted = vetted.filter(|run| history.state_of(*run) == Some(State::Vetted));
+        let vetted = vetted.filter(|run| history.state_of(*run) == Some(ImageState::Vetted));
         let mut open: Vec<RunId> = vetted.filter(|run| vetted_at(*run) > gold_at).collect();
         open.sort_by_key(|run| std::cmp::Reverse(vetted_at(*run)));
         open
     }
 
-    fn left_behind(&self, history: &History<'_>, run: RunId) -> Vec<RunId> {
+    fn left_behind(&self, history: &ImageHistory<'_>, run: RunId) -> Vec<RunId> {
         if history.was_gold(run) {
             return Vec::new();
         }
         let vetted_at =
-            |run: RunId| history.moves.iter().rposition(|entry| entry.run == run && entry.state == State::Vetted);
+            |run: RunId| history.moves.iter().rposition(|entry| entry.run == run && entry.state == ImageState::Vetted);
         let gold = history.build(run).expect("a build of the model");
         let left = history.builds.iter().filter(|other| match history.state_of(other.run) {
-            Some(state) => state == State::Vetted && other.run != run && vetted_at(other.run) < vetted_at(run),
+            Some(state) => state == ImageState::Vetted && other.run != run && vetted_at(other.run) < vetted_at(run),
             None => other.tested_at < gold.tested_at && other.inputs != gold.inputs,
         });
         left.map(|build| build.run).collect()
@@ -95,48 +95,49 @@ impl RegistryRules for LastVettedIsNewest {
 }
 
 /// Order by the time of the build, but nothing remembers what was gone back from: the law without its third sentence.
-pub struct ForgetsRollbacks;
+pub(super) struct ForgetsRollbacks;
 
 impl RegistryRules for ForgetsRollbacks {
-    fn may_be_vetted(&self, history: &History<'_>, run: RunId, _now: Timestamp) -> bool {
+    fn may_be_vetted(&self, history: &ImageHistory<'_>, run: RunId, _now: Timestamp) -> bool {
         history.build(run).is_some_and(|build| is_newer_than_gold(history, build.order()))
     }
 
-    fn to_validate(&self, history: &History<'_>, inputs: &str, now: Timestamp) -> Vec<RunId> {
+    fn to_validate(&self, history: &ImageHistory<'_>, inputs: &str, now: Timestamp) -> Vec<RunId> {
         let mut runs = LastVettedIsNewest.to_validate(history, inputs, now);
         runs.retain(|run| self.may_be_vetted(history, *run, now));
         runs
     }
 
-    fn to_promote(&self, history: &History<'_>, now: Timestamp) -> Vec<RunId> {
+    fn to_promote(&self, history: &ImageHistory<'_>, now: Timestamp) -> Vec<RunId> {
         let mut vetted: Vec<_> = history.builds.iter().collect();
-        vetted.retain(|build| history.state_of(build.run) == Some(State::Vetted));
+        vetted.retain(|build| history.state_of(build.run) == Some(ImageState::Vetted));
         vetted.retain(|build| self.may_be_vetted(history, build.run, now));
         vetted.sort_by_key(|build| std::cmp::Reverse(build.order()));
         vetted.into_iter().map(|build| build.run).collect()
     }
 
-    fn left_behind(&self, history: &History<'_>, run: RunId) -> Vec<RunId> {
+    fn left_behind(&self, history: &ImageHistory<'_>, run: RunId) -> Vec<RunId> {
         if history.was_gold(run) { Vec::new() } else { history.left_behind(run) }
     }
 }
 
-fn is_newer_than_gold(history: &History<'_>, order: (Timestamp, Timestamp, RunId)) -> bool {
+fn is_newer_than_gold(history: &ImageHistory<'_>, order: (Timestamp, Timestamp, RunId)) -> bool {
     history.gold.and_then(|gold| history.build(gold)).is_none_or(|gold| order > gold.order())
 }
 
 /// A rollback went to the run that was gold last and is retired: also to the one that it had just left.
-pub struct RollbackToggles;
+pub(super) struct RollbackToggles;
 
 impl RegistryRules for RollbackToggles {
-    fn rollback(&self, history: &History<'_>) -> Option<RunId> {
-        let mut gold = history.moves.iter().rev().filter(|entry| entry.state == State::Gold).map(|entry| entry.run);
-        gold.find(|run| history.state_of(*run) == Some(State::Retired))
+    fn rollback(&self, history: &ImageHistory<'_>) -> Option<RunId> {
+        let mut gold =
+            history.moves.iter().rev().filter(|entry| entry.state == ImageState::Gold).map(|entry| entry.run);
+        gold.find(|run| history.state_of(*run) == Some(ImageState::Retired))
     }
 }
 
 /// Whatever lock was read last was followed.
-pub struct FollowsWhatItReads;
+pub(super) struct FollowsWhatItReads;
 
 impl RegistryRules for FollowsWhatItReads {
     fn next_lock(&self, followed: &[u8], now: &[u8]) -> NextLock {
@@ -145,7 +146,7 @@ impl RegistryRules for FollowsWhatItReads {
 }
 
 /// Pruning decided by the lock that it read at its beginning.
-pub struct PruneReadsOnce;
+pub(super) struct PruneReadsOnce;
 
 impl RegistryRules for PruneReadsOnce {
     fn prune_asks_again(&self) -> bool {

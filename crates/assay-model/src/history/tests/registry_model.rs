@@ -4,7 +4,7 @@
 //! What is bounded: the numbers in `Bounds`. What is atomic: a push (git's compare-and-set), an edit of it (its reasons are asked in the same step), a deed of pruning. The grace period
 //! of pruning is longer than a promotion takes.
 
-use super::super::{History, gold::NextLock};
+use super::super::{ImageHistory, gold::NextLock};
 use super::{
     explorer::{Explored, Found, explore},
     former_rules::{
@@ -12,7 +12,7 @@ use super::{
     },
     world::{BUILDS, Build, COMMANDS, Command, Last, MOVES, Move, Place, Pruned, RUNS, World, inputs, number, time},
 };
-use crate::{RunId, State};
+use crate::{ImageState, RunId};
 
 /// How much may happen.
 #[derive(Clone, Copy)]
@@ -77,7 +77,7 @@ impl Explored for RegistryModel<'_> {
             built: 0,
             builds: [build; BUILDS],
             length: 0,
-            moves: [Move { build: 0, state: State::Building, at: 0 }; MOVES],
+            moves: [Move { build: 0, state: ImageState::Building, at: 0 }; MOVES],
             mirror: 0,
             commands: [Command::None; COMMANDS],
             last: Last::Nothing,
@@ -90,12 +90,12 @@ impl Explored for RegistryModel<'_> {
             world.builds[usize::from(number)] = Build { made: world.clock, evidence: true, ..build };
             world.built += 1;
             world.clock += 1;
-            world.append(number, State::Vetted);
+            world.append(number, ImageState::Vetted);
             world.clock += 1;
             if let Some(old) = world.gold() {
-                world.append(old, State::Retired);
+                world.append(old, ImageState::Retired);
             }
-            world.append(number, State::Gold);
+            world.append(number, ImageState::Gold);
             world.clock += 1;
         }
         world
@@ -176,7 +176,7 @@ impl RegistryModel<'_> {
             let run = RUNS[usize::from(number)];
             if world.history(|known| self.rules.may_be_vetted(known, run, time(world.clock))) {
                 let mut after = Self::later(world);
-                after.append(number, State::Vetted);
+                after.append(number, ImageState::Vetted);
                 take(Action::Vetted(number), Ok(after));
             }
         }
@@ -252,7 +252,7 @@ impl RegistryModel<'_> {
         let moved = world.gold_at(length) != world.gold();
         let is_sane = is_there(&of) && (back || of.inputs == world.inputs);
         let state = world.state_of(build);
-        let legal = matches!(state, Some(State::Vetted)) || back && state == Some(State::Retired);
+        let legal = matches!(state, Some(ImageState::Vetted)) || back && state == Some(ImageState::Retired);
         let behind = world.history(|known| self.rules.left_behind(known, run));
         let room = usize::from(world.length) + behind.len() + 2 <= MOVES;
         if moved || !allowed || !is_sane || !legal || !room {
@@ -263,12 +263,12 @@ impl RegistryModel<'_> {
         }
         let from = last_gold(world);
         for other in behind {
-            after.append(number(other), State::Retired);
+            after.append(number(other), ImageState::Retired);
         }
         if let Some(old) = world.gold() {
-            after.append(old, State::Retired);
+            after.append(old, ImageState::Retired);
         }
-        after.append(build, State::Gold);
+        after.append(build, ImageState::Gold);
         after.commands[command] = Command::Following { length: after.length, looks: 0 };
         after.last = match back {
             true => Last::Rollback,
@@ -306,19 +306,19 @@ impl RegistryModel<'_> {
         }
         for build in 0..world.built {
             let state = match world.builds[usize::from(build)].place {
-                Place::Waiting => State::Candidate,
+                Place::Waiting => ImageState::Candidate,
                 Place::Locked => world.state_of(build).expect("the lock has it"),
                 Place::Building | Place::Branch => continue,
             };
-            if matches!(state, State::Candidate | State::Vetted) {
-                take(Action::Retired(build), Ok(Self::retreat(world, build, State::Retired)));
+            if matches!(state, ImageState::Candidate | ImageState::Vetted) {
+                take(Action::Retired(build), Ok(Self::retreat(world, build, ImageState::Retired)));
             }
             // Gold by force; an announced revocation may be put off by another one.
-            take(Action::Revoked(build), Ok(Self::retreat(world, build, State::Revoked)));
+            take(Action::Revoked(build), Ok(Self::retreat(world, build, ImageState::Revoked)));
         }
     }
 
-    fn retreat(world: &World, build: u8, state: State) -> World {
+    fn retreat(world: &World, build: u8, state: ImageState) -> World {
         let mut after = World { retreats_left: world.retreats_left - 1, ..Self::later(world) };
         after.append(build, state);
         let given_up = after.builds[usize::from(build)];
@@ -380,7 +380,7 @@ fn is_there(build: &Build) -> bool {
 }
 
 fn last_gold(world: &World) -> Option<u8> {
-    world.moves[..usize::from(world.length)].iter().rev().find(|one| one.state == State::Gold).map(|one| one.build)
+    world.moves[..usize::from(world.length)].iter().rev().find(|one| one.state == ImageState::Gold).map(|one| one.build)
 }
 
 /// What must hold of a build that becomes gold without a person's word.
@@ -401,8 +401,8 @@ fn judged_as_gold(world: &World, build: u8) -> Result<(), String> {
 /// What must hold of an AMI that is deleted.
 fn deleted(world: &World, run: RunId) -> Result<(), String> {
     let build = number(run);
-    let way_back = world.history(History::way_back);
-    if world.gold() == Some(build) || world.state_of(build) == Some(State::Gold) || way_back == Some(run) {
+    let way_back = world.history(ImageHistory::way_back);
+    if world.gold() == Some(build) || world.state_of(build) == Some(ImageState::Gold) || way_back == Some(run) {
         return Err("nothing that the lock names is deleted".to_owned());
     }
     Ok(())

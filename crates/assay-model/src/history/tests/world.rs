@@ -5,17 +5,17 @@ use std::{cell::RefCell, sync::LazyLock};
 
 use jiff::Timestamp;
 
-use super::super::{BuildFacts, History, MoveFacts};
-use crate::{RunId, State};
+use super::super::{BuildFacts, ImageHistory, MoveFacts};
+use crate::{ImageState, RunId};
 
 /// So many builds at most.
-pub const BUILDS: usize = 4;
+pub(super) const BUILDS: usize = 4;
 /// So many moves of the lock at most; no command moves beyond.
-pub const MOVES: usize = 16;
+pub(super) const MOVES: usize = 16;
 /// So many commands at a time.
-pub const COMMANDS: usize = 2;
+pub(super) const COMMANDS: usize = 2;
 
-pub static RUNS: LazyLock<Vec<RunId>> = LazyLock::new(|| {
+pub(super) static RUNS: LazyLock<Vec<RunId>> = LazyLock::new(|| {
     let run = |number: usize| format!("01KAQ3B6G0R8ZJ5Q2X7V9N4M{number:02}").parse().expect("a run");
     (0..BUILDS).map(run).collect()
 });
@@ -24,24 +24,24 @@ static TIMES: LazyLock<Vec<Timestamp>> =
 static INPUTS: [&str; 3] = ["inputs-a", "inputs-b", "inputs-c"];
 
 /// A time of the model.
-pub fn time(clock: u8) -> Timestamp {
+pub(super) fn time(clock: u8) -> Timestamp {
     TIMES[usize::from(clock)]
 }
 
 /// The inputs' name for the law.
-pub fn inputs(number: u8) -> &'static str {
+pub(super) fn inputs(number: u8) -> &'static str {
     INPUTS[usize::from(number)]
 }
 
 /// Which build a run is of.
-pub fn number(run: RunId) -> u8 {
+pub(super) fn number(run: RunId) -> u8 {
     let at = RUNS.iter().position(|known| *known == run).expect("a run of the model");
     u8::try_from(at).expect("few builds")
 }
 
 /// Where a build is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub(super) enum Place {
     /// Packer is at work.
     Building,
     /// Its candidate file is on a branch.
@@ -54,7 +54,7 @@ pub enum Place {
 
 /// How far pruning has come with an AMI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Pruned {
+pub(super) enum Pruned {
     No,
     /// A prune decided that it goes, and has not done so yet.
     Decided,
@@ -65,7 +65,7 @@ pub enum Pruned {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Build {
+pub(super) struct Build {
     pub inputs: u8,
     pub began: u8,
     pub made: u8,
@@ -78,15 +78,15 @@ pub struct Build {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Move {
+pub(super) struct Move {
     pub build: u8,
-    pub state: State,
+    pub state: ImageState,
     pub at: u8,
 }
 
 /// A command that moves gold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Command {
+pub(super) enum Command {
     None,
     /// It has chosen, and looks at EC2 and copies. `length`: of the lock as it was.
     Chosen {
@@ -103,14 +103,14 @@ pub enum Command {
 
 /// What ended last, as far as running it again is to change nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Last {
+pub(super) enum Last {
     Nothing,
     Promotion,
     Rollback,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct World {
+pub(super) struct World {
     pub clock: u8,
     pub inputs: u8,
     pub built: u8,
@@ -129,29 +129,29 @@ pub struct World {
 }
 
 impl World {
-    pub fn state_of(&self, build: u8) -> Option<State> {
+    pub(super) fn state_of(&self, build: u8) -> Option<ImageState> {
         self.moves[..usize::from(self.length)].iter().rev().find(|one| one.build == build).map(|one| one.state)
     }
 
     /// Gold, by the first `length` moves.
-    pub fn gold_at(&self, length: u8) -> Option<u8> {
+    pub(super) fn gold_at(&self, length: u8) -> Option<u8> {
         let moves = &self.moves[..usize::from(length)];
-        let last = moves.iter().rev().find(|one| one.state == State::Gold)?.build;
+        let last = moves.iter().rev().find(|one| one.state == ImageState::Gold)?.build;
         let state = moves.iter().rev().find(|one| one.build == last)?.state;
-        (state == State::Gold).then_some(last)
+        (state == ImageState::Gold).then_some(last)
     }
 
-    pub fn gold(&self) -> Option<u8> {
+    pub(super) fn gold(&self) -> Option<u8> {
         self.gold_at(self.length)
     }
 
     /// Which of two builds is newer, as the model sees it.
-    pub fn made(&self, build: u8) -> u8 {
+    pub(super) fn made(&self, build: u8) -> u8 {
         self.builds[usize::from(build)].made
     }
 
     /// Adds a move, while there is room.
-    pub fn append(&mut self, build: u8, state: State) {
+    pub(super) fn append(&mut self, build: u8, state: ImageState) {
         self.moves[usize::from(self.length)] = Move { build, state, at: self.clock };
         self.length += 1;
         self.builds[usize::from(build)].place = Place::Locked;
@@ -159,10 +159,10 @@ impl World {
     }
 
     /// Asks the law about main as it is.
-    pub fn history<T>(&self, ask: impl FnOnce(&History<'static>) -> T) -> T {
+    pub(super) fn history<T>(&self, ask: impl FnOnce(&ImageHistory<'static>) -> T) -> T {
         thread_local! {
             // Millions are asked: the two lists are made once.
-            static FACTS: RefCell<History<'static>> = RefCell::default();
+            static FACTS: RefCell<ImageHistory<'static>> = RefCell::default();
         }
         FACTS.with_borrow_mut(|facts| {
             facts.moves.clear();
@@ -178,7 +178,7 @@ impl World {
                         began_at: time(build.began),
                         made_at: time(build.made),
                         tested_at: time(build.made),
-                        state: State::Candidate,
+                        state: ImageState::Candidate,
                     });
                 }
             }

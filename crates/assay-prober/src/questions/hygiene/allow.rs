@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::Finding;
+use super::HygieneFinding;
 use assay_suite::Check;
 
 /// Whether the check's `allow` covers this finding of `property`.
-pub(super) fn allowed(check: &Check, property: &str, finding: &Finding) -> bool {
+pub(super) fn allowed(check: &Check, property: &str, finding: &HygieneFinding) -> bool {
     let patterns = check.parameters.get("allow").and_then(Value::as_array).into_iter().flatten();
     patterns.filter_map(Value::as_str).any(|pattern| {
         let own = pattern.strip_prefix(property).and_then(|rest| rest.strip_prefix(':')).unwrap_or(pattern);

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 
 /// One answer.
 #[derive(Debug, Default)]
-pub(super) struct Answer<'a> {
+pub(super) struct HygieneAnswer<'a> {
     /// When this instance booted for the first time, in Unix seconds; 0: not told.
     pub first_boot: i64,
     /// What the host's clock says, in Unix seconds; 0: not told.
     pub now: i64,
-    sections: BTreeMap<&'a str, Section<'a>>,
+    sections: BTreeMap<&'a str, HygieneSection<'a>>,
 }
 
 /// What was found in one place.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Section<'a> {
+pub(super) struct HygieneSection<'a> {
     lines: Vec<&'a str>,
     /// How many more there were of each kind.
     more: BTreeMap<&'a str, u64>,
@@ -25,20 +25,20 @@ pub(super) struct Section<'a> {
     pub lacking: Option<&'a str>,
 }
 
-impl<'a> Section<'a> {
+impl<'a> HygieneSection<'a> {
     /// The lines that have `N` facts at least; what follows the last tab between them belongs to the last fact, which is
     /// the image's own text and may hold tabs.
-    pub fn facts<const N: usize>(&self) -> Vec<[&'a str; N]> {
+    pub(super) fn facts<const N: usize>(&self) -> Vec<[&'a str; N]> {
         self.lines.iter().filter_map(|line| split(line)).collect()
     }
 
     /// How many more there were of these kinds.
-    pub fn more(&self, kinds: &[&str]) -> u64 {
+    pub(super) fn more(&self, kinds: &[&str]) -> u64 {
         kinds.iter().filter_map(|kind| self.more.get(kind)).fold(0, |all, more| all.saturating_add(*more))
     }
 
-    /// The lines of one kind, which is their first fact; the others as in [`Section::facts`].
-    pub fn of_kind<const N: usize>(&self, kind: &str) -> Vec<[&'a str; N]> {
+    /// The lines of one kind, which is their first fact; the others as in [`HygieneSection::facts`].
+    pub(super) fn of_kind<const N: usize>(&self, kind: &str) -> Vec<[&'a str; N]> {
         let own = self.lines.iter().filter_map(|line| line.strip_prefix(kind)?.strip_prefix('\t'));
         own.filter_map(split).collect()
     }
@@ -48,9 +48,9 @@ fn split<const N: usize>(line: &str) -> Option<[&str; N]> {
     line.splitn(N, '\t').collect::<Vec<_>>().try_into().ok()
 }
 
-impl<'a> Answer<'a> {
+impl<'a> HygieneAnswer<'a> {
     /// Reads what the program printed. Lines that it cannot have printed are left out.
-    pub fn read(text: &'a str) -> Self {
+    pub(super) fn read(text: &'a str) -> Self {
         let mut answer = Self::default();
         for line in text.lines() {
             let Some((word, rest)) = line.split_once(['\t', ' ']) else { continue };
@@ -78,12 +78,12 @@ impl<'a> Answer<'a> {
     }
 
     /// A section; an empty one that is not whole where the answer has none.
-    pub fn section(&self, word: &str) -> Section<'a> {
+    pub(super) fn section(&self, word: &str) -> HygieneSection<'a> {
         self.sections.get(word).cloned().unwrap_or_default()
     }
 
     /// Whether something of that time (Unix seconds) was there before the first boot.
-    pub fn is_older(&self, time: &str) -> bool {
+    pub(super) fn is_older(&self, time: &str) -> bool {
         time.parse::<i64>().is_ok_and(|time| time < self.first_boot)
     }
 }

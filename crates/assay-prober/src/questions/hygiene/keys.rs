@@ -7,10 +7,10 @@ use base64::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Facts, Finding};
+use super::{HygieneFacts, HygieneFinding};
 
 /// A public key as it stands in a line of authorized_keys (sshd(8), "AUTHORIZED_KEYS FILE FORMAT").
-struct Key {
+struct AuthorizedKey {
     kind: String,
     base64: String,
     blob: Vec<u8>,
@@ -19,7 +19,7 @@ struct Key {
     authority: bool,
 }
 
-impl Key {
+impl AuthorizedKey {
     fn read(line: &str) -> Option<Self> {
         let words = words(line);
         let at = words.windows(2).position(|pair| is_kind(&pair[0]) && STANDARD.decode(&pair[1]).is_ok())?;
@@ -71,12 +71,12 @@ pub(crate) fn public_half(private_key: &str) -> Option<String> {
 }
 
 /// `keys`: user, line, path, text.
-pub(super) fn authorized(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn authorized(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let mut found = Vec::new();
     for [user, number, path, text] in facts.answer.section("keys").facts() {
         let place = format!("{user}: {path} line {number}");
-        let Some(key) = Key::read(text) else {
-            found.extend(is_entry(text).then(|| Finding::new(&[user, path], format!("{place} is no key"))));
+        let Some(key) = AuthorizedKey::read(text) else {
+            found.extend(is_entry(text).then(|| HygieneFinding::new(&[user, path], format!("{place} is no key"))));
             continue;
         };
         if facts.launch_key.is_some_and(|launch| key.is(launch)) {
@@ -90,7 +90,7 @@ pub(super) fn authorized(facts: &Facts<'_>) -> Vec<Finding> {
         };
         let named = if key.comment.is_empty() { "no comment".to_owned() } else { format!("{:?}", key.comment) };
         let text = format!("{place}: {} {fingerprint} ({named}){note}", key.kind);
-        found.push(Finding::new(&[user, path, &fingerprint, &key.comment], text));
+        found.push(HygieneFinding::new(&[user, path, &fingerprint, &key.comment], text));
     }
     found
 }
@@ -109,21 +109,21 @@ fn is_packers(comment: &str) -> bool {
 }
 
 /// `hostkeys file`: time, path, public line; `hostkeys log`: when cloud-init removed which.
-pub(super) fn host(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn host(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let section = facts.answer.section("hostkeys");
     let mut found = Vec::new();
     for [time, path, public] in section.of_kind("file") {
         if facts.answer.is_older(time) {
-            let key = Key::read(public);
+            let key = AuthorizedKey::read(public);
             let named = key.map(|k| format!(" ({} {})", k.kind, k.fingerprint())).unwrap_or_default();
             let text = format!("{path}{named} is older than the first boot: every instance has it");
-            found.push(Finding::new(&[path], text));
+            found.push(HygieneFinding::new(&[path], text));
         }
     }
     for [time, path] in section.of_kind("log") {
         if !removed_earlier(time, facts.answer.first_boot) {
             let text = format!("{path} was in the image; cloud-init removed it at the first boot");
-            found.push(Finding::new(&[path], text));
+            found.push(HygieneFinding::new(&[path], text));
         }
     }
     found
@@ -145,13 +145,13 @@ mod tests {
     fn a_line_of_authorized_keys() {
         let blob = "AAAAC3NzaC1lZDI1NTE5AAAAIOgUU+3ZS6lkaZeLuuEw0gdhQnjh5ztmvXBj3xbior/D";
         let line = format!("no-pty,command=\"echo \\\"ssh-rsa AAAA\\\" x\" ssh-ed25519 {blob} a comment");
-        let key = Key::read(&line).expect("a key");
+        let key = AuthorizedKey::read(&line).expect("a key");
         assert_eq!((key.kind.as_str(), key.comment.as_str(), key.authority), ("ssh-ed25519", "a comment", false));
         assert!(key.is(&format!("ssh-ed25519 {blob}")) && !key.is("ssh-ed25519 AAAA"));
         assert_eq!(key.fingerprint().len(), "SHA256:".len() + 43);
-        assert!(Key::read(&format!("cert-authority ssh-ed25519 {blob}")).expect("a key").authority);
+        assert!(AuthorizedKey::read(&format!("cert-authority ssh-ed25519 {blob}")).expect("a key").authority);
         for bad in ["", "ssh-rsa", "ssh-rsa !!!", "hello world", "\"ssh-rsa AAAA"] {
-            assert!(Key::read(bad).is_none(), "{bad}");
+            assert!(AuthorizedKey::read(bad).is_none(), "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
-use super::{Facts, Finding, files::older};
+use super::{HygieneFacts, HygieneFinding, files::older};
 
 /// A log folder larger than this came from somewhere, in KiB.
 const LOGS_KIB: u64 = 200 << 10;
@@ -19,28 +19,35 @@ const ZONES: i64 = 15 * 3600;
 const PLAUSIBLE: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
 /// `logs journal`: 0, path; `logs zone`: the host's time zone; `logs file`: time of change, of birth, first record, path; `logs size`: KiB, path.
-pub(super) fn logs(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn logs(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let section = facts.answer.section("logs");
     let mut found = Vec::new();
     for [_, path] in section.of_kind("journal") {
-        found.push(Finding::new(&[path], format!("{path} is another machine's journal")));
+        found.push(HygieneFinding::new(&[path], format!("{path} is another machine's journal")));
     }
     let zone = section.of_kind::<2>("zone").first().map_or("", |[zone, _]| zone);
     let clock = HostClock { first_boot: facts.answer.first_boot, now: facts.answer.now, zone: offset(zone) };
     found.extend(section.of_kind("file").into_iter().filter_map(|line| log(facts, &clock, line)));
     for [kib, path] in section.of_kind("size") {
         if let Some(kib) = kib.parse::<u64>().ok().filter(|kib| *kib > LOGS_KIB) {
-            found.push(Finding::new(&[path], format!("{path} holds {} MiB, which is more than 200 MiB", kib >> 10)));
+            found.push(HygieneFinding::new(
+                &[path],
+                format!("{path} holds {} MiB, which is more than 200 MiB", kib >> 10),
+            ));
         }
     }
     found
 }
 
-fn log(facts: &Facts<'_>, clock: &HostClock, [changed, born, record, path]: [&str; 4]) -> Option<Finding> {
+fn log(
+    facts: &HygieneFacts<'_>,
+    clock: &HostClock,
+    [changed, born, record, path]: [&str; 4],
+) -> Option<HygieneFinding> {
     match clock.is_before_the_boot(record, path.contains("/cloud-init")) {
         Some(true) => {
             let text = format!("{path} begins before the first boot (its first record: {record})");
-            return Some(Finding::new(&[path], text));
+            return Some(HygieneFinding::new(&[path], text));
         }
         Some(false) => return None,
         None => {}
@@ -54,7 +61,7 @@ fn log(facts: &Facts<'_>, clock: &HostClock, [changed, born, record, path]: [&st
     let text = format!(
         "whether {path} was in the image cannot be told: it is written to, and its first record tells no time that is certain"
     );
-    Some(Finding::open(&[path], text))
+    Some(HygieneFinding::open(&[path], text))
 }
 
 /// What times are held against, in Unix seconds.

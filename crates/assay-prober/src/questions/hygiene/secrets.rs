@@ -1,35 +1,42 @@
 //! What the people and programs of the build left behind in files: histories, hosts they knew, keys, credentials.
 
-use super::{Facts, Finding};
+use super::{HygieneFacts, HygieneFinding};
 
 /// `hist`: user, bytes, path.
-pub(super) fn histories(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn histories(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     of_three(facts, "hist", |user, bytes, path| {
-        Finding::new(&[user, path], format!("{user}: {path} holds {bytes} bytes"))
+        HygieneFinding::new(&[user, path], format!("{user}: {path} holds {bytes} bytes"))
     })
 }
 
 /// `known`: user, lines, path.
-pub(super) fn known_hosts(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn known_hosts(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     of_three(facts, "known", |user, lines, path| {
-        Finding::new(&[user, path], format!("{user}: {path} knows hosts ({lines} lines)"))
+        HygieneFinding::new(&[user, path], format!("{user}: {path} knows hosts ({lines} lines)"))
     })
 }
 
 /// `private`: line, path.
-pub(super) fn private_keys(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn private_keys(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let lines = facts.answer.section("private").facts();
-    lines.iter().map(|[line, path]| Finding::new(&[path], format!("{path} line {line}: a private key"))).collect()
+    lines
+        .iter()
+        .map(|[line, path]| HygieneFinding::new(&[path], format!("{path} line {line}: a private key")))
+        .collect()
 }
 
 /// `creds`: what, line, path.
-pub(super) fn credentials(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn credentials(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     of_three(facts, "creds", |what, line, path| {
-        Finding::new(&[path], format!("{path} line {line}: {} {what}", article(what)))
+        HygieneFinding::new(&[path], format!("{path} line {line}: {} {what}", article(what)))
     })
 }
 
-fn of_three(facts: &Facts<'_>, section: &str, finding: impl Fn(&str, &str, &str) -> Finding) -> Vec<Finding> {
+fn of_three(
+    facts: &HygieneFacts<'_>,
+    section: &str,
+    finding: impl Fn(&str, &str, &str) -> HygieneFinding,
+) -> Vec<HygieneFinding> {
     facts.answer.section(section).facts().iter().map(|[a, b, path]| finding(a, b, path)).collect()
 }
 

@@ -14,8 +14,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{frames::Frames, script, sshd::is_root};
-use assay_suite::{Sudo, load};
+use crate::{frames::AnswerFrames, script, sshd::is_root};
+use assay_suite::{SudoChoice, load};
 
 const OURS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOgUU+3ZS6lkaZeLuuEw0gdhQnjh5ztmvXBj3xbior/D";
 const THEIRS: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKBTE0AbpOWTLGdKmaVnNDAp8kgLtzGc9Azkt4WTuvX6";
@@ -104,13 +104,13 @@ impl Tree {
     }
 
     /// What `check`'s properties are, by name, asked in each shell; all must say the same. This machine's own SSH server has no part in it.
-    fn seen(&self, check: &Check) -> Vec<(String, Seen)> {
+    fn seen(&self, check: &Check) -> Vec<(String, SeenProperty)> {
         self.seen_with(check, "v= q=none Y= e=")
     }
 
     /// The same where `sshd` is what sshd said.
-    fn seen_with(&self, check: &Check, sshd: &str) -> Vec<(String, Seen)> {
-        let question = script::Question { index: 0, check, sudo: Sudo::Auto };
+    fn seen_with(&self, check: &Check, sshd: &str) -> Vec<(String, SeenProperty)> {
+        let question = script::ScriptQuestion { index: 0, check, sudo: SudoChoice::Auto };
         let text = script::checks("nonce", &[question])
             .replace("\nR=\n", &format!("\nR='{}'\n", self.0.path().display()))
             // find names the tree's files by their whole paths.
@@ -118,7 +118,7 @@ impl Tree {
             .replace("\nsshd_says ''\n", &format!("\n{sshd}\n"))
             // Who runs the tests may see the whole tree.
             .replace("if [ \"$(id -u)\" != 0 ]", "if false");
-        let mut all: Vec<Vec<(String, Seen)>> = Vec::new();
+        let mut all: Vec<Vec<(String, SeenProperty)>> = Vec::new();
         for mut shell in shells() {
             let mut child = shell
                 .0
@@ -130,7 +130,7 @@ impl Tree {
                 .expect("the shell starts");
             child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
             let output = child.wait_with_output().expect("it ends");
-            let mut frames = Frames::new("nonce");
+            let mut frames = AnswerFrames::new("nonce");
             frames.feed(&output.stdout);
             let frame = frames.answers.remove(&0).expect("an answer");
             all.push(check.properties.iter().map(|p| (p.name.clone(), observe(check, &p.name, &frame))).collect());
@@ -173,9 +173,11 @@ fn shells() -> Vec<(Command, Option<tempfile::TempDir>)> {
     ]
 }
 
-fn texts(seen: &Seen) -> Vec<String> {
+fn texts(seen: &SeenProperty) -> Vec<String> {
     match seen {
-        Seen::Value(Value::Array(items)) => items.iter().map(|i| i.as_str().expect("a text").to_owned()).collect(),
+        SeenProperty::Value(Value::Array(items)) => {
+            items.iter().map(|i| i.as_str().expect("a text").to_owned()).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -183,7 +185,7 @@ fn texts(seen: &Seen) -> Vec<String> {
 #[test]
 fn a_clean_image_has_no_finding() {
     for (name, seen) in Tree::clean().seen(&check("")) {
-        assert_eq!(seen, Seen::Value(json!([])), "{name}");
+        assert_eq!(seen, SeenProperty::Value(json!([])), "{name}");
     }
 }
 
@@ -376,11 +378,11 @@ fn a_flood_of_one_kind_is_bounded_and_hides_no_other() {
     }
     let own = "allow = [\"world-writable:/srv/open/?*\", \"suid:/usr/zz\"]\nsuid = []\nworld-writable = []";
     for (name, seen) in tree.seen(&check(own)) {
-        assert_eq!(seen, Seen::Value(json!([])), "{name}");
+        assert_eq!(seen, SeenProperty::Value(json!([])), "{name}");
     }
     // What the host did not tell is not known where the rest is allowed in words that only assay has.
     let seen = tree.seen(&check("allow = [\"* (mode 0666)\"]\nworld-writable = []"));
-    assert!(matches!(&seen[0].1, Seen::Unknown(why) if why.contains("400 more")), "{seen:?}");
+    assert!(matches!(&seen[0].1, SeenProperty::Unknown(why) if why.contains("400 more")), "{seen:?}");
 }
 
 #[test]
@@ -421,9 +423,9 @@ fn a_log_that_is_still_written_to_is_as_old_as_its_first_record() {
     };
     let see = |line: &str| observe(&check("logs = []"), "logs", &output(line));
     assert!(
-        matches!(see("1700000500\t0\t\t/var/log/user-data.log"), Seen::Unknown(why) if why.contains("user-data.log"))
+        matches!(see("1700000500\t0\t\t/var/log/user-data.log"), SeenProperty::Unknown(why) if why.contains("user-data.log"))
     );
-    assert_eq!(see("1700000500\t1700000001\t\t/var/log/user-data.log"), Seen::Value(json!([])));
+    assert_eq!(see("1700000500\t1700000001\t\t/var/log/user-data.log"), SeenProperty::Value(json!([])));
     assert_eq!(texts(&see("1600000000\t0\t\t/var/log/user-data.log")).len(), 1);
 }
 
@@ -439,7 +441,7 @@ fn what_is_not_an_earlier_machines() {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
     fs::File::open(tree.path("tmp/lost+found")).expect("opened").set_modified(time).expect("set");
     for (name, seen) in tree.seen(&check("tmp-residue = []\nlogs = []\nprivate-keys = []")) {
-        assert_eq!(seen, Seen::Value(json!([])), "{name}");
+        assert_eq!(seen, SeenProperty::Value(json!([])), "{name}");
     }
     tree.write("tmp/lost+found/#12", "x").write("var/log/journal/remote/remote-x.journal", "x");
     fs::File::open(tree.path("tmp/lost+found")).expect("opened").set_modified(time).expect("set");
@@ -482,7 +484,7 @@ fn keys_in_places_that_sshd_names_or_does_not_tell() {
         ("v= q=0 e= Y='several SSH servers run'".to_owned(), "several SSH servers"),
     ] {
         let seen = tree.seen_with(&check, &sshd);
-        assert!(matches!(&seen[0].1, Seen::Unknown(told) if told.contains(why)), "{seen:?}");
+        assert!(matches!(&seen[0].1, SeenProperty::Unknown(told) if told.contains(why)), "{seen:?}");
     }
 }
 
@@ -491,8 +493,10 @@ fn a_search_that_complains_did_not_look_everywhere() {
     let check = check("");
     let see = |property: &str, lines: &str| observe(&check, property, &frame("1", &format!("first\t1\t2\n{lines}")));
     let denied = "private !grep: /home/x: Input/output error\nprivate .\n";
-    assert!(matches!(see("private-keys", denied), Seen::Unknown(why) if why.contains("Input/output error")));
-    assert!(matches!(see("private-keys", "private !\nprivate .\n"), Seen::Unknown(why) if why.contains("120 s")));
+    assert!(matches!(see("private-keys", denied), SeenProperty::Unknown(why) if why.contains("Input/output error")));
+    assert!(
+        matches!(see("private-keys", "private !\nprivate .\n"), SeenProperty::Unknown(why) if why.contains("120 s"))
+    );
     let found = format!("private\t3\t/root/key\n{denied}");
     assert_eq!(texts(&see("private-keys", &found)), ["/root/key line 3: a private key"]);
 }
@@ -508,8 +512,8 @@ fn what_is_allowed_is_no_finding() {
 }
 
 /// An answer with this output.
-fn frame(word: &str, output: &str) -> Frame {
-    let mut frames = Frames::new("n");
+fn frame(word: &str, output: &str) -> AnswerFrame {
+    let mut frames = AnswerFrames::new("n");
     frames.feed(format!("n 0 1.00 1.50 b\n.x {word}\n.o\n{}\nn .\n", STANDARD.encode(output)).as_bytes());
     frames.answers.remove(&0).expect("it is well formed")
 }
@@ -518,20 +522,22 @@ fn frame(word: &str, output: &str) -> Frame {
 fn what_was_not_looked_at_is_not_clean() {
     let check = check("");
     let whole = |section: &str| format!("first\t1000000000\t1795396878\n{section}\nshadow .\nend .\n");
-    let see = |property: &str, frame: &Frame| observe(&check, property, frame);
-    assert!(matches!(see("uid0", &frame("?", "")), Seen::Unknown(why) if why.contains("sudo -n")));
-    assert!(matches!(see("uid0", &frame("1", "")), Seen::Unknown(why) if why.contains("120 s")));
-    assert!(matches!(see("machine-id", &frame("1", "machine .\n")), Seen::Unknown(why) if why.contains("booted")));
-    assert_eq!(see("uid0", &frame("1", &whole(""))), Seen::Value(json!([])));
-    assert!(matches!(see("suid", &frame("1", &whole(""))), Seen::Unknown(_)));
+    let see = |property: &str, frame: &AnswerFrame| observe(&check, property, frame);
+    assert!(matches!(see("uid0", &frame("?", "")), SeenProperty::Unknown(why) if why.contains("sudo -n")));
+    assert!(matches!(see("uid0", &frame("1", "")), SeenProperty::Unknown(why) if why.contains("120 s")));
+    assert!(
+        matches!(see("machine-id", &frame("1", "machine .\n")), SeenProperty::Unknown(why) if why.contains("booted"))
+    );
+    assert_eq!(see("uid0", &frame("1", &whole(""))), SeenProperty::Value(json!([])));
+    assert!(matches!(see("suid", &frame("1", &whole(""))), SeenProperty::Unknown(_)));
     // What was found before the time was over stands.
     let partly = frame("1", "first\t1\t2\nfiles\t89ed\t0\t0\troot\troot\t/x\n");
     assert_eq!(texts(&see("suid", &partly)), ["/x (set-uid root, mode 4755)"]);
     let unknown_key = frame("1", &whole(&format!("keys\troot\t1\t/root/.ssh/authorized_keys\t{OURS} x\nkeys .")));
     let mut stranger = check.clone();
-    assert_eq!(observe(&stranger, "authorized-keys", &unknown_key), Seen::Value(json!([])));
+    assert_eq!(observe(&stranger, "authorized-keys", &unknown_key), SeenProperty::Value(json!([])));
     stranger.parameters.remove(LAUNCH_KEY);
-    assert!(matches!(observe(&stranger, "authorized-keys", &unknown_key), Seen::Unknown(_)));
+    assert!(matches!(observe(&stranger, "authorized-keys", &unknown_key), SeenProperty::Unknown(_)));
 }
 
 #[test]
@@ -557,7 +563,7 @@ mod any_bytes {
             let check = check("");
             let frame = frame("1", &format!("first\t99\t100\n{}", lines.join("\n")));
             for property in &check.properties {
-                if let Seen::Value(Value::Array(items)) = observe(&check, &property.name, &frame) {
+                if let SeenProperty::Value(Value::Array(items)) = observe(&check, &property.name, &frame) {
                     prop_assert!(items.iter().all(|i| i.as_str().is_some_and(|t| t.chars().count() <= FINDING_KEPT)));
                 }
             }

@@ -1,21 +1,24 @@
 //! Doors that stand open: passwords, accounts like root, rules that make root of anybody.
 
-use super::{Facts, Finding};
+use super::{HygieneFacts, HygieneFinding};
 
 /// `shadow empty`: user, file.
-pub(super) fn empty_passwords(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn empty_passwords(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let lines = facts.answer.section("shadow").of_kind("empty");
-    lines.iter().map(|[user, file]| Finding::new(&[user], format!("{user} has an empty password in {file}"))).collect()
+    lines
+        .iter()
+        .map(|[user, file]| HygieneFinding::new(&[user], format!("{user} has an empty password in {file}")))
+        .collect()
 }
 
 /// `shadow hash`: user, kind of hash; `shadow sshd`: what sshd says of passwords.
-pub(super) fn password_logins(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn password_logins(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let section = facts.answer.section("shadow");
     let sshd = section.of_kind("sshd").first().copied();
     let mut found = Vec::new();
     for [user, kind] in section.of_kind("hash") {
         let text = format!("{user} has a password ({}){}", hash(kind), through_sshd(sshd, user));
-        found.push(Finding::new(&[user], text));
+        found.push(HygieneFinding::new(&[user], text));
     }
     found
 }
@@ -47,9 +50,9 @@ fn hash(kind: &str) -> &'static str {
 }
 
 /// `shadow uid0`: user.
-pub(super) fn uid0(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn uid0(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let lines = facts.answer.section("shadow").of_kind("uid0");
-    lines.iter().map(|[user]| Finding::new(&[user], format!("{user} has uid 0, like root"))).collect()
+    lines.iter().map(|[user]| HygieneFinding::new(&[user], format!("{user} has uid 0, like root"))).collect()
 }
 
 /// Files of rules that stock images bring: cloud-init writes the first at the first boot, the second is Fedora CoreOS's and Red Hat CoreOS's.
@@ -57,7 +60,7 @@ const STOCK_RULES: &[&str] = &["/90-cloud-init-users", "/coreos-sudo-group"];
 
 /// `sudo rule`: line, path, text; `sudo same`: the names of the user who logged in. The login user's rule is what
 /// cloud images are made to have, and 90-cloud-init-users is written by cloud-init at the first boot.
-pub(super) fn sudoers(facts: &Facts<'_>) -> Vec<Finding> {
+pub(super) fn sudoers(facts: &HygieneFacts<'_>) -> Vec<HygieneFinding> {
     let section = facts.answer.section("sudo");
     let login: Vec<[&str; 1]> = section.of_kind("same");
     let mut found = Vec::new();
@@ -69,7 +72,7 @@ pub(super) fn sudoers(facts: &Facts<'_>) -> Vec<Finding> {
             continue;
         }
         let text = format!("{path} line {number}: {who} needs no password ({rule})");
-        found.push(Finding::new(&[who, path], text));
+        found.push(HygieneFinding::new(&[who, path], text));
     }
     found
 }

@@ -14,17 +14,17 @@ mod strings;
 mod values;
 mod versions;
 
-use super::value::Value;
+use super::value::TemplateValue;
 
 /// What a function gives back: a value, or what is wrong in one sentence fragment.
-pub(super) type Answer = Result<Value, String>;
+pub(super) type FunctionAnswer = Result<TemplateValue, String>;
 
 /// Any number of arguments.
 const MANY: usize = usize::MAX;
 
 /// One function.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Function {
+pub(super) struct TemplateFunction {
     /// Its name in templates.
     pub name: &'static str,
     /// The fewest arguments.
@@ -32,12 +32,12 @@ pub(super) struct Function {
     /// The most arguments.
     pub most: usize,
     /// What it does; gets as many arguments as it may have.
-    pub body: fn(&[Value]) -> Answer,
+    pub body: fn(&[TemplateValue]) -> FunctionAnswer,
 }
 
-impl Function {
+impl TemplateFunction {
     /// Calls it with these arguments.
-    pub(super) fn call(&self, args: &[Value]) -> Answer {
+    pub(super) fn call(&self, args: &[TemplateValue]) -> FunctionAnswer {
         let Self { name, least, most, body } = *self;
         if !(least..=most).contains(&args.len()) {
             let wanted = match (least, most) {
@@ -51,12 +51,17 @@ impl Function {
     }
 }
 
-const fn function(name: &'static str, least: usize, most: usize, body: fn(&[Value]) -> Answer) -> Function {
-    Function { name, least, most, body }
+const fn function(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    body: fn(&[TemplateValue]) -> FunctionAnswer,
+) -> TemplateFunction {
+    TemplateFunction { name, least, most, body }
 }
 
 /// Every function that needs nothing but its arguments.
-pub(super) fn all() -> impl Iterator<Item = &'static Function> {
+pub(super) fn all() -> impl Iterator<Item = &'static TemplateFunction> {
     [
         strings::FUNCTIONS,
         numbers::FUNCTIONS,

@@ -1,8 +1,8 @@
 //! Numbers (Sprig: numeric.go). Whole numbers are 64 bits and wrap, as in Go.
 
 use super::{
-    super::value::{Elements, List, MAX_WEIGHT, Value, show, type_of},
-    Answer, Function, MANY,
+    super::value::{ListElements, MAX_WEIGHT, TemplateList, TemplateValue, show, type_of},
+    FunctionAnswer, MANY, TemplateFunction,
     arguments::{float, int, text, whole},
     function,
 };
@@ -10,25 +10,25 @@ use super::{
 /// The most numbers that `until`, `untilStep` and `seq` make.
 const MOST: usize = MAX_WEIGHT / 16 - 1;
 
-pub(super) const FUNCTIONS: &[Function] = &[
-    function("int", 1, 1, |a| Ok(Value::Int(whole(&a[0])))),
-    function("int64", 1, 1, |a| Ok(Value::Int64(whole(&a[0])))),
-    function("float64", 1, 1, |a| Ok(Value::Float(float(&a[0])))),
-    function("atoi", 1, 1, |a| Ok(Value::Int(text(a, 0)?.parse().unwrap_or(0)))),
-    function("toDecimal", 1, 1, |a| Ok(Value::Int64(i64::from_str_radix(&show(&a[0]), 8).unwrap_or(0)))),
-    function("add", 0, MANY, |a| Ok(Value::Int64(a.iter().map(whole).fold(0, i64::wrapping_add)))),
-    function("add1", 1, 1, |a| Ok(Value::Int64(whole(&a[0]).wrapping_add(1)))),
-    function("sub", 2, 2, |a| Ok(Value::Int64(whole(&a[0]).wrapping_sub(whole(&a[1]))))),
-    function("mul", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).fold(1, i64::wrapping_mul)))),
+pub(super) const FUNCTIONS: &[TemplateFunction] = &[
+    function("int", 1, 1, |a| Ok(TemplateValue::Int(whole(&a[0])))),
+    function("int64", 1, 1, |a| Ok(TemplateValue::Int64(whole(&a[0])))),
+    function("float64", 1, 1, |a| Ok(TemplateValue::Float(float(&a[0])))),
+    function("atoi", 1, 1, |a| Ok(TemplateValue::Int(text(a, 0)?.parse().unwrap_or(0)))),
+    function("toDecimal", 1, 1, |a| Ok(TemplateValue::Int64(i64::from_str_radix(&show(&a[0]), 8).unwrap_or(0)))),
+    function("add", 0, MANY, |a| Ok(TemplateValue::Int64(a.iter().map(whole).fold(0, i64::wrapping_add)))),
+    function("add1", 1, 1, |a| Ok(TemplateValue::Int64(whole(&a[0]).wrapping_add(1)))),
+    function("sub", 2, 2, |a| Ok(TemplateValue::Int64(whole(&a[0]).wrapping_sub(whole(&a[1]))))),
+    function("mul", 1, MANY, |a| Ok(TemplateValue::Int64(a.iter().map(whole).fold(1, i64::wrapping_mul)))),
     function("div", 2, 2, |a| divided(a, i64::wrapping_div)),
     function("mod", 2, 2, |a| divided(a, i64::wrapping_rem)),
-    function("max", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).max().unwrap_or(0)))),
-    function("biggest", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).max().unwrap_or(0)))),
-    function("min", 1, MANY, |a| Ok(Value::Int64(a.iter().map(whole).min().unwrap_or(0)))),
-    function("maxf", 1, MANY, |a| Ok(Value::Float(a.iter().map(float).fold(f64::NEG_INFINITY, go_max)))),
-    function("minf", 1, MANY, |a| Ok(Value::Float(a.iter().map(float).fold(f64::INFINITY, go_min)))),
-    function("ceil", 1, 1, |a| Ok(Value::Float(float(&a[0]).ceil()))),
-    function("floor", 1, 1, |a| Ok(Value::Float(float(&a[0]).floor()))),
+    function("max", 1, MANY, |a| Ok(TemplateValue::Int64(a.iter().map(whole).max().unwrap_or(0)))),
+    function("biggest", 1, MANY, |a| Ok(TemplateValue::Int64(a.iter().map(whole).max().unwrap_or(0)))),
+    function("min", 1, MANY, |a| Ok(TemplateValue::Int64(a.iter().map(whole).min().unwrap_or(0)))),
+    function("maxf", 1, MANY, |a| Ok(TemplateValue::Float(a.iter().map(float).fold(f64::NEG_INFINITY, go_max)))),
+    function("minf", 1, MANY, |a| Ok(TemplateValue::Float(a.iter().map(float).fold(f64::INFINITY, go_min)))),
+    function("ceil", 1, 1, |a| Ok(TemplateValue::Float(float(&a[0]).ceil()))),
+    function("floor", 1, 1, |a| Ok(TemplateValue::Float(float(&a[0]).floor()))),
     function("round", 2, 3, round),
     function("until", 1, 1, until),
     function("untilStep", 3, 3, |a| Ok(numbers(&steps(int(a, 0)?, int(a, 1)?, int(a, 2)?)?))),
@@ -45,27 +45,27 @@ fn go_min(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
 }
 
-fn divided(args: &[Value], by: fn(i64, i64) -> i64) -> Answer {
+fn divided(args: &[TemplateValue], by: fn(i64, i64) -> i64) -> FunctionAnswer {
     match whole(&args[1]) {
         0 => Err("divides by zero".to_owned()),
-        divisor => Ok(Value::Int64(by(whole(&args[0]), divisor))),
+        divisor => Ok(TemplateValue::Int64(by(whole(&args[0]), divisor))),
     }
 }
 
-fn round(args: &[Value]) -> Answer {
+fn round(args: &[TemplateValue]) -> FunctionAnswer {
     let threshold = match args.get(2) {
         None => 0.5,
-        Some(Value::Float(_) | Value::Int(_)) => float(&args[2]),
+        Some(TemplateValue::Float(_) | TemplateValue::Int(_)) => float(&args[2]),
         Some(other) => return Err(format!("argument 3 must be a number, not {}", type_of(other))),
     };
     int(args, 1)?;
     let power = 10f64.powf(float(&args[1]));
     let digits = power * float(&args[0]);
     let rounded = if digits.fract() >= threshold { digits.ceil() } else { digits.floor() };
-    Ok(Value::Float(rounded / power))
+    Ok(TemplateValue::Float(rounded / power))
 }
 
-fn until(args: &[Value]) -> Answer {
+fn until(args: &[TemplateValue]) -> FunctionAnswer {
     let count = int(args, 0)?;
     Ok(numbers(&steps(0, count, if count < 0 { -1 } else { 1 })?))
 }
@@ -83,11 +83,14 @@ fn steps(start: i64, stop: i64, step: i64) -> Result<Vec<i64>, String> {
     Ok((0..).map_while(|at: i64| at.checked_mul(step)?.checked_add(start)).take(count).collect())
 }
 
-fn numbers(all: &[i64]) -> Value {
-    Value::List(List { items: all.iter().map(|number| Value::Int(*number)).collect(), of: Elements::Ints })
+fn numbers(all: &[i64]) -> TemplateValue {
+    TemplateValue::List(TemplateList {
+        items: all.iter().map(|number| TemplateValue::Int(*number)).collect(),
+        of: ListElements::Ints,
+    })
 }
 
-fn seq(args: &[Value]) -> Answer {
+fn seq(args: &[TemplateValue]) -> FunctionAnswer {
     let given = (0..args.len()).map(|at| int(args, at)).collect::<Result<Vec<_>, _>>()?;
     let toward = |start: i64, end: i64| if end < start { -1 } else { 1 };
     let all = match given.as_slice() {

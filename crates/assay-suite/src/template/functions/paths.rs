@@ -1,8 +1,8 @@
 //! Parts of paths, without looking at any file (Sprig: functions.go; Go's package path).
 
-use super::{super::value::Value, Function, arguments::text, function};
+use super::{super::value::TemplateValue, TemplateFunction, arguments::text, function};
 
-pub(super) const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[TemplateFunction] = &[
     function("base", 1, 1, |a| Ok(base(text(a, 0)?).into())),
     function("osBase", 1, 1, |a| Ok(base(text(a, 0)?).into())),
     function("dir", 1, 1, |a| Ok(dir(text(a, 0)?).into())),
@@ -11,8 +11,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("osClean", 1, 1, |a| Ok(clean(text(a, 0)?).into())),
     function("ext", 1, 1, |a| Ok(ext(text(a, 0)?).into())),
     function("osExt", 1, 1, |a| Ok(ext(text(a, 0)?).into())),
-    function("isAbs", 1, 1, |a| Ok(Value::Bool(text(a, 0)?.starts_with('/')))),
-    function("osIsAbs", 1, 1, |a| Ok(Value::Bool(text(a, 0)?.starts_with('/')))),
+    function("isAbs", 1, 1, |a| Ok(TemplateValue::Bool(text(a, 0)?.starts_with('/')))),
+    function("osIsAbs", 1, 1, |a| Ok(TemplateValue::Bool(text(a, 0)?.starts_with('/')))),
 ];
 
 fn base(path: &str) -> &str {

@@ -7,16 +7,16 @@ use regex::{Captures, NoExpand, Regex};
 
 use super::{
     super::{
-        dict::{Dict, Key},
-        value::{MAX_WEIGHT, Value},
+        dict::{DictKey, TemplateDict},
+        value::{MAX_WEIGHT, TemplateValue},
     },
-    Answer, Function,
+    FunctionAnswer, TemplateFunction,
     arguments::{int, text},
     function,
 };
 use crate::re2;
 
-pub(super) const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[TemplateFunction] = &[
     function("regexMatch", 2, 2, is_match),
     function("mustRegexMatch", 2, 2, is_match),
     function("regexFind", 2, 2, find),
@@ -37,22 +37,22 @@ fn compiled(expression: &str) -> Result<Regex, String> {
     re2::compile_with_groups(expression).map_err(|why| format!("{expression:?} is no regular expression: {why}"))
 }
 
-fn is_match(args: &[Value]) -> Answer {
-    Ok(Value::Bool(compiled(text(args, 0)?)?.is_match(text(args, 1)?)))
+fn is_match(args: &[TemplateValue]) -> FunctionAnswer {
+    Ok(TemplateValue::Bool(compiled(text(args, 0)?)?.is_match(text(args, 1)?)))
 }
 
-fn find(args: &[Value]) -> Answer {
+fn find(args: &[TemplateValue]) -> FunctionAnswer {
     let regex = compiled(text(args, 0)?)?;
     Ok(regex.find(text(args, 1)?).map_or("", |found| found.as_str()).into())
 }
 
-fn find_all(args: &[Value]) -> Answer {
+fn find_all(args: &[TemplateValue]) -> FunctionAnswer {
     let regex = compiled(text(args, 0)?)?;
     let most = usize::try_from(int(args, 2)?).unwrap_or(usize::MAX);
-    Ok(Value::texts(regex.find_iter(text(args, 1)?).take(most).map(|found| found.as_str())))
+    Ok(TemplateValue::texts(regex.find_iter(text(args, 1)?).take(most).map(|found| found.as_str())))
 }
 
-fn replaced(args: &[Value], expand: bool) -> Answer {
+fn replaced(args: &[TemplateValue], expand: bool) -> FunctionAnswer {
     let regex = compiled(text(args, 0)?)?;
     let (from, with) = (text(args, 1)?, text(args, 2)?);
     let mut references = if expand { with.matches('$').count() } else { 0 };
@@ -105,16 +105,16 @@ fn expanded(found: &Captures<'_>, with: &str) -> String {
 }
 
 /// Go's Regexp.Split: what stands between the matches; an empty one at the beginning or the end splits nothing off.
-fn split(args: &[Value]) -> Answer {
+fn split(args: &[TemplateValue]) -> FunctionAnswer {
     let expression = text(args, 0)?;
     let regex = compiled(expression)?;
     let from = text(args, 1)?;
     let most = int(args, 2)?;
     if most == 0 {
-        return Ok(Value::texts([""; 0]));
+        return Ok(TemplateValue::texts([""; 0]));
     }
     if !expression.is_empty() && from.is_empty() {
-        return Ok(Value::texts([""]));
+        return Ok(TemplateValue::texts([""]));
     }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let mut parts = Vec::new();
@@ -132,7 +132,7 @@ fn split(args: &[Value]) -> Answer {
     if ends != from.len() {
         parts.push(&from[begins..]);
     }
-    Ok(Value::texts(parts))
+    Ok(TemplateValue::texts(parts))
 }
 
 /// Go's regexp.QuoteMeta; Rust's own escapes more characters.
@@ -141,15 +141,16 @@ fn quoted(text: &str) -> String {
 }
 
 /// The named groups of the first match; where no group has a name, all by number.
-fn submatch(args: &[Value]) -> Answer {
+fn submatch(args: &[TemplateValue]) -> FunctionAnswer {
     let regex = compiled(text(args, 0)?)?;
-    let dict = |entries| Ok(Value::Dict(Dict::of_anything(entries)));
+    let dict = |entries| Ok(TemplateValue::Dict(TemplateDict::of_anything(entries)));
     let Some(found) = regex.captures(text(args, 1)?) else { return dict(BTreeMap::new()) };
     let group = |at: usize| found.get(at).map_or("", |group| group.as_str());
-    let named = regex.capture_names().enumerate().filter_map(|(at, name)| Some((Key::from(name?), group(at).into())));
+    let named =
+        regex.capture_names().enumerate().filter_map(|(at, name)| Some((DictKey::from(name?), group(at).into())));
     let by_name: BTreeMap<_, _> = named.collect();
     if !by_name.is_empty() {
         return dict(by_name);
     }
-    dict((0..found.len()).map(|at| (Key::from(at.to_string().as_str()), group(at).into())).collect())
+    dict((0..found.len()).map(|at| (DictKey::from(at.to_string().as_str()), group(at).into())).collect())
 }

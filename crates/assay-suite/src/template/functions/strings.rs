@@ -7,15 +7,15 @@ use sha2::Digest;
 use super::{
     super::{
         characters::{self, quoted},
-        dict::{Dict, Key},
-        value::{MAX_WEIGHT, Value, show},
+        dict::{DictKey, TemplateDict},
+        value::{MAX_WEIGHT, TemplateValue, show},
     },
-    Answer, Function, MANY,
+    FunctionAnswer, MANY, TemplateFunction,
     arguments::{int, text, texts},
     function,
 };
 
-pub(super) const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[TemplateFunction] = &[
     function("hello", 0, 0, |_| Ok("Hello!".into())),
     function("trim", 1, 1, |a| Ok(text(a, 0)?.trim().into())),
     function("trimAll", 2, 2, trim_all),
@@ -32,9 +32,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("nospace", 1, 1, |a| Ok(text(a, 0)?.split_whitespace().collect::<String>().into())),
     function("initials", 1, 1, |a| Ok(initials(text(a, 0)?).into())),
     function("replace", 3, 3, replace),
-    function("contains", 2, 2, |a| Ok(Value::Bool(text(a, 1)?.contains(text(a, 0)?)))),
-    function("hasPrefix", 2, 2, |a| Ok(Value::Bool(text(a, 1)?.starts_with(text(a, 0)?)))),
-    function("hasSuffix", 2, 2, |a| Ok(Value::Bool(text(a, 1)?.ends_with(text(a, 0)?)))),
+    function("contains", 2, 2, |a| Ok(TemplateValue::Bool(text(a, 1)?.contains(text(a, 0)?)))),
+    function("hasPrefix", 2, 2, |a| Ok(TemplateValue::Bool(text(a, 1)?.starts_with(text(a, 0)?)))),
+    function("hasSuffix", 2, 2, |a| Ok(TemplateValue::Bool(text(a, 1)?.ends_with(text(a, 0)?)))),
     function("quote", 0, MANY, |a| Ok(joined(a, |value| quoted(&show(value), false)))),
     function("squote", 0, MANY, |a| Ok(joined(a, |value| format!("'{}'", show(value))))),
     function("cat", 0, MANY, |a| Ok(joined(a, show))),
@@ -47,22 +47,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("plural", 3, 3, |a| Ok(if int(a, 2)? == 1 { text(a, 0)? } else { text(a, 1)? }.into())),
     function("split", 2, 2, |a| Ok(numbered(parts(text(a, 0)?, text(a, 1)?, -1)))),
     function("splitn", 3, 3, |a| Ok(numbered(parts(text(a, 0)?, text(a, 2)?, int(a, 1)?)))),
-    function("splitList", 2, 2, |a| Ok(Value::texts(parts(text(a, 0)?, text(a, 1)?, -1)))),
+    function("splitList", 2, 2, |a| Ok(TemplateValue::texts(parts(text(a, 0)?, text(a, 1)?, -1)))),
     function("join", 2, 2, |a| Ok(texts(&a[1]).join(text(a, 0)?).into())),
     function("toString", 1, 1, |a| Ok(show(&a[0]).into())),
-    function("toStrings", 1, 1, |a| Ok(Value::texts(texts(&a[0])))),
+    function("toStrings", 1, 1, |a| Ok(TemplateValue::texts(texts(&a[0])))),
     function("b64enc", 1, 1, |a| Ok(STANDARD.encode(text(a, 0)?).into())),
     function("b64dec", 1, 1, b64dec),
     function("sha256sum", 1, 1, |a| Ok(hex(&sha2::Sha256::digest(text(a, 0)?)).into())),
     function("sha512sum", 1, 1, |a| Ok(hex(&sha2::Sha512::digest(text(a, 0)?)).into())),
 ];
 
-fn trim_all(args: &[Value]) -> Answer {
+fn trim_all(args: &[TemplateValue]) -> FunctionAnswer {
     let cut: Vec<char> = text(args, 0)?.chars().collect();
     Ok(text(args, 1)?.trim_matches(cut.as_slice()).into())
 }
 
-fn replace(args: &[Value]) -> Answer {
+fn replace(args: &[TemplateValue]) -> FunctionAnswer {
     let (old, new, from) = (text(args, 0)?, text(args, 1)?, text(args, 2)?);
     let count = if old.is_empty() { from.len() + 1 } else { from.len() / old.len() };
     within(count.saturating_mul(new.len()))?;
@@ -131,12 +131,12 @@ fn initials(text: &str) -> String {
     out
 }
 
-fn mapped(text: &str, each: fn(char) -> char) -> Value {
+fn mapped(text: &str, each: fn(char) -> char) -> TemplateValue {
     text.chars().map(each).collect::<String>().into()
 }
 
-fn joined(args: &[Value], each: impl Fn(&Value) -> String) -> Value {
-    args.iter().filter(|value| **value != Value::Nil).map(each).collect::<Vec<_>>().join(" ").into()
+fn joined(args: &[TemplateValue], each: impl Fn(&TemplateValue) -> String) -> TemplateValue {
+    args.iter().filter(|value| **value != TemplateValue::Nil).map(each).collect::<Vec<_>>().join(" ").into()
 }
 
 fn within(bytes: usize) -> Result<(), String> {
@@ -155,7 +155,7 @@ fn indent(spaces: i64, text: &str) -> Result<String, String> {
     Ok(format!("{pad}{}", text.replace('\n', &format!("\n{pad}"))))
 }
 
-fn cut(text: &str, from: i64, to: i64) -> Answer {
+fn cut(text: &str, from: i64, to: i64) -> FunctionAnswer {
     let range = usize::try_from(from).ok().zip(usize::try_from(to).ok());
     let part = range.and_then(|(from, to)| text.get(from..to));
     part.map(Into::into).ok_or_else(|| format!("bytes {from} to {to} are no part of {:?}", shortened(text)))
@@ -169,7 +169,7 @@ fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
-fn substr(args: &[Value]) -> Answer {
+fn substr(args: &[TemplateValue]) -> FunctionAnswer {
     let (start, end, text) = (int(args, 0)?, int(args, 1)?, text(args, 2)?);
     match (start, end) {
         (start, end) if start < 0 => cut(text, 0, end),
@@ -178,7 +178,7 @@ fn substr(args: &[Value]) -> Answer {
     }
 }
 
-fn trunc(args: &[Value]) -> Answer {
+fn trunc(args: &[TemplateValue]) -> FunctionAnswer {
     let (count, text) = (int(args, 0)?, text(args, 1)?);
     let all = length(text);
     match count {
@@ -188,7 +188,7 @@ fn trunc(args: &[Value]) -> Answer {
     }
 }
 
-fn abbrev(args: &[Value]) -> Answer {
+fn abbrev(args: &[TemplateValue]) -> FunctionAnswer {
     let (width, text) = (int(args, 0)?, text(args, 1)?);
     if width < 4 || length(text) <= width {
         return Ok(text.into());
@@ -210,12 +210,12 @@ fn parts<'t>(separator: &str, text: &'t str, count: i64) -> Vec<&'t str> {
     }
 }
 
-fn numbered(parts: Vec<&str>) -> Value {
-    let entries = parts.iter().enumerate().map(|(at, part)| (Key::from(format!("_{at}").as_str()), (*part).into()));
-    Value::Dict(Dict::of_texts(entries.collect()))
+fn numbered(parts: Vec<&str>) -> TemplateValue {
+    let entries = parts.iter().enumerate().map(|(at, part)| (DictKey::from(format!("_{at}").as_str()), (*part).into()));
+    TemplateValue::Dict(TemplateDict::of_texts(entries.collect()))
 }
 
-fn b64dec(args: &[Value]) -> Answer {
+fn b64dec(args: &[TemplateValue]) -> FunctionAnswer {
     let bytes = STANDARD.decode(text(args, 0)?).map_err(|error| format!("this is not base64: {error}"))?;
     String::from_utf8(bytes).map(Into::into).map_err(|_| "what was decoded is not UTF-8".to_owned())
 }

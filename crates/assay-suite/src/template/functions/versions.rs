@@ -5,46 +5,48 @@ use std::cmp::Ordering;
 
 use super::{
     super::{
-        dict::{Dict, Key},
-        value::Value,
+        dict::{DictKey, TemplateDict},
+        value::TemplateValue,
     },
-    Function,
+    TemplateFunction,
     arguments::text,
     function,
 };
 
-pub(super) const FUNCTIONS: &[Function] = &[
+pub(super) const FUNCTIONS: &[TemplateFunction] = &[
     function("semver", 1, 1, |a| {
-        let version = Version::read(text(a, 0)?)?;
+        let version = SprigVersion::read(text(a, 0)?)?;
         let entries = [
-            ("Major", Value::Uint(version.numbers[0])),
-            ("Minor", Value::Uint(version.numbers[1])),
-            ("Patch", Value::Uint(version.numbers[2])),
+            ("Major", TemplateValue::Uint(version.numbers[0])),
+            ("Minor", TemplateValue::Uint(version.numbers[1])),
+            ("Patch", TemplateValue::Uint(version.numbers[2])),
             ("Prerelease", version.pre.into()),
             ("Metadata", version.metadata.into()),
             ("Original", a[0].clone()),
         ];
-        Ok(Value::Dict(Dict::of_anything(entries.map(|(key, value)| (Key::from(key), value)).into())))
+        Ok(TemplateValue::Dict(TemplateDict::of_anything(
+            entries.map(|(key, value)| (DictKey::from(key), value)).into(),
+        )))
     }),
     function("semverCompare", 2, 2, |a| {
         // Everything is read before anything is compared, so that a mistake does not hide behind an `||`.
-        let (alternatives, version) = (constraints(text(a, 0)?)?, Version::read(text(a, 1)?)?);
-        Ok(Value::Bool(alternatives.iter().any(|all| all.iter().all(|one| one.is_met_by(&version)))))
+        let (alternatives, version) = (constraints(text(a, 0)?)?, SprigVersion::read(text(a, 1)?)?);
+        Ok(TemplateValue::Bool(alternatives.iter().any(|all| all.iter().all(|one| one.is_met_by(&version)))))
     }),
 ];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Version {
+struct SprigVersion {
     /// Major, minor, patch.
     numbers: [u64; 3],
     pre: String,
     metadata: String,
 }
 
-impl Version {
+impl SprigVersion {
     fn read(written: &str) -> Result<Self, String> {
         let wrong = || format!("{written:?} is no semantic version; expected one like \"1.2.3\"");
-        let parts = Parts::read(written).filter(|parts| parts.rest.is_empty()).ok_or_else(wrong)?;
+        let parts = VersionParts::read(written).filter(|parts| parts.rest.is_empty()).ok_or_else(wrong)?;
         let mut numbers = [0; 3];
         for (number, digits) in numbers.iter_mut().zip(&parts.numbers) {
             *number = digits.parse().map_err(|_| wrong())?;
@@ -89,7 +91,7 @@ fn order_of_pre_releases(a: &str, b: &str) -> Ordering {
 
 /// The parts of a version as they are written; in a constraint a number may be `x`, `X` or `*`.
 #[derive(Debug)]
-struct Parts<'v> {
+struct VersionParts<'v> {
     /// One to three.
     numbers: Vec<&'v str>,
     pre: &'v str,
@@ -98,7 +100,7 @@ struct Parts<'v> {
     rest: &'v str,
 }
 
-impl<'v> Parts<'v> {
+impl<'v> VersionParts<'v> {
     /// The longest version at the beginning of `text`.
     fn read(text: &'v str) -> Option<Self> {
         let number = |text: &'v str| {
@@ -144,19 +146,19 @@ fn is_number(text: &str) -> bool {
 
 /// A version with an operator in front.
 #[derive(Debug)]
-struct Constraint {
+struct VersionConstraint {
     operator: &'static str,
-    version: Version,
+    version: SprigVersion,
     /// How many of its numbers are given, before the first that is a wildcard.
     given: usize,
 }
 
 /// `||` between alternatives; in each, constraints apart by blanks or commas, or `A - B`.
-fn constraints(text: &str) -> Result<Vec<Vec<Constraint>>, String> {
+fn constraints(text: &str) -> Result<Vec<Vec<VersionConstraint>>, String> {
     text.split("||").map(alternative).collect()
 }
 
-fn alternative(text: &str) -> Result<Vec<Constraint>, String> {
+fn alternative(text: &str) -> Result<Vec<VersionConstraint>, String> {
     let wrong = || format!("{text:?} is no version constraint; expected one like \">=1.2.0, <2.0.0\"");
     let mut all = Vec::new();
     let mut rest = text.trim();
@@ -164,19 +166,19 @@ fn alternative(text: &str) -> Result<Vec<Constraint>, String> {
     let mut ranges = true;
     loop {
         let (operator, after) = operator(rest);
-        let parts = Parts::read(after.trim_start()).ok_or_else(wrong)?;
+        let parts = VersionParts::read(after.trim_start()).ok_or_else(wrong)?;
         let high = parts.rest.trim_start().strip_prefix('-').filter(|high| {
             operator.is_empty() && parts.rest.starts_with(char::is_whitespace) && high.starts_with(char::is_whitespace)
         });
         let behind = match high {
             Some(high) => {
-                let high = Parts::read(high.trim_start()).filter(|_| ranges).ok_or_else(wrong)?;
-                all.push(Constraint::of(">=", &parts).ok_or_else(wrong)?);
-                all.push(Constraint::of("<=", &high).ok_or_else(wrong)?);
+                let high = VersionParts::read(high.trim_start()).filter(|_| ranges).ok_or_else(wrong)?;
+                all.push(VersionConstraint::of(">=", &parts).ok_or_else(wrong)?);
+                all.push(VersionConstraint::of("<=", &high).ok_or_else(wrong)?);
                 high.rest
             }
             None => {
-                all.push(Constraint::of(operator, &parts).ok_or_else(wrong)?);
+                all.push(VersionConstraint::of(operator, &parts).ok_or_else(wrong)?);
                 parts.rest
             }
         };
@@ -211,11 +213,11 @@ fn operator(text: &str) -> (&'static str, &str) {
     found.unwrap_or(("", text))
 }
 
-impl Constraint {
-    fn of(operator: &'static str, parts: &Parts<'_>) -> Option<Self> {
+impl VersionConstraint {
+    fn of(operator: &'static str, parts: &VersionParts<'_>) -> Option<Self> {
         let wildcard = |number: &&&str| ["x", "X", "*"].contains(*number);
         let given = parts.numbers.iter().take_while(|number| !wildcard(number)).count();
-        let mut version = Version { numbers: [0; 3], pre: parts.pre.to_owned(), metadata: String::new() };
+        let mut version = SprigVersion { numbers: [0; 3], pre: parts.pre.to_owned(), metadata: String::new() };
         for (number, digits) in version.numbers.iter_mut().zip(&parts.numbers[..given]) {
             *number = digits.parse().ok()?;
         }
@@ -223,7 +225,7 @@ impl Constraint {
         (!parts.pre.split('.').any(leading_zero)).then_some(Self { operator, version, given })
     }
 
-    fn is_met_by(&self, version: &Version) -> bool {
+    fn is_met_by(&self, version: &SprigVersion) -> bool {
         let unasked = !version.pre.is_empty() && self.version.pre.is_empty();
         if unasked && (self.operator != "!=" || self.given < 3) {
             return false;
@@ -255,13 +257,13 @@ impl Constraint {
     }
 
     /// `~1.2.3`: from this on, with the same major and minor number as far as they are given.
-    fn is_near(&self, version: &Version, order: Ordering) -> bool {
+    fn is_near(&self, version: &SprigVersion, order: Ordering) -> bool {
         let ([major, minor, patch], [v_major, v_minor, _]) = (self.version.numbers, version.numbers);
         let anything = [major, minor, patch] == [0; 3] && (self.given == 0 || self.given == 3);
         order.is_ge() && (anything || v_major == major && (self.given == 1 || v_minor == minor))
     }
 
-    fn differs_from(&self, version: &Version) -> bool {
+    fn differs_from(&self, version: &SprigVersion) -> bool {
         let ([major, minor, _], [v_major, v_minor, _]) = (self.version.numbers, version.numbers);
         match self.given {
             3 => version.order(&self.version).is_ne(),
@@ -280,7 +282,7 @@ mod tests {
     fn meets(constraint: &str, version: &str) -> Option<bool> {
         let function = FUNCTIONS.iter().find(|f| f.name == "semverCompare").expect("it exists");
         match function.call(&[constraint.into(), version.into()]) {
-            Ok(Value::Bool(met)) => Some(met),
+            Ok(TemplateValue::Bool(met)) => Some(met),
             _ => None,
         }
     }
