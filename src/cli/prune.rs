@@ -156,7 +156,9 @@ fn why(subject: &PruneSubject) -> String {
             format!("{disabled}{}", subject.keep.join("; "))
         }
         (_, PruneAction::Wait(until)) => format!("disabled; deleted from {until} on"),
-        (_, PruneAction::Deprecate) => "past retention; shared with other accounts, so it is deprecated first".to_owned(),
+        (_, PruneAction::Deprecate) => {
+            "past retention; shared with other accounts, so it is deprecated first".to_owned()
+        }
         (_, PruneAction::Disable) => "past retention".to_owned(),
         (_, PruneAction::Delete) => "past retention, and disabled for long enough".to_owned(),
     }

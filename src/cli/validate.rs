@@ -234,6 +234,7 @@ fn packer_build(build: &ManifestBuild) -> run::PackerBuild {
         builder_type: build.builder_type.clone(),
         artifact_id: build.artifact_id.clone(),
         run_uuid: build.packer_run_uuid.clone(),
+        force: false,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::test_run::EventSender;
 use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
 use assay_config::Settings;
 use assay_ledger as ledger;
-use assay_ledger::{BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest};
+use assay_ledger::{BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest, SourceDigest};
 use assay_model::{Candidate, ImageName, RunId, exit::ExitStatus, history::ImageHistory};
 
 /// Why there is no candidate to test.
@@ -151,14 +151,16 @@ async fn choose(
         owner: settings.owner.as_deref(),
         inputs: &settings.inputs,
         projections: &settings.projections,
+        build: &settings.build,
     })
     .await;
-    let digest = learned.provenance.source_digest.ok_or_else(|| no_digest(learned.unknown.join("; ")))?;
+    let source = learned.source.ok_or_else(|| no_digest(learned.unknown.join("; ")))?;
+    let digest = &source.current;
     let now = jiff::Timestamp::now();
-    let history = ImageHistory::of(&lock, &candidates);
+    let history = SourceDigest::in_history(Some(&source), ImageHistory::of(&lock, &candidates));
     let fitting = history.to_validate(digest.as_str(), now);
     let told = |candidate: &Candidate| match history.objection(candidate.run, now) {
-        Some(found) if candidate.provenance.source_digest.as_ref() == Some(&digest) => {
+        Some(found) if candidate.provenance.source_digest.as_ref().is_some_and(|made| source.is(made)) => {
             format!("{} ({found})", candidate.run)
         }
         _ => format!("{} ({})", candidate.run, candidate.state),
@@ -207,6 +209,7 @@ mod tests {
             owner: None,
             inputs: vec!["packer/**".to_owned()],
             projections: Vec::new(),
+            build: "{}".to_owned(),
             base_dir: world.path("clone"),
         }
     }
@@ -235,6 +238,7 @@ mod tests {
             owner: None,
             inputs: &settings.inputs,
             projections: &[],
+            build: &settings.build,
         });
         learned.await.provenance.source_digest.expect("a digest").to_string()
     }

@@ -100,8 +100,14 @@ fn without_forbidden(plan: &mut SweepPlan, asked: usize, own: Option<&Region>) -
 async fn owner_of_repository() -> Option<String> {
     let environment = ledger::environment_of_process();
     let folder = std::env::current_dir().ok()?;
-    let asked =
-        ProvenanceRequest { folder: &folder, environment: &environment, owner: None, inputs: &[], projections: &[] };
+    let asked = ProvenanceRequest {
+        folder: &folder,
+        environment: &environment,
+        owner: None,
+        inputs: &[],
+        projections: &[],
+        build: "",
+    };
     ledger::learn(asked).await.provenance.owner
 }
 

@@ -51,13 +51,16 @@ pub(crate) enum ManifestError {
 
 /// Adds `build` to the manifest at `path`, which is made if need be, and names its run as the last (`last_run_uuid`, Packer's meaning). An
 /// entry of the same artifact and run is replaced in its place and keeps the fields that assay does not know. Blocks until the lock is
-/// held, at most a minute; any number of processes may do this at once.
-pub(crate) fn append(path: &Path, build: &ManifestBuild) -> Result<(), ManifestError> {
+/// held, at most a minute; any number of processes may do this at once. `force`: the builds of another run than the last are dropped, as Packer's own manifest post-processor does.
+pub(crate) fn append(path: &Path, build: &ManifestBuild, force: bool) -> Result<(), ManifestError> {
     let io_error = |verb| move |source| ManifestError::Io { path: path.to_owned(), verb, source };
     let folder = aside::folder_of(path);
     std::fs::create_dir_all(&folder).map_err(io_error("written"))?;
     let _lock = lock::take(&folder).map_err(io_error("locked"))?;
     let mut manifest = read(path)?;
+    if force && manifest.get("last_run_uuid").and_then(Value::as_str) != Some(build.packer_run_uuid.as_str()) {
+        manifest.insert("builds".to_owned(), Value::Array(Vec::new()));
+    }
     let entry = serde_json::to_value(build).map_err(ManifestError::Unwritable)?;
     put(path, &mut manifest, entry)?;
     manifest.insert("last_run_uuid".to_owned(), Value::String(build.packer_run_uuid.clone()));
@@ -162,7 +165,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for round in 0..4 {
-                        append(path, &build(writer * 4 + round, "1C")).expect("written");
+                        append(path, &build(writer * 4 + round, "1C"), false).expect("written");
                     }
                 });
             }
@@ -180,12 +183,24 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("manifest.json");
         for entry in [build(1, "1C"), build(2, "1C"), build(1, "1C"), build(1, "2D")] {
-            append(&path, &entry).expect("written");
+            append(&path, &entry, false).expect("written");
         }
         let manifest = read_back(&path);
         let ids: Vec<&str> = manifest.builds.iter().map(|build| build.artifact_id.as_str()).collect();
         assert_eq!(ids, ["us-east-1:ami-00000001", "us-east-1:ami-00000002", "us-east-1:ami-00000001"]);
         assert_eq!(manifest.last_run_uuid, "uuid-01KAQ3B6G0R8ZJ5Q2X7V9N4M2D");
+    }
+
+    #[test]
+    fn a_forced_build_begins_the_manifest_anew_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("manifest.json");
+        append(&path, &build(1, "1C"), false).expect("written");
+        for artifact in [2, 3] {
+            append(&path, &build(artifact, "2D"), true).expect("written");
+        }
+        let ids: Vec<String> = read_back(&path).builds.into_iter().map(|build| build.artifact_id).collect();
+        assert_eq!(ids, ["us-east-1:ami-00000002", "us-east-1:ami-00000003"]);
     }
 
     #[test]
@@ -195,7 +210,7 @@ mod tests {
         let mut other = build(1, "1C");
         other.assay.as_mut().expect("stamped").evidence = "reports/evidence-base-x86_64.json".to_owned();
         for entry in [&build(1, "1C"), &other, &other] {
-            append(&path, entry).expect("written");
+            append(&path, entry, false).expect("written");
         }
         assert_eq!(read_back(&path).builds.len(), 2);
     }
@@ -208,7 +223,7 @@ mod tests {
         std::fs::write(&path, packers).expect("written");
         let mut ours = build(1, "1C");
         ours.custom_data = Some([("a".to_owned(), "c".to_owned())].into());
-        append(&path, &ours).expect("written");
+        append(&path, &ours, false).expect("written");
         let text = std::fs::read_to_string(&path).expect("read");
         let value: Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(value["builds"].as_array().map(Vec::len), Some(2));
@@ -222,7 +237,7 @@ mod tests {
     fn the_layout() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("manifest.json");
-        append(&path, &build(1, "1C")).expect("written");
+        append(&path, &build(1, "1C"), false).expect("written");
         insta::assert_snapshot!("manifest", std::fs::read_to_string(&path).expect("read"));
     }
 
@@ -237,13 +252,13 @@ mod tests {
             ("{\"builds\": [1]}", "a build is no object"),
         ] {
             std::fs::write(&path, garbage).expect("written");
-            let error = append(&path, &build(1, "1C")).expect_err(garbage).to_string();
+            let error = append(&path, &build(1, "1C"), false).expect_err(garbage).to_string();
             assert!(error.contains(words), "{error}");
             assert_eq!(std::fs::read_to_string(&path).expect("read"), garbage);
         }
         for empty in ["", "\n", "{\"builds\": null}"] {
             std::fs::write(&path, empty).expect("written");
-            append(&path, &build(1, "1C")).expect("an empty file is no garbage");
+            append(&path, &build(1, "1C"), false).expect("an empty file is no garbage");
         }
     }
 }

@@ -155,7 +155,7 @@ fn append_manifest(
             continue;
         }
         let entry = entry(build, &part, request, evidence, image, &relative(evidence_path, &path), digest);
-        if let Err(error) = report::append(&path, &entry) {
+        if let Err(error) = report::append(&path, &entry, build.force) {
             problems.push(chain(&error));
             return None;
         }

@@ -91,6 +91,8 @@ pub(crate) struct PackerBuild {
     pub artifact_id: String,
     /// PackerRunUUID.
     pub run_uuid: String,
+    /// `packer build -force`: a manifest of another run is begun anew, as Packer's own is.
+    pub force: bool,
 }
 
 /// How a run ended.

@@ -46,12 +46,26 @@ pub(super) async fn learn(request: &RunRequest) -> RunOrigin {
     for reason in &learned.unknown {
         tracing::info!(%reason, "not known of this run");
     }
+    let lacking = lacking(&request.settings, &learned);
     let LearnedProvenance { provenance, workflow, .. } = learned;
     if let Some(candidate) = &request.candidate {
         return RunOrigin { provenance: candidate.provenance.clone(), workflow, warning: None };
     }
-    let (provenance, warning) = since(request.began.as_ref(), provenance);
+    let (provenance, changed) = since(request.began.as_ref(), provenance);
+    let warning = changed.or(lacking);
     RunOrigin { provenance: Provenance { parent: request.parent.clone(), ..provenance }, workflow, warning }
+}
+
+/// What is said where an AMI that shall be promoted gets no source digest, or one that nobody may take away no owner: it would be found out when it is promoted, or never.
+fn lacking(settings: &Settings, learned: &LearnedProvenance) -> Option<String> {
+    let provenance = &learned.provenance;
+    let no_digest = !settings.inputs.is_empty() && provenance.source_digest.is_none();
+    let why = learned.unknown.join("; ");
+    match (no_digest, provenance.owner.is_none() && !why.is_empty()) {
+        (true, _) => Some(format!("the AMI gets no source digest, so it cannot be promoted: {why}")),
+        (false, true) => Some(format!("the AMI gets no tag assay:owner, so assay prune will never remove it: {why}")),
+        (false, false) => None,
+    }
 }
 
 async fn ask(settings: &Settings) -> LearnedProvenance {
@@ -62,6 +76,7 @@ async fn ask(settings: &Settings) -> LearnedProvenance {
         owner: settings.owner.as_deref(),
         inputs: &settings.inputs,
         projections: &settings.projections,
+        build: &settings.build,
     })
     .await
 }

@@ -131,19 +131,27 @@ async fn volumes_are_forced_to_go_and_spot_prices_are_handed_on() {
 async fn the_group_is_of_its_vpc_and_admits_one_port_from_both_kinds_of_address() {
     let ec2 = CannedEc2::start(|request| {
         let action = &request["Action"];
-        (200, format!("<{action}Response><groupId>sg-1</groupId><return>true</return></{action}Response>"))
+        (
+            200,
+            format!(
+                "<{action}Response><groupId>sg-0abcdef1234567890</groupId><return>true</return></{action}Response>"
+            ),
+        )
     });
     let cloud = client(&ec2).await;
     let tags = BTreeMap::from([("assay:managed".to_owned(), "true".to_owned())]);
-    assert_eq!(cloud.create_security_group("assay-x", Some("vpc-7"), &tags).await.expect("made"), "sg-1");
+    assert_eq!(
+        cloud.create_security_group("assay-x", Some("vpc-7"), &tags).await.expect("made"),
+        "sg-0abcdef1234567890"
+    );
     assert_holds(&ec2.requests("CreateSecurityGroup")[0], &[("VpcId", "vpc-7"), ("GroupName", "assay-x")]);
     let cidrs = ["192.0.2.1/32".to_owned(), "2001:db8::1/128".to_owned(), "198.51.100.0/24".to_owned()];
-    cloud.authorize_ingress("sg-1", 2222, &cidrs).await.expect("admitted");
+    cloud.authorize_ingress("sg-0abcdef1234567890", 2222, &cidrs).await.expect("admitted");
     let request = &ec2.requests("AuthorizeSecurityGroupIngress")[0];
     assert_holds(
         request,
         &[
-            ("GroupId", "sg-1"),
+            ("GroupId", "sg-0abcdef1234567890"),
             ("IpPermissions.1.IpProtocol", "tcp"),
             ("IpPermissions.1.FromPort", "2222"),
             ("IpPermissions.1.ToPort", "2222"),

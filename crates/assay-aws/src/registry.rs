@@ -8,9 +8,9 @@ use std::{
 
 mod follow;
 
-pub use follow::{RepairedImage, TagDifference, WantedTags, differences, repair, repair_run, wanted_tags};
+pub use follow::{RepairedImage, TagDifference, WantedTags, differences, promoted_by, repair, repair_run, wanted_tags};
 
-use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudImage};
+use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudImage, CloudResult, EbsSnapshot};
 use assay_model::{Digest, IllegalMove, ImageName, ImageState, Provenance, RunId, Verdict, tags};
 
 /// How long tags may take to be seen again after CreateTags answered, before the stamp counts as not made.
@@ -144,7 +144,8 @@ async fn write(
     image: &CloudImage,
     wanted: &BTreeMap<String, String>,
 ) -> Result<(), StampError> {
-    let ids = resources(image);
+    let ids =
+        resources(cloud, image).await.map_err(|source| StampError::Cloud { ami: image.id.to_string(), source })?;
     let written = cloud.create_tags(&ids, wanted).await;
     let lost = match written {
         Ok(()) => None,
@@ -159,10 +160,27 @@ async fn write(
     }
 }
 
-/// The AMI's id and those of its snapshots.
-fn resources(image: &CloudImage) -> Vec<String> {
-    let snapshots: BTreeSet<&String> = image.block_devices.iter().filter_map(|d| d.snapshot.as_ref()).collect();
-    std::iter::once(image.id.to_string()).chain(snapshots.into_iter().cloned()).collect()
+/// The AMI's id and those of its snapshots that its build made.
+async fn resources(cloud: &dyn Cloud, image: &CloudImage) -> CloudResult<Vec<String>> {
+    let mut ids: BTreeSet<String> = image.block_devices.iter().filter_map(|device| device.snapshot.clone()).collect();
+    if !ids.is_empty() {
+        let all: Vec<String> = ids.iter().cloned().collect();
+        let snapshots = cloud.describe_snapshots(&all).await?;
+        let foreign =
+            |id: &String| snapshots.iter().any(|one| one.id == *id && is_of_another_build(one, &image.created_at));
+        ids.retain(|id| !foreign(id));
+    }
+    Ok(std::iter::once(image.id.to_string()).chain(ids).collect())
+}
+
+/// A snapshot that began longer than this before its AMI was made is no part of the build.
+const BUILD_TIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// Whether a snapshot was there before the build of an AMI made at `made_at` (RFC 3339): the template mapped it (`ami_block_device_mappings { snapshot_id }`), and others may hold it as well.
+/// Then it is neither tagged nor shared with the AMI. One whose time is not known counts as the build's.
+pub fn is_of_another_build(snapshot: &EbsSnapshot, made_at: &str) -> bool {
+    let oldest = made_at.parse::<jiff::Timestamp>().ok().and_then(|made| made.checked_sub(BUILD_TIME).ok());
+    snapshot.started_at.zip(oldest).is_some_and(|(began, oldest)| began < oldest.as_second())
 }
 
 async fn read_back(
@@ -285,6 +303,23 @@ mod tests {
         let (done, cloud) = stamped(true, Some(FakeFault::Refuse(CloudErrorKind::Denied))).await;
         assert!(matches!(done, Err(StampError::Cloud { .. })), "{done:?}");
         assert_eq!(cloud.count("DescribeTags"), 0, "a refusal is an answer");
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_the_template_mapped_into_the_ami_is_not_tagged() {
+        let cloud = FakeCloud::new();
+        let region: Region = "us-east-1".parse().expect("a region");
+        let image = sample_image(AMI, &["snap-own", "snap-mapped"]);
+        cloud.add_image(&region, image.clone());
+        let made: jiff::Timestamp = image.created_at.parse().expect("a time");
+        for (id, hours) in [("snap-own", 1), ("snap-mapped", 30 * 24)] {
+            let started_at = Some(made.as_second() - hours * 3600);
+            let snapshot = EbsSnapshot { id: id.to_owned(), started_at, ..EbsSnapshot::default() };
+            cloud.holdings(&region, |held| held.snapshots.insert(id.to_owned(), snapshot));
+        }
+        stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await.expect("stamped");
+        let tagged = |id: &str| cloud.holdings(&region, |held| !held.snapshots[id].tags.is_empty());
+        assert!(tagged("snap-own") && !tagged("snap-mapped"));
     }
 
     #[tokio::test]

@@ -41,6 +41,8 @@ pub struct Settings {
     pub inputs: Vec<String>,
     /// Files that promotion writes the gold AMI's ids into, relative to `base_dir`: no part of the source digest.
     pub projections: Vec<String>,
+    /// What assay.hcl says of the image's build, see [`crate::file::BuildDecl::canonical_text`]; empty: nothing. It is part of the source digest.
+    pub build: String,
     /// The folder that relative paths start from: that of assay.hcl, else the working folder.
     pub base_dir: PathBuf,
 }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 pub use super::write::{LedgerEdit, NewTag, WriteError, WriteRequest, WrittenChange, write};
 use super::{
+    branch,
     commit::LedgerError,
     git::{GitEnvironment, GitError},
     hcl_text::HclError,
     lock_file,
-    provenance::source_digest_of_commit,
+    provenance::digest_of_files_of_commit,
     repository::Repository,
+    source_digest::SourceDigest,
     write,
 };
 use assay_model::{Digest, ImageName, lock::Lock};
@@ -87,6 +89,30 @@ impl LedgerSnapshot {
         Ok(format!("{prefix}{}", path.trim_start_matches("./")))
     }
 
+    /// Why this commit is not what pushes go on from: the remote is read from one place and written to at another (a mirror), and the branch is elsewhere there. `None`: it is, or there is but
+    /// one place, or the other one cannot be asked.
+    pub async fn lags(&self, request: &BooksRequest) -> Result<Option<String>, LedgerError> {
+        let found = async || {
+            let remote =
+                match branch::remote_of_protected(&self.repository, request.remote.as_deref(), &request.branch).await {
+                    Err(GitError::NoRemote { .. }) => return Ok(None),
+                    remote => remote?,
+                };
+            let git = self.repository.git();
+            let read = git.ask(&["remote", "get-url", "--", &remote]).await?;
+            let written = git.ask(&["remote", "get-url", "--push", "--", &remote]).await?;
+            let Some(written) = written.filter(|written| read.as_ref() != Some(written)) else { return Ok(None) };
+            let name = format!("refs/heads/{}", request.branch);
+            let Ok(there) = self.repository.remote_references(&written, &[&name]).await else { return Ok(None) };
+            let tip = there.get(&name).filter(|tip| **tip != self.commit);
+            Ok(tip.map(|tip| {
+                let (branch, commit) = (&request.branch, &self.commit);
+                format!("{remote} shows {branch} at {commit}, and where it is pushed to it is at {tip}: the lock that was read may be older (a mirror that lags behind?); run it again later")
+            }))
+        };
+        found().await.map_err(|source| LedgerError::git(&self.repository, source))
+    }
+
     /// The repository that the commit is in.
     pub(super) fn repository(&self) -> &Repository {
         &self.repository
@@ -126,9 +152,16 @@ impl LedgerSnapshot {
         LedgerError::Unreadable { commit: self.commit.clone(), source: Box::new(source) }
     }
 
-    /// The source digest of an image's inputs as this commit holds them; see [`super::provenance`]. `Err` says in words why there is none.
-    pub async fn source_digest(&self, inputs: &[String], projections: &[String]) -> Result<Digest, String> {
+    /// The source digest of an image's inputs as this commit holds them, with what assay.hcl says of its `build`; see [`super::provenance`]. `Err` says in words why there is none.
+    pub async fn source_digest(
+        &self,
+        inputs: &[String],
+        projections: &[String],
+        build: &str,
+    ) -> Result<SourceDigest, String> {
         let location = self.repository.location();
-        source_digest_of_commit(location, &self.folder, &self.environment, &self.commit, inputs, projections).await
+        let (environment, commit) = (&self.environment, &self.commit);
+        let files = digest_of_files_of_commit(location, &self.folder, environment, commit, inputs, projections).await?;
+        Ok(SourceDigest::of(files, build))
     }
 }

@@ -33,6 +33,7 @@ mod race;
 mod race_tests;
 mod remote;
 mod repository;
+mod source_digest;
 mod surroundings;
 mod tag_place;
 mod tag_statement;
@@ -58,6 +59,7 @@ pub use merge::{MergeConflict, evidence_paths};
 pub use message_lock::{lock_commit, lock_tag, lock_tag_name};
 pub use plan::PlanError;
 pub use provenance::{LearnedProvenance, ProvenanceRequest, is_this_workflow, learn, owner_of, workflow};
+pub use source_digest::SourceDigest;
 pub use surroundings::{
     actor, branch_of_job, embedded_repositories, is_tracked, path_in_repository, tracked_below, tracked_files,
 };

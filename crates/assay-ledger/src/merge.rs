@@ -32,7 +32,7 @@ pub enum MergeConflict {
     },
 }
 
-/// Adds `ours` to `there`: for each key the later test counts, the same AMI only. Provenance follows the later test.
+/// Adds `ours` to `there`: for each key the later test counts, and one that failed in any case; the same AMI only. Provenance follows the later test.
 pub(crate) fn merge(there: &Candidate, ours: &Candidate) -> Result<Candidate, MergeConflict> {
     let mut merged = there.clone();
     for ami in &ours.amis {
@@ -57,7 +57,10 @@ fn merge_ami(there: &mut CandidateAmi, ours: &CandidateAmi) -> Result<(), MergeC
             ours: ours.record.ami.id.to_string(),
         });
     }
-    if moment(&ours.tested_at) > moment(&there.tested_at) {
+    if ours.state == ImageState::Rejected && ImageState::may_move(Some(there.state), ImageState::Rejected).is_ok() {
+        // A test that failed is not undone by one that passed, and the clocks of two builders may differ.
+        *there = ours.clone();
+    } else if moment(&ours.tested_at) > moment(&there.tested_at) {
         ImageState::may_move(Some(there.state), ours.state)
             .map_err(|source| MergeConflict::State { ami: ours.record.ami.to_string(), source })?;
         *there = ours.clone();
@@ -161,6 +164,8 @@ mod tests {
 
         let mut rejected = candidate();
         rejected.amis[0].state = ImageState::Rejected;
-        assert!(matches!(merge(&summed_up(rejected), &later), Err(MergeConflict::State { .. })));
+        let rejected = summed_up(rejected);
+        assert!(matches!(merge(&rejected, &later), Err(MergeConflict::State { .. })));
+        assert_eq!(merge(&later, &rejected).expect("by an earlier clock").state, ImageState::Rejected);
     }
 }

@@ -7,6 +7,7 @@ use super::{
     branch::of_ci,
     git::{GitCall, GitEnvironment, GitError, GitProgram},
     location::CheckoutLocation,
+    source_digest::SourceDigest,
     words::{clean, redact},
 };
 use assay_model::{Digest, Provenance};
@@ -24,6 +25,8 @@ pub struct ProvenanceRequest<'a> {
     pub inputs: &'a [String],
     /// Paths that assay itself writes (projections), taken out of the inputs; `images/` always is.
     pub projections: &'a [String],
+    /// What assay.hcl says of the image's build; empty: nothing.
+    pub build: &'a str,
 }
 
 /// What was learned.
@@ -31,6 +34,8 @@ pub struct ProvenanceRequest<'a> {
 pub struct LearnedProvenance {
     /// Everything but `parent`, which only Packer knows.
     pub provenance: Provenance,
+    /// The provenance's source digest in every form that a record may have; `None` where it has none.
+    pub source: Option<SourceDigest>,
     /// The CI workflow that this process is part of, see [`workflow`].
     pub workflow: Option<String>,
     /// What could not be learned, and why, in words.
@@ -113,15 +118,16 @@ pub async fn learn(request: ProvenanceRequest<'_>) -> LearnedProvenance {
     let commit = known("commit", git.ask(&["rev-parse", "--quiet", "--verify", "HEAD^{commit}"]).await);
     let branch = known("branch", git.ask(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await);
     let remote = known("owner", remote_url(git, branch.as_deref()).await);
-    let source_digest = if request.inputs.is_empty() {
+    let source = if request.inputs.is_empty() {
         None
     } else {
-        source_digest(&placed, request.inputs, request.projections, &mut unknown)
+        digest_of_files(&placed, request.inputs, request.projections, &mut unknown)
             .await
+            .map(|files| SourceDigest::of(files, request.build))
             .map_err(|reason| unknown.push(format!("source digest: {reason}")))
             .ok()
     };
-    learned(&request, InGit { commit, branch, remote, source_digest }, unknown)
+    learned(&request, InGit { commit, branch, remote, source }, unknown)
 }
 
 /// What git said.
@@ -130,23 +136,23 @@ struct InGit {
     commit: Option<String>,
     branch: Option<String>,
     remote: Option<String>,
-    source_digest: Option<Digest>,
+    source: Option<SourceDigest>,
 }
 
 /// What git said, and where it is silent, what the CI system says.
 fn learned(request: &ProvenanceRequest<'_>, git: InGit, unknown: Vec<String>) -> LearnedProvenance {
-    let InGit { commit, branch, remote, source_digest } = git;
+    let InGit { commit, branch, remote, source } = git;
     let owner = request.owner.map(str::to_owned).or_else(|| remote.as_deref().and_then(owner_of));
     let provenance = Provenance {
         owner,
         commit: commit.or_else(|| commit_of_ci(request.environment)),
         branch: branch.or_else(|| of_ci(request.environment).map(|(branch, _)| branch)),
         pipeline: pipeline(request.environment),
-        source_digest,
+        source_digest: source.as_ref().map(|source| source.current.clone()),
         parent: None,
         began_at: None,
     };
-    LearnedProvenance { provenance, workflow: workflow(request.environment), unknown }
+    LearnedProvenance { provenance, source, workflow: workflow(request.environment), unknown }
 }
 
 /// git in a folder of a checkout, and where that is.
@@ -248,11 +254,11 @@ fn commit_of_ci(environment: &GitEnvironment) -> Option<String> {
     CI_COMMITS.iter().find_map(|name| environment.get(*name).filter(is_commit)).map(|id| id.to_ascii_lowercase())
 }
 
-/// The digest of the inputs as they are in the work tree: SHA-256 over `path NUL mode NUL blob id NUL` of every tracked file that
+/// The digest of the input files as they are in the work tree: SHA-256 over `path NUL mode NUL blob id NUL` of every tracked file that
 /// `inputs` match, sorted by path from the repository's root. Blob ids are those that a commit of the work tree would hold (after filters
 /// and line end conversion), so that the same tree gives the same digest on every machine and in a commit. `Err` says in words why there
 /// is none; an input that matches nothing is a line in `unknown`.
-async fn source_digest(
+async fn digest_of_files(
     placed: &PlacedGit,
     inputs: &[String],
     projections: &[String],
@@ -320,8 +326,8 @@ fn listed_file(row: &[u8]) -> Option<ListedFile<'_>> {
     Some(ListedFile { mode, path, elsewhere: letter.eq_ignore_ascii_case(&b'S') })
 }
 
-/// [`source_digest`] of the files as a commit of the repository at `location` holds them; `folder` is where `inputs` and `projections` start from. `Err` says in words why there is none.
-pub(super) async fn source_digest_of_commit(
+/// [`digest_of_files`] as a commit of the repository at `location` holds them; `folder` is where `inputs` and `projections` start from. `Err` says in words why there is none.
+pub(super) async fn digest_of_files_of_commit(
     location: &CheckoutLocation,
     folder: &Path,
     environment: &GitEnvironment,
@@ -469,6 +475,7 @@ mod tests {
             owner: None,
             inputs: &inputs,
             projections: &["packer/gold.pkrvars.hcl".to_owned()],
+            build: "",
         })
         .await
     }

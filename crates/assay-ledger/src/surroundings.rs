@@ -137,7 +137,7 @@ pub fn embedded_repositories(folder: &Path) -> Result<Vec<String>, String> {
 
 /// Who works here: the CI job's URL, else git's user as `name <email>`, else nobody known.
 pub async fn actor(folder: &Path, environment: &GitEnvironment) -> String {
-    let asked = ProvenanceRequest { folder, environment, owner: None, inputs: &[], projections: &[] };
+    let asked = ProvenanceRequest { folder, environment, owner: None, inputs: &[], projections: &[], build: "" };
     if let Some(url) = learn(asked).await.provenance.pipeline {
         return url;
     }

@@ -365,7 +365,12 @@ async fn the_digest_of_a_commit_is_that_of_its_checkout() {
         owner: None,
         inputs: &inputs,
         projections: &[],
+        build: "{}",
     });
-    let there = books.source_digest(&inputs, &[]).await.expect("a digest");
-    assert_eq!(Some(there), learned.await.provenance.source_digest);
+    let there = books.source_digest(&inputs, &[], "{}").await.expect("a digest");
+    let learned = learned.await;
+    assert_eq!(Some(&there.current), learned.provenance.source_digest.as_ref());
+    assert_eq!(Some(&there), learned.source.as_ref());
+    let other = books.source_digest(&inputs, &[], "{1}").await.expect("a digest");
+    assert!(other.current != there.current && other.former == there.former);
 }

@@ -16,12 +16,9 @@ pub const AMI_BUILDER_IDS: [&str; 5] = [
 pub const EBSVOLUME_BUILDER_ID: &str = "mitchellh.amazon.ebsvolume";
 
 /// `packer_builder_type` values that can never yield an AMI to test, with the reason, for `packer validate`. Only types that are known
-/// to make none are listed: an unknown type may belong to somebody's own AMI builder.
-pub const BUILDER_TYPES_WITHOUT_AMI: [(&str, &str); 6] = [
+/// to make none are listed: an unknown type may belong to somebody's own AMI builder, and what makes files (null, file, docker) may stand before `artifice` and `amazon-import`.
+pub const BUILDER_TYPES_WITHOUT_AMI: [(&str, &str); 3] = [
     ("amazon-ebsvolume", "it makes volumes and snapshots, no AMI"),
-    ("null", "it builds nothing"),
-    ("file", "it makes a file"),
-    ("docker", "it makes a container image"),
     ("googlecompute", "it makes a Google Compute Engine image"),
     ("azure-arm", "it makes an Azure image"),
 ];

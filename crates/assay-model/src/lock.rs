@@ -72,6 +72,13 @@ pub struct LockCopy {
     pub of: AmiRef,
 }
 
+impl LockCopy {
+    /// Whether it is of the same AMI, in the same region.
+    pub fn replaces(&self, other: &Self) -> bool {
+        self.of == other.of && self.record.ami.region == other.record.ami.region
+    }
+}
+
 impl Lock {
     /// A lock in which nothing has happened yet.
     pub fn new(image: ImageName) -> Self {
@@ -114,9 +121,13 @@ impl Lock {
         self.entries.iter().rev().filter(|entry| entry.run == run).find_map(|entry| entry.evidence.as_ref())
     }
 
-    /// The copies of a run's AMIs, oldest first.
+    /// The copies of a run's AMIs, oldest first. One that was made in the place of a lost one counts instead of it.
     pub fn copies(&self, run: RunId) -> impl Iterator<Item = &LockCopy> {
-        self.entries.iter().filter(move |entry| entry.run == run).flat_map(|entry| &entry.copies)
+        let all = move || self.entries.iter().filter(move |entry| entry.run == run).flat_map(|entry| &entry.copies);
+        all()
+            .enumerate()
+            .filter(move |(place, copy)| !all().skip(place + 1).any(|later| later.replaces(copy)))
+            .map(|(_, copy)| copy)
     }
 
     /// Every AMI of a run: those that were tested, then the copies.

@@ -69,6 +69,8 @@ fi
 plain() {
   LC_ALL=C
   export LC_ALL
+  # What a tool leaves behind, such as the locks of old rpm databases, others must be able to read.
+  umask 022
   if [ -n "$r" ]; then within "$T" env LC_ALL=C "$@"; else limit "$T" "$@"; fi
 }
 

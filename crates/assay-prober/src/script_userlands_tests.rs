@@ -225,6 +225,15 @@ fn a_database_of_rpm_that_can_be_read() {
 }
 
 #[test]
+fn what_a_package_manager_leaves_behind_others_can_read() {
+    let rpm = r#"
+      rm /etc/debian_version && echo 'Red Hat' >/etc/redhat-release
+      printf '#!/bin/sh\n[ "$(umask)" = 0022 ] && echo 1.2-3\n' >/usr/bin/rpm && chmod 755 /usr/bin/rpm
+    "#;
+    Userland::of("debian-12").prepared(rpm).asked("package \"glibc\" { installed = true }");
+}
+
+#[test]
 fn a_database_of_packages_that_cannot_be_read_or_is_gone() {
     let unknown = r#"
       package "UNKNOWN" {

@@ -50,7 +50,8 @@ pub(super) fn read(findings: &mut FileMistakes<'_>, name: &str, json: bool) -> O
     }
     for tag in &stream.tags {
         let written = findings.text().get(tag.clone()).unwrap_or_default();
-        let help = format!("in YAML ! begins a tag, which is taken off; for a pattern write it in quotes, like '{written}'");
+        let help =
+            format!("in YAML ! begins a tag, which is taken off; for a pattern write it in quotes, like '{written}'");
         findings.wrong(tag, format!("the tag {written} means nothing in a suite"), "", Some(&help));
     }
     let root = document(findings, stream.end, "this is not YAML that a suite can be read from", json)?;

@@ -102,9 +102,7 @@ fn configuration(request: &DoctorRequest) -> Vec<DoctorFinding> {
         }
         Some(mistakes) => mistakes
             .iter()
-            .map(|mistake| {
-                DoctorFinding::bad(ABOUT, FindingLevel::Error, mistake, "correct it, then run `assay lint`")
-            })
+            .map(|mistake| DoctorFinding::bad(ABOUT, FindingLevel::Error, mistake, "correct it, then run `assay lint`"))
             .collect(),
     }
 }

@@ -8,13 +8,17 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::{BuildDecision, ImageFacts, MadeBuild, ParentFacts, ParentGold, PlanError};
-use assay_config::{ConfigProblem, file::ImageDecl, image_requests::PlanRequest};
+use assay_config::{
+    ConfigProblem,
+    file::{BuildDecl, ImageDecl},
+    image_requests::PlanRequest,
+};
 use assay_ledger as ledger;
 use assay_ledger::{
-    BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest,
+    BooksRequest, GitEnvironment, LedgerError, LedgerSnapshot, ProvenanceRequest, SourceDigest,
     vantage::{self, ReadPoints},
 };
-use assay_model::{AmiId, Candidate, Digest, ImageName, RunId, cause::chain, history::ImageHistory, lock::Lock};
+use assay_model::{AmiId, Candidate, Digest, ImageName, cause::chain, history::ImageHistory, lock::Lock};
 
 /// What git says of the images.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +35,7 @@ pub(crate) struct GatheredFacts {
 #[derive(Debug, Clone)]
 pub(crate) struct KnownImage {
     /// Digest of its inputs as they are checked out; `None`: none are named.
-    pub digest: Option<Digest>,
+    pub source: Option<SourceDigest>,
     /// Why the lock cannot be read: then nothing is known of the image, and nothing is done for it.
     pub unreadable: Option<String>,
     /// The lock: the protected branch's word, or where only local knowledge was asked the longer one of what is here.
@@ -61,15 +65,15 @@ pub(crate) async fn gather(request: &PlanRequest, environment: &GitEnvironment) 
     }
     let mut problems = Vec::new();
     for image in needed(request) {
-        let digest = match digest(image, request, environment, &mut gathered.notes).await {
-            Ok(digest) => digest,
+        let source = match source(image, request, environment, &mut gathered.notes).await {
+            Ok(source) => source,
             Err(words) => {
                 let shown = format!("image {:?}: inputs", image.name.as_str());
                 problems.push(ConfigProblem::in_file(&file.shown, line_of_inputs(image), shown, words));
                 None
             }
         };
-        let known = known(&vantage, &image.name, digest, &mut gathered.notes).await?;
+        let known = known(&vantage, &image.name, source, &mut gathered.notes).await?;
         gathered.images.insert(image.name.clone(), known);
     }
     gathered.notes.extend(behind(request, &gathered));
@@ -124,12 +128,12 @@ pub(super) fn projections(image: &ImageDecl) -> Vec<String> {
     image.projections.iter().map(|projection| projection.path.display().to_string()).collect()
 }
 
-async fn digest(
+async fn source(
     image: &ImageDecl,
     request: &PlanRequest,
     environment: &GitEnvironment,
     notes: &mut Vec<String>,
-) -> Result<Option<Digest>, String> {
+) -> Result<Option<SourceDigest>, String> {
     let inputs = inputs(image);
     if inputs.is_empty() {
         return Ok(None);
@@ -140,13 +144,14 @@ async fn digest(
         owner: None,
         inputs: &inputs,
         projections: &projections(image),
+        build: &image.build.as_ref().map(BuildDecl::canonical_text).unwrap_or_default(),
     })
     .await;
     let mut why = learned.unknown.iter().filter_map(|line| line.strip_prefix("source digest: "));
-    match learned.provenance.source_digest {
-        Some(digest) => {
+    match learned.source {
+        Some(source) => {
             notes.extend(why.map(|line| format!("{}: {line}", image.name)));
-            Ok(Some(digest))
+            Ok(Some(source))
         }
         None => Err(why.next_back().unwrap_or("their digest cannot be made").to_owned()),
     }
@@ -155,7 +160,7 @@ async fn digest(
 async fn known(
     vantage: &ReadPoints,
     image: &ImageName,
-    digest: Option<Digest>,
+    source: Option<SourceDigest>,
     notes: &mut Vec<String>,
 ) -> Result<KnownImage, LedgerError> {
     let mut unreadable = None;
@@ -193,7 +198,7 @@ async fn known(
         }
     }
     candidates.sort_by_key(|candidate| std::cmp::Reverse((time(&candidate.tested_at), candidate.run)));
-    Ok(KnownImage { digest, unreadable, lock, lock_here, candidates })
+    Ok(KnownImage { source, unreadable, lock, lock_here, candidates })
 }
 
 /// A time of a file that assay wrote and checked when it was read.
@@ -220,9 +225,9 @@ impl GatheredFacts {
         });
         Some(ImageFacts {
             image: image.name.clone(),
-            digest: known.digest.clone(),
+            digest: known.source.as_ref().map(|source| source.current.clone()),
             made: known.made(now),
-            gold_here: known.lock_here.gold.and_then(|run| digest_of(&known.lock_here, run)),
+            gold_here: known.lock_here.gold.and_then(|run| known.recorded(known.lock_here.candidate(run)?)),
             parent,
             max_age: request.max_age.filter(|_| asked).or(image.max_age),
             forced: asked && request.force.contains(&image.name),
@@ -232,14 +237,24 @@ impl GatheredFacts {
     }
 }
 
-fn digest_of(lock: &Lock, run: RunId) -> Option<Digest> {
-    lock.candidate(run).and_then(|candidate| candidate.provenance.source_digest.clone())
-}
-
 impl KnownImage {
+    /// The digest of what a build was made from; what an earlier version recorded of the checked out inputs is their digest.
+    fn recorded(&self, candidate: &Candidate) -> Option<Digest> {
+        let recorded = candidate.provenance.source_digest.clone()?;
+        match &self.source {
+            Some(source) if source.is(&recorded) => Some(source.current.clone()),
+            _ => Some(recorded),
+        }
+    }
+
+    /// All that is known, as the law of the registry is asked.
+    fn history(&self) -> ImageHistory<'_> {
+        SourceDigest::in_history(self.source.as_ref(), ImageHistory::of(&self.lock, &self.candidates))
+    }
+
     /// Every build, newest test first; where the lock has a run its word counts.
     pub(crate) fn made(&self, now: Timestamp) -> Vec<MadeBuild> {
-        let history = ImageHistory::of(&self.lock, &self.candidates);
+        let history = self.history();
         let runs = self.lock.runs();
         let in_lock = runs.iter().filter_map(|run| self.lock.candidate(*run));
         let waiting = self.candidates.iter().filter(|candidate| !runs.contains(&candidate.run));
@@ -260,7 +275,7 @@ impl KnownImage {
             run,
             // A revocation that was announced for later does not hold yet, but nobody should wait for such a build.
             state,
-            digest: candidate.provenance.source_digest.clone(),
+            digest: self.recorded(candidate),
             parent: candidate.provenance.parent.clone(),
             tested_at,
             made_at: made_at.unwrap_or(tested_at),

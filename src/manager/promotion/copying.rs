@@ -10,7 +10,7 @@ use super::{
     facts,
 };
 use assay_aws::{
-    cloud::{Cloud, CloudErrorKind, CloudImage, CloudResult, CopyImage},
+    cloud::{Cloud, CloudErrorKind, CloudFactory, CloudImage, CloudResult, CopyImage},
     registry,
 };
 use assay_config::file::DistributionDecl;
@@ -40,6 +40,13 @@ pub(super) fn due(has: &[AmiRecord], regions: &[Region]) -> Vec<DueCopy> {
         open.map(|region| DueCopy { of: (*of).clone(), to: (*region).clone() })
     });
     missing.collect()
+}
+
+/// The copies of a run in `regions` that EC2 says do not exist any more: they are made again. One whose region does not answer counts as there.
+pub(super) async fn lost(factory: &dyn CloudFactory, lock: &Lock, run: RunId, regions: &[Region]) -> BTreeSet<AmiRef> {
+    let copies = lock.copies(run).map(|copy| copy.record.ami.clone()).filter(|ami| regions.contains(&ami.region));
+    let (seen, _) = facts::look(factory, copies).await;
+    seen.into_iter().filter(|(_, image)| image.is_none()).map(|(ami, _)| ami).collect()
 }
 
 /// Makes what is due, all at once, and waits until it is available. A copy of an earlier try is found and taken. `Err`: what is not there, in words.
@@ -204,8 +211,8 @@ impl ImageCopier<'_> {
         let mut all = image.map(|image| image.tags).unwrap_or_default();
         all.retain(|key, _| !key.starts_with("aws:") && key != tags::PROTECTED_BY);
         all.extend(registry::wanted_tags(self.lock, self.run).unwrap_or_default());
-        // Gold is what the lock says; it does not say so yet.
-        all.insert(tags::STATE.to_owned(), ImageState::Vetted.to_string());
+        // The lock does not name it yet, and may never: a copy that a promotion leaves behind must not pass for a promoted AMI, which no revocation would reach.
+        all.insert(tags::STATE.to_owned(), ImageState::Candidate.to_string());
         all.insert(tags::COPY_OF.to_owned(), self.due.of.ami.to_string());
         Ok(all)
     }

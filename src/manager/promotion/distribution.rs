@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use futures::future::join_all;
 
 use super::outcome::MovedRun;
-use assay_aws::cloud::{CloudError, CloudFactory, ImageSharing};
+use assay_aws::{
+    cloud::{CloudError, CloudFactory, ImageSharing},
+    registry::is_of_another_build,
+};
 use assay_config::file::DistributionDecl;
 use assay_model::{AmiRecord, Architecture, Region};
 
@@ -74,7 +77,10 @@ async fn share(
         ou_arns: wanted.ou_arns.iter().filter(|arn| !there.ou_arns.contains(arn)).cloned().collect(),
     };
     // Snapshots first: whoever may launch the AMI can then also copy it. Nothing tells who may, so it is said each time.
-    for snapshot in &record.snapshots {
+    let described = cloud.describe_snapshots(&record.snapshots).await?;
+    let foreign =
+        |id: &String| described.iter().any(|one| one.id == *id && is_of_another_build(one, &record.created_at));
+    for snapshot in record.snapshots.iter().filter(|id| !foreign(id)) {
         cloud.share_snapshot(snapshot, &wanted.users).await?;
     }
     if lacking.is_empty() {

@@ -109,6 +109,20 @@ impl FoundEvidence {
         })
     }
 
+    /// What is said of the proofs of an image beside the one that counts.
+    pub(super) fn passed_over(&self, proofs: &[Self]) -> Vec<String> {
+        let other =
+            |proof: &&Self| proof.evidence.image == self.evidence.image && proof.evidence.run != self.evidence.run;
+        let words = |proof: &Self| {
+            let (run, taken) = (proof.evidence.run, self.evidence.run);
+            format!(
+                "{}: is of run {run} and passed over: that of run {taken} is newer; promote each run by itself",
+                proof.shown
+            )
+        };
+        proofs.iter().filter(other).map(words).collect()
+    }
+
     /// A refusal for each proof of no image that is asked for: it would be passed over in silence.
     pub(super) fn strangers(proofs: &[Self], images: &[ImageName]) -> Vec<PromotionError> {
         let strange = |proof: &&Self| !proof.evidence.image.as_ref().is_some_and(|image| images.contains(image));

@@ -18,10 +18,10 @@ use super::{
     vetting::{self, KnownLine},
 };
 use assay_ledger as ledger;
-use assay_ledger::{LedgerEdit, LedgerSnapshot, candidate_file, lock_file, projection};
+use assay_ledger::{LedgerEdit, LedgerSnapshot, SourceDigest, candidate_file, lock_file, projection};
 use assay_model::{
-    AmiRecord, Candidate, ImageName, ImageState, RunId,
-    history::ImageHistory,
+    AmiRecord, AmiRef, Candidate, ImageName, ImageState, RunId,
+    history::{self, ImageHistory},
     lock::{Lock, LockCopy},
 };
 
@@ -38,11 +38,12 @@ pub(super) async fn promote(
     let rules = PromotionRules::read(desk, &books, image).await?;
     let lock = books.lock(image).await?;
     let is_named = run.is_some();
+    let reason = if is_named { "promoted by name" } else { history::BY_ITSELF };
     let run = match run {
         Some(run) => named(&books, &lock, run).await?,
         None => newest(desk, &books, &rules, &lock).await?,
     };
-    climb(desk, &books, &rules, &lock, GoldMove { run, rollback: false, named: is_named, reason: "promoted" }).await
+    climb(desk, &books, &rules, &lock, GoldMove { run, rollback: false, named: is_named, reason }).await
 }
 
 /// The run that the user named, if it may become gold.
@@ -72,10 +73,11 @@ async fn newest(
     rules: &PromotionRules,
     lock: &Lock,
 ) -> Result<RunId, PromotionError> {
-    let open = ImageHistory::of(lock, &[]).to_promote(desk::now());
+    let source = rules.source_digest(books).await.ok();
+    let open = SourceDigest::in_history(source.as_ref(), ImageHistory::of(lock, &[])).to_promote(desk::now());
     let mut refusals = Vec::new();
     for run in &open {
-        let found = reasons(desk, books, rules, lock, *run, &[], false).await?;
+        let found = reasons(desk, books, rules, lock, *run, RunCopies::default(), false).await?;
         if found.is_empty() {
             return Ok(*run);
         }
@@ -120,7 +122,12 @@ pub(super) async fn climb(
     climb: GoldMove,
 ) -> Result<MovedRun, PromotionError> {
     let GoldMove { run, rollback, .. } = climb;
-    let has = lock.amis(run);
+    let lost = match rollback {
+        true => BTreeSet::new(),
+        false => copying::lost(desk.factory, lock, run, &rules.image.distribution.ami_regions).await,
+    };
+    let mut has = lock.amis(run);
+    has.retain(|record| !lost.contains(&record.ami));
     let is_gold = lock.gold == Some(run);
     // A way back waits for no copy; those that are declared by now come with the next promotion.
     let due = match rollback {
@@ -128,7 +135,8 @@ pub(super) async fn climb(
         false => copying::due(&has, &rules.image.distribution.ami_regions),
     };
     // What the lock calls gold already is asked what can still be asked before anything is tagged or shared on its word.
-    let mut refusals = reasons(desk, books, rules, lock, run, &[], rollback || is_gold).await?;
+    let mut refusals =
+        reasons(desk, books, rules, lock, run, RunCopies { lost: &lost, more: &[] }, rollback || is_gold).await?;
     // A way back must be open even where more is declared by now than was then.
     if lock.gold != Some(run) && !rollback {
         let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
@@ -169,14 +177,39 @@ fn places(amis: &[AmiRecord]) -> BTreeSet<(assay_model::Architecture, assay_mode
     amis.iter().map(|record| (record.architecture, record.ami.region.clone())).collect()
 }
 
-/// Every reason why a run of the lock may not become gold by these books; `more`: copies that the lock does not hold yet.
+/// RunCopies of a run beside what the lock says.
+#[derive(Clone, Copy)]
+struct RunCopies<'a> {
+    /// Those that do not exist any more.
+    lost: &'a BTreeSet<AmiRef>,
+    /// Those that the lock does not hold yet.
+    more: &'a [LockCopy],
+}
+
+impl RunCopies<'_> {
+    /// Those that count.
+    fn standing(&self, lock: &Lock, run: RunId) -> Vec<LockCopy> {
+        let counts = |copy: &&LockCopy| {
+            !self.lost.contains(&copy.record.ami) && !self.more.iter().any(|more| more.replaces(copy))
+        };
+        lock.copies(run).filter(counts).chain(self.more).cloned().collect()
+    }
+}
+
+impl Default for RunCopies<'_> {
+    fn default() -> Self {
+        Self { lost: const { &BTreeSet::new() }, more: &[] }
+    }
+}
+
+/// Every reason why a run of the lock may not become gold by these books.
 async fn reasons(
     desk: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,
     lock: &Lock,
     run: RunId,
-    more: &[LockCopy],
+    copies: RunCopies<'_>,
     rollback: bool,
 ) -> Result<Vec<MoveRefusal>, PromotionError> {
     let Some(candidate) = lock.candidate(run) else {
@@ -187,7 +220,7 @@ async fn reasons(
         Ok(proof) => proof,
         Err(refusal) => return Ok(vec![refusal]),
     };
-    let copies = lock.copies(run).chain(more).cloned().collect();
+    let copies = copies.standing(lock, run);
     SanityCase { desk, books, rules, candidate, copies, proof: &proof, in_lock: true, rollback }.check().await
 }
 
@@ -215,8 +248,11 @@ async fn edit(
         }
     } else {
         meanwhile(began, &lock, run)?;
-        let history = ImageHistory::of(&protected, &waiting);
-        let mut refusals = reasons(desk, &law, &rules, &protected, run, &fresh, rollback).await?;
+        let source = rules.source_digest(&law).await.ok();
+        let history = SourceDigest::in_history(source.as_ref(), ImageHistory::of(&protected, &waiting));
+        let mut refusals =
+            reasons(desk, &law, &rules, &protected, run, RunCopies { more: &fresh, ..RunCopies::default() }, rollback)
+                .await?;
         refusals.extend(vetting::objection(&history, run, named).filter(|_| !rollback));
         if !refusals.is_empty() {
             return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });

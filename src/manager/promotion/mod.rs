@@ -70,7 +70,13 @@ async fn promote_with(
             for image in &request.images {
                 match FoundEvidence::of_image(&proofs, image) {
                     None if request.all => {}
-                    found => results.push(vetting::vet(&desk, image, request.run, found).await),
+                    found => {
+                        let mut vetted = vetting::vet(&desk, image, request.run, found).await;
+                        if let (Ok(moved), Some(found)) = (&mut vetted, found) {
+                            moved.notes.extend(found.passed_over(&proofs));
+                        }
+                        results.push(vetted);
+                    }
                 }
             }
         }

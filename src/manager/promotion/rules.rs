@@ -9,8 +9,8 @@ use super::{
     desk::MoveContext,
     outcome::{MoveRefusal, PromotionError},
 };
-use assay_config::file::{self, ALLOWED_SIGNERS, ConfigFile, ImageDecl, PromotionDecl};
-use assay_ledger::LedgerSnapshot;
+use assay_config::file::{self, ALLOWED_SIGNERS, BuildDecl, ConfigFile, ImageDecl, PromotionDecl};
+use assay_ledger::{LedgerSnapshot, SourceDigest};
 use assay_model::{Candidate, Digest, ImageName, Region, cause::chain};
 use assay_signing::AllowedSigners;
 use assay_suite as suite;
@@ -69,17 +69,13 @@ impl PromotionRules {
         })
     }
 
-    /// Whether gold must be in a region: assay.hcl names it, or names none and `candidate` was built there. What lies elsewhere is left from a region that was given up.
+    /// See [`ImageDecl::covers`].
     pub(super) fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
-        let declared = &self.image.regions;
-        let built = || candidate.amis.iter().any(|ami| ami.record.ami.region == *region);
-        declared.contains(region)
-            || self.image.distribution.ami_regions.contains(region)
-            || declared.is_empty() && built()
+        self.image.covers(region, candidate)
     }
 
     /// The digest of the image's inputs in the books.
-    pub(super) async fn source_digest(&self, books: &LedgerSnapshot) -> Result<Digest, MoveRefusal> {
+    pub(super) async fn source_digest(&self, books: &LedgerSnapshot) -> Result<SourceDigest, MoveRefusal> {
         let inputs = self.list("inputs");
         let about = format!("image {}", self.image.name);
         if inputs.is_empty() {
@@ -87,7 +83,8 @@ impl PromotionRules {
             return Err(MoveRefusal::new(about, why));
         }
         let projections: Vec<String> = self.image.projections.iter().map(|p| p.path.display().to_string()).collect();
-        let digest = books.source_digest(&inputs, &projections).await;
+        let build = self.image.build.as_ref().map(BuildDecl::canonical_text).unwrap_or_default();
+        let digest = books.source_digest(&inputs, &projections, &build).await;
         digest.map_err(|why| MoveRefusal::new(about, format!("its source digest cannot be told: {why}")))
     }
 

@@ -61,12 +61,13 @@ impl SanityCase<'_> {
             Err(refusal) => return Some(refusal),
         };
         match &self.candidate.provenance.source_digest {
-            Some(made) if *made == wanted => None,
+            Some(made) if wanted.is(made) => None,
             Some(made) => Some(MoveRefusal::new(
                 about,
                 format!(
-                    "was made from other inputs ({made}) than {} holds now ({wanted}); build it again",
-                    self.desk.branch()
+                    "was made from other inputs ({made}) than {} holds now ({}); build it again",
+                    self.desk.branch(),
+                    wanted.current
                 ),
             )),
             None => Some(MoveRefusal::new(about, "the candidate does not say what it was made from (source_digest)")),

@@ -130,7 +130,7 @@ impl Bench {
     /// A run of one AMI in us-east-1: in the cloud, its candidate file on main, its evidence beside.
     async fn built(&self, number: u8) -> Built {
         let inputs = ["packer/**".to_owned(), "suites/**".to_owned()];
-        let digest = self.books().await.source_digest(&inputs, &[]).await.expect("a digest");
+        let digest = self.books().await.source_digest(&inputs, &[], "").await.expect("a digest").current;
         let built = self.made(number, digest);
         self.waits(&built.candidate);
         built

@@ -10,7 +10,7 @@ use super::{
     vouching,
 };
 use assay_ledger as ledger;
-use assay_ledger::{LedgerEdit, LedgerSnapshot, candidate_file, lock_file};
+use assay_ledger::{LedgerEdit, LedgerSnapshot, SourceDigest, candidate_file, lock_file};
 use assay_model::{
     Candidate, ImageName, ImageState, RunId,
     history::{self, GoldObjection, ImageHistory, LockOrder},
@@ -101,7 +101,9 @@ async fn edit(
     if known.candidate(run).is_none() {
         refusals.extend(vouching::of_candidate(&law, &rules, image, run).await?);
     }
-    refusals.extend(objection(&ImageHistory::of(&known, &waiting), run, named));
+    let source = rules.source_digest(&law).await.ok();
+    let history = SourceDigest::in_history(source.as_ref(), ImageHistory::of(&known, &waiting));
+    refusals.extend(objection(&history, run, named));
     if !refusals.is_empty() {
         return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });
     }

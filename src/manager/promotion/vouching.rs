@@ -65,8 +65,7 @@ fn of_this_pipeline(desk: &MoveContext<'_>, proof: &FoundEvidence) -> Vec<String
     match (ledger::workflow(desk.environment), &proof.evidence.workflow) {
         (Some(_), Some(theirs)) if ledger::is_this_workflow(desk.environment, theirs) => {}
         (None, _) => reasons.push(
-            "is not signed, and this is not a CI job of the validating pipeline; validate with --sign-with"
-                .to_owned(),
+            "is not signed, and this is not a CI job of the validating pipeline; validate with --sign-with".to_owned(),
         ),
         (Some(ours), theirs) => {
             let theirs = theirs.as_deref().map_or("none".to_owned(), assay_model::escape::escape_line);

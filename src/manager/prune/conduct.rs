@@ -107,7 +107,14 @@ async fn owner(request: &PruneRequest, environment: &ledger::GitEnvironment) -> 
     if request.owner.is_some() {
         return request.owner.clone();
     }
-    let asked = ProvenanceRequest { folder: &request.folder, environment, owner: None, inputs: &[], projections: &[] };
+    let asked = ProvenanceRequest {
+        folder: &request.folder,
+        environment,
+        owner: None,
+        inputs: &[],
+        projections: &[],
+        build: "",
+    };
     ledger::learn(asked).await.provenance.owner
 }
 

@@ -25,6 +25,8 @@ pub(crate) struct ExpectedImage {
     pub wanted: WantedTags,
     /// Whether it is missed when it is gone.
     pub needed: bool,
+    /// Whether promotion made it, and can make it again.
+    pub is_copy: bool,
 }
 
 /// What the cloud showed of one AMI.
@@ -34,6 +36,8 @@ pub(crate) struct SeenImage {
     pub image: Option<CloudImage>,
     /// Tags of its snapshots, by id.
     pub snapshots: BTreeMap<String, ImageTags>,
+    /// Those of its snapshots that the build did not make: their tags are none of the lock's business.
+    pub mapped: BTreeSet<String>,
     /// Who may launch it; `None`: was not asked or could not be learned.
     pub shared: Option<SharedWith>,
 }
@@ -54,7 +58,8 @@ pub(super) fn expected(lock: &Lock, now: Timestamp) -> Vec<ExpectedImage> {
         };
         expected.extend(lock.amis(run).into_iter().map(|record| {
             let wanted = wanted.clone();
-            ExpectedImage { run, record, wanted, needed }
+            let is_copy = lock.copies(run).any(|copy| copy.record.ami == record.ami);
+            ExpectedImage { run, record, wanted, needed, is_copy }
         }));
     }
     expected
@@ -69,7 +74,9 @@ pub(crate) fn of_ami(
 ) -> Vec<StatusFinding> {
     let state = expected.wanted.state;
     let Some(image) = &seen.image else {
-        return expected.needed.then_some(StatusFinding::Gone { state }).into_iter().collect();
+        let region = &expected.record.ami.region;
+        let is_copy = expected.is_copy && distribution.ami_regions.contains(region);
+        return expected.needed.then_some(StatusFinding::Gone { state, is_copy }).into_iter().collect();
     };
     let mut findings = identity(&expected.record, image);
     if !findings.is_empty() {
@@ -82,7 +89,7 @@ pub(crate) fn of_ami(
         "disabled" => {}
         found => findings.push(StatusFinding::NotAvailable { found: found.to_owned() }),
     }
-    findings.extend(tag_differences(expected, image, &seen.snapshots));
+    findings.extend(tag_differences(expected, image, seen));
     if state == ImageState::Gold && !image.deregistration_protected {
         findings.push(StatusFinding::Unprotected);
     }
@@ -114,16 +121,12 @@ fn instant(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.to_string())
 }
 
-fn tag_differences(
-    expected: &ExpectedImage,
-    image: &CloudImage,
-    snapshots: &BTreeMap<String, ImageTags>,
-) -> Vec<StatusFinding> {
+fn tag_differences(expected: &ExpectedImage, image: &CloudImage, seen: &SeenImage) -> Vec<StatusFinding> {
     let wanted = &expected.wanted.tags;
     let mut findings = differences(image.id.as_str(), wanted, &image.tags);
-    for snapshot in &expected.record.snapshots {
+    for snapshot in expected.record.snapshots.iter().filter(|id| !seen.mapped.contains(*id)) {
         let none = ImageTags::new();
-        let there = snapshots.get(snapshot).unwrap_or(&none);
+        let there = seen.snapshots.get(snapshot).unwrap_or(&none);
         if wanted.keys().any(|key| there.contains_key(key)) {
             findings.extend(differences(snapshot, wanted, there));
         } else {

@@ -28,6 +28,8 @@ pub(crate) enum StatusFinding {
     Gone {
         /// Its state by the lock.
         state: ImageState,
+        /// It was a copy that promotion makes again.
+        is_copy: bool,
     },
     /// Nobody can launch it.
     Disabled,
@@ -170,7 +172,10 @@ impl StatusDrift {
         let replace =
             || format!("assay rollback --image {image}, or build it anew: assay build --image {image} --force {image}");
         Some(match &self.finding {
-            StatusFinding::Gone { state: ImageState::Gold } | StatusFinding::NotTheRecorded { .. } => replace(),
+            StatusFinding::Gone { state: ImageState::Gold, is_copy: true } => {
+                format!("assay promote --image {image} --to gold")
+            }
+            StatusFinding::Gone { state: ImageState::Gold, .. } | StatusFinding::NotTheRecorded { .. } => replace(),
             StatusFinding::Gone { .. } => {
                 let run = self.run.map_or("RUN".to_owned(), |run| run.to_string());
                 format!("assay revoke --image {image} --run {run} --reason \"its AMI is gone\"")
@@ -207,7 +212,7 @@ impl fmt::Display for StatusFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<String>| value.as_ref().map_or("missing".to_owned(), |value| format!("{value:?}"));
         match self {
-            Self::Gone { state } => write!(f, "does not exist; the lock says {state}"),
+            Self::Gone { state, .. } => write!(f, "does not exist; the lock says {state}"),
             Self::Disabled => f.write_str("is disabled: nobody can launch it"),
             Self::NotAvailable { found } => write!(f, "is {found:?}, not available"),
             Self::NotTheRecorded { what, found, wanted } => {

@@ -10,7 +10,10 @@ use super::{
     drift::{self, ExpectedImage, SeenImage},
     finding::StatusDrift,
 };
-use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage};
+use assay_aws::{
+    cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage, EbsSnapshot},
+    registry::is_of_another_build,
+};
 use assay_config::file::ImageDecl;
 use assay_model::{ImageState, Region, lock::Lock, tags};
 
@@ -42,6 +45,8 @@ pub(crate) struct LookedAt {
     pub drift: Vec<StatusDrift>,
     /// Every region, AMI or parameter that did not answer.
     pub unknown: Vec<UnknownFact>,
+    /// The same in regions that nothing is asked of any more: assay.hcl does not name them.
+    pub left: Vec<UnknownFact>,
 }
 
 /// Looks at every subject. `regions`: only there; empty: wherever a lock or a declaration names. `owner`: see [`drift::planted`].
@@ -62,6 +67,8 @@ pub(super) async fn look(
         all.drift.extend(found.drift);
         all.unknown.extend(found.unknown);
     }
+    let left = |unknown: &UnknownFact| !regions.contains(&unknown.region) && is_left(subjects, &unknown.region, now);
+    (all.left, all.unknown) = all.unknown.drain(..).partition(left);
     for subject in subjects {
         all.drift.extend(drift::missing_copies(&subject.lock, &subject.declared, regions));
     }
@@ -86,6 +93,20 @@ fn places(subjects: &[StatusSubject], regions: &[Region]) -> BTreeSet<Region> {
     all.filter(|region| regions.is_empty() || regions.contains(region)).chain(regions.iter().cloned()).collect()
 }
 
+/// Whether a region was given up: assay.hcl does not name it, and nothing that is missed when it is gone must be there.
+fn is_left(subjects: &[StatusSubject], region: &Region, now: Timestamp) -> bool {
+    subjects.iter().all(|subject| {
+        let must_be_there = |one: &ExpectedImage| one.record.ami.region == *region && is_missed(subject, one);
+        !subject.declared.names(region) && !drift::expected(&subject.lock, now).iter().any(must_be_there)
+    })
+}
+
+/// Whether an AMI is missed when it is gone: not in a region that was given up.
+fn is_missed(subject: &StatusSubject, one: &ExpectedImage) -> bool {
+    let candidate = subject.lock.candidate(one.run);
+    one.needed && candidate.is_some_and(|candidate| subject.declared.covers(&one.record.ami.region, candidate))
+}
+
 struct StatusLook<'a> {
     cloud: &'a dyn Cloud,
     subjects: &'a [StatusSubject],
@@ -107,7 +128,7 @@ impl StatusLook<'_> {
                 return self.found;
             }
         };
-        let marked: BTreeMap<String, _> = snapshots.into_iter().map(|snapshot| (snapshot.id, snapshot.tags)).collect();
+        let marked: BTreeMap<String, EbsSnapshot> = snapshots.into_iter().map(|one| (one.id.clone(), one)).collect();
         for subject in self.subjects {
             let region = self.cloud.region();
             self.found.drift.extend(drift::planted(&subject.lock, self.owner, region, &images));
@@ -117,15 +138,11 @@ impl StatusLook<'_> {
         self.found
     }
 
-    async fn amis(
-        &mut self,
-        subject: &StatusSubject,
-        images: &[CloudImage],
-        marked: &BTreeMap<String, BTreeMap<String, String>>,
-    ) {
+    async fn amis(&mut self, subject: &StatusSubject, images: &[CloudImage], marked: &BTreeMap<String, EbsSnapshot>) {
         let here = self.cloud.region();
         let mut expected = drift::expected(&subject.lock, self.now);
         expected.retain(|one| one.record.ami.region == *here);
+        expected.iter_mut().for_each(|one| one.needed = is_missed(subject, one));
         let cloud = self.cloud;
         let looks = expected.iter().map(|one| async move { (one, ami(cloud, one, images, marked).await) });
         let mut looks = stream::iter(looks).buffered(AT_ONCE);
@@ -175,7 +192,7 @@ async fn ami(
     cloud: &dyn Cloud,
     expected: &ExpectedImage,
     images: &[CloudImage],
-    marked: &BTreeMap<String, BTreeMap<String, String>>,
+    marked: &BTreeMap<String, EbsSnapshot>,
 ) -> (Option<SeenImage>, Vec<CloudError>) {
     let id = &expected.record.ami.id;
     let mut errors = Vec::new();
@@ -195,14 +212,21 @@ async fn ami(
     let (mut known, mut lost) = (BTreeMap::new(), Vec::new());
     for snapshot in &expected.record.snapshots {
         match marked.get(snapshot) {
-            Some(tags) => drop(known.insert(snapshot.clone(), tags.clone())),
+            Some(one) if is_of_another_build(one, &expected.record.created_at) => {
+                seen.mapped.insert(snapshot.clone());
+            }
+            Some(one) => drop(known.insert(snapshot.clone(), one.tags.clone())),
             None => lost.push(snapshot.clone()),
         }
     }
     if !lost.is_empty() {
-        match cloud.describe_tags(&lost).await {
-            Ok(tags) => known.extend(tags),
-            Err(error) => return (None, vec![error]),
+        match futures::join!(cloud.describe_tags(&lost), cloud.describe_snapshots(&lost)) {
+            (Ok(tags), Ok(snapshots)) => {
+                known.extend(tags);
+                let mapped = snapshots.into_iter().filter(|one| is_of_another_build(one, &expected.record.created_at));
+                seen.mapped.extend(mapped.map(|one| one.id));
+            }
+            (tags, snapshots) => return (None, [tags.err(), snapshots.err()].into_iter().flatten().collect()),
         }
     }
     seen.snapshots = known;

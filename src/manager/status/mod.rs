@@ -224,6 +224,10 @@ async fn survey(
     let in_git = in_git(request, &gathered, &subjects, environment).await?;
     let owner = owner(request, environment).await;
     let mut looked = look::look(factory, &subjects, &request.regions, owner.as_deref(), now).await;
+    status.notes.extend(looked.left.iter().map(|one| {
+        let UnknownFact { region, message } = one;
+        format!("{region}: assay.hcl does not name it any more, and what the lock has there was not seen: {message}")
+    }));
     looked.drift.extend(in_git);
     Ok(RegistrySurvey { status, subjects, looked, protected: gathered.protected, promotion: law.promotion })
 }
@@ -318,7 +322,7 @@ async fn read(
 async fn owner(request: &StatusRequest, environment: &GitEnvironment) -> Option<String> {
     let folder = &request.plan.file.folder;
     let owner = request.owner.as_deref();
-    let asked = ProvenanceRequest { folder, environment, owner, inputs: &[], projections: &[] };
+    let asked = ProvenanceRequest { folder, environment, owner, inputs: &[], projections: &[], build: "" };
     ledger::learn(asked).await.provenance.owner
 }
 

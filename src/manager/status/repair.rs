@@ -12,7 +12,7 @@ use super::{
 };
 use assay_aws::{
     cloud::{CloudError, CloudFactory, ImageSharing},
-    registry::{self, WantedTags},
+    registry::{self, WantedTags, is_of_another_build},
 };
 use assay_model::{AmiRef, RunId, lock::Lock};
 
@@ -81,10 +81,15 @@ pub(super) async fn mend(
 async fn share(factory: &dyn CloudFactory, lock: &Lock, ami: &AmiRef, whom: &ImageSharing) -> Result<(), CloudError> {
     let cloud = factory.region(&ami.region);
     let snapshots = lock.gold.map(|gold| lock.amis(gold)).unwrap_or_default();
-    let snapshots = snapshots.into_iter().find(|record| record.ami == *ami).map(|record| record.snapshots);
+    let Some(record) = snapshots.into_iter().find(|record| record.ami == *ami) else {
+        return cloud.share_image(&ami.id, whom).await;
+    };
     // As promotion does: whoever may launch the AMI can then copy it too.
-    for snapshot in snapshots.unwrap_or_default() {
-        cloud.share_snapshot(&snapshot, &whom.users).await?;
+    let described = cloud.describe_snapshots(&record.snapshots).await?;
+    let foreign =
+        |id: &String| described.iter().any(|one| one.id == *id && is_of_another_build(one, &record.created_at));
+    for snapshot in record.snapshots.iter().filter(|id| !foreign(id)) {
+        cloud.share_snapshot(snapshot, &whom.users).await?;
     }
     cloud.share_image(&ami.id, whom).await
 }

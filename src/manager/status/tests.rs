@@ -434,3 +434,54 @@ async fn a_region_that_does_not_answer_is_named_and_the_others_are_told() {
     assert_eq!(asked, ["eu-west-1"], "the first that asks meets the fault");
     assert_eq!(names(&looked.drift), ["retagged 03"]);
 }
+
+#[tokio::test]
+async fn a_region_that_was_given_up_and_does_not_answer_is_a_note() {
+    // The first region that is asked is eu-west-1.
+    let mut scene = scene();
+    scene.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
+    let looked = scene.look().await;
+    assert_eq!((looked.unknown.len(), looked.left.len()), (1, 0), "it is declared: {looked:?}");
+
+    scene.subjects[0].declared.distribution.ami_regions.clear();
+    scene.cloud.fault("DescribeImages", FakeFault::Refuse(CloudErrorKind::Denied));
+    let looked = scene.look().await;
+    assert_eq!((looked.unknown.len(), looked.left.len()), (0, 1), "{looked:?}");
+    assert_eq!(names(&looked.drift), Vec::<String>::new());
+
+    // Nor is a copy missed that whoever closed the region took away.
+    let cloud = scene.cloud.region(&region("eu-west-1"));
+    cloud.disable_deregistration_protection(&ami(13)).await.expect("lifted");
+    cloud.deregister_image(&ami(13)).await.expect("gone");
+    assert_eq!(names(&scene.look().await.drift), Vec::<String>::new());
+    let looked = look(&scene.cloud, &scene.subjects, &[region("eu-west-1")], Some(OWNER), Timestamp::now()).await;
+    assert_eq!(names(&looked.drift), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_lost_copy_is_made_again_by_the_next_promotion() {
+    let scene = scene();
+    let cloud = scene.cloud.region(&region("eu-west-1"));
+    cloud.disable_deregistration_protection(&ami(13)).await.expect("lifted");
+    cloud.deregister_image(&ami(13)).await.expect("gone");
+    let looked = scene.look().await;
+    let cures: Vec<_> = looked.drift.iter().filter_map(StatusDrift::cure).collect();
+    assert_eq!(
+        (names(&looked.drift), cures),
+        (vec!["gone 13".to_owned()], vec!["assay promote --image base --to gold".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_snapshot_that_two_builds_share_is_nobodys_difference() {
+    let scene = scene();
+    let made: Timestamp = record("us-east-1", 3).created_at.parse().expect("a time");
+    scene.cloud.holdings(&region("us-east-1"), |held| {
+        let shared = held.snapshots.get_mut("snap-3").expect("there");
+        shared.started_at = Some(made.as_second() - 30 * 24 * 3600);
+        shared.tags.insert(tags::RUN.to_owned(), run(2).to_string());
+    });
+    assert_eq!(names(&scene.look().await.drift), Vec::<String>::new());
+    scene.cloud.holdings(&region("us-east-1"), |held| held.snapshots.get_mut("snap-3").expect("there").tags.clear());
+    assert_eq!(names(&scene.look().await.drift), Vec::<String>::new());
+}

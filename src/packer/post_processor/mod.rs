@@ -21,10 +21,13 @@ use assay_config::{AccessSettings, CheckInput, CheckedConfig, EntryPoint, Settin
 use assay_ledger as ledger;
 use assay_model::{AmiId, BuiltArtifact, RunId, Verdict, artifact::EBSVOLUME_BUILDER_ID};
 use assay_suite::SuiteBounds;
-use packer_plugin::{Artifact, ComponentConfig, OptionsSpec, PostProcessOutcome, PostProcessor, Ui};
+use packer_plugin::{Artifact, CallError, ComponentConfig, OptionsSpec, PostProcessOutcome, PostProcessor, Ui};
 
 /// Said before a red end: what Packer prints next looks like a defect.
 const SECOND_ERROR: &str = "the AMI is protected and stays. If no other post-processor chain keeps it, Packer now tries to destroy it and reports a second error; this is expected";
+
+/// How often Packer is asked what was built; each question waits for ten seconds.
+const MOST_QUESTIONS: usize = 6;
 
 /// The component.
 #[derive(Default)]
@@ -37,6 +40,7 @@ pub struct AssayPostProcessor {
 struct ConfiguredState {
     calls: u32,
     checked: CheckedConfig,
+    force: bool,
     build_name: String,
     builder_type: String,
     /// What was known at the first call: before anything was built.
@@ -69,7 +73,8 @@ impl PostProcessor for AssayPostProcessor {
         Box::pin(async move {
             let (events, listener) = EventSender::channel();
             let screen = tokio::spawn(screen::show(ui, listener));
-            let outcome = self.work(&artifact, events, cancel).await;
+            let mut outcome = self.work(&artifact, events, cancel).await;
+            outcome.error = outcome.error.map(|text| screen::unlike_a_crash(&text));
             // The screen ends when the last sender is gone; Packer may be too, so it is not waited for long.
             let _shown = tokio::time::timeout(std::time::Duration::from_secs(5), screen).await;
             outcome
@@ -98,6 +103,7 @@ impl AssayPostProcessor {
             checked,
             build_name: text("packer_build_name"),
             builder_type: text("packer_builder_type"),
+            force: config.packer_flag("packer_force"),
             began: configured.began.take(),
         };
         if errors.is_empty() { Ok(()) } else { Err(lines(&errors)) }
@@ -140,6 +146,7 @@ impl AssayPostProcessor {
             builder_type: configured.builder_type,
             artifact_id: built.id.clone(),
             run_uuid: packer_run_uuid(&generated, |name| std::env::var(name).ok()),
+            force: configured.force,
         };
         let settings = with_builders_user(settings, generated.user);
         let origin = (generated.source_ami, configured.began);
@@ -240,15 +247,26 @@ fn lines(problems: &[config::ConfigProblem]) -> String {
 
 /// Reads which AMIs were built. An artifact that is none of AMIs cannot be kept by us, so the text says what to change.
 async fn read(artifact: &Artifact) -> Result<BuiltArtifact, String> {
-    let builder = artifact.builder_id().await.map_err(|error| format!("Packer did not say what was built: {error}"))?;
+    let builder = patiently(|| artifact.builder_id().boxed()).await?;
     if builder == EBSVOLUME_BUILDER_ID {
         return Err(
             "amazon-ebsvolume makes volumes and snapshots, no AMI to test: limit the post-processor with `only`"
                 .to_owned(),
         );
     }
-    let id = artifact.id().await.map_err(|error| format!("Packer did not say what was built: {error}"))?;
+    let id = patiently(|| artifact.id().boxed()).await?;
     BuiltArtifact::parse(&builder, &id).map_err(|error| format!("Unknown artifact type: {builder}: {error}"))
+}
+
+/// Asks Packer again where it was too busy to answer: what follows from no answer is that the AMI is destroyed.
+async fn patiently<'a>(ask: impl Fn() -> BoxFuture<'a, Result<String, CallError>>) -> Result<String, String> {
+    let mut asked = 1;
+    loop {
+        match ask().await {
+            Err(CallError::Late(_)) if asked < MOST_QUESTIONS => asked += 1,
+            answer => return answer.map_err(|error| format!("Packer did not say what was built: {error}")),
+        }
+    }
 }
 
 async fn generated_data(artifact: &Artifact) -> GeneratedData {
@@ -271,6 +289,27 @@ async fn generated_data(artifact: &Artifact) -> GeneratedData {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_packer_that_is_busy_is_asked_again_and_one_that_is_gone_is_not() {
+        let asked = std::cell::Cell::new(0);
+        let answer = |late: usize, end: Result<String, CallError>| {
+            asked.set(0);
+            let asked = &asked;
+            move || {
+                asked.set(asked.get() + 1);
+                let late = asked.get() <= late;
+                let answer = if late { Err(CallError::Late("Artifact.Id".to_owned())) } else { end.clone() };
+                std::future::ready(answer).boxed()
+            }
+        };
+        let id = patiently(answer(2, Ok("us-east-1:ami-1".to_owned()))).await;
+        assert_eq!((id, asked.get()), (Ok("us-east-1:ami-1".to_owned()), 3));
+        patiently(answer(0, Err(CallError::Closed))).await.expect_err("it is gone");
+        assert_eq!(asked.get(), 1);
+        patiently(answer(99, Err(CallError::Closed))).await.expect_err("never");
+        assert_eq!(asked.get(), MOST_QUESTIONS);
+    }
 
     #[test]
     fn packers_run_is_known_behind_every_post_processor() {

@@ -35,8 +35,9 @@ mod services;
 mod sharing;
 mod templates;
 mod uses;
+mod whole;
 
-use answer::{call, cloud_error, incomplete};
+use answer::{call, cloud_error, incomplete, resource_id};
 
 /// How much a listing asks for at once: EC2 can refuse listings that ask for no pages ("Actions that require pagination", EC2 API Reference). Never with ids.
 const PAGE: i32 = 200;
@@ -62,7 +63,7 @@ impl Ec2Cloud {
     pub(super) fn new(region: Region, sdk: &SdkConfig, endpoint: Option<&str>) -> Self {
         let mut config =
             aws_sdk_ec2::config::Builder::from(sdk).region(aws_sdk_ec2::config::Region::new(region.to_string()));
-        config = config.retry_classifier(retry::LackIsFinal);
+        config = config.retry_classifier(retry::LackIsFinal).interceptor(whole::WholeAnswer);
         if let Some(url) = endpoint {
             config = config.endpoint_url(url);
         }
@@ -290,7 +291,7 @@ impl Cloud for Ec2Cloud {
             let request = self.client.import_key_pair().key_name(name).public_key_material(material);
             let request = request.tag_specifications(convert::tag_specification(ResourceType::KeyPair, tags));
             let answer = call!(self, "ImportKeyPair", request);
-            answer.key_pair_id().map(str::to_owned).ok_or_else(|| self.incomplete("ImportKeyPair", "key pair id"))
+            resource_id("key", answer.key_pair_id()).ok_or_else(|| self.incomplete("ImportKeyPair", "key pair id"))
         }
         .boxed()
     }
@@ -334,7 +335,7 @@ impl Cloud for Ec2Cloud {
             let request = request.description("Temporary group of an assay test; removed when the test ends");
             let tags = convert::tag_specification(ResourceType::SecurityGroup, tags);
             let answer = call!(self, "CreateSecurityGroup", request.tag_specifications(tags));
-            answer.group_id().map(str::to_owned).ok_or_else(|| self.incomplete("CreateSecurityGroup", "group id"))
+            resource_id("sg", answer.group_id()).ok_or_else(|| self.incomplete("CreateSecurityGroup", "group id"))
         }
         .boxed()
     }

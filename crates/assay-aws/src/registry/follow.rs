@@ -8,7 +8,11 @@ use jiff::{Timestamp, ToSpan as _};
 
 use super::{READ_BACK, ReadBack, StampError, first_difference, resources};
 use crate::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage};
-use assay_model::{AmiRecord, AmiRef, ImageState, RunId, lock::Lock, tags};
+use assay_model::{
+    AmiRecord, AmiRef, ImageState, RunId,
+    lock::{Lock, LockEntry},
+    tags,
+};
 
 /// The word in [`tags::PROTECTED_BY`] for a protection of ours.
 const OURS: &str = "assay";
@@ -68,19 +72,22 @@ fn minute(time: Timestamp) -> Timestamp {
 pub fn wanted_tags(lock: &Lock, run: RunId) -> Option<BTreeMap<String, String>> {
     let last = lock.last(run)?;
     let evidence = lock.evidence_of(run).or_else(|| lock.candidate(run).map(|candidate| &candidate.evidence));
-    // EC2 takes at most 256 characters.
-    let by: String = last.by.chars().take(256).collect();
     let mut wanted: BTreeMap<String, String> = [
         (tags::MANAGED, "true".to_owned()),
         (tags::IMAGE, lock.image.to_string()),
         (tags::RUN, run.to_string()),
         (tags::STATE, last.state.to_string()),
-        (tags::PROMOTED_BY, by),
+        (tags::PROMOTED_BY, promoted_by(last)),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
     wanted.extend(evidence.map(|digest| (tags::EVIDENCE.to_owned(), digest.to_string())));
     Some(wanted)
+}
+
+/// What [`tags::PROMOTED_BY`] says of a move: EC2 takes at most 256 characters.
+pub fn promoted_by(entry: &LockEntry) -> String {
+    entry.by.chars().take(256).collect()
 }
 
 /// A tag that is not what the lock asks for.
@@ -102,7 +109,7 @@ pub async fn differences(
     image: &CloudImage,
     wanted: &BTreeMap<String, String>,
 ) -> Result<Vec<TagDifference>, CloudError> {
-    let ids = resources(image);
+    let ids = resources(cloud, image).await?;
     let seen = cloud.describe_tags(&ids).await?;
     let mut found = Vec::new();
     for id in ids {
@@ -200,7 +207,7 @@ impl FollowWork<'_> {
         if wanted.state == ImageState::Gold && !self.image.deregistration_protected {
             tags.insert(tags::PROTECTED_BY.to_owned(), OURS.to_owned());
         }
-        let ids = resources(&self.image);
+        let ids = resources(self.cloud, &self.image).await.map_err(|error| error.to_string())?;
         let seen = self.cloud.describe_tags(&ids).await.map_err(|error| error.to_string())?;
         if first_difference(&ids, &tags, &seen).is_none() {
             return Ok(());

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::{CheckInput, EntryPoint};
 use crate::{
-    file::ConfigFile,
+    file::{BuildDecl, ConfigFile},
     options,
     problem::{ConfigProblem, ValuePlace},
     raw::{GivenValue, OptionLayer},
@@ -28,6 +28,7 @@ pub(super) struct OptionChecker<'a> {
     pub(super) door: EntryPoint,
     file_folder: Option<PathBuf>,
     projections: Vec<String>,
+    build: String,
     load_suites: SuiteLoader,
     given_bounds: SuiteBounds,
 }
@@ -42,6 +43,7 @@ impl<'a> OptionChecker<'a> {
             door: input.door,
             file_folder: None,
             projections: Vec::new(),
+            build: String::new(),
             load_suites: input.load_suites,
             given_bounds: input.bounds.clone(),
         }
@@ -53,6 +55,7 @@ impl<'a> OptionChecker<'a> {
         let of_image = image.map(|image| image.options.clone()).unwrap_or_default();
         let projections = image.map_or(&[][..], |image| &image.projections);
         self.projections = projections.iter().map(|projection| projection.path.display().to_string()).collect();
+        self.build = image.and_then(|image| image.build.as_ref()).map(BuildDecl::canonical_text).unwrap_or_default();
         self.layer = std::mem::take(&mut self.layer).over(of_image).over(file.options);
         self.file_folder = Some(file.folder);
     }
@@ -178,6 +181,11 @@ impl<'a> OptionChecker<'a> {
     /// The image's projections; they stand in assay.hcl, so none where paths start from another folder.
     pub(super) fn projections(&self, base_dir: &Path) -> Vec<String> {
         if self.file_folder.as_deref() == Some(base_dir) { self.projections.clone() } else { Vec::new() }
+    }
+
+    /// The text of the image's `build` block in assay.hcl; empty where there is none.
+    pub(super) fn build(&self) -> &str {
+        &self.build
     }
 
     /// A path, as the process can open it from the working folder: as it was typed there, or joined to the folder of assay.hcl.

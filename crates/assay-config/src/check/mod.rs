@@ -242,6 +242,7 @@ fn settings(checker: &mut OptionChecker<'_>, image: Option<ImageName>, access: A
         owner: results.owner,
         inputs,
         projections: checker.projections(&base_dir),
+        build: checker.build().to_owned(),
         base_dir,
     })
 }

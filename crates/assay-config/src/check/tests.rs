@@ -262,14 +262,17 @@ fn legacy_json_templates_are_read_without_packers_help() {
 #[test]
 fn a_builder_that_makes_no_ami_is_refused() {
     let mut template = template(json!({"image": "base", "suites": ["smoke.hcl"]}));
-    template.builder_type = Some("docker".to_owned());
+    template.builder_type = Some("azure-arm".to_owned());
     assert_eq!(
         messages(&check_in(&folder(), &template)),
         [
-            "packer_builder_type: this build is by \"docker\", which makes no AMI to test: it makes a container image; put the \
+            "packer_builder_type: this build is by \"azure-arm\", which makes no AMI to test: it makes an Azure image; put the \
           post-processor behind an amazon builder, or limit it with `only`"
         ]
     );
+    // A file that a script made becomes an AMI by amazon-import, which stands before assay.
+    template.builder_type = Some("null".to_owned());
+    assert!(check_in(&folder(), &template).settings.is_some());
 }
 
 #[test]

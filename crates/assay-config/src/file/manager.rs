@@ -1,7 +1,11 @@
 //! What assay.hcl says to the image manager alone: the protected branch, promotion, building, distribution, retention, projections. It owns
 //! the values and their defaults; `read_manager` reads them.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Component, Path, PathBuf},
+    time::Duration,
+};
 
 use assay_model::{AccountId, Architecture, ImageState, Region};
 
@@ -66,6 +70,24 @@ pub struct BuildDecl {
     pub variables: BTreeMap<String, String>,
 }
 
+impl BuildDecl {
+    /// All that the block says, the same text however it is written: part of what an image is made from. Order counts only where it does for Packer, whose later variable files
+    /// win.
+    pub fn canonical_text(&self) -> String {
+        let path = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
+        let shown = |file: &PathBuf| path(file).display().to_string();
+        let set = |names: &[String]| names.iter().cloned().collect::<BTreeSet<String>>();
+        serde_json::json!({
+            "template": shown(&self.template),
+            "only": set(&self.only),
+            "except": set(&self.except),
+            "var_files": self.var_files.iter().map(shown).collect::<Vec<_>>(),
+            "variables": self.variables,
+        })
+        .to_string()
+    }
+}
+
 /// `distribution { … }`: where a gold AMI goes once it passed; the words are packer-plugin-amazon's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DistributionDecl {
@@ -125,4 +147,36 @@ pub struct ProjectionDecl {
     pub region: Option<Region>,
     /// `architecture`: only AMIs of this one.
     pub architecture: Option<Architecture>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_has_one_text_however_it_is_written_and_another_for_each_change() {
+        let build = BuildDecl {
+            template: "packer/base.pkr.hcl".into(),
+            only: vec!["amazon-ebs.b".to_owned(), "amazon-ebs.a".to_owned()],
+            except: Vec::new(),
+            var_files: vec!["a.pkrvars.hcl".into(), "b.pkrvars.hcl".into()],
+            variables: [("nginx".to_owned(), "1.27.4".to_owned())].into(),
+        };
+        let same = BuildDecl {
+            template: "./packer//base.pkr.hcl".into(),
+            only: build.only.iter().rev().cloned().collect(),
+            ..build.clone()
+        };
+        assert_eq!(same.canonical_text(), build.canonical_text());
+        let others = [
+            BuildDecl { template: "packer".into(), ..build.clone() },
+            BuildDecl { only: vec!["amazon-ebs.a".to_owned()], ..build.clone() },
+            BuildDecl { except: vec!["amazon-ebs.c".to_owned()], ..build.clone() },
+            BuildDecl { var_files: build.var_files.iter().rev().cloned().collect(), ..build.clone() },
+            BuildDecl { variables: [("nginx".to_owned(), "1.27.5".to_owned())].into(), ..build.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.canonical_text(), build.canonical_text());
+        }
+    }
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use super::{problem::ConfigProblem, raw::OptionLayer};
-use assay_model::{Architecture, ImageName, Region};
+use assay_model::{Architecture, Candidate, ImageName, Region};
 
 pub use family::in_order;
 pub use manager::{
@@ -72,6 +72,19 @@ pub struct ImageDecl {
     pub retention: RetentionDecl,
     /// `projection "FILE" { … }`, in file order.
     pub projections: Vec<ProjectionDecl>,
+}
+
+impl ImageDecl {
+    /// Whether gold must be in a region: it is named here, or none is and `candidate` was built there. What lies elsewhere is left from a region that was given up.
+    pub fn covers(&self, region: &Region, candidate: &Candidate) -> bool {
+        let built = || candidate.amis.iter().any(|ami| ami.record.ami.region == *region);
+        self.names(region) || self.regions.is_empty() && built()
+    }
+
+    /// Whether a region is named here.
+    pub fn names(&self, region: &Region) -> bool {
+        self.regions.contains(region) || self.distribution.ami_regions.contains(region)
+    }
 }
 
 impl ConfigFile {

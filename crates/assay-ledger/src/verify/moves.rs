@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{CommittedImage, VerifyFinding};
 use crate::{candidate_file, lock_file};
-use assay_model::{ImageState, RunId, lock::Lock};
+use assay_model::{
+    ImageState, RunId,
+    history::{BY_ITSELF, GoldObjection, ImageHistory},
+    lock::Lock,
+};
 
 /// Every illegal move of the image's lock, and every candidate that is not where it belongs.
 pub(super) fn check(image: &CommittedImage, findings: &mut Vec<VerifyFinding>) {
@@ -70,6 +74,14 @@ fn of_lock(image: &CommittedImage, lock: &Lock, findings: &mut Vec<VerifyFinding
         }
         states.insert(entry.run, entry.state);
     }
+    if let Some((index, objection)) = out_of_order(lock) {
+        let run = lock.entries[index].run;
+        wrong(
+            image.lines.get(index).copied(),
+            format!("run {run}: it became gold by itself, though it {objection}"),
+            "promote the build that should be gold by name (assay promote --to gold --run), or go back by assay rollback; the next promotion ends this",
+        );
+    }
     let golds: Vec<String> =
         states.iter().filter(|(_, state)| **state == ImageState::Gold).map(|(run, _)| run.to_string()).collect();
     if golds.len() > 1 {
@@ -86,6 +98,13 @@ fn of_lock(image: &CommittedImage, lock: &Lock, findings: &mut Vec<VerifyFinding
             "restore the line gold = … from the last good commit",
         );
     }
+}
+
+/// The move that made the last run gold, where nobody named the run or gave a reason and the order of builds spoke against it. What a later move mended is past.
+fn out_of_order(lock: &Lock) -> Option<(usize, GoldObjection)> {
+    let history = ImageHistory::of(lock, &[]);
+    let index = history.last_gold_move().filter(|index| lock.entries[*index].reason == BY_ITSELF)?;
+    Some((index, history.objection_then(index)?))
 }
 
 /// What an entry would have to rest on and does not: a candidate comes from a build, vetted needs evidence, gold needs vetted.

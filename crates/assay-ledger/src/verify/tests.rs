@@ -79,6 +79,8 @@ async fn move_in(world: &GitWorld, run: &str, open_branch: Option<&str>) -> Writ
             state,
             candidate,
             evidence,
+            // All entries of a commit are of one time.
+            at: format!("2026-11-22T12:{first:02}:00Z"),
             ..fixtures::lock().entries[1].clone()
         };
         let path = crate::candidate_file::path(&candidate);
@@ -144,6 +146,21 @@ async fn what_assay_wrote_is_green() {
     assert_eq!(self::verified(&local).await, verified);
     let other = VerifyRequest { image: Some("web".parse().expect("a name")), ..request(&world) };
     assert_eq!(self::verified(&other).await.images, []);
+}
+
+#[tokio::test]
+async fn gold_that_went_back_by_itself_is_found_until_gold_moves_on() {
+    let world = GitWorld::new();
+    promote(&world, &run(2), 2, None).await;
+    promote(&world, &run(1), 1, None).await;
+    let back = verified(&request(&world)).await;
+    let [found] = back.findings.as_slice() else { panic!("{:#?}", back.findings) };
+    assert!(found.message.contains("became gold by itself, though it is not newer"), "{found:#?}");
+    let text = shown(&world, "main", LOCK);
+    let line = found.line.and_then(|line| text.lines().nth(line - 1)).expect("a line");
+    assert_eq!(line, format!("  entry \"{}\" {{", run(1)));
+    promote(&world, &run(3), 3, None).await;
+    green(&world).await;
 }
 
 #[tokio::test]

@@ -90,6 +90,14 @@ impl<'a> ImageHistory<'a> {
         Self { moves: moves.collect(), builds, gold: lock.gold }
     }
 
+    /// Takes builds that record `former` for builds of `current`: an earlier version wrote the digest of the same source in another form.
+    #[must_use]
+    pub fn with_former_inputs(mut self, former: &str, current: &'a str) -> Self {
+        let former = self.builds.iter_mut().filter(|build| build.inputs == Some(former));
+        former.for_each(|build| build.inputs = Some(current));
+        self
+    }
+
     /// A build by its run.
     pub fn build(&self, run: RunId) -> Option<&BuildFacts<'a>> {
         self.builds.iter().find(|build| build.run == run)

@@ -11,9 +11,11 @@
 
 mod facts;
 mod gold;
+mod past;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use facts::{BuildFacts, ImageHistory, LockOrder, MoveFacts, lock_order};
 pub use gold::{GoldObjection, NextLock, RollbackMove, next_lock};
+pub use past::BY_ITSELF;

@@ -56,6 +56,9 @@ async fn a_promoter_that_was_overtaken_before_its_push_is_refused() {
     assert!(words.contains(&format!("gold moved meanwhile from none to {}", run(1))), "{words}");
     assert_eq!(bench.lock().await.gold, Some(run(1)));
     assert_eq!(bench.tagged_gold(), [""; 0]);
+    let left: Vec<CloudImage> = bench.images("eu-west-1");
+    let states: Vec<&str> = left.iter().map(|image| image.tags[tags::STATE].as_str()).collect();
+    assert_eq!(states, ["candidate"], "what it copied in vain is nobody's vetted AMI");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn an_older_candidate_of_the_same_inputs_does_not_follow_the_newer_one() {
 async fn an_older_candidate_that_is_merged_later_becomes_gold_only_by_name() {
     let bench = Bench::new();
     let inputs = ["packer/**".to_owned(), "suites/**".to_owned()];
-    let digest = bench.books().await.source_digest(&inputs, &[]).await.expect("a digest");
+    let digest = bench.books().await.source_digest(&inputs, &[], "").await.expect("a digest").current;
     let older = bench.made(1, digest);
     let newer = bench.built(2).await;
     bench.to_gold(&newer).await;
@@ -59,7 +59,7 @@ async fn what_a_candidate_file_says_of_its_inputs_must_be_what_its_ami_says() {
     let bench = Bench::new();
     let mut built = bench.made(1, Digest::of(b"last month's inputs"));
     let inputs = ["packer/**".to_owned(), "suites/**".to_owned()];
-    let digest = bench.books().await.source_digest(&inputs, &[]).await.expect("a digest");
+    let digest = bench.books().await.source_digest(&inputs, &[], "").await.expect("a digest").current;
     built.candidate.provenance.source_digest = Some(digest);
     bench.waits(&built.candidate);
     let words = refused(bench.vet(&built).await);
@@ -101,6 +101,40 @@ async fn a_run_of_one_architecture_does_not_take_the_place_of_anothers() {
     let words = refused(bench.gold().await);
     assert!(words.contains("has no AMI for x86_64, and gold has one"), "{words}");
     assert_eq!(bench.lock().await.gold, Some(run(1)));
+}
+
+#[tokio::test]
+async fn a_build_of_other_variables_is_of_other_inputs_and_what_an_earlier_version_recorded_counts() {
+    let with = |version: &str| {
+        let build =
+            format!("  build {{\n    template = \"packer\"\n    variables = {{ nginx = \"{version}\" }}\n  }}\n");
+        CONFIG.replace("  distribution {", &format!("{build}  distribution {{"))
+    };
+    let bench = Bench::with(&with("1.27.4"));
+    let inputs = ["packer/**".to_owned(), "suites/**".to_owned()];
+    let build = assay_config::file::BuildDecl {
+        template: "packer".into(),
+        variables: [("nginx".to_owned(), "1.27.4".to_owned())].into(),
+        ..Default::default()
+    };
+    let source = bench.books().await.source_digest(&inputs, &[], &build.canonical_text()).await.expect("a digest");
+    let former = bench.made(1, source.former.clone());
+    bench.waits(&former.candidate);
+    bench.to_gold(&former).await;
+    let said = |plan: crate::manager::plan::BuildPlan| (plan.images[0].due, plan.images[0].reasons[0].name());
+    assert_eq!(said(bench.planned().await), (false, "gold-is-current"));
+    let first = bench.made(2, source.current.clone());
+    bench.waits(&first.candidate);
+    bench.to_gold(&first).await;
+
+    let second = bench.made(3, source.current);
+    bench.waits(&second.candidate);
+    bench.world.write("seed/assay.hcl", &with("1.27.5"));
+    bench.commit("another nginx");
+    let words = refused(bench.vet(&second).await);
+    assert!(words.contains("was made from other inputs"), "{words}");
+    assert_eq!(bench.lock().await.gold, Some(run(2)));
+    assert_eq!(said(bench.planned().await), (true, "inputs-changed"));
 }
 
 /// A clone that reads from a mirror which is behind, and pushes to the primary.
@@ -156,4 +190,36 @@ async fn a_rollback_asks_nothing_of_a_region_that_was_given_up() {
     let moved = done(bench.moved(RunMove::Rollback { run: None }).await);
     assert_eq!((moved.run, bench.lock().await.gold), (run(1), Some(run(1))));
     assert_eq!(done(bench.gold().await).run, run(1), "and gold is brought into order");
+}
+
+#[tokio::test]
+async fn a_copy_that_was_lost_is_made_again() {
+    let bench = Bench::new();
+    let built = bench.built(1).await;
+    bench.to_gold(&built).await;
+    let lost = bench.images("eu-west-1")[0].id.clone();
+    let cloud = bench.cloud.region(&region("eu-west-1"));
+    cloud.disable_deregistration_protection(&lost).await.expect("lifted");
+    cloud.deregister_image(&lost).await.expect("gone");
+    let moved = done(bench.gold().await);
+    assert_eq!(moved.copied.len(), 1, "{moved:?}");
+    let made = &moved.copied[0];
+    assert!(made.region == region("eu-west-1") && made.id != lost);
+    let lock = bench.lock().await;
+    let there: Vec<_> = lock.amis(run(1)).into_iter().map(|record| record.ami).collect();
+    assert!(there.contains(made) && !there.iter().any(|ami| ami.id == lost), "{there:?}");
+    bench.cloud.holdings(&region("eu-west-1"), |held| {
+        assert_eq!(held.parameters["/images/base/x86_64"], made.id.as_str());
+    });
+    assert_eq!(done(bench.gold().await).change, LockChange::Already);
+}
+
+#[tokio::test]
+async fn evidence_of_another_run_beside_the_newest_is_not_passed_over_in_silence() {
+    let bench = Bench::new();
+    let (first, second) = (bench.built(1).await, bench.built(2).await);
+    let moved = done(bench.promote(RunGoal::Vetted(vec![first.file.clone(), second.file.clone()]), None).await);
+    let other = if moved.run == run(1) { run(2) } else { run(1) };
+    let told = moved.notes.iter().filter(|note| note.contains(&format!("is of run {other} and passed over")));
+    assert_eq!(told.count(), 1, "{:?}", moved.notes);
 }

@@ -17,7 +17,7 @@ impl Bench {
         self.commit(path);
     }
 
-    async fn planned(&self) -> plan::BuildPlan {
+    pub(super) async fn planned(&self) -> plan::BuildPlan {
         self.world.git("clone", &["pull", "-q"]);
         let path = self.world.path("clone/assay.hcl");
         let file = file::read(&path, std::path::Path::new("assay.hcl"), &mut Vec::new()).expect("a file");
@@ -138,4 +138,37 @@ async fn a_repair_does_not_promote_what_a_lock_written_by_hand_names() {
     bench.cloud.holdings(&record.ami.region, |held| {
         assert_ne!(held.parameters["/images/base/x86_64"], record.ami.id.as_str(), "nor is it pointed to");
     });
+}
+
+#[tokio::test]
+async fn a_repair_from_a_mirror_or_a_clone_that_is_behind_changes_nothing() {
+    let bench = Bench::new();
+    let (first, second) = (bench.built(1).await, bench.built(2).await);
+    bench.to_gold(&first).await;
+    done(bench.vet(&second).await);
+    bench.world.git(".", &["clone", "-q", "--mirror", "remote.git", "mirror.git"]);
+    let mut elsewhere = bench.environment.clone();
+    elsewhere.insert("CIRCLE_BUILD_URL".to_owned(), "https://ci.example/promote/8".to_owned());
+    let ledgering = bench.ledgering();
+    let request = PromoteRequest { ledgering, images: vec![base()], all: false, to: RunGoal::Gold, run: None };
+    let (events, _heard) = EventSender::channel();
+    for result in promote_with(&request, &bench.cloud, &elsewhere, &events).await {
+        done(result);
+    }
+    let gold = &second.candidate.amis[0].record;
+    assert_eq!(bench.state_tag(gold), "gold");
+
+    let primary = bench.world.path("remote.git").display().to_string();
+    let mirror = bench.world.path("mirror.git").display().to_string();
+    bench.world.git("clone", &["remote", "set-url", "origin", &mirror]);
+    for push in [&primary, &mirror] {
+        bench.world.git("clone", &["remote", "set-url", "--push", "origin", push]);
+        let mended = bench.repaired().await.mended.expect("a repair");
+        assert_eq!(mended.done, Vec::<String>::new(), "{push}");
+        assert!(mended.failed.iter().any(|why| why.contains("may be older")), "{push}: {:?}", mended.failed);
+    }
+    assert_eq!(bench.tagged_gold(), [run(2).to_string()]);
+    bench.world.git("clone", &["remote", "set-url", "origin", &primary]);
+    let mended = bench.repaired().await.mended.expect("a repair");
+    assert_eq!((mended.done, mended.failed), (Vec::new(), Vec::new()));
 }

@@ -64,6 +64,13 @@ pub(super) fn incomplete(action: &'static str, region: &str, what: &str) -> Clou
     }
 }
 
+/// An id of EC2's, where it is of the form of these: `prefix-` and 8 or 17 hexadecimal digits ("Amazon EC2 resource IDs" in the user guide). Anything else is no value.
+pub(super) fn resource_id(prefix: &str, text: Option<&str>) -> Option<String> {
+    let digits = text?.strip_prefix(prefix)?.strip_prefix('-')?;
+    let is_id = (8..=17).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| format!("{prefix}-{digits}"))
+}
+
 fn lacks_credentials<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a CredentialsError> {
     let mut source = Some(error);
     while let Some(cause) = source {
@@ -146,6 +153,14 @@ mod tests {
         url
     }
 
+    #[test]
+    fn what_is_no_id_is_no_value() {
+        assert_eq!(resource_id("sg", Some("sg-0abcdef1234567890")).as_deref(), Some("sg-0abcdef1234567890"));
+        for text in [None, Some(""), Some("sg-"), Some("sg-0abcde"), Some("i-0abcdef1234567890"), Some("sg-0abcdefg")] {
+            assert_eq!(resource_id("sg", text), None, "{text:?}");
+        }
+    }
+
     /// Only an answer of EC2's own says that nothing was made.
     #[tokio::test]
     async fn an_answer_that_cannot_be_read_leaves_open_whether_it_was_done() {
@@ -156,6 +171,13 @@ mod tests {
             ("200 OK", "<html><body>Sign in</body></html>", CloudErrorKind::Unknown),
             ("200 OK", "<CreateSecurityGroupResponse><requestId>0abc", CloudErrorKind::Unknown),
             ("200 OK", "", CloudErrorKind::Unknown),
+            ("200 OK", "<CreateSecurityGroupResponse><groupId>sg-0abcdef1", CloudErrorKind::Unknown),
+            ("200 OK", "<CreateSecurityGroupResponse><groupId>sg-0abcdef1</groupId>", CloudErrorKind::Unknown),
+            (
+                "200 OK",
+                "<CreateSecurityGroupResponse><groupId>sg-0a</groupId></CreateSecurityGroupResponse>",
+                CloudErrorKind::Unknown,
+            ),
             ("403 Forbidden", "<html>not here</html>", CloudErrorKind::Unknown),
             ("400 Bad Request", REFUSED, CloudErrorKind::Duplicate),
         ] {
