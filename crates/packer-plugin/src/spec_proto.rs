@@ -6,7 +6,7 @@ use prost::Message;
 
 use super::spec::{AttributeKind, OptionsSpec, SpecField};
 
-#[allow(missing_docs, clippy::all, clippy::pedantic)]
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic)]
 mod messages {
     include!(concat!(env!("OUT_DIR"), "/packer_spec.rs"));
 }
