@@ -141,6 +141,8 @@ def tags(kind):
     return [{"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in pairs.items()]}]
 ec2.create_key_pair(KeyName=f"{name}-1", TagSpecifications=tags("key-pair"))
 group = ec2.create_security_group(GroupName=f"{name}-2", Description="x", TagSpecifications=tags("security-group"))
+ec2.get_waiter("security_group_exists").wait(GroupIds=[group["GroupId"]], WaiterConfig={"Delay": 1})
+ec2.get_waiter("key_pair_exists").wait(KeyNames=[f"{name}-1"], WaiterConfig={"Delay": 1})
 ec2.run_instances(ImageId=sys.argv[1], MinCount=1, MaxCount=1, InstanceType="t3.small", KeyName=f"{name}-1", ClientToken=f"{name}-3",
     SecurityGroupIds=[group["GroupId"]], TagSpecifications=tags("instance") + tags("volume"))
 "#;

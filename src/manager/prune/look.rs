@@ -1,7 +1,10 @@
 //! Looking: every AMI of every region, and what must be known of those that retention no longer keeps. It owns the order of the calls and that an answer which
 //! did not come is kept as such; it refuses to change anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -12,12 +15,15 @@ use super::{
     record::RecordedImages,
     subject::{OwnIdentity, PruneAction, PruneSubject, TagsOf, settle_doubles, snapshots},
 };
-use assay_aws::cloud::{Cloud, CloudError, CloudFactory, CloudImage};
+use assay_aws::cloud::{Cloud, CloudError, CloudErrorKind, CloudFactory, CloudImage};
 use assay_config::prune::PruneRequest;
 use assay_model::{AccountId, AmiId, AmiRef, ImageName, Region, tags};
 
 /// How many calls about single AMIs are under way at a time in one region: EC2 limits an account's DescribeImageAttribute.
 const AT_A_TIME: usize = 4;
+/// How often those are asked that EC2 throttled, and the time that it has in between.
+const THROTTLED_ROUNDS: usize = 8;
+const THROTTLED_PAUSE: Duration = Duration::from_secs(3);
 
 /// What was found and decided.
 #[derive(Debug)]
@@ -133,12 +139,8 @@ async fn learn(cloud: &dyn Cloud, due: &BTreeSet<AmiId>, errors: &mut Vec<String
     // Each may be a use of any AMI of the region: none can go while it is there.
     let unknown = uses.iter().flat_map(|uses| &uses.unknown);
     errors.extend(unknown.map(|one| format!("{}: which AMI is used is not known: {one}", cloud.region())));
-    let asked = stream::iter(ids).map(|id| async move {
-        let answer = shared(cloud, &id).await;
-        (id, answer)
-    });
     let mut sharing = BTreeMap::new();
-    for (id, answer) in asked.buffer_unordered(AT_A_TIME).collect::<Vec<_>>().await {
+    for (id, answer) in shared_each(cloud, ids).await {
         let answer = answer.map_err(|error| {
             errors.push(format!("{id}: {error}"));
             error.to_string()
@@ -146,6 +148,30 @@ async fn learn(cloud: &dyn Cloud, due: &BTreeSet<AmiId>, errors: &mut Vec<String
         sharing.insert(id, answer);
     }
     RegionFacts { uses, sharing }
+}
+
+/// [`shared`] for each. Hundreds of AMIs are more calls than EC2 takes at once (a hundred, then twenty a second: "Request throttling for the Amazon EC2 API"), and the
+/// SDK gives up sooner than the last of them has its turn: those that were throttled are asked again.
+async fn shared_each(cloud: &dyn Cloud, ids: Vec<AmiId>) -> Vec<(AmiId, Result<SharedWithOthers, CloudError>)> {
+    let mut known = Vec::new();
+    let mut open = ids;
+    for round in 1..=THROTTLED_ROUNDS {
+        let asked = stream::iter(std::mem::take(&mut open)).map(|id| async move {
+            let answer = shared(cloud, &id).await;
+            (id, answer)
+        });
+        for (id, answer) in asked.buffer_unordered(AT_A_TIME).collect::<Vec<_>>().await {
+            match &answer {
+                Err(error) if error.kind == CloudErrorKind::Throttled && round < THROTTLED_ROUNDS => open.push(id),
+                _ => known.push((id, answer)),
+            }
+        }
+        if open.is_empty() {
+            break;
+        }
+        tokio::time::sleep(THROTTLED_PAUSE).await;
+    }
+    known
 }
 
 async fn shared(cloud: &dyn Cloud, id: &AmiId) -> Result<SharedWithOthers, CloudError> {
