@@ -132,7 +132,7 @@ const BOOTS: &str = r#"suite "boots" {
 /// An instance, a key pair and a group of a run that nobody will end, expired long ago.
 fn leave_behind(cloud: &Cloud, workshop: &Workshop) {
     let script = r#"
-import boto3, sys
+import boto3, sys, time
 ec2 = boto3.client("ec2", region_name="us-east-1")
 run = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 name = f"assay-{run.lower()}-x"
@@ -145,6 +145,8 @@ ec2.get_waiter("security_group_exists").wait(GroupIds=[group["GroupId"]], Waiter
 ec2.get_waiter("key_pair_exists").wait(KeyNames=[f"{name}-1"], WaiterConfig={"Delay": 1})
 ec2.run_instances(ImageId=sys.argv[1], MinCount=1, MaxCount=1, InstanceType="t3.small", KeyName=f"{name}-1", ClientToken=f"{name}-3",
     SecurityGroupIds=[group["GroupId"]], TagSpecifications=tags("instance") + tags("volume"))
+while not ec2.describe_instances(Filters=[{"Name": "tag:assay:run", "Values": [run]}])["Reservations"]:
+    time.sleep(0.2)
 "#;
     workshop.write("leave.py", script);
     let image = cloud.own_image("light", "us-east-1", "left-behind");
