@@ -1,7 +1,7 @@
 //! Whether reports may be written where they are wanted, asked before anything is launched. It refuses a folder that a commit has prepared: links in it, and report
 //! files that git tracks, since evidence that is tracked counts as some commit's word and no longer as this job's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::report;
 use assay_ledger as ledger;
@@ -32,7 +32,7 @@ fn is_report(path: &Path) -> bool {
     WRITTEN.iter().any(|(beginning, ending)| name.starts_with(beginning) && name.ends_with(ending))
 }
 
-fn refusal(path: &PathBuf) -> String {
+fn refusal(path: &Path) -> String {
     format!(
         "report_dir: git tracks {}, and what it tracks is no report of this run; take it out: git rm --cached {}",
         path.display(),

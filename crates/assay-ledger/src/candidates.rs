@@ -210,7 +210,7 @@ mod tests {
         world.commit_lock("clone", &fixtures::lock());
         let books = books(&world).await;
 
-        assert_eq!(books.candidates(&base()).await.expect("candidates"), [candidate.clone()]);
+        assert_eq!(books.candidates(&base()).await.expect("candidates"), std::slice::from_ref(&candidate));
         let files = books.candidate_files(&base()).await.expect("files");
         let names: Vec<String> = files.unreadable.iter().map(ToString::to_string).collect();
         assert_eq!(names.len(), 2, "{names:?}");

@@ -66,7 +66,7 @@ impl CheckoutLocation {
     }
 
     /// `path` from the top, with `/`; `None` where it lies outside. The path must be a real one.
-    pub(crate) fn from_top(&self, path: &Path) -> Option<String> {
+    pub(crate) fn path_from_top(&self, path: &Path) -> Option<String> {
         let inside = path.strip_prefix(&self.top).ok()?;
         let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
         Some(parts.join("/"))
@@ -75,7 +75,7 @@ impl CheckoutLocation {
     /// The path of a folder from the top: empty, or with `/` at its end.
     pub(crate) fn prefix(&self, folder: &Path) -> Result<String, GitError> {
         let real = real(folder)?;
-        let inside = self.from_top(&real).ok_or_else(|| GitError::NoRepository { folder: folder.to_owned() })?;
+        let inside = self.path_from_top(&real).ok_or_else(|| GitError::NoRepository { folder: folder.to_owned() })?;
         Ok(if inside.is_empty() { inside } else { format!("{inside}/") })
     }
 
@@ -89,7 +89,7 @@ impl CheckoutLocation {
         if self.git_dir.starts_with(&outer.common_dir) {
             return Ok(());
         }
-        let Some(inside) = outer.from_top(&self.top) else { return Ok(()) };
+        let Some(inside) = outer.path_from_top(&self.top) else { return Ok(()) };
         match outer.tracks_files_in(&inside, environment).await? {
             false => Ok(()),
             true => Err(GitError::Unsafe {
@@ -104,7 +104,7 @@ impl CheckoutLocation {
 
     /// Fails where a setting comes from a file of the checkout (`include.path`): whoever writes a commit would choose the programs that git runs.
     async fn refuse_tracked_settings(&self, environment: &GitEnvironment) -> Result<(), GitError> {
-        if let Some(inside) = self.from_top(&self.git_dir).filter(|inside| !inside.starts_with(".git"))
+        if let Some(inside) = self.path_from_top(&self.git_dir).filter(|inside| !inside.starts_with(".git"))
             && self.tracks_files_in(&inside, environment).await?
         {
             let why = "this is the repository's own folder, and the checkout tracks files in it; move it elsewhere";
@@ -124,7 +124,7 @@ impl CheckoutLocation {
             }
         }
         for (path, name) in harmful {
-            let inside = self.from_top(&path).unwrap_or_default();
+            let inside = self.path_from_top(&path).unwrap_or_default();
             if self.tracks(&inside, environment).await? {
                 let why = format!(
                     "git reads the setting {name} from this file, which a commit may change; set it in .git/config or \

@@ -30,7 +30,7 @@ impl Repository {
                 bytes += if *size > most { 0 } else { *size };
                 bytes <= BYTES_AT_ONCE
             };
-            let count = rest.iter().take(AT_ONCE).take_while(|one| fits(*one)).count().max(1);
+            let count = rest.iter().take(AT_ONCE).take_while(|one| fits(one)).count().max(1);
             let some: Vec<(&str, u64)> = rest.drain(..count).collect();
             self.some_blobs(&some, most, &mut each).await?;
         }

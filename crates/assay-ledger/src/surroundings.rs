@@ -60,7 +60,7 @@ pub async fn is_tracked(file: &Path, folder: &Path, environment: &GitEnvironment
             );
             return Err(in_git(GitError::Unsafe { path: folder, why }));
         }
-        if let Some(inside) = location.from_top(&path) {
+        if let Some(inside) = location.path_from_top(&path) {
             tracked |= location.tracks(&inside, environment).await.map_err(in_git)?;
         }
     }

@@ -24,6 +24,12 @@ pub struct GitWorld {
     pub environment: GitEnvironment,
 }
 
+impl Default for GitWorld {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl GitWorld {
     /// A bare remote `remote.git` with one commit on main, and a clone of it in `clone`.
     pub fn new() -> Self {
