@@ -20,7 +20,7 @@ use assay_suite::{NamedBy, SuiteBounds, VarSources};
 
 /// Boots AWS machine images, tests them over SSH, stamps them with tags and records the result in git
 #[derive(Debug, Parser)]
-#[command(name = "assay", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+#[command(name = "assay", version, long_version = env!("ASSAY_LONG_VERSION"), max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes:\n  \
     0  passed, or done\n  \
     1  the command line or a configuration file is wrong; nothing was started\n  \

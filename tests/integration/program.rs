@@ -34,8 +34,16 @@ const ASSAY_HCL: &str = "image \"base\" {\n  suites {\n    candidate = [\"smoke.
 fn the_version_is_one_line_on_stdout() {
     let output = assay().arg("--version").output().expect("assay runs");
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("assay {}\n", env!("CARGO_PKG_VERSION")));
+    // Which target it was built for, and in a release of which commit.
+    let said = String::from_utf8_lossy(&output.stdout);
+    let rest = said.strip_prefix(&format!("assay {} (", env!("CARGO_PKG_VERSION"))).expect("the version");
+    assert!(
+        rest.ends_with(&format!("{}-unknown-linux-gnu)\n", std::env::consts::ARCH)) && rest.lines().count() == 1,
+        "{said}"
+    );
     assert!(output.stderr.is_empty());
+    let short = assay().arg("-V").output().expect("assay runs");
+    assert_eq!(String::from_utf8_lossy(&short.stdout), format!("assay {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
