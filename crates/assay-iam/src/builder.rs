@@ -29,7 +29,7 @@ pub(super) fn policy(grounds: &PolicyInputs) -> Policy {
     let mut statements = vec![grounds.here(look)];
     statements.extend(instances::launching(grounds, InstanceLauncher::Builder));
     statements.extend(sources(grounds));
-    statements.push(own(grounds));
+    statements.push(instances::own(grounds, InstanceLauncher::Builder));
     statements.push(take_from(grounds));
     statements.push(instances::clean_up_probe(grounds));
     statements.push(make(grounds));
@@ -59,27 +59,6 @@ fn sources(grounds: &PolicyInputs) -> Option<Statement> {
         grounds.source_owners.iter().map(String::as_str),
     );
     Some(grounds.here(statement))
-}
-
-/// What a build made: its own and the smoke test's instances, groups, keys, volumes.
-fn own(grounds: &PolicyInputs) -> Statement {
-    let kinds = ["instance", "key-pair", "security-group", "volume"];
-    let statement = Statement::allow("Own")
-        .calls(&[
-            "ec2:AuthorizeSecurityGroupIngress",
-            "ec2:DeleteKeyPair",
-            "ec2:DeleteSecurityGroup",
-            "ec2:DeleteVolume",
-            "ec2:GetConsoleOutput",
-            "ec2:RebootInstances",
-            "ec2:StartInstances",
-            "ec2:StopInstances",
-            "ec2:TerminateInstances",
-        ])
-        .on(kinds.map(|kind| grounds.own(kind, "*")))
-        .when("StringEquals", resource(tags::MANAGED), ["true"])
-        .when("StringLike", resource(tags::EXPIRES_AT), ["?*"]);
-    grounds.here(statement)
 }
 
 /// What changes or copies an instance: of those alone that are being built on. A test's carries a run and no state, so no branch's job can change or read what

@@ -29,6 +29,31 @@ pub(super) enum InstanceLauncher {
     Tester,
 }
 
+/// Ending and looking after what the launcher made: instances, groups, keys, volumes. What carries a run is a test's; what Packer builds with carries none, but always a time.
+pub(super) fn own(grounds: &PolicyInputs, who: InstanceLauncher) -> Statement {
+    let kinds = ["instance", "key-pair", "security-group", "volume"];
+    let mark = match who {
+        InstanceLauncher::Builder => EXPIRES_AT,
+        InstanceLauncher::Tester => RUN,
+    };
+    let statement = Statement::allow("Own")
+        .calls(&[
+            "ec2:AuthorizeSecurityGroupIngress",
+            "ec2:DeleteKeyPair",
+            "ec2:DeleteSecurityGroup",
+            "ec2:DeleteVolume",
+            "ec2:GetConsoleOutput",
+            "ec2:RebootInstances",
+            "ec2:StartInstances",
+            "ec2:StopInstances",
+            "ec2:TerminateInstances",
+        ])
+        .on(kinds.map(|kind| grounds.own(kind, "*")))
+        .when("StringEquals", resource(MANAGED), ["true"])
+        .when("StringLike", resource(mark), ["?*"]);
+    grounds.here(statement)
+}
+
 /// Launching, and all that is made for it.
 pub(super) fn launching(grounds: &PolicyInputs, who: InstanceLauncher) -> Vec<Statement> {
     let mut all = vec![instance(grounds, who), parts(grounds), inputs(grounds)];

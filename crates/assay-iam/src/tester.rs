@@ -4,9 +4,8 @@
 use super::{
     document::{Policy, Statement},
     grounds::PolicyInputs,
-    instances::{self, InstanceLauncher, resource},
+    instances::{self, InstanceLauncher},
 };
-use assay_model::tags::{MANAGED, RUN};
 
 /// Everything that a validation asks EC2.
 pub(super) const LOOK: [&str; 12] = [
@@ -31,32 +30,11 @@ pub(super) const QUOTA: [&str; 2] = ["servicequotas:GetServiceQuota", "servicequ
 pub(super) fn policy(grounds: &PolicyInputs) -> Policy {
     let mut statements = vec![grounds.here(Statement::allow("Look").calls(&LOOK).calls(&QUOTA).on(["*"]))];
     statements.extend(instances::launching(grounds, InstanceLauncher::Tester));
-    statements.push(own(grounds));
+    statements.push(instances::own(grounds, InstanceLauncher::Tester));
     statements.push(instances::clean_up_probe(grounds));
     statements.extend(instances::encryption(grounds));
     statements.extend(sign(grounds));
     Policy { statements }
-}
-
-/// What carries a run is a test's; what Packer builds with carries none.
-fn own(grounds: &PolicyInputs) -> Statement {
-    let kinds = ["instance", "key-pair", "security-group", "volume"];
-    let statement = Statement::allow("Own")
-        .calls(&[
-            "ec2:AuthorizeSecurityGroupIngress",
-            "ec2:DeleteKeyPair",
-            "ec2:DeleteSecurityGroup",
-            "ec2:DeleteVolume",
-            "ec2:GetConsoleOutput",
-            "ec2:RebootInstances",
-            "ec2:StartInstances",
-            "ec2:StopInstances",
-            "ec2:TerminateInstances",
-        ])
-        .on(kinds.map(|kind| grounds.own(kind, "*")))
-        .when("StringEquals", resource(MANAGED), ["true"])
-        .when("StringLike", resource(RUN), ["?*"]);
-    grounds.here(statement)
 }
 
 fn sign(grounds: &PolicyInputs) -> Option<Statement> {
