@@ -1,5 +1,5 @@
 //! The ledger: what assay writes to git and how it gets there. It owns candidate and lock files, evidence in git, tags and pushes, and
-//! what can be learned from a repository about where a run came from. It is the only room that runs `git`; it refuses to touch the
+//! what can be learned from a repository about where a run came from. It is the only crate that runs `git`; it refuses to touch the
 //! user's work tree, index and branches.
 
 pub mod books;
@@ -17,6 +17,7 @@ mod commit_tests;
 pub mod fixtures;
 mod git;
 mod hcl_text;
+mod input_digest;
 mod intake;
 mod local;
 mod location;

@@ -1,5 +1,5 @@
 //! What an image is made from, in one digest: the bytes of its input files, and what assay.hcl says of its build (template, variables, `only` and the like). It owns the forms that the
-//! digest has and had; what the files are is `provenance`'s.
+//! digest has and had; what the files are is `input_digest`'s.
 
 use assay_model::{Digest, history::ImageHistory};
 
