@@ -1,8 +1,8 @@
-//! assay boots AWS machine images, tests them over SSH, stamps them with tags, and records the result in git.
+//! assay boots AWS machine images, tests them over SSH, writes state tags on them, and records the result in git.
 //!
 //! This crate is the program: the test run, the image manager, reports, and what Packer and people talk to. The crates below it are in
 //! `crates/`; ARCHITECTURE.md is the map. Data goes one way:
-//! `Artifact → Settings → Order → Fleet → Evidence → Verdict → Hallmark → Manifest → Commit`.
+//! `Artifact → Settings → FleetOrder → Fleet → Evidence → Verdict → StateTags → Manifest → Commit`.
 //!
 //! What is deliberately absent: no `utils`, no global state, no printing outside `cli`, `packer` and `report` (in plugin mode
 //! stdout belongs to Packer's handshake).

@@ -1,4 +1,4 @@
-//! The `assay` program: picks the door and turns its result into an exit code. The prober comes first and by hand, since it must be confined before anything
+//! The `assay` program: picks the entry point and turns its result into an exit code. The prober comes first and by hand, since it must be confined before anything
 //! else is done; then Packer's words: its plugin names begin with a dash, which no option parser would take, and `describe` must answer at once.
 
 use std::{env, ffi::OsString, path::Path, process::ExitCode};

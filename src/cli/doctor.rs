@@ -133,7 +133,7 @@ fn prober(file: Option<&ConfigFile>, args: &DoctorArgs, input: &CheckInput<'_>) 
     let mut flags = OptionLayer::default();
     let option = options::find("image").expect("the option `image` is declared");
     flags.give(option, &first.as_str().into(), ValuePlace::Nowhere, "image".to_owned(), &mut Vec::new());
-    let checked = check(&CheckInput { door: EntryPoint::Lint, flags, ..input.clone() });
+    let checked = check(&CheckInput { entry_point: EntryPoint::Lint, flags, ..input.clone() });
     checked.settings.map(|settings| settings.prober).unwrap_or_default()
 }
 

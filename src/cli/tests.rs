@@ -20,7 +20,7 @@ use assay_config::{
 use assay_model::{Digest, exit::ExitStatus};
 use assay_suite::Suite;
 
-/// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
+/// Stands in for the reader of suites: a file that exists is a suite, any other is a diagnostic.
 fn fake_suites(paths: &[PathBuf], folder: &Path, _: &assay_suite::VarSources) -> Result<Vec<Suite>, Vec<String>> {
     let read = |path: &PathBuf| match fs::read(folder.join(path)) {
         Ok(bytes) => Ok(Suite {

@@ -1,4 +1,4 @@
-//! The prober's door: `assay prober`, which only assay itself starts. It owns the process's exit code and its hidden
+//! The program `assay prober`, which only assay itself starts. It owns the process's exit code and its hidden
 //! self-examination; everything else is `probe`'s.
 
 use std::{

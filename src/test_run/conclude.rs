@@ -120,7 +120,7 @@ async fn stamp(
         }
         return Vec::new();
     };
-    let hallmark = StateTags {
+    let state_tags = StateTags {
         image,
         run: evidence.run,
         state: ImageState::Untested,
@@ -129,7 +129,7 @@ async fn stamp(
         provenance: evidence.provenance.clone(),
         user_tags: request.settings.tags.clone(),
     };
-    stamp_all(admitted, &evidence.targets, &hallmark, request.protect, events).await
+    stamp_all(admitted, &evidence.targets, &state_tags, request.protect, events).await
 }
 
 fn append_manifest(

@@ -18,16 +18,16 @@ pub(crate) struct StampResult {
     pub problem: Option<String>,
 }
 
-/// Stamps every AMI with the state that follows from its own verdict, the worst over all of its targets, all at once. `hallmark` carries what is common; state and verdict are set per AMI.
+/// Stamps every AMI with the state that follows from its own verdict, the worst over all of its targets, all at once. `state_tags` carries what is common; state and verdict are set per AMI.
 /// `in_packer_build`: other post-processor blocks of the same run may have stamped them; a test after the build decides what those left open.
 pub(super) async fn stamp_all(
     admitted: &[AdmittedImage],
     targets: &[TargetEvidence],
-    hallmark: &StateTags,
+    state_tags: &StateTags,
     in_packer_build: bool,
     events: &EventSender,
 ) -> Vec<StampResult> {
-    let stamp = |one| stamp_one(one, verdict_on(&one.ami, targets), hallmark, in_packer_build, events);
+    let stamp = |one| stamp_one(one, verdict_on(&one.ami, targets), state_tags, in_packer_build, events);
     join_all(admitted.iter().map(stamp)).await
 }
 
@@ -64,8 +64,8 @@ async fn stamp_one(
         ));
         return StampResult { ami, state: from, problem: None };
     };
-    let hallmark = StateTags { state, verdict, ..common.clone() };
-    match registry::stamp(one.cloud.as_ref(), &image, &hallmark).await {
+    let state_tags = StateTags { state, verdict, ..common.clone() };
+    match registry::stamp(one.cloud.as_ref(), &image, &state_tags).await {
         Ok(()) => {
             events.tell(RunEvent::Stamped { target: ami.to_string(), state });
             StampResult { ami, state: Some(state), problem: None }

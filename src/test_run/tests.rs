@@ -177,7 +177,7 @@ async fn an_ami_on_several_types_is_stamped_with_the_worst_of_them() {
         for (ami, (small, large)) in bench.amis.iter().zip([(small, large), (Passed, Passed), (Passed, Passed)]) {
             targets.extend([on(ami, "t3.small", small), on(ami, "t3.large", large)]);
         }
-        let hallmark = StateTags {
+        let state_tags = StateTags {
             image: "base".parse().expect("a name"),
             run: RunId::generate(),
             state: ImageState::Untested,
@@ -186,7 +186,7 @@ async fn an_ami_on_several_types_is_stamped_with_the_worst_of_them() {
             provenance: Default::default(),
             user_tags: Default::default(),
         };
-        let stamped = stamp_all(&admitted, &targets, &hallmark, true, &EventSender::channel().0).await;
+        let stamped = stamp_all(&admitted, &targets, &state_tags, true, &EventSender::channel().0).await;
         let states: Vec<Option<ImageState>> = stamped.iter().map(|s| s.state).collect();
         assert_eq!(states, [Some(state), Some(ImageState::Candidate), Some(ImageState::Candidate)], "{small} {large}");
     }

@@ -22,7 +22,7 @@ pub(crate) struct ReadBack {
 
 const READ_BACK: ReadBack = ReadBack { patience: Duration::from_secs(45), pause: Duration::from_millis(400) };
 
-/// Why an AMI does not carry its hallmark.
+/// Why an AMI does not carry its state tags.
 #[derive(Debug, thiserror::Error)]
 pub enum StampError {
     /// The table of states forbids it.
@@ -120,20 +120,20 @@ pub fn may_become(image: &CloudImage, state: ImageState) -> Result<(), StampErro
     ImageState::may_move(from, state).map_err(|source| StampError::Illegal { ami: image.id.to_string(), source })
 }
 
-/// Writes the hallmark on the AMI and its snapshots in one call, then reads back until all of it is seen or time is up. `image` must be
+/// Writes the state tags on the AMI and its snapshots in one call, then reads back until all of it is seen or time is up. `image` must be
 /// freshly described: its present state decides whether the move is legal. Fails with the first difference.
-pub async fn stamp(cloud: &dyn Cloud, image: &CloudImage, hallmark: &StateTags) -> Result<(), StampError> {
-    stamp_within(READ_BACK, cloud, image, hallmark).await
+pub async fn stamp(cloud: &dyn Cloud, image: &CloudImage, state_tags: &StateTags) -> Result<(), StampError> {
+    stamp_within(READ_BACK, cloud, image, state_tags).await
 }
 
 async fn stamp_within(
     pace: ReadBack,
     cloud: &dyn Cloud,
     image: &CloudImage,
-    hallmark: &StateTags,
+    state_tags: &StateTags,
 ) -> Result<(), StampError> {
-    may_become(image, hallmark.state)?;
-    let wanted = hallmark.tags();
+    may_become(image, state_tags.state)?;
+    let wanted = state_tags.tags();
     write(pace, cloud, image, &wanted).await
 }
 
@@ -281,7 +281,7 @@ mod tests {
         if let Some(fault) = fault {
             cloud.fault("CreateTags", fault);
         }
-        let done = stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await;
+        let done = stamp_within(SOON, cloud.region(&region).as_ref(), &image, &state_tags()).await;
         (done, cloud)
     }
 
@@ -317,7 +317,7 @@ mod tests {
             let snapshot = EbsSnapshot { id: id.to_owned(), started_at, ..EbsSnapshot::default() };
             cloud.holdings(&region, |held| held.snapshots.insert(id.to_owned(), snapshot));
         }
-        stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await.expect("stamped");
+        stamp_within(SOON, cloud.region(&region).as_ref(), &image, &state_tags()).await.expect("stamped");
         let tagged = |id: &str| cloud.holdings(&region, |held| !held.snapshots[id].tags.is_empty());
         assert!(tagged("snap-own") && !tagged("snap-mapped"));
     }
@@ -328,11 +328,11 @@ mod tests {
         let region: Region = "us-east-1".parse().expect("a region");
         let image = sample_image(AMI, &["snap-1"]);
         cloud.add_image(&region, image.clone());
-        let done = stamp_within(SOON, cloud.region(&region).as_ref(), &image, &hallmark()).await;
+        let done = stamp_within(SOON, cloud.region(&region).as_ref(), &image, &state_tags()).await;
         assert!(matches!(done, Err(StampError::ReadBack { ref resource, .. }) if resource == "snap-1"), "{done:?}");
     }
 
-    fn hallmark() -> StateTags {
+    fn state_tags() -> StateTags {
         StateTags {
             image: "base".parse().expect("name"),
             run: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().expect("run"),
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn the_users_tags_stand_beside_ours() {
-        let tags = hallmark().tags();
+        let tags = state_tags().tags();
         assert_eq!(tags["Team"], "platform");
         assert_eq!(tags[tags::STATE], "candidate");
         assert!(!tags.contains_key(tags::EVIDENCE));
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_tag_that_is_not_seen_again_is_a_difference() {
         let ids = ["ami-0abcdef1234567890".to_owned(), "snap-1".to_owned()];
-        let wanted = hallmark().tags();
+        let wanted = state_tags().tags();
         let mut seen: BTreeMap<_, _> = ids.iter().map(|id| (id.clone(), wanted.clone())).collect();
         assert!(first_difference(&ids, &wanted, &seen).is_none());
         seen.get_mut("snap-1").expect("there").remove(tags::STATE);

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use assay_model::{ImageName, Region};
 use assay_suite::{Suite, SuiteBounds};
 
-/// Everything one validation needs to know, whichever door it came through.
+/// Everything one validation needs to know, whichever entry point it came through.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The image line; `None` only on the command line, where neither a flag nor assay.hcl names one: the AMI's own tag must say.

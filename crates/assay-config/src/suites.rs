@@ -1,4 +1,4 @@
-//! The one place where configuration asks the suite room to read files.
+//! The one place where configuration has suites read.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use assay_suite::{Suite, VarSources};
 /// Reads suites: paths, the folder that they start from, and variables. Fails with every diagnostic, each naming file and line.
 pub type SuiteLoader = fn(&[PathBuf], &Path, &VarSources) -> Result<Vec<Suite>, Vec<String>>;
 
-/// The loader of the suite room.
+/// The reader of suites.
 pub fn load(paths: &[PathBuf], folder: &Path, vars: &VarSources) -> Result<Vec<Suite>, Vec<String>> {
     suite::load_with(paths, folder, vars)
         .map_err(|diagnostics| diagnostics.iter().map(|text| fragment(text.to_string())).collect())

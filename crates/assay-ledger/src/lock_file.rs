@@ -1,5 +1,5 @@
 //! The lock file of one image, `images/<image>.lock.hcl`: HCL text ⇄ [`Lock`], and the chain in which every entry names the digest of
-//! the one before, so that a dropped or edited entry shows. It refuses to decide who may add one (a main-only door's business).
+//! the one before, so that a dropped or edited entry shows. It refuses to decide who may add one (a command's, on the protected branch).
 
 use super::{
     candidate_file::{read_record, read_section, record_attributes, record_head, write_block},

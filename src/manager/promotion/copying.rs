@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 
 use super::{
-    desk::{CopyPace, MoveContext},
+    context::{CopyPace, MoveContext},
     facts,
 };
 use assay_aws::{
@@ -51,14 +51,14 @@ pub(super) async fn lost(factory: &dyn CloudFactory, lock: &Lock, run: RunId, re
 
 /// Makes what is due, all at once, and waits until it is available. A copy of an earlier try is found and taken. `Err`: what is not there, in words.
 pub(super) async fn make(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     lock: &Lock,
     run: RunId,
     distribution: &DistributionDecl,
     due: &[DueCopy],
 ) -> Result<Vec<LockCopy>, Vec<String>> {
     let made = join_all(due.iter().map(|one| async move {
-        let copier = ImageCopier { desk, lock, run, distribution, due: one, cloud: desk.factory.region(&one.to) };
+        let copier = ImageCopier { context, lock, run, distribution, due: one, cloud: context.factory.region(&one.to) };
         copier.copy().await.map_err(|why| format!("the copy of {} to {}: {why}", one.of.ami, one.to))
     }))
     .await;
@@ -110,7 +110,7 @@ struct EarlierCopies {
 }
 
 struct ImageCopier<'a> {
-    desk: &'a MoveContext<'a>,
+    context: &'a MoveContext<'a>,
     lock: &'a Lock,
     run: RunId,
     distribution: &'a DistributionDecl,
@@ -125,7 +125,7 @@ impl ImageCopier<'_> {
             Some(image) => image.id,
             None if failed.len() >= MOST_FAILED => return Err(give_up(&self.due.to, &failed)),
             None => {
-                self.desk.events.note(format!("copying {} to {}", self.due.of.ami, self.due.to));
+                self.context.events.note(format!("copying {} to {}", self.due.of.ami, self.due.to));
                 self.fresh(&failed).await?
             }
         };
@@ -172,7 +172,7 @@ impl ImageCopier<'_> {
     async fn is_listed(&self, id: &AmiId) -> Result<bool, String> {
         for look in 0..UNLISTED {
             if look > 0 {
-                tokio::time::sleep(self.desk.copies.pause).await;
+                tokio::time::sleep(self.context.copies.pause).await;
             }
             match self.cloud.describe_images(std::slice::from_ref(id)).await {
                 Ok(images) if images.is_empty() => {}
@@ -206,7 +206,7 @@ impl ImageCopier<'_> {
 
     /// The source's own tags, the user's included, and what the lock says of the run.
     async fn tags(&self) -> CloudResult<BTreeMap<String, String>> {
-        let source = self.desk.factory.region(&self.due.of.ami.region);
+        let source = self.context.factory.region(&self.due.of.ami.region);
         let image = source.describe_images(std::slice::from_ref(&self.due.of.ami.id)).await?.into_iter().next();
         let mut all = image.map(|image| image.tags).unwrap_or_default();
         all.retain(|key, _| !key.starts_with("aws:") && key != tags::PROTECTED_BY);
@@ -218,7 +218,7 @@ impl ImageCopier<'_> {
     }
 
     async fn available(&self, ami: &AmiRef) -> Result<CloudImage, String> {
-        let CopyPace { patience, pause } = self.desk.copies;
+        let CopyPace { patience, pause } = self.context.copies;
         let deadline = tokio::time::Instant::now() + patience;
         let mut told = tokio::time::Instant::now();
         loop {
@@ -250,7 +250,7 @@ impl ImageCopier<'_> {
             }
             if told.elapsed().as_secs() >= 60 {
                 told = tokio::time::Instant::now();
-                self.desk.events.note(format!("{ami} is being copied from {}", self.due.of.ami));
+                self.context.events.note(format!("{ami} is being copied from {}", self.due.of.ami));
             }
             tokio::time::sleep(pause).await;
         }

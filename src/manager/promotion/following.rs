@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    desk::MoveContext,
+    context::MoveContext,
     outcome::{MovedRun, PromotionError},
 };
 use assay_ledger::LedgerSnapshot;
@@ -100,9 +100,9 @@ fn pause_of(pause: Duration) -> Duration {
 }
 
 /// [`to_the_end`] for the tags of one run.
-pub(super) async fn run_to_the_end(desk: &MoveContext<'_>, lock: Lock, run: RunId, moved: &mut MovedRun) -> Lock {
+pub(super) async fn run_to_the_end(context: &MoveContext<'_>, lock: Lock, run: RunId, moved: &mut MovedRun) -> Lock {
     let image = lock.image.clone();
-    let turn = async |lock: &Lock, moved: &mut MovedRun| desk.follow(lock, run, moved).await;
-    let newer = async || Ok(LedgerSnapshot::open(&desk.write.books).await?.lock(&image).await?);
+    let turn = async |lock: &Lock, moved: &mut MovedRun| context.follow(lock, run, moved).await;
+    let newer = async || Ok(LedgerSnapshot::open(&context.write.books).await?.lock(&image).await?);
     to_the_end(lock, moved, turn, newer).await
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
+    context::{self, MoveContext},
     copying,
-    desk::{self, MoveContext},
     distribution::distribute,
     evidence::FoundEvidence,
     following::{self, FollowedLock},
@@ -30,20 +30,20 @@ const RECENT: usize = 4;
 
 /// Makes a run gold: `run`, else the newest vetted one that is sane, else what is gold already is brought into order.
 pub(super) async fn promote(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     image: &ImageName,
     run: Option<RunId>,
 ) -> Result<MovedRun, PromotionError> {
-    let books = LedgerSnapshot::open(&desk.write.books).await?;
-    let rules = PromotionRules::read(desk, &books, image).await?;
+    let books = LedgerSnapshot::open(&context.write.books).await?;
+    let rules = PromotionRules::read(context, &books, image).await?;
     let lock = books.lock(image).await?;
     let is_named = run.is_some();
     let reason = if is_named { "promoted by name" } else { history::BY_ITSELF };
     let run = match run {
         Some(run) => named(&books, &lock, run).await?,
-        None => newest(desk, &books, &rules, &lock).await?,
+        None => newest(context, &books, &rules, &lock).await?,
     };
-    climb(desk, &books, &rules, &lock, GoldMove { run, rollback: false, named: is_named, reason }).await
+    climb(context, &books, &rules, &lock, GoldMove { run, rollback: false, named: is_named, reason }).await
 }
 
 /// The run that the user named, if it may become gold.
@@ -68,16 +68,16 @@ async fn named(books: &LedgerSnapshot, lock: &Lock, run: RunId) -> Result<RunId,
 
 /// The newest vetted run that is sane, of those that may become gold by themselves; without one, what is gold.
 async fn newest(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,
     lock: &Lock,
 ) -> Result<RunId, PromotionError> {
     let source = rules.source_digest(books).await.ok();
-    let open = SourceDigest::in_history(source.as_ref(), ImageHistory::of(lock, &[])).to_promote(desk::now());
+    let open = SourceDigest::in_history(source.as_ref(), ImageHistory::of(lock, &[])).to_promote(context::now());
     let mut refusals = Vec::new();
     for run in &open {
-        let found = reasons(desk, books, rules, lock, *run, RunCopies::default(), false).await?;
+        let found = reasons(context, books, rules, lock, *run, RunCopies::default(), false).await?;
         if found.is_empty() {
             return Ok(*run);
         }
@@ -94,7 +94,7 @@ async fn newest(
 fn nothing_to_promote(lock: &Lock) -> String {
     let known = ImageHistory::of(lock, &[]);
     let vetted = lock.runs().into_iter().filter(|run| lock.state_of(*run) == Some(ImageState::Vetted));
-    let told = vetted.filter_map(|run| known.objection(run, desk::now()).map(|found| format!("run {run} {found}")));
+    let told = vetted.filter_map(|run| known.objection(run, context::now()).map(|found| format!("run {run} {found}")));
     match told.collect::<Vec<_>>().join("; ") {
         none if none.is_empty() => "nothing is vetted, and nothing is gold".to_owned(),
         told => format!("no vetted run may become gold automatically; name one with --run; name it with --run: {told}"),
@@ -115,7 +115,7 @@ pub(super) struct GoldMove {
 
 /// From the books as they were read to gold that is tagged, shared and pointed to.
 pub(super) async fn climb(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,
     lock: &Lock,
@@ -124,7 +124,7 @@ pub(super) async fn climb(
     let GoldMove { run, rollback, .. } = climb;
     let lost = match rollback {
         true => BTreeSet::new(),
-        false => copying::lost(desk.factory, lock, run, &rules.image.distribution.ami_regions).await,
+        false => copying::lost(context.factory, lock, run, &rules.image.distribution.ami_regions).await,
     };
     let mut has = lock.amis(run);
     has.retain(|record| !lost.contains(&record.ami));
@@ -136,7 +136,7 @@ pub(super) async fn climb(
     };
     // What the lock calls gold already is asked what can still be asked before anything is tagged or shared on its word.
     let mut refusals =
-        reasons(desk, books, rules, lock, run, RunCopies { lost: &lost, more: &[] }, rollback || is_gold).await?;
+        reasons(context, books, rules, lock, run, RunCopies { lost: &lost, more: &[] }, rollback || is_gold).await?;
     // A way back must be open even where more is declared by now than was then.
     if lock.gold != Some(run) && !rollback {
         let planned = due.iter().map(|one| (one.of.architecture, one.to.clone()));
@@ -149,25 +149,25 @@ pub(super) async fn climb(
         return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
     }
     if !due.is_empty() {
-        desk.events.note(copying::words(&lock.image, &due));
+        context.events.note(copying::words(&lock.image, &due));
     }
-    let copies = copying::make(desk, lock, run, &rules.image.distribution, &due).await;
+    let copies = copying::make(context, lock, run, &rules.image.distribution, &due).await;
     let copies = copies.map_err(|problems| PromotionError::Copying { image: lock.image.clone(), run, problems })?;
     let mut kept = (lock.clone(), rules.clone());
     let edit = async |books: &LedgerSnapshot| {
-        let (edit, after, rules) = edit(desk, books, lock, climb, &copies).await?;
+        let (edit, after, rules) = edit(context, books, lock, climb, &copies).await?;
         kept = (after, rules);
         Ok(edit)
     };
-    let written = ledger::books::write(&desk.write, edit).await?;
-    let mut moved = desk.told(&lock.image, run, ImageState::Gold, written);
+    let written = ledger::books::write(&context.write, edit).await?;
+    let mut moved = context.told(&lock.image, run, ImageState::Gold, written);
     moved.copied = copies.iter().map(|copy| copy.record.ami.clone()).collect();
     if moved.change != LockChange::Proposed {
-        settle(desk, &mut moved, kept.0, kept.1).await;
+        settle(context, &mut moved, kept.0, kept.1).await;
     } else if lock.gold == Some(run) && copies.is_empty() {
         // An open branch was asked for, and what it would say is merged already.
-        if let Some(lock) = desk.merged(&mut moved, |lock| lock.gold == Some(run)).await? {
-            settle(desk, &mut moved, lock, rules.clone()).await;
+        if let Some(lock) = context.merged(&mut moved, |lock| lock.gold == Some(run)).await? {
+            settle(context, &mut moved, lock, rules.clone()).await;
         }
     }
     Ok(moved)
@@ -204,7 +204,7 @@ impl Default for RunCopies<'_> {
 
 /// Every reason why a run of the lock may not become gold by these books.
 async fn reasons(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,
     lock: &Lock,
@@ -221,24 +221,24 @@ async fn reasons(
         Err(refusal) => return Ok(vec![refusal]),
     };
     let copies = copies.standing(lock, run);
-    SanityCase { desk, books, rules, candidate, copies, proof: &proof, in_lock: true, rollback }.check().await
+    SanityCase { context, books, rules, candidate, copies, proof: &proof, in_lock: true, rollback }.check().await
 }
 
 /// The edit for the books as they are now: everything is asked again. `began`: the lock as it was when this began.
 async fn edit(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     began: &Lock,
     climb: GoldMove,
     copies: &[LockCopy],
 ) -> Result<(LedgerEdit, Lock, PromotionRules), PromotionError> {
     let GoldMove { run, rollback, named, reason } = climb;
-    let law = desk.law(books).await?;
-    let rules = PromotionRules::read(desk, &law, &began.image).await?;
-    let KnownLine { mut lock, known: protected, waiting } = KnownLine::read(desk, &law, books, &began.image).await?;
+    let law = context.law(books).await?;
+    let rules = PromotionRules::read(context, &law, &began.image).await?;
+    let KnownLine { mut lock, known: protected, waiting } = KnownLine::read(context, &law, books, &began.image).await?;
     let before = lock.entries.len();
     // All entries of one commit are of one time: by it a rerun knows them.
-    let at = desk::moment(&lock);
+    let at = context::moment(&lock);
     let known: BTreeSet<_> = lock.amis(run).into_iter().map(|record| record.ami).collect();
     let fresh: Vec<LockCopy> = copies.iter().filter(|copy| !known.contains(&copy.record.ami)).cloned().collect();
     let mut files = Vec::new();
@@ -250,25 +250,32 @@ async fn edit(
         meanwhile(began, &lock, run)?;
         let source = rules.source_digest(&law).await.ok();
         let history = SourceDigest::in_history(source.as_ref(), ImageHistory::of(&protected, &waiting));
-        let mut refusals =
-            reasons(desk, &law, &rules, &protected, run, RunCopies { more: &fresh, ..RunCopies::default() }, rollback)
-                .await?;
+        let mut refusals = reasons(
+            context,
+            &law,
+            &rules,
+            &protected,
+            run,
+            RunCopies { more: &fresh, ..RunCopies::default() },
+            rollback,
+        )
+        .await?;
         refusals.extend(vetting::objection(&history, run, named).filter(|_| !rollback));
         if !refusals.is_empty() {
             return Err(PromotionError::Refused { image: lock.image.clone(), run: Some(run), refusals });
         }
         let left = LeftBehind { runs: history.left_behind(run), waiting: &waiting, rollback };
-        files.extend(leave(desk, books, &mut lock, run, left, at).await?);
+        files.extend(leave(context, books, &mut lock, run, left, at).await?);
         if let Some(old) = lock.gold {
-            let mut entry = desk.entry(old, ImageState::Retired, at, "");
-            entry.reason = match &desk.reason {
+            let mut entry = context.entry(old, ImageState::Retired, at, "");
+            entry.reason = match &context.reason {
                 Some(reason) => format!("replaced by {run}: {reason}"),
                 None => format!("replaced by {run}"),
             };
             lock_file::append(&mut lock, entry);
         }
     }
-    let mut entry = desk.entry(run, ImageState::Gold, at, reason);
+    let mut entry = context.entry(run, ImageState::Gold, at, reason);
     entry.copies = fresh;
     lock_file::append(&mut lock, entry);
     lock.gold = Some(run);
@@ -323,7 +330,7 @@ struct LeftBehind<'a> {
 /// Retires what the move leaves behind in the same commit: what is older than the new gold, or, where gold goes back, what waits of the inputs that it goes back from. Their candidate
 /// files go.
 async fn leave(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     lock: &mut Lock,
     run: RunId,
@@ -345,7 +352,7 @@ async fn leave(
         if lock.state_of(other) == Some(ImageState::Retired) || is_new && candidate.is_none() {
             continue;
         }
-        let mut entry = desk.entry(other, ImageState::Retired, at, &reason);
+        let mut entry = context.entry(other, ImageState::Retired, at, &reason);
         entry.reason.clone_from(&reason);
         entry.candidate = candidate.filter(|_| is_new).cloned();
         lock_file::append(lock, entry);
@@ -393,21 +400,21 @@ impl FollowedLock for LockWithRules {
 }
 
 /// Lets tags, shares and pointers follow the lock.
-async fn settle(desk: &MoveContext<'_>, moved: &mut MovedRun, lock: Lock, rules: PromotionRules) {
+async fn settle(context: &MoveContext<'_>, moved: &mut MovedRun, lock: Lock, rules: PromotionRules) {
     let image = lock.image.clone();
     let turn = async |LockWithRules(lock, rules): &LockWithRules, moved: &mut MovedRun| {
         moved.state = lock.state_of(moved.run).unwrap_or(ImageState::Gold);
-        for run in concerned(lock, moved.run, desk::now()) {
-            desk.follow(lock, run, moved).await;
+        for run in concerned(lock, moved.run, context::now()) {
+            context.follow(lock, run, moved).await;
         }
         if let Some((gold, candidate)) = lock.gold.and_then(|gold| Some((gold, lock.candidate(gold)?))) {
             let mut amis = lock.amis(gold);
             amis.retain(|record| rules.covers(&record.ami.region, candidate));
-            distribute(desk.factory, &rules.image.distribution, &amis, moved).await;
+            distribute(context.factory, &rules.image.distribution, &amis, moved).await;
         }
         elsewhere_is_a_note(lock, rules, moved);
     };
-    let newer = async || newer(desk, &image).await;
+    let newer = async || newer(context, &image).await;
     let _followed = following::to_the_end(LockWithRules(lock, rules), moved, turn, newer).await;
 }
 
@@ -422,9 +429,9 @@ fn elsewhere_is_a_note(lock: &Lock, rules: &PromotionRules, moved: &mut MovedRun
     moved.notes.extend(notes.into_iter().map(|words| format!("in a region that assay.hcl does not name: {words}")));
 }
 
-async fn newer(desk: &MoveContext<'_>, image: &ImageName) -> Result<LockWithRules, PromotionError> {
-    let books = LedgerSnapshot::open(&desk.write.books).await?;
-    Ok(LockWithRules(books.lock(image).await?, PromotionRules::read(desk, &books, image).await?))
+async fn newer(context: &MoveContext<'_>, image: &ImageName) -> Result<LockWithRules, PromotionError> {
+    let books = LedgerSnapshot::open(&context.write.books).await?;
+    Ok(LockWithRules(books.lock(image).await?, PromotionRules::read(context, &books, image).await?))
 }
 
 /// The run itself, what is gold, and what was moved together with either; what was gold shortly before, since whoever moved it may have been killed before the

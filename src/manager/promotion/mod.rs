@@ -2,8 +2,8 @@
 //! committed to the lock on the protected branch, whose push is the one compare-and-set; then tags follow, then sharing, then the pointer. Every step may be repeated,
 //! and a rerun goes on wherever the one before ended. It refuses to launch, and to believe a tag, a work tree or a pull request over the protected branch.
 
+mod context;
 mod copying;
-mod desk;
 mod distribution;
 mod evidence;
 mod facts;
@@ -26,7 +26,7 @@ use assay_aws::cloud::{CloudError, CloudFactory, Ec2Factory};
 use assay_config::promotion_request::{MoveRequest, PromoteRequest, RunGoal};
 use assay_ledger::{GitEnvironment, environment_of_process};
 use assay_model::Candidate;
-use desk::MoveContext;
+use context::MoveContext;
 use evidence::FoundEvidence;
 
 /// Why the AMIs of a candidate that waits are not what its file says; empty: they are. Fails where EC2 does not answer.
@@ -55,14 +55,14 @@ async fn promote_with(
     environment: &GitEnvironment,
     events: &EventSender,
 ) -> Vec<Result<MovedRun, PromotionError>> {
-    let desk = match MoveContext::open(&request.ledgering, factory, environment, events).await {
-        Ok(desk) => desk,
+    let context = match MoveContext::open(&request.ledgering, factory, environment, events).await {
+        Ok(context) => context,
         Err(error) => return vec![Err(error)],
     };
     let mut results = Vec::new();
     match &request.to {
         RunGoal::Vetted(files) => {
-            let proofs = match FoundEvidence::read_all(files, &desk.write.books.folder, environment).await {
+            let proofs = match FoundEvidence::read_all(files, &context.write.books.folder, environment).await {
                 Ok(proofs) => proofs,
                 Err(error) => return vec![Err(error)],
             };
@@ -71,7 +71,7 @@ async fn promote_with(
                 match FoundEvidence::of_image(&proofs, image) {
                     None if request.all => {}
                     found => {
-                        let mut vetted = vetting::vet(&desk, image, request.run, found).await;
+                        let mut vetted = vetting::vet(&context, image, request.run, found).await;
                         if let (Ok(moved), Some(found)) = (&mut vetted, found) {
                             moved.notes.extend(found.passed_over(&proofs));
                         }
@@ -82,7 +82,7 @@ async fn promote_with(
         }
         RunGoal::Gold => {
             for image in &request.images {
-                match gold::promote(&desk, image, request.run).await {
+                match gold::promote(&context, image, request.run).await {
                     Err(PromotionError::Nothing { .. }) if request.all => {}
                     result => results.push(result),
                 }
@@ -104,6 +104,6 @@ async fn moved_with(
     environment: &GitEnvironment,
     events: &EventSender,
 ) -> Result<MovedRun, PromotionError> {
-    let desk = MoveContext::open(&request.ledgering, factory, environment, events).await?;
-    moves::make(&desk, &request.image, request.what).await
+    let context = MoveContext::open(&request.ledgering, factory, environment, events).await?;
+    moves::make(&context, &request.image, request.what).await
 }

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::{
-    desk::{self, MoveContext},
+    context::{self, MoveContext},
     following,
     gold::{self, GoldMove},
     outcome::{MovedRun, PromotionError},
@@ -23,9 +23,13 @@ use assay_model::{
 };
 
 /// Makes the move.
-pub(super) async fn make(desk: &MoveContext<'_>, image: &ImageName, what: RunMove) -> Result<MovedRun, PromotionError> {
+pub(super) async fn make(
+    context: &MoveContext<'_>,
+    image: &ImageName,
+    what: RunMove,
+) -> Result<MovedRun, PromotionError> {
     let asked = match what {
-        RunMove::Rollback { run } => return rollback(desk, image, run).await,
+        RunMove::Rollback { run } => return rollback(context, image, run).await,
         RunMove::Reject { run, .. } => AskedMove { run, to: ImageState::Rejected, at: None, force: false },
         RunMove::Retire { run } => AskedMove { run, to: ImageState::Retired, at: None, force: false },
         RunMove::Revoke { run, at, force } => AskedMove { run, to: ImageState::Revoked, at, force },
@@ -36,26 +40,26 @@ pub(super) async fn make(desk: &MoveContext<'_>, image: &ImageName, what: RunMov
     let edit = async |books: &LedgerSnapshot| {
         let before = books.lock(image).await?;
         was_gold = before.gold == Some(run);
-        let (edit, lock) = edit(desk, books, before, asked).await?;
+        let (edit, lock) = edit(context, books, before, asked).await?;
         after = lock;
         Ok(edit)
     };
-    let written = ledger::books::write(&desk.write, edit).await?;
-    let mut moved = desk.told(image, run, asked.to, written);
+    let written = ledger::books::write(&context.write, edit).await?;
+    let mut moved = context.told(image, run, asked.to, written);
     if was_gold {
         moved.notes.push(format!(
             "image {image} has no gold now; projections and SSM parameters still name {run}: promote another run, or assay rollback --image {image}"
         ));
     }
-    if desk.write.open_branch.is_some() {
-        match desk.merged(&mut moved, |lock| asked.is_done(lock)).await? {
+    if context.write.open_branch.is_some() {
+        match context.merged(&mut moved, |lock| asked.is_done(lock)).await? {
             Some(lock) => after = lock,
             None => return Ok(moved),
         }
     }
-    let after = following::run_to_the_end(desk, after, run, &mut moved).await;
+    let after = following::run_to_the_end(context, after, run, &mut moved).await;
     if matches!(what, RunMove::Reject { release: true, .. }) {
-        release(desk, &after, run, &mut moved).await;
+        release(context, &after, run, &mut moved).await;
     }
     Ok(moved)
 }
@@ -74,7 +78,7 @@ impl AskedMove {
     fn is_done(&self, lock: &Lock) -> bool {
         let effective_at = self.at.map(|at| at.to_string());
         let says = |last: &LockEntry| last.state == self.to && last.effective_at == effective_at;
-        let now = desk::now();
+        let now = context::now();
         let holds =
             self.to == ImageState::Revoked && lock.is_revoked(self.run, now) && self.at.is_none_or(|at| at <= now);
         holds || lock.last(self.run).is_some_and(says)
@@ -82,7 +86,7 @@ impl AskedMove {
 }
 
 async fn edit(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     mut lock: Lock,
     asked: AskedMove,
@@ -94,7 +98,7 @@ async fn edit(
         Some(state) => (state, None),
         None => {
             // Who may push the open branch could have written the file there.
-            let candidate = vetting::waiting(&desk.law(books).await?, &image, run).await?;
+            let candidate = vetting::waiting(&context.law(books).await?, &image, run).await?;
             (candidate.state, Some(candidate))
         }
     };
@@ -108,7 +112,7 @@ async fn edit(
         };
         return Err(PromotionError::refused(&image, run, format!("run {run}"), format!("is gold; {cure}")));
     }
-    let now = desk::now();
+    let now = context::now();
     if to == ImageState::Revoked && lock.is_revoked(run, now) {
         let why = "is already revoked; the revocation cannot be postponed";
         return Err(PromotionError::refused(&image, run, format!("run {run}"), why));
@@ -120,7 +124,7 @@ async fn edit(
         return Err(PromotionError::refused(&image, run, format!("run {run}"), illegal.to_string()));
     }
     let before = lock.entries.len();
-    let mut entry = desk.entry(run, to, desk::moment(&lock), to.as_str());
+    let mut entry = context.entry(run, to, context::moment(&lock), to.as_str());
     entry.effective_at = effective_at;
     let mut files = Vec::new();
     if let Some(candidate) = waiting {
@@ -135,10 +139,10 @@ async fn edit(
 }
 
 /// Lifts protection from deregistration on every AMI of a rejected run.
-async fn release(desk: &MoveContext<'_>, lock: &Lock, run: RunId, moved: &mut MovedRun) {
+async fn release(context: &MoveContext<'_>, lock: &Lock, run: RunId, moved: &mut MovedRun) {
     let amis = lock.amis(run);
     let lifted = join_all(amis.iter().map(|record| async move {
-        let cloud = desk.factory.region(&record.ami.region);
+        let cloud = context.factory.region(&record.ami.region);
         let images = cloud.describe_images(std::slice::from_ref(&record.ami.id)).await?;
         if !images.first().is_some_and(|image| image.deregistration_protected) {
             return Ok(false);
@@ -157,9 +161,13 @@ async fn release(desk: &MoveContext<'_>, lock: &Lock, run: RunId, moved: &mut Mo
 }
 
 /// Brings back what was gold: `run`, else what was gold before gold first became gold. Asked again it says that it is done.
-async fn rollback(desk: &MoveContext<'_>, image: &ImageName, run: Option<RunId>) -> Result<MovedRun, PromotionError> {
-    let books = LedgerSnapshot::open(&desk.write.books).await?;
-    let rules = PromotionRules::read(desk, &books, image).await?;
+async fn rollback(
+    context: &MoveContext<'_>,
+    image: &ImageName,
+    run: Option<RunId>,
+) -> Result<MovedRun, PromotionError> {
+    let books = LedgerSnapshot::open(&context.write.books).await?;
+    let rules = PromotionRules::read(context, &books, image).await?;
     let lock = books.lock(image).await?;
     let (run, note) = match ImageHistory::of(&lock, &[]).rollback(run) {
         RollbackMove::To(run) => (run, None),
@@ -171,7 +179,7 @@ async fn rollback(desk: &MoveContext<'_>, image: &ImageName, run: Option<RunId>)
         }
     };
     let climb = GoldMove { run, rollback: true, named: true, reason: "rollback" };
-    let mut moved = gold::climb(desk, &books, &rules, &lock, climb).await?;
+    let mut moved = gold::climb(context, &books, &rules, &lock, climb).await?;
     moved.notes.extend(note);
     Ok(moved)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::{
-    desk::MoveContext,
+    context::MoveContext,
     outcome::{MoveRefusal, PromotionError},
 };
 use assay_config::file::{self, ALLOWED_SIGNERS, BuildDecl, ConfigFile, ImageDecl, PromotionDecl};
@@ -37,20 +37,20 @@ pub(super) struct SuiteDemand {
 impl PromotionRules {
     /// Reads assay.hcl of the books. Refused where it is not there, is wrong, or does not declare the image.
     pub(super) async fn read(
-        desk: &MoveContext<'_>,
+        context: &MoveContext<'_>,
         books: &LedgerSnapshot,
         image: &ImageName,
     ) -> Result<Self, PromotionError> {
-        let path = &desk.config_path;
-        let shown = PathBuf::from(format!("{}:{path}", desk.branch()));
+        let path = &context.config_path;
+        let shown = PathBuf::from(format!("{}:{path}", context.branch()));
         let refused = |why: String| PromotionError::refused(image, None, shown.display(), why);
         let Some(bytes) = books.file(path).await? else {
             return Err(refused("is not there; promotion goes by the assay.hcl of the protected branch".to_owned()));
         };
         let mut problems = Vec::new();
-        let file = file::parse(&desk.config, &shown, &String::from_utf8_lossy(&bytes), &mut problems);
+        let file = file::parse(&context.config, &shown, &String::from_utf8_lossy(&bytes), &mut problems);
         if !problems.is_empty() {
-            let refusals = problems.iter().map(|p| MoveRefusal::new(desk.branch(), p.to_string())).collect();
+            let refusals = problems.iter().map(|p| MoveRefusal::new(context.branch(), p.to_string())).collect();
             return Err(PromotionError::Refused { image: image.clone(), run: None, refusals });
         }
         let prefix = folder_of(path);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    desk::{self, MoveContext},
+    context::{self, MoveContext},
     evidence::{self, EvidenceDemands, FoundEvidence},
     facts,
     outcome::{MoveRefusal, PromotionError},
@@ -15,7 +15,7 @@ use assay_model::{AmiRecord, Architecture, Candidate, Region, lock::LockCopy};
 
 /// What is to be judged.
 pub(super) struct SanityCase<'a> {
-    pub desk: &'a MoveContext<'a>,
+    pub context: &'a MoveContext<'a>,
     pub books: &'a LedgerSnapshot,
     pub rules: &'a PromotionRules,
     pub candidate: &'a Candidate,
@@ -45,7 +45,7 @@ impl SanityCase<'_> {
         refusals.extend(self.copies.iter().filter_map(|copy| facts::copied(&amis, copy, self.candidate)));
         if !self.rollback {
             refusals.extend(facts::origin(&amis, self.candidate));
-            let account = self.desk.factory.caller_account().await?;
+            let account = self.context.factory.caller_account().await?;
             let records = self.candidate.amis.iter().map(|ami| &ami.record);
             refusals.extend(facts::foreign(records.chain(self.copies.iter().map(|copy| &copy.record)), &account));
             refusals.extend(self.parent(&amis).await?);
@@ -66,7 +66,7 @@ impl SanityCase<'_> {
                 about,
                 format!(
                     "was made from other inputs ({made}) than {} holds now ({}); build it again",
-                    self.desk.branch(),
+                    self.context.branch(),
                     wanted.current
                 ),
             )),
@@ -93,18 +93,18 @@ impl SanityCase<'_> {
             suites: &suites,
             max_age: (!self.rollback).then_some(promotion.evidence_max_age),
             pinned: promotion.require_pinned_host_key && !self.rollback,
-            now: desk::now(),
+            now: context::now(),
         };
         let (reasons, covered) = evidence::judge(self.proof, &demands);
         refusals.extend(reasons);
         if !self.rollback {
-            refusals.extend(vouching::check(self.desk, self.books, self.rules, self.proof).await?);
+            refusals.extend(vouching::check(self.context, self.books, self.rules, self.proof).await?);
         }
         let amis = self.candidate.amis.iter().map(|ami| ami.record.ami.clone());
         let amis = amis.chain(self.copies.iter().map(|copy| copy.record.ami.clone()));
         let wanted: Vec<_> =
             amis.filter(|ami| !self.rollback || self.rules.covers(&ami.region, self.candidate)).collect();
-        let (seen, mut unanswered) = facts::look(self.desk.factory, wanted).await;
+        let (seen, mut unanswered) = facts::look(self.context.factory, wanted).await;
         // A way back must be open while a region is down: what is there can be launched. Where nothing answers at all, nothing is known.
         if let Some((_, error)) = unanswered.pop().filter(|_| !self.rollback || seen.is_empty()) {
             return Err(error.into());

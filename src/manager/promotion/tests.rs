@@ -146,7 +146,7 @@ impl Bench {
             created_at: "2026-11-22T10:00:00.000Z".to_owned(),
             snapshots: vec![format!("snap-0abcdef12345678{number:02x}")],
         };
-        let tested_at = desk::now().to_string();
+        let tested_at = context::now().to_string();
         let ami = CandidateAmi {
             record: record.clone(),
             state: ImageState::Candidate,
@@ -324,8 +324,8 @@ fn evidence(run: RunId, record: &AmiRecord) -> Evidence {
         workflow: Some("workflow-1".to_owned()),
         image: Some(base()),
         provenance: Provenance::default(),
-        started_at: desk::now().to_string(),
-        finished_at: desk::now().to_string(),
+        started_at: context::now().to_string(),
+        finished_at: context::now().to_string(),
         suites: vec![suite],
         targets: vec![TargetEvidence {
             verdict: Verdict::Passed,

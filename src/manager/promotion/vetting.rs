@@ -1,7 +1,7 @@
 //! `--to vetted`: a candidate file and the evidence of its full validation move into the lock. It owns that move; it refuses to trust a tag for it.
 
 use super::{
-    desk::{self, MoveContext},
+    context::{self, MoveContext},
     evidence::FoundEvidence,
     following,
     outcome::{MoveRefusal, MovedRun, PromotionError},
@@ -22,7 +22,7 @@ const REASON: &str = "full suite passed";
 
 /// Vets the run that `proof` is of. Running it again with the same evidence changes nothing but what the cloud lacks.
 pub(super) async fn vet(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     image: &ImageName,
     run: Option<RunId>,
     proof: Option<&FoundEvidence>,
@@ -36,19 +36,19 @@ pub(super) async fn vet(
     }
     let mut after = Lock::new(image.clone());
     let edit = async |books: &LedgerSnapshot| {
-        let (edit, lock) = edit(desk, books, image, proof, run.is_some()).await?;
+        let (edit, lock) = edit(context, books, image, proof, run.is_some()).await?;
         after = lock;
         Ok(edit)
     };
-    let written = ledger::books::write(&desk.write, edit).await?;
+    let written = ledger::books::write(&context.write, edit).await?;
     let state = after.state_of(of).unwrap_or(ImageState::Vetted);
-    let mut moved = desk.told(image, of, state, written);
-    let after = match desk.write.open_branch {
-        Some(_) => desk.merged(&mut moved, |lock| is_vetted_by(lock, proof)).await?,
+    let mut moved = context.told(image, of, state, written);
+    let after = match context.write.open_branch {
+        Some(_) => context.merged(&mut moved, |lock| is_vetted_by(lock, proof)).await?,
         None => Some(after),
     };
     if let Some(after) = after {
-        following::run_to_the_end(desk, after, of, &mut moved).await;
+        following::run_to_the_end(context, after, of, &mut moved).await;
     }
     Ok(moved)
 }
@@ -65,14 +65,14 @@ fn is_vetted_by(lock: &Lock, proof: &FoundEvidence) -> bool {
 
 /// The edit for the books as they are, and the lock after it.
 async fn edit(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     image: &ImageName,
     proof: &FoundEvidence,
     named: bool,
 ) -> Result<(LedgerEdit, Lock), PromotionError> {
-    let law = desk.law(books).await?;
-    let KnownLine { mut lock, known, waiting } = KnownLine::read(desk, &law, books, image).await?;
+    let law = context.law(books).await?;
+    let KnownLine { mut lock, known, waiting } = KnownLine::read(context, &law, books, image).await?;
     let run = proof.evidence.run;
     let state = lock.state_of(run);
     if is_vetted_by(&lock, proof) {
@@ -85,9 +85,9 @@ async fn edit(
         Some(candidate) => candidate.clone(),
         None => self::waiting(&law, image, run).await?,
     };
-    let rules = PromotionRules::read(desk, &law, image).await?;
+    let rules = PromotionRules::read(context, &law, image).await?;
     let case = SanityCase {
-        desk,
+        context,
         books: &law,
         rules: &rules,
         candidate: &candidate,
@@ -108,7 +108,7 @@ async fn edit(
         return Err(PromotionError::Refused { image: image.clone(), run: Some(run), refusals });
     }
     let before = lock.entries.len();
-    let mut entry = desk.entry(run, ImageState::Vetted, desk::moment(&lock), REASON);
+    let mut entry = context.entry(run, ImageState::Vetted, context::moment(&lock), REASON);
     entry.evidence = Some(proof.digest.clone());
     entry.candidate = state.is_none().then(|| candidate.clone());
     lock_file::append(&mut lock, entry);
@@ -134,7 +134,7 @@ impl KnownLine {
     /// Reads `books`, which are written on top of, and `law`, the protected branch's. Refused where the open branch's lock does not go on from the protected one's: whoever may
     /// push there could have written it.
     pub(super) async fn read(
-        desk: &MoveContext<'_>,
+        context: &MoveContext<'_>,
         law: &LedgerSnapshot,
         books: &LedgerSnapshot,
         image: &ImageName,
@@ -142,10 +142,10 @@ impl KnownLine {
         let known = law.lock(image).await?;
         let lock = books.lock(image).await?;
         if !matches!(history::lock_order(&known.entries, &lock.entries), LockOrder::Same | LockOrder::Later) {
-            let branch = desk.write.open_branch.as_deref().unwrap_or_default();
+            let branch = context.write.open_branch.as_deref().unwrap_or_default();
             let why = format!(
                 "of branch {branch} does not go on from that of {}; delete the branch, and run it again",
-                desk.branch()
+                context.branch()
             );
             return Err(PromotionError::refused(image, None, lock_file::path(image), why));
         }
@@ -155,7 +155,7 @@ impl KnownLine {
 
 /// What the law says against a run that nobody named, or that nobody can name.
 pub(super) fn objection(history: &ImageHistory<'_>, run: RunId, named: bool) -> Option<MoveRefusal> {
-    let found = history.objection(run, desk::now()).filter(|found| !(named && found.may_be_overruled()))?;
+    let found = history.objection(run, context::now()).filter(|found| !(named && found.may_be_overruled()))?;
     let cure = if found.may_be_overruled() { "; a person may name it: --run" } else { "" };
     // Its state is asked about elsewhere, in other words.
     let by_state = matches!(found, GoldObjection::State(_) | GoldObjection::Unknown);

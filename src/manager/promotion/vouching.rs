@@ -2,7 +2,7 @@
 //! alone; it refuses any file that a commit could have brought along.
 
 use super::{
-    desk::MoveContext,
+    context::MoveContext,
     evidence::{EvidenceOrigin, FoundEvidence},
     outcome::{MoveRefusal, PromotionError},
     rules::PromotionRules,
@@ -14,7 +14,7 @@ use assay_signing as signing;
 
 /// Every reason why nobody vouches for `proof`; a signature that is there must be good, whatever else speaks for the evidence.
 pub(super) async fn check(
-    desk: &MoveContext<'_>,
+    context: &MoveContext<'_>,
     books: &LedgerSnapshot,
     rules: &PromotionRules,
     proof: &FoundEvidence,
@@ -23,10 +23,10 @@ pub(super) async fn check(
     if let Some(signature) = &proof.signature {
         let file = &rules.allowed_signers;
         let Some(signers) = rules.signers(books).await? else {
-            let why = format!("is signed, but {file} is not on branch {}: nobody's key is trusted", desk.branch());
+            let why = format!("is signed, but {file} is not on branch {}: nobody's key is trusted", context.branch());
             return Ok(refuse(why));
         };
-        return Ok(match signing::verify(&proof.bytes, signature, &signers, super::desk::now()) {
+        return Ok(match signing::verify(&proof.bytes, signature, &signers, super::context::now()) {
             Ok(_) => Vec::new(),
             Err(error) => refuse(format!("its signature is not accepted: {}", chain(&error))),
         });
@@ -41,7 +41,7 @@ pub(super) async fn check(
             "is tracked in git and not signed: whoever wrote the commit could have written it; sign it (validate --sign-with), or hand it over from the validation job"
                 .to_owned(),
         ),
-        EvidenceOrigin::Untracked => of_this_pipeline(desk, proof).into_iter().flat_map(refuse).collect(),
+        EvidenceOrigin::Untracked => of_this_pipeline(context, proof).into_iter().flat_map(refuse).collect(),
     })
 }
 
@@ -60,10 +60,10 @@ pub(super) async fn of_candidate(
 }
 
 /// Unsigned evidence counts only within one pipeline of the protected branch.
-fn of_this_pipeline(desk: &MoveContext<'_>, proof: &FoundEvidence) -> Vec<String> {
+fn of_this_pipeline(context: &MoveContext<'_>, proof: &FoundEvidence) -> Vec<String> {
     let mut reasons = Vec::new();
-    match (ledger::workflow(desk.environment), &proof.evidence.workflow) {
-        (Some(_), Some(theirs)) if ledger::is_this_workflow(desk.environment, theirs) => {}
+    match (ledger::workflow(context.environment), &proof.evidence.workflow) {
+        (Some(_), Some(theirs)) if ledger::is_this_workflow(context.environment, theirs) => {}
         (None, _) => reasons.push(
             "is not signed, and this is not a CI job of the validating pipeline; validate with --sign-with".to_owned(),
         ),
@@ -75,8 +75,8 @@ fn of_this_pipeline(desk: &MoveContext<'_>, proof: &FoundEvidence) -> Vec<String
             ));
         }
     }
-    let branch = desk.branch();
-    match ledger::branch_of_job(desk.environment) {
+    let branch = context.branch();
+    match ledger::branch_of_job(context.environment) {
         Some(built) if built == branch => {}
         Some(built) => {
             reasons.push(format!("is not signed, and this job builds {built}, not the protected branch {branch}"))

@@ -1,4 +1,4 @@
-//! The plugin door: `post-processor "assay"`. It owns the life of one post-processor as Packer lives it (Configure any number of times, then
+//! The post-processor `assay` in a Packer template. It owns the life of one post-processor as Packer lives it (Configure any number of times, then
 //! PostProcess) and the rule that an error costs the AMI; it refuses to test anything itself.
 //!
 //! Configure's errors are reported as such only in its first call, before anything was built. Packer calls it again right before PostProcess, when an

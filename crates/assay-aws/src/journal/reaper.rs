@@ -1,6 +1,6 @@
 //! The child that outlives its parent. While the conductor lives it only waits on a pipe; when the pipe closes without the word `done`, the
 //! conductor is dead and the reaper undoes what the journal holds. It owns both ends of that conversation; what the process looks like
-//! (session, descriptors, signals) is `doors::reaper`'s.
+//! (session, descriptors, signals) is the program's own (`internal_programs::reaper`).
 //!
 //! The conversation: the conductor writes one line of settings and one of the credentials that it got with them, the reaper answers `ready`, and only then may anything be
 //! created. The conductor sends the credentials again whenever it got others: when it is dead, their source may be gone too (the token file of a job), or be another's. At

@@ -1,4 +1,4 @@
-//! Boots AMIs and ends what it booted. `fleet` is the door: it is given AMIs, and hands over each instance as soon as it has an
+//! Boots AMIs and ends what it booted. `fleet` is its face: it is given AMIs, and hands over each instance as soon as it has an
 //! address, whichever region was fastest.
 //!
 //! Reading order: `target` (the values), `keys`, `user_data`, `tags`, `patience` (calls made again), `network` (VPC, subnets, groups), `rights` (whether it

@@ -25,7 +25,7 @@ pub(super) struct OptionChecker<'a> {
     pub(super) problems: Vec<ConfigProblem>,
     /// assay.hcl, or which image of it counts, is not known (a mistake, or a placeholder): what is missing may stand there.
     pub(super) more_to_come: bool,
-    pub(super) door: EntryPoint,
+    pub(super) entry_point: EntryPoint,
     file_folder: Option<PathBuf>,
     projections: Vec<String>,
     build: String,
@@ -40,7 +40,7 @@ impl<'a> OptionChecker<'a> {
             layer,
             problems,
             more_to_come: false,
-            door: input.door,
+            entry_point: input.entry_point,
             file_folder: None,
             projections: Vec::new(),
             build: String::new(),
@@ -152,14 +152,14 @@ impl<'a> OptionChecker<'a> {
 
     /// An option that must come from somewhere.
     pub(super) fn needed(&mut self, name: &str) {
-        if self.door == EntryPoint::Lint || self.layer.has(name) || self.more_to_come && name != "image" {
+        if self.entry_point == EntryPoint::Lint || self.layer.has(name) || self.more_to_come && name != "image" {
             return;
         }
         let option = options::find(name).expect("only declared options are needed");
         let in_file = option
             .file
             .map_or(String::new(), |(section, name)| format!(", here or in assay.hcl as {}", section.place(name)));
-        let shown = match (self.door, option.flag) {
+        let shown = match (self.entry_point, option.flag) {
             (EntryPoint::Command, Some(flag)) => format!("--{flag}"),
             _ => name.to_owned(),
         };

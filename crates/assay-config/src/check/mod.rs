@@ -45,7 +45,7 @@ pub enum EntryPoint {
 #[derive(Debug, Clone)]
 pub struct CheckInput<'a> {
     /// Who asks.
-    pub door: EntryPoint,
+    pub entry_point: EntryPoint,
     /// The block of the template, for [`EntryPoint::PostProcessor`].
     pub template: Option<&'a TemplateOptions>,
     /// What the command line gave.
@@ -66,9 +66,9 @@ pub struct CheckInput<'a> {
 
 impl CheckInput<'_> {
     /// Nothing given yet.
-    pub fn new(door: EntryPoint, working_dir: impl Into<PathBuf>) -> Self {
+    pub fn new(entry_point: EntryPoint, working_dir: impl Into<PathBuf>) -> Self {
         Self {
-            door,
+            entry_point,
             template: None,
             flags: OptionLayer::default(),
             config_file: None,
@@ -144,7 +144,7 @@ pub fn check(input: &CheckInput<'_>) -> CheckedConfig {
     let (file, lost) = config_file(input, &given, &mut problems);
     let mut checker = OptionChecker::new(input, given, problems);
     let image = image(&mut checker, file.as_ref());
-    let image_due = checker.layer.has("image") || checker.door == EntryPoint::PostProcessor;
+    let image_due = checker.layer.has("image") || checker.entry_point == EntryPoint::PostProcessor;
     checker.more_to_come = lost || (image.is_none() && image_due && file.is_some());
     if let Some(file) = file {
         let gold =
@@ -195,7 +195,7 @@ fn config_file(
 /// assay.hcl is meant then, and where there is no such, an AMI's own tag must say.
 fn image(checker: &mut OptionChecker<'_>, file: Option<&ConfigFile>) -> Option<ImageName> {
     let images = file.map_or(&[][..], |file| &file.images);
-    if let (EntryPoint::Command, false, [only]) = (checker.door, checker.layer.has("image"), images) {
+    if let (EntryPoint::Command, false, [only]) = (checker.entry_point, checker.layer.has("image"), images) {
         return Some(only.name.clone());
     }
     let name: ImageName =
@@ -213,7 +213,7 @@ fn image(checker: &mut OptionChecker<'_>, file: Option<&ConfigFile>) -> Option<I
 }
 
 fn settings(checker: &mut OptionChecker<'_>, image: Option<ImageName>, access: AccessSettings) -> Option<Settings> {
-    if checker.door != EntryPoint::Command {
+    if checker.entry_point != EntryPoint::Command {
         checker.needed("image");
     }
     let suites = checker.suites();
@@ -223,7 +223,7 @@ fn settings(checker: &mut OptionChecker<'_>, image: Option<ImageName>, access: A
     let inputs = checker.list("inputs");
     let base_dir = checker.base_dir("inputs");
     // On the command line the AMI's own tag can say it; a name that was given must be right.
-    if image.is_none() && (checker.door != EntryPoint::Command || checker.layer.has("image")) {
+    if image.is_none() && (checker.entry_point != EntryPoint::Command || checker.layer.has("image")) {
         return None;
     }
     Some(Settings {

@@ -11,7 +11,7 @@ use crate::{
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn settings(checker: &mut OptionChecker<'_>) -> SshSettings {
-    if checker.door == EntryPoint::Command {
+    if checker.entry_point == EntryPoint::Command {
         checker.needed("ssh_username");
     }
     let defaults = SshSettings::default();

@@ -17,7 +17,7 @@ use crate::{
 use assay_model::Digest;
 use assay_suite::Suite;
 
-/// Stands in for the suite room: a file that exists is a suite, any other is a diagnostic.
+/// Stands in for the reader of suites: a file that exists is a suite, any other is a diagnostic.
 fn fake_suites(paths: &[PathBuf], folder: &Path, _: &assay_suite::VarSources) -> Result<Vec<Suite>, Vec<String>> {
     let (mut suites, mut wrong) = (Vec::new(), Vec::new());
     for path in paths {

@@ -1,4 +1,4 @@
-//! assay.hcl: images declared once for all doors. It owns finding and reading the file, its names and places; what the options in it mean
+//! assay.hcl: images declared once for all entry points. It owns finding and reading the file, its names and places; what the options in it mean
 //! is `check`'s business. What only the image manager asks (parent, build, distribution, promotion, retention, …) are no options of a
 //! template and are read and checked here.
 

@@ -1,4 +1,4 @@
-//! What Packer is told of the options, as plain values: the post-processor's door maps them to the wire's own types. It owns nothing
+//! What Packer is told of the options, as plain values: the post-processor maps them to Packer's own types. It owns nothing
 //! but the derivation. No option is `required` there: Packer would stop at the first missing one, and assay reports all at once.
 
 use super::{OptionKind, all};

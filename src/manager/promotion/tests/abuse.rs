@@ -19,7 +19,7 @@ fn abuses() -> Vec<Abuse> {
     fn tag(key: &'static str, value: &'static str) -> impl Fn(&Bench, &mut Built) {
         move |bench, built| image_of(bench, built, |image| drop(image.tags.insert(key.to_owned(), value.to_owned())))
     }
-    let ago = |hours: i64| desk::now().checked_sub(jiff::Span::new().hours(hours)).expect("a time").to_string();
+    let ago = |hours: i64| context::now().checked_sub(jiff::Span::new().hours(hours)).expect("a time").to_string();
     let (stale, future) = (ago(25), ago(-2));
     vec![
         one("template's gold", tag(tags::STATE, "gold"), "its tag assay:state says gold, which only the lock can"),

@@ -22,7 +22,7 @@ impl Bench {
         let path = self.world.path("clone/assay.hcl");
         let file = file::read(&path, std::path::Path::new("assay.hcl"), &mut Vec::new()).expect("a file");
         let request = PlanRequest { file, images: Vec::new(), force: Vec::new(), max_age: None, fetch: true };
-        let planned = plan::plan(&request, &self.environment, desk::now()).await;
+        let planned = plan::plan(&request, &self.environment, context::now()).await;
         planned.unwrap_or_else(|error| panic!("{}", assay_model::cause::chain(&error)))
     }
 }
@@ -34,7 +34,7 @@ async fn junk_in_images_and_foreign_tags_stop_no_move() {
     bench.adds("images/base/candidates/notes.hcl", "junk\n");
     bench.adds("images/base/candidates/01KAQ3B6G0R8ZJ5Q2X7V9N4M99.hcl", "<<<<<<< HEAD\n");
     bench.adds("images/zzz.lock.hcl", "junk\n");
-    let day = desk::now().strftime("%Y%m%d").to_string();
+    let day = context::now().strftime("%Y%m%d").to_string();
     for state in ["vetted", "gold", "revoked"] {
         bench.world.git("remote.git", &["tag", &format!("base/{state}/{day}-{}", run(1)), "main"]);
     }
@@ -115,7 +115,7 @@ async fn a_repair_does_not_promote_what_a_lock_written_by_hand_names() {
         run: run(2),
         state,
         by: "nobody".to_owned(),
-        at: desk::now().to_string(),
+        at: context::now().to_string(),
         reason: "trust me".to_owned(),
         evidence: (state == ImageState::Vetted).then(|| Digest::of(b"nothing")),
         effective_at: None,

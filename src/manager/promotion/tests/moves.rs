@@ -64,7 +64,7 @@ async fn a_revocation_that_holds_is_not_put_off() {
     // What is only announced may be put off, and brought forward.
     for at in ["2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
         done(bench.moved(revoke(Some(at))).await);
-        assert!(!bench.lock().await.is_revoked(run(1), desk::now()));
+        assert!(!bench.lock().await.is_revoked(run(1), context::now()));
         let record = &built.candidate.amis[0].record;
         let image = bench.cloud.image(&record.ami.region, &record.ami.id).expect("an AMI");
         let deprecated: jiff::Timestamp = image.attributes.deprecation_time.parse().expect("a time");
@@ -78,7 +78,7 @@ async fn a_revocation_that_holds_is_not_put_off() {
     let mut entry = lock.last(run(1)).expect("an entry").clone();
     entry.effective_at = Some("2099-01-01T00:00:00Z".to_owned());
     lock_file::append(&mut lock, entry);
-    assert!(lock.is_revoked(run(1), desk::now()));
+    assert!(lock.is_revoked(run(1), context::now()));
 }
 
 #[tokio::test]
@@ -87,12 +87,12 @@ async fn a_promotion_ends_the_sharing_that_an_announced_revocation_has_reached()
     let (first, second, third) = (bench.built(1).await, bench.built(2).await, bench.built(3).await);
     bench.to_gold(&first).await;
     bench.to_gold(&second).await;
-    let at = desk::now() + jiff::SignedDuration::from_secs(2);
+    let at = context::now() + jiff::SignedDuration::from_secs(2);
     done(bench.moved(RunMove::Revoke { run: run(1), at: Some(at), force: false }).await);
     let record = first.candidate.amis[0].record.clone();
     let is_shared = || bench.cloud.holdings(&record.ami.region, |held| !held.sharing[&record.ami.id].nobody());
     assert!(is_shared());
-    while desk::now() < at {
+    while context::now() < at {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     bench.to_gold(&third).await;
